@@ -1,0 +1,1 @@
+"""Botticelli keeps a community channel alive with good posts and needs nobody to watch it."""
