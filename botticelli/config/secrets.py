@@ -1,0 +1,59 @@
+"""Secrets: found in a credential folder, a file or the environment, and never printed.
+
+Order, first hit wins: `$CREDENTIALS_DIRECTORY/NAME` (systemd's LoadCredential=, name as is or in
+lower case with dashes), the file that `NAME_FILE` names, `NAME` itself.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from botticelli.errors import ConfigError
+
+
+class Secret(str):
+    """A string that shows itself only to who asks for `reveal()`."""
+
+    __slots__ = ()
+
+    def reveal(self) -> str:
+        """Return the secret itself, for the one request that needs it."""
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        """Hide the value, but tell whether there is one."""
+        return "Secret(set)" if self else "Secret(empty)"
+
+    def __str__(self) -> str:
+        """Hide the value."""
+        return "********" if self else ""
+
+    def __format__(self, spec: str) -> str:
+        """Hide the value."""
+        return format(str(self), spec)
+
+
+def find_secret(name: str, environ: Mapping[str, str]) -> Secret:
+    """Return the secret of that name, empty if nobody has set it.
+
+    Raises:
+        ConfigError: `NAME_FILE` names a file that cannot be read.
+    """
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if folder:
+        for candidate in (name, name.lower().replace("_", "-"), name.lower()):
+            path = Path(folder) / candidate
+            if path.is_file():
+                return _read(path, name)
+    path_text = environ.get(f"{name}_FILE")
+    if path_text:
+        return _read(Path(path_text), f"{name}_FILE")
+    return Secret(environ.get(name, "").strip())
+
+
+def _read(path: Path, name: str) -> Secret:
+    try:
+        return Secret(path.read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"the file that {name} names cannot be read", where=str(path), mend="check its path and owner"
+        ) from error

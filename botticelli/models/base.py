@@ -1,0 +1,200 @@
+"""What a language model is to this house: one request in, one reply out, three kinds of failure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from botticelli.errors import BotticelliError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One piece of a message: text, or bytes of a media type, or the address of such.
+
+    Exactly one of `text`, `data` and `uri` is given; `mime` goes with the last two.
+    """
+
+    text: str | None = None
+    data: bytes | None = None
+    uri: str | None = None
+    mime: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"]
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined by a newline."""
+        return "\n".join(part.text for part in self.parts if part.text is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Everything that decides an answer.
+
+    Args:
+        model: As the provider knows it.
+        messages: Oldest first; the last is the user's.
+        system: Standing instruction, or empty.
+        temperature: Sampling temperature, 0-2; dropped for models that no longer take it.
+        max_tokens: Most tokens of the answer, thinking included.
+        schema: JSON Schema that the answer has to satisfy; None: free text.
+        thinking: minimal, low, medium or high; empty: the model's default.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    system: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    schema: Mapping[str, Any] | None = None
+    thinking: str = ""
+
+
+class Finish(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    LENGTH = "length"  # cut by the token limit: never content
+    BLOCKED = "blocked"  # safety, recitation ...: never content
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens as the provider reported them. `input` includes `cached`."""
+
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    thoughts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What a model answered.
+
+    Args:
+        text: The answer, whole.
+        finish: Why it ended; `finish_detail` is the provider's own word.
+        usage: None if the provider said nothing.
+        model_version: The model that really served.
+        request_id: The provider's name for this exchange.
+    """
+
+    text: str
+    finish: Finish = Finish.STOP
+    finish_detail: str = ""
+    usage: Usage | None = None
+    model_version: str = ""
+    request_id: str = ""
+
+
+class Model(Protocol):
+    """One way to a language model. Safe to share between threads."""
+
+    provider: str
+
+    def generate(self, request: Request) -> Reply:
+        """Send one request, exactly once, and return the answer.
+
+        A cut or blocked answer is a Reply with that `finish`, so that its tokens are counted.
+
+        Raises:
+            TransientError: Nothing is wrong with the request; another attempt may succeed.
+            QuotaError: The provider says that a quota is used up.
+            PermanentError: Sending the same again is pointless.
+        """
+
+    def estimate(self, request: Request) -> int:
+        """Return an upper estimate of the input tokens, without network or cost."""
+
+
+class ModelError(BotticelliError):
+    """A call to a model failed."""
+
+
+class TransientError(ModelError):
+    """The call may succeed when it is made again.
+
+    Args:
+        retry_after: Seconds that the provider asked to wait; None: it did not say.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", mend: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.retry_after = retry_after
+
+
+class QuotaError(ModelError):
+    """The provider says that a quota is used up.
+
+    Args:
+        scope: "minute", "day", "spend" (or capacity: the provider gave no details) or "none"
+            (this account has no quota for the model at all: waiting is pointless).
+        metric: "requests" or "tokens".
+        retry_after: Seconds that the provider asked to wait.
+        limit: The limit it named, if it named one.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        mend: str = "",
+        scope: Literal["minute", "day", "spend", "none"],
+        metric: Literal["requests", "tokens"] = "requests",
+        retry_after: float | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.scope = scope
+        self.metric = metric
+        self.retry_after = retry_after
+        self.limit = limit
+
+
+class PermanentError(ModelError):
+    """Sending the same request again is pointless.
+
+    Args:
+        unrecoverable: No other request to this provider can succeed either (bad key, no access).
+        retired: The model is not served (any more): another one may be.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        mend: str = "",
+        unrecoverable: bool = False,
+        retired: bool = False,
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.unrecoverable = unrecoverable
+        self.retired = retired
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What one model accepts; `models/catalogue.py` has the table.
+
+    Args:
+        inputs: Kinds of parts: text, image, audio, video, document.
+        sampling: Whether temperature is still taken.
+        thinking: Levels that may be asked for; empty: none.
+    """
+
+    inputs: frozenset[str] = field(default_factory=lambda: frozenset({"text"}))
+    sampling: bool = True
+    thinking: tuple[str, ...] = ()

@@ -1,0 +1,115 @@
+"""What a platform is to this house: a place that takes a message exactly once.
+
+Three kinds of call are kept apart: *look* (safe to repeat), *publish* (once, then reconcile) and
+*bookkeeping* (edit, delete: safe to repeat). The errors name what the caller must do, not what
+broke: NotSent (nothing arrived: try again), Refused (never will), Unconfirmed (look before
+anything else).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from botticelli.errors import BotticelliError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What is to be published: the text, byte for byte, and the delivery's own nonce."""
+
+    text: str
+    nonce: str
+    allowed_mentions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Proof that the platform has the message."""
+
+    remote_id: str
+    url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What reading the channel back found.
+
+    Args:
+        receipt: The message, if it is there.
+        certain: Whether "not there" can be believed (the channel could be read, far enough back).
+        why: What stood in the way, in words for a person.
+    """
+
+    receipt: Receipt | None = None
+    certain: bool = False
+    why: str = ""
+
+
+class Platform(Protocol):
+    """One destination, written to as one author. Not shared between threads."""
+
+    name: str
+    max_length: int  # in UTF-16 units
+    idempotency_seconds: float  # how long the same nonce makes no second message; 0: never
+    real: bool  # False: an outbox, which may also take what the offline model wrote
+
+    def preview(self, message: Message) -> dict[str, Any]:
+        """Return the very request that `send` would make: method, url, json. No secret in it."""
+
+    def send(self, message: Message) -> Receipt:
+        """Publish once. One request, no retry inside.
+
+        Raises:
+            NotSent: Nothing was published; `retry_after` says when to try again.
+            Refused: Nothing was published and never will be, as it stands.
+            Unconfirmed: It may have been published.
+            ConfigError: The platform does not let us in.
+        """
+
+    def find(self, message: Message, *, since: datetime) -> Looked:
+        """Look the message up among our own, from `since` on. Safe to repeat.
+
+        Raises:
+            NotSent: The platform cannot be asked right now.
+            ConfigError: The platform does not let us in.
+        """
+
+    def edit(self, remote_id: str, message: Message) -> Receipt:
+        """Replace the text of a published message. Safe to repeat. Raises as `send`."""
+
+    def delete(self, remote_id: str) -> None:
+        """Take a published message back; one that is gone already is done. Raises as `send`."""
+
+    def check(self) -> Sequence[str]:
+        """Ask the platform whether we may post; return what is wrong, in words for a person.
+
+        Raises:
+            NotSent: The platform cannot be asked right now.
+        """
+
+
+class PlatformError(BotticelliError):
+    """A call to a platform failed."""
+
+
+class NotSent(PlatformError):
+    """Nothing was published; another attempt may succeed.
+
+    Args:
+        retry_after: Seconds to wait before it; None: the platform did not say.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", mend: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.retry_after = retry_after
+
+
+class Refused(PlatformError):
+    """Nothing was published, and never will be as it stands."""
+
+
+class Unconfirmed(PlatformError):
+    """The request may have been carried out: look before anything else is done."""
