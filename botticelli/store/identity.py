@@ -1,0 +1,18 @@
+"""Who is at work: the name that stands on locks, leases and runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """One started process.
+
+    Args:
+        host: Name of the machine.
+        pid: Process id on it.
+        owner: host:pid:random, unique to this start, so that a reused pid is somebody else.
+    """
+
+    host: str
+    pid: int
+    owner: str
