@@ -1,0 +1,40 @@
+# Recipes for people who have `just`; every one is a plain command that also works without it.
+
+python := ".venv/bin/python"
+botticelli := ".venv/bin/botticelli"
+
+# What a newcomer types first
+demo: setup
+    {{botticelli}} demo
+
+# A virtual environment with everything for work on the code
+setup:
+    test -x .venv/bin/botticelli || (python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]')
+
+# The whole suite without the slow proofs
+test: setup
+    {{python}} -m pytest
+
+# Kills, soak, real systemd: minutes, not seconds
+proofs: setup
+    {{python}} -m pytest -m slow
+
+# Style, types, floors, units
+lint: setup
+    .venv/bin/ruff check .
+    .venv/bin/ruff format --check .
+    .venv/bin/mypy
+    .venv/bin/lint-imports
+
+# Figures of docs/benchmarks.md
+bench: setup
+    {{python}} -m benchmarks
+
+# Run a narrative: just narrate FILE, just narrate FILE.NAME
+narrate NAME *OPTIONS: setup
+    {{botticelli}} run {{NAME}} {{OPTIONS}}
+
+# systemd/ and crontab.example from the default configuration
+units: setup
+    {{botticelli}} timers render --to systemd
+    {{botticelli}} timers render --cron > crontab.example
