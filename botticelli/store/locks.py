@@ -1,0 +1,167 @@
+"""Stage locks: leases with a fence; a crashed holder is taken over, nothing is mended by hand."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from psycopg.rows import class_row
+
+from botticelli.store.connection import Connection
+from botticelli.store.identity import Identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """A lock that is ours until its lease runs out. `fence` proves it."""
+
+    name: str
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A lock as it stands in the table: by whom, since when, until when without a heartbeat."""
+
+    name: str
+    holder: str
+    host: str
+    pid: int
+    run_id: int | None
+    acquired_at: datetime
+    heartbeat_at: datetime
+    expires_at: datetime
+    expired: bool
+
+
+# "Now" is read after the row is locked: who waited for a commit must see the time it is then.
+ACQUIRE: Final = """
+    INSERT INTO locks AS l
+           (name, holder, host, pid, acquired_at, heartbeat_at, expires_at)
+    SELECT %(name)s, %(owner)s, %(host)s, %(pid)s, t.now, t.now, t.now + %(lease)s
+      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+        ON CONFLICT (name) DO UPDATE
+       SET holder = excluded.holder,
+           host = excluded.host,
+           pid = excluded.pid,
+           run_id = NULL,
+           fence = l.fence + 1,
+           acquired_at = excluded.acquired_at,
+           heartbeat_at = excluded.heartbeat_at,
+           expires_at = excluded.expires_at
+     WHERE l.expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+    RETURNING l.name, l.holder, l.fence
+"""
+
+
+def acquire(
+    conn: Connection,
+    name: str,
+    *,
+    identity: Identity,
+    lease: timedelta,
+    now: datetime | None = None,
+) -> Lock | Held:
+    """Take the lock, or return who holds it. One transaction; two callers never both get it."""
+    with conn.transaction(), conn.cursor(row_factory=class_row(Lock)) as cursor:
+        lock = cursor.execute(
+            ACQUIRE,
+            {
+                "name": name,
+                "owner": identity.owner,
+                "host": identity.host,
+                "pid": identity.pid,
+                "lease": lease,
+                "now": now,
+            },
+        ).fetchone()
+        if lock is not None:
+            return lock
+        held = find(conn, name, now=now)
+    if held is not None and not held.expired:
+        return held
+    # Freed between the two statements: it is there for the next who asks.
+    return acquire(conn, name, identity=identity, lease=lease, now=now)
+
+
+RENEW: Final = """
+    UPDATE locks
+       SET heartbeat_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+     WHERE name = %(name)s
+       AND holder = %(holder)s
+       AND fence = %(fence)s
+"""
+
+
+def renew(conn: Connection, lock: Lock, *, lease: timedelta, now: datetime | None = None) -> bool:
+    """Extend the lease from now; False if the lock is somebody else's by now. One transaction."""
+    with conn.transaction():
+        updated = conn.execute(
+            RENEW,
+            {
+                "name": lock.name,
+                "holder": lock.holder,
+                "fence": lock.fence,
+                "lease": lease,
+                "now": now,
+            },
+        ).rowcount
+    return updated == 1
+
+
+RELEASE: Final = """
+    UPDATE locks
+       SET expires_at = least(expires_at, coalesce(%(now)s::timestamptz, clock_timestamp()))
+     WHERE name = %(name)s
+       AND holder = %(holder)s
+       AND fence = %(fence)s
+"""
+
+
+def release(conn: Connection, lock: Lock, *, now: datetime | None = None) -> None:
+    """Free the lock if it is still ours. One transaction."""
+    with conn.transaction():
+        conn.execute(
+            RELEASE,
+            {"name": lock.name, "holder": lock.holder, "fence": lock.fence, "now": now},
+        )
+
+
+# The grown fence is what tells the holder, at its next heartbeat, that it has lost the lock.
+BREAK: Final = """
+    UPDATE locks
+       SET fence = fence + 1,
+           expires_at = least(expires_at, coalesce(%(now)s::timestamptz, clock_timestamp()))
+     WHERE name = %(name)s
+       AND expires_at > coalesce(%(now)s::timestamptz, clock_timestamp())
+"""
+
+
+def break_lock(conn: Connection, name: str, *, now: datetime | None = None) -> Held | None:
+    """Free a lock whoever holds it; return who held it, None if nobody did. One transaction."""
+    with conn.transaction():
+        held = find(conn, name, now=now)
+        broken = conn.execute(BREAK, {"name": name, "now": now}).rowcount
+    return held if broken else None
+
+
+LIST: Final = """
+    SELECT name, holder, host, pid, run_id, acquired_at, heartbeat_at, expires_at,
+           expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()) AS expired
+      FROM locks
+     WHERE name = coalesce(%(name)s, name)
+     ORDER BY name
+"""
+
+
+def find(conn: Connection, name: str, *, now: datetime | None = None) -> Held | None:
+    """Return the lock of that name, also a free one; None if it was never taken."""
+    with conn.cursor(row_factory=class_row(Held)) as cursor:
+        return cursor.execute(LIST, {"name": name, "now": now}).fetchone()
+
+
+def list_locks(conn: Connection, *, now: datetime | None = None) -> tuple[Held, ...]:
+    """Return every lock that was ever taken, by name; `expired` ones are free."""
+    with conn.cursor(row_factory=class_row(Held)) as cursor:
+        return tuple(cursor.execute(LIST, {"name": None, "now": now}).fetchall())

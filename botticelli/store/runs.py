@@ -1,0 +1,258 @@
+"""Run history, and each stage's pause switch, breaker and last outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.config.model import StageName
+from botticelli.store.connection import Connection
+from botticelli.store.identity import Identity
+from botticelli.store.locks import Lock
+
+ACTOR_NAMES: Final[Mapping[StageName, str]] = {
+    "generate": "Content Generation Actor",
+    "curate": "Content Curation Actor",
+    "post": "Discord Posting Actor",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageState:
+    """A stage's row of actor_server_state. `now` is the database's clock when it was read."""
+
+    is_paused: bool
+    consecutive_failures: int
+    circuit_opened_at: datetime | None
+    last_run: datetime | None
+    last_success: datetime | None
+    last_failure: datetime | None
+    last_error: str | None
+    now: datetime
+
+
+# A row that somebody deleted is made anew: pause and breaker must always find it.
+ENSURE: Final = """
+    INSERT INTO actor_server_state (task_id, actor_name)
+    VALUES (%(stage)s, %(actor)s)
+        ON CONFLICT DO NOTHING
+"""
+READ_STATE: Final = """
+    SELECT is_paused, consecutive_failures, circuit_opened_at, last_run, last_success,
+           last_failure, last_error, coalesce(%(now)s::timestamptz, now()) AS now
+      FROM actor_server_state
+     WHERE task_id = %(stage)s
+"""
+
+
+def read_state(conn: Connection, stage: StageName, *, now: datetime | None = None) -> StageState:
+    """Return pause switch, breaker and last outcome of a stage. One transaction."""
+    with conn.transaction(), conn.cursor(row_factory=class_row(StageState)) as cursor:
+        state = cursor.execute(READ_STATE, {"stage": stage, "now": now}).fetchone()
+        if state is None:
+            cursor.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
+            state = cursor.execute(READ_STATE, {"stage": stage, "now": now}).fetchone()
+    assert state is not None
+    return state
+
+
+PAUSE: Final = """
+    UPDATE actor_server_state
+       SET is_paused = true,
+           updated_at = coalesce(%(now)s::timestamptz, now())
+     WHERE task_id = %(stage)s
+"""
+
+
+def pause(conn: Connection, stage: StageName, *, now: datetime | None = None) -> None:
+    """Let no further run of the stage start; one under way goes on. One transaction."""
+    with conn.transaction():
+        conn.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
+        conn.execute(PAUSE, {"stage": stage, "now": now})
+
+
+RESUME: Final = """
+    UPDATE actor_server_state
+       SET is_paused = false,
+           consecutive_failures = 0,
+           circuit_opened_at = NULL,
+           updated_at = coalesce(%(now)s::timestamptz, now())
+     WHERE task_id = %(stage)s
+"""
+
+
+def resume(conn: Connection, stage: StageName, *, now: datetime | None = None) -> None:
+    """Let the stage run again: no longer paused, and its breaker closed. One transaction."""
+    with conn.transaction():
+        conn.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
+        conn.execute(RESUME, {"stage": stage, "now": now})
+
+
+# A run that still says "running" while nobody holds a live lock for it was killed.
+INTERRUPT_DEAD: Final = """
+    UPDATE runs AS r
+       SET state = 'interrupted',
+           ended_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           error = 'killed: its lease ran out'
+     WHERE r.stage = %(stage)s
+       AND r.state = 'running'
+       AND NOT EXISTS (SELECT
+                         FROM locks AS l
+                        WHERE l.run_id = r.id
+                          AND l.expires_at > coalesce(%(now)s::timestamptz, clock_timestamp()))
+"""
+FORGET_HELPERS: Final = """
+    DELETE FROM locks
+     WHERE name LIKE %(stage)s || '+%%'
+       AND expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+"""
+START: Final = """
+    WITH run AS (
+        INSERT INTO runs (stage, host, pid, started_at)
+        VALUES (%(stage)s, %(host)s, %(pid)s,
+                coalesce(%(now)s::timestamptz, clock_timestamp()))
+        RETURNING id
+    ), locked AS (
+        UPDATE locks
+           SET run_id = run.id
+          FROM run
+         WHERE name = %(lock)s
+           AND fence = %(fence)s
+    )
+    SELECT id FROM run
+"""
+
+
+def start(
+    conn: Connection,
+    stage: str,
+    *,
+    identity: Identity,
+    lock: Lock | None = None,
+    now: datetime | None = None,
+) -> int:
+    """Record that a run starts, tie it to its lock, and return its id. One transaction.
+
+    Runs of the same stage that were killed are marked as interrupted. A run without a lock
+    (stage "run") is never taken for killed: it may take as long as it likes.
+    """
+    values = {
+        "stage": stage,
+        "host": identity.host,
+        "pid": identity.pid,
+        "lock": lock.name if lock else None,
+        "fence": lock.fence if lock else None,
+        "now": now,
+    }
+    with conn.transaction():
+        if lock is not None:
+            conn.execute(INTERRUPT_DEAD, values)
+            conn.execute(FORGET_HELPERS, values)
+        row = conn.execute(START, values).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# Somebody who thought us dead has ended the run already: what they wrote stays.
+END: Final = """
+    UPDATE runs
+       SET state = %(state)s,
+           ended_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           exit_code = %(exit_code)s,
+           summary = %(summary)s,
+           error = %(error)s
+     WHERE id = %(run_id)s
+       AND state = 'running'
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a run ended.
+
+    Args:
+        state: done, failed or interrupted.
+        exit_code: None: it did not get as far as one.
+        error: One line; empty: none.
+    """
+
+    state: str
+    exit_code: int | None
+    summary: Mapping[str, Any]
+    error: str = ""
+
+
+def end(conn: Connection, run_id: int, *, ending: Ending, now: datetime | None = None) -> None:
+    """Record how a run ended, unless that is recorded already. One transaction."""
+    with conn.transaction():
+        conn.execute(
+            END,
+            {
+                "run_id": run_id,
+                "state": ending.state,
+                "exit_code": ending.exit_code,
+                "summary": Jsonb(dict(ending.summary)),
+                "error": ending.error or None,
+                "now": now,
+            },
+        )
+
+
+# A failure while the breaker is open was the one try of the half-open state: it opens anew.
+SUCCEEDED: Final = """
+    UPDATE actor_server_state
+       SET last_run = t.now,
+           last_success = t.now,
+           consecutive_failures = 0,
+           circuit_opened_at = NULL,
+           last_error = NULL,
+           updated_at = t.now
+      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+     WHERE task_id = %(stage)s
+"""
+FAILED: Final = """
+    UPDATE actor_server_state
+       SET last_run = t.now,
+           last_failure = t.now,
+           consecutive_failures = consecutive_failures + 1,
+           circuit_opened_at = CASE WHEN circuit_opened_at IS NOT NULL
+                                      OR consecutive_failures + 1 >= %(threshold)s THEN t.now
+                               END,
+           last_error = %(error)s,
+           updated_at = t.now
+      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+     WHERE task_id = %(stage)s
+"""
+RAN: Final = """
+    UPDATE actor_server_state
+       SET last_run = t.now,
+           updated_at = t.now
+      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+     WHERE task_id = %(stage)s
+"""
+
+
+def settle_stage(
+    conn: Connection,
+    stage: StageName,
+    *,
+    ending: Ending,
+    threshold: int,
+    now: datetime | None = None,
+) -> None:
+    """Count a run's ending for the breaker: done closes it, `threshold` failures in a row open it.
+
+    An interrupted run, or one that has to try later, counts neither way. One transaction.
+    """
+    statement = {
+        ("done", 0): SUCCEEDED,
+        ("failed", ending.exit_code): FAILED,
+    }.get((ending.state, ending.exit_code), RAN)
+    with conn.transaction():
+        conn.execute(
+            statement,
+            {"stage": stage, "threshold": threshold, "error": ending.error or None, "now": now},
+        )
