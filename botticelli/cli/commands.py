@@ -1,0 +1,36 @@
+"""Every command, the module it lives in and its line in `--help`.
+
+The line is the first line of the command's docstring; a test holds the two together.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """Where a command lives, and what it is for."""
+
+    module: str
+    help: str
+
+
+COMMANDS: Final = {
+    "demo": Command("demo", "Show the whole line at work: no key, no server, no questions."),
+    "init": Command("init", "Write a starter project: botticelli.toml, narratives, .env.example."),
+    "check": Command("check", "Find everything a timer could trip over, in one run."),
+    "generate": Command("generate", "Have a model write candidate posts."),
+    "curate": Command("curate", "Have a model judge the candidates and approve the best few."),
+    "post": Command("post", "Publish the next approved post that is due."),
+    "status": Command("status", "Show the stages, queues, destinations and budget."),
+    "run": Command("run", "Run a narrative from any file."),
+    "narratives": Command("narratives", "List and validate narratives."),
+    "content": Command("content", "Look at candidates and posts, and decide about them by hand."),
+    "deliveries": Command("deliveries", "Show deliveries and settle doubtful ones."),
+    "edit": Command("edit", "Change a published post."),
+    "budget": Command("budget", "Show what the models may still use."),
+    "models": Command("models", "Show the models, their limits and prices."),
+    "pause": Command("stages", "Stop a stage from doing anything until it is resumed."),
+    "resume": Command("stages", "Let a paused stage work again."),
+    "locks": Command("locks", "Show who holds the stages' locks; free one."),
+    "timers": Command("timers", "Write systemd timers or a crontab from the configuration."),
+    "db": Command("db", "Look after the database."),
+}

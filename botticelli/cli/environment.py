@@ -1,0 +1,167 @@
+"""What a command may know of the world outside: streams, clock, chance, variables, database."""
+
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from botticelli.clock import Clock, SystemClock
+from botticelli.config.model import Config
+from botticelli.store.identity import Identity
+
+if TYPE_CHECKING:
+    from botticelli.cli.output import Console
+    from botticelli.store.connection import Connection
+    from botticelli.store.embedded import Embedded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The global options of the command line."""
+
+    config: Path | None = None
+    offline: bool = False
+    debug: bool = False
+    quiet: bool = False
+
+
+class Environment:
+    """The world as one command sees it; a test puts in what it likes.
+
+    Args:
+        environ: Environment variables.
+        cwd: Folder that relative paths start from.
+        stdout: Where results go.
+        stderr: Where everything else goes.
+        clock: Time.
+        chance: Randomness.
+        config: Used as it is instead of being looked for in files and variables.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        cwd: Path,
+        stdout: TextIO,
+        stderr: TextIO,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+        config: Config | None = None,
+    ) -> None:
+        self.environ = dict(environ)
+        self.cwd = cwd
+        self.stdout = stdout
+        self.stderr = stderr
+        self.clock: Clock = clock or SystemClock()
+        self.chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
+        self.options = Options()
+        self._given = config
+
+    @classmethod
+    def of_process(cls) -> "Environment":
+        """Return the world as it really is."""
+        return cls(environ=os.environ, cwd=Path.cwd(), stdout=sys.stdout, stderr=sys.stderr)
+
+    def take(self, options: Options) -> None:
+        """Remember the global options and set logging up accordingly."""
+        from botticelli.cli import log
+
+        self.options = options
+        log.set_up(self)
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration, read on first use.
+
+        Raises:
+            ConfigError: The file or a variable has to be mended; carries every mistake.
+        """
+        from botticelli.config.load import load, offline
+        from botticelli.config.sources import find_file, with_dotenv
+
+        config = self._given
+        if config is None:
+            file = find_file(environ=self.environ, cwd=self.cwd, named=self.options.config)
+            self.environ = with_dotenv(self.environ, file.parent if file else self.cwd)
+            config = load(file, environ=self.environ, cwd=self.cwd)
+        return offline(config, cwd=self.cwd) if self.options.offline else config
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who we are on locks, leases and runs."""
+        from socket import gethostname
+
+        host, pid = gethostname(), os.getpid()
+        return Identity(host=host, pid=pid, owner=f"{host}:{pid}:{os.urandom(4).hex()}")
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person is reading stdout."""
+        return self.stdout.isatty()
+
+    @cached_property
+    def console(self) -> "Console":
+        """Where reports are written."""
+        from botticelli.cli.output import Console
+
+        return Console(self.stdout, colour=not self.environ.get("NO_COLOR"))
+
+    def show(self, report: Any, *, as_json: bool = False) -> None:
+        """Write a report to stdout: for a person, or as JSON with the same facts."""
+        from botticelli.cli import output
+
+        output.show(report, self.console, as_json=as_json)
+
+    def say(self, line: str) -> None:
+        """Tell a person on stderr how it goes, unless --quiet."""
+        if not self.options.quiet:
+            self.stderr.write(self.hide(line) + "\n")
+            self.stderr.flush()
+
+    def complain(self, line: str) -> None:
+        """Write `botticelli: line` to stderr, also with --quiet."""
+        self.stderr.write(f"botticelli: {self.hide(line)}\n")
+
+    def hide(self, text: str) -> str:
+        """Return `text` with every secret we know of replaced by asterisks."""
+        from botticelli.cli.log import hide, secrets_of
+
+        known = self._given or self.__dict__.get("config")
+        return hide(text, secrets_of(known)) if known else text
+
+    @contextmanager
+    def database(self) -> Iterator["Connection"]:
+        """Open the database, with the schema in place; our own server is started if needed.
+
+        Raises:
+            Unavailable: It cannot be reached or started.
+        """
+        from botticelli.store.connection import connect
+        from botticelli.store.schema import ensure_schema
+
+        with connect(self.database_url()) as conn:
+            ensure_schema(conn)
+            yield conn
+
+    def connect(self) -> "Connection":
+        """Return one more connection, for a thread; the caller closes it."""
+        from botticelli.store.connection import connect
+
+        return connect(self.database_url())
+
+    def database_url(self) -> str:
+        """Return the URL of the database, after starting our own server if it is meant."""
+        return self.config.database.url or self.embedded.url
+
+    @cached_property
+    def embedded(self) -> "Embedded":
+        """Our own PostgreSQL."""
+        from botticelli.store.embedded import Embedded
+
+        return Embedded(self.config.database.folder)

@@ -1,0 +1,94 @@
+"""The fence around everything: whatever happens inside becomes lines on stderr and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from botticelli.cli.environment import Environment
+from botticelli.errors import BotticelliError, Exit
+
+INTERRUPTED: Final = 130  # 128 + SIGINT
+PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
+
+FLAGS: Final = ("--offline", "--debug", "--quiet")
+
+
+def run() -> None:
+    """Run the command line of this process and end it; the console script's entry."""
+    code = main(sys.argv[1:], Environment.of_process())
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = PIPE_CLOSED
+    sys.exit(code)
+
+
+def main(args: Sequence[str], env: Environment) -> int:
+    """Run one command in `env` and return its exit code; nothing is raised."""
+    import typer
+    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+
+    from botticelli.cli.app import execute
+
+    try:
+        code = int(execute(globals_first(args), env) or 0)
+    except BotticelliError as error:
+        code = _tell(error, env)
+    except NoArgsIsHelpError as error:
+        env.stdout.write(error.format_message() + "\n")
+        code = Exit.USAGE
+    except ClickException as error:
+        message = error.format_message().rstrip(".")
+        env.complain(f"{message[:1].lower()}{message[1:]}; see botticelli --help")
+        code = Exit.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        env.complain("interrupted")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001 - the fence: a bug has to end with its own code
+        code = _confess(error, env)
+    return code
+
+
+def globals_first(args: Sequence[str]) -> list[str]:
+    """Return `args` with the global options moved to the front, wherever they stood before `--`.
+
+    `botticelli post --offline` then means what `botticelli --offline post` does.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    left = list(args)
+    while left:
+        arg = left.pop(0)
+        if arg == "--":
+            return [*front, *rest, arg, *left]
+        if arg in FLAGS or arg.startswith("--config="):
+            front.append(arg)
+        elif arg == "--config" and left:
+            front += [arg, left.pop(0)]
+        else:
+            rest.append(arg)
+    return front + rest
+
+
+def _tell(error: BotticelliError, env: Environment) -> int:
+    if env.options.debug:
+        env.stderr.write(env.hide(_trace(error)))
+    for problem in error.problems:
+        env.complain(str(problem))
+    return error.exit_code
+
+
+def _confess(error: Exception, env: Environment) -> int:
+    env.stderr.write(env.hide(_trace(error)))
+    env.complain("this is a bug in botticelli; please report the lines above")
+    return Exit.BUG
+
+
+def _trace(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,152 @@
+"""botticelli.toml, the environment and the command line become one Config, or one ConfigError.
+
+Command line goes before environment, environment before file, file before the shipped defaults.
+Every mistake is found in one go.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from botticelli.config.build import Builder
+from botticelli.config.lines import line_of
+from botticelli.config.model import Config, Destination
+from botticelli.config.secrets import Secret, find_secret
+from botticelli.config.sources import Expander, user_folder
+from botticelli.config.structure import Mistake, mistakes, schema
+from botticelli.errors import ConfigError, Problem
+
+DISCORD: Final = "https://discord.com/api/v10"
+DEFAULT_DESTINATIONS: Final = {"discord": {"platform": "discord"}}
+
+
+def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
+    """Return the configuration of `file` (None: the shipped one) in that environment.
+
+    Raises:
+        ConfigError: What is wrong in the file or the environment; carries every mistake.
+    """
+    text = _read(file) if file else ""
+    tables = _parse(text, file) if file else {}
+    expander = Expander(environ)
+    tables = expander.expand(tables)
+    found = list(mistakes(tables, schema()))
+    builder = Builder(
+        base=file.parent if file else cwd,
+        state=user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli",
+    )
+    if not found:
+        config = builder.build(_with_default_destination(tables))
+        found = builder.mistakes
+        if not found:
+            config = replace(config, source=file, unset=MappingProxyType(expander.unset))
+            return _with_environment(config, environ)
+    raise ConfigError.of([_problem(mistake, text, _short(file, cwd)) for mistake in found])
+
+
+def offline(config: Config, *, cwd: Path) -> Config:
+    """Return `config` without key or network: the offline model, and posts go to ./outbox."""
+    outbox = Destination(name="outbox", platform="outbox", folder=cwd / "outbox")
+    return replace(
+        config,
+        models=replace(config.models, default=("offline",), judge=("offline",)),
+        destinations=MappingProxyType({"outbox": outbox}),
+    )
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError("is not UTF-8 text", where=str(file)) from error
+    except OSError as error:
+        raise ConfigError("cannot be read", where=str(file), mend="check its owner") from error
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    import tomli
+
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        where = f"{file}:{error.lineno}:{error.colno}"
+        what = f"broken TOML: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise ConfigError(what, where=where) from error
+
+
+def _with_default_destination(tables: dict[str, Any]) -> dict[str, Any]:
+    return tables if "destinations" in tables else tables | {"destinations": DEFAULT_DESTINATIONS}
+
+
+def _short(file: Path | None, cwd: Path) -> str:
+    """Return the file as a person would name it from where they are."""
+    if file is None:
+        return "botticelli.toml"
+    return str(file.relative_to(cwd)) if file.is_relative_to(cwd) else str(file)
+
+
+def _problem(mistake: Mistake, text: str, file: str) -> Problem:
+    line = line_of(text, mistake.path)
+    place = f"{file}:{line}" if line else file
+    key = _dotted(mistake.path)
+    return Problem(what=mistake.what, where=f"{place}: {key}" if key else place, mend=mistake.mend)
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}"
+    return text.removeprefix(".")
+
+
+def _with_environment(config: Config, environ: Mapping[str, str]) -> Config:
+    """Return `config` with what environment variables and credentials say over it."""
+    unset = dict(config.unset)
+    url = find_secret("DATABASE_URL", environ).reveal()
+    database = replace(config.database, url=url) if url else config.database
+    if url:
+        unset.pop("database.url", None)
+    gemini = find_secret("GEMINI_API_KEY", environ) or find_secret("GOOGLE_API_KEY", environ)
+    models = replace(
+        config.models,
+        gemini_key=gemini,
+        gemini_base_url=environ.get("GOOGLE_GEMINI_BASE_URL", ""),
+        openai_key=find_secret("OPENAI_API_KEY", environ),
+        openai_base_url=environ.get("OPENAI_BASE_URL", ""),
+    )
+    destinations = {
+        name: _reachable(destination, environ, unset)
+        for name, destination in config.destinations.items()
+    }
+    return replace(
+        config,
+        database=database,
+        models=models,
+        destinations=MappingProxyType(destinations),
+        unset=MappingProxyType(unset),
+    )
+
+
+def _reachable(
+    destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
+) -> Destination:
+    """Fill in the token, channel and address that a Discord destination leaves open."""
+    if destination.platform != "discord":
+        return destination
+    key = f"destinations.{destination.name}"
+    token, channel = destination.token, destination.channel
+    if not token and f"{key}.token" not in unset:
+        token = find_secret("DISCORD_TOKEN", environ) or find_secret("DISCORD_BOT_TOKEN", environ)
+    if not channel and not destination.webhook and f"{key}.channel" not in unset:
+        channel = environ.get("POSTING_CHANNEL_ID", "").strip()
+        if not channel:
+            unset[f"{key}.channel"] = "POSTING_CHANNEL_ID"
+    base = environ.get("DISCORD_API_BASE", "") or destination.base_url or DISCORD
+    return replace(destination, token=Secret(token), channel=channel, base_url=_with_version(base))
+
+
+def _with_version(base: str) -> str:
+    base = base.rstrip("/")
+    return f"{base}/v10" if base.endswith("/api") else base

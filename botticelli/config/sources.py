@@ -1,0 +1,120 @@
+"""Where the configuration comes from: the file, the `.env` beside it, `${VARIABLES}` in values."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from botticelli.config.secrets import find_secret
+from botticelli.errors import ConfigError
+
+NAME: Final = "botticelli.toml"
+REFERENCE: Final = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
+
+
+def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = None) -> Path | None:
+    """Return the configuration file: `named`, BOTTICELLI_CONFIG, ./, the user's, the machine's.
+
+    Raises:
+        ConfigError: A file that was named is not there.
+    """
+    if named is not None:
+        return _existing(cwd / named, "the file given with --config is not there")
+    if environ.get("BOTTICELLI_CONFIG"):
+        path = cwd / environ["BOTTICELLI_CONFIG"]
+        return _existing(path, "the file that BOTTICELLI_CONFIG names is not there")
+    home = user_folder(environ, "XDG_CONFIG_HOME", ".config")
+    for folder in (cwd, home / "botticelli", Path("/etc/botticelli")):
+        if (folder / NAME).is_file():
+            return folder / NAME
+    return None
+
+
+def _existing(path: Path, what: str) -> Path:
+    if not path.is_file():
+        raise ConfigError(what, where=str(path), mend="write one with botticelli init")
+    return path
+
+
+def user_folder(environ: Mapping[str, str], variable: str, usual: str) -> Path:
+    """Return a folder of the XDG base directory specification; relative values are ignored."""
+    folder = environ.get(variable, "")
+    if folder.startswith("/"):
+        return Path(folder)
+    return Path(environ.get("HOME") or "/") / usual
+
+
+def with_dotenv(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return `environ` with the variables of `folder/.env` beneath it.
+
+    Raises:
+        ConfigError: A line of the file is no assignment, or the file cannot be read.
+    """
+    path = folder / ".env"
+    if not path.is_file():
+        return dict(environ)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot be read", where=str(path), mend="check its owner") from error
+    return {**_assignments(text, path), **environ}
+
+
+def _assignments(text: str, path: Path) -> dict[str, str]:
+    found = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = ASSIGNMENT.match(line)
+        if match is None:
+            raise ConfigError("not of the form NAME=value", where=f"{path}:{number}")
+        found[match[1]] = _unquoted(match[2], f"{path}:{number}")
+    return found
+
+
+def _unquoted(value: str, where: str) -> str:
+    """Return a value as a shell would read it: quotes, backslashes in double ones, comments."""
+    if value[:1] == "'":
+        match = re.fullmatch(r"'([^']*)'\s*(?:#.*)?", value)
+    elif value[:1] == '"':
+        match = re.fullmatch(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?', value)
+    else:
+        return re.sub(r"(^|\s+)#.*", "", value)
+    if match is None:
+        raise ConfigError("a quote is not closed", where=where)
+    if value[0] == "'":
+        return match[1]
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), match[1])
+
+
+class Expander:
+    """Puts environment variables into values, and remembers which ones nobody has set.
+
+    `${NAME}` is the variable, `${NAME:-default}` the default if it is unset or empty, `$${NAME}`
+    the text `${NAME}` itself. Credentials and `NAME_FILE` count as variables.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.unset: dict[str, str] = {}
+
+    def expand(self, value: Any, path: str = "") -> Any:
+        """Return `value` with every string in it expanded; `path` is its key path."""
+        if isinstance(value, dict):
+            dot = f"{path}." if path else ""
+            return {key: self.expand(inner, f"{dot}{key}") for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self.expand(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+        if isinstance(value, str) and "${" in value:
+            return REFERENCE.sub(lambda match: self._replace(match, path), value)
+        return value
+
+    def _replace(self, match: re.Match[str], path: str) -> str:
+        escaped, name, default = match.groups()
+        if escaped:
+            return match[0][1:]
+        value = find_secret(name, self._environ).reveal()
+        if not value and default is None:
+            self.unset[path] = name
+        return value or default or ""
