@@ -6,29 +6,40 @@ broke: NotSent (nothing arrived: try again), Refused (never will), Unconfirmed (
 anything else).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from botticelli.errors import BotticelliError
+from botticelli.errors import BotticelliError, ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What is to be published: the text, byte for byte, and the delivery's own nonce."""
+    """What is to be published: the text, byte for byte, and the delivery's own nonce.
+
+    Args:
+        allowed_mentions: Ids of users and roles that this text may ping.
+        thread: Remote id of the thread it belongs into; empty: the channel itself.
+    """
 
     text: str
     nonce: str
     allowed_mentions: tuple[str, ...] = ()
+    thread: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """Proof that the platform has the message."""
+    """Proof that the platform has the message.
+
+    Args:
+        at: When it was published, if the platform says so.
+    """
 
     remote_id: str
     url: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +78,13 @@ class Platform(Protocol):
             ConfigError: The platform does not let us in.
         """
 
-    def find(self, message: Message, *, since: datetime) -> Looked:
+    def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
         """Look the message up among our own, from `since` on. Safe to repeat.
+
+        Args:
+            message: Compared by its normalised text: a platform may trim or strip.
+            since: Nothing older is looked at.
+            known: Remote ids of other deliveries, which may say the same.
 
         Raises:
             NotSent: The platform cannot be asked right now.
@@ -78,8 +94,14 @@ class Platform(Protocol):
     def edit(self, remote_id: str, message: Message) -> Receipt:
         """Replace the text of a published message. Safe to repeat. Raises as `send`."""
 
-    def delete(self, remote_id: str) -> None:
+    def delete(self, remote_id: str, *, thread: str = "") -> None:
         """Take a published message back; one that is gone already is done. Raises as `send`."""
+
+    def finish(self, remote_id: str) -> None:
+        """Do what follows a published message: crosspost, open a thread. Safe to repeat.
+
+        Raises as `send`; the message itself is out whatever happens here.
+        """
 
     def check(self) -> Sequence[str]:
         """Ask the platform whether we may post; return what is wrong, in words for a person.
@@ -109,6 +131,10 @@ class NotSent(PlatformError):
 
 class Refused(PlatformError):
     """Nothing was published, and never will be as it stands."""
+
+
+class LockedOut(ConfigError):
+    """The platform rejects our credentials: nothing was published, and every call counts."""
 
 
 class Unconfirmed(PlatformError):

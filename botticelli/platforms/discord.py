@@ -1,0 +1,306 @@
+"""One Discord channel, written to as a bot or through a webhook.
+
+Rule book: facts/discord.md. Every request carries the version in its path and our User-Agent,
+follows no redirect, has time limits, and waits for the rate limit's own word.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from botticelli.clock import Clock
+from botticelli.config.secrets import Secret
+from botticelli.errors import BotticelliError
+from botticelli.platforms import discord_channel as channels
+from botticelli.platforms.base import Looked, Message, NotSent, Receipt, Refused, Unconfirmed
+from botticelli.platforms.discord_errors import Answer, error_of
+from botticelli.platforms.discord_limits import RateLimits
+
+if TYPE_CHECKING:
+    import requests
+
+CONNECT_TIMEOUT: Final = 5.0  # seconds; together with the rate limit's wait less than a lease
+READ_TIMEOUT: Final = 25.0
+MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
+NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
+CROSSPOSTED_ALREADY: Final = 40033
+THREAD_ALREADY: Final = 160004
+GONE: Final = 10008
+
+_MESSAGE_ID: Final = re.compile(r"/messages/[0-9]+")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A webhook's id, and its token: a secret that is part of the path."""
+
+    id: str
+    token: Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What follows a message: publishing to followers, a thread of that name."""
+
+    crosspost: bool = False
+    thread_name: str = ""
+
+
+class Discord:
+    """One channel, as one author. Not shared between threads.
+
+    Args:
+        name: The destination's name, which errors are told under.
+        channel: Snowflake of the channel.
+        webhook: Publish through it instead of as the bot.
+        can_read: Whether the session has a bot's token, so that the channel can be looked at.
+        session: Whose connections to use; User-Agent and credentials are set on it.
+        base_url: Root of the API, with its version.
+    """
+
+    max_length = MAX_LENGTH
+    real = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        channel: str,
+        session: "requests.Session",
+        base_url: str,
+        clock: Clock,
+        webhook: Webhook | None = None,
+        can_read: bool = True,
+        extras: Extras = Extras(),
+    ) -> None:
+        self.name = name
+        self._channel = channel
+        self._webhook = webhook
+        self._can_read = can_read
+        self._session = session
+        self._base_url = base_url
+        self._limits = RateLimits(clock)
+        self._extras = extras
+        # A webhook has no nonce: what was published once must be looked up, never sent again.
+        self.idempotency_seconds = 0.0 if webhook else NONCE_SECONDS
+
+    def preview(self, message: Message) -> Json:
+        """See Platform. A webhook's token is left out."""
+        path, query = self._messages(message.thread, shown=True)
+        url = f"{self._base_url}{path}{_query(query)}"
+        return {"method": "POST", "url": url, "json": self._payload(message)}
+
+    def send(self, message: Message) -> Receipt:
+        """See Platform. Discord itself drops a repeated nonce, but only for some minutes."""
+        path, query = self._messages(message.thread)
+        response = self._call("POST", path, json=self._payload(message), query=query)
+        return self._receipt(response)
+
+    def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
+        """See Platform."""
+        if not self._can_read:
+            return Looked(why="a webhook cannot read its channel back")
+        place = message.thread or self._channel
+        author = self._webhook.id if self._webhook else self._me()
+        search = channels.Search(message=message, author=author, since=since, known=known)
+        found = channels.search(self._look, place, search)
+        if isinstance(found, dict):
+            return Looked(receipt=self._receipt_of(found), certain=True)
+        return found
+
+    def edit(self, remote_id: str, message: Message) -> Receipt:
+        """See Platform. Mentions are named again: an edit without them pings whom it names."""
+        body = {"content": message.text, "allowed_mentions": _mentions(message)}
+        path, query = self._one(remote_id, message.thread)
+        return self._receipt(self._call("PATCH", path, json=body, query=query))
+
+    def delete(self, remote_id: str, *, thread: str = "") -> None:
+        """See Platform."""
+        path, query = self._one(remote_id, thread)
+        self._call("DELETE", path, query=query, fine=(GONE,))
+
+    def finish(self, remote_id: str) -> None:
+        """See Platform. Both steps answer a repetition with a code of their own, which is fine."""
+        if self._extras == Extras():
+            return
+        if not self._can_read:
+            raise Refused("a webhook alone can neither crosspost nor thread", where=self.name)
+        path = f"/channels/{self._channel}/messages/{remote_id}"
+        if self._extras.crosspost:
+            self._call("POST", f"{path}/crosspost", fine=(CROSSPOSTED_ALREADY,))
+        if self._extras.thread_name:
+            thread = {"name": self._extras.thread_name[:100]}
+            self._call("POST", f"{path}/threads", json=thread, fine=(THREAD_ALREADY,))
+
+    def check(self) -> Sequence[str]:
+        """See Platform."""
+        if self._webhook:
+            path, _ = self._messages("")
+            try:
+                self._look(path, {})
+            except NotSent:
+                raise
+            except BotticelliError as error:
+                return (str(error),)
+        if not self._can_read:
+            return ()
+        wanted = channels.Wanted(
+            writes=self._webhook is None,
+            crossposts=self._extras.crosspost,
+            threads=bool(self._extras.thread_name),
+        )
+        return channels.check(self._look, self._channel, wanted)
+
+    def _payload(self, message: Message) -> Json:
+        body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}
+        if self._webhook is None:
+            body |= {"nonce": message.nonce, "enforce_nonce": True}
+        return body
+
+    def _messages(self, thread: str, *, shown: bool = False) -> tuple[str, Mapping[str, str]]:
+        if self._webhook is None:
+            return f"/channels/{thread or self._channel}/messages", {}
+        token = str(self._webhook.token) if shown else self._webhook.token.reveal()
+        # wait=true: without it a message that was not saved gives no error.
+        query = {"wait": "true"} | ({"thread_id": thread} if thread else {})
+        return f"/webhooks/{self._webhook.id}/{token}", query
+
+    def _one(self, remote_id: str, thread: str) -> tuple[str, Mapping[str, str]]:
+        path, query = self._messages(thread)
+        if self._webhook is None:
+            return f"{path}/{remote_id}", {}
+        return f"{path}/messages/{remote_id}", {k: v for k, v in query.items() if k != "wait"}
+
+    def _me(self) -> str:
+        return str(self._look("/users/@me", {})["id"])
+
+    def _look(self, path: str, query: Mapping[str, str]) -> Any:
+        """GET and return the JSON; whatever goes wrong on the way is NotSent: ask again."""
+        response = self._call("GET", path, query=query)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise NotSent("Discord's answer cannot be read", where=self.name) from error
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Json | None = None,
+        query: Mapping[str, str] | None = None,
+        fine: Collection[int] = (),
+    ) -> "requests.Response":
+        """Make one request; an error code among `fine` counts as success."""
+        import requests
+
+        route = f"{method} {_MESSAGE_ID.sub('/messages/*', path)}"
+        self._limits.wait(route, where=self.name)
+        try:
+            response = self._session.request(
+                method,
+                self._base_url + path,
+                json=json,
+                params=query,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # `from None`: the text of these errors holds the URL, and a webhook's URL is a secret.
+            raise self._unreachable(error, publishing=method != "GET") from None
+        if 200 <= response.status_code < 300:
+            self._limits.learn(route, response.headers, retry_after=None)
+            return response
+        answer = Answer.of(response.status_code, response.headers, response.text)
+        asked_to_wait = answer.retry_after if answer.status == 429 else None
+        self._limits.learn(route, response.headers, retry_after=asked_to_wait)
+        if answer.code in fine:
+            return response
+        channel = self._channel_name(answer, method)
+        raise error_of(answer, where=self.name, channel=channel, publishing=method != "GET")
+
+    def _channel_name(self, answer: Answer, method: str) -> str:
+        """Return "#news" where we may see the channel, else its id; asked only if it is told."""
+        if answer.status != 403 or method == "GET" or not self._can_read:
+            return self._channel
+        try:
+            return "#" + str(self._look(f"/channels/{self._channel}", {})["name"])
+        except (BotticelliError, KeyError, TypeError):
+            return self._channel
+
+    def _receipt(self, response: "requests.Response") -> Receipt:
+        try:
+            return self._receipt_of(response.json())
+        except (ValueError, KeyError, TypeError) as error:
+            words = f"Discord's answer ({response.status_code}) tells nothing of the message"
+            raise Unconfirmed(words, where=self.name) from error
+
+    def _receipt_of(self, message: Mapping[str, Any]) -> Receipt:
+        remote_id = str(int(message["id"]))
+        channel = message.get("channel_id") or self._channel
+        guild = message.get("guild_id") or "@me"
+        return Receipt(
+            remote_id=remote_id,
+            url=f"https://discord.com/channels/{guild}/{channel}/{remote_id}",
+            at=channels.time_of(remote_id),
+        )
+
+    def _unreachable(
+        self, error: "requests.RequestException", *, publishing: bool
+    ) -> BotticelliError:
+        import requests
+
+        reason = type(error).__name__
+        if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
+            return Refused(f"the request cannot be made ({reason})", where=self.name)
+        if publishing and not _never_left(error):
+            return Unconfirmed(f"no answer from Discord ({reason})", where=self.name)
+        return NotSent(f"Discord cannot be reached ({reason})", where=self.name)
+
+
+def _never_left(error: BaseException) -> bool:
+    """Tell whether no byte can have reached the platform: name, route or handshake failed."""
+    import ssl
+
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    never = (ConnectTimeoutError, NewConnectionError, ssl.SSLCertVerificationError)
+    return any(isinstance(one, never) for one in _causes(error, 8))
+
+
+def _causes(error: BaseException, depth: int) -> Iterable[BaseException]:
+    """Yield an error and those it was made of, which urllib3 keeps in several places."""
+    yield error
+    if not depth:
+        return
+    inner = (
+        error.__cause__,
+        error.__context__,
+        getattr(error, "reason", None),
+        getattr(error, "original_error", None),
+        *error.args[:2],
+    )
+    for one in inner:
+        if isinstance(one, BaseException) and one is not error:
+            yield from _causes(one, depth - 1)
+
+
+def _mentions(message: Message) -> Json:
+    """Return whom the text may ping: nobody, or those allowed ids that stand in it.
+
+    A model must never ping a whole server, so `parse` is always empty.
+    """
+    mentions: Json = {"parse": []}
+    for key, pattern in (("users", r"<@!?(\d+)>"), ("roles", r"<@&(\d+)>")):
+        named = set(re.findall(pattern, message.text)) & set(message.allowed_mentions)
+        if named:
+            mentions[key] = sorted(named)[:100]
+    return mentions
+
+
+def _query(query: Mapping[str, str]) -> str:
+    return "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""

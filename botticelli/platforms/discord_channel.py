@@ -1,0 +1,160 @@
+"""A Discord channel looked at: is a message of ours there, and may we write?"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from botticelli import text
+from botticelli.errors import BotticelliError
+from botticelli.platforms import discord_permissions as permissions
+from botticelli.platforms.base import Looked, Message, NotSent
+
+EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
+PAGE: Final = 100
+MOST_PAGES: Final = 30
+CLOCK_SLACK: Final = timedelta(minutes=2)  # the database's clock may be off Discord's
+ANNOUNCEMENT: Final = 5
+THREADS: Final = (10, 11, 12)
+WRITABLE: Final = (0, ANNOUNCEMENT, *THREADS)
+
+Look = Callable[[str, Mapping[str, str]], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is looked for: this text, by this author (user or webhook id), from then on."""
+
+    message: Message
+    author: str
+    since: datetime
+    known: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What we want to do in a channel."""
+
+    writes: bool = True
+    crossposts: bool = False
+    threads: bool = False
+
+
+def time_of(snowflake: str) -> datetime:
+    """Return the instant at which an id was made."""
+    return datetime.fromtimestamp(((int(snowflake) >> 22) + EPOCH_MS) / 1000, UTC)
+
+
+def snowflake_at(instant: datetime) -> str:
+    """Return an id that sorts before all ids made from that instant on."""
+    return str(max(int(instant.timestamp() * 1000) - EPOCH_MS, 0) << 22)
+
+
+def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
+    """Return the message as Discord has it, or why it is not there and whether to believe that.
+
+    Raises:
+        NotSent: Discord cannot be asked right now.
+        ConfigError: It does not let us look.
+    """
+    path = f"/channels/{channel}/messages"
+    after = snowflake_at(wanted.since - CLOCK_SLACK)
+    seen = 0
+    for _ in range(MOST_PAGES):
+        page = look(path, {"after": after, "limit": str(PAGE)})
+        for message in page:
+            if _is_ours(message, wanted):
+                return dict(message)
+        seen += len(page)
+        if len(page) < PAGE:
+            return _absent(look, channel, seen=seen)
+        after = max((message["id"] for message in page), key=int)
+    return Looked(why=f"more than {seen} messages were written there since; look for it by eye")
+
+
+def _is_ours(message: Mapping[str, Any], wanted: Search) -> bool:
+    authors = {str(message.get("author", {}).get("id")), str(message.get("webhook_id"))}
+    if wanted.author not in authors or message["id"] in wanted.known:
+        return False
+    if message.get("nonce") is not None and str(message["nonce"]) == wanted.message.nonce:
+        return True
+    return text.normalise(message.get("content", "")) == text.normalise(wanted.message.text)
+
+
+def _absent(look: Look, channel: str, *, seen: int) -> Looked:
+    """Tell whether "not there" can be believed: an unreadable channel looks empty, too."""
+    if seen or look(f"/channels/{channel}/messages", {"limit": "1"}):
+        return Looked(certain=True)
+    try:
+        bits, _ = _rights(look, channel)
+    except NotSent:
+        raise
+    except BotticelliError as error:
+        return Looked(why=f"the channel looks empty, our rights in it are unknown ({error.what})")
+    if bits & permissions.READ_MESSAGE_HISTORY:
+        return Looked(certain=True)
+    return Looked(why="the bot may not read the channel's history: give it Read Message History")
+
+
+def check(look: Look, channel: str, wanted: Wanted) -> Sequence[str]:
+    """Return what stands in the way of what we want to do in a channel, in words for a person.
+
+    Raises:
+        NotSent: Discord cannot be asked right now.
+    """
+    try:
+        bits, seen = _rights(look, channel)
+    except NotSent:
+        raise
+    except BotticelliError as error:
+        return (str(error),)
+    name = f"#{seen.get('name', channel)}"
+    if seen.get("type") not in WRITABLE:
+        return (f"{name} takes no plain messages (forum, voice or category); name a text channel",)
+    problems = []
+    if wanted.crossposts and seen.get("type") != ANNOUNCEMENT:
+        problems.append(f"{name} is no announcement channel; take `crosspost` out or name another")
+    if names := permissions.missing(bits, _needed(wanted, is_thread=seen["type"] in THREADS)):
+        problems.append(_not_allowed(name, names))
+    return tuple(problems)
+
+
+def _needed(wanted: Wanted, *, is_thread: bool) -> list[int]:
+    needed = [permissions.VIEW_CHANNEL, permissions.READ_MESSAGE_HISTORY]
+    if wanted.writes:
+        needed.append(
+            permissions.SEND_MESSAGES_IN_THREADS if is_thread else permissions.SEND_MESSAGES
+        )
+    if wanted.threads:
+        needed += [permissions.CREATE_PUBLIC_THREADS, permissions.SEND_MESSAGES_IN_THREADS]
+    return needed
+
+
+def _not_allowed(name: str, names: Sequence[str]) -> str:
+    give = " and ".join(names)
+    if "View Channel" in names:
+        return f"the bot cannot see {name}: give it {give}"
+    if "Send Messages" in names:
+        return f"the bot may see {name} but not write there: give it {give}"
+    if names == ["Read Message History"]:
+        return (
+            f"the bot may write in {name} but not read it back, which settles lost answers:"
+            f" give it {give}"
+        )
+    return f"the bot lacks rights in {name}: give it {give}"
+
+
+def _rights(look: Look, channel: str) -> tuple[int, Mapping[str, Any]]:
+    """Return our permission bits in a channel, and the channel."""
+    me = look("/users/@me", {})
+    seen = look(f"/channels/{channel}", {})
+    holder = look(f"/channels/{seen['parent_id']}", {}) if seen.get("type") in THREADS else seen
+    guild_id = seen.get("guild_id")
+    if not guild_id:
+        return permissions.EVERYTHING, seen  # a direct message has no roles
+    guild = look(f"/guilds/{guild_id}", {})
+    member = look(f"/guilds/{guild_id}/members/{me['id']}", {})
+    bits = permissions.permissions(
+        guild=guild, channel=holder, member=member, user_id=str(me["id"])
+    )
+    return bits, seen

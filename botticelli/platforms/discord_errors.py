@@ -1,0 +1,175 @@
+"""What Discord's refusals mean, in words of a community manager.
+
+Source of every code and status: facts/discord.md, Errors and Rate limits.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botticelli.errors import BotticelliError, ConfigError
+from botticelli.platforms.base import LockedOut, NotSent, Refused, Unconfirmed
+
+DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
+BLOCKED_WAIT: Final = 900.0  # seconds after Cloudflare shut the door; its window is 10 minutes
+
+_TOKEN: Final = (
+    "the bot's token is not accepted",
+    "make a new one in the developer portal, then set DISCORD_TOKEN",
+)
+_HOOK: Final = ("this webhook no longer exists", "make a new one in the channel's settings")
+
+_TEXT_CHANNEL: Final = "name a text or announcement channel"
+
+# code: what is wrong, how to mend it; {channel} is the channel's name if we may know it.
+_CONFIG: Final[Mapping[int, tuple[str, str]]] = {
+    10003: ("there is no channel {channel}", "check the channel's id (POSTING_CHANNEL_ID)"),
+    10004: ("the bot is not on that server", "invite it there"),
+    50001: (
+        "the bot cannot see the channel {channel}",
+        "give it View Channel there, or invite it to the server",
+    ),
+    50008: ("{channel} is no channel for messages", _TEXT_CHANNEL),
+    40058: ("{channel} is a forum, which takes no plain messages", _TEXT_CHANNEL),
+    50013: ("the bot may see {channel} but not write there", "give it Send Messages"),
+    50024: ("{channel} is the wrong kind of channel for that", _TEXT_CHANNEL),
+    50041: (
+        "Discord no longer speaks this version of its API",
+        "mend base_url (DISCORD_API_BASE), or update botticelli",
+    ),
+    40333: ("Discord does not accept how we introduce ourselves", "update botticelli"),
+    160005: ("the thread {channel} is locked", "unlock it, or name another channel"),
+    220001: (
+        "this webhook belongs to a forum, which takes no plain messages",
+        "make one in a text channel",
+    ),
+    40067: ("{channel} is a forum that wants a tag", _TEXT_CHANNEL),
+}
+_REFUSED: Final[Mapping[int, str]] = {
+    10008: "the message is gone",
+    20001: "bots may not do this",
+    30015: "there are too many attachments",
+    40005: "the request is too large",
+    50005: "the message is somebody else's",
+    50006: "the message is empty",
+    50045: "a file is too large",
+    50083: "the thread is archived",
+    50109: "Discord cannot read the request",
+    200000: "AutoMod on this server blocks this text: change the text or the rule",
+    240000: "Discord blocks this text for a harmful link: change the text",
+}
+_PASSING: Final = frozenset({40004, 40006, 40062, 20016, 20022, 20028, 20029, 30046, 130000})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer that is no success, with as much of its body as could be read."""
+
+    status: int
+    code: int = 0
+    message: str = ""
+    is_json: bool = False
+    errors: Any = None
+    retry_after: float | None = None
+
+    @classmethod
+    def of(cls, status: int, headers: Mapping[str, str], text: str) -> "Answer":
+        """Read an answer; its body may be HTML of a proxy in front of Discord."""
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = None
+        is_json = isinstance(body, dict)
+        fields: Mapping[str, Any] = body if isinstance(body, dict) else {}
+        code = fields.get("code", 0)
+        return cls(
+            status=status,
+            code=code if isinstance(code, int) else 0,
+            message=str(fields.get("message", ""))[:200],
+            is_json=is_json,
+            errors=fields.get("errors"),
+            retry_after=_larger(headers.get("Retry-After"), fields.get("retry_after")),
+        )
+
+
+def error_of(answer: Answer, *, where: str, channel: str, publishing: bool) -> BotticelliError:
+    """Return the error that tells the caller what to do about an answer.
+
+    Args:
+        answer: What came back.
+        where: Destination the request was for.
+        channel: Its name for a person, "#news" or an id.
+        publishing: Whether the request may have put something into the channel; one that only
+            looks is NotSent where a publishing one is Unconfirmed.
+    """
+    status, code = answer.status, answer.code
+    if status >= 500 or status == 408:
+        words = f"Discord answered {status}, which leaves open whether the request was carried out"
+        return Unconfirmed(words, where=where) if publishing else NotSent(words, where=where)
+    if status == 429 or code in _PASSING:
+        return _slow_down(answer, where)
+    if status == 401 or code in {50014, 50027}:
+        what, mend = _TOKEN
+        return LockedOut(what, where=where, mend=mend)
+    if code == 10015:
+        what, mend = _HOOK
+        return LockedOut(what, where=where, mend=mend)
+    return _for_good(answer, where=where, channel=channel)
+
+
+def _for_good(answer: Answer, *, where: str, channel: str) -> BotticelliError:
+    if answer.code in _CONFIG:
+        what, mend = _CONFIG[answer.code]
+        return ConfigError(what.format(channel=channel), where=where, mend=mend)
+    if answer.status == 403 and not answer.is_json:
+        return NotSent(
+            "Cloudflare in front of Discord turns us away, mostly after too many failing requests",
+            where=where,
+            retry_after=answer.retry_after or BLOCKED_WAIT,
+        )
+    if answer.status == 403:
+        reason = answer.message or "no reason given"
+        words = f"Discord does not allow it ({reason}, code {answer.code})"
+        return ConfigError(words, where=where, mend=f"look at the bot's permissions in {channel}")
+    if 300 <= answer.status < 400 or (answer.status in {404, 405} and answer.code == 0):
+        words = f"this is not Discord's API: it answered {answer.status}"
+        return ConfigError(words, where=where, mend="mend base_url (DISCORD_API_BASE)")
+    return Refused(_refusal(answer), where=where)
+
+
+def _refusal(answer: Answer) -> str:
+    if answer.code in _REFUSED:
+        return _REFUSED[answer.code]
+    details = "; ".join(_flat(answer.errors))
+    words = f"Discord refused the message ({answer.message or answer.status}, code {answer.code})"
+    return f"{words}: {details}"[:400] if details else words
+
+
+def _slow_down(answer: Answer, where: str) -> NotSent:
+    wait = answer.retry_after if answer.retry_after is not None else DEFAULT_WAIT
+    return NotSent(f"Discord asks us to wait {wait:g} s", where=where, retry_after=wait)
+
+
+def _larger(header: str | None, body: Any) -> float | None:
+    """Return the longer of the two waits that a 429 names; either may be missing or nonsense."""
+    waits = []
+    for value in (header, body):
+        try:
+            waits.append(float(value))  # type: ignore[arg-type]  # None and nonsense are the point
+        except (TypeError, ValueError):
+            continue
+    return max((wait for wait in waits if 0 <= wait < float("inf")), default=None)
+
+
+def _flat(errors: Any, path: str = "") -> Iterator[str]:
+    """Yield the leaves of Discord's tree of form errors: where in the form, and what."""
+    if not isinstance(errors, dict):
+        return
+    for key, value in errors.items():
+        if key == "_errors" and isinstance(value, list):
+            for one in value:
+                if isinstance(one, dict):
+                    yield f"{path or 'the form'}: {one.get('message', one.get('code'))}"
+        else:
+            yield from _flat(value, f"{path}.{key}" if path else key)

@@ -1,0 +1,133 @@
+"""A destination's client, made when there is something to send: requests is imported here."""
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from botticelli.clock import Clock
+from botticelli.config.model import Destination
+from botticelli.errors import ConfigError, Problem
+from botticelli.platforms.base import Platform
+from botticelli.platforms.outbox import Outbox
+
+if TYPE_CHECKING:
+    import requests
+
+    from botticelli.platforms.discord import Discord, Webhook
+
+DISCORD_API: Final = "https://discord.com/api/v10"
+# Discord blocks clients that do not introduce themselves in this form (facts/discord.md).
+USER_AGENT: Final = "DiscordBot (https://github.com/crumplecup/botticelli, {version})"
+
+
+def open_platform(destination: Destination, *, clock: Clock) -> Platform:
+    """Return the client of a destination; nothing is sent yet.
+
+    Raises:
+        ConfigError: A channel, a token or the platform's name is missing or cannot be meant.
+    """
+    if destination.platform == "outbox":
+        return Outbox(destination.name, folder=destination.folder, clock=clock)
+    if destination.platform == "discord":
+        return _open_discord(destination, clock)
+    raise ConfigError(
+        f"there is no platform '{destination.platform}'",
+        where=f"destinations.{destination.name}.platform",
+        mend="name discord or outbox",
+    )
+
+
+def missing(destination: Destination) -> list[Problem]:
+    """Return what a destination lacks before anything can be sent to it; no network."""
+    where = f"destinations.{destination.name}"
+    if destination.platform != "discord" or destination.webhook:
+        return []
+    problems = []
+    if not destination.channel:
+        problems.append(
+            Problem(
+                what="no channel to post to",
+                where=f"{where}.channel",
+                mend="set POSTING_CHANNEL_ID to the channel's id",
+            )
+        )
+    if not destination.token:
+        problems.append(
+            Problem(
+                what="no bot token",
+                where=f"{where}.token",
+                mend="set DISCORD_TOKEN, or `webhook` instead",
+            )
+        )
+    return problems
+
+
+def _open_discord(destination: Destination, clock: Clock) -> "Discord":
+    from botticelli.platforms.discord import Discord, Extras
+
+    if problems := missing(destination):
+        raise ConfigError.of(problems)
+    if destination.channel and not destination.channel.isdecimal():
+        raise ConfigError(
+            f"'{destination.channel}' is no channel id, which has digits only",
+            where=f"destinations.{destination.name}.channel",
+            mend="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
+        )
+    return Discord(
+        destination.name,
+        channel=destination.channel,
+        webhook=_webhook(destination),
+        can_read=bool(destination.token and destination.channel),
+        session=_session(destination),
+        base_url=_versioned(destination.base_url or DISCORD_API),
+        clock=clock,
+        extras=Extras(crosspost=destination.crosspost, thread_name=destination.thread_name),
+    )
+
+
+def _session(destination: Destination) -> "requests.Session":
+    from importlib.metadata import version
+
+    import requests
+
+    token = destination.token.reveal().removeprefix("Bot ").strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError(
+            "the bot token has characters that no token has",
+            where=f"destinations.{destination.name}.token",
+            mend="copy it again from the developer portal",
+        )
+    session = requests.Session()
+    session.headers["User-Agent"] = USER_AGENT.format(version=version("botticelli"))
+
+    def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+        if token and "/webhooks/" not in (request.url or ""):
+            request.headers["Authorization"] = f"Bot {token}"
+        return request
+
+    # As `auth`, not as a header: requests would let a .netrc entry replace the header.
+    session.auth = authorise
+    return session
+
+
+def _webhook(destination: Destination) -> "Webhook | None":
+    from botticelli.config.secrets import Secret
+    from botticelli.platforms.discord import Webhook
+
+    if not destination.webhook:
+        return None
+    path = urlsplit(destination.webhook.reveal()).path
+    match = re.fullmatch(r".*/webhooks/(\d+)/([\w-]+)/?", path)
+    if match is None:
+        raise ConfigError(
+            "the webhook's URL does not look like one",
+            where=f"destinations.{destination.name}.webhook",
+            mend="copy it from the channel's settings: https://discord.com/api/webhooks/ID/TOKEN",
+        )
+    return Webhook(id=match[1], token=Secret(match[2]))
+
+
+def _versioned(base_url: str) -> str:
+    """Return the API's root with a version: without one Discord answers as version 6 did."""
+    root = base_url.rstrip("/")
+    return root if re.search(r"/v\d+$", root) else f"{root}/v10"

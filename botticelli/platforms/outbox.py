@@ -1,0 +1,119 @@
+"""A folder as a platform: one Markdown file a post, for rehearsals and for the demo."""
+
+import contextlib
+import os
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botticelli.clock import Clock
+from botticelli.errors import ConfigError
+from botticelli.platforms.base import Looked, Message, NotSent, Receipt, Refused
+
+
+class Outbox:
+    """One folder. A file holds the text of its post, byte for byte, and nothing else.
+
+    The name is `<UTC time>-<nonce>.md`, so that the same nonce never makes a second file however
+    long ago the first was written, and the remote id is the name.
+
+    Args:
+        name: The destination's name.
+        folder: Made when the first post is written.
+        clock: Whose time stands in the file names.
+    """
+
+    max_length = 100_000
+    idempotency_seconds = float("inf")
+    real = False
+
+    def __init__(self, name: str, *, folder: Path, clock: Clock) -> None:
+        self.name = name
+        self._folder = folder
+        self._clock = clock
+
+    def preview(self, message: Message) -> dict[str, Any]:
+        """See Platform."""
+        return {
+            "method": "WRITE",
+            "url": str(self._folder / self._file_name(message)),
+            "json": {"content": message.text},
+        }
+
+    def send(self, message: Message) -> Receipt:
+        """See Platform."""
+        if there := self._there(message.nonce):
+            return there
+        path = self._folder / self._file_name(message)
+        self._write(path, message.text)
+        return self._receipt(path)
+
+    def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
+        """See Platform. A folder can always be believed."""
+        del since, known
+        return Looked(receipt=self._there(message.nonce), certain=True)
+
+    def edit(self, remote_id: str, message: Message) -> Receipt:
+        """See Platform."""
+        path = self._folder / remote_id
+        if not path.exists():
+            raise Refused("this post is no longer in the outbox", where=str(path))
+        self._write(path, message.text)
+        return self._receipt(path)
+
+    def delete(self, remote_id: str, *, thread: str = "") -> None:
+        """See Platform."""
+        del thread
+        try:
+            (self._folder / remote_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise _not_writable(self._folder, error) from error
+
+    def finish(self, remote_id: str) -> None:
+        """See Platform. Nothing follows a file."""
+
+    def check(self) -> Sequence[str]:
+        """See Platform."""
+        folder = self._folder
+        while not folder.exists():
+            folder = folder.parent
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return ()
+        return (f"the outbox {self._folder} cannot be written: {folder} does not let us",)
+
+    def _file_name(self, message: Message) -> str:
+        return f"{self._clock.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{message.nonce}.md"
+
+    def _there(self, nonce: str) -> Receipt | None:
+        path = next(iter(sorted(self._folder.glob(f"*-{nonce}.md"))), None)
+        return self._receipt(path) if path else None
+
+    def _receipt(self, path: Path) -> Receipt:
+        at = None
+        with contextlib.suppress(ValueError):
+            at = datetime.strptime(path.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return Receipt(remote_id=path.name, url=str(path), at=at)
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write all or nothing: a killed process leaves at most a hidden file behind."""
+        half = path.with_name(f".{path.name}.{os.getpid()}.half")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with half.open("wb") as file:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(path)
+        except OSError as error:
+            raise _not_writable(self._folder, error) from error
+
+
+def _not_writable(folder: Path, error: OSError) -> NotSent | ConfigError:
+    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+        return ConfigError(
+            f"the outbox cannot be written ({error.strerror})",
+            where=str(folder),
+            mend="give this user the folder, or name another one as `folder`",
+        )
+    return NotSent(f"the outbox cannot be written ({error.strerror})", where=str(folder))
