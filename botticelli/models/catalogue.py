@@ -1,0 +1,121 @@
+"""What is known of each Gemini model: what it accepts, what it costs, what became of it.
+
+Source: the provider's model, price and retirement pages as read up to 2026-11 (SDK 3.4 names;
+prices of 2026-10-07; retirements of 2026-06-01 and 2026-12-01). Everything can be overridden:
+`[models.prices."NAME"]`, `[models.aliases]`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from botticelli.config.model import Models, Price
+from botticelli.models.base import Capabilities, Usage
+
+_MEDIA = frozenset({"text", "image", "audio", "video", "document"})
+_LEVELS = ("minimal", "low", "medium", "high")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """One model of the catalogue."""
+
+    capabilities: Capabilities
+    prices: tuple[Price, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retirement:
+    """From `since` on the provider answers 404, or serves `successor` in its place."""
+
+    successor: str
+    since: date
+
+
+_KNOBS = Capabilities(inputs=_MEDIA, thinking=_LEVELS)
+_NO_KNOBS = Capabilities(inputs=_MEDIA, sampling=False, thinking=_LEVELS)
+_NO_MINIMAL = Capabilities(inputs=_MEDIA, sampling=False, thinking=_LEVELS[1:])
+_AUTUMN_FLASH = (
+    Price(input=0.75, output=3.75),
+    Price(input=1.50, output=7.50, valid_from=date(2027, 1, 1)),
+)
+
+CATALOGUE: Final[Mapping[str, Known]] = {
+    "gemini-3.8-flash": Known(capabilities=_NO_MINIMAL, prices=_AUTUMN_FLASH),
+    "gemini-3.7-flash": Known(capabilities=_NO_MINIMAL, prices=_AUTUMN_FLASH),
+    "gemini-3.6-flash": Known(capabilities=_NO_KNOBS, prices=_AUTUMN_FLASH),
+    "gemini-3.5-flash": Known(capabilities=_KNOBS, prices=(Price(input=1.50, output=9.00),)),
+    "gemini-3.5-flash-lite": Known(capabilities=_KNOBS, prices=(Price(input=0.30, output=2.50),)),
+    "gemini-3.1-flash-lite": Known(capabilities=_KNOBS, prices=(Price(input=0.25, output=1.50),)),
+    "gemini-3.1-pro-preview": Known(
+        capabilities=Capabilities(inputs=_MEDIA, thinking=_LEVELS[1:]),
+        prices=(Price(input=2.00, output=12.00),),
+    ),
+    "gemini-2.5-flash-lite": Known(capabilities=_KNOBS, prices=(Price(input=0.10, output=0.40),)),
+    "gemini-2.5-flash": Known(capabilities=_KNOBS, prices=(Price(input=0.30, output=2.50),)),
+    "gemini-2.5-pro": Known(capabilities=_KNOBS, prices=(Price(input=1.25, output=10.00),)),
+}
+_UNKNOWN_GEMINI = Known(capabilities=_NO_KNOBS)
+_UNKNOWN = Known(capabilities=Capabilities(inputs=frozenset({"text", "image", "audio"})))
+
+# The successor of one that only answers 404 is the provider's nearest in kind and price.
+RETIRED: Final[Mapping[str, Retirement]] = {
+    "gemini-pro": Retirement(successor="gemini-3.8-flash", since=date(2025, 9, 24)),
+    "gemini-1.5-pro": Retirement(successor="gemini-3.8-flash", since=date(2025, 9, 24)),
+    "gemini-1.5-flash": Retirement(successor="gemini-3.5-flash-lite", since=date(2025, 9, 24)),
+    "gemini-2.0-flash": Retirement(successor="gemini-3.5-flash-lite", since=date(2026, 6, 1)),
+    "gemini-2.0-flash-exp": Retirement(successor="gemini-3.5-flash-lite", since=date(2026, 6, 1)),
+    "gemini-2.0-flash-lite": Retirement(successor="gemini-3.5-flash-lite", since=date(2026, 6, 1)),
+    "gemini-2.5-pro": Retirement(successor="gemini-3.8-flash", since=date(2026, 12, 1)),
+    "gemini-2.5-flash": Retirement(successor="gemini-3.5-flash-lite", since=date(2026, 12, 1)),
+    # No date is announced, but new projects are said to get 404: the successor is used after one.
+    "gemini-2.5-flash-lite": Retirement(successor="gemini-3.5-flash-lite", since=date.max),
+}
+
+
+def known(name: str) -> Known:
+    """Return what is known of a model, by its name or that of a dated version of it."""
+    name = name.removeprefix("models/")
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    fitting = [
+        one for one in CATALOGUE if name.startswith(f"{one}-") and "lite" not in name[len(one) :]
+    ]
+    if fitting:
+        return CATALOGUE[max(fitting, key=len)]
+    return _UNKNOWN_GEMINI if name.startswith("gemini-") else _UNKNOWN
+
+
+def current_name(name: str, config: Models, *, on: date) -> str:
+    """Return the model to ask for in place of `name` on that day: the file's alias, or ours."""
+    if name in config.aliases:
+        return config.aliases[name]
+    retirement = RETIRED.get(name)
+    return retirement.successor if retirement and on >= retirement.since else name
+
+
+def successor(name: str) -> str | None:
+    """Return the model that replaces one the provider does not serve (any more), if known."""
+    return RETIRED[name].successor if name in RETIRED else None
+
+
+def price(name: str, config: Models, *, on: date) -> Price | None:
+    """Return what a model costs on that day; None if nobody knows."""
+    listed = config.prices.get(name) or known(name).prices
+    valid = [one for one in listed if one.valid_from <= on]
+    return max(valid, key=lambda one: one.valid_from, default=None)
+
+
+def cost(usage: Usage, rate: Price | None) -> Decimal:
+    """Return US dollars: cached tokens at their own price, thoughts as output; 0 if unknown."""
+    if rate is None:
+        return Decimal(0)
+    cached = rate.input if rate.cached is None else rate.cached
+    micro = (
+        Decimal(str(rate.input)) * (usage.input - usage.cached)
+        + Decimal(str(cached)) * usage.cached
+        + Decimal(str(rate.output)) * (usage.output + usage.thoughts)
+    )
+    return micro / 1_000_000

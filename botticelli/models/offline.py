@@ -1,0 +1,205 @@
+"""No model at all: a small stand-in that makes first steps possible without a key.
+
+It composes sentences about running a channel (offline_words), fills any JSON Schema and scores
+posts by plain rules. What it says is decided by the prompt alone, and it does not repeat a sentence
+that stands in the prompt. `model_version` is "offline", so that nothing of it can pass for more.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botticelli.models.base import Reply, Request
+from botticelli.models.fill import Schema, fill
+from botticelli.models.offline_judge import CRITERIA, judge
+from botticelli.models.offline_words import (
+    CLOSINGS,
+    CRITIQUE,
+    DETAILS,
+    KINDS,
+    MIDDLES,
+    OPENINGS,
+    SLOTS,
+)
+from botticelli.models.prompts import input_tokens, last_user_text, readable
+
+NAME = "offline"
+_SLOT = re.compile(r"\{(\w+)\}")
+_TOPIC = re.compile(
+    r"^\s*(?:topic|theme|subject)\s*:\s*(.{3,80}?)\s*$", re.IGNORECASE | re.MULTILINE
+)
+_ABOUT = re.compile(r"\babout ([^.\n,:;!?]{3,60})", re.IGNORECASE)
+_CRITIQUE = re.compile(r"\bcriti(?:que|cism|cise|cize)|\beditor\b|\breview the\b", re.IGNORECASE)
+_WANTS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
+
+
+class Offline:
+    """See Model. Has no state, so threads may share it."""
+
+    provider = NAME
+
+    def generate(self, request: Request) -> Reply:
+        """See Model. Never fails, costs nothing, counts no tokens."""
+        return Reply(text=_Writer(request).answer(), finish_detail="STOP", model_version=NAME)
+
+    def estimate(self, request: Request) -> int:
+        """See Model."""
+        return input_tokens(request)
+
+
+class _Writer:
+    """One answer. Every choice is drawn from the prompt's hash and the choice's own name."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._prompt = readable(request)
+        self._asked = last_user_text(request.messages)
+        self._seed = hashlib.sha256(self._prompt.encode("utf-8", "replace")).digest()
+        self._draws = 0
+        self._used: set[str] = set()
+        self._kind = _kind(request)
+        self._given = _draft_in(request)
+
+    def answer(self) -> str:
+        schema = self._request.schema
+        if schema is not None:
+            return json.dumps(fill(schema, value=self._value), ensure_ascii=False, indent=1)
+        if _WANTS_JSON.search(self._asked):
+            return json.dumps(self._row(), ensure_ascii=False, indent=1)
+        if self._request.messages[:-1] and _CRITIQUE.search(self._asked):
+            return "\n".join(f"{n}. {self._draw(CRITIQUE)}" for n in range(1, 4))
+        return self._post()
+
+    def _row(self) -> dict[str, Any]:
+        return {
+            "text_content": self._given or self._post(),
+            "content_type": self._kind,
+            "source": NAME,
+            "tags": self._tags(),
+        }
+
+    def _value(self, name: str, schema: Schema) -> Any:
+        """Return what this model knows better than the schema; None for everything else."""
+        if _is_scores(schema):
+            return self._scores(schema)
+        if name == "text_content":
+            text, self._given = self._given or self._post(), ""
+            return text
+        if schema.get("enum"):
+            return self._kind if self._kind in schema["enum"] else None
+        if name == "tags" and schema.get("type") == "array":
+            return self._tags()[: int(schema.get("maxItems", 2))]
+        return {"content_type": self._kind, "source": NAME}.get(name)
+
+    def _scores(self, schema: Schema) -> list[dict[str, Any]]:
+        properties = schema["items"]["properties"]
+        texts = _candidates_in(self._prompt)
+        ids = properties["id"].get("enum") or list(texts)
+        filled = []
+        for id_ in ids:
+            scored = {"id": id_, **judge(texts.get(str(id_), ""))}
+            blank = fill(schema["items"])
+            filled.append({**blank, **{k: v for k, v in scored.items() if k in properties}})
+        return filled
+
+    def _tags(self) -> list[str]:
+        return [self._kind, "channel-life"]
+
+    def _post(self) -> str:
+        paragraphs = [
+            self._draw(OPENINGS[self._kind]),
+            f"{self._draw(MIDDLES)} {self._draw(DETAILS)}",
+            f"{self._draw(MIDDLES)} {self._draw(CLOSINGS)}",
+        ]
+        topic = _topic(self._asked)
+        if topic:
+            paragraphs.insert(0, f"A thought about {topic}.")
+        return "\n\n".join(paragraphs)
+
+    def _draw(self, sentences: Sequence[str]) -> str:
+        """Return a filled sentence that the prompt does not hold yet, if there is one."""
+        fresh = [one for one in sentences if one not in self._used] or sentences
+        template, sentence = "", ""
+        for _ in range(24):
+            template = self._choice(fresh)
+            sentence = self._filled(template)
+            if sentence not in self._prompt:
+                break
+        self._used.add(template)
+        return sentence
+
+    def _filled(self, sentence: str) -> str:
+        filled = _SLOT.sub(lambda slot: self._choice(SLOTS[slot[1]]), sentence)
+        return filled[0].upper() + filled[1:]
+
+    def _choice(self, options: Sequence[str]) -> str:
+        self._draws += 1
+        drawn = hashlib.sha256(self._seed + self._draws.to_bytes(4, "big")).digest()
+        return options[int.from_bytes(drawn[:8], "big") % len(options)]
+
+
+def _kind(request: Request) -> str:
+    """Return what sort of post is asked for, by the words of the newest wish to write one."""
+    text = "\n".join(m.text for m in request.messages if m.role == "user").lower()
+    wish = text[max(text.rfind("write one"), text.rfind("write a"), 0) :][:400]
+    counts = {kind: sum(wish.count(word) for word in words) for kind, words in KINDS.items()}
+    best = max(counts, key=lambda kind: counts[kind])
+    return best if counts[best] else "community"
+
+
+def _topic(asked: str) -> str:
+    """Return the topic that the prompt names; a long prompt's "about" is rarely one."""
+    found = _TOPIC.search(asked) or (_ABOUT.search(asked) if len(asked) < 300 else None)
+    return found[1].strip() if found else ""
+
+
+def _draft_in(request: Request) -> str:
+    """Return the post of an earlier act, which is to be kept; empty if there is none."""
+    for message in reversed(request.messages):
+        if message.role != "assistant":
+            continue
+        text = message.text.strip()
+        for row in _rows_in(text):
+            if isinstance(row.get("text_content"), str):
+                return str(row["text_content"])
+        if 150 <= len(text) <= 2000 and text[0] not in "{[1-":
+            return text
+    return ""
+
+
+def _candidates_in(text: str) -> dict[str, str]:
+    """Return id -> text of the rows that stand as JSON in a prompt."""
+    return {
+        str(row["id"]): str(row["text_content"])
+        for row in _rows_in(text)
+        if "id" in row and "text_content" in row
+    }
+
+
+def _rows_in(text: str) -> list[Mapping[str, Any]]:
+    decoder, rows, at = json.JSONDecoder(strict=False), [], 0
+    while (start := _opening(text, at)) >= 0:
+        try:
+            value, at = decoder.raw_decode(text, start)
+        except ValueError:
+            at = start + 1
+            continue
+        rows += [
+            row for row in (value if isinstance(value, list) else [value]) if isinstance(row, dict)
+        ]
+    return rows
+
+
+def _opening(text: str, at: int) -> int:
+    places = [place for place in (text.find("{", at), text.find("[", at)) if place >= 0]
+    return min(places, default=-1)
+
+
+def _is_scores(schema: Schema) -> bool:
+    items = schema.get("items")
+    if not isinstance(items, Mapping):
+        return False
+    properties = items.get("properties") or {}
+    return "id" in properties and any(name in properties for name in CRITERIA)

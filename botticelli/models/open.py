@@ -1,0 +1,188 @@
+"""From a model's name to the driver that reaches it; drivers are imported when they are asked for."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from botticelli.config.model import Models, NamedModel
+from botticelli.errors import ConfigError
+from botticelli.models.base import Model
+
+PROVIDERS = ("gemini", "openai", "local", "offline", "scripted")
+FREE = frozenset({"local", "offline", "scripted"})  # nobody counts these calls
+_PREFIXES = ("openai:", "local:", "scripted:", "gemini:")
+_OTHERS = ("claude", "mistral", "command-", "grok", "whisper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A model that can be asked. `name` is the provider's name for it."""
+
+    name: str
+    provider: str
+    driver: Model
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has neither limits nor a price."""
+        return self.provider in FREE
+
+
+class Drivers:
+    """The drivers of one process, each made once and shared by its threads."""
+
+    def __init__(self, config: Models) -> None:
+        self.config = config
+        self._lock = threading.Lock()
+        self._made: dict[tuple[str, str], Model] = {}
+        self._slots: dict[str, threading.BoundedSemaphore] = {}
+        self._noted: set[str] = set()
+        self._replaced: dict[str, str] = {}
+
+    def open(self, name: str) -> Opened:
+        """Return the model of that name, with its driver.
+
+        Raises:
+            ConfigError: No way to such a model is known, or its key or library is missing.
+        """
+        way = route(name, self.config)
+        shared = (way.provider, str(way.path or way.base_url) if way.provider != "offline" else "")
+        with self._lock:
+            if shared not in self._made:
+                self._made[shared] = _MAKERS[way.provider](way, self.config)
+            return Opened(name=way.model, provider=way.provider, driver=self._made[shared])
+
+    def slot(self, name: str) -> threading.BoundedSemaphore | None:
+        """Return what bounds the calls to a model under way at once; None: nothing does."""
+        limits = self.config.limits.get(name)
+        if limits is None or limits.max_concurrent is None:
+            return None
+        with self._lock:
+            return self._slots.setdefault(name, threading.BoundedSemaphore(limits.max_concurrent))
+
+    def is_first(self, note: str) -> bool:
+        """Tell whether this was not said before in this process."""
+        with self._lock:
+            if note in self._noted:
+                return False
+            self._noted.add(note)
+            return True
+
+    def replace(self, name: str, served: str) -> None:
+        """Remember that a model is another one: the provider answered as such, or with 404."""
+        with self._lock:
+            self._replaced[name] = served
+
+    def replacement(self, name: str) -> str:
+        """Return what is known to stand in for a model, or the model itself."""
+        with self._lock:
+            return self._replaced.get(name, name)
+
+
+def open_model(name: str, config: Models) -> Model:
+    """Return a driver for one model; see Drivers for several."""
+    return Drivers(config).open(name).driver
+
+
+def route(name: str, config: Models) -> NamedModel:
+    """Return the way to a model: `[models.NAME]`, a prefix, or the family its name tells.
+
+    Raises:
+        ConfigError: None of these is known.
+    """
+    if name in config.named:
+        named = config.named[name]
+        _check_provider(named.provider, name)
+        return replace(named, model=named.model or name)
+    if name == "offline":
+        return NamedModel(provider="offline", model="offline")
+    if name == "local":
+        return NamedModel(provider="local", model="local")
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            rest = name.removeprefix(prefix)
+            is_file = prefix in {"local:", "scripted:"}
+            return NamedModel(
+                provider=prefix[:-1], model=rest, path=Path(rest).expanduser() if is_file else None
+            )
+    if name.startswith(("gemini-", "gemma-", "models/gemini-")):
+        return NamedModel(provider="gemini", model=name.removeprefix("models/"))
+    if name.startswith(("gpt-", "o1", "o3", "o4", "chatgpt-")):
+        return NamedModel(provider="openai", model=name)
+    raise _unknown(name)
+
+
+def _check_provider(provider: str, name: str) -> None:
+    if provider not in PROVIDERS:
+        raise ConfigError(
+            f"there is no provider '{provider}'",
+            where=f"models.{name}.provider",
+            mend=f"choose one of {', '.join(PROVIDERS)}",
+        )
+
+
+def _unknown(name: str) -> ConfigError:
+    if name.startswith(_OTHERS):
+        return ConfigError(
+            "there is no driver for this family of models",
+            where=f"model '{name}'",
+            mend=f'reach it through an OpenAI-compatible service: add [models."{name}"] '
+            'with provider = "openai" and its base_url, or choose a gemini-* model',
+        )
+    return ConfigError(
+        "nothing is known about this model",
+        where=f"model '{name}'",
+        mend=f'add [models."{name}"] with a provider, or prefix it with openai:, local: or gemini:',
+    )
+
+
+def _gemini(way: NamedModel, config: Models) -> Model:
+    from botticelli.models.gemini import Gemini
+
+    return Gemini(
+        key=way.api_key or config.gemini_key,
+        base_url=way.base_url or config.gemini_base_url,
+        timeout=config.timeout,
+    )
+
+
+def _openai(way: NamedModel, config: Models) -> Model:
+    from botticelli.models.openai_compatible import OpenAICompatible
+
+    return OpenAICompatible(
+        key=way.api_key or config.openai_key,
+        base_url=way.base_url or config.openai_base_url,
+        timeout=config.timeout,
+    )
+
+
+def _local(way: NamedModel, _config: Models) -> Model:
+    from botticelli.models.local import Local
+
+    return Local(path=way.path)
+
+
+def _offline(_way: NamedModel, _config: Models) -> Model:
+    from botticelli.models.offline import Offline
+
+    return Offline()
+
+
+def _scripted(way: NamedModel, _config: Models) -> Model:
+    from botticelli.models.scripted import Scripted
+
+    if way.path is None:
+        raise ConfigError(
+            "a scripted model needs a file", where=f"model '{way.model}'", mend="give scripted:PATH"
+        )
+    return Scripted.from_file(way.path)
+
+
+_MAKERS: dict[str, Callable[[NamedModel, Models], Model]] = {
+    "gemini": _gemini,
+    "openai": _openai,
+    "local": _local,
+    "offline": _offline,
+    "scripted": _scripted,
+}

@@ -1,0 +1,70 @@
+"""A request as text: for people, for digests and for estimates."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from botticelli.models.base import Message, Part, Request
+
+BYTES_PER_TOKEN = 3  # an upper estimate: the rule of thumb is 4 (facts: Google's token guide)
+TOKENS_PER_IMAGE = 1300
+BYTES_PER_MEDIA_TOKEN = 50  # sound and film: 32 and 300 tokens a second, at low bit rates
+
+
+def readable(request: Request) -> str:
+    """Return what is asked as a person would read it; bytes are named, not shown."""
+    turns = [f"[system]\n{request.system}"] if request.system else []
+    alone = len(request.messages) == 1 and not turns
+    for message in request.messages:
+        text = "\n".join(_part_text(part) for part in message.parts)
+        turns.append(text if alone else f"[{message.role}]\n{text}")
+    return "\n\n".join(turns)
+
+
+def digest(request: Request, *, models: Sequence[str]) -> str:
+    """Return a sha256 over all that decides the answer: whoever asks the same may reuse it."""
+    facts = {
+        "models": list(models),
+        "system": request.system,
+        "messages": [[m.role, *(_part_facts(part) for part in m.parts)] for m in request.messages],
+        "temperature": request.temperature,
+        "max_tokens": request.max_tokens,
+        "schema": request.schema,
+        "thinking": request.thinking,
+    }
+    written = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=dict)
+    return hashlib.sha256(written.encode("utf-8", "replace")).hexdigest()
+
+
+def input_tokens(request: Request) -> int:
+    """Return an upper estimate of the input tokens, made without the provider's tokenizer."""
+    size = len(request.system.encode("utf-8", "replace"))
+    size += len(json.dumps(request.schema, default=dict)) if request.schema else 0
+    tokens = sum(_part_tokens(part) for message in request.messages for part in message.parts)
+    return size // BYTES_PER_TOKEN + tokens + 8 * (len(request.messages) + 1)
+
+
+def last_user_text(messages: Sequence[Message]) -> str:
+    """Return the text of the newest message of the user; empty if there is none."""
+    return next((m.text for m in reversed(messages) if m.role == "user"), "")
+
+
+def _part_text(part: Part) -> str:
+    if part.text is not None:
+        return part.text
+    if part.data is not None:
+        return f"[{part.mime}, {len(part.data)} bytes]"
+    return f"[{part.mime or 'file'} at {part.uri}]"
+
+
+def _part_facts(part: Part) -> list[str | None]:
+    data = hashlib.sha256(part.data).hexdigest() if part.data is not None else None
+    return [part.text, data, part.uri, part.mime]
+
+
+def _part_tokens(part: Part) -> int:
+    if part.text is not None:
+        return len(part.text.encode("utf-8", "replace")) // BYTES_PER_TOKEN + 1
+    if part.data is None or (part.mime or "").startswith("image/"):
+        return TOKENS_PER_IMAGE
+    return max(TOKENS_PER_IMAGE, len(part.data) // BYTES_PER_MEDIA_TOKEN)
