@@ -200,10 +200,12 @@ class NarrativeFile:
     Args:
         path: Where it was read; bare file names in it are looked up beside it first.
         nested: NAME -> path of `[narratives.NAME] narrative = "path"`.
+        default: Key of the narrative that runs if none is named; empty: one must be named.
         warnings: What loads but will not do what its author hoped (unknown keys ...).
     """
 
     path: Path
     narratives: Mapping[str, Narrative]
     nested: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    default: str = ""
     warnings: tuple[str, ...] = ()

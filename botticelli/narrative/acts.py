@@ -1,0 +1,207 @@
+"""Every spelling of an act -> `Act` (dialect.md §4.4)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botticelli.narrative.carousels import read_carousel
+from botticelli.narrative.findings import nearest
+from botticelli.narrative.keys import Table
+from botticelli.narrative.lines import Key
+from botticelli.narrative.model import Act, Text
+from botticelli.narrative.sections import Resources, read_defaults
+from botticelli.narrative.sources import Source, nested, read_input, read_text
+
+# The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
+REFERENCE: Final = re.compile(
+    r"(?:bots|tables|media|narratives)\.[A-Za-z0-9_-]+|narrative:[\w./-]+"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActSource:
+    """An act as the file has it, and where."""
+
+    name: str
+    raw: Any
+    key: Key
+
+
+def act_sources(table: Table) -> list[ActSource]:
+    """Return the acts in the order written: `acts` as a map or a list, `act` as a map."""
+    found: list[ActSource] = []
+    for section in ("acts", "act"):
+        raw, key = table.take(section), (*table.key, section)
+        if isinstance(raw, dict):
+            found += [ActSource(name=name, raw=raw[name], key=(*key, name)) for name in raw]
+        elif isinstance(raw, list):
+            found += _listed(Table({}, key=key, findings=table.findings), raw)
+        elif raw is not None:
+            table.wrong((section,), "must be a table or a list of tables")
+    return found
+
+
+def _listed(table: Table, items: list[Any]) -> Iterator[ActSource]:
+    for index, item in enumerate(items):
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and name:
+            raw = {key: value for key, value in item.items() if key != "name"}
+            yield ActSource(name=name, raw=raw, key=(*table.key, index))
+        else:
+            table.findings.error(
+                (*table.key, index), "an act without a name", mend='add name = "..."'
+            )
+
+
+class ActReader:
+    """Reads each act of a file once, however many narratives share it."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._findings = resources.findings
+        self._read: dict[Key, Act | None] = {}
+
+    def read(self, source: ActSource) -> Act | None:
+        """Return the act; None: it is wrong, and that is noted."""
+        if source.key not in self._read:
+            self._read[source.key] = self._act(source)
+        return self._read[source.key]
+
+    def finish(self, sources: list[ActSource]) -> None:
+        """Read acts that no toc names: their mistakes are only warnings."""
+        with self._findings.forgiving():
+            for source in sources:
+                self.read(source)
+
+    def _act(self, source: ActSource) -> Act | None:
+        raw = source.raw
+        if isinstance(raw, dict):
+            return self._table_act(source.name, self._table(raw, key=source.key))
+        if not isinstance(raw, str | list):
+            self._findings.error(source.key, "must be a string, a list or a table")
+            return None
+        inputs = self._inputs(raw, key=source.key)
+        if not inputs:
+            return None
+        return Act(
+            name=source.name,
+            inputs=tuple(each.input for each in inputs),
+            state_capture=_captures(inputs),
+        )
+
+    def _table_act(self, name: str, table: Table) -> Act | None:
+        settings = read_defaults(table)
+        config = table.table("config")
+        settings = settings.over(read_defaults(config))
+        config.done()
+        calls, inputs = self._called(table)
+        schema = self._schema(table)
+        act = Act(
+            name=name,
+            inputs=tuple(each.input for each in inputs),
+            narrative=calls,
+            models=settings.models,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            carousel=read_carousel(table),
+            extract_output=table.flag("extract_output") if table.has("extract_output") else None,
+            skip_content_generation=table.flag("skip_content_generation"),
+            state_capture={**_captures(inputs), **_paths(table.table("state_capture"))},
+            schema=schema,
+            skip_if_valid=table.flag("skip_if_valid"),
+            system=table.text("system"),
+        )
+        _check(act, table)
+        return act if calls or inputs else None
+
+    def _called(self, table: Table) -> tuple[str, list[Source]]:
+        """Return the narrative of this file that the act runs, or its inputs."""
+        called = table.text("narrative", "narrative_ref")
+        if not called:
+            return "", self._own_inputs(table)
+        if table.has("input", "inputs", "prompt", "text", "content"):
+            table.odd(("narrative", "narrative_ref"), "wins over the act's inputs")
+        known = self._resources.narratives
+        if called in known:
+            return known[called], []
+        key = (*table.key, table.named(("narrative", "narrative_ref")))
+        if called not in self._resources.nested and (mend := nearest(called, known)):
+            self._findings.error(key, f"narrative '{called}' is not defined", mend=mend)
+        path = self._resources.nested.get(called, called)
+        return "", [Source(input=nested(called, path))]
+
+    def _own_inputs(self, table: Table) -> list[Source]:
+        found: list[Source] = []
+        if table.has("prompt", "text", "content", "file") and (text := read_text(table)):
+            found.append(Source(input=text))
+        if table.has("input", "inputs"):
+            name = table.named(("input", "inputs"))
+            found += self._inputs(table.take("input", "inputs"), key=(*table.key, name))
+        elif not table.has("prompt", "text", "content", "file"):
+            mend = "give it a prompt, an input or a narrative"
+            self._findings.error(table.key, "an act without input", mend=mend)
+        return found
+
+    def _inputs(self, raw: Any, *, key: Key) -> list[Source]:
+        """Read a string, a table or a list of both."""
+        if not isinstance(raw, list):
+            found = self._input(raw, key=key)
+            return [] if found is None else [found]
+        if not raw:
+            self._findings.error(key, "an act without input", mend="give it one or more inputs")
+        each = (self._input(item, key=(*key, index)) for index, item in enumerate(raw))
+        return [source for source in each if source is not None]
+
+    def _input(self, raw: Any, *, key: Key) -> Source | None:
+        if isinstance(raw, dict):
+            return self._table_input(self._table(raw, key=key))
+        if not isinstance(raw, str):
+            self._findings.error(key, "must be a string or a table")
+            return None
+        if REFERENCE.fullmatch(raw):
+            return self._resources.reference(raw, key=key)
+        if not raw.strip():
+            self._findings.error(key, "a prompt without text")
+            return None
+        return Source(input=Text(content=raw))
+
+    def _table_input(self, table: Table) -> Source | None:
+        if not table.has("ref"):
+            return read_input(table)
+        table.ignore("type")
+        for name in table.unasked():
+            table.odd((name,), "is ignored beside ref", mend="set it where the resource is defined")
+        return self._resources.reference(table.text("ref"), key=(*table.key, "ref"))
+
+    def _schema(self, table: Table) -> Mapping[str, Any] | None:
+        raw = table.take("schema")
+        if isinstance(raw, str):
+            return self._resources.schema(raw, key=(*table.key, "schema"))
+        if raw is not None and not isinstance(raw, dict):
+            table.wrong(("schema",), "must be the name of a [schemas.NAME] or a table")
+            return None
+        return raw
+
+    def _table(self, raw: Mapping[str, Any], *, key: Key) -> Table:
+        return Table(raw, key=key, findings=self._findings)
+
+
+def _check(act: Act, table: Table) -> None:
+    """Note what is wrong with the act as a whole, and the keys that nobody asked for."""
+    if act.skip_if_valid and not table.has("schema"):
+        mend = 'add schema = "NAME"'
+        table.wrong(("skip_if_valid",), "there is no schema to be valid against", mend=mend)
+    kind = table.text("type", default="generate")
+    if kind not in ("generate", "text"):
+        table.odd(("type",), f"an act's type '{kind}' is not known, ignored")
+    table.ignore("description", "title", "name")
+    table.done()
+
+
+def _captures(inputs: list[Source]) -> dict[str, str]:
+    return {name: path for source in inputs for name, path in source.capture.items()}
+
+
+def _paths(table: Table) -> dict[str, str]:
+    return {name: table.text(name) for name in table.values}

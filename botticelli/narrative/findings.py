@@ -1,0 +1,77 @@
+"""What is wrong with a file: collected while it is read, told all at once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+from botticelli.errors import ConfigError, Problem
+from botticelli.narrative.lines import Key, key_lines, line_of
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'X'?" for the known word that is most like `word`, or ""."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def spell(key: Key) -> str:
+    """Write a key path as a person would: acts.refine.input[0].type."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return "".join(parts).removeprefix(".")
+
+
+class Findings:
+    """Mistakes (the file must not be run) and warnings (it does less than its author hopes).
+
+    Args:
+        path: The file, as messages name it.
+        text: Its text, to find the lines in.
+    """
+
+    def __init__(self, *, path: Path, text: str) -> None:
+        self.path = path
+        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
+        self._text = text
+        self._is_forgiving = False
+
+    def error(self, key: Key, what: str, *, mend: str = "") -> None:
+        """Note a mistake at that key."""
+        if self._is_forgiving:
+            return self.warn(key, what, mend=mend)
+        problem = Problem(what=what, where=self.where(key), mend=mend)
+        if problem not in self.problems:
+            self.problems.append(problem)
+        return None
+
+    def warn(self, key: Key, what: str, *, mend: str = "") -> None:
+        """Note something that loads, but is probably not what is meant."""
+        line = str(Problem(what=what, where=self.where(key), mend=mend))
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    @contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Turn mistakes into warnings: for parts of the file that nothing uses."""
+        before, self._is_forgiving = self._is_forgiving, True
+        try:
+            yield
+        finally:
+            self._is_forgiving = before
+
+    def where(self, key: Key) -> str:
+        """Return FILE:LINE: KEY, as far as they are known."""
+        line = line_of(key, self._lines)
+        place = str(self.path) if line is None else f"{self.path}:{line}"
+        return f"{place}: {spell(key)}" if key else place
+
+    def raise_problems(self) -> None:
+        """Raise one ConfigError with every mistake, if there is any."""
+        if self.problems:
+            raise ConfigError.of(self.problems)
+
+    @cached_property
+    def _lines(self) -> Mapping[Key, int]:
+        return key_lines(self._text)

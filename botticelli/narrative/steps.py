@@ -1,0 +1,165 @@
+"""`[[steps]]` files -> acts (dialect.md §4.11).
+
+Consecutive context steps make one act, an action step makes one. What `${steps[N]...}` and
+`${prev...}` refer to is then an act like any other, so they are rewritten to its name.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from botticelli.narrative.findings import nearest
+from botticelli.narrative.keys import Table
+from botticelli.narrative.model import Act, Command, Text
+from botticelli.narrative.sections import Defaults, read_defaults
+from botticelli.narrative.sources import Source, read_command
+
+_REFERENCE: Final = re.compile(r"(\$\{|\{\{)\s*(?:steps\[(\d+)\]|prev(?=[.}\s]))([^}]*)\}{1,2}")
+
+
+@dataclass(kw_only=True)
+class _Group:
+    """What will be one act, while its steps are read."""
+
+    name: str
+    settings: Defaults = field(default_factory=Defaults)
+    system: list[str] = field(default_factory=list)
+    user: list[str] = field(default_factory=list)
+    commands: list[Source] = field(default_factory=list)
+
+
+def read_steps(root: Table) -> tuple[Act, ...]:
+    """Return the acts that the steps of the file are meant to be."""
+    groups: list[_Group] = []
+    group_of: dict[int, _Group] = {}
+    for index, raw in enumerate(root.take("steps")):
+        step = Table(raw, key=("steps", index), findings=root.findings)
+        name = step.text("name", "id") or f"step_{index}"
+        settings = read_defaults(step)
+        _read_contexts(step, name=name, groups=groups)
+        _read_actions(step, name=name, groups=groups)
+        if groups:
+            groups[-1].settings = settings.over(groups[-1].settings)
+            group_of[index] = groups[-1]
+        step.ignore("description")
+        step.done()
+    names = {index: group.name for index, group in group_of.items()}
+    return tuple(_act(group, names=names) for group in groups)
+
+
+def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> None:
+    """Add the step's prompt parts to the group before it, or to a new one."""
+    parts = [(part.text("role", default="user").lower(), part) for part in _tables(step, "context")]
+    if step.has("prompt", "content", "text"):
+        parts.append(("user", step))
+    for role, part in parts:
+        text = part.text("content", "text", "prompt")
+        if not text.strip():
+            part.findings.error(part.key, "a step without text", mend='add content = "..."')
+        if not groups or groups[-1].commands:
+            groups.append(_Group(name=name))
+        if role == "system":
+            groups[-1].system.append(text)
+        else:
+            groups[-1].user.append(text)
+        if role not in ("system", "user"):
+            mend = nearest(role, ("system", "user")) or "use system or user"
+            part.odd(("role",), f"role '{role}' is taken as user", mend=mend)
+        if part is not step:
+            part.done()
+
+
+def _read_actions(step: Table, *, name: str, groups: list[_Group]) -> None:
+    """Make a group of the step's commands, in either spelling."""
+    processor = step.text("processor", default="bot")
+    commands = [
+        read_command(table, is_flat="args" not in table.values, platform="discord", required=True)
+        for table in _tables(step, "bot_commands", "bot_command")
+    ]
+    if step.has("command"):
+        flat = {
+            key: step.take(key)
+            for key in ("platform", "command", "args", "required", "store_as")
+            if step.has(key)
+        }
+        own = Table(flat, key=step.key, findings=step.findings)
+        commands.append(read_command(own, is_flat=False, platform="discord", required=True))
+    elif not (commands or step.values.keys() & {"context", "prompt", "content", "text"}):
+        mend = "give it a context, bot_commands or a command"
+        step.findings.error(step.key, "a step that does nothing", mend=mend)
+    if processor != "bot" and commands:
+        step.odd(("processor",), f"processor '{processor}' is taken as bot")
+    found = [command for command in commands if command is not None]
+    if found:
+        groups.append(_Group(name=_free(name, groups), commands=found))
+
+
+def _free(name: str, groups: list[_Group]) -> str:
+    """Return the name, or another one if a context of the same step has taken it."""
+    return f"{name}_action" if any(group.name == name for group in groups) else name
+
+
+def _tables(step: Table, *names: str) -> list[Table]:
+    """Return the tables under that key: one, or a list of them."""
+    raw = step.take(*names)
+    name = step.named(names)
+    if isinstance(raw, dict):
+        return [step.below(name, raw)]
+    if raw is not None and not (isinstance(raw, list) and all(isinstance(x, dict) for x in raw)):
+        step.wrong(names, "must be a table or a list of tables")
+        return []
+    return [
+        Table(item, key=(*step.key, name, index), findings=step.findings)
+        for index, item in enumerate(raw or [])
+    ]
+
+
+def _act(group: _Group, *, names: Mapping[int, str]) -> Act:
+    system = "\n\n".join(_rewritten(text, names=names) for text in group.system)
+    user = [_rewritten(text, names=names) for text in group.user]
+    if system and not user:  # nobody asks anything: the instruction is the question
+        user, system = [system], ""
+    commands = [_with_args(source, names=names) for source in group.commands]
+    return Act(
+        name=group.name,
+        system=system,
+        inputs=(*(Text(content=text) for text in user), *(each.input for each in commands)),
+        models=group.settings.models,
+        temperature=group.settings.temperature,
+        max_tokens=group.settings.max_tokens,
+        state_capture={name: path for each in commands for name, path in each.capture.items()},
+    )
+
+
+def _with_args(source: Source, *, names: Mapping[int, str]) -> Source:
+    assert isinstance(source.input, Command)
+    args = _rewritten_all(dict(source.input.args), names=names)
+    return replace(source, input=replace(source.input, args=args))
+
+
+def _rewritten_all(value: Any, *, names: Mapping[int, str]) -> Any:
+    if isinstance(value, str):
+        return _rewritten(value, names=names)
+    if isinstance(value, dict):
+        return {key: _rewritten_all(each, names=names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rewritten_all(each, names=names) for each in value]
+    return value
+
+
+def _rewritten(text: str, *, names: Mapping[int, str]) -> str:
+    """Return the text with ${steps[0].result.text} as ${step_0}, ${prev.id} as ${previous.id}."""
+
+    def name_act(match: re.Match[str]) -> str:
+        opening, index, path = match.groups()
+        closing = "}}" if opening == "{{" else "}"
+        if index is None:
+            return f"{opening}previous{path.strip()}{closing}"
+        name = names.get(int(index))
+        if name is None:
+            return match.group()
+        path = re.sub(r"^\.result(?=\.|$)", "", path.strip())
+        return f"{opening}{name}{'' if path == '.text' else path}{closing}"
+
+    return _REFERENCE.sub(name_act, text)
