@@ -193,6 +193,8 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
 );
 CREATE INDEX IF NOT EXISTS potential_open
     ON potential_discord_posts (review_status, id) WHERE review_status IN ('pending', 'judging');
+CREATE INDEX IF NOT EXISTS potential_to_judge
+    ON potential_discord_posts (id) WHERE review_status IN ('pending', 'judging') AND judged_at IS NULL;
 CREATE INDEX IF NOT EXISTS potential_by_time ON potential_discord_posts (generated_at);
 CREATE INDEX IF NOT EXISTS potential_by_hash ON potential_discord_posts (content_hash);
 -- An item leaves its rows once: a second settle of the same item cannot double them.
@@ -281,26 +283,264 @@ CREATE TABLE IF NOT EXISTS ledger (
     time_zone      text        NOT NULL DEFAULT 'America/Los_Angeles',  -- whose midnight ends the provider's day
     last_start     timestamptz NOT NULL DEFAULT '-infinity',
     blocked_until  timestamptz NOT NULL DEFAULT '-infinity',            -- a 429 said so
-    blocked_why    text,
+    blocked_why    text,                                    -- minute | day | spend
     day            date,
     day_requests   integer     NOT NULL DEFAULT 0,
     day_tokens     bigint      NOT NULL DEFAULT 0,
-    learned        jsonb       NOT NULL DEFAULT '{}',       -- limits that a 429's quotaValue taught
+    next_requests  integer     NOT NULL DEFAULT 0,          -- sent so close to midnight that they may count tomorrow
+    next_tokens    bigint      NOT NULL DEFAULT 0,
+    token_ratio    real,                                    -- real tokens by estimated ones; null: never seen
+    learned        jsonb       NOT NULL DEFAULT '{}',       -- rate -> {limit, until}: what a 429's quotaValue taught
     updated_at     timestamptz NOT NULL DEFAULT now()
-);
+) WITH (fillfactor = 50);                                   -- one hot row a model: updates stay on their page
 
 CREATE TABLE IF NOT EXISTS ledger_grants (
     key         text        NOT NULL REFERENCES ledger (key) ON DELETE CASCADE,
     seq         bigint      GENERATED ALWAYS AS IDENTITY,
-    start_at    timestamptz NOT NULL,                       -- when the request may be sent
+    start_at    timestamptz NOT NULL,                       -- when the request may be sent; never decreases with seq
     tokens      bigint      NOT NULL,                       -- reserved, then as reported
     settled_at  timestamptz,
     owner       text        NOT NULL,
     run_id      bigint,
-    cost_usd    numeric(14, 8) NOT NULL DEFAULT 0,
+    cost_usd    numeric(14, 8) NOT NULL DEFAULT 0,          -- reserved, then real
     PRIMARY KEY (key, seq)
 );
 CREATE INDEX IF NOT EXISTS ledger_grants_by_start ON ledger_grants (key, start_at);
+
+-- Who waits for which account, first come first served. Worth nothing after a crash.
+CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
+    key         text        NOT NULL,
+    waiter      text        NOT NULL,                       -- one waiting call
+    place       bigint      GENERATED ALWAYS AS IDENTITY,
+    tokens      bigint      NOT NULL,
+    expires_at  timestamptz NOT NULL,                       -- it asks again before; else it is dead and holds nobody up
+    PRIMARY KEY (key, waiter)
+);
+
+-- Book one request and its tokens, at the first moment that breaks no limit, if that is within p_horizon.
+-- Returns the grant and the seconds until its start; or no grant, why not (minute, turn, blocked, spend, day, size),
+-- and the seconds after which to ask again.
+--
+-- Why no window is ever exceeded: the row lock serialises the grants of a key, so starts never decrease with seq, and the
+-- (n + rpm)-th starts at least p_window after the n-th. p_window is a minute and the p_guard seconds that may pass until
+-- the request arrives. Counting in the locking statement would read the snapshot from before the wait: it overshoots.
+CREATE OR REPLACE FUNCTION ledger_reserve(
+    p_key text, p_waiter text, p_owner text, p_run_id bigint, p_estimate bigint, p_cost numeric,
+    p_rpm integer, p_tpm bigint, p_rpd integer, p_tpd bigint, p_shares double precision[], p_zone text, p_spend numeric,
+    p_window interval, p_guard interval, p_horizon interval, p_now timestamptz
+) RETURNS TABLE (seq bigint, wait_seconds double precision, why text, tokens bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    account ledger;
+    moment timestamptz;
+    start timestamptz;
+    later timestamptz;
+    want bigint;
+    today date;
+    tomorrow boolean;
+    my_place bigint;
+    ahead integer;
+    ahead_tokens bigint;
+    granted bigint;
+    reason text := 'minute';
+BEGIN
+    SELECT * INTO account FROM ledger WHERE key = p_key FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO ledger (key, time_zone) VALUES (p_key, p_zone) ON CONFLICT DO NOTHING;
+        SELECT * INTO STRICT account FROM ledger WHERE key = p_key FOR UPDATE;
+    END IF;
+    moment := coalesce(p_now, clock_timestamp());           -- after the lock, by this clock alone
+
+    IF account.learned <> '{}' THEN
+        p_rpm := least(p_rpm, ledger_learned(account.learned, 'rpm', p_shares[1], moment));
+        p_tpm := least(p_tpm, ledger_learned(account.learned, 'tpm', p_shares[2], moment));
+        p_rpd := least(p_rpd, ledger_learned(account.learned, 'rpd', p_shares[3], moment));
+        p_tpd := least(p_tpd, ledger_learned(account.learned, 'tpd', p_shares[4], moment));
+    END IF;
+    IF p_estimate > least(p_tpm, p_tpd) THEN
+        RETURN QUERY SELECT NULL::bigint, NULL::double precision, 'size', p_estimate;
+        RETURN;
+    END IF;
+    -- An account never seen reserves twice the estimate; afterwards the greatest ratio seen lately, and a little more.
+    want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), greatest(p_estimate, p_tpm));
+
+    IF account.blocked_why = 'day' AND account.blocked_until > moment THEN
+        DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
+        RETURN QUERY SELECT NULL::bigint, extract(epoch FROM account.blocked_until - moment)::double precision, 'day', want;
+        RETURN;
+    END IF;
+
+    start := greatest(moment, account.last_start);
+    IF account.blocked_until > start THEN
+        start := account.blocked_until;
+        reason := 'blocked';
+    END IF;
+
+    SELECT w.place INTO my_place FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
+    SELECT count(*), coalesce(sum(w.tokens), 0) INTO ahead, ahead_tokens
+      FROM ledger_waiters AS w
+     WHERE w.key = p_key AND w.expires_at > moment AND (my_place IS NULL OR w.place < my_place);
+
+    IF p_rpm IS NOT NULL THEN
+        SELECT g.start_at + p_window INTO later
+          FROM ledger_grants AS g WHERE g.key = p_key
+         ORDER BY g.seq DESC OFFSET greatest(p_rpm - 1 - ahead, 0) LIMIT 1;
+        IF later > start THEN start := later; reason := 'minute'; END IF;
+    END IF;
+    IF p_tpm IS NOT NULL THEN
+        SELECT q.start_at + p_window INTO later
+          FROM (SELECT g.seq, g.start_at, sum(g.tokens) OVER (ORDER BY g.seq DESC) AS total
+                  FROM ledger_grants AS g WHERE g.key = p_key AND g.start_at > start - p_window) AS q
+         WHERE q.total + want + ahead_tokens > p_tpm
+         ORDER BY q.seq DESC LIMIT 1;
+        IF later > start THEN start := later; reason := 'minute'; END IF;
+    END IF;
+    IF p_spend IS NOT NULL THEN
+        -- Over all models of the provider; always locked second, so that nobody waits in a circle.
+        PERFORM pg_advisory_xact_lock(hashtextextended('botticelli spend ' || split_part(p_key, '/', 1), 0));
+        SELECT q.start_at + interval '10 minutes' + p_guard INTO later
+          FROM (SELECT g.start_at, sum(g.cost_usd) OVER (ORDER BY g.start_at DESC, g.key, g.seq) AS total
+                  FROM ledger_grants AS g
+                 WHERE starts_with(g.key, split_part(p_key, '/', 1) || '/')
+                   AND g.start_at > start - interval '10 minutes' - p_guard) AS q
+         WHERE q.total + p_cost > p_spend
+         ORDER BY q.start_at DESC LIMIT 1;
+        IF later > start THEN start := later; reason := 'spend'; END IF;
+    END IF;
+    IF ahead > 0 AND start <= moment + p_horizon
+       AND (ahead >= p_rpm OR ahead_tokens + want > p_tpm) THEN
+        start := moment + p_horizon + interval '0.1 second'; -- room for those who came first, but not for all
+        reason := 'turn';
+    END IF;
+
+    today := (start AT TIME ZONE p_zone)::date;
+    tomorrow := ((start + p_guard) AT TIME ZONE p_zone)::date > today;
+    IF account.day IS DISTINCT FROM today THEN
+        account.day_requests := CASE WHEN today = account.day + 1 THEN account.next_requests ELSE 0 END;
+        account.day_tokens := CASE WHEN today = account.day + 1 THEN account.next_tokens ELSE 0 END;
+        account.next_requests := 0;
+        account.next_tokens := 0;
+    END IF;
+    IF account.day_requests + 1 > p_rpd OR account.day_tokens + want > p_tpd THEN
+        DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
+        RETURN QUERY SELECT NULL::bigint,
+            extract(epoch FROM ((today + 1)::timestamp AT TIME ZONE p_zone) - moment)::double precision, 'day', want;
+        RETURN;
+    END IF;
+
+    IF start > moment + p_horizon THEN
+        DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.expires_at <= moment AND w.waiter <> p_waiter;
+        INSERT INTO ledger_waiters (key, waiter, tokens, expires_at)
+        VALUES (p_key, p_waiter, want, start - p_horizon + interval '5 seconds')
+        ON CONFLICT (key, waiter) DO UPDATE SET expires_at = excluded.expires_at, tokens = excluded.tokens;
+        RETURN QUERY SELECT NULL::bigint, extract(epoch FROM start - moment - p_horizon)::double precision, reason, want;
+        RETURN;
+    END IF;
+
+    INSERT INTO ledger_grants (key, start_at, tokens, owner, run_id, cost_usd)
+    VALUES (p_key, start, want, p_owner, p_run_id, p_cost) RETURNING ledger_grants.seq INTO granted;
+    UPDATE ledger
+       SET rpm = p_rpm, tpm = p_tpm, rpd = p_rpd, tpd = p_tpd, time_zone = p_zone,
+           last_start = start, day = today,
+           day_requests = account.day_requests + 1,
+           day_tokens = account.day_tokens + want,
+           next_requests = account.next_requests + tomorrow::integer,
+           next_tokens = account.next_tokens + tomorrow::integer * want,
+           blocked_why = CASE WHEN blocked_until > start THEN blocked_why END,
+           updated_at = moment
+     WHERE key = p_key;
+    IF my_place IS NOT NULL THEN
+        DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
+    END IF;
+    RETURN QUERY SELECT granted, extract(epoch FROM start - moment)::double precision, 'granted', want;
+END $$;
+
+-- The limit that a 429 taught, times the share that may be used; null: nothing was taught, or long ago.
+CREATE OR REPLACE FUNCTION ledger_learned(p_learned jsonb, p_rate text, p_share double precision, p_now timestamptz)
+RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN (p_learned -> p_rate ->> 'until')::timestamptz > p_now
+                THEN greatest(1, floor((p_learned -> p_rate ->> 'limit')::bigint * p_share + 1e-9))::bigint END
+$$;
+
+-- Replace what was reserved by what was used; null tokens or cost: the reservation stands.
+-- A settlement lost with the machine leaves the reservation, which is the greater: it need not reach the disk at once.
+CREATE OR REPLACE FUNCTION ledger_settle(
+    p_key text, p_seq bigint, p_tokens bigint, p_estimate bigint, p_cost numeric, p_guard interval, p_now timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    account ledger;
+    old ledger_grants;
+    change bigint;
+    first_day date;
+    second_day date;
+    ratio real := p_tokens::real / nullif(p_estimate, 0);
+BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT * INTO account FROM ledger WHERE key = p_key FOR UPDATE;
+    SELECT * INTO old FROM ledger_grants AS g WHERE g.key = p_key AND g.seq = p_seq;
+    IF NOT FOUND OR old.settled_at IS NOT NULL THEN
+        RETURN;
+    END IF;
+    UPDATE ledger_grants AS g
+       SET tokens = coalesce(p_tokens, g.tokens), cost_usd = coalesce(p_cost, g.cost_usd),
+           settled_at = coalesce(p_now, clock_timestamp())
+     WHERE g.key = p_key AND g.seq = p_seq;
+    change := coalesce(p_tokens, old.tokens) - old.tokens;
+    first_day := (old.start_at AT TIME ZONE account.time_zone)::date;
+    second_day := ((old.start_at + p_guard) AT TIME ZONE account.time_zone)::date;
+    UPDATE ledger
+       SET day_tokens = day_tokens + CASE WHEN day IN (first_day, second_day) THEN change ELSE 0 END,
+           next_tokens = next_tokens + CASE WHEN day = first_day AND second_day > first_day THEN change ELSE 0 END,
+           -- rises at once, falls slowly: a rare long answer must not find too little reserved
+           token_ratio = CASE WHEN ratio IS NULL THEN token_ratio
+                              ELSE greatest(ratio, coalesce(token_ratio, 2.0) * 0.95 + ratio * 0.05) END
+     WHERE key = p_key;
+END $$;
+
+-- Give back a grant whose request was certainly never sent.
+CREATE OR REPLACE FUNCTION ledger_release(p_key text, p_seq bigint, p_guard interval) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    old ledger_grants;
+BEGIN
+    PERFORM 1 FROM ledger WHERE key = p_key FOR UPDATE;
+    DELETE FROM ledger_grants AS g
+     WHERE g.key = p_key AND g.seq = p_seq AND g.settled_at IS NULL RETURNING * INTO old;
+    IF old.seq IS NULL THEN
+        RETURN;
+    END IF;
+    UPDATE ledger AS a
+       SET day_requests = a.day_requests - (a.day IN (d.first, d.second))::integer,
+           day_tokens = a.day_tokens - (a.day IN (d.first, d.second))::integer * old.tokens,
+           next_requests = a.next_requests - (a.day = d.first AND d.second > d.first)::integer,
+           next_tokens = a.next_tokens - (a.day = d.first AND d.second > d.first)::integer * old.tokens
+      FROM (SELECT (old.start_at AT TIME ZONE time_zone)::date AS first,
+                   ((old.start_at + p_guard) AT TIME ZONE time_zone)::date AS second
+              FROM ledger WHERE key = p_key) AS d
+     WHERE a.key = p_key;
+END $$;
+
+-- Charge what was used without having been reserved: another model served, or another limit counts it as well.
+CREATE OR REPLACE FUNCTION ledger_charge(
+    p_key text, p_owner text, p_run_id bigint, p_tokens bigint, p_zone text, p_now timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    start timestamptz;
+    today date;
+BEGIN
+    INSERT INTO ledger (key, time_zone) VALUES (p_key, p_zone) ON CONFLICT DO NOTHING;
+    SELECT greatest(coalesce(p_now, clock_timestamp()), a.last_start) INTO start
+      FROM ledger AS a WHERE a.key = p_key FOR UPDATE;
+    today := (start AT TIME ZONE p_zone)::date;
+    INSERT INTO ledger_grants (key, start_at, tokens, owner, run_id, settled_at)
+    VALUES (p_key, start, p_tokens, p_owner, p_run_id, start);
+    UPDATE ledger
+       SET last_start = start, day = today,
+           day_requests = CASE WHEN day = today THEN day_requests WHEN day = today - 1 THEN next_requests ELSE 0 END + 1,
+           day_tokens = CASE WHEN day = today THEN day_tokens WHEN day = today - 1 THEN next_tokens ELSE 0 END + p_tokens,
+           next_requests = CASE WHEN day = today THEN next_requests ELSE 0 END,
+           next_tokens = CASE WHEN day = today THEN next_tokens ELSE 0 END
+     WHERE key = p_key;
+END $$;
 
 -- ---------------------------------------------------------------------------------------------
 -- Narratives: state, tables that were inferred, leases on rows that are consumed

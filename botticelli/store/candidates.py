@@ -1,0 +1,373 @@
+"""potential_discord_posts: candidates come in once, are claimed for judging, scored and chosen.
+
+A scored candidate waits as 'pending' with `judged_at` set; a run killed before its choice leaves it
+to the choice of the next one. Nothing is ever deleted.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.store.connection import Connection
+from botticelli.store.queue import CANDIDATES, Claim, settling
+from botticelli.text import fingerprint
+
+CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where new candidates come from."""
+
+    narrative: str
+    act: str
+    model: str = ""
+    run_id: int | None = None
+    item_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inserted:
+    """What became of new rows: the ids of those stored, and the ids that the others repeat."""
+
+    ids: tuple[int, ...]
+    repeats: tuple[int, ...]
+
+
+# Two workers with the same text: the second waits here and then sees the first one's row.
+LOCK_TEXT: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%(hash)s, 0))"
+FIND_TEXT: Final = """
+    SELECT id
+      FROM potential_discord_posts
+     WHERE content_hash = %(hash)s
+     ORDER BY id
+     LIMIT 1
+"""
+INSERT: Final = """
+    INSERT INTO potential_discord_posts
+           (text_content, content_type, source, tags, rating, extra, content_hash, generated_at,
+            source_narrative, source_act, generation_model, run_id, item_id)
+    VALUES (%(text_content)s, %(content_type)s, %(source)s, %(tags)s, %(rating)s, %(extra)s,
+            %(hash)s, coalesce(%(now)s::timestamptz, now()), %(narrative)s, %(act)s,
+            nullif(%(model)s, ''), %(run_id)s, %(item_id)s)
+    RETURNING id
+"""
+
+
+def insert(
+    conn: Connection,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    origin: Origin,
+    now: datetime | None = None,
+) -> Inserted:
+    """Store rows that a model made, but not those whose text is there already.
+
+    Texts are compared by `text.fingerprint`. Keys without a column are kept in `extra`. One
+    transaction; inside `queue.settling` a part of that one, so that an item leaves its rows once.
+    """
+    ids, repeats = [], []
+    with conn.transaction():
+        for values in sorted(map(_columns, rows), key=lambda values: str(values["hash"])):
+            if values["hash"]:
+                conn.execute(LOCK_TEXT, values)
+                found = conn.execute(FIND_TEXT, values).fetchone()
+                if found is not None:
+                    repeats.append(int(found[0]))
+                    continue
+            row = conn.execute(INSERT, {**values, **_origin(origin), "now": now}).fetchone()
+            assert row is not None
+            ids.append(int(row[0]))
+    return Inserted(ids=tuple(ids), repeats=tuple(repeats))
+
+
+def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort a model's keys into columns of the right type; what does not fit goes to `extra`."""
+    extra = dict(row)
+    values: dict[str, Any] = {}
+    for key in ("text_content", "content_type", "source"):
+        values[key] = extra.pop(key) if isinstance(row.get(key), str) else None
+    rating = row.get("rating")
+    is_integer = isinstance(rating, int) and not isinstance(rating, bool)
+    values["rating"] = extra.pop("rating") if is_integer else None
+    tags = extra.pop("tags", None)
+    text = values["text_content"]
+    return {
+        **values,
+        "tags": None if tags is None else Jsonb(tags),
+        "extra": Jsonb(extra),
+        "hash": fingerprint(text) if text and text.strip() else None,
+    }
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    return {
+        "narrative": origin.narrative,
+        "act": origin.act,
+        "model": origin.model,
+        "run_id": origin.run_id,
+        "item_id": origin.item_id,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A candidate that is claimed for judging."""
+
+    id: int
+    fence: int
+    text_content: str | None
+    content_type: str | None
+    tags: Any
+    source_narrative: str | None
+    attempts: int
+
+    @property
+    def claim(self) -> Claim:
+        """The proof that the candidate is ours."""
+        return Claim(id=self.id, fence=self.fence)
+
+
+CLAIM: Final = """
+    WITH next AS MATERIALIZED (
+        SELECT id
+          FROM potential_discord_posts
+         WHERE review_status IN ('pending', 'judging')
+           AND judged_at IS NULL
+           AND (lease_expires_at IS NULL
+                OR lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
+           AND id <> ALL (%(passed_over)s::bigint[])
+         ORDER BY id
+         LIMIT %(limit)s
+           FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE potential_discord_posts AS c
+           SET review_status = 'judging',
+               fence = c.fence + 1,
+               lease_owner = %(owner)s,
+               lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+          FROM next
+         WHERE c.id = next.id
+        RETURNING c.id, c.fence, c.text_content, c.content_type, c.tags, c.source_narrative,
+                  c.attempts
+    )
+    SELECT * FROM claimed ORDER BY id
+"""
+
+
+def claim_batch(
+    conn: Connection,
+    *,
+    owner: str,
+    limit: int,
+    lease: timedelta,
+    passed_over: Iterable[int] = (),
+    now: datetime | None = None,
+) -> tuple[Candidate, ...]:
+    """Lease the oldest candidates that have no scores yet to `owner`; empty if there are none.
+
+    `passed_over` are not taken: they were tried in this run. One transaction; two callers never
+    get the same row.
+    """
+    with conn.transaction(), conn.cursor(row_factory=class_row(Candidate)) as cursor:
+        return tuple(
+            cursor.execute(
+                CLAIM,
+                {
+                    "owner": owner,
+                    "limit": limit,
+                    "lease": lease,
+                    "passed_over": sorted(passed_over),
+                    "now": now,
+                },
+            ).fetchall()
+        )
+
+
+WAITING: Final = """
+    SELECT id, fence, text_content, content_type, tags, source_narrative, attempts
+      FROM potential_discord_posts
+     WHERE review_status IN ('pending', 'judging')
+       AND judged_at IS NULL
+     ORDER BY id
+     LIMIT %(limit)s
+"""
+
+
+def peek_waiting(conn: Connection, *, limit: int | None) -> tuple[Candidate, ...]:
+    """Return the candidates that would be claimed next, and change nothing."""
+    with conn.cursor(row_factory=class_row(Candidate)) as cursor:
+        return tuple(cursor.execute(WAITING, {"limit": limit}).fetchall())
+
+
+# What came in by plain SQL has no hash yet. The older row is the original.
+SET_HASHES: Final = """
+    UPDATE potential_discord_posts AS c
+       SET content_hash = new.hash
+      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS new (id, hash)
+     WHERE c.id = new.id
+       AND c.content_hash IS DISTINCT FROM new.hash
+"""
+SET_ASIDE_REPEATS: Final = """
+    UPDATE potential_discord_posts AS c
+       SET review_status = 'rejected',
+           duplicate_of = first.id,
+           curation_notes = 'repeats candidate ' || first.id,
+           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_by = 'auto',
+           lease_owner = NULL,
+           lease_expires_at = NULL
+      FROM (SELECT DISTINCT ON (mine.id) mine.id AS repeat_id, other.id
+              FROM potential_discord_posts AS mine
+              JOIN potential_discord_posts AS other
+                ON other.content_hash = mine.content_hash
+               AND other.id < mine.id
+             WHERE mine.id = ANY (%(ids)s::bigint[])
+             ORDER BY mine.id, other.id) AS first
+     WHERE c.id = first.repeat_id
+    RETURNING c.id
+"""
+SET_ASIDE_EMPTY: Final = """
+    UPDATE potential_discord_posts
+       SET review_status = 'rejected',
+           curation_notes = 'has no text',
+           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_by = 'auto',
+           lease_owner = NULL,
+           lease_expires_at = NULL
+     WHERE id = ANY (%(ids)s::bigint[])
+       AND btrim(coalesce(text_content, ''), E' \\t\\r\\n') = ''
+    RETURNING id
+"""
+
+
+def set_aside(
+    conn: Connection, candidates: Sequence[Candidate], *, now: datetime | None = None
+) -> frozenset[int]:
+    """Reject claimed candidates that are not worth a judge; return their ids.
+
+    Those are the ones without text and those that say word for word what an older one says.
+    One transaction.
+
+    Raises:
+        LostLease: They are somebody else's by now; nothing was changed.
+    """
+    texts = [c for c in candidates if (c.text_content or "").strip()]
+    values = {
+        "ids": [c.id for c in candidates],
+        "now": now,
+    }
+    hashes = {
+        "ids": [c.id for c in texts],
+        "hashes": [fingerprint(c.text_content or "") for c in texts],
+    }
+    with settling(conn, CANDIDATES, claims=(c.claim for c in candidates)):
+        conn.execute(SET_HASHES, hashes)
+        aside = [row[0] for row in conn.execute(SET_ASIDE_EMPTY, values).fetchall()]
+        aside += [row[0] for row in conn.execute(SET_ASIDE_REPEATS, values).fetchall()]
+    return frozenset(aside)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a judge gave one candidate: 1 to 10 for each of CRITERIA, their total, and why."""
+
+    id: int
+    points: Mapping[str, int]
+    total: float
+    notes: str
+    reasons: str
+
+
+STORE_SCORES: Final = """
+    UPDATE potential_discord_posts AS c
+       SET review_status = 'pending',
+           score_engagement = new.engagement,
+           score_clarity = new.clarity,
+           score_value = new.value,
+           score_tone = new.tone,
+           score_polish = new.polish,
+           curation_score = new.total,
+           curation_notes = new.notes,
+           extra = c.extra || jsonb_build_object('reasons', new.reasons),
+           judge_model = nullif(%(model)s, ''),
+           judged_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           last_error = NULL,
+           lease_owner = NULL,
+           lease_expires_at = NULL
+      FROM unnest(%(ids)s::bigint[], %(engagement)s::integer[], %(clarity)s::integer[],
+                  %(value)s::integer[], %(tone)s::integer[], %(polish)s::integer[],
+                  %(totals)s::numeric[], %(notes)s::text[], %(reasons)s::text[])
+           AS new (id, engagement, clarity, value, tone, polish, total, notes, reasons)
+     WHERE c.id = new.id
+"""
+
+
+def store_scores(
+    conn: Connection,
+    scores: Sequence[Scores],
+    *,
+    claims: Sequence[Claim],
+    judge_model: str,
+    now: datetime | None = None,
+) -> None:
+    """Store what was paid for, and give the candidates back as judged. One transaction.
+
+    Raises:
+        LostLease: They are somebody else's by now; nothing was changed.
+    """
+    columns: dict[str, Any] = {name: [score.points[name] for score in scores] for name in CRITERIA}
+    with settling(conn, CANDIDATES, claims=claims):
+        conn.execute(
+            STORE_SCORES,
+            {
+                **columns,
+                "ids": [score.id for score in scores],
+                "totals": [score.total for score in scores],
+                "notes": [score.notes for score in scores],
+                "reasons": [score.reasons for score in scores],
+                "model": judge_model,
+                "now": now,
+            },
+        )
+
+
+REQUEUE: Final = """
+    UPDATE potential_discord_posts
+       SET review_status = CASE WHEN attempts + 1 >= %(max_attempts)s THEN 'held'
+                                ELSE 'pending' END,
+           attempts = attempts + 1,
+           last_error = %(error)s,
+           lease_owner = NULL,
+           lease_expires_at = NULL
+     WHERE id = ANY (%(ids)s::bigint[])
+"""
+
+
+def requeue(
+    conn: Connection,
+    claims: Sequence[Claim],
+    *,
+    error: str,
+    max_attempts: int,
+) -> None:
+    """Give candidates back that the judge gave no usable answer for; held after `max_attempts`.
+
+    One transaction.
+
+    Raises:
+        LostLease: They are somebody else's by now; nothing was changed.
+    """
+    with settling(conn, CANDIDATES, claims=claims):
+        conn.execute(
+            REQUEUE,
+            {
+                "ids": [claim.id for claim in claims],
+                "error": error,
+                "max_attempts": max_attempts,
+            },
+        )
