@@ -1,7 +1,8 @@
 """Secrets: found in a credential folder, a file or the environment, and never printed.
 
 Order, first hit wins: `$CREDENTIALS_DIRECTORY/NAME` (systemd's LoadCredential=, name as is or in
-lower case with dashes), the file that `NAME_FILE` names, `NAME` itself.
+lower case with dashes; an empty one counts as not there), the file that `NAME_FILE` names, `NAME`
+itself.
 """
 
 from collections.abc import Mapping
@@ -42,8 +43,8 @@ def find_secret(name: str, environ: Mapping[str, str]) -> Secret:
     if folder:
         for candidate in (name, name.lower().replace("_", "-"), name.lower()):
             path = Path(folder) / candidate
-            if path.is_file():
-                return _read(path, name)
+            if path.is_file() and (secret := _read(path, name)):
+                return secret
     path_text = environ.get(f"{name}_FILE")
     if path_text:
         return _read(Path(path_text), f"{name}_FILE")
@@ -55,5 +56,7 @@ def _read(path: Path, name: str) -> Secret:
         return Secret(path.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"the file that {name} names cannot be read", where=str(path), mend="check its path and owner"
+            f"the file that {name} names cannot be read",
+            where=str(path),
+            mend="check its path and owner",
         ) from error
