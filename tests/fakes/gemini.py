@@ -244,7 +244,7 @@ class FakeGemini(LoopbackServer):
         return self._limits.get(model, Limits())
 
     def _attempt(self, call: Call, model: Model) -> Answer:
-        fault, delay = self.script.take(call.model, call.served), self.latency
+        fault, delay = self.script.take(call.model, call.served, ""), self.latency
         if fault.startswith("slow:"):
             fault, delay = "", float(fault[5:])
         if fault and fault not in BODY_FAULTS:

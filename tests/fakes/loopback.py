@@ -88,7 +88,7 @@ def answer_html(
 
 @dataclass
 class Script:
-    """Faults to come, each used once: those for a name first, then those for any request.
+    """Faults to come, each used once, waiting under the name of those they are for.
 
     A fault is a word, or a word and a figure ("slow:0.5"); "ok" lets that request through.
     """
@@ -97,16 +97,16 @@ class Script:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, *faults: str | int, to: str = "") -> None:
-        """Append faults for requests named `to` (a model or a route); "" means any."""
+        """Append faults for `to` (a model or a route); "" is what the server serves mainly."""
         with self._lock:
             self._waiting.setdefault(to, deque()).extend(str(fault) for fault in faults)
 
     def take(self, *names: str) -> str:
-        """Remove and return the next fault for these names; "" if none waits."""
+        """Remove and return the next fault of the first name that has one; "" if none waits."""
         if not self._waiting:
             return ""
         with self._lock:
-            for name in (*names, ""):
+            for name in names:
                 if queue := self._waiting.get(name):
                     fault = queue.popleft()
                     return "" if fault == "ok" else fault
