@@ -37,15 +37,15 @@ class SlidingLimit:
     allowed: int
     seconds: float
     _taken: deque[tuple[float, int]] = field(default_factory=deque)
-    _sum: int = 0
+    taken: int = 0
 
     def wait_for(self, now: float, weight: int) -> float:
         """Return the seconds until `weight` fits; 0 if it fits now. Takes nothing."""
         while self._taken and now - self._taken[0][0] >= self.seconds:
-            self._sum -= self._taken.popleft()[1]
-        if self._sum + weight <= self.allowed:
+            self.taken -= self._taken.popleft()[1]
+        if self.taken + weight <= self.allowed:
             return 0.0
-        excess = self._sum + weight - self.allowed
+        excess = self.taken + weight - self.allowed
         for at, taken in self._taken:
             excess -= taken
             if excess <= 0:
@@ -55,4 +55,4 @@ class SlidingLimit:
     def take(self, now: float, weight: int) -> None:
         """Count a weight that was let through."""
         self._taken.append((max(now, self._taken[-1][0]) if self._taken else now, weight))
-        self._sum += weight
+        self.taken += weight

@@ -1,0 +1,398 @@
+"""An OpenAI-compatible server over loopback: chat completions and models.
+
+    with FakeOpenAI() as server:
+        client = openai.OpenAI(api_key=server.key, base_url=server.url + "/v1")
+
+As a process: `python -m tests.fakes.openai --latency 0.3`, then GET /__calls,
+POST /__script {"faults": [...]}, POST /__reset.
+
+Scripted faults: a status ("500"), "429" or "429:SECONDS", "429:quota", "hang", "reset", "close",
+"html-200", "html-502", "length", "content-filter", "refusal", "empty-text", "bad-json",
+"no-usage", "slow:N".
+"""
+
+import argparse
+import itertools
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tests.fakes.gemini_answers import tokens_in
+from tests.fakes.loopback import (
+    Answer,
+    LoopbackServer,
+    Request,
+    answer_html,
+    answer_json,
+    serve_until_killed,
+)
+from tests.fakes.schema_values import text_for, value_for
+from tests.fakes.windows import Arrivals, SlidingLimit
+
+_KNOWN = frozenset(
+    (
+        *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n"),
+        *("stop", "seed", "user", "response_format", "presence_penalty", "frequency_penalty"),
+        *("logit_bias", "logprobs", "top_logprobs", "reasoning_effort", "metadata", "store"),
+        *("service_tier", "stream", "verbosity", "tools", "tool_choice", "parallel_tool_calls"),
+    )
+)
+_ROLES = frozenset(("system", "developer", "user", "assistant", "tool"))
+_FORMATS = frozenset(("text", "json_object", "json_schema"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One chat completion asked for, as recorded and as handed to a responder."""
+
+    number: int
+    arrived: float  # monotonic seconds
+    wall: float  # Unix seconds
+    body: Mapping[str, Any]
+    headers: Mapping[str, str]
+    prompt: str
+    prompt_tokens: int
+    status: int = 0
+
+    @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema asked for, if any."""
+        form = self.body.get("response_format") or {}
+        schema: Mapping[str, Any] | None = (form.get("json_schema") or {}).get("schema")
+        return schema
+
+
+Responder = Callable[[Call], Any]
+
+
+def default_responder(call: Call) -> Any:
+    """Return what model and prompt alone decide: a value for a schema, else a short text."""
+    seed = f"{call.body['model']}\n{call.prompt}"
+    if call.schema is not None:
+        return value_for(call.schema, seed=seed)
+    kind = (call.body.get("response_format") or {}).get("type")
+    return {"text": text_for(seed)} if kind == "json_object" else text_for(seed)
+
+
+class Refusal(Exception):
+    """A request that must be answered with an error."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self._body = {"message": message, "type": kind, "param": param, "code": code}
+        self._status = status
+        self._headers = headers
+
+    def answer(self) -> Answer:
+        """Return the error as it goes over the wire."""
+        return answer_json({"error": self._body}, status=self._status, headers=self._headers)
+
+
+class FakeOpenAI(LoopbackServer):
+    """The server; see the module. `key` None asks for no key, as local servers do.
+
+    `strict` refuses unknown arguments as OpenAI does; local servers take their own. `rpm` holds
+    over a sliding window of `window` seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str | None = "test-key",
+        models: tuple[str, ...] = ("test-model",),
+        responder: Responder = default_responder,
+        latency: float = 0.0,
+        rpm: int | None = None,
+        window: float = 60.0,
+        strict: bool = True,
+        keep: int | None = None,
+        port: int = 0,
+    ) -> None:
+        super().__init__(port=port)
+        self.key = key
+        self.models = models
+        self.responder = responder
+        self.latency = latency
+        self._rpm = rpm
+        self._window = window
+        self._strict = strict
+        self._keep = keep
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget calls, counts and scripts."""
+        with self._lock:
+            self.calls: deque[Call] = deque(maxlen=self._keep)
+            self.arrivals = Arrivals()
+            self._numbers = itertools.count(1)
+            self._limit = SlidingLimit(allowed=self._rpm or 0, seconds=self._window)
+        self.script.clear()
+
+    def reply(self, request: Request) -> Answer:
+        """See LoopbackServer."""
+        if request.path.startswith("/__"):
+            return self._introspect(request)
+        try:
+            return self._route(request)
+        except Refusal as refusal:
+            return refusal.answer()
+
+    def _route(self, request: Request) -> Answer:
+        self._check_key(request)
+        if request.method == "GET" and request.path.endswith("/v1/models"):
+            return answer_json({"object": "list", "data": [_described(one) for one in self.models]})
+        if request.method == "POST" and request.path.endswith("/v1/chat/completions"):
+            return self._complete(request)
+        if request.method == "GET" and "/v1/models/" in request.path:
+            return answer_json(_described(self._known(request.path.partition("/v1/models/")[2])))
+        raise Refusal(f"Invalid URL ({request.method} {request.path})", status=404)
+
+    def _check_key(self, request: Request) -> None:
+        if self.key is None or request.headers.get("authorization") == f"Bearer {self.key}":
+            return
+        given = request.headers.get("authorization", "")
+        if not given:
+            raise Refusal("You didn't provide an API key.", status=401)
+        raise Refusal(
+            "Incorrect API key provided: ****. You can find your API key in your account.",
+            status=401,
+            code="invalid_api_key",
+        )
+
+    def _known(self, model: Any) -> str:
+        if model not in self.models:
+            words = f"The model `{model}` does not exist or you do not have access to it."
+            raise Refusal(words, status=404, code="model_not_found")
+        return str(model)
+
+    def _complete(self, request: Request) -> Answer:
+        body = _body(request, strict=self._strict)
+        prompt = "\n".join(_text_of(one) for one in body["messages"])
+        tokens = tokens_in(prompt) + 4 * len(body["messages"])
+        with self._lock:
+            call = Call(
+                number=next(self._numbers),
+                arrived=request.arrived,
+                wall=request.wall,
+                body=body,
+                headers=request.headers,
+                prompt=prompt,
+                prompt_tokens=tokens,
+            )
+            self.arrivals.add(request.arrived, tokens)
+        try:
+            answer = self._attempt(call)
+        except Refusal as refusal:
+            answer = refusal.answer()
+        with self._lock:
+            self.calls.append(replace(call, status=0 if answer.ending else answer.status))
+        return answer
+
+    def _attempt(self, call: Call) -> Answer:
+        self._known(call.body["model"])
+        headers = self._admit(call)
+        fault, delay = self.script.take(""), self.latency
+        if fault.startswith("slow:"):
+            fault, delay = "", float(fault[5:])
+        if fault and fault not in _SPOILERS:
+            return replace(_broken(fault), delay=delay)
+        completion = _completion(call, said=self.responder(call), fault=fault)
+        return answer_json(completion, headers=headers, delay=delay)
+
+    def _admit(self, call: Call) -> tuple[tuple[str, str], ...]:
+        """Return the rate-limit headers; Refusal 429 if the minute is full."""
+        if self._rpm is None:
+            return _request_id(call)
+        with self._lock:
+            wait = self._limit.wait_for(call.arrived, 1)
+            if not wait:
+                self._limit.take(call.arrived, 1)
+            left = self._rpm - self._limit.taken
+        headers = (
+            *_request_id(call),
+            ("x-ratelimit-limit-requests", str(self._rpm)),
+            ("x-ratelimit-remaining-requests", str(left)),
+            ("x-ratelimit-reset-requests", f"{wait or self._window / self._rpm:.3f}s"),
+        )
+        if wait:
+            raise _limited(wait, headers=headers)
+        return headers
+
+    def _introspect(self, request: Request) -> Answer:
+        body = request.json() if request.body else {}
+        if request.path == "/__script":
+            self.script.add(*body["faults"])
+        elif request.path == "/__reset":
+            self.reset()
+        with self._lock:
+            calls = list(self.calls)
+        told = [{"number": one.number, "status": one.status, "prompt": one.prompt} for one in calls]
+        most, tokens = self.arrivals.max_in_window(self._window)
+        facts = {"calls": len(self.arrivals.times), "max_requests": most, "max_tokens": tokens}
+        return answer_json({**facts, "requests": told, "script": self.script.waiting()})
+
+
+def _body(request: Request, *, strict: bool) -> Mapping[str, Any]:
+    try:
+        body = request.json()
+    except ValueError:
+        raise Refusal("We could not parse the JSON body of your request.") from None
+    for name in body if strict else ():
+        if name not in _KNOWN:
+            raise Refusal(f"Unrecognized request argument supplied: {name}")
+    for name in ("model", "messages"):
+        if not body.get(name):
+            raise Refusal(f"Missing required parameter: '{name}'.", param=name)
+    _check_roles(body["messages"])
+    _check_format(body.get("response_format") or {"type": "text"})
+    if body.get("stream"):
+        raise Refusal("Streaming is not supported here.", param="stream")
+    return dict(body)
+
+
+def _check_roles(messages: list[Any]) -> None:
+    for place, message in enumerate(messages):
+        if message.get("role") not in _ROLES:
+            words = f"Invalid value: '{message.get('role')}'."
+            raise Refusal(words, param=f"messages[{place}].role", code="invalid_value")
+
+
+def _check_format(form: Mapping[str, Any]) -> None:
+    if form.get("type") not in _FORMATS:
+        words = f"Invalid value: '{form.get('type')}'."
+        raise Refusal(words, param="response_format.type", code="invalid_value")
+    if form["type"] != "json_schema":
+        return
+    about = form.get("json_schema") or {}
+    for name in ("name", "schema"):
+        if not about.get(name):
+            at = f"response_format.json_schema.{name}"
+            raise Refusal(f"Missing required parameter: '{at}'.", param=at)
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "\n".join(str(part.get("text", "")) for part in content)
+
+
+def _completion(call: Call, *, said: Any, fault: str) -> dict[str, Any]:
+    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    most = call.body.get("max_completion_tokens") or call.body.get("max_tokens")
+    reason = "stop"
+    if most is not None and tokens_in(text) > most:
+        text, reason = text.encode()[: most * 4].decode(errors="ignore"), "length"
+    content, reason, refusal = _SPOILERS.get(fault, _as_is)(text, reason)
+    spent = tokens_in(content) if content else 0
+    message = {"role": "assistant", "content": content, "refusal": refusal}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    completion = {
+        "id": f"chatcmpl-{call.number}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": call.body["model"],
+        "choices": [{**choice, "index": place} for place in range(call.body.get("n") or 1)],
+    }
+    if fault == "no-usage":
+        return completion
+    usage = {
+        "prompt_tokens": call.prompt_tokens,
+        "completion_tokens": spent,
+        "total_tokens": call.prompt_tokens + spent,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    }
+    return {**completion, "usage": usage}
+
+
+def _as_is(text: str, reason: str) -> tuple[str | None, str, str | None]:
+    return text, reason, None
+
+
+_SPOILERS: Mapping[str, Callable[[str, str], tuple[str | None, str, str | None]]] = {
+    "length": lambda text, _reason: (text[: len(text) // 2], "length", None),
+    "content-filter": lambda _text, _reason: ("", "content_filter", None),
+    "refusal": lambda _text, reason: (None, reason, "I can't help with that."),
+    "empty-text": lambda _text, reason: ("", reason, None),
+    "bad-json": lambda text, reason: (text[: len(text) // 2], reason, None),
+    "no-usage": _as_is,
+}
+
+
+def _described(model: str) -> dict[str, Any]:
+    return {"id": model, "object": "model", "created": 1767225600, "owned_by": "house"}
+
+
+def _request_id(call: Call) -> tuple[tuple[str, str], ...]:
+    return (("x-request-id", f"req_{call.number}"),)
+
+
+def _limited(seconds: float, *, headers: tuple[tuple[str, str], ...] = ()) -> Refusal:
+    whole = str(max(1, -int(-seconds // 1)))
+    milliseconds = str(int(seconds * 1000))
+    return Refusal(
+        f"Rate limit reached for requests. Please try again in {seconds:.3f}s.",
+        status=429,
+        kind="requests",
+        code="rate_limit_exceeded",
+        headers=(("retry-after", whole), ("retry-after-ms", milliseconds), *headers),
+    )
+
+
+def _broken(fault: str) -> Answer:
+    """Return what a scripted fault sends instead of an answer."""
+    if fault in {"hang", "reset", "close"}:
+        return Answer(ending=fault)
+    if fault.startswith("html-"):
+        return answer_html(int(fault[5:]), "Sign in", server="nginx")
+    if fault == "429:quota":
+        words = "You exceeded your current quota, please check your plan and billing details."
+        quota = Refusal(words, status=429, kind="insufficient_quota", code="insufficient_quota")
+        return quota.answer()
+    if fault.startswith("429"):
+        return _limited(float(fault.partition(":")[2] or 0.5)).answer()
+    words = "The server had an error while processing your request. Sorry about that!"
+    return Refusal(words, status=int(fault), kind="server_error").answer()
+
+
+def main() -> None:
+    """Run as a process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--key", default="test-key")
+    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--rpm", type=int)
+    parser.add_argument(
+        "--keep", type=int, default=100_000, help="calls remembered with their text"
+    )
+    parser.add_argument("--stay", action="store_true", help="outlive the parent process")
+    given = parser.parse_args()
+    fake = FakeOpenAI(
+        key=given.key or None,
+        models=tuple(given.model) or ("test-model",),
+        latency=given.latency,
+        rpm=given.rpm,
+        keep=given.keep,
+        port=given.port,
+    )
+    serve_until_killed(fake, stay=given.stay)
+
+
+if __name__ == "__main__":
+    main()
