@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from botticelli.narrative.carousels import read_carousel
-from botticelli.narrative.findings import nearest
 from botticelli.narrative.keys import Table
 from botticelli.narrative.lines import Key
 from botticelli.narrative.model import Act, Text
 from botticelli.narrative.sections import Resources, read_defaults
-from botticelli.narrative.sources import Source, nested, read_input, read_text
+from botticelli.narrative.sources import Source, read_input, read_text
 
 # The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
 REFERENCE: Final = re.compile(
@@ -126,10 +125,8 @@ class ActReader:
         if called in known:
             return known[called], []
         key = (*table.key, table.named(("narrative", "narrative_ref")))
-        if called not in self._resources.nested and (mend := nearest(called, known)):
-            self._findings.error(key, f"narrative '{called}' is not defined", mend=mend)
-        path = self._resources.nested.get(called, called)
-        return "", [Source(input=nested(called, path))]
+        source = self._resources.narrative(called, key=key)
+        return "", [] if source is None else [source]
 
     def _own_inputs(self, table: Table) -> list[Source]:
         found: list[Source] = []

@@ -1,9 +1,13 @@
 """Narratives that run themselves: found before anything runs (dialect.md §4.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+from botticelli.errors import ConfigError
 from botticelli.narrative.findings import Findings
-from botticelli.narrative.model import Narrative
+from botticelli.narrative.model import Narrative, NarrativeFile, Nested
+
+Place = tuple[NarrativeFile, Narrative]
+Resolve = Callable[[NarrativeFile, Nested], Place]
 
 
 def check_compositions(narratives: Mapping[str, Narrative], *, findings: Findings) -> None:
@@ -29,6 +33,37 @@ def circle_of(key: str, *, calls: Mapping[str, tuple[str, ...]]) -> tuple[str, .
                 seen.add(called)
                 ways.append((*way, called))
     return ()
+
+
+def check_nested(file: NarrativeFile, narrative: Narrative, *, resolve: Resolve) -> None:
+    """Follow everything that the narrative runs, in this file and in others.
+
+    Raises:
+        ConfigError: It runs itself in the end (the chain is shown), or a file of it is missing.
+    """
+    _follow((file, narrative), way=(), done=set(), resolve=resolve)
+
+
+def _follow(place: Place, *, way: tuple[str, ...], done: set[str], resolve: Resolve) -> None:
+    file, narrative = place
+    here = f"{file.path.resolve()}:{narrative.key}"
+    if here in way:
+        chain = " -> ".join(each.rpartition("/")[2] for each in (*way[way.index(here) :], here))
+        raise ConfigError(f"narratives that run each other for ever: {chain}", where=str(file.path))
+    if here in done:
+        return
+    for next_place in _next_places(file, narrative, resolve=resolve):
+        _follow(next_place, way=(*way, here), done=done, resolve=resolve)
+    done.add(here)
+
+
+def _next_places(file: NarrativeFile, narrative: Narrative, *, resolve: Resolve) -> Iterator[Place]:
+    for act in narrative.acts:
+        if act.narrative:
+            yield file, file.narratives[act.narrative]
+        for each in act.inputs:
+            if isinstance(each, Nested):
+                yield resolve(file, each)
 
 
 def _called(narrative: Narrative) -> tuple[str, ...]:

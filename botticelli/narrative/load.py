@@ -3,11 +3,13 @@
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 from botticelli.errors import ConfigError
+from botticelli.narrative.cycles import check_nested
 from botticelli.narrative.findings import Findings, nearest
 from botticelli.narrative.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.shapes import read_document
@@ -54,7 +56,8 @@ def find_narrative(
     then among the shipped narratives.
 
     Raises:
-        ConfigError: There is no such file or narrative, or the file holds mistakes.
+        ConfigError: There is no such file or narrative, the file holds mistakes, a file that it
+            runs is missing or runs it in turn.
     """
     places = (cwd, *folders, shipped_narratives())
     found = _locate(reference, places)
@@ -64,7 +67,9 @@ def find_narrative(
             mend=_nearest_file(reference, places) or "see `botticelli narratives`",
         )
     file = load_file(found[0])
-    return file, choose(file, found[1])
+    narrative = choose(file, found[1])
+    check_nested(file, narrative, resolve=partial(resolve_nested, cwd=cwd))
+    return file, narrative
 
 
 def resolve_nested(
@@ -140,9 +145,16 @@ def _locate(reference: str, places: Sequence[Path]) -> tuple[Path, str] | None:
     for file, name in _readings(reference):
         for place in places:
             for path in (place / file, place / f"{file}.toml"):
-                if path.is_file():
+                if _is_file(path):
                     return path, name
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long to be one
+        return False
 
 
 def _readings(reference: str) -> Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ class Resources:
         """Return what "bots.x", "tables.x", "media.x", "narratives.x", "narrative:x" refers to."""
         kind, _, name = text.replace("narrative:", "narratives.", 1).partition(".")
         if kind == "narratives":
-            return self._narrative(name, key=key)
+            return self.narrative(name, key=key)
         if kind in KINDS and name in self._sections[kind].values:
             return self._resource(kind, name)
         if kind not in KINDS:
@@ -102,13 +102,15 @@ class Resources:
                 self.findings.error(table.key, "is empty")
         return self._read[table.key]
 
-    def _narrative(self, name: str, *, key: Key) -> Source | None:
+    def narrative(self, name: str, *, key: Key) -> Source | None:
         """Return the nested file of that name, a narrative of this file, or a file NAME.toml."""
+        found = nested(name, self.nested.get(name, name))
         known = {*self.nested, *self.narratives}
-        if name not in known and (mend := nearest(name, known)):
+        is_beside = (self.findings.path.parent / found.path).is_file
+        if name not in known and (mend := nearest(name, known)) and not is_beside():
             self.findings.error(key, f"narrative '{name}' is not defined", mend=mend)
             return None
-        return Source(input=nested(name, self.nested.get(name, name)))
+        return Source(input=found)
 
 
 def _read_resource(kind: str, table: Table, *, name: str) -> Source | None:

@@ -70,6 +70,7 @@ class _Reader:
         self._tables = self._narrative_tables()
         self._resources = Resources(root, narratives=_call_names(self._tables))
         self._acts = ActReader(self._resources)
+        self._unshared: list[ActSource] = []
         self._shared = [] if self._shape is Shape.STEPS else act_sources(root)
 
     def file(self) -> NarrativeFile:
@@ -99,7 +100,7 @@ class _Reader:
                 self._findings.error(table.key, "the narrative has no name", mend=mend)
             found[table.text("name") or self._stem] = table
         elif self._shape is Shape.MULTI:
-            found |= dict(root.tables("narrative"))
+            found |= self._several(root.table("narrative"))
         elif self._shape is Shape.LIST:
             found |= self._listed()
         elif self._shape is Shape.ROOT:
@@ -109,6 +110,15 @@ class _Reader:
                 self._findings.error(table.key, f"narrative '{name}' is defined twice")
             found[name] = table
         return found
+
+    def _several(self, table: Table) -> dict[str, Table]:
+        for name, value in table.values.items():
+            if not isinstance(value, dict):
+                what = "stands outside of any narrative, ignored"
+                table.odd((name,), what, mend="[narrative] has no name, so it holds narratives")
+        return {
+            name: table.table(name) for name, raw in table.values.items() if isinstance(raw, dict)
+        }
 
     def _old_multi(self) -> list[tuple[str, Table]]:
         """Return the entries of `[narratives]` that are narratives, not files."""
@@ -158,7 +168,7 @@ class _Reader:
             single_braces="act" in self._root.values,
             security=self._security(table),
         )
-        self._acts.finish(own)
+        self._unshared += own
         table.ignore(*_NOTES)
         if table is not self._root:
             table.done()
@@ -219,7 +229,8 @@ class _Reader:
         """Return the one narrative of a file of steps; it stores nothing unless it has a target."""
         table = self._root.table("narrative", "metadata")
         metadata = self._root.table("metadata")
-        name = table.text("name") or metadata.text("title", "name") or self._stem
+        name = table.text("name") or self._root.text("name")
+        name = name or metadata.text("title", "name") or self._stem
         defaults = self._resources.defaults
         target = table.text("target", "target_table")
         return [
@@ -240,18 +251,23 @@ class _Reader:
 
     def _finish(self) -> None:
         """Read what nothing uses, and warn of what nobody knows."""
-        self._acts.finish(self._shared)
+        self._acts.finish([*self._shared, *self._unshared])
         self._resources.finish()
-        if self._root.has("toc") and isinstance(self._root.values["toc"], dict):
-            toc = self._root.table("toc")
-            toc.ignore("order", "carousel", "description")
-            toc.done()
         for name in _OF_THE_CONFIG:
             if name in self._root.unasked():
                 self._root.odd((name,), "belongs to botticelli.toml, ignored here")
                 self._root.ignore(name)
         self._root.ignore(
-            "narrative", "steps", "acts", "act", "metadata", "shared", "config", "security", *_NOTES
+            "toc",
+            "narrative",
+            "steps",
+            "acts",
+            "act",
+            "metadata",
+            "shared",
+            "config",
+            "security",
+            *_NOTES,
         )
         self._root.done()
 
@@ -272,7 +288,10 @@ def _read_toc(table: Table) -> _Toc | None:
     if raw is None:
         return None
     toc = table.table("toc")
-    return _Toc(toc.strings("order"), table=table) if toc.has("order") else None
+    found = _Toc(toc.strings("order"), table=table) if toc.has("order") else None
+    toc.ignore("carousel", "description")
+    toc.done()
+    return found
 
 
 def _shape_without_narrative(document: Mapping[str, Any]) -> Shape:

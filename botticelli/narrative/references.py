@@ -1,0 +1,83 @@
+"""What `check` looks at beyond loading: files on disk, queries, schemas. Nothing is run or sent."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from botticelli.errors import ConfigError, Problem
+from botticelli.narrative.findings import Findings
+from botticelli.narrative.lines import Key
+from botticelli.narrative.model import Act, Input, Media, NarrativeFile, TableRead, Text
+
+# Finds a file that a narrative names (dialect.md §9.2); None: nowhere. Raises ConfigError if the
+# name can mean several files.
+Search = Callable[[str], Path | None]
+
+
+def missing_files(file: NarrativeFile, search: Search) -> list[Problem]:
+    """Return a problem for each text or media file that the acts name and that is not there."""
+    findings = _findings(file)
+    for key, each in _inputs(file):
+        if isinstance(each, Text | Media) and each.file:
+            try:
+                found = search(each.file)
+            except ConfigError as error:
+                findings.error(key, error.what, mend=error.mend)
+            else:
+                if found is None:
+                    findings.error(key, f"there is no file {each.file}")
+    return findings.problems
+
+
+def validate_queries(file: NarrativeFile) -> list[Problem]:
+    """Return a problem for each WHERE and ORDER BY that would be refused when the act runs."""
+    from botticelli.store.predicates import parse_order_by, parse_where
+
+    findings = _findings(file)
+    for key, each in _inputs(file):
+        if not isinstance(each, TableRead):
+            continue
+        for parse, text in ((parse_where, each.where), (parse_order_by, each.order_by)):
+            try:
+                if text and "{{" not in text and "${" not in text:
+                    parse(text)
+            except ConfigError as error:
+                findings.error(key, error.what, mend=error.mend)
+    return findings.problems
+
+
+def validate_schemas(file: NarrativeFile) -> list[Problem]:
+    """Return a problem for each act whose `schema` is no JSON Schema."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    findings = _findings(file)
+    for act in _acts(file):
+        if act.schema is None:
+            continue
+        try:
+            Draft202012Validator.check_schema(act.schema)
+        except SchemaError as error:
+            what = f"no JSON Schema: {error.message} at {error.json_path}"
+            findings.error(("acts", act.name, "schema"), what)
+    return findings.problems
+
+
+def _inputs(file: NarrativeFile) -> Iterator[tuple[Key, Input]]:
+    """Yield each input with the best key there is for it."""
+    for act in _acts(file):
+        for index, each in enumerate(act.inputs):
+            if isinstance(each, TableRead) and each.names:
+                yield ("tables", each.names[0]), each
+            else:
+                yield ("acts", act.name, "input", index), each
+
+
+def _acts(file: NarrativeFile) -> Iterator[Act]:
+    return (act for narrative in file.narratives.values() for act in narrative.acts)
+
+
+def _findings(file: NarrativeFile) -> Findings:
+    try:
+        text = file.path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):  # it was read from memory: no lines to tell
+        text = ""
+    return Findings(path=file.path, text=text)
