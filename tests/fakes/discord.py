@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tests.fakes import discord_messages, discord_places, discord_reactions, discord_rules
@@ -87,10 +88,11 @@ class FakeDiscord(LoopbackServer):
         self.token = token
         self.latency = latency
         self._html_for_bad_agents = html_for_bad_agents
-        self._new_world = lambda: World(
-            clock=clock, nonce_window=nonce_window, nonce_scope=nonce_scope
+        self._new_world = partial(
+            World, clock=clock, nonce_window=nonce_window, nonce_scope=nonce_scope
         )
-        self._new_limits = lambda: RateLimits(
+        self._new_limits = partial(
+            RateLimits,
             every=limit,
             routes=dict(route_limits or {}),
             overall=global_limit,
@@ -319,7 +321,8 @@ def _form_of(request: Request) -> tuple[Any, Mapping[str, tuple[str, bytes]]]:
         raise bad_field("", "CONTENT_TYPE_INVALID", words)
     if len(request.body) > _MAX_REQUEST:
         raise Fail(50045)
-    payload, files = request.body, {}
+    payload = request.body
+    files: dict[str, tuple[str, bytes]] = {}
     if kind.startswith("multipart"):
         boundary = rest.partition("boundary=")[2].strip().strip('"')
         payload, files = discord_rules.parts_of_form(request.body, boundary)

@@ -68,6 +68,7 @@ class World:
         self.messages: dict[str, dict[str, Stored]] = {}
         self.webhooks: dict[str, Json] = {}
         self.pinged_everyone: list[str] = []
+        self._by_nonce: dict[tuple[str, str, str], Stored] = {}
 
     def now(self) -> float:
         """Return Unix seconds on the world's clock."""
@@ -205,14 +206,14 @@ class World:
 
     def earlier(self, channel_id: str, author_id: str, nonce: str) -> Stored | None:
         """Return the author's message of the last few minutes that has this nonce."""
-        channels = [channel_id] if self.nonce_scope == "channel" else list(self.messages)
-        for one in channels:
-            for stored in reversed(self.messages[one].values()):
-                if self.now() - stored.created > self.nonce_window:
-                    break
-                if stored.nonce == nonce and stored.data["author"]["id"] == author_id:
-                    return stored
-        return None
+        stored = self._by_nonce.get(self._nonce_key(channel_id, author_id, nonce))
+        if stored is None or self.now() - stored.created > self.nonce_window:
+            return None
+        known = self.messages.get(stored.data["channel_id"], {})
+        return stored if stored.data["id"] in known else None
+
+    def _nonce_key(self, channel_id: str, author_id: str, nonce: str) -> tuple[str, str, str]:
+        return (channel_id if self.nonce_scope == "channel" else "", author_id, nonce)
 
     def draft(self, channel_id: str, *, author: Json, text: str) -> Json:
         """Return a plain message that is not stored yet."""
@@ -240,5 +241,8 @@ class World:
         data = stored.data
         self.messages[data["channel_id"]][data["id"]] = stored
         self.channels[data["channel_id"]]["last_message_id"] = data["id"]
+        if stored.nonce is not None:
+            key = self._nonce_key(data["channel_id"], data["author"]["id"], stored.nonce)
+            self._by_nonce[key] = stored
         if data["mention_everyone"]:
             self.pinged_everyone.append(data["id"])

@@ -120,7 +120,7 @@ def respond(call: Call, model: Model, *, said: Any, cached: int) -> dict[str, An
         feedback = {"promptFeedback": {"blockReason": "SAFETY"}}
         return {**feedback, "usageMetadata": _usage(call, 0, 0, 0), **_frame(call)}
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    candidate, spent, thought = _candidate(call, text=text, thoughts=thoughts_of(call, model))
+    candidate, spent, thought = _candidate(call, said=text, thoughts=thoughts_of(call, model))
     return {
         "candidates": [candidate],
         "usageMetadata": _usage(call, spent, thought, cached),
@@ -146,9 +146,10 @@ def _usage(call: Call, spent: int, thought: int, cached: int) -> dict[str, Any]:
     return usage
 
 
-def _candidate(call: Call, *, text: str, thoughts: int) -> tuple[dict[str, Any], int, int]:
-    text, reason, thoughts = _within(call.config.get("maxOutputTokens"), text, thoughts)
-    text, reason = _FAULTS.get(call.fault, _as_is)(text, reason)
+def _candidate(call: Call, *, said: str, thoughts: int) -> tuple[dict[str, Any], int, int]:
+    most = call.config.get("maxOutputTokens")
+    whole, reason, thoughts = _within(most, said, thoughts)
+    text, reason = _FAULTS.get(call.fault, _as_is)(whole, reason)
     content: dict[str, Any] = {"role": "model"}
     if text is not None:
         content = {"parts": [{"text": text}], "role": "model"}

@@ -152,7 +152,7 @@ def exhausted(*quotas: Quota, retry_in: float) -> Answer:
     ]
     text = f"{_QUOTA_TEXT}{''.join(lines)}\nPlease retry in {retry_in:.9f}s."
     link = {"description": "Learn more about Gemini API quotas", "url": _LIMITS_PAGE}
-    details = [
+    details: list[dict[str, Any]] = [
         {"@type": _TYPE + "Help", "links": [link]},
         {"@type": _TYPE + "QuotaFailure", "violations": [quota.violation() for quota in quotas]},
         {"@type": _TYPE + "RetryInfo", "retryDelay": f"{int(retry_in)}s"},

@@ -8,7 +8,7 @@ Gemini leaves it.
 import math
 import random
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 Schema = Mapping[str, Any]
 
@@ -95,7 +95,7 @@ class _Maker:
         found: Any = self._root
         for step in reference.removeprefix("#").split("/")[1:]:
             found = found[step.replace("~1", "/").replace("~0", "~")]
-        return found
+        return cast("Schema", found)
 
     def _object(self, schema: Schema, *, depth: int, turn: int | None) -> dict[str, Any]:
         properties: Schema = schema.get("properties", {})
