@@ -1,8 +1,11 @@
 """What the fakes share: values for a schema, windows of time."""
 
+import socket
+
 import jsonschema
 import pytest
 
+from tests.fakes.loopback import Answer, LoopbackServer
 from tests.fakes.schema_values import text_for, value_for
 from tests.fakes.windows import Arrivals, SlidingLimit
 
@@ -104,6 +107,15 @@ def test_the_fullest_window_is_found_whatever_the_order_of_notes():
     assert arrivals.max_in_window(0.5) == (2, 10)
 
 
+def test_two_arrivals_a_whole_window_apart_are_not_in_one():
+    arrivals = Arrivals()
+    arrivals.add(0.0, 1)
+    arrivals.add(60.0, 1)
+
+    assert arrivals.max_in_window(60) == (1, 1)
+    assert arrivals.max_in_window(60.001) == (2, 2)
+
+
 def test_a_limit_tells_when_the_next_one_fits():
     limit = SlidingLimit(allowed=10, seconds=60)
     limit.take(0.0, 6)
@@ -112,3 +124,41 @@ def test_a_limit_tells_when_the_next_one_fits():
     assert limit.wait_for(20.0, 6) == 40.0
     assert limit.wait_for(20.0, 7) == 50.0
     assert limit.wait_for(60.0, 6) == 0.0
+
+
+class Ending(LoopbackServer):
+    """Answers with the ending that the path names, or what the path says went wrong."""
+
+    def reply(self, request):
+        if request.path == "/bug":
+            raise RuntimeError("a bug in a fake")
+        return Answer(ending=request.path[1:])
+
+
+def first_byte(server, path):
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as line:
+        line.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return line.recv(1)
+
+
+def test_a_reset_is_a_reset_and_a_hang_up_is_not():
+    with Ending() as server:
+        with pytest.raises(ConnectionResetError):
+            first_byte(server, "/reset")
+        assert first_byte(server, "/close") == b""
+
+
+def test_a_bug_in_a_fake_fails_the_test_and_does_not_pass_for_a_500():
+    with pytest.raises(AssertionError, match="a bug in a fake"), Ending() as server:
+        first_byte(server, "/bug")
+
+
+def test_closing_does_not_wait_for_those_who_hang():
+    with Ending() as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        line = socket.create_connection((host, int(port)), timeout=5)
+        line.sendall(b"GET /hang HTTP/1.1\r\n\r\n")
+
+    with line:
+        assert line.recv(1) == b""
