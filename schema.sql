@@ -250,8 +250,10 @@ CREATE TABLE IF NOT EXISTS deliveries (
     nonce             text        NOT NULL DEFAULT left(replace(gen_random_uuid()::text, '-', ''), 25),
     attempts          integer     NOT NULL DEFAULT 0,
     retry_at          timestamptz,
-    sent_at           timestamptz,                          -- start of the first request that may have arrived
+    sent_at           timestamptz,                          -- start of the first request for the message (or part)
+                                                            -- under way that may have arrived
     text_sent         text,                                 -- what was asked of the platform
+    parts             jsonb       NOT NULL DEFAULT '[]',    -- receipts of the messages of a split text, in order
     remote_id         text,
     remote_url        text,
     posted_at         timestamptz,
@@ -318,7 +320,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
 );
 
 -- Book one request and its tokens, at the first moment that breaks no limit, if that is within p_horizon.
--- Returns the grant and the seconds until its start; or no grant, why not (minute, turn, blocked, spend, day, size),
+-- Returns the grant and the seconds until its start; or no grant, why not (requests, tokens, turn, blocked, spend, day, size),
 -- and the seconds after which to ask again.
 --
 -- Why no window is ever exceeded: the row lock serialises the grants of a key, so starts never decrease with seq, and the
@@ -342,7 +344,7 @@ DECLARE
     ahead integer;
     ahead_tokens bigint;
     granted bigint;
-    reason text := 'minute';
+    reason text := 'requests';
 BEGIN
     SELECT * INTO account FROM ledger WHERE key = p_key FOR UPDATE;
     IF NOT FOUND THEN
@@ -362,7 +364,7 @@ BEGIN
         RETURN;
     END IF;
     -- An account never seen reserves twice the estimate; afterwards the greatest ratio seen lately, and a little more.
-    want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), greatest(p_estimate, p_tpm));
+    want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), p_tpm);
 
     IF account.blocked_why = 'day' AND account.blocked_until > moment THEN
         DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
@@ -385,7 +387,7 @@ BEGIN
         SELECT g.start_at + p_window INTO later
           FROM ledger_grants AS g WHERE g.key = p_key
          ORDER BY g.seq DESC OFFSET greatest(p_rpm - 1 - ahead, 0) LIMIT 1;
-        IF later > start THEN start := later; reason := 'minute'; END IF;
+        IF later > start THEN start := later; reason := 'requests'; END IF;
     END IF;
     IF p_tpm IS NOT NULL THEN
         SELECT q.start_at + p_window INTO later
@@ -393,7 +395,7 @@ BEGIN
                   FROM ledger_grants AS g WHERE g.key = p_key AND g.start_at > start - p_window) AS q
          WHERE q.total + want + ahead_tokens > p_tpm
          ORDER BY q.seq DESC LIMIT 1;
-        IF later > start THEN start := later; reason := 'minute'; END IF;
+        IF later > start THEN start := later; reason := 'tokens'; END IF;
     END IF;
     IF p_spend IS NOT NULL THEN
         -- Over all models of the provider; always locked second, so that nobody waits in a circle.
@@ -457,7 +459,7 @@ END $$;
 
 -- The limit that a 429 taught, times the share that may be used; null: nothing was taught, or long ago.
 CREATE OR REPLACE FUNCTION ledger_learned(p_learned jsonb, p_rate text, p_share double precision, p_now timestamptz)
-RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN (p_learned -> p_rate ->> 'until')::timestamptz > p_now
                 THEN greatest(1, floor((p_learned -> p_rate ->> 'limit')::bigint * p_share + 1e-9))::bigint END
 $$;

@@ -37,10 +37,8 @@ class _Filler:
         if "const" in schema:
             return schema["const"]
         given = self._value(name, schema)
-        if given is not None:
-            return given
-        if schema.get("enum"):
-            return schema["enum"][0]
+        if given is not None or schema.get("enum"):
+            return schema["enum"][0] if given is None else given
         kind = _kind(schema)
         if kind == "object":
             return self._object(schema, depth=depth)

@@ -1,4 +1,4 @@
-"""From a model's name to the driver that reaches it; drivers are imported when they are asked for."""
+"""From a model's name to the driver that reaches it, imported when it is asked for."""
 
 import threading
 from collections.abc import Callable
@@ -35,10 +35,11 @@ class Drivers:
     def __init__(self, config: Models) -> None:
         self.config = config
         self._lock = threading.Lock()
-        self._made: dict[tuple[str, str], Model] = {}
+        self._made: dict[tuple[str, ...], Model] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._noted: set[str] = set()
         self._replaced: dict[str, str] = {}
+        self._served: dict[str, str] = {}
 
     def open(self, name: str) -> Opened:
         """Return the model of that name, with its driver.
@@ -47,7 +48,7 @@ class Drivers:
             ConfigError: No way to such a model is known, or its key or library is missing.
         """
         way = route(name, self.config)
-        shared = (way.provider, str(way.path or way.base_url) if way.provider != "offline" else "")
+        shared = (way.provider, str(way.path or way.base_url), way.api_key.reveal())
         with self._lock:
             if shared not in self._made:
                 self._made[shared] = _MAKERS[way.provider](way, self.config)
@@ -70,7 +71,7 @@ class Drivers:
             return True
 
     def replace(self, name: str, served: str) -> None:
-        """Remember that a model is another one: the provider answered as such, or with 404."""
+        """Remember that the provider does not serve `name` (any more), but `served`."""
         with self._lock:
             self._replaced[name] = served
 
@@ -78,6 +79,16 @@ class Drivers:
         """Return what is known to stand in for a model, or the model itself."""
         with self._lock:
             return self._replaced.get(name, name)
+
+    def served(self, name: str, by: str) -> None:
+        """Remember which model answers when `name` is asked."""
+        with self._lock:
+            self._served[name] = by
+
+    def account(self, name: str) -> str:
+        """Return the model whose quota a call to `name` uses, as far as is known."""
+        with self._lock:
+            return self._served.get(name, name)
 
 
 def open_model(name: str, config: Models) -> Model:
@@ -95,10 +106,8 @@ def route(name: str, config: Models) -> NamedModel:
         named = config.named[name]
         _check_provider(named.provider, name)
         return replace(named, model=named.model or name)
-    if name == "offline":
-        return NamedModel(provider="offline", model="offline")
-    if name == "local":
-        return NamedModel(provider="local", model="local")
+    if name in {"offline", "local"}:
+        return NamedModel(provider=name, model=name)
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             rest = name.removeprefix(prefix)

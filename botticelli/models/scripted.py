@@ -23,9 +23,9 @@ class Scripted:
     """Gives its answers in order. Safe to share between threads.
 
     An answer is a text, or a mapping with `text` or `json`, and optionally `finish`, `usage`
-    (input, cached, output, thoughts), `model_version`, `error` (transient, minute, day, spend, none,
-    permanent) with `retry_after`, and `when`: given for every prompt that holds this text, before
-    the others, and never used up.
+    (input, cached, output, thoughts), `model_version`, `error` (transient, minute, day, spend,
+    none, permanent) with `retry_after`, and `when`: given for every prompt that holds this text,
+    before the others, and never used up.
     """
 
     provider = "scripted"

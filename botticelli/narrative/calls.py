@@ -1,11 +1,25 @@
 """The only way to a model: a stored answer if there is one, else a call that is paid for once."""
 
-from collections.abc import Sequence
+import itertools
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from botticelli.models.base import Request, Usage
+from botticelli.budget.gate import Gate, Stop, Stopped
+from botticelli.clock import Clock
+from botticelli.config.model import Models, Multipliers
+from botticelli.errors import BotticelliError, ConfigError, TryLater
+from botticelli.models.base import PermanentError, Request, TransientError, Usage
+from botticelli.models.open import Drivers
+from botticelli.models.prompts import digest, readable
+from botticelli.narrative.attempts import Attempts, Call, Recorded
+from botticelli.store import executions
+from botticelli.store.connection import Connection
+from botticelli.store.executions import Attempt, Finished
+from botticelli.store.identity import Identity
+from botticelli.store.ledger import Window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +78,150 @@ class Caller(Protocol):
 
     def reject(self, answer: Answer, reason: str) -> None:
         """Note that `answer` could not be used, so that it is not reused."""
+
+
+class LiveCaller:
+    """Calls models in earnest. One for each thread, since it holds a connection.
+
+    Args:
+        budget: Shares of the limits, after narrative, carousel and command line (limits.layered).
+        drivers: Shared by all callers of a process; None: this one makes its own.
+        stop: Set when the run shall end; waits are left within a second.
+        note: Told once what the user should know (a model that was replaced ...).
+    """
+
+    def __init__(
+        self,
+        conn: Connection,
+        *,
+        models: Models,
+        budget: Multipliers,
+        identity: Identity,
+        clock: Clock,
+        chance: random.Random,
+        drivers: Drivers | None = None,
+        stop: Stop | None = None,
+        note: Callable[[str], None] = lambda _line: None,
+        window: Window | None = None,
+    ) -> None:
+        self._conn = conn
+        self._models = models
+        self._drivers = drivers or Drivers(models)
+        self._gate = Gate(
+            conn,
+            models=models,
+            multipliers=budget,
+            identity=identity,
+            clock=clock,
+            stop=stop,
+            window=window,
+        )
+        self._attempts = Attempts(
+            conn, gate=self._gate, drivers=self._drivers, clock=clock, chance=chance, note=note
+        )
+
+    def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
+        """See Caller."""
+        models = tuple(models) or self._models.default
+        inputs = digest(request, models=models)
+        found = self._finished(key, inputs)
+        if found is not None:
+            return _reused(found)
+        call = Call(
+            request=request,
+            blank=_blank(key, inputs=inputs, prompt=readable(request)),
+            numbers=itertools.count(1),
+        )
+        return self._first_answer(call, models=models)
+
+    def reject(self, answer: Answer, reason: str) -> None:
+        """See Caller."""
+        if answer.execution_id is not None:
+            executions.mark_unusable(self._conn, answer.execution_id, reason=reason)
+
+    def calls_left(self, models: Sequence[str]) -> int | None:
+        """Return how many requests the day still has over all of `models`; None: no limit."""
+        left = 0
+        for name in tuple(models) or self._models.default:
+            opened = self._drivers.open(name)
+            room = self._gate.day_room(self._drivers.account(opened.name), provider=opened.provider)
+            if opened.is_free or room.requests is None:
+                return None
+            left += room.requests
+        return left
+
+    def _finished(self, key: ActKey, inputs: str) -> Finished | None:
+        if key.item_id is None:
+            return None
+        return executions.find_finished(
+            self._conn, item_id=key.item_id, sequence=key.sequence, digest=inputs
+        )
+
+    def _first_answer(self, call: Call, *, models: Sequence[str]) -> Answer:
+        failures: list[BotticelliError] = []
+        for position, name in enumerate(models, start=1):
+            try:
+                recorded = self._attempts.ask(name, call, has_fallback=position < len(models))
+            except Stopped:
+                raise
+            except (TransientError, TryLater, ConfigError) as error:
+                failures.append(error)
+            except PermanentError as error:
+                if not (error.retired or error.unrecoverable):
+                    raise
+                failures.append(error)
+            else:
+                return _answer(recorded)
+        raise _gravest(failures)
+
+
+def _gravest(failures: Sequence[BotticelliError]) -> BotticelliError:
+    """Return what the caller has to act on: another attempt, another day, or a mend."""
+    for kind in (TransientError, TryLater):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return failure
+    return failures[0]
+
+
+def _blank(key: ActKey, *, inputs: str, prompt: str) -> Attempt:
+    return Attempt(
+        run_id=key.run_id,
+        item_id=key.item_id,
+        narrative=key.narrative,
+        iteration=key.iteration,
+        act_name=key.act,
+        sequence_number=key.sequence,
+        attempt=0,
+        inputs_digest=inputs,
+        prompt=prompt,
+        state="failed",
+        provider="",
+        model="",
+    )
+
+
+def _answer(recorded: Recorded) -> Answer:
+    return Answer(
+        text=recorded.reply.text,
+        execution_id=recorded.execution_id,
+        model=recorded.model,
+        usage=recorded.reply.usage,
+        cost_usd=recorded.cost_usd,
+    )
+
+
+def _reused(found: Finished) -> Answer:
+    usage = Usage(
+        input=found.input_tokens or 0,
+        cached=found.cached_tokens or 0,
+        output=found.output_tokens or 0,
+        thoughts=found.thought_tokens or 0,
+    )
+    return Answer(
+        text=found.response,
+        execution_id=found.id,
+        model=found.model,
+        usage=None if found.input_tokens is None else usage,
+        reused=True,
+    )

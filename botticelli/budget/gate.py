@@ -1,0 +1,245 @@
+"""What every call passes: reserve and wait for the booked moment, settle afterwards."""
+
+import itertools
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from botticelli.budget.limits import allowance
+from botticelli.clock import Clock
+from botticelli.config.model import Models, Multipliers
+from botticelli.errors import BotticelliError, ConfigError, TryLater
+from botticelli.store import ledger
+from botticelli.store.connection import Connection
+from botticelli.store.identity import Identity
+from botticelli.store.ledger import Account, Allowance, Asked, Booking, Lesson, Window
+
+PATIENCE = timedelta(minutes=15)  # a longer wait is another run's business
+_SLICE = 0.5  # s; how soon a waiting caller sees that it shall stop
+_tickets = itertools.count(1)
+
+
+class Stopped(TryLater):
+    """The run was asked to stop while a call waited for its turn."""
+
+
+class DaySpent(TryLater):
+    """The day's allowance for one model is used up."""
+
+
+class Stop(Protocol):
+    """What tells a waiting caller to give up; a threading.Event does."""
+
+    def is_set(self) -> bool:
+        """Tell whether to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """The right to send one request now."""
+
+    asked: Asked
+    seq: int
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayRoom:
+    """What is left of an account's day; None: unlimited."""
+
+    requests: int | None
+    tokens: int | None
+
+
+class Gate:
+    """The door to all accounts, seen from one connection (so: from one thread)."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        *,
+        models: Models,
+        multipliers: Multipliers,
+        identity: Identity,
+        clock: Clock,
+        stop: Stop | None = None,
+        window: Window | None = None,
+    ) -> None:
+        self._conn = conn
+        self._models = models
+        self._multipliers = multipliers
+        self._identity = identity
+        self._clock = clock
+        self._stop = stop or threading.Event()
+        self._window = window or Window()
+        self._has_pruned = False
+
+    def reserve(
+        self,
+        model: str,
+        *,
+        provider: str,
+        estimate: int,
+        cost: Decimal = Decimal(0),
+        run_id: int | None = None,
+    ) -> Grant:
+        """Wait for the moment at which one request of `estimate` tokens may be sent.
+
+        The request has to be sent at once: the moment is good for half a second.
+
+        Raises:
+            DaySpent: Nothing is left of the provider's day.
+            Stopped: The run was asked to stop meanwhile.
+            TryLater: A 429 holds the model for longer than we are ready to wait.
+            ConfigError: One such request is more than the allowance.
+        """
+        self._prune_once()
+        asked = Asked(
+            key=account_key(provider, model),
+            waiter=f"{self._identity.owner}:{next(_tickets)}",
+            owner=self._identity.owner,
+            run_id=run_id,
+            estimate=estimate,
+            cost=cost,
+        )
+        allowed = self.allowance(model, provider=provider)
+        try:
+            while True:
+                began = self._clock.monotonic()
+                booking = self._book(asked, allowed)
+                if booking.seq is None:
+                    self._wait_to_ask_again(booking, model=model)
+                    continue
+                grant = Grant(asked=asked, seq=booking.seq, tokens=booking.tokens)
+                if self._is_reached(grant, began + (booking.wait_seconds or 0)):
+                    return grant
+        except BotticelliError:
+            ledger.leave(self._conn, asked)
+            raise
+
+    def settle(self, grant: Grant, *, tokens: int | None, cost: Decimal | None = None) -> None:
+        """Replace the reservation by what was used; None: nobody knows, the reservation stands."""
+        ledger.settle(
+            self._conn,
+            grant.asked,
+            seq=grant.seq,
+            tokens=tokens,
+            cost=cost,
+            now=self._clock.pinned(),
+        )
+
+    def release(self, grant: Grant) -> None:
+        """Give back a grant whose request was certainly never sent."""
+        ledger.release(self._conn, grant.asked, seq=grant.seq)
+
+    def charge(self, grant: Grant, *, model: str, provider: str, tokens: int) -> None:
+        """Count a sent request on a second account: the model asked for, or the one that served."""
+        ledger.charge(
+            self._conn,
+            grant.asked,
+            key=account_key(provider, model),
+            tokens=tokens,
+            zone=self.allowance(model, provider=provider).zone,
+            now=self._clock.pinned(),
+        )
+
+    def learn(self, model: str, *, provider: str, lesson: Lesson) -> None:
+        """Hold all callers of a model as a 429 asked, or close its day."""
+        ledger.learn(self._conn, account_key(provider, model), lesson, now=self._clock.pinned())
+
+    def day_room(self, model: str, *, provider: str) -> DayRoom:
+        """Return how many requests and tokens the day still has for a model."""
+        allowed = self.allowance(model, provider=provider)
+        found = ledger.accounts(
+            self._conn,
+            key=account_key(provider, model),
+            window=self._window,
+            now=self._clock.pinned(),
+        )
+        if not found:
+            return DayRoom(requests=allowed.rpd, tokens=allowed.tpd)
+        return _room(found[0], allowed)
+
+    def allowance(self, model: str, *, provider: str) -> Allowance:
+        """Return what may be used of a model, before lessons."""
+        return allowance(model, self._models, provider=provider, multipliers=self._multipliers)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not after the run was asked to stop.
+
+        Raises:
+            Stopped: It was.
+        """
+        end = self._clock.monotonic() + seconds
+        while True:
+            if self._stop.is_set():
+                raise Stopped("the run was asked to stop", mend="start it again to go on")
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                return
+            self._clock.sleep(min(left, _SLICE))
+
+    def _book(self, asked: Asked, allowed: Allowance) -> Booking:
+        return ledger.reserve(
+            self._conn,
+            asked,
+            allowance=allowed,
+            window=self._window,
+            now=self._clock.pinned(),
+        )
+
+    def _wait_to_ask_again(self, booking: Booking, *, model: str) -> None:
+        where = f"model {model}"
+        if booking.why == "size":
+            raise ConfigError(
+                f"one call needs about {booking.tokens} tokens, more than may be used",
+                where=where,
+                mend=f'shorten its inputs, or raise tpm in [models.limits."{model}"]',
+            )
+        wait = booking.wait_seconds or 0.0
+        opens = f"try again after {self._clock.now() + timedelta(seconds=wait):%Y-%m-%d %H:%M} UTC"
+        if booking.why == "day":
+            raise DaySpent("the day's quota is spent", where=where, mend=opens)
+        if wait > PATIENCE.total_seconds():
+            raise TryLater("the provider asks to wait", where=where, mend=opens)
+        # What is reserved ahead of us may be settled for less, so look again half way.
+        self.pause(max(wait / 2, min(wait, 0.5)) if booking.why == "tokens" else wait)
+
+    def _is_reached(self, grant: Grant, start: float) -> bool:
+        """Wait for the booked start; a grant that we come to too late is given back."""
+        try:
+            self.pause(start - self._clock.monotonic())
+        except Stopped:
+            self.release(grant)
+            raise
+        if self._clock.monotonic() - start <= self._window.guard.total_seconds():
+            return True
+        self.release(grant)
+        return False
+
+    def _prune_once(self) -> None:
+        if not self._has_pruned:
+            self._has_pruned = True
+            ledger.prune(self._conn, now=self._clock.pinned())
+
+
+def account_key(provider: str, model: str) -> str:
+    """Return the ledger's name for a provider's model."""
+    return f"{provider}/{model}"
+
+
+def _room(account: Account, allowed: Allowance) -> DayRoom:
+    if account.blocked_why == "day":
+        return DayRoom(requests=0, tokens=0)
+    requests = _least(account.rpd, allowed.rpd)
+    tokens = _least(account.tpd, allowed.tpd)
+    return DayRoom(
+        requests=None if requests is None else max(0, requests - account.day_requests),
+        tokens=None if tokens is None else max(0, tokens - account.day_tokens),
+    )
+
+
+def _least(*numbers: int | None) -> int | None:
+    return min((number for number in numbers if number is not None), default=None)

@@ -1,0 +1,83 @@
+"""How much of a model may be used: tier table, overridden by the file, times the multipliers."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from decimal import Decimal
+from math import floor
+from typing import Final
+
+from botticelli.config.model import Limits, Models, Multipliers
+from botticelli.store.ledger import Allowance
+
+# Per project and model. Google publishes these no longer; seen in AI Studio and in 429 answers up
+# to 2026-10, the smaller where sources differ. What a 429 teaches later goes before.
+_FREE_FLASH = Limits(rpm=5, tpm=250_000, rpd=20)
+_FREE_LITE = Limits(rpm=15, tpm=250_000, rpd=500)
+_TIER1_FLASH = Limits(rpm=1000, tpm=1_000_000, rpd=10_000)
+_TIER1_LITE = Limits(rpm=2000, tpm=4_000_000)
+_TIER2 = Limits(rpm=2000, tpm=3_000_000)
+_TIER3 = Limits(rpm=10_000, tpm=8_000_000)
+
+TIERS: Final[Mapping[str, Mapping[str, Limits]]] = {
+    "free": {
+        "gemini-3.5-flash-lite": _FREE_LITE,
+        "gemini-3.1-flash-lite": _FREE_LITE,
+        "gemini-2.5-flash-lite": replace(_FREE_LITE, rpd=20),
+        "gemini-": _FREE_FLASH,
+    },
+    "tier1": {
+        "gemini-3.1-pro": Limits(rpm=150, tpm=1_000_000, rpd=1_000),
+        "gemini-3.5-flash-lite": _TIER1_LITE,
+        "gemini-3.1-flash-lite": _TIER1_LITE,
+        "gemini-": _TIER1_FLASH,
+    },
+    "tier2": {"gemini-": _TIER2},
+    "tier3": {"gemini-": _TIER3},
+}
+
+ZONES: Final[Mapping[str, str]] = {"gemini": "America/Los_Angeles"}  # midnight there ends the day
+
+
+def layered(base: Multipliers, *layers: Mapping[str, float]) -> Multipliers:
+    """Return the shares after each layer has had its word; a later layer is stronger.
+
+    Used in the order narrative, carousel, command line.
+    """
+    for layer in layers:
+        base = replace(base, **dict(layer))
+    return base
+
+
+def limits_of(model: str, config: Models) -> Limits:
+    """Return what the provider allows: the tier's row of the longest fitting name, then the file.
+
+    A limit that the file gives replaces only that limit.
+    """
+    rows = TIERS.get(config.tier, {})
+    fitting = max((name for name in rows if model.startswith(name)), key=len, default=None)
+    listed = rows[fitting] if fitting is not None else Limits()
+    own = config.limits.get(model, Limits())
+    given = {f.name: getattr(own, f.name) for f in fields(Limits)}
+    return replace(listed, **{name: value for name, value in given.items() if value is not None})
+
+
+def allowance(model: str, config: Models, *, provider: str, multipliers: Multipliers) -> Allowance:
+    """Return limits x multipliers, rounded down, but at least 1 where the provider allows any."""
+    limits = limits_of(model, config)
+    shares = multipliers
+    return Allowance(
+        rpm=_share(limits.rpm, shares.rpm),
+        tpm=_share(limits.tpm, shares.tpm),
+        rpd=_share(limits.rpd, shares.rpd),
+        tpd=_share(limits.tpd, shares.tpd),
+        shares=(shares.rpm, shares.tpm, shares.rpd, shares.tpd),
+        zone=ZONES.get(provider, "UTC"),
+        spend=None if config.spend_limit is None else Decimal(str(config.spend_limit)),
+    )
+
+
+def _share(limit: int | None, share: float) -> int | None:
+    if limit is None:
+        return None
+    # 0.29 x 100 is 28.999... in binary: a billionth more makes it the 29 that was meant
+    return max(min(limit, 1), floor(limit * share + 1e-9))

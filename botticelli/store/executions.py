@@ -1,0 +1,157 @@
+"""What models were asked and what they said: every attempt, failed ones too. Append-only."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal
+
+from psycopg.rows import class_row
+
+from botticelli.store.connection import Connection
+
+State = Literal["done", "failed", "unusable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One attempt at one act, as it ended. Token counts are the provider's; None: not told."""
+
+    run_id: int | None
+    item_id: int | None
+    narrative: str
+    iteration: int
+    act_name: str
+    sequence_number: int
+    attempt: int
+    inputs_digest: str
+    prompt: str
+    state: State
+    provider: str
+    model: str
+    model_version: str | None = None
+    provider_request_id: str | None = None
+    finish_reason: str | None = None
+    response: str | None = None
+    error: str | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    thought_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    latency_ms: int | None = None
+    grant_seq: int | None = None
+
+
+RECORD: Final = """
+    INSERT INTO act_executions
+           (run_id, item_id, narrative, iteration, act_name, sequence_number, attempt,
+            inputs_digest, prompt, state, provider, model, model_version, provider_request_id,
+            finish_reason, response, error, input_tokens, cached_tokens, output_tokens,
+            thought_tokens, cost_usd, latency_ms, grant_seq, created_at)
+    VALUES (%(run_id)s, %(item_id)s, %(narrative)s, %(iteration)s, %(act_name)s,
+            %(sequence_number)s, %(attempt)s, %(inputs_digest)s, %(prompt)s, %(state)s,
+            %(provider)s, %(model)s, %(model_version)s, %(provider_request_id)s,
+            %(finish_reason)s, %(response)s, %(error)s, %(input_tokens)s, %(cached_tokens)s,
+            %(output_tokens)s, %(thought_tokens)s, %(cost_usd)s, %(latency_ms)s, %(grant_seq)s,
+            coalesce(%(now)s::timestamptz, now()))
+    RETURNING id
+"""
+
+
+def record(conn: Connection, attempt: Attempt, *, now: datetime | None = None) -> int:
+    """Store one attempt and return its id. One transaction.
+
+    NUL characters, which PostgreSQL cannot hold, are dropped from the texts.
+    """
+    values = {
+        name: value.replace("\0", "") if isinstance(value, str) else value
+        for name, value in asdict(attempt).items()
+    }
+    row = conn.execute(RECORD, {**values, "now": now}).fetchone()
+    assert row is not None, "INSERT .. RETURNING gives a row"
+    return int(row[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """An answer that was paid for before."""
+
+    id: int
+    response: str
+    model: str
+    input_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    thought_tokens: int | None
+
+
+FIND_FINISHED: Final = """
+    SELECT id, response, coalesce(nullif(model_version, ''), model, '') AS model,
+           input_tokens, cached_tokens, output_tokens, thought_tokens
+      FROM act_executions
+     WHERE item_id = %(item_id)s
+       AND sequence_number = %(sequence)s
+       AND inputs_digest = %(digest)s
+       AND state = 'done'
+     ORDER BY id DESC
+     LIMIT 1
+"""
+
+
+def find_finished(conn: Connection, *, item_id: int, sequence: int, digest: str) -> Finished | None:
+    """Return the stored answer to the same inputs at the same place of the same item."""
+    with conn.cursor(row_factory=class_row(Finished)) as cursor:
+        return cursor.execute(
+            FIND_FINISHED, {"item_id": item_id, "sequence": sequence, "digest": digest}
+        ).fetchone()
+
+
+MARK_UNUSABLE: Final = """
+    UPDATE act_executions
+       SET state = 'unusable', error = %(reason)s
+     WHERE id = %(id)s
+       AND state = 'done'
+"""
+
+
+def mark_unusable(conn: Connection, execution_id: int, *, reason: str) -> None:
+    """Note that an answer could not be used, so that it is not reused. One transaction."""
+    conn.execute(MARK_UNUSABLE, {"id": execution_id, "reason": reason.replace("\0", "")})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What one model was asked for within a time. Attempts that failed are counted as well."""
+
+    provider: str
+    model: str
+    calls: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+
+
+SPENT_SINCE: Final = """
+    SELECT coalesce(provider, '') AS provider,
+           coalesce(nullif(model_version, ''), model, '') AS model,
+           count(*) AS calls,
+           count(*) FILTER (WHERE state <> 'done') AS failed,
+           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+           (coalesce(sum(output_tokens), 0) + coalesce(sum(thought_tokens), 0))::bigint
+               AS output_tokens,
+           coalesce(sum(cost_usd), 0) AS cost_usd
+      FROM act_executions
+     WHERE created_at >= date_trunc(%(unit)s, coalesce(%(now)s::timestamptz, now())
+                                              AT TIME ZONE %(zone)s) AT TIME ZONE %(zone)s
+     GROUP BY 1, 2
+     ORDER BY 1, 2
+"""
+
+
+def spent_since(
+    conn: Connection, unit: Literal["day", "month"], *, zone: str, now: datetime | None = None
+) -> list[Spent]:
+    """Return what each model was asked for since the day or month began in that time zone."""
+    with conn.cursor(row_factory=class_row(Spent)) as cursor:
+        return cursor.execute(SPENT_SINCE, {"unit": unit, "zone": zone, "now": now}).fetchall()

@@ -1,0 +1,359 @@
+"""The shared account of requests and tokens: reserved before a call, settled after it.
+
+The work is done by functions in schema.sql, one round trip each; here they are called. Every
+function is one transaction.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from psycopg.rows import class_row
+
+from botticelli.store.connection import Connection
+
+GUARD: Final = timedelta(seconds=0.5)
+"""How long a request may take from its booked start to the provider; see Window."""
+
+LEARNED_FOR: Final = timedelta(days=7)  # the account may have moved to another tier since
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """How starts are booked.
+
+    Args:
+        length: Of the sliding window; with the guard, so that arrivals keep the limit as well.
+        horizon: How far ahead a start may be booked; it hides the round trip to the database.
+    """
+
+    guard: timedelta = GUARD
+    length: timedelta = timedelta(seconds=60) + GUARD
+    horizon: timedelta = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What may be used of one account: limits x multipliers; None: unlimited.
+
+    Args:
+        shares: The multipliers of rpm, tpm, rpd and tpd, for limits that the ledger has learned.
+        zone: IANA name of the zone whose midnight ends the provider's day.
+        spend: US dollars that all models of the provider may cost in any 10 minutes.
+    """
+
+    rpm: int | None = None
+    tpm: int | None = None
+    rpd: int | None = None
+    tpd: int | None = None
+    shares: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    zone: str = "America/Los_Angeles"
+    spend: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One call that wants to be made.
+
+    Args:
+        key: provider/model.
+        waiter: Unique to this call, so that its place in the queue is kept.
+        owner: Who is at work.
+        estimate: Input tokens before calibration.
+        cost: US dollars that it may cost, as far as that can be told before.
+    """
+
+    key: str
+    waiter: str
+    owner: str
+    run_id: int | None = None
+    estimate: int
+    cost: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Booking:
+    """A grant, or why there is none.
+
+    Args:
+        seq: The grant; None: ask again.
+        wait_seconds: Until the grant's start, or until it is worth asking again.
+        why: granted; requests, tokens, spend, blocked (a 429 said so), turn (others were first): wait;
+            day: until the provider's day ends; size: one call is more than the allowance.
+        tokens: What is reserved.
+    """
+
+    seq: int | None
+    wait_seconds: float | None
+    why: str
+    tokens: int
+
+
+RESERVE: Final = """
+    SELECT seq, wait_seconds, why, tokens
+      FROM ledger_reserve(%(key)s, %(waiter)s, %(owner)s, %(run_id)s, %(estimate)s, %(cost)s,
+                          %(rpm)s, %(tpm)s, %(rpd)s, %(tpd)s, %(shares)s, %(zone)s, %(spend)s,
+                          %(length)s, %(guard)s, %(horizon)s, %(now)s::timestamptz)
+"""
+
+
+def reserve(
+    conn: Connection,
+    asked: Asked,
+    *,
+    allowance: Allowance,
+    window: Window,
+    now: datetime | None = None,
+) -> Booking:
+    """Book one request at the first moment that breaks no limit, if that is near.
+
+    Who has to wait keeps its place for the returned time and five seconds more.
+    """
+    values: dict[str, Any] = {
+        "key": asked.key,
+        "waiter": asked.waiter,
+        "owner": asked.owner,
+        "run_id": asked.run_id,
+        "estimate": asked.estimate,
+        "cost": asked.cost,
+        "rpm": allowance.rpm,
+        "tpm": allowance.tpm,
+        "rpd": allowance.rpd,
+        "tpd": allowance.tpd,
+        "shares": list(allowance.shares),
+        "zone": allowance.zone,
+        "spend": allowance.spend,
+        "length": window.length,
+        "guard": window.guard,
+        "horizon": window.horizon,
+        "now": now,
+    }
+    with conn.cursor(row_factory=class_row(Booking)) as cursor:
+        booking = cursor.execute(RESERVE, values).fetchone()
+    assert booking is not None, "the function returns one row"
+    return booking
+
+
+SETTLE: Final = """
+    SELECT ledger_settle(%(key)s, %(seq)s, %(tokens)s, %(estimate)s, %(cost)s, %(guard)s,
+                         %(now)s::timestamptz)
+"""
+
+
+def settle(
+    conn: Connection,
+    asked: Asked,
+    *,
+    seq: int,
+    tokens: int | None,
+    cost: Decimal | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Replace a reservation by what the provider reported; None: it stands. Once only."""
+    conn.execute(
+        SETTLE,
+        {
+            "key": asked.key,
+            "seq": seq,
+            "tokens": tokens,
+            "estimate": asked.estimate,
+            "cost": cost,
+            "guard": GUARD,
+            "now": now,
+        },
+    )
+
+
+RELEASE: Final = "SELECT ledger_release(%(key)s, %(seq)s, %(guard)s)"
+
+
+def release(conn: Connection, asked: Asked, *, seq: int) -> None:
+    """Give back a grant whose request was certainly never sent."""
+    conn.execute(RELEASE, {"key": asked.key, "seq": seq, "guard": GUARD})
+
+
+LEAVE: Final = "DELETE FROM ledger_waiters WHERE key = %(key)s AND waiter = %(waiter)s"
+
+
+def leave(conn: Connection, asked: Asked) -> None:
+    """Give up a place in the queue, so that nobody waits for us."""
+    conn.execute(LEAVE, {"key": asked.key, "waiter": asked.waiter})
+
+
+CHARGE: Final = """
+    SELECT ledger_charge(%(key)s, %(owner)s, %(run_id)s, %(tokens)s, %(zone)s,
+                         %(now)s::timestamptz)
+"""
+
+
+def charge(
+    conn: Connection, asked: Asked, *, key: str, tokens: int, zone: str, now: datetime | None = None
+) -> None:
+    """Count a request that was sent for another account on the account `key` as well."""
+    conn.execute(
+        CHARGE,
+        {
+            "key": key,
+            "owner": asked.owner,
+            "run_id": asked.run_id,
+            "tokens": tokens,
+            "zone": zone,
+            "now": now,
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a 429 said.
+
+    Args:
+        scope: minute, day or spend.
+        wait: How long to hold every caller; for a day only meant if it is an hour or more.
+        rate: rpm, tpm, rpd or tpd, if it named a limit; then `limit` is its value.
+    """
+
+    scope: str
+    wait: timedelta
+    rate: str = ""
+    limit: int | None = None
+
+
+# The day ends at its zone's midnight, or earlier if the provider names an hour or more:
+# shorter delays beside a daily quota were often wrong.
+LEARN: Final = """
+    UPDATE ledger AS a
+       SET blocked_until = CASE
+               WHEN a.blocked_why = 'day' AND a.blocked_until > m.moment AND %(scope)s <> 'day'
+               THEN a.blocked_until
+               WHEN %(scope)s = 'day' AND %(wait)s >= interval '1 hour'
+               THEN least(m.midnight, m.moment + %(wait)s)
+               WHEN %(scope)s = 'day' THEN m.midnight
+               ELSE greatest(a.blocked_until, m.moment + %(wait)s) END,
+           blocked_why = CASE
+               WHEN a.blocked_why = 'day' AND a.blocked_until > m.moment THEN 'day'
+               ELSE %(scope)s END,
+           learned = a.learned || CASE WHEN %(limit)s::bigint IS NULL THEN '{}'::jsonb
+               ELSE jsonb_build_object(%(rate)s::text, jsonb_build_object(
+                    'limit', %(limit)s::bigint, 'until', m.moment + %(learned_for)s)) END,
+           updated_at = m.moment
+      FROM (SELECT key, coalesce(%(now)s::timestamptz, clock_timestamp()) AS moment,
+                   ((coalesce(%(now)s::timestamptz, clock_timestamp()) AT TIME ZONE time_zone)::date
+                    + 1)::timestamp AT TIME ZONE time_zone AS midnight
+              FROM ledger
+             WHERE key = %(key)s) AS m
+     WHERE a.key = %(key)s
+       AND m.key = a.key
+"""
+
+
+def learn(conn: Connection, key: str, lesson: Lesson, *, now: datetime | None = None) -> None:
+    """Hold all callers of an account as a 429 asked, or close its day; keep the limit it named."""
+    conn.execute(
+        LEARN,
+        {
+            "key": key,
+            "scope": lesson.scope,
+            "wait": lesson.wait,
+            "rate": lesson.rate,
+            "limit": lesson.limit if lesson.rate else None,
+            "learned_for": LEARNED_FOR,
+            "now": now,
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """One account as it stands.
+
+    Args:
+        minute_requests, minute_tokens: Started within the last sliding window, reserved included.
+        reserved_requests, reserved_tokens: Of these, calls whose answer has not come yet.
+        day_requests, day_tokens: Since the provider's midnight, reserved included.
+        window_frees_at: When the oldest start leaves the window; None: it is empty.
+        day_ends_at: The provider's next midnight.
+        blocked_until: Until when a 429 holds all callers; None: it does not.
+    """
+
+    key: str
+    rpm: int | None
+    tpm: int | None
+    rpd: int | None
+    tpd: int | None
+    minute_requests: int
+    minute_tokens: int
+    reserved_requests: int
+    reserved_tokens: int
+    waiting: int
+    day_requests: int
+    day_tokens: int
+    window_frees_at: datetime | None
+    day_ends_at: datetime
+    blocked_until: datetime | None
+    blocked_why: str | None
+    learned: dict[str, Any] = field(default_factory=dict)
+
+
+ACCOUNTS: Final = """
+    WITH present AS (
+        SELECT a.*, coalesce(%(now)s::timestamptz, now()) AS moment,
+               (coalesce(%(now)s::timestamptz, now()) AT TIME ZONE a.time_zone)::date AS today
+          FROM ledger AS a
+         WHERE coalesce(a.key = %(key)s, true)
+    )
+    SELECT a.key, a.rpm, a.tpm, a.rpd, a.tpd, a.learned,
+           w.requests AS minute_requests, w.tokens AS minute_tokens,
+           w.open AS reserved_requests, w.open_tokens AS reserved_tokens,
+           (SELECT count(*) FROM ledger_waiters AS q
+             WHERE q.key = a.key AND q.expires_at > a.moment) AS waiting,
+           CASE a.day WHEN a.today THEN a.day_requests
+                      WHEN a.today - 1 THEN a.next_requests ELSE 0 END AS day_requests,
+           CASE a.day WHEN a.today THEN a.day_tokens
+                      WHEN a.today - 1 THEN a.next_tokens ELSE 0 END AS day_tokens,
+           w.oldest + %(length)s AS window_frees_at,
+           (a.today + 1)::timestamp AT TIME ZONE a.time_zone AS day_ends_at,
+           CASE WHEN a.blocked_until > a.moment THEN a.blocked_until END AS blocked_until,
+           CASE WHEN a.blocked_until > a.moment THEN a.blocked_why END AS blocked_why
+      FROM present AS a
+      CROSS JOIN LATERAL (
+            SELECT count(*) AS requests,
+                   coalesce(sum(g.tokens), 0)::bigint AS tokens,
+                   count(*) FILTER (WHERE g.settled_at IS NULL) AS open,
+                   coalesce(sum(g.tokens) FILTER (WHERE g.settled_at IS NULL), 0)::bigint
+                       AS open_tokens,
+                   min(g.start_at) AS oldest
+              FROM ledger_grants AS g
+             WHERE g.key = a.key
+               AND g.start_at > a.moment - %(length)s) AS w
+     ORDER BY a.key
+"""
+
+
+def accounts(
+    conn: Connection, *, key: str | None = None, window: Window, now: datetime | None = None
+) -> list[Account]:
+    """Return every account, or the one of that key, as it stands. Locks nothing."""
+    with conn.cursor(row_factory=class_row(Account)) as cursor:
+        return cursor.execute(
+            ACCOUNTS, {"key": key, "length": window.length, "now": now}
+        ).fetchall()
+
+
+PRUNE: Final = """
+    DELETE FROM ledger_grants
+     WHERE (key, seq) IN (
+           SELECT key, seq
+             FROM ledger_grants
+            WHERE start_at < coalesce(%(now)s::timestamptz, now()) - interval '2 days'
+            LIMIT %(batch)s)
+"""
+
+
+def prune(conn: Connection, *, batch: int = 5000, now: datetime | None = None) -> int:
+    """Remove up to `batch` grants that no window reaches any more; return how many.
+
+    What was used and paid stays in act_executions.
+    """
+    return conn.execute(PRUNE, {"batch": batch, "now": now}).rowcount
