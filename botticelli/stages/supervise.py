@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Final
 
@@ -42,10 +43,16 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How the work ended; `summary` is stored with the run and must be JSON."""
+    """How the work ended.
+
+    Args:
+        summary: Stored with the run; must be JSON.
+        opens_breaker: Whether this failure alone opens the breaker: trying again does harm.
+    """
 
     exit_code: Exit
     summary: Mapping[str, Any]
+    opens_breaker: bool = False
 
 
 def supervise(
@@ -93,7 +100,7 @@ def _refuse_while_open(stage: StageName, state: runs.StageState, config: Supervi
             f"the breaker is open after {state.consecutive_failures} failed runs in a row"
             f" (last: {state.last_error or 'no reason recorded'})",
             where=stage,
-            mend=f"it tries again at {next_try:%H:%M:%S} UTC, or run `botticelli resume {stage}`",
+            mend=f"it tries again at {_clock_face(next_try)}, or run `botticelli resume {stage}`",
         )
 
 
@@ -111,10 +118,14 @@ def _lock(
     if isinstance(lock, locks.Held):
         raise TryLater(
             f"{stage} is already running on {lock.host} (pid {lock.pid})"
-            f" since {lock.acquired_at:%H:%M:%S} UTC",
+            f" since {_clock_face(lock.acquired_at)}",
             mend="wait for its end, or see `botticelli locks`",
         )
     return lock
+
+
+def _clock_face(instant: datetime) -> str:
+    return f"{instant.astimezone(UTC):%H:%M:%S} UTC"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +151,9 @@ class _Books:
             clock=self.clock,
         )
 
-    def close(self, ending: runs.Ending, *, afresh: bool = False) -> None:
+    def close(
+        self, ending: runs.Ending, *, afresh: bool = False, opens_breaker: bool = False
+    ) -> None:
         """Write the ending down and free the lock; over a new connection if `afresh`."""
         now = self.clock.pinned()
         with closing(self.connect()) if afresh else nullcontext(self.conn) as conn:
@@ -149,7 +162,7 @@ class _Books:
                 conn,
                 self.run.stage,
                 ending=ending,
-                threshold=self.config.failure_threshold,
+                threshold=1 if opens_breaker else self.config.failure_threshold,
                 now=now,
             )
             locks.release(conn, self.lock, now=now)
@@ -170,7 +183,7 @@ def _work(run: Run, work: Callable[[Run], Outcome], books: _Books) -> Outcome:
         bug = runs.Ending(state="failed", exit_code=Exit.BUG, summary={}, error=repr(error)[:500])
         _close_despite(books, bug)
         raise
-    books.close(_ending_of(outcome, run))
+    books.close(_ending_of(outcome, run), opens_breaker=outcome.opens_breaker)
     return outcome
 
 

@@ -204,6 +204,20 @@ def peek_waiting(conn: Connection, *, limit: int | None) -> tuple[Candidate, ...
         return tuple(cursor.execute(WAITING, {"limit": limit}).fetchall())
 
 
+COUNT_WAITING: Final = """
+    SELECT count(*)
+      FROM potential_discord_posts
+     WHERE review_status IN ('pending', 'judging')
+       AND judged_at IS NULL
+"""
+
+
+def count_waiting(conn: Connection) -> int:
+    """Return how many candidates have no scores yet."""
+    row = conn.execute(COUNT_WAITING).fetchone()
+    return int(row[0]) if row else 0
+
+
 # What came in by plain SQL has no hash yet. The older row is the original.
 SET_HASHES: Final = """
     UPDATE potential_discord_posts AS c

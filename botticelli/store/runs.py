@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from psycopg.rows import class_row
@@ -256,3 +257,32 @@ def settle_stage(
             statement,
             {"stage": stage, "threshold": threshold, "error": ending.error or None, "now": now},
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a run has asked of models. Failed attempts are counted as well."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+
+
+USAGE: Final = """
+    SELECT count(*) AS calls,
+           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+           (coalesce(sum(output_tokens), 0) + coalesce(sum(thought_tokens), 0))::bigint
+               AS output_tokens,
+           coalesce(sum(cost_usd), 0) AS cost_usd
+      FROM act_executions
+     WHERE run_id = %(run_id)s
+"""
+
+
+def usage(conn: Connection, run_id: int) -> Usage:
+    """Return what a run has asked of models so far."""
+    with conn.cursor(row_factory=class_row(Usage)) as cursor:
+        row = cursor.execute(USAGE, {"run_id": run_id}).fetchone()
+    assert row is not None
+    return row

@@ -1,0 +1,71 @@
+"""Stores what an item made and settles the item, in one transaction behind its fence."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from botticelli.clock import Clock
+from botticelli.narrative.execution import Execution, Output, Sink, Stored
+from botticelli.store import candidates, items, queue
+from botticelli.store.candidates import Inserted, Origin
+from botticelli.store.connection import Connection
+from botticelli.store.items import Item
+
+CANDIDATES: Final = "potential_discord_posts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemSink:
+    """Takes the executions of one item; the outermost one settles it.
+
+    What a nested narrative made is stored at once, behind the same fence. Should the item be run
+    again, the stored answers give the same texts, which are then recognised as there already.
+
+    Args:
+        name: Of the item's own narrative, as its execution carries it.
+        tables: Stores what belongs into other tables, and removes consumed rows.
+        made: Told how many candidates were new and how many repeats.
+    """
+
+    conn: Connection
+    item: Item
+    name: str
+    tables: Sink
+    clock: Clock
+    made: Callable[[int, int], None]
+
+    def store(self, execution: Execution) -> Stored:
+        """See Sink.
+
+        Raises:
+            LostLease: The item is somebody else's by now; nothing was stored.
+        """
+        posts = [output for output in execution.outputs if output.table == CANDIDATES]
+        others = tuple(output for output in execution.outputs if output.table != CANDIDATES)
+        with queue.settling(self.conn, queue.ITEMS, claims=[self.item.claim]):
+            inserted = [self._insert(output, execution) for output in posts]
+            stored = self._store_others(replace(execution, outputs=others))
+            if execution.narrative == self.name:
+                items.settle_done(self.conn, self.item, now=self.clock.pinned())
+        ids = tuple(id_ for each in inserted for id_ in each.ids)
+        self.made(len(ids), sum(len(each.repeats) for each in inserted))
+        return replace(stored, ids={**stored.ids, CANDIDATES: ids}) if posts else stored
+
+    def _insert(self, output: Output, execution: Execution) -> Inserted:
+        return candidates.insert(
+            self.conn,
+            output.rows,
+            origin=Origin(
+                narrative=output.narrative,
+                act=output.act,
+                model=output.model,
+                run_id=execution.run_id,
+                item_id=self.item.id,
+            ),
+            now=self.clock.pinned(),
+        )
+
+    def _store_others(self, execution: Execution) -> Stored:
+        if execution.outputs or execution.leases:
+            return self.tables.store(execution)
+        return Stored(ids={})

@@ -1,0 +1,159 @@
+"""One batch of candidates, from claim to scores: who is missing is asked for again, alone."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from botticelli.clock import Clock
+from botticelli.config.model import Retry
+from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
+from botticelli.models.base import PermanentError, TransientError
+from botticelli.stages.crew import Floor
+from botticelli.stages.rubric import read_answer
+from botticelli.store import candidates, queue
+from botticelli.store.candidates import Candidate
+from botticelli.store.connection import Connection
+
+MOST_RUNS: Final = 3  # without a usable answer; then the candidate is held for a person
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the judge answered about a batch, as JSON, and which model it was."""
+
+    value: Any
+    model: str
+
+
+Ask = Callable[[Connection, Sequence[Candidate]], Judgement]
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What a run has judged so far; shared by its workers.
+
+    Args:
+        set_aside: Rejected without asking: no text, or a repeat.
+        given_up: Candidate id -> why there are no scores; not tried again in this run.
+    """
+
+    judged: int = 0
+    set_aside: int = 0
+    given_up: dict[int, str] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Missing:
+    """Candidates that have to be asked for again in one call, each with the reason."""
+
+    group: tuple[Candidate, ...]
+    why: Mapping[int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeLabour:
+    """Claims a batch, has it judged, and stores the scores at once.
+
+    Args:
+        ask: Puts candidates before the judge: one call.
+        batch: Candidates in one call.
+        drain: Go on until nothing is pending; else one batch.
+    """
+
+    ask: Ask
+    tally: Tally
+    owner: str
+    lease: timedelta
+    batch: int
+    drain: bool
+    retry: Retry
+    clock: Clock
+
+    def __call__(self, conn: Connection, floor: Floor) -> bool:
+        """See Crew.
+
+        Raises:
+            BotticelliError: No further batch can succeed now; the scores so far are stored.
+        """
+        claimed = self._claim(conn)
+        if not claimed:
+            return False
+        floor.hold(each.claim for each in claimed)
+        with suppress(queue.LostLease):  # somebody else has them, and will judge them
+            self._judge(conn, claimed, floor=floor)
+        floor.drop(each.claim for each in claimed)
+        return self.drain
+
+    def _claim(self, conn: Connection) -> tuple[Candidate, ...]:
+        with self.tally.lock:
+            passed_over = tuple(self.tally.given_up)
+        return candidates.claim_batch(
+            conn,
+            owner=self.owner,
+            limit=self.batch,
+            lease=self.lease,
+            passed_over=passed_over,
+            now=self.clock.pinned(),
+        )
+
+    def _judge(self, conn: Connection, claimed: Sequence[Candidate], *, floor: Floor) -> None:
+        aside = candidates.set_aside(conn, claimed, now=self.clock.pinned())
+        with self.tally.lock:
+            self.tally.set_aside += len(aside)
+        missing = [_Missing(group=tuple(each for each in claimed if each.id not in aside), why={})]
+        for _ in range(1 + self.retry.max_retries):
+            missing = [again for each in missing for again in self._score(conn, each.group)]
+            if not missing or floor.is_closing:
+                break
+        self._give_up(conn, missing)
+
+    def _score(self, conn: Connection, group: tuple[Candidate, ...]) -> list[_Missing]:
+        """Ask for a group once; store what came back well, return who has to be asked again."""
+        if not group:
+            return []
+        try:
+            judgement = self.ask(conn, group)
+        except BotticelliError as error:
+            if _concerns_all(error):
+                raise
+            # One of them may be what the judge trips over: next time each is asked for alone.
+            return [_Missing(group=(each,), why={each.id: str(error)}) for each in group]
+        return self._take(conn, group, judgement)
+
+    def _take(
+        self, conn: Connection, group: tuple[Candidate, ...], judgement: Judgement
+    ) -> list[_Missing]:
+        reading = read_answer(judgement.value, ids=[each.id for each in group])
+        claims = {each.id: each.claim for each in group}
+        candidates.store_scores(
+            conn,
+            reading.scores,
+            claims=[claims[score.id] for score in reading.scores],
+            judge_model=judgement.model,
+            now=self.clock.pinned(),
+        )
+        with self.tally.lock:
+            self.tally.judged += len(reading.scores)
+        left = tuple(each for each in group if each.id in reading.refused)
+        return [_Missing(group=left, why=reading.refused)] if left else []
+
+    def _give_up(self, conn: Connection, missing: Sequence[_Missing]) -> None:
+        for each in missing:
+            for candidate in each.group:
+                why = f"the judge gave no usable answer: {each.why[candidate.id]}"
+                candidates.requeue(conn, [candidate.claim], error=why, max_attempts=MOST_RUNS)
+                with self.tally.lock:
+                    self.tally.given_up[candidate.id] = why
+
+
+def _concerns_all(error: BotticelliError) -> bool:
+    """Tell whether no other batch could fare better now."""
+    if isinstance(error, PermanentError):
+        return error.unrecoverable
+    return isinstance(
+        error, TransientError | TryLater | ConfigError | Unavailable | queue.LostLease
+    )
