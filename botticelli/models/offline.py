@@ -179,7 +179,8 @@ def _candidates_in(text: str) -> dict[str, str]:
 
 
 def _rows_in(text: str) -> list[Mapping[str, Any]]:
-    decoder, rows, at = json.JSONDecoder(strict=False), [], 0
+    decoder, at = json.JSONDecoder(strict=False), 0
+    rows: list[Mapping[str, Any]] = []
     while (start := _opening(text, at)) >= 0:
         try:
             value, at = decoder.raw_decode(text, start)

@@ -1,0 +1,99 @@
+"""The chat-completions form of a request and of an answer, as many servers speak it."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from botticelli.models.base import Finish, Message, Part, PermanentError, Reply, Request, Usage
+
+_FINISHES = {
+    "stop": Finish.STOP,
+    "eos": Finish.STOP,
+    "length": Finish.LENGTH,
+    "content_filter": Finish.BLOCKED,
+}
+
+
+def body_of(request: Request) -> dict[str, Any]:
+    """Return messages, temperature and response format; the token ceiling is the caller's.
+
+    Raises:
+        PermanentError: A part has no form in this protocol.
+    """
+    messages: list[dict[str, Any]] = []
+    if request.system:
+        messages.append({"role": "system", "content": request.system})
+    messages += [{"role": m.role, "content": _content(m)} for m in request.messages]
+    body: dict[str, Any] = {"messages": messages}
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.schema is not None:
+        schema = {"name": "answer", "schema": _plain(request.schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def reply_of(answer: Mapping[str, Any]) -> Reply | None:
+    """Return the first choice of an answer; None if it has none."""
+    choices = answer.get("choices")
+    if not choices:
+        return None
+    message = choices[0].get("message") or {}
+    detail = str(choices[0].get("finish_reason") or "")
+    refused = message.get("refusal")
+    return Reply(
+        text=str(message.get("content") or ""),
+        finish=Finish.BLOCKED if refused else _FINISHES.get(detail, Finish.OTHER),
+        finish_detail="refusal" if refused else detail,
+        usage=_usage(answer.get("usage")),
+        model_version=str(answer.get("model") or ""),
+        request_id=str(answer.get("id") or ""),
+    )
+
+
+def _usage(told: Mapping[str, Any] | None) -> Usage | None:
+    if not told or told.get("prompt_tokens") is None:
+        return None
+    details = told.get("prompt_tokens_details") or {}
+    thoughts = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    return Usage(
+        input=told["prompt_tokens"],
+        cached=details.get("cached_tokens") or 0,
+        output=(told.get("completion_tokens") or 0) - thoughts,
+        thoughts=thoughts,
+    )
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """Return plain text where it is only that: small servers know no other form."""
+    if all(part.text is not None for part in message.parts):
+        return message.text
+    return [_part(part) for part in message.parts]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if part.text is not None:
+        return {"type": "text", "text": part.text}
+    mime = part.mime or ""
+    if part.data is not None and mime.startswith("audio/"):
+        encoded = base64.b64encode(part.data).decode()
+        form = "mp3" if "mp" in mime else mime.removeprefix("audio/").removeprefix("x-")
+        return {"type": "input_audio", "input_audio": {"data": encoded, "format": form}}
+    if part.data is not None and mime.startswith("image/"):
+        encoded = base64.b64encode(part.data).decode()
+        return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{encoded}"}}
+    if part.uri is not None and mime.startswith(("image/", "")) and not mime.startswith("audio/"):
+        return {"type": "image_url", "image_url": {"url": part.uri}}
+    raise PermanentError(
+        f"an OpenAI-compatible model takes no {mime or 'such part'}",
+        where="chat completions",
+        mend="use a gemini-* model for it",
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

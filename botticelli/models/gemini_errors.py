@@ -1,0 +1,136 @@
+"""What each refusal of the Gemini API means: wait, another day, another model, or mend something.
+
+Source: recorded answers (quotaId names the period; its delays were often wrong for daily limits),
+error table of ai.google.dev/gemini-api/docs/troubleshooting.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from botticelli.errors import BotticelliError
+from botticelli.models.base import PermanentError, QuotaError, TransientError
+
+_RETRY_IN = re.compile(r"retry in (?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)(ms|s))?", re.IGNORECASE)
+_LIMIT_ZERO = re.compile(r"limit: 0\b(?!\.)")
+_LONGEST = 200  # characters of the provider's own words in a message
+_KEY = re.compile(r"AIza[\w-]{20,}")
+
+
+def mapped(error: Any, *, model: str) -> BotticelliError:
+    """Return what an APIError of the library means to us."""
+    code = int(error.code or 0)
+    where = f"model {model}"
+    said = _said(error)
+    if code == 429:
+        return _quota(error, where=where)
+    if code in {401, 403} or (code == 400 and "API_KEY_INVALID" in str(error.details)):
+        return PermanentError(
+            f"Gemini refuses the key: {said}",
+            where=where,
+            mend="check GEMINI_API_KEY and what its project may use",
+            unrecoverable=True,
+        )
+    if code == 404:
+        return PermanentError(
+            "Gemini does not serve this model (any more)",
+            where=where,
+            mend="name another model, or map it in [models.aliases]",
+            retired=True,
+        )
+    if code in {408, 409, 499} or code >= 500 or code < 400:
+        return TransientError(
+            f"Gemini answers {code}: {said}", where=where, retry_after=_delay(error)
+        )
+    return PermanentError(f"Gemini refuses the request: {said}", where=where)
+
+
+def unreadable(model: str) -> TransientError:
+    """Return the error for an answer that has the form of none."""
+    return TransientError(
+        "Gemini's answer holds neither a text nor a reason for none", where=f"model {model}"
+    )
+
+
+def _quota(error: Any, *, where: str) -> QuotaError:
+    violations = _violations(error)
+    ids = [str(one.get("quotaId", "")) for one in violations]
+    values = [one.get("quotaValue") for one in violations]
+    message = str(error.message or "")
+    scope = _scope(ids, values, message=message)
+    # A day's violation is the one that counts when a minute's stands beside it.
+    chosen = next((n for n, id_ in enumerate(ids) if "PerDay" in id_), 0)
+    is_tokens = bool(ids) and re.search(r"token", ids[chosen], re.IGNORECASE) is not None
+    value = str(values[chosen]) if values and values[chosen] is not None else ""
+    return QuotaError(
+        _WORDS[scope],
+        where=where,
+        scope=scope,
+        metric="tokens" if is_tokens else "requests",
+        retry_after=_delay(error),
+        limit=int(value) if value.isdigit() and scope != "none" else None,
+    )
+
+
+Scope = Literal["minute", "day", "spend", "none"]
+_WORDS: Mapping[Scope, str] = {
+    "minute": "Gemini's quota per minute is used up",
+    "day": "Gemini's quota per day is used up",
+    "spend": "Gemini has no capacity for us just now, or a spend limit is reached",
+    "none": "this project has no Gemini quota for the model",
+}
+
+
+def _scope(ids: Sequence[str], values: Sequence[Any], *, message: str) -> Scope:
+    if not ids:
+        return "none" if _LIMIT_ZERO.search(message) else "spend"
+    if any(str(value) == "0" or value is None for value in values) and (
+        _LIMIT_ZERO.search(message) or all(str(value) == "0" for value in values)
+    ):
+        return "none"
+    return "day" if any("PerDay" in id_ for id_ in ids) else "minute"
+
+
+def _items(error: Any) -> list[Mapping[str, Any]]:
+    body = error.details
+    inner = body.get("error", body) if isinstance(body, Mapping) else {}
+    details = inner.get("details") if isinstance(inner, Mapping) else None
+    return [item for item in details or [] if isinstance(item, Mapping)]
+
+
+def _violations(error: Any) -> list[Mapping[str, Any]]:
+    return [
+        violation
+        for item in _items(error)
+        if str(item.get("@type", "")).endswith("QuotaFailure")
+        for violation in item.get("violations") or []
+    ]
+
+
+def _delay(error: Any) -> float | None:
+    """Return the seconds to wait: of RetryInfo and the message the larger, since they differ."""
+    delays = [
+        _seconds(str(item.get("retryDelay", "")))
+        for item in _items(error)
+        if str(item.get("@type", "")).endswith("RetryInfo")
+    ]
+    found = _RETRY_IN.search(str(error.message or ""))
+    if found and found[0].strip().lower() != "retry in":
+        hours, minutes, seconds, unit = found.groups()
+        number = float(seconds.rstrip(".") or 0) if seconds else 0.0
+        number = number / 1000 if unit == "ms" else number
+        delays.append(int(hours or 0) * 3600 + int(minutes or 0) * 60 + number)
+    known = [delay for delay in delays if delay is not None]
+    return max(known, default=None)
+
+
+def _seconds(written: str) -> float | None:
+    """Return the seconds of a protobuf duration such as "14s" or "0.5s"."""
+    found = re.fullmatch(r"([\d.]+)s", written)
+    return float(found[1]) if found else None
+
+
+def _said(error: Any) -> str:
+    """Return the provider's own words, short, in one line, without anything like a key."""
+    words = " ".join(str(error.message or error.status or "no reason given").split())
+    return _KEY.sub("[key]", words)[:_LONGEST]

