@@ -17,10 +17,15 @@ MOST_DAYS: Final = 366
 
 @dataclass(frozen=True, kw_only=True)
 class Downtime:
-    """A stretch in which nobody woke the stage: from its last run before to its first one after."""
+    """A stretch in which nobody woke the stage: from its last run before to its first one after.
+
+    Args:
+        backlog: Posts that waited when it ended.
+    """
 
     since: datetime
     until: datetime
+    backlog: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,7 @@ class Pace:
         recent: When something was posted there lately, newest first.
         retry_at: The platform asked us to wait until then.
         busy_until: A delivery to it is under way, or uncertain, until then.
-        downtime: The last one that ended after the newest post; None: there was none.
+        downtime: The last one; None: there was none lately.
     """
 
     now: datetime
@@ -137,7 +142,7 @@ def _spread(due: Due, pace: Pace, downtime: Downtime, rules: Rules) -> Due:
         return due
     missed = (downtime.until - downtime.since) // rules.min_interval
     made_up = sum(1 for posted in pace.recent if posted >= downtime.until)
-    if made_up >= 2 * missed:
+    if made_up >= min(2 * missed, downtime.backlog):
         return due
     at = pace.last_posted + rules.min_interval / 2
     return Due(at=at, why=f"half of the {due.why}, to catch up")

@@ -1,0 +1,151 @@
+"""What the post stage would do now, and nothing done: the same rules, the same request."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from botticelli import text as texts
+from botticelli.clock import Clock
+from botticelli.config.model import Destination
+from botticelli.errors import BotticelliError, Exit
+from botticelli.platforms.base import Platform
+from botticelli.platforms.guard import Verdict, objections, verdicts
+from botticelli.stages.delivering import judged, messages
+from botticelli.stages.post import Posting, judge_pace, wanted
+from botticelli.store import posts
+from botticelli.store.connection import Connection
+from botticelli.store.posts import Queued, Waiting
+
+LOOKED_AT: Final = 20  # posts tried until one passes the rules
+# A delivery gets its nonce when it is planned, and planning is writing.
+UNPLANNED_NONCE: Final = "made-when-it-is-planned"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A post that would be held, and why."""
+
+    post: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What one destination would get.
+
+    Args:
+        why: Why this post, or why none.
+        due_at: When it would be sent; None: now, or never if `why` says so.
+        requests: The very requests, in order: one, or several for a split text.
+        verdicts: Every rule's word on the post.
+        held: Posts in front of it that would be held.
+        problem: What has to be mended before anything can be sent.
+    """
+
+    destination: str
+    why: str
+    due_at: datetime | None = None
+    post: int | None = None
+    delivery: int | None = None
+    text: str = ""
+    requests: tuple[dict[str, Any], ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    held: tuple[Held, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewReport:
+    """What `post` would do, destination by destination."""
+
+    previews: tuple[Preview, ...]
+    exit_code: Exit = Exit.DONE
+
+
+def preview_next(posting: Posting, *, conn: Connection, clock: Clock) -> PreviewReport:
+    """Return what a run would send now to each destination. Nothing is written or sent anywhere.
+
+    Raises:
+        UsageError: There is no destination of that name.
+    """
+    chosen = posting.destinations
+    now = clock.pinned()
+    queues = posts.read_queues(conn, [wanted(one) for one in chosen], now=now)
+    previews = tuple(_preview(posting, conn, one, queues[one.name], now) for one in chosen)
+    broken = any(one.problem for one in previews)
+    return PreviewReport(previews=previews, exit_code=Exit.CONFIG if broken else Exit.DONE)
+
+
+def _preview(
+    posting: Posting,
+    conn: Connection,
+    destination: Destination,
+    queued: Queued,
+    now: datetime | None,
+) -> Preview:
+    waiting = posts.peek(conn, wanted(destination), limit=LOOKED_AT)
+    due = judge_pace(
+        conn,
+        queued,
+        destination,
+        config=posting.config,
+        ignoring_rhythm=posting.ignoring_rhythm,
+        now=now,
+    )
+    if not waiting:
+        return Preview(
+            destination=destination.name,
+            why="no approved post is waiting",
+            due_at=None if due.is_now else due.at,
+        )
+    try:
+        platform = posting.open_platform(destination)
+        chosen, held = _choose(platform, destination, waiting)
+    except BotticelliError as error:
+        return Preview(
+            destination=destination.name, why="it cannot be prepared", problem=str(error)
+        )
+    why = f"not before {due.why}" if due.why else "the oldest approved post, and due now"
+    if chosen is None:
+        return Preview(
+            destination=destination.name, why="every waiting post would be held", held=held
+        )
+    return Preview(
+        destination=destination.name,
+        why=why if due.is_now or due.at else f"never: {due.why}",
+        due_at=None if due.is_now else due.at,
+        post=chosen.post_id,
+        delivery=chosen.delivery_id,
+        text=texts.shorten(chosen.text, 72),
+        requests=_requests(platform, destination, chosen),
+        verdicts=_verdicts(platform, destination, chosen),
+        held=held,
+    )
+
+
+def _choose(
+    platform: Platform, destination: Destination, waiting: Sequence[Waiting]
+) -> tuple[Waiting | None, tuple[Held, ...]]:
+    """Return the first post that every rule lets out, and those in front of it that are held."""
+    held: list[Held] = []
+    for one in waiting:
+        why = objections(_verdicts(platform, destination, one))
+        if not why:
+            return one, tuple(held)
+        held.append(Held(post=one.post_id, why=why))
+    return None, tuple(held)
+
+
+def _verdicts(platform: Platform, destination: Destination, post: Waiting) -> tuple[Verdict, ...]:
+    return verdicts(judged(platform, destination, text=post.text, model=post.model))
+
+
+def _requests(
+    platform: Platform, destination: Destination, post: Waiting
+) -> tuple[dict[str, Any], ...]:
+    nonce = post.nonce or UNPLANNED_NONCE
+    return tuple(
+        platform.preview(message)
+        for message in messages(platform, destination, text=post.text, nonce=nonce)
+    )

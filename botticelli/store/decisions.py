@@ -1,0 +1,211 @@
+"""What a person decides about deliveries: seen, held, tried again, marked, dropped, changed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.errors import BotticelliError, UsageError
+from botticelli.store import posts
+from botticelli.store.connection import Connection
+
+Decision = Literal["hold", "retry", "mark-posted", "drop", "withdraw"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A delivery as a person looks at it.
+
+    Args:
+        state: As in the table, but "uncertain" for one whose outcome nobody knows.
+        text: What was sent, else what would be.
+        parts: Receipts of the messages of a split text.
+        history: Attempts, decisions and edits, oldest first.
+    """
+
+    id: int
+    post_id: int
+    destination: str
+    state: str
+    nonce: str
+    attempts: int
+    text: str
+    retry_at: datetime | None
+    sent_at: datetime | None
+    posted_at: datetime | None
+    remote_id: str | None
+    remote_url: str | None
+    last_error: str | None
+    decided_by: str | None
+    parts: Sequence[Mapping[str, Any]]
+    history: Sequence[Mapping[str, Any]]
+
+
+LIST: Final = """
+    SELECT d.id, d.post_id, d.destination,
+           CASE WHEN d.state = 'sending'
+                 AND d.lease_expires_at <= coalesce(%(now)s::timestamptz, now()) THEN 'uncertain'
+                ELSE d.state END AS state,
+           d.nonce, d.attempts, coalesce(d.text_sent, p.text_content, '') AS text, d.retry_at,
+           d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.last_error, d.decided_by, d.parts,
+           d.history
+      FROM deliveries AS d
+      JOIN approved_discord_posts AS p
+        ON p.id = d.post_id
+     WHERE (%(id)s::bigint IS NULL OR d.id = %(id)s)
+       AND (%(states)s::text[] IS NULL OR d.state = ANY (%(states)s))
+     ORDER BY d.id DESC
+     LIMIT %(limit)s
+"""
+
+
+def list_deliveries(
+    conn: Connection,
+    *,
+    states: Sequence[str] | None = None,
+    limit: int = 50,
+    now: datetime | None = None,
+) -> list[Seen]:
+    """Return deliveries, newest first, of these states or of all. Reads only."""
+    names = list(states) if states is not None else None
+    with conn.cursor(row_factory=class_row(Seen)) as cursor:
+        cursor.execute(LIST, {"id": None, "states": names, "limit": limit, "now": now})
+        return cursor.fetchall()
+
+
+def find_delivery(conn: Connection, delivery_id: int, *, now: datetime | None = None) -> Seen:
+    """Return one delivery. Reads only.
+
+    Raises:
+        UsageError: There is none of that id.
+    """
+    with conn.cursor(row_factory=class_row(Seen)) as cursor:
+        values = {"id": delivery_id, "states": None, "limit": 1, "now": now}
+        seen = cursor.execute(LIST, values).fetchone()
+    if seen is None:
+        raise UsageError(
+            f"there is no delivery {delivery_id}", mend="see `botticelli deliveries` for their ids"
+        )
+    return seen
+
+
+# Which states a decision may be made in. A claim under way is nobody's to change but its holder's.
+_OPEN_TO: Final[Mapping[Decision, frozenset[str]]] = {
+    "hold": frozenset({"pending", "failed", "uncertain"}),
+    "retry": frozenset({"pending", "held", "failed", "dropped"}),
+    "mark-posted": frozenset({"pending", "held", "failed", "uncertain", "dropped"}),
+    "drop": frozenset({"pending", "held", "failed", "uncertain"}),
+    "withdraw": frozenset({"posted"}),
+}
+_INTO: Final[Mapping[Decision, str]] = {
+    "hold": "held",
+    "retry": "pending",
+    "mark-posted": "posted",
+    "drop": "dropped",
+    "withdraw": "withdrawn",
+}
+# A split text of which something is out goes on where it stopped: as an uncertain one does.
+DECIDE: Final = """
+    UPDATE deliveries AS d
+       SET state = CASE WHEN %(into)s = 'pending' AND jsonb_array_length(d.parts) > 0
+                        THEN 'sending' ELSE %(into)s END,
+           lease_owner = NULL,
+           lease_expires_at = CASE WHEN %(into)s = 'pending' AND jsonb_array_length(d.parts) > 0
+                                   THEN t.now END,
+           fence = d.fence + 1,
+           retry_at = NULL,
+           sent_at = CASE WHEN %(into)s = 'pending' THEN NULL ELSE d.sent_at END,
+           text_sent = CASE WHEN %(into)s = 'pending' AND jsonb_array_length(d.parts) = 0
+                            THEN NULL
+                            WHEN %(into)s = 'posted'
+                            THEN coalesce(d.text_sent, p.text_content)
+                            ELSE d.text_sent END,
+           posted_at = CASE WHEN %(into)s = 'posted' THEN coalesce(d.sent_at, t.now)
+                            WHEN %(into)s = 'withdrawn' THEN d.posted_at END,
+           remote_id = coalesce(%(remote_id)s, d.remote_id),
+           last_error = CASE WHEN %(into)s IN ('held', 'failed') THEN %(note)s END,
+           decided_by = %(by)s,
+           history = d.history || jsonb_build_object(
+               'at', t.now, 'event', %(decision)s::text, 'by', %(by)s::text, 'note', %(note)s::text)
+      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t,
+           approved_discord_posts AS p
+     WHERE d.id = %(id)s
+       AND p.id = d.post_id
+       AND CASE WHEN d.state = 'sending' AND d.lease_expires_at <= t.now THEN 'uncertain'
+                ELSE d.state END = ANY (%(open_to)s)
+"""
+
+
+def decide(
+    conn: Connection,
+    delivery_id: int,
+    decision: Decision,
+    *,
+    by: str,
+    note: str = "",
+    remote_id: str | None = None,
+    now: datetime | None = None,
+) -> Seen:
+    """Carry out a person's decision and return the delivery as it is then. One transaction.
+
+    A process that still works on the delivery loses its claim: its settle changes nothing.
+
+    Raises:
+        UsageError: There is no such delivery, or its state is not open to that decision.
+    """
+    seen = find_delivery(conn, delivery_id, now=now)
+    values = {
+        "id": delivery_id,
+        "decision": decision,
+        "into": _INTO[decision],
+        "open_to": sorted(_OPEN_TO[decision]),
+        "by": by,
+        "note": note or None,
+        "remote_id": remote_id,
+        "now": now,
+    }
+    with posts.following(conn, seen.post_id, by_hand=True):
+        if conn.execute(DECIDE, values).rowcount != 1:
+            raise _not_open(seen, decision)
+    return find_delivery(conn, delivery_id, now=now)
+
+
+def _not_open(seen: Seen, decision: Decision) -> BotticelliError:
+    if seen.state == "sending":
+        return UsageError(
+            "it is being sent right now", where=f"delivery {seen.id}", mend="wait a minute"
+        )
+    states = ", ".join(sorted(_OPEN_TO[decision]))
+    return UsageError(
+        f"it is {seen.state}; {decision} is for {states} ones", where=f"delivery {seen.id}"
+    )
+
+
+EDITED: Final = """
+    WITH edited AS (
+        UPDATE deliveries
+           SET text_sent = %(text)s,
+               history = history || %(event)s::jsonb
+                                 || jsonb_build_object('was', text_sent)
+         WHERE id = %(id)s
+        RETURNING post_id
+    )
+    UPDATE approved_discord_posts AS p
+       SET text_content = %(text)s
+      FROM edited
+     WHERE p.id = edited.post_id
+"""
+
+
+def record_edit(
+    conn: Connection, seen: Seen, *, text: str, by: str, now: datetime | None = None
+) -> None:
+    """Write down that a published text was changed, with what it was before. One transaction."""
+    with conn.transaction():
+        at = conn.execute("SELECT coalesce(%(now)s::timestamptz, now())", {"now": now}).fetchone()
+        assert at is not None
+        event = {"at": at[0].isoformat(), "event": "edit", "by": by}
+        conn.execute(EDITED, {"id": seen.id, "text": text, "event": Jsonb(event)})

@@ -1,0 +1,356 @@
+"""One approved post on its way to one destination: claimed, sent, settled exactly once.
+
+    pending -> sending -> posted | pending (retry_at) | failed | held
+    sending, lease run out: uncertain; reconciled before anything else goes to that destination
+
+One destination is written to by one claim at a time, whichever host holds it. docs/delivery.md
+draws all of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.store import posts
+from botticelli.store.connection import Connection
+
+Settled = Literal["posted", "pending", "failed", "held"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A claimed delivery. `fence` proves that the claim is still ours.
+
+    Args:
+        text: The approved post's text, byte for byte.
+        model: Which model wrote it; empty: unknown.
+        is_wanted: Whether the approved post still waits to be sent.
+        text_sent: What the platform was asked to publish, if it was asked.
+        sent_at: When the request under way (of the next part) was first begun; None: there is none.
+        age: Time since then.
+        parts: Receipts of the messages that are out already: remote_id and url.
+    """
+
+    id: int
+    fence: int
+    post_id: int
+    destination: str
+    nonce: str
+    text: str
+    model: str
+    is_wanted: bool
+    text_sent: str | None = None
+    sent_at: datetime | None = None
+    age: timedelta | None = None
+    parts: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+
+# Whoever holds this lock is the only one that claims for a destination; it ends with the claim.
+ONE_AT_A_TIME: Final = """
+    SELECT pg_advisory_xact_lock(hashtextextended('botticelli delivery ' || %(destination)s, 0))
+"""
+# The pace was judged by what was posted last: if that has changed since, there is nothing to claim.
+CLAIM_NEXT_DUE: Final = """
+    WITH t AS (
+        SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+    ), next AS MATERIALIZED (
+        SELECT d.id, p.id AS post_id
+          FROM t, deliveries AS d
+          JOIN approved_discord_posts AS p
+            ON p.id = d.post_id
+         WHERE d.destination = %(destination)s
+           AND d.state = 'pending'
+           AND (d.retry_at IS NULL OR d.retry_at <= t.now)
+           AND p.review_status IN ('pending', 'posting')
+           AND NOT EXISTS (SELECT
+                             FROM deliveries AS s
+                            WHERE s.destination = %(destination)s
+                              AND s.state = 'sending')
+           AND (SELECT max(l.posted_at)
+                  FROM deliveries AS l
+                 WHERE l.destination = %(destination)s)
+               IS NOT DISTINCT FROM %(last_posted)s
+         ORDER BY p.selected_at, p.id
+         LIMIT 1
+           FOR UPDATE OF d, p SKIP LOCKED
+    ), post AS (
+        UPDATE approved_discord_posts AS p
+           SET review_status = 'posting'
+          FROM next
+         WHERE p.id = next.post_id
+    )
+    UPDATE deliveries AS d
+       SET state = 'sending',
+           fence = d.fence + 1,
+           lease_owner = %(owner)s,
+           lease_expires_at = t.now + %(lease)s,
+           retry_at = NULL
+      FROM t, next
+      JOIN approved_discord_posts AS p
+        ON p.id = next.post_id
+     WHERE d.id = next.id
+    RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
+              coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
+              true AS is_wanted, d.parts
+"""
+
+
+def claim_next_due(
+    conn: Connection,
+    destination: str,
+    *,
+    last_posted: datetime | None,
+    owner: str,
+    lease: timedelta,
+    now: datetime | None = None,
+) -> Delivery | None:
+    """Lease the next delivery to `owner`, if `last_posted` still is what the destination got last.
+
+    None: nothing waits, another delivery to it is under way, or somebody has posted meanwhile.
+    One transaction, committed before it returns: what comes next talks to the network, and the
+    nonce must not be lost with us. Two callers never get the same row, nor two of one destination.
+    """
+    values = {
+        "destination": destination,
+        "last_posted": last_posted,
+        "owner": owner,
+        "lease": lease,
+        "now": now,
+    }
+    with conn.transaction(), conn.cursor(row_factory=class_row(Delivery)) as cursor:
+        conn.execute(ONE_AT_A_TIME, values)
+        return cursor.execute(CLAIM_NEXT_DUE, values).fetchone()
+
+
+CLAIM_UNCERTAIN: Final = """
+    WITH t AS (
+        SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+    ), next AS MATERIALIZED (
+        SELECT d.id
+          FROM t, deliveries AS d
+         WHERE d.destination = %(destination)s
+           AND d.state = 'sending'
+           AND d.lease_expires_at <= t.now
+           AND (d.retry_at IS NULL OR d.retry_at <= t.now)
+         ORDER BY d.id
+         LIMIT 1
+           FOR UPDATE OF d SKIP LOCKED
+    )
+    UPDATE deliveries AS d
+       SET fence = d.fence + 1,
+           lease_owner = %(owner)s,
+           lease_expires_at = t.now + %(lease)s,
+           retry_at = NULL
+      FROM t, next, approved_discord_posts AS p
+     WHERE d.id = next.id
+       AND p.id = d.post_id
+    RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
+              coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
+              p.review_status IN ('pending', 'posting') AS is_wanted,
+              d.text_sent, d.sent_at, t.now - d.sent_at AS age, d.parts
+"""
+
+
+def claim_uncertain(
+    conn: Connection,
+    destination: str,
+    *,
+    owner: str,
+    lease: timedelta,
+    now: datetime | None = None,
+) -> Delivery | None:
+    """Take over a delivery whose holder is gone; None if there is none. One transaction."""
+    values = {"destination": destination, "owner": owner, "lease": lease, "now": now}
+    with conn.transaction(), conn.cursor(row_factory=class_row(Delivery)) as cursor:
+        return cursor.execute(CLAIM_UNCERTAIN, values).fetchone()
+
+
+BEGIN: Final = """
+    UPDATE deliveries
+       SET text_sent = %(text)s,
+           sent_at = coalesce(sent_at, %(now)s::timestamptz, clock_timestamp()),
+           attempts = attempts + 1,
+           lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+     WHERE id = %(id)s
+       AND fence = %(fence)s
+       AND state = 'sending'
+"""
+
+
+def begin(
+    conn: Connection,
+    delivery: Delivery,
+    *,
+    text: str,
+    lease: timedelta,
+    now: datetime | None = None,
+) -> bool:
+    """Write down that a request is about to be made; False: the claim is no longer ours.
+
+    One transaction, right before the request: from here on its outcome is unknown until settled.
+    """
+    values = {"id": delivery.id, "fence": delivery.fence, "text": text, "lease": lease, "now": now}
+    with conn.transaction():
+        return conn.execute(BEGIN, values).rowcount == 1
+
+
+ADD_PART: Final = """
+    UPDATE deliveries
+       SET parts = parts || %(part)s::jsonb,
+           sent_at = NULL
+     WHERE id = %(id)s
+       AND fence = %(fence)s
+       AND state = 'sending'
+"""
+
+
+def add_part(
+    conn: Connection, delivery: Delivery, *, remote_id: str, url: str, thread: str = ""
+) -> bool:
+    """Keep the receipt of one message of several; False: no longer ours. One transaction."""
+    part = Jsonb({"remote_id": remote_id, "url": url, "thread": thread})
+    with conn.transaction():
+        values = {"id": delivery.id, "fence": delivery.fence, "part": part}
+        return conn.execute(ADD_PART, values).rowcount == 1
+
+
+FORGET_REQUEST: Final = """
+    UPDATE deliveries
+       SET sent_at = NULL
+     WHERE id = %(id)s
+       AND fence = %(fence)s
+       AND state = 'sending'
+"""
+
+
+def forget_request(conn: Connection, delivery: Delivery) -> bool:
+    """Write down that the request under way never arrived; False: not ours. One transaction."""
+    with conn.transaction():
+        values = {"id": delivery.id, "fence": delivery.fence}
+        return conn.execute(FORGET_REQUEST, values).rowcount == 1
+
+
+KNOWN: Final = """
+    SELECT d.remote_id
+      FROM deliveries AS d
+     WHERE d.destination = %(destination)s
+       AND d.posted_at > %(since)s
+     UNION
+    SELECT part ->> 'remote_id'
+      FROM deliveries AS d, jsonb_array_elements(d.parts) AS part
+     WHERE d.destination = %(destination)s
+       AND (d.posted_at > %(since)s OR d.state = 'sending')
+"""
+
+
+def known_ids(conn: Connection, destination: str, *, since: datetime) -> frozenset[str]:
+    """Return the remote ids that belong to deliveries already, for telling equal texts apart."""
+    rows = conn.execute(KNOWN, {"destination": destination, "since": since}).fetchall()
+    return frozenset(row[0] for row in rows if row[0])
+
+
+SETTLE: Final = """
+    UPDATE deliveries AS d
+       SET state = %(state)s,
+           lease_owner = NULL,
+           lease_expires_at = NULL,
+           retry_at = t.now + %(retry_after)s,
+           last_error = %(note)s,
+           remote_id = coalesce(%(remote_id)s, remote_id),
+           remote_url = coalesce(%(remote_url)s, remote_url),
+           posted_at = CASE WHEN %(state)s = 'posted'
+                            THEN coalesce(%(posted_at)s::timestamptz, t.now) END,
+           sent_at = CASE WHEN %(state)s <> 'pending' THEN sent_at END,
+           text_sent = CASE WHEN %(state)s <> 'pending' THEN text_sent END,
+           history = history || jsonb_build_object(
+               'at', t.now, 'event', %(state)s::text, 'note', %(note)s::text)
+      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+     WHERE d.id = %(id)s
+       AND d.fence = %(fence)s
+       AND d.state = 'sending'
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What became of a claimed delivery.
+
+    Args:
+        note: Why, for a person; of a posted one: what went wrong afterwards.
+        retry_after: Of a pending one: how long nothing is sent to the destination.
+        posted_at: When the platform published it; None: just now.
+    """
+
+    state: Settled
+    note: str = ""
+    retry_after: timedelta | None = None
+    remote_id: str | None = None
+    remote_url: str | None = None
+    posted_at: datetime | None = None
+
+
+def settle(
+    conn: Connection, delivery: Delivery, ending: Ending, *, now: datetime | None = None
+) -> bool:
+    """Write down what became of a delivery, and let the post's state follow. One transaction.
+
+    False: somebody else has taken it over; nothing was changed.
+    """
+    values = {
+        "id": delivery.id,
+        "fence": delivery.fence,
+        "state": ending.state,
+        "note": ending.note or None,
+        "retry_after": ending.retry_after,
+        "remote_id": ending.remote_id,
+        "remote_url": ending.remote_url,
+        "posted_at": ending.posted_at,
+        "now": now,
+    }
+    with posts.following(conn, delivery.post_id):
+        return conn.execute(SETTLE, values).rowcount == 1
+
+
+LET_GO: Final = """
+    UPDATE deliveries AS d
+       SET lease_expires_at = t.now,
+           retry_at = t.now + %(retry_after)s,
+           last_error = %(note)s,
+           sent_at = CASE WHEN %(in_doubt)s THEN sent_at END,
+           history = history || jsonb_build_object(
+               'at', t.now, 'event', 'uncertain', 'note', %(note)s::text)
+      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+     WHERE d.id = %(id)s
+       AND d.fence = %(fence)s
+       AND d.state = 'sending'
+"""
+
+
+def let_go(
+    conn: Connection,
+    delivery: Delivery,
+    *,
+    note: str,
+    in_doubt: bool = True,
+    retry_after: timedelta | None = None,
+    now: datetime | None = None,
+) -> bool:
+    """Leave a delivery to be reconciled by the next run; False: no longer ours. One transaction.
+
+    `in_doubt` tells whether the request under way may have arrived; if not, the messages so far of
+    a split text are out and the next one is not. It is left alone for `retry_after`.
+    """
+    values = {
+        "id": delivery.id,
+        "fence": delivery.fence,
+        "note": note,
+        "in_doubt": in_doubt,
+        "retry_after": retry_after,
+        "now": now,
+    }
+    with conn.transaction():
+        return conn.execute(LET_GO, values).rowcount == 1

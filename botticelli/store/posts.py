@@ -1,0 +1,261 @@
+"""Approved posts on their way: which destination wants which, what waits, and at what pace."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.schedule.due import Downtime, Pace
+from botticelli.store.connection import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which approved posts a destination takes.
+
+    Args:
+        tags: One of them must be the post's; empty: any post.
+        content_types: The post's must be among them; empty: any.
+        recent: How many of its latest posting times its rules have to know.
+    """
+
+    name: str
+    tags: Sequence[str] = ()
+    content_types: Sequence[str] = ()
+    recent: int = 1
+
+
+# Rows put in by plain SQL are planned, too: a delivery needs nothing but a pending post.
+PLAN: Final = """
+    INSERT INTO deliveries (post_id, destination, created_at)
+    SELECT p.id, w.name, coalesce(%(now)s::timestamptz, now())
+      FROM approved_discord_posts AS p
+     CROSS JOIN jsonb_to_recordset(%(wanted)s)
+           AS w (name text, tags text[], content_types text[])
+     WHERE p.review_status = 'pending'
+       AND (w.tags = '{}' OR p.tags ?| w.tags)
+       AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
+       AND NOT EXISTS (SELECT
+                         FROM deliveries AS d
+                        WHERE d.post_id = p.id
+                          AND d.destination = w.name)
+     ORDER BY p.selected_at, p.id
+        ON CONFLICT (post_id, destination) DO NOTHING
+"""
+
+
+def plan(conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = None) -> int:
+    """Make the deliveries that pending posts still lack; return how many. One transaction.
+
+    Tell all destinations at once, not only the one to be served: a post is done when all its
+    deliveries are.
+    """
+    with conn.transaction():
+        return conn.execute(PLAN, {"wanted": _json(wanted), "now": now}).rowcount
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queued:
+    """A destination's pace, and whether a delivery of it has to be reconciled first."""
+
+    name: str
+    now: datetime
+    waiting: int
+    recent: Sequence[datetime]
+    retry_at: datetime | None
+    busy_until: datetime | None
+    is_uncertain: bool
+    downtime: Downtime | None = field(default=None)
+
+    @property
+    def pace(self) -> Pace:
+        """What the schedule's rules need to know."""
+        return Pace(
+            now=self.now,
+            waiting=self.waiting,
+            recent=tuple(self.recent),
+            retry_at=self.retry_at,
+            busy_until=self.busy_until,
+            downtime=self.downtime,
+        )
+
+
+READ_QUEUES: Final = """
+    SELECT w.name, t.now, q.waiting, q.retry_at, q.busy_until, q.is_uncertain,
+           ARRAY (SELECT d.posted_at
+                    FROM deliveries AS d
+                   WHERE d.destination = w.name
+                     AND d.posted_at IS NOT NULL
+                   ORDER BY d.posted_at DESC
+                   LIMIT w.recent) AS recent
+      FROM jsonb_to_recordset(%(wanted)s) AS w (name text, recent integer)
+     CROSS JOIN (SELECT coalesce(%(now)s::timestamptz, now()) AS now) AS t
+     CROSS JOIN LATERAL (
+           SELECT count(*) FILTER (WHERE d.state = 'pending') AS waiting,
+                  max(d.retry_at) FILTER (WHERE d.state = 'pending'
+                                            AND d.retry_at > t.now) AS retry_at,
+                  max(greatest(d.lease_expires_at, d.retry_at))
+                  FILTER (WHERE d.state = 'sending') AS busy_until,
+                  coalesce(bool_or(d.state = 'sending'
+                                   AND d.lease_expires_at <= t.now
+                                   AND (d.retry_at IS NULL OR d.retry_at <= t.now)),
+                           false) AS is_uncertain
+             FROM deliveries AS d
+             JOIN approved_discord_posts AS p
+               ON p.id = d.post_id
+            WHERE d.destination = w.name
+              AND (d.state = 'sending'
+                   OR d.state = 'pending' AND p.review_status IN ('pending', 'posting'))
+           ) AS q
+"""
+
+
+def read_queues(
+    conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = None
+) -> dict[str, Queued]:
+    """Return each destination's queue and pace, by name. Reads only, one statement."""
+    with conn.cursor(row_factory=class_row(Queued)) as cursor:
+        cursor.execute(READ_QUEUES, {"wanted": _json(wanted), "now": now})
+        return {queued.name: queued for queued in cursor}
+
+
+# A tick at this very moment is put in, so that looking (--dry-run) finds what running would.
+LAST_DOWNTIME: Final = """
+    WITH ticks AS (
+        SELECT started_at, lag(started_at) OVER (ORDER BY started_at) AS before
+          FROM (SELECT started_at
+                  FROM runs
+                 WHERE stage = 'post'
+                   AND started_at > coalesce(%(now)s::timestamptz, now()) - interval '14 days'
+                 UNION ALL
+                SELECT coalesce(%(now)s::timestamptz, now())) AS t
+    )
+    SELECT t.before AS since,
+           t.started_at AS until,
+           (SELECT count(*)
+              FROM deliveries AS d
+              JOIN approved_discord_posts AS p
+                ON p.id = d.post_id
+             WHERE d.destination = %(destination)s
+               AND p.selected_at < t.started_at
+               AND (d.posted_at > t.started_at OR d.state IN ('pending', 'sending'))) AS backlog
+      FROM ticks AS t
+     WHERE t.started_at - t.before > %(longer_than)s
+     ORDER BY t.started_at DESC
+     LIMIT 1
+"""
+
+
+def last_downtime(
+    conn: Connection,
+    destination: str,
+    *,
+    longer_than: timedelta,
+    now: datetime | None = None,
+) -> Downtime | None:
+    """Return the last stretch of two weeks in which the post stage was not woken. Reads only."""
+    with conn.cursor(row_factory=class_row(Downtime)) as cursor:
+        values = {"destination": destination, "longer_than": longer_than, "now": now}
+        return cursor.execute(LAST_DOWNTIME, values).fetchone()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """An approved post that a destination would be sent.
+
+    Args:
+        delivery_id: None: not planned yet.
+        nonce: None: not planned yet.
+    """
+
+    post_id: int
+    delivery_id: int | None
+    nonce: str | None
+    text: str
+    model: str
+    selected_at: datetime
+
+
+PEEK: Final = """
+    SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, coalesce(p.text_content, '') AS text,
+           coalesce(p.generation_model, '') AS model, p.selected_at
+      FROM jsonb_to_recordset(%(wanted)s) AS w (name text, tags text[], content_types text[])
+      JOIN approved_discord_posts AS p
+        ON p.review_status IN ('pending', 'posting')
+      LEFT JOIN deliveries AS d
+        ON d.post_id = p.id
+       AND d.destination = w.name
+     WHERE d.state = 'pending'
+        OR d.id IS NULL
+           AND p.review_status = 'pending'
+           AND (w.tags = '{}' OR p.tags ?| w.tags)
+           AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
+     ORDER BY p.selected_at, p.id
+     LIMIT %(limit)s
+"""
+
+
+def peek(conn: Connection, wanted: Wanted, *, limit: int) -> list[Waiting]:
+    """Return what would be sent next, in order, planned or not. Reads only."""
+    with conn.cursor(row_factory=class_row(Waiting)) as cursor:
+        cursor.execute(PEEK, {"wanted": _json([wanted]), "limit": limit})
+        return cursor.fetchall()
+
+
+# Deliveries of one post to two destinations settle one after the other, so that the later one
+# sees the earlier one's state when it decides what the post's own is.
+HOLD_POST: Final = """
+    SELECT
+      FROM approved_discord_posts
+     WHERE id = %(post_id)s
+       FOR UPDATE
+"""
+# The post's state follows from its deliveries, its candidate's from that. What somebody has set by
+# hand in SQL meanwhile stays: 'posted' typed there must keep a post from being sent.
+FOLLOW: Final = """
+    WITH sum AS (
+        SELECT CASE WHEN bool_or(state = 'sending') THEN 'posting'
+                    WHEN bool_or(state = 'pending') THEN 'pending'
+                    WHEN bool_or(state = 'held')    THEN 'held'
+                    WHEN bool_or(state = 'failed')  THEN 'failed'
+                    WHEN bool_or(state = 'posted')  THEN 'posted'
+                    ELSE 'withdrawn' END AS status,
+               max(posted_at) FILTER (WHERE state = 'posted') AS posted_at
+          FROM deliveries
+         WHERE post_id = %(post_id)s
+    ), post AS (
+        UPDATE approved_discord_posts AS p
+           SET review_status = sum.status,
+               posted_at = sum.posted_at
+          FROM sum
+         WHERE p.id = %(post_id)s
+           AND (%(by_hand)s OR sum.status = 'posted' OR p.review_status IN ('pending', 'posting'))
+        RETURNING p.candidate_id, p.review_status
+    )
+    UPDATE potential_discord_posts AS c
+       SET review_status = 'posted'
+      FROM post
+     WHERE c.id = post.candidate_id
+       AND post.review_status = 'posted'
+       AND c.review_status = 'approved'
+"""
+
+
+@contextmanager
+def following(conn: Connection, post_id: int, *, by_hand: bool = False) -> Iterator[None]:
+    """Hold a post in one transaction, at whose end its state follows that of its deliveries.
+
+    `by_hand` tells that a person decided: what was set before gives way.
+    """
+    with conn.transaction():
+        conn.execute(HOLD_POST, {"post_id": post_id})
+        yield
+        conn.execute(FOLLOW, {"post_id": post_id, "by_hand": by_hand})
+
+
+def _json(wanted: Sequence[Wanted]) -> Jsonb:
+    return Jsonb([asdict(one) for one in wanted])
