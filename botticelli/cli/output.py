@@ -5,7 +5,8 @@ terminal and plain, aligned text in a pipe. JSON holds the same facts without fu
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -15,6 +16,22 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
     import rich.console
+
+
+@dataclass(frozen=True)
+class Styled:
+    """A cell with a look: `style` is rich's word for it, and nothing in a pipe."""
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        """Return the bare text."""
+        return self.text
+
+
+def _style(cell: object) -> str:
+    return cell.style if isinstance(cell, Styled) else ""
 
 
 class Console:
@@ -53,20 +70,29 @@ class Console:
         right: Sequence[str] = (),
     ) -> None:
         """Write a table; columns named in `right` are numbers. None is shown as a dash."""
-        cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+        cells = [[Styled("-", "dim") if cell is None else cell for cell in row] for row in rows]
         if self.is_terminal:
             self._rich_table(columns, cells, title=title, right=right)
             return
         if title:
             self.stream.write(f"{title}\n")
         self.stream.write(
-            aligned([list(columns), *cells], right=[name in right for name in columns])
+            aligned(
+                [list(columns), *[list(map(str, row)) for row in cells]],
+                right=[name in right for name in columns],
+            )
         )
+
+    def watch(self, frames: Iterator[Any], *, seconds: float) -> None:
+        """Show report after report on the whole terminal until `frames` end or q is pressed."""
+        from botticelli.cli.watch import watch
+
+        watch(self, frames, seconds=seconds)
 
     def _rich_table(
         self,
         columns: Sequence[str],
-        rows: Sequence[Sequence[str]],
+        rows: Sequence[Sequence[object]],
         *,
         title: str,
         right: Sequence[str],
@@ -76,12 +102,16 @@ class Console:
         from rich.text import Text
 
         table = Table(
-            title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+            title=title or None,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
         )
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(str(cell), style=_style(cell)) for cell in row))
         self.rich.print(table)
 
 

@@ -100,10 +100,9 @@ class Builder:
 
     def _narratives(self, table: Table) -> Narratives:
         known = Narratives()
-        shipped = Path(__file__).parent.parent / "narratives"
         folders = table.get("folders", ["narratives"])
         return Narratives(
-            folders=(*(self._path(folder) for folder in folders), shipped),
+            folders=tuple(self._path(folder) for folder in folders),
             context=tuple(self._path(folder) for folder in table.get("context", ())),
             writable_tables=tuple(table.get("writable_tables", known.writable_tables)),
         )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from botticelli.config.build import Builder
 from botticelli.config.lines import line_of
 from botticelli.config.model import Config, Destination
-from botticelli.config.secrets import Secret, find_secret
+from botticelli.config.secrets import find_secret
 from botticelli.config.sources import Expander, user_folder
 from botticelli.config.structure import Mistake, mistakes, schema
 from botticelli.errors import ConfigError, Problem
@@ -28,8 +28,9 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     Raises:
         ConfigError: What is wrong in the file or the environment; carries every mistake.
     """
-    text = _read(file) if file else ""
-    tables = _parse(text, file) if file else {}
+    name = _short(file, cwd)
+    text = _read(file, name) if file else ""
+    tables = _parse(text, name)
     expander = Expander(environ)
     tables = expander.expand(tables)
     found = list(mistakes(tables, schema()))
@@ -43,7 +44,7 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
         if not found:
             config = replace(config, source=file, unset=MappingProxyType(expander.unset))
             return _with_environment(config, environ)
-    raise ConfigError.of([_problem(mistake, text, _short(file, cwd)) for mistake in found])
+    raise ConfigError.of([_problem(mistake, text, name) for mistake in found])
 
 
 def offline(config: Config, *, cwd: Path) -> Config:
@@ -56,22 +57,22 @@ def offline(config: Config, *, cwd: Path) -> Config:
     )
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, name: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError("is not UTF-8 text", where=str(file)) from error
+        raise ConfigError("is not UTF-8 text", where=name) from error
     except OSError as error:
-        raise ConfigError("cannot be read", where=str(file), mend="check its owner") from error
+        raise ConfigError("cannot be read", where=name, mend="check its owner") from error
 
 
-def _parse(text: str, file: Path) -> dict[str, Any]:
+def _parse(text: str, name: str) -> dict[str, Any]:
     import tomli
 
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        where = f"{file}:{error.lineno}:{error.colno}"
+        where = f"{name}:{error.lineno}:{error.colno}"
         what = f"broken TOML: {error.msg[:1].lower()}{error.msg[1:]}"
         raise ConfigError(what, where=where) from error
 
@@ -144,7 +145,7 @@ def _reachable(
         if not channel:
             unset[f"{key}.channel"] = "POSTING_CHANNEL_ID"
     base = environ.get("DISCORD_API_BASE", "") or destination.base_url or DISCORD
-    return replace(destination, token=Secret(token), channel=channel, base_url=_with_version(base))
+    return replace(destination, token=token, channel=channel, base_url=_with_version(base))
 
 
 def _with_version(base: str) -> str:

@@ -1,0 +1,48 @@
+"""`botticelli pause` and `botticelli resume`."""
+
+from typing import Annotated, cast
+
+import typer
+
+from botticelli.cli.app import app
+from botticelli.cli.environment import Environment
+from botticelli.config.model import STAGES, StageName
+from botticelli.errors import UsageError
+
+StageArgument = Annotated[str, typer.Argument(metavar="STAGE", help=f"{', '.join(STAGES)} or all.")]
+
+
+@app.command()
+def pause(ctx: typer.Context, stage: StageArgument) -> int:
+    """Stop a stage from doing anything until it is resumed."""
+    from botticelli.store import runs
+
+    env: Environment = ctx.obj
+    names = _named(stage)
+    with env.database() as conn:
+        for name in names:
+            runs.pause(conn, name, now=env.clock.pinned())
+    env.say(f"{' and '.join(names)} paused; a run that is under way goes on to its end")
+    return 0
+
+
+@app.command()
+def resume(ctx: typer.Context, stage: StageArgument) -> int:
+    """Let a paused stage work again."""
+    from botticelli.store import runs
+
+    env: Environment = ctx.obj
+    names = _named(stage)
+    with env.database() as conn:
+        for name in names:
+            runs.resume(conn, name, now=env.clock.pinned())
+    env.say(f"{' and '.join(names)} resumed; an open breaker is closed")
+    return 0
+
+
+def _named(stage: str) -> tuple[StageName, ...]:
+    if stage == "all":
+        return STAGES
+    if stage not in STAGES:
+        raise UsageError(f"there is no stage '{stage}'", mend=f"name {', '.join(STAGES)} or all")
+    return (cast("StageName", stage),)

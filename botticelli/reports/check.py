@@ -1,0 +1,166 @@
+"""Everything a timer could trip over, found in one go; nothing is changed or published."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from botticelli.clock import Clock
+from botticelli.config.model import Config
+from botticelli.errors import BotticelliError, Exit, Problem
+from botticelli.store.connection import Connection
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was looked at and how it is. `subject` is the file, key, variable or place."""
+
+    level: Level
+    subject: str
+    what: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """All findings, in the order of the looking. One error makes the exit code 78."""
+
+    exit_code: int
+    findings: tuple[Finding, ...]
+
+
+def report(findings: Iterable[Finding]) -> Checked:
+    """Return the report of these findings."""
+    found = tuple(findings)
+    bad = any(finding.level == "error" for finding in found)
+    return Checked(exit_code=Exit.CONFIG if bad else Exit.DONE, findings=found)
+
+
+def errors(problems: Iterable[Problem], *, subject: str = "") -> Iterator[Finding]:
+    """Yield each problem as an error; `subject` stands in where a problem names no place."""
+    for problem in problems:
+        where = problem.where or subject
+        yield Finding(level="error", subject=where, what=problem.what, mend=problem.mend)
+
+
+def check_variables(config: Config) -> Iterator[Finding]:
+    """Yield the variables that the configuration names and nobody has set."""
+    for key, variable in config.unset.items():
+        if not key.endswith(".channel"):  # the destination's own check says it better
+            mend = f"set {variable}, or give a default: ${{{variable}:-...}}"
+            what = f"the variable {variable} is not set"
+            yield Finding(level="error", subject=key, what=what, mend=mend)
+
+
+def check_narratives(config: Config, *, files: Sequence[Path], cwd: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the stages' narratives, those in the folders, and `files`."""
+    from botticelli.narrative.load import find_narrative
+
+    for stage in (config.generate, config.curate):
+        try:
+            find_narrative(stage.narrative, folders=config.narratives.folders, cwd=cwd)
+        except BotticelliError as error:
+            yield from errors(error.problems, subject=stage.narrative)
+    folders = [folder for folder in config.narratives.folders if folder.is_dir()]
+    there = [path for folder in folders for path in sorted(folder.glob("*.toml"))]
+    for path in dict.fromkeys([*files, *there]):
+        yield from check_narrative(path)
+
+
+def check_narrative(path: Path) -> Iterator[Finding]:
+    """Yield what is wrong with one narrative file, or that it is well."""
+    from botticelli.narrative.load import load_file
+    from botticelli.narrative.references import validate_queries, validate_schemas
+
+    try:
+        file = load_file(path)
+    except BotticelliError as error:
+        yield from errors(error.problems, subject=str(path))
+        return
+    for warning in file.warnings:
+        yield Finding(level="warning", subject=str(path), what=warning.removeprefix(f"{path}: "))
+    problems = [*validate_queries(file), *validate_schemas(file)]
+    yield from errors(problems, subject=str(path))
+    if not problems:
+        names = ", ".join(file.narratives)
+        yield Finding(level="ok", subject=str(path), what=f"narratives {names}")
+
+
+def check_models(config: Config) -> Iterator[Finding]:
+    """Yield whether the models that write and judge have a way and a key; no network."""
+    from botticelli.models.open import Drivers
+
+    drivers = Drivers(config.models)
+    for name in dict.fromkeys((*config.models.default, *config.models.judge)):
+        try:
+            opened = drivers.open(name)
+        except BotticelliError as error:
+            yield from errors(error.problems, subject=f"model {name}")
+        else:
+            what = f"can be asked through {opened.provider}"
+            yield Finding(level="ok", subject=f"model {name}", what=what)
+
+
+def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:
+    """Yield whether each destination has what it needs; `online` asks the platform itself."""
+    from botticelli.platforms.open import missing, open_platform
+
+    for name, destination in config.destinations.items():
+        subject = f"destination {name}"
+        problems = missing(destination)
+        yield from errors(problems, subject=subject)
+        if problems:
+            continue
+        if not online:
+            what = "has what it needs; --online asks the platform"
+            yield Finding(level="ok", subject=subject, what=what)
+            continue
+        try:
+            complaints = open_platform(destination, clock=clock).check()
+        except BotticelliError as error:
+            yield from errors(error.problems, subject=subject)
+            continue
+        for complaint in complaints:
+            yield Finding(level="error", subject=subject, what=complaint)
+        if not complaints:
+            yield Finding(level="ok", subject=subject, what="lets us post")
+
+
+def check_folders(config: Config) -> Iterator[Finding]:
+    """Yield whether the folders that are written to can be written to."""
+    folders = {
+        f"destinations.{name}.folder": place.folder
+        for name, place in config.destinations.items()
+        if place.platform == "outbox"
+    }
+    if not config.database.url:
+        folders["database.folder"] = config.database.folder
+    for key, folder in folders.items():
+        if can_write(folder):
+            yield Finding(level="ok", subject=key, what=f"{folder} can be written to")
+        else:
+            what = f"{folder} cannot be written to"
+            yield Finding(level="error", subject=key, what=what, mend="change its owner or the key")
+
+
+def can_write(folder: Path) -> bool:
+    """Tell whether `folder` is writable, or can be made below the nearest one that exists."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def check_database(database: AbstractContextManager[Connection]) -> Iterator[Finding]:
+    """Yield whether the database can be reached and its schema is ours."""
+    from botticelli.store.schema import schema_version
+
+    try:
+        with database as conn:
+            version = schema_version(conn)
+    except BotticelliError as error:
+        yield from errors(error.problems, subject="database")
+    else:
+        yield Finding(level="ok", subject="database", what=f"reachable, schema version {version}")
