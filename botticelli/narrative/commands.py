@@ -1,0 +1,213 @@
+"""Commands that acts run: who executes them, and what a narrative is allowed to ask for.
+
+The runner knows only `Commands`. Platforms are added to a `CommandRegistry` by name; the database
+is the one that is always there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from botticelli.errors import BotticelliError
+from botticelli.narrative.model import NOTHING
+from botticelli.store import tables
+from botticelli.store.connection import Connection
+
+
+class CommandFailed(BotticelliError):
+    """A command did not do what it was asked for."""
+
+
+class Denied(CommandFailed):
+    """The narrative's own security rules, or the configuration, forbid the command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One command with its arguments filled in.
+
+    Args:
+        seen: Table -> keys of the rows that this narrative has read from it, so that a change
+            meets the very rows that were worked on.
+        security: The narrative's [security.*].
+    """
+
+    platform: str
+    command: str
+    args: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    seen: Mapping[str, Sequence[str]] = field(default_factory=lambda: NOTHING)
+    security: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def name(self) -> str:
+        """platform.command, as messages and rules write it."""
+        return f"{self.platform}.{self.command}"
+
+
+class CommandExecutor(Protocol):
+    """The commands of one platform."""
+
+    def writes(self, command: str) -> bool:
+        """Tell whether `command` changes anything; an unknown one counts as changing."""
+
+    def run(self, call: Call) -> Any:
+        """Run a command and return its result as JSON has it.
+
+        Raises:
+            CommandFailed: It did not succeed, or there is no such command.
+        """
+
+
+class Commands(Protocol):
+    """All commands that a narrative can reach."""
+
+    def writes(self, platform: str, command: str) -> bool:
+        """Tell whether the command changes anything; an unknown one counts as changing."""
+
+    def run(self, call: Call) -> Any:
+        """Run a command and return its result as JSON has it.
+
+        Raises:
+            CommandFailed: It did not succeed, is not known, or is not allowed.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandRegistry:
+    """Commands by platform, behind the rules of the narrative that asks.
+
+    Args:
+        executors: Platform -> its commands.
+    """
+
+    executors: Mapping[str, CommandExecutor]
+
+    def writes(self, platform: str, command: str) -> bool:
+        """See Commands."""
+        executor = self.executors.get(platform)
+        return executor is None or executor.writes(command)
+
+    def run(self, call: Call) -> Any:
+        """See Commands."""
+        executor = self.executors.get(call.platform)
+        if executor is None:
+            known = ", ".join(sorted(self.executors)) or "none"
+            raise CommandFailed(
+                f"there are no {call.platform} commands here",
+                where=call.name,
+                mend=f"platforms that are set up: {known}",
+            )
+        check_allowed(call, writes=executor.writes(call.command))
+        return executor.run(call)
+
+
+def check_allowed(call: Call, *, writes: bool) -> None:
+    """Enforce [security.policy] and [security.constraints] where a narrative has them.
+
+    Raises:
+        Denied: The narrative's rules do not let it run this command, or not on its own.
+    """
+    policy = _section(call.security, "policy")
+    allowed = policy.get("allowed_commands")
+    if allowed is not None and not {call.command, call.name} & set(map(str, allowed)):
+        raise Denied(
+            "[security.policy] does not allow this command",
+            where=call.name,
+            mend="add it to allowed_commands",
+        )
+    confirm = policy.get("require_confirmation")
+    asked = confirm is True or (isinstance(confirm, list) and call.command in map(str, confirm))
+    if writes and asked:
+        raise Denied(
+            "[security.policy] wants a person to confirm this command",
+            where=call.name,
+            mend="run it by hand, or take it out of require_confirmation",
+        )
+    _check_constraints(call)
+
+
+def _check_constraints(call: Call) -> None:
+    constraints = _section(call.security, "constraints")
+    guild = constraints.get("guild_id")
+    if guild is not None and str(call.args.get("guild_id", guild)) != str(guild):
+        raise Denied(f"[security.constraints] allows only guild {guild}", where=call.name)
+    prefix = constraints.get("channel_prefix")
+    name = call.args.get("name")
+    if prefix and name and "channel" in call.command and not str(name).startswith(str(prefix)):
+        raise Denied(
+            f"[security.constraints] allows only channels that begin with '{prefix}'",
+            where=call.name,
+        )
+
+
+def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = security.get(name)
+    return section if isinstance(section, Mapping) else NOTHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseCommands:
+    """The `database` platform: update_table on tables that the configuration names.
+
+    Args:
+        writable: Tables that may be changed.
+        now: The instant that replaces the database's clock; None in production.
+    """
+
+    conn: Connection
+    writable: Sequence[str]
+    now: Callable[[], datetime | None]
+
+    def writes(self, command: str) -> bool:  # noqa: ARG002 - there is no command that only reads
+        """See CommandExecutor."""
+        return True
+
+    def run(self, call: Call) -> Any:
+        """See CommandExecutor. The result is {"rows_affected": n, "ids": [...]}."""
+        if call.command != "update_table":
+            raise CommandFailed(
+                f"there is no database command '{call.command}'",
+                where=call.name,
+                mend="use update_table",
+            )
+        change = self._change(call)
+        keys = tables.update_rows(self.conn, change, now=self.now())
+        return {"rows_affected": len(keys), "ids": [_id(key) for key in keys]}
+
+    def _change(self, call: Call) -> tables.Change:
+        args = call.args
+        table, updates = str(args.get("table_name", "")), args.get("updates")
+        if table not in self.writable:
+            raise Denied(
+                f"table '{table}' may not be changed by a narrative",
+                where=call.name,
+                mend="add it to [narratives] writable_tables",
+            )
+        if not isinstance(updates, Mapping) or not updates:
+            raise CommandFailed("needs updates = {column = value}", where=call.name)
+        where = str(args.get("where_clause") or args.get("where") or "")
+        limit = _limit(args.get("limit"), call.name)
+        if not where.strip() and limit is None:
+            raise CommandFailed(
+                "would change every row", where=call.name, mend="give it a where_clause or a limit"
+            )
+        # Rows that this narrative has read are the ones it means: "some pending row" is not enough.
+        within = call.seen.get(table) if limit is not None else None
+        return tables.Change(table=table, updates=updates, where=where, limit=limit, within=within)
+
+
+def _limit(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        limit = int(value)
+    except (TypeError, ValueError) as error:
+        raise CommandFailed(f"limit is no number: {value!r}", where=where) from error
+    if limit < 0:
+        raise CommandFailed("limit is below zero", where=where)
+    return limit
+
+
+def _id(key: str) -> int | str:
+    return int(key) if key.isdecimal() else key

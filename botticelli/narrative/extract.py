@@ -1,0 +1,236 @@
+"""JSON out of what models really write (dialect.md §12), and whether it is what was asked for.
+
+The whole answer is tried first, so that a code fence inside a string is just text; a cut list is
+never taken for a short one; what had to be mended says so.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from botticelli.errors import BotticelliError
+
+FENCE: Final = re.compile(
+    r"\A(?:```+|~~~+)[\w+-]*[ \t]*\n?(?P<body>.*?)(?:\n?[ \t]*(?:```+|~~~+)[ \t]*\Z|\Z)", re.DOTALL
+)
+LAST_FENCE: Final = re.compile(r"\A(?:```+)[\w+-]*[ \t]*\n(?P<body>.*)\n[ \t]*```+", re.DOTALL)
+HEADLESS: Final = re.compile(r'\A"[^"\n]{1,80}"\s*:')
+# An opening bracket that begins JSON rather than a remark in brackets.
+OPENING: Final = re.compile(
+    r"\{\s*(?=[\"'\u201c\u2018}]|\w+\s*:)|\[\s*(?=[\[{\"'\]\d-]|true|false|null)"
+)
+MOST_OPENINGS: Final = 400  # each may cost a pass over the text
+
+
+class NotJson(BotticelliError):
+    """The answer holds no JSON that can be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """A JSON value; `repaired`: it was not JSON as it stood."""
+
+    value: Any
+    repaired: bool = False
+
+
+class _Cut(Exception):
+    """The text ends before the value does."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("number too large")
+    return number
+
+
+# Raw line breaks inside strings are common in answers and harmless.
+_DECODER: Final = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite)
+
+
+def extract(text: str) -> Extracted:
+    """Return the JSON value that an answer holds.
+
+    Raises:
+        NotJson: There is none, or the answer is cut off inside it.
+    """
+    whole = text.strip().removeprefix("\ufeff").strip()
+    if not whole:
+        raise NotJson("the answer is empty")
+    for body in _bodies(whole):
+        exact = _exact(body)
+        if exact is not None:
+            return exact
+    body = _unfenced(whole)
+    if HEADLESS.match(body):
+        return _headless(body)
+    try:
+        found = _scan(body)
+    except _Cut:
+        return _close(body)
+    return found if found is not None else _repair(body)
+
+
+def _bodies(whole: str) -> Iterator[str]:
+    yield whole
+    if whole.startswith(("```", "~~~")):
+        for pattern in (LAST_FENCE, FENCE):
+            match = pattern.match(whole)
+            if match:
+                yield match["body"].strip()
+
+
+def _unfenced(whole: str) -> str:
+    match = FENCE.match(whole) if whole.startswith(("```", "~~~")) else None
+    return match["body"].strip() if match else whole
+
+
+def _exact(text: str) -> Extracted | None:
+    """The text as one value, or as one object a line."""
+    try:
+        return Extracted(value=_DECODER.decode(text))
+    except (ValueError, RecursionError):
+        pass
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        values = [_DECODER.decode(line.strip().removesuffix(",")) for line in lines]
+    except (ValueError, RecursionError):
+        return None
+    is_lines = len(values) > 1 and all(isinstance(value, dict) for value in values)
+    return Extracted(value=values) if is_lines else None
+
+
+def _headless(body: str) -> Extracted:
+    """An object without its opening brace; the lists inside it are not the answer."""
+    for mended in ("{" + body, "{" + body + "}", "{" + body.rstrip().rstrip(",") + "}"):
+        try:
+            return Extracted(value=_DECODER.decode(mended), repaired=True)
+        except (ValueError, RecursionError):
+            continue
+    raise NotJson("the answer is an object without its opening brace, and broken besides")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Candidate:
+    value: Any
+    length: int
+
+
+def _scan(text: str) -> Extracted | None:
+    """The largest value that stands in the text, or all objects of one kind that stand in a row."""
+    candidates: list[_Candidate] = []
+    position = 0
+    for _ in range(MOST_OPENINGS):
+        match = OPENING.search(text, position)
+        if not match:
+            break
+        candidate = _decode_at(text, match.start())
+        position = match.start() + (candidate.length if candidate else 1)
+        if candidate and _is_payload(candidate.value):
+            candidates.append(candidate)
+    if not candidates:
+        return None
+    largest = max(candidates, key=lambda candidate: candidate.length).value
+    alike = [candidate.value for candidate in candidates if _is_like(candidate.value, largest)]
+    return Extracted(value=alike if len(alike) > 1 else largest)
+
+
+def _decode_at(text: str, start: int) -> _Candidate | None:
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+            raise _Cut from error
+        return None
+    except (ValueError, RecursionError):
+        return None
+    return _Candidate(value=value, length=end - start)
+
+
+def _is_payload(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value)
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _is_like(value: Any, largest: Any) -> bool:
+    return isinstance(value, dict) and isinstance(largest, dict) and value.keys() == largest.keys()
+
+
+def _close(body: str) -> Extracted:
+    """Close an object that lacks nothing but its last braces; a cut list or text is a failure."""
+    match = OPENING.search(body)
+    text = body[match.start() :].rstrip() if match else ""
+    for missing in ("}", "}}", "}}}"):
+        if text.startswith("{") and text.endswith(('"', "}", "]")):
+            try:
+                return Extracted(value=_DECODER.decode(text + missing), repaired=True)
+            except (ValueError, RecursionError):
+                continue
+    raise NotJson("the answer is cut off in the middle of its JSON")
+
+
+def _repair(body: str) -> Extracted:
+    import json_repair
+
+    match = OPENING.search(body)
+    if not match:
+        raise NotJson("there is no JSON in the answer")
+    text = body[match.start() :]
+    try:
+        value = json_repair.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotJson("the JSON in the answer cannot be mended") from error
+    if not _is_payload(value) or _lists_are_open(text):
+        raise NotJson("the JSON in the answer cannot be mended")
+    return Extracted(value=value, repaired=True)
+
+
+def _lists_are_open(text: str) -> bool:
+    """Whether a list is not closed: what it would have held is missing."""
+    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
+    return outside.count("[") > outside.count("]")
+
+
+def rows_of(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """Return a value as rows: an object is one, a list of objects as many as it holds.
+
+    Raises:
+        NotJson: It is neither.
+    """
+    if isinstance(value, dict) and value:
+        return (value,)
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        return tuple(one for one in value if one)
+    raise NotJson(f"the answer is {_kind(value)}, not an object or a list of objects")
+
+
+def _kind(value: Any) -> str:
+    kinds = {str: "a text", bool: "true or false", list: "a list of other things", dict: "empty"}
+    return next((name for kind, name in kinds.items() if isinstance(value, kind)), "a number")
+
+
+def mismatch(value: Any, schema: Mapping[str, Any]) -> str:
+    """Return how `value` breaks a JSON Schema, in one line; empty if it does not.
+
+    Raises:
+        BotticelliError: The schema itself is no JSON Schema.
+    """
+    import jsonschema
+
+    try:
+        validator = jsonschema.validators.validator_for(schema)(schema)
+        first = jsonschema.exceptions.best_match(validator.iter_errors(value))
+    except jsonschema.SchemaError as error:
+        raise BotticelliError(f"the schema is broken: {error.message}") from error
+    if first is None:
+        return ""
+    place = "".join(f"[{part!r}]" for part in first.absolute_path)
+    return f"{place or 'the answer'}: {first.message[:300]}"

@@ -1,0 +1,119 @@
+"""Files that a narrative names: beside it, in a context folder, else once in the project tree.
+
+The search (dialect.md §9.2) follows no links, leaves hidden and build folders out, is bounded in
+depth and count, and never takes one of two equal names by chance. Nothing outside these folders is
+ever read, so a narrative from elsewhere cannot hand the user's files to a model.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from botticelli.errors import ConfigError
+
+ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
+LEFT_OUT: Final = frozenset({"target", "node_modules", "__pycache__"})
+DEEPEST: Final = 8
+MOST_ENTRIES: Final = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """Where the files of one narrative may be.
+
+    Args:
+        own: The folder of the narrative file.
+        context: `[narratives] context` and BOTTICELLI_CONTEXT_PATH.
+    """
+
+    own: Path
+    context: tuple[Path, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The project's folder: the nearest one above that looks like one, else `own`."""
+        own = self.own.resolve()
+        for folder in (own, *own.parents):
+            if any((folder / mark).exists() for mark in ROOT_MARKS):
+                return folder
+        return own
+
+
+def find_file(name: str, *, folders: Folders) -> Path:
+    """Return the file that a narrative calls `name`.
+
+    Raises:
+        ConfigError: There is none, or two, or it lies outside the folders that may be read.
+    """
+    wanted = Path(name).expanduser()
+    for folder in (folders.own, *folders.context, folders.root):
+        path = folder / wanted
+        if path.is_file():
+            return _inside(path, name, folders)
+    if wanted.is_absolute() or len(wanted.parts) > 1:
+        raise _missing(name, folders)
+    return _search(name, folders)
+
+
+def _inside(path: Path, name: str, folders: Folders) -> Path:
+    real = path.resolve()
+    allowed = (folders.root, folders.own, *folders.context)
+    if not any(real.is_relative_to(folder.resolve()) for folder in allowed):
+        raise ConfigError(
+            f"'{name}' lies outside the narrative's project",
+            where=str(folders.own),
+            mend="move it beside the narrative, or name its folder in [narratives] context",
+        )
+    return real
+
+
+def _search(name: str, folders: Folders) -> Path:
+    found = [path for path in _tree(folders.root) if path.name == name]
+    if not found:
+        raise _missing(name, folders)
+    if len(found) > 1:
+        raise ConfigError(
+            f"'{name}' is there twice: {found[0]} and {found[1]}",
+            where=str(folders.own),
+            mend="write the path of the one that is meant",
+        )
+    return found[0]
+
+
+def _tree(root: Path) -> Iterator[Path]:
+    """Files below `root` in sorted order, breadth first."""
+    level: Sequence[Path] = [root]
+    seen = 0
+    for _ in range(DEEPEST):
+        below: list[Path] = []
+        for folder in level:
+            for path in _entries(folder):
+                seen += 1
+                if seen > MOST_ENTRIES:
+                    return
+                if path.is_dir():
+                    below.append(path)
+                else:
+                    yield path
+        level = below
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [
+        path
+        for path in paths
+        if not path.name.startswith(".") and path.name not in LEFT_OUT and not path.is_symlink()
+    ]
+
+
+def _missing(name: str, folders: Folders) -> ConfigError:
+    return ConfigError(
+        f"there is no file '{name}'",
+        where=str(folders.own),
+        mend="put it beside the narrative, or name its folder in [narratives] context",
+    )

@@ -1,0 +1,214 @@
+"""What acts read: files, media and table rows, as pieces of a prompt."""
+
+import base64
+import binascii
+import mimetypes
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from botticelli.errors import ConfigError
+from botticelli.models.base import Part
+from botticelli.narrative.execution import ActFailed
+from botticelli.narrative.files import Folders, find_file
+from botticelli.narrative.formats import format_rows
+from botticelli.narrative.history import Piece
+from botticelli.narrative.model import Media, TableRead, Text
+from botticelli.narrative.scope import Names, TableText
+from botticelli.narrative.template import (
+    Literally,
+    Placeholder,
+    Unresolved,
+    parse,
+    render_prompt,
+)
+from botticelli.store import tables
+from botticelli.store.connection import Connection
+from botticelli.store.row_leases import LeaseTerms, RowLease
+
+MOST_ROWS: Final = 1_000  # of a read without a limit
+LARGEST_MEDIA: Final = 20 * 1024 * 1024  # bytes; Gemini's bound for a whole request
+LARGEST_TEXT: Final = 4 * 1024 * 1024  # bytes
+MIME: Final[Mapping[str, str]] = {
+    ".mp3": "audio/mpeg", ".wav": "audio/wav", ".ogg": "audio/ogg", ".webp": "image/webp",
+    ".md": "text/markdown", ".mov": "video/quicktime", ".avi": "video/x-msvideo",
+}  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class Reader:
+    """Reads for one run of one narrative.
+
+    Args:
+        given: Table -> rows handed in by the caller in place of a read.
+        terms: Whose leases consuming reads take; None: nothing is consumed (a rehearsal, or
+            preserve_source).
+        chance: Seeds samples.
+        now: Replaces the database's clock; None in production.
+        leases: Taken so far; grows.
+        seen: Table -> keys of rows read so far; grows.
+    """
+
+    conn: Connection
+    folders: Folders
+    given: Mapping[str, Sequence[Mapping[str, Any]]]
+    terms: LeaseTerms | None
+    chance: random.Random
+    now: datetime | None
+    names: Names
+    warn: Callable[[str], None]
+    leases: list[RowLease] = field(default_factory=list)
+    seen: dict[str, list[str]] = field(default_factory=dict)
+
+    def text(self, text: Text, *, single_braces: bool) -> str:
+        """Return a prompt: inline text is a template, a file's content stands as it is."""
+        if text.content is not None:
+            return render_prompt(
+                text.content, scope=self.names, single_braces=single_braces, warn=self.warn
+            )
+        return self._file(text.file or "", limit=LARGEST_TEXT).decode(errors="replace")
+
+    def media(self, media: Media) -> Part:
+        """Return a medium as bytes, or as its address, which is left to the provider.
+
+        Raises:
+            ConfigError: It cannot be found, is too large or of no known kind.
+        """
+        name = media.url or media.file or media.filename or ""
+        mime = media.mime or _mime(name)
+        if not mime:
+            raise ConfigError(
+                f"nobody knows what kind of {media.kind} '{name or 'base64'}' is",
+                mend='add mime = "type/subtype"',
+            )
+        if media.url is not None:
+            return Part(uri=media.url, mime=mime)
+        return Part(data=self._bytes(media), mime=mime)
+
+    def _bytes(self, media: Media) -> bytes:
+        if media.file is not None:
+            return self._file(media.file, limit=LARGEST_MEDIA)
+        try:
+            content = base64.b64decode(media.base64 or "", validate=True)
+        except binascii.Error as error:
+            raise ConfigError(f"the base64 of an {media.kind} cannot be read") from error
+        if len(content) > LARGEST_MEDIA:
+            raise ConfigError(f"an {media.kind} is larger than {LARGEST_MEDIA // 2**20} MiB")
+        return content
+
+    def _file(self, name: str, *, limit: int) -> bytes:
+        path = find_file(name, folders=self.folders)
+        if path.stat().st_size > limit:
+            raise ConfigError(f"'{name}' is larger than {limit // 2**20} MiB", where=str(path))
+        return path.read_bytes()
+
+    def table(self, read: TableRead, *, act: str) -> Piece | None:
+        """Return rows as a piece of the prompt, and let placeholders find them.
+
+        A table or column that is not there is left out with a warning, unless it is required.
+
+        Raises:
+            ActFailed: It is required and not there, or the database refuses the read.
+        """
+        try:
+            found = self._rows(read, act)
+        except (tables.NoSuchTable, tables.NoSuchColumn) as missing:
+            if read.required:
+                raise ActFailed(str(missing), where=f"act '{act}'") from missing
+            self.warn(f"act '{act}' goes without table '{read.table}': {missing}")
+            return None
+        except tables.TableError as error:
+            raise ActFailed(str(error), where=f"act '{act}'") from error
+        text = format_rows(found.rows, columns=found.columns, form=read.format)
+        entry = TableText(text=text, rows=len(found.rows))
+        for name in (*read.names, read.table):
+            self.names.tables[name] = entry
+        return Piece(
+            part=Part(text=text), retention=read.retention, note=_note(read, len(found.rows))
+        )
+
+    def rows_ahead(self, read: TableRead) -> bool:
+        """Tell whether a read would find anything, without leasing."""
+        try:
+            query = tables.Query(table=read.table, where=self._where(read, ""), limit=1)
+            return bool(tables.read_rows(self.conn, query, now=self.now).rows)
+        except (tables.TableError, ConfigError, Unresolved):
+            return False
+
+    def _rows(self, read: TableRead, act: str) -> tables.Rows:
+        for name in (read.table, *read.names):
+            if name in self.given:
+                rows = tuple(self.given[name])
+                columns = read.columns or tuple(dict.fromkeys(key for row in rows for key in row))
+                return tables.Rows(columns=columns, rows=rows)
+        limit = read.limit if read.limit is not None else MOST_ROWS + 1
+        query = tables.Query(
+            table=read.table,
+            columns=read.columns,
+            where=self._where(read, act),
+            order_by=read.order_by,
+            limit=limit,
+            offset=read.offset,
+            sample=read.sample,
+            seed=str(self.chance.random()),
+        )
+        lease = self.terms if read.pull_and_delete else None
+        found = tables.read_rows(self.conn, query, lease=lease, now=self.now)
+        self.leases.extend(found.leases)
+        return self._capped(read, found)
+
+    def _capped(self, read: TableRead, found: tables.Rows) -> tables.Rows:
+        if read.limit is None and len(found.rows) > MOST_ROWS:
+            self.warn(f"only the first {MOST_ROWS} rows of '{read.table}' are read; give a limit")
+            extra = found.leases[MOST_ROWS:]
+            if extra:
+                from botticelli.store.row_leases import release
+
+                release(self.conn, extra)
+                self.leases[:] = [lease for lease in self.leases if lease not in extra]
+            found = tables.Rows(
+                columns=found.columns, rows=found.rows[:MOST_ROWS], keys=found.keys[:MOST_ROWS]
+            )
+        self.seen.setdefault(read.table, []).extend(found.keys)
+        return found
+
+    def _where(self, read: TableRead, act: str) -> str:
+        """A filter with its placeholders filled in as literals, never as SQL."""
+        pieces = []
+        quotes = 0
+        for node in parse(read.where):
+            if isinstance(node, Literally):
+                quotes += node.text.count("'")
+                pieces.append(node.text)
+            elif isinstance(node, Placeholder):
+                where = f"act '{act}', where_clause"
+                try:
+                    value = self.names.find(node.name, style=node.style)
+                except Unresolved as unknown:
+                    what = f"{node.source} cannot be filled in: {unknown.what}"
+                    raise type(unknown)(what, where=where, mend=unknown.mend) from unknown
+                pieces.append(_sql_literal(value.value, value.text, inside=quotes % 2 == 1))
+            else:
+                raise Unresolved("{% if %} may not stand in a filter", where=f"act '{act}'")
+        return "".join(pieces)
+
+
+def _sql_literal(value: Any, text: str, *, inside: bool) -> str:
+    doubled = text.replace("'", "''")
+    if inside:
+        return doubled
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text if is_number or text.isdecimal() else f"'{doubled}'"
+
+
+def _mime(name: str) -> str:
+    suffix = Path(name.partition("?")[0]).suffix.lower()
+    return MIME.get(suffix) or mimetypes.guess_type("x" + suffix)[0] or ""
+
+
+def _note(read: TableRead, rows: int) -> str:
+    offset = f", offset {read.offset}" if read.offset else ""
+    return f"[Table: {read.table}, {rows} rows queried{offset}]"

@@ -1,0 +1,254 @@
+"""Placeholders in prompts and arguments: `{{ x }}`, `${x}`, `{% if x %}` (dialect.md §6.3).
+
+Text is parsed once and what is put in is never looked at again, so nothing that a model, a table
+or a file says can act as a template. What a name means is the Scope's business.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
+
+from botticelli.errors import BotticelliError
+
+Style = Literal["braces", "dollar", "single"]
+
+# A name as the dialect knows it; JSON samples and prose in braces are not names.
+NAME: Final = r"[A-Za-z_][\w\-.:\[\]/]*(?: [\w\-.]+)*"
+TOKEN: Final = re.compile(
+    r"\{\{\s*(?P<braces>" + NAME + r")\s*\}\}"
+    r"|\$\{\s*(?P<dollar>" + NAME + r")\s*\}"
+    r"|\{%-?\s*(?:if\s+(?P<condition>" + NAME + r")|(?P<otherwise>else)|(?P<end>endif))\s*-?%\}"
+    r"|(?<!\{)\{(?P<single>[A-Za-z_]\w*)\}(?!\})"
+)
+
+
+class Unresolved(BotticelliError):
+    """A placeholder names nothing that is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """What a name stands for.
+
+    Args:
+        value: The thing itself; kept with its type where a whole argument is one placeholder.
+        text: The same as it is written into a prompt.
+        truth: What `{% if name %}` makes of it.
+    """
+
+    value: Any
+    text: str
+    truth: bool
+
+
+class Scope(Protocol):
+    """Knows what names mean."""
+
+    def find(self, name: str, *, style: Style) -> Value:
+        """Return what `name` stands for.
+
+        Raises:
+            Unresolved: It stands for nothing; the reason is for a person.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Literally:
+    """Characters that are no placeholder."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placeholder:
+    """A name to be replaced; `source` is how it was written."""
+
+    source: str
+    name: str
+    style: Style
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """`{% if name %}then{% else %}otherwise{% endif %}`."""
+
+    name: str
+    then: tuple["Node", ...]
+    otherwise: tuple["Node", ...]
+
+
+Node = Literally | Placeholder | Condition
+
+
+@dataclass
+class _Open:
+    """A condition whose end has not been met yet; the outermost one is the text itself."""
+
+    name: str = ""
+    source: str = ""
+    then: list[Node] = field(default_factory=list)
+    otherwise: list[Node] | None = None
+    else_source: str = ""
+
+    def add(self, node: Node) -> None:
+        (self.then if self.otherwise is None else self.otherwise).append(node)
+
+    def as_literals(self) -> list[Node]:
+        """The characters and nodes of a condition that was never closed."""
+        nodes: list[Node] = [Literally(text=self.source), *self.then]
+        if self.otherwise is not None:
+            nodes += [Literally(text=self.else_source), *self.otherwise]
+        return nodes
+
+
+def parse(text: str, *, single_braces: bool = False) -> tuple[Node, ...]:
+    """Return the pieces of a template; tags that do not match up stay as they are."""
+    stack = [_Open()]
+    position = 0
+    for match in TOKEN.finditer(text):
+        if match["single"] and not single_braces:
+            continue
+        if match.start() > position:
+            stack[-1].add(Literally(text=text[position : match.start()]))
+        position = match.end()
+        _take(stack, match)
+    if position < len(text):
+        stack[-1].add(Literally(text=text[position:]))
+    while len(stack) > 1:
+        unclosed = stack.pop()
+        for node in unclosed.as_literals():
+            stack[-1].add(node)
+    return tuple(stack[0].then)
+
+
+def _take(stack: list[_Open], match: re.Match[str]) -> None:
+    source, top = match[0], stack[-1]
+    styles: tuple[Style, ...] = ("braces", "dollar", "single")
+    style = next((style for style in styles if match[style]), None)
+    if style is not None:
+        top.add(Placeholder(source=source, name=match[style].strip(), style=style))
+    elif match["condition"]:
+        stack.append(_Open(name=match["condition"].strip(), source=source))
+    elif match["otherwise"] and len(stack) > 1 and top.otherwise is None:
+        top.otherwise, top.else_source = [], source
+    elif match["end"] and len(stack) > 1:
+        stack.pop()
+        closed = Condition(
+            name=top.name, then=tuple(top.then), otherwise=tuple(top.otherwise or ())
+        )
+        stack[-1].add(closed)
+    else:
+        top.add(Literally(text=source))
+
+
+def names(value: Any, *, single_braces: bool = False) -> tuple[str, ...]:
+    """Return every name that a text, or the texts in a table or list, would put in.
+
+    Names that are only tested by `{% if %}` do not count.
+    """
+    return tuple(
+        node.name
+        for text in _texts(value)
+        for node in _walk(parse(text, single_braces=single_braces))
+        if isinstance(node, Placeholder)
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        if isinstance(node, Condition):
+            yield from _walk(node.then)
+            yield from _walk(node.otherwise)
+
+
+def render_prompt(
+    text: str, *, scope: Scope, single_braces: bool = False, warn: Callable[[str], None]
+) -> str:
+    """Return a prompt with everything filled in that has a meaning.
+
+    What has none stays as it is written, and `warn` hears of it: prompts may show `{{...}}`.
+    """
+
+    def put(node: Placeholder) -> str:
+        try:
+            return scope.find(node.name, style=node.style).text
+        except Unresolved as unknown:
+            # Single braces and capitals after a dollar are usually meant as they stand.
+            if node.style != "single":
+                warn(f"{node.source} stays as it is: {unknown.what}")
+            return node.source
+
+    return "".join(_rendered(parse(text, single_braces=single_braces), scope, put))
+
+
+def _rendered(
+    nodes: Sequence[Node], scope: Scope, put: Callable[[Placeholder], str]
+) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, Literally):
+            yield node.text
+        elif isinstance(node, Placeholder):
+            yield put(node)
+        else:
+            chosen = node.then if _is_true(node.name, scope) else node.otherwise
+            yield from _rendered(chosen, scope, put)
+
+
+def _is_true(name: str, scope: Scope) -> bool:
+    try:
+        return scope.find(name, style="braces").truth
+    except Unresolved:
+        return False
+
+
+def render_value(value: Any, *, scope: Scope, where: str) -> Any:
+    """Return an argument with every placeholder filled in, tables and lists included.
+
+    A text that is one placeholder and nothing else becomes what it names, with its type.
+    `where` names act and argument in the message.
+
+    Raises:
+        Unresolved: A placeholder names nothing, or nothing but emptiness.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: render_value(inner, scope=scope, where=f"{where}.{key}")
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [
+            render_value(inner, scope=scope, where=f"{where}[{index}]")
+            for index, inner in enumerate(value)
+        ]
+    return _render_argument(value, scope, where) if isinstance(value, str) else value
+
+
+def _render_argument(text: str, scope: Scope, where: str) -> Any:
+    nodes = parse(text)
+    if len(nodes) == 1 and isinstance(nodes[0], Placeholder):
+        found = _found(nodes[0], scope, where)
+        if found.text.strip() == "":
+            raise Unresolved(f"{nodes[0].source} is empty", where=where)
+        return found.value
+    return "".join(_rendered(nodes, scope, lambda node: _found(node, scope, where).text))
+
+
+def _found(node: Placeholder, scope: Scope, where: str) -> Value:
+    try:
+        return scope.find(node.name, style=node.style)
+    except Unresolved as unknown:
+        what = f"{node.source} cannot be filled in: {unknown.what}"
+        raise type(unknown)(what, where=where, mend=unknown.mend) from unknown

@@ -1,0 +1,292 @@
+"""A table's columns as the database has them, and which value of JSON fits into which."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.errors import BotticelliError
+from botticelli.store.connection import Connection
+
+LONGEST_NAME: Final = 63  # bytes; PostgreSQL cuts longer names, so that two could become one
+TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
+FALSE: Final = frozenset({"false", "f", "no", "n", "0"})
+INTEGERS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+
+
+class TableError(BotticelliError):
+    """A table is not there, or cannot be used in this way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column.
+
+    Args:
+        type: As format_type says it: "bigint", "character varying(100)", "text[]".
+        base: The same without its modifier: "character varying", "numeric".
+        is_required: NOT NULL and nothing fills it by itself.
+        labels: What an enum may hold; empty: not an enum.
+        key_position: From 1 if it belongs to the primary key, else 0.
+    """
+
+    name: str
+    type: str
+    base: str
+    is_required: bool
+    labels: list[str]
+    key_position: int
+
+
+COLUMNS: Final = """
+    SELECT a.attname AS name,
+           format_type(a.atttypid, a.atttypmod) AS type,
+           format_type(a.atttypid, NULL) AS base,
+           a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS is_required,
+           ARRAY(SELECT e.enumlabel::text FROM pg_enum AS e WHERE e.enumtypid = a.atttypid
+                  ORDER BY e.enumsortorder) AS labels,
+           coalesce((SELECT array_position(i.indkey::int2[], a.attnum) + 1
+                       FROM pg_index AS i
+                      WHERE i.indrelid = a.attrelid AND i.indisprimary), 0) AS key_position
+      FROM pg_attribute AS a
+      JOIN pg_class AS c ON c.oid = a.attrelid
+     WHERE a.attrelid = to_regclass(quote_ident(%(table)s))
+       AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+       AND a.attnum > 0
+       AND NOT a.attisdropped
+       AND a.attgenerated = ''
+     ORDER BY a.attnum
+"""
+
+
+def columns_of(conn: Connection, table: str) -> dict[str, Column]:
+    """Return the columns of a table by name, in order; empty if there is no such table."""
+    if not is_table_name(table):
+        return {}
+    with conn.cursor(row_factory=class_row(Column)) as cursor:
+        cursor.execute(COLUMNS, {"table": table})
+        return {column.name: column for column in cursor}
+
+
+def identifier(name: str) -> sql.Composable:
+    """Return a name quoted for a statement that takes parameters."""
+    return sql.Identifier(name.replace("%", "%%"))
+
+
+def is_table_name(name: str) -> bool:
+    """Tell whether `name` may be a table: letters, digits and underscores, at most 63 bytes."""
+    return bool(re.fullmatch(r"[^\W\d]\w*", name)) and len(name.encode()) <= LONGEST_NAME
+
+
+def table_name(text: str) -> str:
+    """Return the table that a narrative of this name is stored in.
+
+    Raises:
+        TableError: Nothing of the name can be used.
+    """
+    name = re.sub(r"\W+", "_", text.strip()).strip("_").lower()
+    name = f"t_{name}" if name[:1].isdecimal() else name
+    name = _cut(name)
+    if not is_table_name(name):
+        raise TableError(f"no table can be called '{text}'", mend="give the narrative a target")
+    return name
+
+
+def column_name(key: str) -> str:
+    """Return the column that a JSON key gets in a table of ours; empty if it can have none."""
+    name = re.sub(r"\W+", "_", snake(key)).strip("_").lower()
+    name = f"_{name}" if name[:1].isdecimal() else name
+    if not re.fullmatch(r"[^\W\d]\w*", name) or len(name.encode()) > LONGEST_NAME:
+        return ""
+    return name
+
+
+def _cut(name: str) -> str:
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
+def snake(key: str) -> str:
+    """Return `fullText` as `full_text`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
+
+
+def match(key: str, columns: Mapping[str, Any]) -> str | None:
+    """Return the column that a JSON key means: as it is, lower, snake_case, camelCase."""
+    head, *rest = snake(key).split("_")
+    camel = head + "".join(word.capitalize() for word in rest)
+    choices = (key, key.lower(), snake(key), column_name(key), camel)
+    return next((choice for choice in choices if choice and choice in columns), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """A value as a column takes it.
+
+    Args:
+        is_exact: Reading the column gives the very value back; else it should be kept elsewhere.
+    """
+
+    value: Any
+    is_exact: bool = True
+
+
+def fit(value: Any, column: Column) -> Fit | None:
+    """Return `value` as `column` can hold it; None if it cannot."""
+    if value is None:
+        return None if column.is_required else Fit(value=None)
+    if column.base.endswith("[]"):
+        return _array(value, column)
+    if column.labels:
+        return Fit(value=value) if value in column.labels else None
+    rule = _RULES.get(column.base)
+    if rule is not None:
+        return rule(value, column)
+    return Fit(value=value) if isinstance(value, str) else None
+
+
+def clean(value: Any) -> Any:
+    """Return a JSON value without what PostgreSQL can hold in no text: NUL, lone surrogates."""
+    if isinstance(value, str):
+        text = value.replace("\x00", "\ufffd")
+        return text.encode(errors="replace").decode() if _has_surrogates(text) else text
+    if isinstance(value, Mapping):
+        return {clean(str(key)): clean(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(inner) for inner in value]
+    return value
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def as_text(value: Any) -> str:
+    """Return a value as a text column shows it: strings as they are, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _text(value: Any, column: Column) -> Fit | None:
+    text = as_text(value)
+    size = re.search(r"\((\d+)\)", column.type)
+    if size and len(text) > int(size[1]):
+        return None
+    return Fit(value=text, is_exact=isinstance(value, str))
+
+
+def _integer(value: Any, column: Column) -> Fit | None:
+    number = _number(value)
+    if number is None or not math.isfinite(number) or number != int(number):
+        return None
+    bound = INTEGERS[column.base]
+    whole = int(number)
+    if not -bound <= whole < bound:
+        return None
+    return Fit(value=whole, is_exact=_is_number(value))
+
+
+def _numeric(value: Any, column: Column) -> Fit | None:
+    number = _number(value)
+    if number is None or not math.isfinite(number):
+        return None
+    exact = Decimal(str(number))
+    size = re.search(r"\((\d+),(\d+)\)", column.type)
+    if not size:
+        return Fit(value=exact, is_exact=_is_number(value))
+    digits, scale = int(size[1]), int(size[2])
+    if abs(exact) >= Decimal(10) ** (digits - scale):
+        return None
+    rounded = exact.quantize(Decimal(1).scaleb(-scale))
+    return Fit(value=rounded, is_exact=rounded == exact and _is_number(value))
+
+
+def _floating(value: Any, column: Column) -> Fit | None:
+    number = _number(value)
+    try:
+        floating = float(number) if number is not None else math.inf
+    except OverflowError:
+        return None
+    if not math.isfinite(floating) or (column.base == "real" and abs(floating) > 3e38):
+        return None
+    return Fit(value=floating, is_exact=_is_number(value) and floating == number)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> int | float | None:
+    """A number, also one that a model put into quotes."""
+    if isinstance(value, int | float):
+        return int(value) if isinstance(value, bool) else value
+    if not isinstance(value, str) or not re.fullmatch(r"\s*[+-]?\d{1,40}(\.\d+)?\s*", value):
+        return None
+    return float(value) if "." in value else int(value)
+
+
+def _boolean(value: Any, _column: Column) -> Fit | None:
+    if isinstance(value, bool):
+        return Fit(value=value)
+    if _is_number(value) and value in (0, 1):
+        return Fit(value=bool(value), is_exact=False)
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return Fit(value=word in TRUE, is_exact=False) if word in TRUE | FALSE else None
+
+
+def _json(value: Any, _column: Column) -> Fit:
+    return Fit(value=Jsonb(value))
+
+
+def _parsed(parse: Callable[[str], Any]) -> Callable[[Any, Column], Fit | None]:
+    def rule(value: Any, _column: Column) -> Fit | None:
+        try:
+            return Fit(value=parse(value)) if isinstance(value, str) else None
+        except ValueError:
+            return None
+
+    return rule
+
+
+def _array(value: Any, column: Column) -> Fit | None:
+    """A list into an array; one value alone becomes a list of one."""
+    from dataclasses import replace
+
+    inner = replace(
+        column, type=column.type[:-2], base=column.base[:-2], is_required=False, labels=[]
+    )
+    items: Sequence[Any] = value if isinstance(value, list) else [value]
+    fits = [fit(item, inner) for item in items]
+    whole = [each for each in fits if each is not None]
+    if len(whole) < len(fits):
+        return None
+    is_exact = isinstance(value, list) and all(each.is_exact for each in whole)
+    return Fit(value=[each.value for each in whole], is_exact=is_exact)
+
+
+_RULES: Final[Mapping[str, Callable[[Any, Column], Fit | None]]] = {
+    "text": _text,
+    "character varying": _text,
+    "character": _text,
+    "smallint": _integer,
+    "integer": _integer,
+    "bigint": _integer,
+    "numeric": _numeric,
+    "real": _floating,
+    "double precision": _floating,
+    "boolean": _boolean,
+    "jsonb": _json,
+    "json": _json,
+    "uuid": _parsed(UUID),
+    "date": _parsed(date.fromisoformat),
+    "time without time zone": _parsed(time.fromisoformat),
+    "timestamp without time zone": _parsed(datetime.fromisoformat),
+    "timestamp with time zone": _parsed(datetime.fromisoformat),
+}

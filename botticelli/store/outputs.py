@@ -1,0 +1,143 @@
+"""What a narrative made goes in, what it consumed goes out: one transaction, and its account."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row
+
+from botticelli.store import row_leases, tables
+from botticelli.store.connection import Connection
+from botticelli.store.row_leases import RowLease
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRows:
+    """Rows for one table; `template`: whose columns it gets if it is not there."""
+
+    table: str
+    rows: Sequence[Mapping[str, Any]]
+    metadata: Mapping[str, Any]
+    template: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Everything one run of a narrative leaves behind.
+
+    Args:
+        consumed: Leased rows that are removed with it.
+        failure: What did not succeed; empty: all did.
+    """
+
+    rows: tuple[NewRows, ...]
+    consumed: tuple[RowLease, ...] = ()
+    narrative: str
+    file: str = ""
+    description: str = ""
+    run_id: int | None = None
+    started_at: datetime
+    ended_at: datetime
+    created_by: str = "run"
+    failure: str = ""
+
+
+def store_outputs(
+    conn: Connection, made: Delivery, *, now: datetime | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Insert rows, remove consumed ones, record both; return table -> new ids. One transaction.
+
+    Raises:
+        LostLease: Somebody else has taken a consumed row over.
+        TableError: A table cannot take its rows. In both cases nothing has changed.
+    """
+    ids: dict[str, tuple[int, ...]] = {}
+    counts: dict[str, int] = {}
+    with conn.transaction():
+        for new in made.rows:
+            facts = dict(new.metadata)
+            if now is not None:
+                facts["generated_at"] = now
+            added = tables.insert_rows(
+                conn, new.table, rows=new.rows, metadata=facts, template=new.template,
+                file=made.file, description=made.description,
+            )  # fmt: skip
+            ids[new.table] = (*ids.get(new.table, ()), *added)
+            counts[new.table] = counts.get(new.table, 0) + len(new.rows)
+        row_leases.consume(conn, made.consumed)
+        for table, count in counts.items():
+            record_generation(conn, _account(made, table, count))
+    return ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """One run of a narrative into one table, a row of content_generations."""
+
+    table_name: str
+    narrative_file: str | None
+    narrative_name: str
+    run_id: int | None
+    generated_at: datetime
+    completed_at: datetime | None
+    row_count: int | None
+    generation_duration_ms: int | None
+    status: str
+    error_message: str | None
+    created_by: str | None
+    id: int = 0
+
+
+def _account(made: Delivery, table: str, count: int) -> Generation:
+    return Generation(
+        table_name=table,
+        narrative_file=made.file or None,
+        narrative_name=made.narrative,
+        run_id=made.run_id,
+        generated_at=made.started_at,
+        completed_at=made.ended_at,
+        row_count=count,
+        generation_duration_ms=round((made.ended_at - made.started_at).total_seconds() * 1000),
+        status="failed" if made.failure else "success",
+        error_message=made.failure or None,
+        created_by=made.created_by,
+    )
+
+
+RECORD: Final = """
+    INSERT INTO content_generations (table_name, narrative_file, narrative_name, run_id,
+                generated_at, completed_at, row_count, generation_duration_ms, status,
+                error_message, created_by)
+         VALUES (%(table_name)s, %(narrative_file)s, %(narrative_name)s, %(run_id)s,
+                %(generated_at)s, %(completed_at)s, %(row_count)s, %(generation_duration_ms)s,
+                %(status)s, %(error_message)s, %(created_by)s)
+"""
+
+
+def record_generation(conn: Connection, generation: Generation) -> None:
+    """Add one row of history. One transaction."""
+    conn.execute(RECORD, {name: getattr(generation, name) for name in _FIELDS})
+
+
+_FIELDS: Final = (
+    "table_name", "narrative_file", "narrative_name", "run_id", "generated_at", "completed_at",
+    "row_count", "generation_duration_ms", "status", "error_message", "created_by",
+)  # fmt: skip
+
+GENERATIONS: Final = """
+    SELECT id, table_name, narrative_file, narrative_name, run_id, generated_at, completed_at,
+           row_count, generation_duration_ms, status, error_message, created_by
+      FROM content_generations
+     WHERE (%(status)s::text IS NULL OR status = %(status)s)
+     ORDER BY coalesce(completed_at, generated_at) DESC, id DESC
+     LIMIT %(limit)s
+"""
+
+
+def generations(
+    conn: Connection, *, status: str | None = None, limit: int = 20
+) -> list[Generation]:
+    """Return the latest runs of narratives into tables, newest first."""
+    with conn.cursor(row_factory=class_row(Generation)) as cursor:
+        return cursor.execute(GENERATIONS, {"status": status, "limit": limit}).fetchall()

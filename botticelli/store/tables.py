@@ -1,0 +1,377 @@
+"""Rows of any table: read for a prompt, inserted from an answer, updated by a command.
+
+Table and column names come out of files and answers; they are looked up in the catalogue and
+quoted, and values are always parameters.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from botticelli.store import inference, row_leases
+from botticelli.store.columns import (
+    Column,
+    TableError,
+    as_text,
+    clean,
+    columns_of,
+    fit,
+    identifier,
+    match,
+)
+from botticelli.store.connection import Connection
+from botticelli.store.predicates import order_columns, parse_order_by, parse_where
+from botticelli.store.row_leases import LeaseTerms, RowLease, row_key
+
+# What a program decides, never the JSON of an answer; such keys are kept in `extra`.
+RESERVED: Final = inference.OURS | {
+    "candidate_id", "posted_at", "approved_by", "selected_at", "lease_owner", "lease_expires_at",
+    "fence", "attempts", "last_error", "content_hash", "duplicate_of", "decided_at", "decided_by",
+    "judged_at", "judge_model",
+}  # fmt: skip
+
+
+class NoSuchTable(TableError):
+    """There is no table of that name."""
+
+
+class NoSuchColumn(TableError):
+    """The table has no such column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What to read.
+
+    Args:
+        columns: Empty: all.
+        where, order_by: As predicates.parse_where and parse_order_by accept them.
+        limit: Most rows; None: all.
+        sample: Take this many at random, by `seed`.
+    """
+
+    table: str
+    columns: tuple[str, ...] = ()
+    where: str = ""
+    order_by: str = ""
+    limit: int | None = None
+    offset: int = 0
+    sample: int | None = None
+    seed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows that were read.
+
+    Args:
+        columns: Names in the table's order, also when there is no row.
+        keys: For each row what row_leases.row_key says.
+        leases: One for each row if leases were asked for.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    keys: tuple[str, ...] = ()
+    leases: tuple[RowLease, ...] = ()
+
+
+READ: Final = sql.SQL("""
+    SELECT {key}, {columns}
+      FROM {table} AS t
+     WHERE ({where}) AND ({free}) AND ({sampled})
+     ORDER BY {order}
+     LIMIT %(limit)s OFFSET %(offset)s {locking}
+""")
+FREE: Final = sql.SQL("""
+    NOT EXISTS (SELECT FROM row_leases AS l
+                 WHERE l.table_name = %(table)s
+                   AND l.row_key = {key}
+                   AND l.lease_expires_at > coalesce(%(now)s::timestamptz, clock_timestamp()))
+""")
+SAMPLED: Final = sql.SQL("""
+    {key} IN (SELECT {key} FROM {table} AS t WHERE {where}
+               ORDER BY md5({key} || %(seed)s) LIMIT %(sample)s)
+""")
+NOTHING: Final = sql.SQL("true")
+
+
+def read_rows(
+    conn: Connection, query: Query, *, lease: LeaseTerms | None = None, now: datetime | None = None
+) -> Rows:
+    """Return rows, leasing them if `lease` is given. One transaction.
+
+    Rows that another run holds are passed over when leases are asked for.
+
+    Raises:
+        NoSuchTable, NoSuchColumn: Nothing of that name is there.
+        TableError: The filter cannot be applied to this table.
+        BadPredicate: Filter or order cannot be accepted.
+    """
+    columns = _existing(conn, query.table)
+    where = parse_where(query.where)
+    _check_columns(query, columns, where.columns)
+    key = row_key(columns.values())
+    chosen = query.columns or tuple(columns)
+    order = parse_order_by(query.order_by) if query.order_by.strip() else key_order(columns)
+    table = identifier(query.table)
+    sampled = SAMPLED.format(key=key, table=table, where=where.clause)
+    statement = READ.format(
+        key=key,
+        columns=sql.SQL(", ").join([sql.SQL("t.{}").format(identifier(name)) for name in chosen]),
+        table=table,
+        where=where.clause,
+        free=FREE.format(key=key) if lease else NOTHING,
+        sampled=sampled if query.sample is not None else NOTHING,
+        order=order,
+        locking=sql.SQL("FOR UPDATE OF t SKIP LOCKED" if lease else ""),
+    )
+    parameters = {**where.parameters, **_bounds(query), "now": now}
+    with _explained(query.table), conn.transaction():
+        found = conn.execute(statement, parameters).fetchall()
+        keys = [row[0] for row in found]
+        leases = (
+            row_leases.take(conn, query.table, keys=keys, terms=lease, now=now) if lease else ()
+        )
+    ours = {held.key for held in leases} if lease else set(keys)
+    kept = [row for row in found if row[0] in ours]
+    return Rows(
+        columns=chosen,
+        rows=tuple(dict(zip(chosen, row[1:], strict=True)) for row in kept),
+        keys=tuple(row[0] for row in kept),
+        leases=leases,
+    )
+
+
+def _bounds(query: Query) -> dict[str, Any]:
+    return {
+        "table": query.table,
+        "limit": query.limit,
+        "offset": query.offset,
+        "sample": query.sample,
+        "seed": query.seed,
+    }
+
+
+def key_order(columns: Mapping[str, Column]) -> sql.Composable:
+    """Return an order that does not change from one read to the next."""
+    parts = sorted((c for c in columns.values() if c.key_position), key=lambda c: c.key_position)
+    names = [sql.SQL("t.{}").format(identifier(column.name)) for column in parts]
+    return sql.SQL(", ").join(names) if names else sql.SQL("t.ctid")
+
+
+def _existing(conn: Connection, table: str) -> dict[str, Column]:
+    columns = columns_of(conn, table)
+    if not columns:
+        raise NoSuchTable(f"there is no table '{table}'", mend="see `botticelli content list`")
+    return columns
+
+
+def _check_columns(query: Query, columns: Mapping[str, Column], filtered: frozenset[str]) -> None:
+    asked = [*query.columns, *sorted(filtered | order_columns(query.order_by))]
+    missing = next((name for name in asked if name not in columns), None)
+    if missing is not None:
+        raise NoSuchColumn(
+            f"there is no column '{missing}'",
+            where=query.table,
+            mend="it has " + ", ".join(columns),
+        )
+
+
+@contextmanager
+def _explained(table: str) -> Iterator[None]:
+    """Say in one line what the database holds against a statement made from a file."""
+    try:
+        yield
+    except (
+        psycopg.DataError,
+        psycopg.ProgrammingError,
+        psycopg.IntegrityError,
+        psycopg.NotSupportedError,
+    ) as error:
+        reason = error.diag.message_primary or str(error)
+        raise TableError(f"the database refuses: {reason}", where=table) from error
+
+
+INSERT: Final = sql.SQL("INSERT INTO {table} ({columns}) VALUES ({values}) RETURNING {id}")
+INSERT_DEFAULTS: Final = sql.SQL("INSERT INTO {table} DEFAULT VALUES RETURNING {id}")
+
+
+def insert_rows(
+    conn: Connection,
+    table: str,
+    *,
+    rows: Sequence[Mapping[str, Any]],
+    metadata: Mapping[str, Any] = inference.METADATA_OF_NOBODY,
+    template: str = "",
+    file: str = "",
+    description: str = "",
+) -> tuple[int, ...]:
+    """Insert JSON objects and return the ids of the new rows. One transaction, all or nothing.
+
+    A table that is not there is made (from `template`, else from the rows). Keys that a declared
+    table has no column for, and values that do not fit, go to its `extra`; an inferred table gets
+    wider columns and new ones. What is `metadata` (source_narrative ...) beats what the JSON says.
+
+    Raises:
+        TableError: The table cannot take the rows; nothing was inserted.
+    """
+    cleaned = [clean(row) for row in rows]
+    with _explained(table), conn.transaction():
+        inference.make_table(
+            conn, table, rows=cleaned, template=template, file=file, description=description
+        )
+        if inference.is_inferred(conn, table):
+            inference.widen(conn, table, cleaned)
+        columns = columns_of(conn, table)
+        if "extra" not in columns:
+            inference.add_missing(conn, table, cleaned)
+            columns = columns_of(conn, table)
+        ids = [_insert(conn, table, row=row, metadata=metadata, columns=columns) for row in cleaned]
+    return tuple(id_ for id_ in ids if id_ is not None)
+
+
+def _insert(
+    conn: Connection,
+    table: str,
+    *,
+    row: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    columns: Mapping[str, Column],
+) -> int | None:
+    values = _placed(row, columns)
+    values |= {name: value for name, value in metadata.items() if name in columns}
+    try:
+        with conn.transaction():
+            return _insert_values(conn, table, values=values, columns=columns)
+    except psycopg.IntegrityError:
+        # A CHECK or a key that the values of the answer break: the row is kept, they are in extra.
+        if "extra" not in columns:
+            raise
+        safe = {
+            name: value
+            for name, value in values.items()
+            if name in metadata or columns[name].base in ("text", "jsonb")
+        }
+        safe["extra"] = Jsonb(dict(row))
+        return _insert_values(conn, table, values=safe, columns=columns)
+
+
+def _placed(row: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Column -> value for one object; whatever is not shown exactly is kept in `extra`."""
+    placed: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    reserved = RESERVED if "extra" in columns else frozenset[str]()
+    for key, value in row.items():
+        name = match(key, columns)
+        if name is None or name in placed or name in reserved:
+            extra[key] = value
+            continue
+        fitting = fit(value, columns[name])
+        if fitting is not None:
+            placed[name] = fitting.value
+        if fitting is None or not fitting.is_exact:
+            extra[key] = value
+    if "extra" in columns and extra:
+        placed["extra"] = Jsonb(extra)
+    return placed
+
+
+def _insert_values(
+    conn: Connection, table: str, *, values: Mapping[str, Any], columns: Mapping[str, Column]
+) -> int | None:
+    id_ = identifier("id") if "id" in columns else sql.SQL("NULL")
+    if not values:
+        statement = INSERT_DEFAULTS.format(table=identifier(table), id=id_)
+    else:
+        statement = INSERT.format(
+            table=identifier(table),
+            columns=sql.SQL(", ").join(map(identifier, values)),
+            values=sql.SQL(", ").join([sql.Placeholder(f"v{i}") for i in range(len(values))]),
+            id=id_,
+        )
+    parameters = {f"v{index}": value for index, value in enumerate(values.values())}
+    row = conn.execute(statement, parameters).fetchone()
+    return row[0] if row and isinstance(row[0], int) else None
+
+
+UPDATE: Final = sql.SQL("""
+    UPDATE {table} AS t
+       SET {changes}
+     WHERE {key} IN (SELECT {key} FROM {table} AS t
+                      WHERE ({where}) AND ({within})
+                      ORDER BY {order}
+                      LIMIT %(limit)s
+                        FOR UPDATE)
+    RETURNING {key}
+""")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What an update_table command asks for.
+
+    Args:
+        updates: Column -> value; the text "NOW()" is the present moment in a column of time.
+        limit: Most rows, in the order of the key; None: all.
+        within: Only rows with these keys; None: any.
+    """
+
+    table: str
+    updates: Mapping[str, Any]
+    where: str = ""
+    limit: int | None = None
+    within: Sequence[str] | None = None
+
+
+def update_rows(
+    conn: Connection, change: Change, *, now: datetime | None = None
+) -> tuple[str, ...]:
+    """Change rows and return their keys. One transaction.
+
+    Raises:
+        TableError: Table, column, value or filter do not go together; nothing was changed.
+        BadPredicate: The filter cannot be accepted.
+    """
+    columns = _existing(conn, change.table)
+    where = parse_where(change.where)
+    query = Query(table=change.table, columns=tuple(change.updates))
+    _check_columns(query, columns, where.columns)
+    changes = []
+    parameters: dict[str, Any] = {**where.parameters, "limit": change.limit, "now": now}
+    for index, (name, value) in enumerate(change.updates.items()):
+        shown, parameter = _new_value(value, columns[name], f"u{index}")
+        changes.append(sql.SQL("{} = {}").format(identifier(name), shown))
+        parameters[f"u{index}"] = parameter
+    key = row_key(columns.values())
+    within = sql.SQL("{} = ANY (%(within)s::text[])").format(key)
+    parameters["within"] = list(change.within or ())
+    statement = UPDATE.format(
+        table=identifier(change.table),
+        changes=sql.SQL(", ").join(changes),
+        key=key,
+        where=where.clause,
+        within=within if change.within is not None else NOTHING,
+        order=key_order(columns),
+    )
+    with _explained(change.table), conn.transaction():
+        return tuple(row[0] for row in conn.execute(statement, parameters).fetchall())
+
+
+def _new_value(value: Any, column: Column, name: str) -> tuple[sql.Composable, Any]:
+    is_time = column.base.startswith(("timestamp", "date"))
+    if isinstance(value, str) and value.strip().lower() in ("now()", "now") and is_time:
+        return sql.SQL("coalesce(%(now)s::timestamptz, now())"), None
+    fitting = fit(clean(value), column)
+    if fitting is None:
+        raise TableError(
+            f"column '{column.name}' ({column.type}) cannot hold {as_text(value)[:60]!r}",
+            where=column.name,
+        )
+    return sql.Placeholder(name), fitting.value

@@ -1,0 +1,145 @@
+"""A Caller that answers from a list, commands that answer from a table, and a runner with both."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botticelli.models.base import Request
+from botticelli.narrative.calls import ActKey, Answer
+from botticelli.narrative.commands import Call, CommandFailed, CommandRegistry
+from botticelli.narrative.load import load_text, resolve_nested
+from botticelli.narrative.runner import Runner
+from botticelli.narrative.sink import TableSink
+
+READING = ("get", "list", "get_stats")
+
+
+class StillClock:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.instant = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        self.seconds = 0.0
+
+    def pinned(self) -> None:
+        return None
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@dataclass
+class ScriptedCaller:
+    """Gives its answers in order; an answer that is an exception is raised, a callable is asked."""
+
+    answers: list[Any] = field(default_factory=list)
+    asked: list[tuple[Request, ActKey]] = field(default_factory=list)
+    models: list[Sequence[str]] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+
+    def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
+        self.asked.append((request, key))
+        self.models.append(tuple(models))
+        answer = self.answers.pop(0) if self.answers else f"answer of {key.act}"
+        if isinstance(answer, BaseException):
+            raise answer
+        text = answer(request, key) if callable(answer) else answer
+        return Answer(text=text, model="scripted-1")
+
+    def reject(self, answer: Answer, reason: str) -> None:
+        self.rejected.append((answer.text, reason))
+
+    def prompt(self, index: int = -1) -> str:
+        return self.asked[index][0].messages[-1].text
+
+
+@dataclass
+class ScriptedCommands:
+    """A platform: command -> result, or an error; keeps what was asked of it."""
+
+    results: Mapping[str, Any] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+
+    def writes(self, command: str) -> bool:
+        return command.rpartition(".")[2] not in READING
+
+    def run(self, call: Call) -> Any:
+        self.calls.append(call)
+        if call.command not in self.results:
+            raise CommandFailed(f"no command '{call.command}'", where=call.name)
+        result = self.results[call.command]
+        if isinstance(result, BaseException):
+            raise result
+        return result(call) if callable(result) else result
+
+
+@dataclass
+class Stage:
+    """A narrative file with everything it needs to run."""
+
+    runner: Runner
+    caller: ScriptedCaller
+    discord: ScriptedCommands
+    warnings: list[str]
+    clock: StillClock
+
+    def run(self, name: str = "", **more: Any):
+        narratives = self.runner.file.narratives
+        narrative = narratives[name] if name else next(iter(narratives.values()))
+        return self.runner.run(narrative, **more)
+
+    def carousel(self, name: str = "", iterations: int | None = None):
+        narratives = self.runner.file.narratives
+        narrative = narratives[name] if name else next(iter(narratives.values()))
+        return self.runner.run_carousel(narrative, iterations)
+
+
+def stage(
+    db: Any,
+    toml: str,
+    *,
+    answers: Sequence[Any] = (),
+    discord: Mapping[str, Any] | None = None,
+    folder: Path = Path("/nowhere"),
+    **more: Any,
+) -> Stage:
+    """Return a runner of the narratives in `toml`."""
+    caller = ScriptedCaller(answers=list(answers))
+    commands = ScriptedCommands(results=discord or {})
+    warnings: list[str] = []
+    clock = StillClock()
+    file = load_text(toml, folder / "file.toml")
+    executors: dict[str, Any] = {"discord": commands, **more.pop("executors", {})}
+    settings: dict[str, Any] = {
+        "conn": db,
+        "caller": caller,
+        "file": file,
+        "sink": TableSink(conn=db, clock=clock),
+        "commands": CommandRegistry(executors=executors),
+        "clock": clock,
+        "chance": random.Random(1),
+        "environ": {},
+        "models": ("scripted",),
+        "resolve": lambda calling, nested: resolve_nested(calling, nested, cwd=folder),
+        "warn": warnings.append,
+        **more,
+    }
+    return Stage(
+        runner=Runner(**settings),
+        caller=caller,
+        discord=commands,
+        warnings=warnings,
+        clock=clock,
+    )
+
+
+Answering = Callable[[Request, ActKey], str]
