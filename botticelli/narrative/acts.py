@@ -35,6 +35,8 @@ def act_sources(table: Table) -> list[ActSource]:
         if isinstance(raw, dict):
             found += [ActSource(name=name, raw=raw[name], key=(*key, name)) for name in raw]
         elif isinstance(raw, list):
+            if not raw:
+                table.wrong((section,), "there are no acts")
             found += _listed(Table({}, key=key, findings=table.findings), raw)
         elif raw is not None:
             table.wrong((section,), "must be a table or a list of tables")

@@ -64,11 +64,9 @@ def validate_schemas(file: NarrativeFile) -> list[Problem]:
 def _inputs(file: NarrativeFile) -> Iterator[tuple[Key, Input]]:
     """Yield each input with the best key there is for it."""
     for act in _acts(file):
-        for index, each in enumerate(act.inputs):
-            if isinstance(each, TableRead) and each.names:
-                yield ("tables", each.names[0]), each
-            else:
-                yield ("acts", act.name, "input", index), each
+        for each in act.inputs:
+            names = each.names if isinstance(each, TableRead) else ()
+            yield ("tables", names[0]) if names else ("acts", act.name), each
 
 
 def _acts(file: NarrativeFile) -> Iterator[Act]:

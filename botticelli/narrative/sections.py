@@ -124,17 +124,19 @@ def _read_resource(kind: str, table: Table, *, name: str) -> Source | None:
 
 def _read_nested(root: Table) -> Mapping[str, str]:
     """Return NAME -> path of every `[narratives.NAME] narrative = "path"`."""
-    section = root.values.get("narratives")
-    entries = section if isinstance(section, dict) else {}
+    section = root.table("narratives")
     paths: dict[str, str] = {}
-    for name, entry in entries.items():
+    for name, entry in section.values.items():
         if isinstance(entry, str):
             paths[name] = entry
         elif isinstance(entry, dict) and isinstance(entry.get("narrative"), str):
-            table = root.table("narratives").table(name)
+            table = section.table(name)
             paths[name] = table.text("narrative")
             table.ignore("description")
             table.done()
+        elif not (isinstance(entry, dict) and "toc" in entry):
+            mend = 'add a toc, or narrative = "PATH"'
+            section.wrong((name,), "is neither a narrative nor a file", mend=mend)
     return {name: nested(name, path).path for name, path in paths.items()}
 
 

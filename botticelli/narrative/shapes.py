@@ -13,6 +13,7 @@ from botticelli.narrative.carousels import read_budget, read_carousel
 from botticelli.narrative.cycles import check_compositions
 from botticelli.narrative.findings import Findings, nearest
 from botticelli.narrative.keys import Table
+from botticelli.narrative.lines import Key
 from botticelli.narrative.model import Act, Carousel, Narrative, NarrativeFile
 from botticelli.narrative.sections import Resources, read_defaults
 from botticelli.narrative.steps import read_steps
@@ -93,12 +94,10 @@ class _Reader:
     def _narrative_tables(self) -> dict[str, Table]:
         """Return each narrative's table by its key."""
         root, found = self._root, dict[str, Table]()
+        if not isinstance(root.values.get("narrative", {}), dict | list):
+            root.wrong(("narrative",), "must be a table")
         if self._shape is Shape.SINGLE:
-            table = root.table("narrative")
-            if not table.text("name"):
-                mend = f'add name = "{self._stem}"'
-                self._findings.error(table.key, "the narrative has no name", mend=mend)
-            found[table.text("name") or self._stem] = table
+            found |= self._single(root.table("narrative"))
         elif self._shape is Shape.MULTI:
             found |= self._several(root.table("narrative"))
         elif self._shape is Shape.LIST:
@@ -110,6 +109,13 @@ class _Reader:
                 self._findings.error(table.key, f"narrative '{name}' is defined twice")
             found[name] = table
         return found
+
+    def _single(self, table: Table) -> dict[str, Table]:
+        name = table.text("name")
+        if not name:
+            mend = f'add name = "{self._stem}"'
+            self._findings.error(table.key, "the narrative has no name", mend=mend)
+        return {name or self._stem: table}
 
     def _several(self, table: Table) -> dict[str, Table]:
         for name, value in table.values.items():
@@ -123,9 +129,8 @@ class _Reader:
     def _old_multi(self) -> list[tuple[str, Table]]:
         """Return the entries of `[narratives]` that are narratives, not files."""
         entries = _old_entries(self._root.values)
-        tables = dict(self._root.tables("narratives")) if entries else {}
-        self._root.ignore("narratives")
-        return [(name, tables[name]) for name in entries]
+        section = self._root.table("narratives")
+        return [(name, section.table(name)) for name in entries]
 
     def _listed(self) -> dict[str, Table]:
         found: dict[str, Table] = {}
@@ -179,14 +184,11 @@ class _Reader:
         listed = [*self._shared, *own]
         toc = _read_toc(table) or _read_toc(self._root)
         known = {source.name: source for source in listed}
-        if toc is None:
-            sources = listed if self._is_list(table) else []
-            if not sources:
-                names = ", ".join(f'"{name}"' for name in known) or "..."
-                mend = f"add [toc] order = [{names}]" if known else "add [toc] and [acts]"
-                self._findings.error(table.key, "there is no toc", mend=mend)
-        else:
-            sources = self._named(toc, known)
+        sources = listed if toc is None else self._named(toc, known)
+        if toc is None and not self._is_list(table):
+            names = ", ".join(f'"{name}"' for name in known)
+            mend = f"add [toc] order = [{names}]" if known else "add [toc] and [acts]"
+            self._findings.error(table.key, "there is no toc", mend=mend)
         read = [self._acts.read(source) for source in sources]
         return tuple(act for act in read if act is not None)
 
@@ -275,20 +277,20 @@ class _Reader:
 class _Toc:
     """The names of acts in order, and where they stand."""
 
-    def __init__(self, names: Sequence[str], *, table: Table) -> None:
+    def __init__(self, names: Sequence[str], *, key: Key) -> None:
         self.names = names
-        self.key = (*table.key, "toc")
+        self.key = key
 
 
 def _read_toc(table: Table) -> _Toc | None:
     """Read `toc = [...]` or `[toc] order = [...]` of any table; None: there is none."""
     raw = table.take("toc")
     if isinstance(raw, list):
-        return _Toc(table.strings("toc"), table=table)
+        return _Toc(table.strings("toc"), key=(*table.key, "toc"))
     if raw is None:
         return None
     toc = table.table("toc")
-    found = _Toc(toc.strings("order"), table=table) if toc.has("order") else None
+    found = _Toc(toc.strings("order"), key=(*toc.key, "order")) if toc.has("order") else None
     toc.ignore("carousel", "description")
     toc.done()
     return found
@@ -323,6 +325,6 @@ def _is_list_of_tables(value: Any) -> bool:
 
 def _call_names(tables: Mapping[str, Table]) -> Mapping[str, str]:
     """Return how the narratives may be called: inline names and keys (which win) -> key."""
-    names = {table.values.get("name"): key for key, table in tables.items()}
-    inline = {name: key for name, key in names.items() if isinstance(name, str)}
+    names = [(table.values.get("name"), key) for key, table in tables.items()]
+    inline = {name: key for name, key in names if isinstance(name, str)}
     return {**inline, **{key: key for key in tables}}

@@ -159,7 +159,7 @@ def read_rows(table: Table, *, name: str = "") -> TableRead | None:
 
 def read_command(
     table: Table, *, is_flat: bool, platform: str = "", required: bool = False
-) -> Source | None:
+) -> Source:
     """Read a bot command; `is_flat`: keys that are no option are arguments.
 
     Args:

@@ -1,6 +1,6 @@
 """`[[steps]]` files -> acts (dialect.md §4.11).
 
-Consecutive context steps make one act, an action step makes one. What `${steps[N]...}` and
+Consecutive context steps make one act, each command makes one. What `${steps[N]...}` and
 `${prev...}` refer to is then an act like any other, so they are rewritten to its name.
 """
 
@@ -26,30 +26,44 @@ class _Group:
     settings: Defaults = field(default_factory=Defaults)
     system: list[str] = field(default_factory=list)
     user: list[str] = field(default_factory=list)
-    commands: list[Source] = field(default_factory=list)
+    command: Source | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    """Which act a step became: the one that answered in text, and the last one."""
+
+    texts: Mapping[int, str]
+    last: Mapping[int, str]
+
+    def of(self, index: int, path: str) -> str | None:
+        wanted = self.texts if path == ".text" and index in self.texts else self.last
+        return wanted.get(index)
 
 
 def read_steps(root: Table) -> tuple[Act, ...]:
     """Return the acts that the steps of the file are meant to be."""
     groups: list[_Group] = []
-    group_of: dict[int, _Group] = {}
+    texts: dict[int, str] = {}
+    last: dict[int, str] = {}
     for index, raw in enumerate(root.take("steps")):
         step = Table(raw, key=("steps", index), findings=root.findings)
         name = step.text("name", "id") or f"step_{index}"
         settings = read_defaults(step)
-        _read_contexts(step, name=name, groups=groups)
+        if _read_contexts(step, name=name, groups=groups):
+            groups[-1].settings = settings.over(groups[-1].settings)
+            texts[index] = groups[-1].name
         _read_actions(step, name=name, groups=groups)
         if groups:
-            groups[-1].settings = settings.over(groups[-1].settings)
-            group_of[index] = groups[-1]
+            last[index] = groups[-1].name
         step.ignore("description")
         step.done()
-    names = {index: group.name for index, group in group_of.items()}
+    names = _Names(texts=texts, last=last)
     return tuple(_act(group, names=names) for group in groups)
 
 
-def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> None:
-    """Add the step's prompt parts to the group before it, or to a new one."""
+def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> bool:
+    """Add the step's prompt parts to the group before it, or to a new one; tell if it has any."""
     parts = [(part.text("role", default="user").lower(), part) for part in _tables(step, "context")]
     if step.has("prompt", "content", "text"):
         parts.append(("user", step))
@@ -57,8 +71,8 @@ def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> None:
         text = part.text("content", "text", "prompt")
         if not text.strip():
             part.findings.error(part.key, "a step without text", mend='add content = "..."')
-        if not groups or groups[-1].commands:
-            groups.append(_Group(name=name))
+        if not groups or groups[-1].command:
+            groups.append(_Group(name=_free(name, groups)))
         if role == "system":
             groups[-1].system.append(text)
         else:
@@ -68,6 +82,7 @@ def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> None:
             part.odd(("role",), f"role '{role}' is taken as user", mend=mend)
         if part is not step:
             part.done()
+    return bool(parts)
 
 
 def _read_actions(step: Table, *, name: str, groups: list[_Group]) -> None:
@@ -90,14 +105,15 @@ def _read_actions(step: Table, *, name: str, groups: list[_Group]) -> None:
         step.findings.error(step.key, "a step that does nothing", mend=mend)
     if processor != "bot" and commands:
         step.odd(("processor",), f"processor '{processor}' is taken as bot")
-    found = [command for command in commands if command is not None]
-    if found:
-        groups.append(_Group(name=_free(name, groups), commands=found))
+    for command in commands:
+        groups.append(_Group(name=_free(name, groups), command=command))
 
 
 def _free(name: str, groups: list[_Group]) -> str:
-    """Return the name, or another one if a context of the same step has taken it."""
-    return f"{name}_action" if any(group.name == name for group in groups) else name
+    """Return the name, with a number behind it if another act of the file has it."""
+    taken = {group.name for group in groups}
+    numbered = (f"{name}_{number}" for number in range(2, len(groups) + 2))
+    return next(each for each in (name, *numbered) if each not in taken)
 
 
 def _tables(step: Table, *names: str) -> list[Table]:
@@ -115,12 +131,12 @@ def _tables(step: Table, *names: str) -> list[Table]:
     ]
 
 
-def _act(group: _Group, *, names: Mapping[int, str]) -> Act:
+def _act(group: _Group, *, names: _Names) -> Act:
     system = "\n\n".join(_rewritten(text, names=names) for text in group.system)
     user = [_rewritten(text, names=names) for text in group.user]
     if system and not user:  # nobody asks anything: the instruction is the question
         user, system = [system], ""
-    commands = [_with_args(source, names=names) for source in group.commands]
+    commands = [_with_args(group.command, names=names)] if group.command else []
     return Act(
         name=group.name,
         system=system,
@@ -132,13 +148,13 @@ def _act(group: _Group, *, names: Mapping[int, str]) -> Act:
     )
 
 
-def _with_args(source: Source, *, names: Mapping[int, str]) -> Source:
+def _with_args(source: Source, *, names: _Names) -> Source:
     assert isinstance(source.input, Command)
     args = _rewritten_all(dict(source.input.args), names=names)
     return replace(source, input=replace(source.input, args=args))
 
 
-def _rewritten_all(value: Any, *, names: Mapping[int, str]) -> Any:
+def _rewritten_all(value: Any, *, names: _Names) -> Any:
     if isinstance(value, str):
         return _rewritten(value, names=names)
     if isinstance(value, dict):
@@ -148,7 +164,7 @@ def _rewritten_all(value: Any, *, names: Mapping[int, str]) -> Any:
     return value
 
 
-def _rewritten(text: str, *, names: Mapping[int, str]) -> str:
+def _rewritten(text: str, *, names: _Names) -> str:
     """Return the text with ${steps[0].result.text} as ${step_0}, ${prev.id} as ${previous.id}."""
 
     def name_act(match: re.Match[str]) -> str:
@@ -156,10 +172,10 @@ def _rewritten(text: str, *, names: Mapping[int, str]) -> str:
         closing = "}}" if opening == "{{" else "}"
         if index is None:
             return f"{opening}previous{path.strip()}{closing}"
-        name = names.get(int(index))
+        path = re.sub(r"^\.result(?=\.|$)", "", path.strip())
+        name = names.of(int(index), path)
         if name is None:
             return match.group()
-        path = re.sub(r"^\.result(?=\.|$)", "", path.strip())
         return f"{opening}{name}{'' if path == '.text' else path}{closing}"
 
     return _REFERENCE.sub(name_act, text)

@@ -1,0 +1,267 @@
+"""The example files: every spelling of the language loads, and means what it says."""
+
+from pathlib import Path
+
+import pytest
+
+from botticelli.errors import ConfigError
+from botticelli.narrative.load import choose, find_narrative, load_file, shipped_narratives
+from botticelli.narrative.model import Carousel, Command, Media, Nested, Retention, TableRead, Text
+from botticelli.narrative.references import missing_files, validate_queries, validate_schemas
+
+FOLDER = Path(__file__).parent / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.toml"))
+
+# file -> narrative -> its acts in order
+ACTS = {
+    "bot_commands": {"bot syntax": "fetch_data analyze"},
+    "carousels_everywhere": {"carousels_everywhere": "once often"},
+    "content_workflow": {"content_workflow": "gather draft review final"},
+    "curate_and_approve": {"curate_content": "fetch_content select_best format_json audit_json"},
+    "daily_showcase": {"Daily Showcase": "persona publish"},
+    "discord_poster": {"discord_poster": "get_channel extract_content post_to_channel mark_posted"},
+    "faq_content_generation": {"faq_content": "write"},
+    "friendly_syntax": {"friendly_syntax": "plain by_reference of_media mixed"},
+    "generate_guilds": {"potential_guilds": "gaming art code"},
+    "generation_carousel": {
+        "batch_generate": "feature usecase tutorial",
+        "feature": "feature_generate critique refine",
+        "usecase": "usecase_generate critique refine",
+        "tutorial": "tutorial_generate critique refine",
+    },
+    "inputs_of_all_kinds": {"inputs_of_all_kinds": "one"},
+    "json_compliance": {"ensure_json_compliance": "format_json audit_json"},
+    "json_extraction_test": {
+        "fenced": "generate format",
+        "bare": "generate format",
+        "run_all_tests": "fenced bare",
+    },
+    "lifecycle_channel_setup": {"channel_setup": "create_channel"},
+    "lifecycle_message": {"message_lifecycle": "send delete"},
+    "lifecycle_noop": {"noop": "nothing"},
+    "model_options": {"Model Options Demo": "fast careful fast"},
+    "nested_by_name": {"outer": "a b c d", "inner": "say"},
+    "piped": {"piped": "sort"},
+    "publish_rules": {
+        "publish_rules": "generate_rules load_rules select_best clear_channel"
+        " publish_message pin_message"
+    },
+    "root_carousel": {"root_carousel": "one"},
+    "rules_content": {"rules_content": "write"},
+    "secured": {"secured": "send"},
+    "server_setup": {"server_setup": "step_0 step_1 step_2"},
+    "showcase": {"showcase": "look listen watch read write"},
+    "single_beside_old_multi": {"front": "hello", "back": "hello"},
+    "state_captures": {"state_captures": "create list thread use"},
+    "steps_with_data": {"steps_with_data": "stats write send send_2"},
+    "structured": {"structured": "write audit score"},
+    "table_references": {"table_references": "analyze_sales check_stock summary"},
+}
+
+
+def acts_of(name, narrative=""):
+    return {act.name: act for act in choose(load_file(FOLDER / f"{name}.toml"), narrative).acts}
+
+
+def narrative_of(name, narrative=""):
+    return choose(load_file(FOLDER / f"{name}.toml"), narrative)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_holds_its_narratives_with_their_acts_in_order(path):
+    file = load_file(path)
+
+    found = {key: " ".join(act.name for act in each.acts) for key, each in file.narratives.items()}
+    assert found == ACTS[path.stem]
+    assert file.warnings == ()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_filters_orders_and_schemas_of_an_example_are_accepted(path):
+    file = load_file(path)
+
+    assert validate_queries(file) == []
+    assert validate_schemas(file) == []
+
+
+@pytest.mark.parametrize("path", sorted(shipped_narratives().glob("*.toml")), ids=lambda p: p.stem)
+def test_a_shipped_narrative_loads_without_a_warning(path):
+    file = load_file(path)
+
+    assert file.narratives
+    assert file.warnings == ()
+    assert missing_files(file, lambda name: found_beside(path, name)) == []
+
+
+def found_beside(path, name):
+    return path.parent / name if (path.parent / name).exists() else None
+
+
+def test_a_single_narrative_answers_to_no_name_its_own_and_the_files():
+    file = load_file(FOLDER / "model_options.toml")
+
+    assert choose(file) is choose(file, "Model Options Demo") is choose(file, "model_options")
+
+
+def test_one_narrative_of_a_multi_file_runs_with_and_without_its_name():
+    file = load_file(FOLDER / "curate_and_approve.toml")
+
+    assert choose(file) is choose(file, "curate_content")
+
+
+def test_several_narratives_have_to_be_told_apart():
+    file = load_file(FOLDER / "json_extraction_test.toml")
+
+    with pytest.raises(ConfigError, match="with one of fenced, bare, run_all_tests"):
+        choose(file)
+    with pytest.raises(ConfigError, match="did you mean 'fenced'"):
+        choose(file, "fence")
+
+
+def test_a_single_narrative_beside_old_ones_is_the_one_that_runs():
+    file = load_file(FOLDER / "single_beside_old_multi.toml")
+
+    assert choose(file).key == "front"
+    assert file.nested == {"rules": "rules_content.toml"}
+
+
+def test_a_destructive_read_is_one_only_where_it_is_written():
+    read = acts_of("curate_and_approve")["fetch_content"].inputs[0]
+    other = acts_of("discord_poster")["extract_content"].inputs[0]
+
+    assert (read.pull_and_delete, read.retention) == (True, Retention.DROP)
+    assert other.pull_and_delete is False
+    assert other.where == "review_status = 'pending'"
+
+
+def test_compositions_name_the_narrative_they_run():
+    file = load_file(FOLDER / "generation_carousel.toml")
+    batch = choose(file, "batch_generate")
+
+    assert [act.narrative for act in batch.acts] == ["feature", "usecase", "tutorial"]
+    assert batch.carousel == Carousel(
+        iterations=3, estimated_tokens=8000, continue_on_error=True, budget={}
+    )
+
+
+def test_context_steps_become_one_call_that_later_steps_can_name():
+    acts = acts_of("daily_showcase")
+
+    assert acts["persona"].system == "You write for a friendly community."
+    assert acts["persona"].inputs == (Text(content="Write today's highlight."),)
+    assert acts["publish"].inputs[0].args["content"] == "${persona}"
+    assert narrative_of("daily_showcase").models == ("gemini-2.5-flash",)
+
+
+def test_old_command_names_and_prev_of_action_steps_are_todays():
+    acts = acts_of("server_setup")
+
+    commands = [act.inputs[0].command for act in acts.values()]
+    assert commands == ["server.get_stats", "channels.create", "messages.send"]
+    assert acts["step_2"].inputs[0].args["channel_id"] == "${previous.channel_id}"
+
+
+def test_references_in_steps_find_the_act_that_a_step_became():
+    acts = acts_of("steps_with_data")
+
+    assert acts["write"].inputs == (Text(content="Write about {{stats}} and ${stats.name}."),)
+    assert acts["send"].inputs[0].args["content"] == "{{write}}"
+    assert acts["send_2"].inputs[0].args["message_id"] == "${previous.message_id}"
+
+
+def test_friendly_spellings_are_the_inputs_they_stand_for():
+    acts = acts_of("friendly_syntax")
+
+    assert isinstance(acts["plain"].inputs[0], Text)
+    kinds = [type(each) for each in acts["mixed"].inputs]
+    assert kinds == [Command, TableRead, Media, Text, Text, TableRead]
+    assert acts["mixed"].inputs[1].names == ("posts",)
+
+
+def test_a_media_file_is_missed_by_check_and_not_by_loading():
+    file = load_file(FOLDER / "friendly_syntax.toml")
+
+    problems = missing_files(file, lambda _name: None)
+
+    assert len(problems) == 2
+    assert problems[0].what == "there is no file ./no_such_picture.png"
+    assert "friendly_syntax.toml:24: acts.of_media" in problems[0].where
+
+
+def test_options_of_bots_are_not_arguments():
+    stats, odd = acts_of("bot_commands")["fetch_data"].inputs
+
+    assert (stats.args, stats.cache_seconds) == ({"guild_id": "${TEST_GUILD_ID}"}, 300)
+    assert (odd.args, odd.retention) == ({"user_id": "42"}, Retention.SUMMARY)
+
+
+def test_the_stronger_setting_wins_act_narrative_file_provider():
+    narrative = narrative_of("model_options")
+    fast, careful = narrative.acts[:2]
+
+    assert (narrative.models, narrative.temperature, narrative.max_tokens) == (
+        ("gemini-2.5-flash",), 0.7, 800,
+    )  # fmt: skip
+    assert fast.models == ("gemini-2.5-flash-lite", "gemini-2.0-flash-lite")
+    assert (fast.temperature, careful.temperature) == (0.0, None)
+
+
+def test_carousels_and_budgets_are_read_wherever_they_stand():
+    narrative = narrative_of("carousels_everywhere")
+
+    assert narrative.carousel == Carousel(iterations=3)
+    assert narrative.budget == {"rpm": 0.8, "tpm": 0.5}
+    assert narrative.acts[1].carousel == Carousel(iterations=2, budget={"rpd": 0.25})
+    assert narrative_of("root_carousel").carousel == Carousel(iterations=4, estimated_tokens=500)
+    assert narrative_of("faq_content_generation").carousel == Carousel(iterations=9)
+
+
+def test_the_oldest_form_has_context_output_and_single_braces():
+    narrative = narrative_of("json_compliance")
+
+    assert narrative.single_braces
+    assert narrative.target == "compliant_posts"
+    assert narrative.variables["content"] == "{previous_output}"
+
+
+def test_ids_are_kept_in_every_spelling_of_the_wish():
+    acts = acts_of("state_captures")
+
+    assert acts["create"].inputs[0].store_as == "CREATED"
+    assert acts["create"].state_capture == {"channel_id": "$.channel_id"}
+    assert acts["list"].state_capture == {"OWNER": "$.owner_id"}
+    assert acts["thread"].inputs[0].store_as == "THREAD"
+    assert acts["thread"].inputs[0].args == {"thread_id": "${TEST_THREAD_ID}"}
+
+
+def test_nested_files_are_found_beside_their_caller_wherever_that_lies(tmp_path):
+    for name in ("publish_rules.toml", "rules_content.toml"):
+        (tmp_path / name).write_text((FOLDER / name).read_text())
+
+    file, narrative = find_narrative(
+        str(tmp_path / "publish_rules"), folders=[], cwd=tmp_path / "elsewhere"
+    )
+
+    nested = narrative.acts[0].inputs[0]
+    assert nested == Nested(
+        name="rules_generator", path="./crates/somewhere/discord/rules_content.toml"
+    )
+    assert file.path == tmp_path / "publish_rules.toml"
+
+
+def test_act_local_settings_in_config_count_like_flat_ones():
+    act = acts_of("json_extraction_test", "fenced")["format"]
+
+    assert (act.temperature, act.max_tokens) == (0.1, 500)
+
+
+def test_a_schema_comes_inline_or_from_its_file():
+    acts = acts_of("structured")
+
+    assert acts["audit"].skip_if_valid
+    assert acts["write"].schema == acts["audit"].schema
+    assert acts["score"].schema["required"] == ["score"]
+
+
+def test_security_is_kept_as_written():
+    assert narrative_of("secured").security["policy"]["allowed_commands"] == ["messages.send"]
