@@ -1,0 +1,50 @@
+"""The JSON Schema for editors agrees with the loader as far as a schema can."""
+
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+FOLDER = Path(__file__).parent / "examples"
+SHIPPED = Path(str(files("botticelli") / "narratives"))
+SCHEMA = json.loads((files("botticelli") / "narrative" / "dialect.schema.json").read_text("utf-8"))
+GOOD = sorted([*FOLDER.glob("*.toml"), *SHIPPED.glob("*.toml")])
+# Mistakes that a schema can see; the others are about what refers to what.
+VISIBLE = (
+    "act_blank", "budget_key", "budget_range", "carousel_bare", "carousel_zero", "limit_text",
+    "list_act_name", "no_name", "no_narrative", "several", "table_name", "toc_empty", "two_filters",
+    "wrong_type", "format_unknown",
+)  # fmt: skip
+
+
+def mistakes(path):
+    return list(Draft202012Validator(SCHEMA).iter_errors(tomllib.loads(path.read_text("utf-8"))))
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_an_editor_accepts_what_loads(path):
+    assert mistakes(path) == []
+
+
+@pytest.mark.parametrize("name", VISIBLE)
+def test_an_editor_shows_a_mistake_before_anything_runs(name):
+    assert mistakes(FOLDER / "bad" / f"{name}.toml")
+
+
+def test_every_key_in_the_schema_has_a_description():
+    def undescribed(node, where):
+        for name, value in node.get("properties", {}).items():
+            referred = SCHEMA["$defs"].get(value.get("$ref", "").removeprefix("#/$defs/"), {})
+            if "description" not in value and "description" not in referred:
+                yield f"{where}.{name}"
+
+    nodes = [("root", SCHEMA), *SCHEMA["$defs"].items()]
+    missing = [name for where, node in nodes for name in undescribed(node, where)]
+    assert missing == []
