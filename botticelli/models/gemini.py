@@ -97,6 +97,13 @@ class Gemini:
         """See Model."""
         return input_tokens(request)
 
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
+                self._made = None
+
     def _client(self) -> "genai.Client":
         with self._lock:
             if self._made is None:

@@ -68,6 +68,13 @@ class OpenAICompatible:
         """See Model."""
         return input_tokens(request)
 
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        with self._lock:
+            if self._made is not None:
+                self._made.close()
+                self._made = None
+
     def _body(self, request: Request) -> dict[str, Any]:
         body = body_of(request)
         if request.max_tokens is not None:
