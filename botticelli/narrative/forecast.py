@@ -40,11 +40,13 @@ class ForecastCaller:
 
     Args:
         on: The day whose prices and names hold.
+        typical_output: Tokens that an answer is taken to have.
         calls: What was asked so far, in order.
     """
 
     models: Models
     on: date
+    typical_output: int = TYPICAL_OUTPUT
     calls: list[PlannedCall] = field(default_factory=list)
 
     def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
@@ -52,7 +54,7 @@ class ForecastCaller:
         asked = (tuple(models) or self.models.default)[0]
         name = catalogue.current_name(asked, self.models, on=self.on)
         way = route(name, self.models)
-        usage = Usage(input=input_tokens(request), output=_output_tokens(request))
+        usage = Usage(input=input_tokens(request), output=self._output(request))
         rate = catalogue.price(way.model, self.models, on=self.on)
         cents = None if rate is None else float(catalogue.cost(usage, rate) * 100)
         self.calls.append(
@@ -72,9 +74,8 @@ class ForecastCaller:
     def reject(self, answer: Answer, reason: str) -> None:
         """See Caller. Nothing was recorded, so there is nothing to note."""
 
-
-def _output_tokens(request: Request) -> int:
-    return min(TYPICAL_OUTPUT, request.max_tokens or TYPICAL_OUTPUT)
+    def _output(self, request: Request) -> int:
+        return min(self.typical_output, request.max_tokens or self.typical_output)
 
 
 def _placeholder(request: Request, *, act: str) -> str:

@@ -1,26 +1,26 @@
 """Curation: the judge scores what is pending, code adds up and chooses, SQL copies the text."""
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from botticelli.clock import Clock
-from botticelli.config.model import Config
 from botticelli.errors import BotticelliError, Exit, TryLater
+from botticelli.narrative.model import Narrative, NarrativeFile
 from botticelli.stages.crew import Crew
-from botticelli.stages.judge_labour import Ask, JudgeLabour, Tally
+from botticelli.stages.judge import TABLE, Judge, bound, check, rows
+from botticelli.stages.judge_labour import JudgeLabour, Tally
 from botticelli.stages.rubric import choose
 from botticelli.stages.supervise import Outcome, Run, supervise
+from botticelli.stages.workshop import Workshop
 from botticelli.store import candidates, choice, queue, runs
 from botticelli.store.connection import Connection
-from botticelli.store.identity import Identity
 from botticelli.text import shorten
 
 BEST: Final = 50  # looked at for the choice; more than enough for a few that are not alike
 RECENT: Final = 200  # approved posts that a new one must not repeat
 PREVIEW: Final = 60
+OUTPUT_TOKENS: Final = 200  # of the judge for one candidate: reasons with quotes, scores, a note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,141 +78,177 @@ class CurateForecast:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
-class Curation:
-    """All that a curate run works with.
-
-    Args:
-        ask: Makes the judge of a run; `Ask` is called from worker threads.
-        connect: Opens one more connection.
-        watch: Told twice a second how many are judged.
-    """
-
-    config: Config
-    connect: Callable[[], Connection]
-    ask: Callable[[Run], Ask]
-    identity: Identity
-    clock: Clock
-    watch: Callable[[int], None] = lambda _: None
-
-
-def curate(conn: Connection, curation: Curation, *, drain: bool) -> CurateReport:
+def curate(
+    conn: Connection,
+    workshop: Workshop,
+    *,
+    drain: bool,
+    watch: Callable[[int], None] = lambda _: None,
+) -> CurateReport:
     """Judge one batch, or all that is pending, and then choose once.
 
     Scores are stored batch by batch; what a killed run has judged is chosen from by the next.
+    `watch` is told twice a second how many are judged.
 
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing could be judged, or a person has to mend something.
     """
+    file, narrative = find_judge(workshop)
     reports: list[CurateReport] = []
 
     def work(run: Run) -> Outcome:
-        report = _curate(conn, curation, run=run, drain=drain)
-        reports.append(report)
-        return Outcome(exit_code=report.exit_code, summary=_summary(report))
+        judge = Judge(workshop=workshop, file=file, narrative=narrative, run=run)
+        job = _Job(conn=conn, workshop=workshop, judge=judge, run=run, drain=drain)
+        reports.append(job.work(watch))
+        return Outcome(exit_code=reports[0].exit_code, summary=_summary(reports[0]))
 
     outcome = supervise(
         "curate",
         work,
         conn=conn,
-        connect=curation.connect,
-        config=curation.config.supervision,
-        identity=curation.identity,
-        clock=curation.clock,
+        connect=workshop.connect,
+        config=workshop.config.supervision,
+        identity=workshop.identity,
+        clock=workshop.clock,
     )
     return reports[0] if reports else CurateReport(skipped=str(outcome.summary["skipped"]))
 
 
-def _curate(conn: Connection, curation: Curation, *, run: Run, drain: bool) -> CurateReport:
-    started = curation.clock.monotonic()
-    tally = Tally()
-    trouble = _judge(curation, run=run, tally=tally, drain=drain)
-    # A day that is spent, or a judge that is down, keeps nobody from choosing among what is judged.
-    approved, rejected = ((), 0) if run.stop.is_set() else _choose(conn, curation, run=run)
-    if trouble is not None and not isinstance(trouble, TryLater) and not tally.judged:
-        raise trouble
-    usage = runs.usage(conn, run.id)
-    return CurateReport(
-        judged=tally.judged,
-        set_aside=tally.set_aside,
-        approved=approved,
-        rejected=rejected,
-        missing=dict(tally.given_up),
-        pending=candidates.count_waiting(conn),
-        calls=usage.calls,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cost_usd=usage.cost_usd,
-        seconds=curation.clock.monotonic() - started,
-        reason=_reason(trouble, run),
-        exit_code=_exit_code(trouble, run=run, tally=tally),
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One run."""
 
+    conn: Connection
+    workshop: Workshop
+    judge: Judge
+    run: Run
+    drain: bool
+    tally: Tally = field(default_factory=Tally)
 
-def _judge(curation: Curation, *, run: Run, tally: Tally, drain: bool) -> BotticelliError | None:
-    """Have everything judged that can be; return what kept the rest from it."""
-    config = curation.config
-    labour = JudgeLabour(
-        ask=curation.ask(run),
-        tally=tally,
-        owner=run.identity.owner,
-        lease=config.supervision.lease,
-        batch=config.curate.batch,
-        drain=drain,
-        retry=config.curate.retry,
-        clock=curation.clock,
-    )
-    crew = Crew(
-        labour,
-        work=queue.CANDIDATES,
-        connect=curation.connect,
-        owner=run.identity.owner,
-        lease=config.supervision.lease,
-        clock=curation.clock,
-    )
-    with closing(curation.connect()) as conn:
-        waiting = candidates.count_waiting(conn) if drain else 1
-    batches = -(-waiting // config.curate.batch)
-    workers = max(1, min(config.models.max_concurrent, batches)) if drain else 1
-    try:
-        crew.run(workers, stop=run.stop, watch=lambda: curation.watch(tally.judged))
-    except BotticelliError as error:
-        return error
-    return None
-
-
-def _choose(conn: Connection, curation: Curation, *, run: Run) -> tuple[tuple[Approved, ...], int]:
-    settings = curation.config.curate
-    judged = choice.list_judged(conn, min_score=settings.min_score, limit=BEST)
-    taken = choice.list_recent_texts(conn, limit=RECENT) if judged else ()
-    best = {one.id: one for one in choose(judged, most=settings.approve_per_run, taken=taken)}
-    chosen = choice.settle_choice(
-        conn, tuple(best), by="auto", run_id=run.id, now=curation.clock.pinned()
-    )
-    approved = tuple(
-        Approved(
-            id=id_,
-            score=float(best[id_].curation_score),
-            preview=shorten(best[id_].text_content, PREVIEW),
+    def work(self, watch: Callable[[int], None]) -> CurateReport:
+        started = self.workshop.clock.monotonic()
+        trouble = self._judge(watch)
+        # A day that is spent, or a judge that is down, keeps nobody from choosing among the judged.
+        approved, rejected = ((), 0) if self.run.stop.is_set() else self._choose()
+        if trouble and not isinstance(trouble, TryLater) and not self.tally.judged:
+            raise trouble
+        usage = runs.usage(self.conn, self.run.id)
+        return CurateReport(
+            judged=self.tally.judged,
+            set_aside=self.tally.set_aside,
+            approved=approved,
+            rejected=rejected,
+            missing=dict(self.tally.given_up),
+            pending=candidates.count_waiting(self.conn),
+            calls=usage.calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=usage.cost_usd,
+            seconds=self.workshop.clock.monotonic() - started,
+            reason=self._reason(trouble),
+            exit_code=self._exit_code(trouble),
         )
-        for id_ in chosen.approved
+
+    def _judge(self, watch: Callable[[int], None]) -> BotticelliError | None:
+        """Have everything judged that can be; return what kept the rest from it."""
+        config = self.workshop.config
+        labour = JudgeLabour(
+            ask=self.judge,
+            tally=self.tally,
+            owner=self.run.identity.owner,
+            lease=config.supervision.lease,
+            batch=config.curate.batch,
+            drain=self.drain,
+            retry=config.curate.retry,
+            clock=self.workshop.clock,
+        )
+        crew = Crew(
+            labour,
+            work=queue.CANDIDATES,
+            connect=self.workshop.connect,
+            owner=self.run.identity.owner,
+            lease=config.supervision.lease,
+            clock=self.workshop.clock,
+        )
+        try:
+            crew.run(self._workers(), stop=self.run.stop, watch=lambda: watch(self.tally.judged))
+        except BotticelliError as error:
+            return error
+        return None
+
+    def _workers(self) -> int:
+        """Return as many workers as there are batches, up to the configured number."""
+        config = self.workshop.config
+        batches = -(-candidates.count_waiting(self.conn) // config.curate.batch)
+        return max(1, min(config.models.max_concurrent, batches)) if self.drain else 1
+
+    def _choose(self) -> tuple[tuple[Approved, ...], int]:
+        settings = self.workshop.config.curate
+        judged = choice.list_judged(self.conn, min_score=settings.min_score, limit=BEST)
+        taken = choice.list_recent_texts(self.conn, limit=RECENT) if judged else ()
+        best = {one.id: one for one in choose(judged, most=settings.approve_per_run, taken=taken)}
+        chosen = choice.settle_choice(
+            self.conn,
+            tuple(best),
+            by="auto",
+            run_id=self.run.id,
+            now=self.workshop.clock.pinned(),
+        )
+        approved = tuple(
+            Approved(
+                id=id_,
+                score=float(best[id_].curation_score),
+                preview=shorten(best[id_].text_content, PREVIEW),
+            )
+            for id_ in chosen.approved
+        )
+        return approved, chosen.rejected
+
+    def _reason(self, trouble: BotticelliError | None) -> str:
+        if self.run.stop.is_set():
+            return "it was asked to stop; the next run goes on"
+        return str(trouble) if trouble else ""
+
+    def _exit_code(self, trouble: BotticelliError | None) -> Exit:
+        if self.run.stop.is_set():
+            return Exit.TRY_LATER
+        if trouble is not None:
+            return trouble.exit_code
+        return Exit.FAILED if self.tally.given_up else Exit.DONE
+
+
+def find_judge(workshop: Workshop) -> tuple[NarrativeFile, Narrative]:
+    """Return the configured judge's narrative, with its file.
+
+    Raises:
+        ConfigError: There is none, or it does not answer with scores.
+    """
+    file, narrative = workshop.find(workshop.config.curate.narrative)
+    check(narrative, file=file)
+    return file, narrative
+
+
+def preview_curate(conn: Connection, workshop: Workshop, *, drain: bool) -> CurateForecast:
+    """Return what `curate` would judge and cost. Nothing is spent, written, claimed or locked."""
+    file, narrative = find_judge(workshop)
+    size = workshop.config.curate.batch
+    waiting = candidates.peek_waiting(conn, limit=None if drain else size)
+    runner, caller = workshop.rehearsal(conn, file=file, models=workshop.config.models.judge)
+    batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
+    for group in batches:
+        caller.typical_output = len(group) * OUTPUT_TOKENS
+        runner.run(bound(narrative, group), tables={TABLE: rows(group)})
+    cents = [call.cents for call in caller.calls]
+    return CurateForecast(
+        candidates=len(waiting),
+        batches=len(batches),
+        calls=len(caller.calls),
+        input_tokens=sum(call.input_tokens for call in caller.calls),
+        output_tokens=sum(call.output_tokens for call in caller.calls),
+        cents=None if None in cents else sum(each for each in cents if each is not None),
+        models=tuple(sorted({call.model for call in caller.calls})),
     )
-    return approved, chosen.rejected
-
-
-def _reason(trouble: BotticelliError | None, run: Run) -> str:
-    if run.stop.is_set():
-        return "it was asked to stop; the next run goes on"
-    return str(trouble) if trouble else ""
-
-
-def _exit_code(trouble: BotticelliError | None, *, run: Run, tally: Tally) -> Exit:
-    if run.stop.is_set():
-        return Exit.TRY_LATER
-    if trouble is not None:
-        return trouble.exit_code
-    return Exit.FAILED if tally.given_up else Exit.DONE
 
 
 def _summary(report: CurateReport) -> dict[str, Any]:

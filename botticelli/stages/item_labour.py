@@ -26,13 +26,11 @@ class ItemLabour:
 
     Args:
         run_item: Runs one item and settles it behind its fence.
-        admit: Asked before each claim.
         deepest_first: Finish what is begun before anything new.
         chance: Spreads the waits before a retry.
     """
 
     run_item: Callable[[Connection, Item], None]
-    admit: Callable[[Connection], None]
     batch_id: int
     owner: str
     lease: timedelta
@@ -54,7 +52,6 @@ class ItemLabour:
     def _next(self, conn: Connection, floor: Floor) -> Item | None:
         """Return the next item, waiting while others may still give some back; None: go home."""
         while not floor.is_closing:
-            self.admit(conn)
             item = items.claim(
                 conn,
                 self.batch_id,

@@ -13,7 +13,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import StageName, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.store import locks, runs
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.identity import Identity
 from botticelli.store.queue import LeaseKeeper
 
@@ -170,7 +170,7 @@ class _Books:
 
 def _work(run: Run, work: Callable[[Run], Outcome], books: _Books) -> Outcome:
     try:
-        with books.keeper():
+        with mapped_errors(), books.keeper():
             outcome = work(run)
     except BotticelliError as error:
         _close_despite(books, _ending_after(error, run))
@@ -194,7 +194,8 @@ def _close_despite(books: _Books, ending: runs.Ending) -> None:
     first failure is the one to tell.
     """
     try:
-        books.close(ending, afresh=True)
+        with mapped_errors():
+            books.close(ending, afresh=True)
     except BotticelliError:
         return
 

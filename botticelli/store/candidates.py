@@ -385,3 +385,18 @@ def requeue(
                 "max_attempts": max_attempts,
             },
         )
+
+
+RECENT: Final = """
+    SELECT left(text_content, 400)
+      FROM potential_discord_posts
+     WHERE btrim(coalesce(text_content, ''), E' \\t\\r\\n') <> ''
+       AND duplicate_of IS NULL
+     ORDER BY id DESC
+     LIMIT %(limit)s
+"""
+
+
+def list_recent(conn: Connection, *, limit: int) -> tuple[str, ...]:
+    """Return how the texts of the newest candidates begin, newest first."""
+    return tuple(row[0] for row in conn.execute(RECENT, {"limit": limit}).fetchall())

@@ -123,6 +123,14 @@ FIND_OPEN: Final = """
      ORDER BY id
      LIMIT 1
 """
+
+
+def peek_open(conn: Connection, narrative: str) -> Batch | None:
+    """Return the oldest unfinished batch of that narrative, and change nothing."""
+    with conn.cursor(row_factory=class_row(Batch)) as cursor:
+        return cursor.execute(FIND_OPEN, {"narrative": narrative}).fetchone()
+
+
 # How deep each item is may have been left unsaid by a killed worker; the answers tell.
 COUNT_ACTS: Final = """
     UPDATE generation_items AS i
@@ -369,3 +377,48 @@ def list_failures(conn: Connection, batch_id: int) -> tuple[tuple[str, int, str]
     """Return (narrative, iteration, why) of the first twenty items that failed for good."""
     rows = conn.execute(FAILURES, {"batch_id": batch_id}).fetchall()
     return tuple((row[0], row[1], row[2] or "") for row in rows)
+
+
+UNDER_WAY: Final = """
+    SELECT i.id, i.narrative,
+           (SELECT count(DISTINCT e.sequence_number)
+              FROM act_executions AS e
+             WHERE e.item_id = i.id
+               AND e.state = 'done')::integer AS acts_done
+      FROM generation_items AS i
+     WHERE i.batch_id = %(batch_id)s
+       AND i.state = 'running'
+       AND i.id <> %(id)s
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnderWay:
+    """An item that another worker is at, and how many of its acts have their answers."""
+
+    id: int
+    narrative: str
+    acts_done: int
+
+
+def list_under_way(conn: Connection, item: Item) -> tuple[UnderWay, ...]:
+    """Return what other workers are at in the batch of `item`."""
+    with conn.cursor(row_factory=class_row(UnderWay)) as cursor:
+        return tuple(
+            cursor.execute(UNDER_WAY, {"batch_id": item.batch_id, "id": item.id}).fetchall()
+        )
+
+
+WAITING: Final = """
+    SELECT narrative, count(*)
+      FROM generation_items
+     WHERE batch_id = %(batch_id)s
+       AND state IN ('pending', 'running')
+     GROUP BY narrative
+"""
+
+
+def count_waiting(conn: Connection, batch_id: int) -> dict[str, int]:
+    """Return how many unfinished items of each narrative a batch has."""
+    rows = conn.execute(WAITING, {"batch_id": batch_id}).fetchall()
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,349 @@
+"""Generation: a batch of items, planned once, drained by workers, resumed after any ending."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from botticelli.errors import BotticelliError, Exit, TryLater
+from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.stages.crew import Crew
+from botticelli.stages.item_labour import ItemLabour
+from botticelli.stages.item_run import Counts, ItemRun
+from botticelli.stages.planning import iterations_of, plan_items, reference_of
+from botticelli.stages.supervise import Outcome, Run, supervise
+from botticelli.stages.workshop import Workshop
+from botticelli.store import candidates, items, queue, runs
+from botticelli.store.connection import Connection
+from botticelli.store.items import Batch, Progress
+from botticelli.text import shorten
+
+RECENT: Final = 20  # openings that a new post must not resemble
+OPENING: Final = 90  # characters of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the command line asks for.
+
+    Args:
+        narrative: FILE or FILE.NAME; empty: the configured one.
+        iterations: None: as configured, or as the narrative says.
+        models: Asked instead of those that narrative and configuration name.
+        workers: None: as configured.
+        join: Help a run that is under way, without the stage's lock.
+        fresh: Abandon an unfinished batch instead of finishing it.
+    """
+
+    narrative: str = ""
+    iterations: int | None = None
+    models: tuple[str, ...] = ()
+    workers: int | None = None
+    join: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateReport:
+    """What a generate run did.
+
+    Args:
+        planned: Items of the batch; `resumed`: it had been begun before.
+        stored: Candidates that were new; `repeats` were there already and are not stored again.
+        failed: Items that failed for good; `failures` has the first of them with the reason.
+        left: Items that the next run goes on with.
+        reused: Answers that had been paid for before.
+        reason: Why it ended early; empty: it did not.
+        skipped: Why nothing was done; empty: something was.
+    """
+
+    narrative: str = ""
+    batch: int | None = None
+    resumed: bool = False
+    planned: int = 0
+    stored: int = 0
+    repeats: int = 0
+    failed: int = 0
+    left: int = 0
+    calls: int = 0
+    reused: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    seconds: float = 0.0
+    failures: tuple[str, ...] = ()
+    reason: str = ""
+    skipped: str = ""
+    exit_code: Exit = Exit.DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """How far a run is, twice a second."""
+
+    progress: Progress
+    stored: int
+    usage: runs.Usage
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateForecast:
+    """What a generate run would cost; estimates, high rather than low.
+
+    Args:
+        resumed: An unfinished batch would be finished.
+        cents: US cents; None: the price of a model is not known.
+    """
+
+    narrative: str
+    resumed: bool
+    items: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cents: float | None
+    models: tuple[str, ...]
+    exit_code: Exit = Exit.DONE
+
+
+def generate(
+    conn: Connection,
+    workshop: Workshop,
+    wish: Wish,
+    *,
+    watch: Callable[[Tick], None] | None = None,
+) -> GenerateReport:
+    """Finish an unfinished batch of the narrative, or plan one and drain it.
+
+    Raises:
+        TryLater: The stage is locked, its breaker is open, or a signal broke it off.
+        BotticelliError: Nothing can be done before a person mends something.
+    """
+    file, narrative = workshop.find(wish.narrative or workshop.config.generate.narrative)
+    reports: list[GenerateReport] = []
+
+    def work(run: Run) -> Outcome:
+        job = _Job(conn=conn, workshop=workshop, wish=wish, file=file, narrative=narrative, run=run)
+        report = job.work(watch)
+        reports.append(report)
+        return Outcome(exit_code=report.exit_code, summary=_summary(report))
+
+    outcome = supervise(
+        "generate",
+        work,
+        conn=conn,
+        connect=workshop.connect,
+        config=workshop.config.supervision,
+        identity=workshop.identity,
+        clock=workshop.clock,
+        join=wish.join,
+    )
+    return reports[0] if reports else GenerateReport(skipped=str(outcome.summary["skipped"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One run at one batch."""
+
+    conn: Connection
+    workshop: Workshop
+    wish: Wish
+    file: NarrativeFile
+    narrative: Narrative
+    run: Run
+    counts: Counts = field(default_factory=Counts)
+
+    def work(self, watch: Callable[[Tick], None] | None) -> GenerateReport:
+        name = reference_of(self.file, self.narrative)
+        if self.wish.fresh:
+            items.abandon(self.conn, name, now=self.workshop.clock.pinned())
+        batch = items.find_open(self.conn, name)
+        if batch is None and self.wish.join:
+            return GenerateReport(narrative=name, skipped="no batch to help with")
+        resumed = batch is not None
+        batch = batch or self._plan(name)
+        started = self.workshop.clock.monotonic()
+        trouble = self._drain(batch, watch)
+        items.finish(self.conn, batch.id, now=self.workshop.clock.pinned())
+        seconds = self.workshop.clock.monotonic() - started
+        return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)
+
+    def _plan(self, name: str) -> Batch:
+        iterations = iterations_of(
+            self.narrative,
+            asked=self.wish.iterations,
+            configured=self.workshop.config.generate.iterations,
+        )
+        return items.plan(
+            self.conn,
+            name,
+            items=plan_items(self.file, self.narrative, iterations=iterations),
+            options={
+                "models": list(self.wish.models),
+                # As it is now: a resumed item has to ask the very same question again.
+                "recent_posts": recent_posts(self.conn),
+            },
+            run_id=self.run.id,
+            now=self.workshop.clock.pinned(),
+        )
+
+    def _drain(self, batch: Batch, watch: Callable[[Tick], None] | None) -> BotticelliError | None:
+        """Run what can be run; return what kept the rest from it, if a later run may fare better.
+
+        Raises:
+            BotticelliError: A person has to mend something first.
+        """
+        config, clock = self.workshop.config, self.workshop.clock
+        item_run = ItemRun(
+            workshop=self.workshop,
+            file=self.file,
+            outer=self.narrative,
+            run=self.run,
+            override=self.wish.models or tuple(batch.options.get("models", ())),
+            recent_posts=str(batch.options.get("recent_posts", "")),
+            counts=self.counts,
+        )
+        labour = ItemLabour(
+            run_item=item_run,
+            batch_id=batch.id,
+            owner=self.run.identity.owner,
+            lease=config.supervision.lease,
+            retry=config.generate.retry,
+            deepest_first=item_run.calls_left(self.conn) is not None,
+            clock=clock,
+            chance=self.workshop.chance,
+        )
+        crew = Crew(
+            labour,
+            work=queue.ITEMS,
+            connect=self.workshop.connect,
+            owner=self.run.identity.owner,
+            lease=config.supervision.lease,
+            clock=clock,
+        )
+        left = items.progress(self.conn, batch.id, now=clock.pinned()).left
+        workers = max(1, min(self.wish.workers or config.models.max_concurrent, left))
+        tick = self._ticker(batch, watch) if watch else lambda: None
+        try:
+            crew.run(workers, stop=self.run.stop, watch=tick)
+        except TryLater as error:
+            return error
+        return None
+
+    def _ticker(self, batch: Batch, watch: Callable[[Tick], None]) -> Callable[[], None]:
+        def tick() -> None:
+            watch(
+                Tick(
+                    progress=items.progress(self.conn, batch.id, now=self.workshop.clock.pinned()),
+                    stored=self.counts.stored,
+                    usage=runs.usage(self.conn, self.run.id),
+                )
+            )
+
+        return tick
+
+    def _report(
+        self, batch: Batch, *, resumed: bool, trouble: BotticelliError | None, seconds: float
+    ) -> GenerateReport:
+        progress = items.progress(self.conn, batch.id, now=self.workshop.clock.pinned())
+        usage = runs.usage(self.conn, self.run.id)
+        return GenerateReport(
+            narrative=batch.narrative,
+            batch=batch.id,
+            resumed=resumed,
+            planned=progress.left + progress.done + progress.failed,
+            stored=self.counts.stored,
+            repeats=self.counts.repeats,
+            failed=progress.failed,
+            left=progress.left,
+            calls=usage.calls,
+            reused=self.counts.reused,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=usage.cost_usd,
+            seconds=seconds,
+            failures=tuple(
+                f"{name} {iteration}: {why}"
+                for name, iteration, why in items.list_failures(self.conn, batch.id)
+            ),
+            reason=self._reason(trouble),
+            exit_code=_exit_code(progress),
+        )
+
+    def _reason(self, trouble: BotticelliError | None) -> str:
+        if self.run.stop.is_set():
+            return "it was asked to stop; the next run goes on"
+        return str(trouble) if trouble else ""
+
+
+def _exit_code(progress: Progress) -> Exit:
+    if progress.left:
+        return Exit.TRY_LATER
+    return Exit.FAILED if progress.failed else Exit.DONE
+
+
+def _summary(report: GenerateReport) -> Mapping[str, Any]:
+    error = report.reason or "; ".join(report.failures[:1])
+    return {
+        "narrative": report.narrative,
+        "batch": report.batch,
+        "planned": report.planned,
+        "stored": report.stored,
+        "repeats": report.repeats,
+        "failed": report.failed,
+        "left": report.left,
+        "calls": report.calls,
+        "reused": report.reused,
+        "input_tokens": report.input_tokens,
+        "output_tokens": report.output_tokens,
+        "cost_usd": float(report.cost_usd),
+        **({"error": error} if error else {}),
+    }
+
+
+def recent_posts(conn: Connection) -> str:
+    """Return the openings of the newest candidates, a line each, for `{{recent_posts}}`."""
+    texts = candidates.list_recent(conn, limit=RECENT)
+    return "\n".join(f"- {shorten(text, OPENING)}" for text in texts) or "(none yet)"
+
+
+def preview_generate(conn: Connection, workshop: Workshop, wish: Wish) -> GenerateForecast:
+    """Return what `generate` would do and cost. Nothing is spent, written or locked.
+
+    Each narrative is walked through once, and counted as often as it would be run.
+    """
+    file, narrative = workshop.find(wish.narrative or workshop.config.generate.narrative)
+    name = reference_of(file, narrative)
+    batch = None if wish.fresh else items.peek_open(conn, name)
+    iterations = iterations_of(
+        narrative, asked=wish.iterations, configured=workshop.config.generate.iterations
+    )
+    planned: dict[str, int] = {}
+    if batch is None:
+        for key, _ in plan_items(file, narrative, iterations=iterations):
+            planned[key] = planned.get(key, 0) + 1
+    else:
+        planned = items.count_waiting(conn, batch.id)
+    runner, caller = workshop.rehearsal(
+        conn,
+        file=file,
+        models=workshop.config.models.default,
+        override=wish.models,
+        variables={"recent_posts": recent_posts(conn)},
+    )
+    weighted = []
+    for key, times in planned.items():
+        before = len(caller.calls)
+        runner.run(file.narratives[key])
+        weighted += [(call, times) for call in caller.calls[before:]]
+    cents = [None if call.cents is None else call.cents * times for call, times in weighted]
+    return GenerateForecast(
+        narrative=name,
+        resumed=batch is not None,
+        items=sum(planned.values()),
+        calls=sum(times for _, times in weighted),
+        input_tokens=sum(call.input_tokens * times for call, times in weighted),
+        output_tokens=sum(call.output_tokens * times for call, times in weighted),
+        cents=None if None in cents else sum(each for each in cents if each is not None),
+        models=tuple(sorted({call.model for call, _ in weighted})),
+    )

@@ -1,0 +1,142 @@
+"""Runs one generation item: its narrative, with a sink that settles it."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from botticelli.errors import BotticelliError, TryLater
+from botticelli.narrative.calls import LiveCaller
+from botticelli.narrative.execution import Execution
+from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.narrative.sink import TableSink
+from botticelli.stages.item_sink import ItemSink
+from botticelli.stages.planning import fewest_calls
+from botticelli.stages.supervise import Run
+from botticelli.stages.workshop import Workshop
+from botticelli.store import items
+from botticelli.store.connection import Connection
+from botticelli.store.items import Item
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """What a run has made so far; shared by its workers."""
+
+    stored: int = 0
+    repeats: int = 0
+    reused: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, *, stored: int = 0, repeats: int = 0, reused: int = 0) -> None:
+        """Count from any thread."""
+        with self.lock:
+            self.stored += stored
+            self.repeats += repeats
+            self.reused += reused
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemRun:
+    """Runs items of one batch; called from worker threads, each with its own connection.
+
+    Args:
+        outer: The narrative that was asked for; its budget and its carousel's hold for its items.
+        override: Models to ask instead of those that the narrative names.
+        recent_posts: For `{{recent_posts}}`; the same for the whole life of the batch.
+    """
+
+    workshop: Workshop
+    file: NarrativeFile
+    outer: Narrative
+    run: Run
+    override: tuple[str, ...]
+    recent_posts: str
+    counts: Counts
+    callers: dict[tuple[Connection, str], LiveCaller] = field(default_factory=dict)
+
+    def __call__(self, conn: Connection, item: Item) -> None:
+        """Run an item and settle it as done.
+
+        Raises:
+            LostLease: It is somebody else's by now.
+            TryLater: The day has no room for what it still needs.
+            BotticelliError: It failed; nothing of it was stored.
+        """
+        narrative = self.file.narratives.get(item.narrative)
+        if narrative is None:
+            raise BotticelliError(
+                f"there is no narrative '{item.narrative}' any more", where=str(self.file.path)
+            )
+        caller = self._caller(conn, narrative)
+        self._check_room(conn, item, caller=caller)
+        runner = self.workshop.runner(
+            conn,
+            file=self.file,
+            caller=caller,
+            sink=ItemSink(
+                conn=conn,
+                item=item,
+                name=narrative.name,
+                tables=TableSink(conn=conn, clock=self.workshop.clock, created_by="generate"),
+                clock=self.workshop.clock,
+                made=lambda new, old: self.counts.add(stored=new, repeats=old),
+            ),
+            run_id=self.run.id,
+            stop=self.run.stop,
+            models=self.workshop.config.models.default,
+            override=self.override,
+            variables={"recent_posts": self.recent_posts},
+        )
+        execution = runner.run(narrative, iteration=item.iteration, item_id=item.id)
+        self.counts.add(reused=_reused(execution))
+
+    def calls_left(self, conn: Connection) -> int | None:
+        """Return how many calls the day still has for the writer; None: no limit."""
+        return self._caller(conn, self.outer).calls_left(self._models(self.outer))
+
+    def _models(self, narrative: Narrative) -> tuple[str, ...]:
+        return self.override or narrative.models or self.workshop.config.models.default
+
+    def _caller(self, conn: Connection, narrative: Narrative) -> LiveCaller:
+        """Return the thread's caller under the narrative's budget; one has room for many items."""
+        key = (conn, narrative.key)
+        if key not in self.callers:
+            carousel = self.outer.carousel
+            budgets: tuple[Mapping[str, float], ...] = (
+                narrative.budget,
+                self.outer.budget,
+                carousel.budget if carousel else {},
+            )
+            self.callers[key] = self.workshop.caller(conn, stop=self.run.stop, budgets=budgets)
+        return self.callers[key]
+
+    def _check_room(self, conn: Connection, item: Item, *, caller: LiveCaller) -> None:
+        """Start nothing that the day has no room for: half a post is paid for and not there.
+
+        Calls that items under way still need are set aside for them. Of several that are about
+        to start, the one with the smallest id comes first.
+        """
+        left = caller.calls_left(self._models(self.file.narratives[item.narrative]))
+        if left is None:
+            return
+        promised = sum(
+            max(0, self._calls(other.narrative) - other.acts_done)
+            for other in items.list_under_way(conn, item)
+            if other.acts_done or other.id < item.id
+        )
+        needed = max(0, self._calls(item.narrative) - item.acts_done)
+        if left - promised < needed:
+            raise TryLater(
+                f"the day has room for {max(0, left - promised)} more calls,"
+                f" and a post needs {needed}",
+                where=item.narrative,
+                mend="what is left waits for the next day",
+            )
+
+    def _calls(self, key: str) -> int:
+        narrative = self.file.narratives.get(key)
+        return fewest_calls(narrative, narratives=self.file.narratives) if narrative else 0
+
+
+def _reused(execution: Execution) -> int:
+    return sum(1 for act in execution.acts if act.answer and act.answer.reused and not act.reason)
