@@ -91,5 +91,9 @@ def run_installed(
 
 
 @pytest.fixture
-def botticelli(tmp_path):
-    return Botticelli(tmp_path)
+def botticelli(tmp_path, request):
+    """The command line in an empty folder; on the test's database if the test has one."""
+    commandline = Botticelli(tmp_path)
+    if {"db", "db_url"} & set(request.fixturenames):
+        commandline.environ["DATABASE_URL"] = request.getfixturevalue("db_url")
+    return commandline
