@@ -142,12 +142,16 @@ class Environment:
         Raises:
             Unavailable: It cannot be reached or started.
         """
-        from botticelli.store.connection import connect
+        from botticelli.store.connection import connect, mapped_errors
         from botticelli.store.schema import ensure_schema
 
-        with connect(self.database_url()) as conn:
-            ensure_schema(conn)
-            yield conn
+        try:
+            with mapped_errors(), connect(self.database_url()) as conn:
+                ensure_schema(conn)
+                yield conn
+        finally:
+            if "embedded" in self.__dict__:
+                self.embedded.release()
 
     def connect(self) -> "Connection":
         """Return one more connection, for a thread; the caller closes it."""
@@ -164,4 +168,7 @@ class Environment:
         """Our own PostgreSQL."""
         from botticelli.store.embedded import Embedded
 
-        return Embedded(self.config.database.folder)
+        # A terminal below systemd's user manager has INVOCATION_ID, too, but no unit to end.
+        in_unit = "INVOCATION_ID" in self.environ and not self.stderr.isatty()
+        database = self.config.database
+        return Embedded(database.folder, binaries=database.binaries, stop_when_last=in_unit)

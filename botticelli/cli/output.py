@@ -107,6 +107,7 @@ class Console:
             title_style="bold",
             box=box.SIMPLE_HEAD,
             pad_edge=False,
+            show_edge=False,
         )
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", overflow="fold")

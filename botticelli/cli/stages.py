@@ -1,6 +1,6 @@
 """`botticelli pause` and `botticelli resume`."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -45,4 +45,4 @@ def _named(stage: str) -> tuple[StageName, ...]:
         return STAGES
     if stage not in STAGES:
         raise UsageError(f"there is no stage '{stage}'", mend=f"name {', '.join(STAGES)} or all")
-    return (cast("StageName", stage),)
+    return (stage,)

@@ -83,14 +83,13 @@ def armed_timers() -> Mapping[str, datetime]:
 @render.register
 def _(report: Status, console: Console) -> None:
     now = report.now
-    console.line(
-        f"{now:%a %Y-%m-%d %H:%M:%S} UTC   {report.database}   {report.config}", style="dim"
-    )
-    console.line()
     console.table(
         ["STAGE", "STATE", "LAST RUN", "NEXT"],
         [_stage_cells(stage, now) for stage in report.stages],
     )
+    for stage in report.stages:
+        if stage.last_run and stage.last_run.error:
+            console.line(f"{stage.name}: {stage.last_run.error}", style="red")
     console.line()
     console.table(["QUEUE", "ROWS"], [_queue_cells(*queue) for queue in report.queues.items()])
     console.line()
@@ -112,6 +111,8 @@ def _(report: Status, console: Console) -> None:
         f"today: {spent.calls} calls, {_amount(spent.input_tokens)} tokens in, "
         f"{_amount(spent.output_tokens)} out, ${spent.cost_usd:.4f}"
     )
+    console.line(f"{now:%a %Y-%m-%d %H:%M:%S} UTC, database {report.database}", style="dim")
+    console.line(f"configuration {report.config}", style="dim")
 
 
 def _stage_cells(stage: Stage, now: datetime) -> list[object]:
@@ -123,7 +124,7 @@ def _stage_cells(stage: Stage, now: datetime) -> list[object]:
     elif stage.state == "running":
         next_run = "now"
     elif stage.next_run:
-        next_run = until(stage.next_run, now) + ("" if stage.next_from == "timer" else " if woken")
+        next_run = _next(stage.next_run, now, certain=stage.next_from == "timer")
     style = STATE_STYLES.get(stage.state, "dim")
     return [
         Styled(stage.name, "bold"),
@@ -139,14 +140,13 @@ def _run_cell(run: LastRun | None, now: datetime) -> object:
     text = f"{run.state} {ago(run.ended_at or run.started_at, now)}"
     if run.state == "running":
         text = f"started {ago(run.started_at, now)}"
-    if run.error:
-        text += f": {_shortened(run.error)}"
     return Styled(text, STATE_STYLES.get(run.state, ""))
 
 
-def _shortened(text: str, length: int = 60) -> str:
-    line = text.splitlines()[0]
-    return line if len(line) <= length else line[: length - 1] + "…"
+def _next(at: datetime, now: datetime, *, certain: bool) -> str:
+    """Return when a stage runs next; what no timer vouches for is "about"."""
+    words = until(at, now)
+    return words if certain else words.replace("in ", "in about ", 1)
 
 
 def _queue_cells(name: str, states: Mapping[str, int]) -> list[object]:
@@ -158,8 +158,11 @@ def _place_cells(place: Place, now: datetime) -> list[object]:
     last = ago(place.last_post, now) if place.last_post else Styled("never", "dim")
     if place.next_post is None:
         return [Styled(place.name, "bold"), place.posts_today, last, Styled(place.why, "red")]
-    if place.next_post <= now:
-        due: object = Styled("due now", "green")
+    due: object
+    if not place.waiting:
+        due = Styled("nothing approved", "dim")
+    elif place.next_post <= now:
+        due = Styled("due now", "green")
     else:
         due = (
             f"{until(place.next_post, now)}: {place.why}"

@@ -54,7 +54,7 @@ def plans_of(config: Config) -> list[Plan]:
     return [
         _plan("generate", "have a model write candidate posts", config.generate.schedule, 5, 360),
         _plan("curate", "have a model judge the candidates", config.curate.schedule, 15, 120),
-        _plan("post", "publish the next approved post", config.post.schedule, 2, 10),
+        _plan("post", "publish the next approved post", config.post.schedule, 2, 20),
     ]
 
 

@@ -99,7 +99,9 @@ def check_models(config: Config) -> Iterator[Finding]:
         try:
             opened = drivers.open(name)
         except BotticelliError as error:
-            yield from errors(error.problems, subject=f"model {name}")
+            for problem in error.problems:
+                subject = f"model {name}"
+                yield Finding(level="error", subject=subject, what=problem.what, mend=problem.mend)
         else:
             what = f"can be asked through {opened.provider}"
             yield Finding(level="ok", subject=f"model {name}", what=what)

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Final
 
 from botticelli.config.model import STAGES, Config, Destination, Schedule, Supervision
-from botticelli.schedule.due import Due, Pace, Rules, next_due
+from botticelli.schedule.due import Pace, Rules, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.store import ledger, posts
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, place_of
 from botticelli.store.overview import Count, Overview, Spent, StageRow, overview
 
 QUEUE_STATES: Final[Mapping[str, Sequence[str]]] = {
@@ -55,9 +55,14 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A destination: what it got, and when it gets the next post; `why` says what it waits for."""
+    """A destination: what it got, and when it gets the next post; `why` says what it waits for.
+
+    Args:
+        waiting: Approved posts that are not out yet, whichever destination they are for.
+    """
 
     name: str
+    waiting: int
     posts_today: int
     last_post: datetime | None
     next_post: datetime | None
@@ -106,19 +111,13 @@ def read_status(
     return Status(
         now=seen.now,
         config=str(config.source) if config.source else "shipped defaults",
-        database=_database(config),
+        database=place_of(config.database.url) if config.database.url else "embedded",
         stages=_stages(seen, config, timers),
         queues=_queues(seen.counts),
         destinations=_places(conn, seen, config),
         budget=_budget(conn, seen.now),
         today=seen.spent,
     )
-
-
-def _database(config: Config) -> str:
-    """Return where the database is; a URL without its user and password."""
-    url = config.database.url
-    return f"server {url.rpartition('@')[2].rpartition('://')[2]}" if url else "embedded"
 
 
 def _stages(seen: Overview, config: Config, timers: Mapping[str, datetime]) -> tuple[Stage, ...]:
@@ -155,7 +154,7 @@ def _stage(
 def _state(row: StageRow, rules: Supervision, now: datetime) -> tuple[str, str]:
     if row.running_since:
         since = f"{row.running_since:%H:%M:%S}"
-        return "running", f"since {since} on {row.running_host} (pid {row.running_pid})"
+        return "running", f"since {since}, {row.running_host} pid {row.running_pid}"
     if row.is_paused:
         return "paused", ""
     if row.circuit_opened_at:
@@ -193,11 +192,22 @@ def _places(conn: Connection, seen: Overview, config: Config) -> tuple[Place, ..
     ]
     queues = posts.read_queues(conn, wanted, now=seen.now)
     today = {row.destination: row.today for row in seen.posted}
+    approved = _queues(seen.counts)["approved"]
+    waiting = approved["pending"] + approved["posting"]
     places = []
     for name, destination in config.destinations.items():
         pace = queues[name].pace if name in queues else Pace(now=seen.now)
         due = next_due(pace, _rules(destination))
-        places.append(_place(name, pace, due, today.get(name, 0)))
+        places.append(
+            Place(
+                name=name,
+                waiting=waiting,
+                posts_today=today.get(name, 0),
+                last_post=pace.last_posted,
+                next_post=due.at,
+                why=due.why,
+            )
+        )
     return tuple(places)
 
 
@@ -213,12 +223,6 @@ def _rules(destination: Destination) -> Rules:
         min_interval=destination.min_interval,
         posts_per_day=destination.posts_per_day,
         missed=destination.missed,
-    )
-
-
-def _place(name: str, pace: Pace, due: Due, today: int) -> Place:
-    return Place(
-        name=name, posts_today=today, last_post=pace.last_posted, next_post=due.at, why=due.why
     )
 
 

@@ -107,11 +107,8 @@ DynamicUser=yes
 User=botticelli
 StateDirectory=botticelli
 StateDirectoryMode=0700
-RuntimeDirectory=botticelli
-RuntimeDirectoryMode=0700
-RuntimeDirectoryPreserve=yes
 WorkingDirectory=%S/botticelli
-Environment=HOME=%S/botticelli XDG_STATE_HOME=%S XDG_RUNTIME_DIR=%t/botticelli
+Environment=HOME=%S/botticelli XDG_STATE_HOME=%S
 
 # Loosen a line here only if the journal says that it is in the way.
 {SANDBOX}"""

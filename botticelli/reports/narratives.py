@@ -1,0 +1,120 @@
+"""What narrative files offer: their narratives, acts, rounds and calls."""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from botticelli.errors import ConfigError, Exit
+from botticelli.narrative.counting import calls_per_run
+from botticelli.narrative.cycles import check_nested
+from botticelli.narrative.load import load_file, resolve_nested
+from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.narrative.shapes import Shape, shape_of
+
+LEFT_OUT: Final = frozenset({"target", "node_modules", "__pycache__"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """One narrative that can be run.
+
+    Args:
+        reference: What to type behind `botticelli run`.
+        rounds: Of its carousel.
+        target: Table that receives its rows; None: it stores none.
+        calls_least, calls_most: Model calls of one run; fewer if acts may be skipped.
+    """
+
+    reference: str
+    name: str
+    description: str
+    acts: tuple[str, ...]
+    rounds: int
+    target: str | None
+    calls_least: int
+    calls_most: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offers:
+    """One file: what it offers, and what is wrong with it (then it offers nothing)."""
+
+    file: Path
+    narratives: tuple[Offer, ...] = ()
+    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Files with what they offer. One that has to be mended makes the exit code 78."""
+
+    exit_code: int
+    files: tuple[Offers, ...]
+
+
+def listing(places: Sequence[Path], *, cwd: Path) -> Listing:
+    """Return what the files, and the narrative files in the folders, offer."""
+    files = tuple(_offers(path, cwd=cwd) for path in _files(places))
+    bad = any(each.problems for each in files)
+    return Listing(exit_code=Exit.CONFIG if bad else Exit.DONE, files=files)
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    """Yield each file once: those named, and in folders those that look like narratives."""
+    seen: set[Path] = set()
+    for place in places:
+        found = filter(_is_narrative, sorted(_below(place))) if place.is_dir() else [place]
+        for path in found:
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                yield path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*.toml"):
+        inner = path.relative_to(folder).parts
+        if not any(part.startswith(".") or part in LEFT_OUT for part in inner):
+            yield path
+
+
+def _is_narrative(path: Path) -> bool:
+    """Tell whether a file has the shape of a narrative; a broken one is shown, not hidden."""
+    try:
+        return shape_of(tomllib.loads(path.read_text(encoding="utf-8-sig"))) is not Shape.NONE
+    except (OSError, ValueError, RecursionError):
+        return True
+
+
+def _offers(path: Path, *, cwd: Path) -> Offers:
+    try:
+        file = load_file(path)
+        offers = tuple(_offer(file, each, cwd=cwd) for each in file.narratives.values())
+    except ConfigError as error:
+        return Offers(file=path, problems=tuple(map(str, error.problems)))
+    return Offers(file=path, narratives=offers, warnings=file.warnings)
+
+
+def _offer(file: NarrativeFile, narrative: Narrative, *, cwd: Path) -> Offer:
+    resolve = partial(resolve_nested, cwd=cwd)
+    check_nested(file, narrative, resolve=resolve)
+    calls = calls_per_run(file, narrative, resolve=resolve)
+    is_default = file.default == narrative.key
+    return Offer(
+        reference=file.path.stem if is_default else f"{file.path.stem}:{narrative.key}",
+        name=narrative.name,
+        description=narrative.description,
+        acts=tuple(act.name for act in narrative.acts),
+        rounds=narrative.carousel.iterations if narrative.carousel else 1,
+        target=_target(narrative),
+        calls_least=calls.least,
+        calls_most=calls.most,
+    )
+
+
+def _target(narrative: Narrative) -> str | None:
+    """Return the table that receives the rows (dialect.md §11.2); None: nothing is stored."""
+    return None if narrative.skip_content_generation else narrative.target or narrative.name
