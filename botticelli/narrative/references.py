@@ -1,16 +1,18 @@
 """What `check` looks at beyond loading: files on disk, queries, schemas. Nothing is run or sent."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from botticelli.errors import ConfigError, Problem
+from botticelli.narrative.cycles import check_nested
 from botticelli.narrative.findings import Findings
 from botticelli.narrative.lines import Key
+from botticelli.narrative.load import resolve_nested
 from botticelli.narrative.model import Act, Input, Media, NarrativeFile, TableRead, Text
 
-# Finds a file that a narrative names (dialect.md §9.2); None: nowhere. Raises ConfigError if the
-# name can mean several files.
-Search = Callable[[str], Path | None]
+# Finds a file that a narrative names (`files.find_file` with its folders); raises ConfigError.
+Search = Callable[[str], Path]
 
 
 def missing_files(file: NarrativeFile, search: Search) -> list[Problem]:
@@ -19,12 +21,9 @@ def missing_files(file: NarrativeFile, search: Search) -> list[Problem]:
     for key, each in _inputs(file):
         if isinstance(each, Text | Media) and each.file:
             try:
-                found = search(each.file)
+                search(each.file)
             except ConfigError as error:
                 findings.error(key, error.what, mend=error.mend)
-            else:
-                if found is None:
-                    findings.error(key, f"there is no file {each.file}")
     return findings.problems
 
 
@@ -43,6 +42,17 @@ def validate_queries(file: NarrativeFile) -> list[Problem]:
             except ConfigError as error:
                 findings.error(key, error.what, mend=error.mend)
     return findings.problems
+
+
+def validate_calls(file: NarrativeFile, *, cwd: Path) -> list[Problem]:
+    """Return a problem for each narrative that runs itself in the end or lacks a nested file."""
+    problems: list[Problem] = []
+    for narrative in file.narratives.values():
+        try:
+            check_nested(file, narrative, resolve=partial(resolve_nested, cwd=cwd))
+        except ConfigError as error:
+            problems += [each for each in error.problems if each not in problems]
+    return problems
 
 
 def validate_schemas(file: NarrativeFile) -> list[Problem]:

@@ -56,9 +56,12 @@ class Listing:
     files: tuple[Offers, ...]
 
 
-def listing(places: Sequence[Path], *, cwd: Path) -> Listing:
-    """Return what the files, and the narrative files in the folders, offer."""
-    files = tuple(_offers(path, cwd=cwd) for path in _files(places))
+def listing(places: Sequence[Path], *, folders: Sequence[Path], cwd: Path) -> Listing:
+    """Return what the files, and the narrative files in the places that are folders, offer.
+
+    A narrative in one of the `folders` is referred to by its file's bare name.
+    """
+    files = tuple(_offers(path, folders=folders, cwd=cwd) for path in _files(places))
     bad = any(each.problems for each in files)
     return Listing(exit_code=Exit.CONFIG if bad else Exit.DONE, files=files)
 
@@ -89,22 +92,27 @@ def _is_narrative(path: Path) -> bool:
         return True
 
 
-def _offers(path: Path, *, cwd: Path) -> Offers:
+def _offers(path: Path, *, folders: Sequence[Path], cwd: Path) -> Offers:
+    is_usual = any(path.parent == folder for folder in folders)
+    inner = path.relative_to(cwd) if path.is_relative_to(cwd) else path
+    reference = path.stem if is_usual else str(inner.with_suffix(""))
     try:
         file = load_file(path)
-        offers = tuple(_offer(file, each, cwd=cwd) for each in file.narratives.values())
+        offers = tuple(
+            _offer(file, each, reference=reference, cwd=cwd) for each in file.narratives.values()
+        )
     except ConfigError as error:
         return Offers(file=path, problems=tuple(map(str, error.problems)))
     return Offers(file=path, narratives=offers, warnings=file.warnings)
 
 
-def _offer(file: NarrativeFile, narrative: Narrative, *, cwd: Path) -> Offer:
+def _offer(file: NarrativeFile, narrative: Narrative, *, reference: str, cwd: Path) -> Offer:
     resolve = partial(resolve_nested, cwd=cwd)
     check_nested(file, narrative, resolve=resolve)
     calls = calls_per_run(file, narrative, resolve=resolve)
     is_default = file.default == narrative.key
     return Offer(
-        reference=file.path.stem if is_default else f"{file.path.stem}:{narrative.key}",
+        reference=reference if is_default else f"{reference}:{narrative.key}",
         name=narrative.name,
         description=narrative.description,
         acts=tuple(act.name for act in narrative.acts),

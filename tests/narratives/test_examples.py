@@ -1,10 +1,12 @@
 """The example files: every spelling of the language loads, and means what it says."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from botticelli.errors import ConfigError
+from botticelli.narrative.files import Folders, find_file
 from botticelli.narrative.load import choose, find_narrative, load_file, shipped_narratives
 from botticelli.narrative.model import Carousel, Command, Media, Nested, Retention, TableRead, Text
 from botticelli.narrative.references import missing_files, validate_queries, validate_schemas
@@ -90,11 +92,7 @@ def test_a_shipped_narrative_loads_without_a_warning(path):
 
     assert file.narratives
     assert file.warnings == ()
-    assert missing_files(file, lambda name: found_beside(path, name)) == []
-
-
-def found_beside(path, name):
-    return path.parent / name if (path.parent / name).exists() else None
+    assert missing_files(file, partial(find_file, folders=Folders(own=path.parent))) == []
 
 
 def test_a_single_narrative_answers_to_no_name_its_own_and_the_files():
@@ -181,10 +179,10 @@ def test_friendly_spellings_are_the_inputs_they_stand_for():
 def test_a_media_file_is_missed_by_check_and_not_by_loading():
     file = load_file(FOLDER / "friendly_syntax.toml")
 
-    problems = missing_files(file, lambda _name: None)
+    problems = missing_files(file, partial(find_file, folders=Folders(own=FOLDER)))
 
     assert len(problems) == 2
-    assert problems[0].what == "there is no file ./no_such_picture.png"
+    assert problems[0].what == "there is no file './no_such_picture.png'"
     assert "friendly_syntax.toml:24: acts.of_media" in problems[0].where
 
 
