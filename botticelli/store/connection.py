@@ -1,6 +1,6 @@
 """Connections to PostgreSQL, and what its failures mean to a user."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
@@ -13,11 +13,12 @@ Connection: TypeAlias = psycopg.Connection[Any]
 
 CONNECT_TIMEOUT: Final = 10  # seconds; a host that is down answers nothing at all
 
-KEEPALIVE: Final = {
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "60000",
+# A host that vanishes is noticed within about a minute: seconds, seconds, times, milliseconds.
+KEEPALIVE: Final[Mapping[str, Any]] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
 }
 
 

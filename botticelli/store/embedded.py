@@ -93,7 +93,7 @@ class Embedded:
 
     @cached_property
     def folder(self) -> Path:
-        """Where everything lies; below /var/lib/botticelli if the account cannot enter the asked one."""
+        """Where everything lies; below /var/lib/botticelli if the account cannot go there."""
         if os.geteuid() != 0 or postgres_account.reachable(self._asked, self._account):
             return self._asked
         return postgres_account.SHARED / quote(str(self._asked), safe="")
@@ -105,7 +105,7 @@ class Embedded:
 
     @cached_property
     def socket_folder(self) -> Path:
-        """Where the socket lies: in the cluster, or in a short private place if that path is too long.
+        """Where the socket lies: in the cluster, or in a short private place if that is too deep.
 
         It follows from the data folder alone, so that cron and a login shell find the same server.
         """
@@ -217,7 +217,7 @@ class Embedded:
         return " ".join(f"-c '{setting}'" for setting in quoted)
 
     def _initialise(self, binaries: Path) -> None:
-        """Make the cluster beside its place and move it there: a kill in between leaves no half one."""
+        """Make the cluster beside its place and move it: a kill in between leaves no half one."""
         fresh = self.folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -249,7 +249,7 @@ class Embedded:
                 raise Unavailable(
                     "a server runs here and does not answer",
                     where=str(self.data),
-                    mend=f"look at {self.data / 'server.log'}, or stop process {postgres_files.postmaster_pid(self.data)}",
+                    mend=f"look at {self.data / 'server.log'}, or end those processes",
                 )
             time.sleep(0.02)
 
@@ -298,7 +298,7 @@ class Embedded:
             raise ConfigError(
                 f"the folder for the embedded PostgreSQL cannot be used: {error.strerror}",
                 where=str(self.folder),
-                mend="set [database] folder (or XDG_STATE_HOME) to one that you own, or set DATABASE_URL",
+                mend="set [database] folder or XDG_STATE_HOME to one of yours, or set DATABASE_URL",
             ) from error
 
     def _prepare_socket_folder(self) -> None:
@@ -326,11 +326,11 @@ class Embedded:
             os.chown(each, self._account.uid, self._account.gid, follow_symlinks=False)
 
     def _run(self, command: Sequence[Any]) -> None:
-        """Run one of PostgreSQL's programs; its words go to a file, since the server keeps them open."""
+        """Run one of PostgreSQL's programs; its words go to a file: the server keeps that open."""
         log = self.folder / "control.log"
         environ: Mapping[str, str] = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
         with log.open("wb") as output:
-            ended = subprocess.run(
+            ended = subprocess.run(  # noqa: S603 - our own programs and paths
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

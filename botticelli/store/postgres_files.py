@@ -27,9 +27,9 @@ def find_binaries(wanted: Path | None, *, major: int | None) -> Path:
             return folder
     if major is not None:
         raise ConfigError(
-            f"the embedded database is of PostgreSQL {major}, and there are no programs of that version",
+            f"the embedded database needs PostgreSQL {major}, whose programs are not here",
             where=str(wanted or "embedded PostgreSQL"),
-            mend=f"install PostgreSQL {major} and set [database] binaries, or move the data with pg_dump",
+            mend=f"install PostgreSQL {major} and set [database] binaries to its bin folder",
         )
     raise ConfigError(
         "there are no PostgreSQL programs",
@@ -56,7 +56,7 @@ def _system_major(folder: Path) -> int:
 def major_version(binaries: Path) -> int:
     """Return the major version of the programs in that folder; 0 if they cannot be run."""
     try:
-        said = subprocess.run(
+        said = subprocess.run(  # noqa: S603 - a path of ours
             [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=False
         ).stdout
     except OSError:
@@ -66,7 +66,7 @@ def major_version(binaries: Path) -> int:
 
 
 def processes_in(data: Path) -> list[int]:
-    """Return the living processes that work in the cluster: every PostgreSQL process has it as its cwd.
+    """Return the living processes of the cluster: every PostgreSQL process has it as its cwd.
 
     A zombie has no cwd any more, and a reused pid has another one: the two cases in which
     postmaster.pid alone misleads, for ever.

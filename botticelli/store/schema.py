@@ -10,7 +10,7 @@ from botticelli.store.connection import Connection
 
 EXPECTED_VERSION: Final = 1
 
-# Any number that nobody else uses as an advisory lock here: two processes may meet an empty database.
+# Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
 
 VERSION: Final = "SELECT max(version) FROM schema_version"

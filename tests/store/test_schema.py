@@ -55,6 +55,7 @@ def test_an_unpaused_row_waits_for_every_stage(db):
     ]
 
 
+# ruff: noqa: E501 - the queries stand as they do in the plan
 PLAN_QUERIES = [
     "SELECT COUNT(*) FROM potential_discord_posts WHERE review_status = 'pending';",
     "SELECT COUNT(*) FROM approved_discord_posts WHERE review_status = 'pending';",
