@@ -1,4 +1,4 @@
-"""One act at one model: attempts until one answer is whole, each with its own grant and its own row."""
+"""One act at one model: attempts until an answer is whole, each with a grant and a row."""
 
 import random
 import re
@@ -183,10 +183,10 @@ class Attempts:
                 provider_request_id=reply.request_id or None,
                 finish_reason=reply.finish_detail or reply.finish.value,
                 response=reply.text,
-                input_tokens=usage and usage.input,
-                cached_tokens=usage and usage.cached,
-                output_tokens=usage and usage.output,
-                thought_tokens=usage and usage.thoughts,
+                input_tokens=None if usage is None else usage.input,
+                cached_tokens=None if usage is None else usage.cached,
+                output_tokens=None if usage is None else usage.output,
+                thought_tokens=None if usage is None else usage.thoughts,
                 cost_usd=cost,
             )
         )
@@ -308,7 +308,7 @@ class _Tries:
         self._failures += 1
         if self._failures >= self._most:
             raise error
-        longest = min(LONGEST_BACKOFF, 2.0**self._failures)
+        longest = min(LONGEST_BACKOFF, float(1 << self._failures))
         return max(error.retry_after or 0.0, chance.uniform(longest / 2, longest))
 
     def hold_after(self, error: QuotaError) -> float:
@@ -323,7 +323,7 @@ class _Tries:
                 "the provider keeps refusing", where=error.where, mend="try again later"
             ) from error
         if error.scope == "spend":
-            return max(error.retry_after or 0.0, 30.0 * 2 ** (self._refusals - 1))
+            return max(error.retry_after or 0.0, 30.0 * (1 << (self._refusals - 1)))
         return error.retry_after if error.retry_after is not None else 60.0
 
 

@@ -79,8 +79,8 @@ class Booking:
     Args:
         seq: The grant; None: ask again.
         wait_seconds: Until the grant's start, or until it is worth asking again.
-        why: granted; requests, tokens, spend, blocked (a 429 said so), turn (others were first): wait;
-            day: until the provider's day ends; size: one call is more than the allowance.
+        why: granted; to wait for: requests, tokens, spend, blocked (a 429 said so), turn (others
+            were first), day (the provider's has to end); size: one call is more than allowed.
         tokens: What is reserved.
     """
 
