@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.clock import Clock
@@ -106,7 +107,13 @@ class Discord:
             return Looked(why="a webhook cannot read its channel back")
         place = message.thread or self._channel
         author = self._webhook.id if self._webhook else self._me()
-        search = channels.Search(message=message, author=author, since=since, known=known)
+        search = channels.Search(
+            message=message,
+            author=author,
+            since=since,
+            known=known,
+            whole=partial(self._through_webhook, message.thread) if self._webhook else None,
+        )
         found = channels.search(self._look, place, search)
         if isinstance(found, dict):
             return Looked(receipt=self._receipt_of(found), certain=True)
@@ -174,6 +181,10 @@ class Discord:
         if self._webhook is None:
             return f"{path}/{remote_id}", {}
         return f"{path}/messages/{remote_id}", {k: v for k, v in query.items() if k != "wait"}
+
+    def _through_webhook(self, thread: str, remote_id: str) -> Json:
+        found: Json = self._look(*self._one(remote_id, thread))
+        return found
 
     def _me(self) -> str:
         return str(self._look("/users/@me", {})["id"])

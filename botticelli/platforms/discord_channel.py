@@ -23,12 +23,18 @@ Look = Callable[[str, Mapping[str, str]], Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What is looked for: this text, by this author (user or webhook id), from then on."""
+    """What is looked for: this text, by this author (user or webhook id), from then on.
+
+    Args:
+        whole: Reads one message by its id where a list may leave its text out: without the
+            MESSAGE_CONTENT intent a bot sees its own texts only, not those of its webhook.
+    """
 
     message: Message
     author: str
     since: datetime
     known: Collection[str] = ()
+    whole: Callable[[str], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +84,8 @@ def _is_ours(message: Mapping[str, Any], wanted: Search) -> bool:
         return False
     if message.get("nonce") is not None and str(message["nonce"]) == wanted.message.nonce:
         return True
+    if wanted.whole is not None and not message.get("content"):
+        message = wanted.whole(message["id"])
     return text.normalise(message.get("content", "")) == text.normalise(wanted.message.text)
 
 

@@ -86,8 +86,6 @@ def _open_discord(destination: Destination, clock: Clock) -> "Discord":
 
 
 def _session(destination: Destination) -> "requests.Session":
-    from importlib.metadata import version
-
     import requests
 
     token = destination.token.reveal().removeprefix("Bot ").strip()
@@ -98,7 +96,7 @@ def _session(destination: Destination) -> "requests.Session":
             mend="copy it again from the developer portal",
         )
     session = requests.Session()
-    session.headers["User-Agent"] = USER_AGENT.format(version=version("botticelli"))
+    session.headers["User-Agent"] = USER_AGENT.format(version=_version())
 
     def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
         if token and "/webhooks/" not in (request.url or ""):
@@ -108,6 +106,15 @@ def _session(destination: Destination) -> "requests.Session":
     # As `auth`, not as a header: requests would let a .netrc entry replace the header.
     session.auth = authorise
     return session
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("botticelli")
+    except PackageNotFoundError:  # run out of a checkout that is not installed
+        return "0"
 
 
 def _webhook(destination: Destination) -> "Webhook | None":

@@ -8,6 +8,7 @@ _KNOWN: dict[int, tuple[int, str]] = {  # code: (HTTP status, message)
     0: (404, "404: Not Found"),
     10003: (404, "Unknown Channel"),
     10004: (404, "Unknown Guild"),
+    10007: (404, "Unknown Member"),
     10008: (404, "Unknown Message"),
     10014: (400, "Unknown Emoji"),
     10015: (404, "Unknown Webhook"),

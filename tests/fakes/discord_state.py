@@ -27,7 +27,7 @@ PERMISSIONS = {
     "SEND_POLLS": 1 << 49,
     "PIN_MESSAGES": 1 << 51,
 }
-EVERYTHING = (1 << 53) - 1
+EVERYTHING = (1 << 53) - 1 & ~(1 << 3)  # but ADMINISTRATOR, which no overwrite could take away
 THREADS = frozenset((10, 11, 12))
 FORUMS = frozenset((15, 16))
 _TALKABLE = frozenset((0, 1, 2, 3, 5, 13)) | THREADS

@@ -1,0 +1,103 @@
+"""What tests of the post stage share: rows with defaults, a stage that is one call."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from psycopg.types.json import Jsonb
+
+from botticelli.config.model import Config, Database, Destination, Post, Retry, Supervision
+from botticelli.config.secrets import Secret
+from botticelli.platforms.open import open_platform
+from botticelli.stages.post import Posting, post
+from botticelli.stages.preview import preview_next
+from botticelli.store.identity import Identity
+
+
+def approved(db, text="Hello, studio!", **columns):
+    """Insert an approved post; return its id."""
+    values = {"text_content": text, **columns}
+    if isinstance(values.get("tags"), list):
+        values["tags"] = Jsonb(values["tags"])
+    names = ", ".join(values)
+    places = ", ".join(f"%({name})s" for name in values)
+    statement = f"INSERT INTO approved_discord_posts ({names}) VALUES ({places}) RETURNING id"
+    return db.execute(statement, values).fetchone()[0]
+
+
+def delivery_of(db, post_id, destination="news"):
+    """Return (state, attempts, remote_id) of a delivery."""
+    return db.execute(
+        "SELECT state, attempts, remote_id FROM deliveries WHERE post_id = %s AND destination = %s",
+        (post_id, destination),
+    ).fetchone()
+
+
+def status_of(db, post_id):
+    """Return the approved post's review_status."""
+    query = "SELECT review_status FROM approved_discord_posts WHERE id = %s"
+    return db.execute(query, (post_id,)).fetchone()[0]
+
+
+def id_of(db, post_id, destination="news"):
+    """Return the id of a post's delivery."""
+    query = "SELECT id FROM deliveries WHERE post_id = %s AND destination = %s"
+    return db.execute(query, (post_id, destination)).fetchone()[0]
+
+
+def to_discord(discord, name="news", **rules):
+    """Return a destination that is the fake's channel."""
+    facts = {
+        "channel": discord.channel,
+        "token": Secret(discord.token),
+        "base_url": discord.api,
+        "min_interval": timedelta(hours=1),
+        **rules,
+    }
+    return Destination(name=name, platform="discord", **facts)
+
+
+def to_outbox(folder, name="file", **rules):
+    """Return a destination that is a folder."""
+    return Destination(name=name, platform="outbox", folder=Path(folder), **rules)
+
+
+class PostStage:
+    """`stage()` runs the post stage once, in this process, on a real database."""
+
+    def __init__(self, db, connect, clock, destinations, *, owner="here:1:a", **post_config):
+        self.db = db
+        self.connect = connect
+        self.clock = clock
+        self.identity = Identity(host="here", pid=1, owner=owner)
+        self.opened = []
+        self.config = Config(
+            database=Database(folder=Path("unused")),
+            destinations={one.name: one for one in destinations},
+            post=Post(**{"retry": Retry(max_retries=2), **post_config}),
+            supervision=Supervision(),
+        )
+
+    def posting(self, **options):
+        return Posting(config=self.config, open_platform=self._open, **options)
+
+    def __call__(self, **options):
+        return post(
+            self.posting(**options),
+            conn=self.db,
+            connect=self.connect,
+            identity=self.identity,
+            clock=self.clock,
+        )
+
+    def preview(self, **options):
+        return preview_next(self.posting(**options), conn=self.db, clock=self.clock)
+
+    def change(self, name, **rules):
+        """Change a destination's rules."""
+        changed = replace(self.config.destinations[name], **rules)
+        self.config = replace(self.config, destinations={**self.config.destinations, name: changed})
+
+    def _open(self, destination):
+        self.opened.append(destination.name)
+        return open_platform(destination, clock=self.clock)

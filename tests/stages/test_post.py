@@ -1,0 +1,582 @@
+"""The post stage on a real database, against a Discord over loopback and a held clock."""
+
+from datetime import time, timedelta
+
+import pytest
+
+from botticelli.config.model import ActiveHours, Guard, Retry
+from botticelli.config.secrets import Secret
+from botticelli.errors import ConfigError, Exit, TryLater, UsageError
+from botticelli.store.connection import connect as connect_to
+from tests.fakes.discord import FakeDiscord
+from tests.posting import (
+    PostStage,
+    approved,
+    delivery_of,
+    id_of,
+    status_of,
+    to_discord,
+    to_outbox,
+)
+
+
+@pytest.fixture
+def discord(clock):
+    with FakeDiscord(clock=lambda: clock.now().timestamp()) as fake:
+        yield fake
+
+
+@pytest.fixture
+def stage_for(db, db_url, clock):
+    def connect():
+        return connect_to(db_url)
+
+    return lambda *destinations, **more: PostStage(db, connect, clock, destinations, **more)
+
+
+@pytest.fixture
+def stage(stage_for, discord):
+    return stage_for(to_discord(discord))
+
+
+def states(report):
+    return [one.state for one in report.results]
+
+
+def test_a_post_is_published_byte_for_byte_and_the_database_agrees(db, discord, stage):
+    text = 'Grüße 🎨 an alle:\n\n"quoted", `code`, and **bold**'
+    candidate = db.execute(
+        "INSERT INTO potential_discord_posts (text_content, review_status)"
+        " VALUES (%s, 'approved') RETURNING id",
+        (text,),
+    ).fetchone()[0]
+    post = approved(db, text, candidate_id=candidate)
+
+    report = stage()
+
+    assert states(report) == ["posted"]
+    assert report.exit_code == Exit.DONE
+    [message] = discord.messages()
+    assert message["content"] == text
+    assert delivery_of(db, post) == ("posted", 1, message["id"])
+    assert status_of(db, post) == "posted"
+    query = "SELECT review_status FROM potential_discord_posts"
+    assert db.execute(query).fetchone() == ("posted",)
+
+
+def test_a_row_put_in_by_plain_sql_is_delivered(db, discord, stage):
+    db.execute(
+        "INSERT INTO approved_discord_posts (text_content, review_status) VALUES ('hi', 'pending')"
+    )
+
+    stage()
+
+    assert discord.contents() == ["hi"]
+
+
+def test_the_second_post_waits_for_the_interval_and_says_until_when(db, discord, stage, clock):
+    approved(db, "one")
+    approved(db, "two")
+
+    first, second = stage(), stage()
+
+    assert first.results[0].next_due == clock.now() + timedelta(hours=1)
+    assert states(second) == ["waiting"]
+    assert second.results[0].next_due == clock.now() + timedelta(hours=1)
+    assert second.results[0].note == "minimum interval 60 min"
+    assert discord.contents() == ["one"]
+
+    clock.advance(timedelta(hours=1))
+    stage()
+    assert discord.contents() == ["one", "two"]
+
+
+def test_an_idle_run_opens_no_platform(db, discord, stage):
+    approved(db, "one")
+    stage()
+    stage.opened.clear()
+    approved(db, "two")
+
+    report = stage()
+
+    assert states(report) == ["waiting"]
+    assert stage.opened == []
+
+
+def test_now_ignores_the_rhythm_and_no_safety_rule(db, discord, stage):
+    stage.change(
+        "news",
+        posts_per_day=1,
+        quiet_dates=("11-24",),
+        active_hours=ActiveHours(start=time(3), end=time(4)),
+    )
+    approved(db, "one")
+    approved(db, "@everyone two")
+    approved(db, "three")
+
+    report = stage(ignoring_rhythm=True, limit=3)
+
+    assert states(report) == ["posted", "held", "posted", "nothing"][:3]
+    assert discord.contents() == ["one", "three"]
+
+
+def test_posts_are_due_in_active_hours_of_the_destinations_own_zone(db, discord, stage, clock):
+    stage.change(
+        "news",
+        time_zone="America/New_York",
+        active_hours=ActiveHours(start=time(9), end=time(17)),
+    )
+    approved(db)
+
+    report = stage()  # noon in London is seven in New York
+
+    assert states(report) == ["waiting"]
+    assert report.results[0].next_due == clock.now() + timedelta(hours=2)
+    clock.advance(timedelta(hours=2))
+    assert states(stage()) == ["posted"]
+
+
+def test_a_post_that_fails_a_rule_is_held_with_the_reason_and_the_next_is_taken(db, discord, stage):
+    bad = approved(db, "Hi @everyone!")
+    good = approved(db, "Hi all!")
+
+    report = stage()
+
+    assert states(report) == ["held", "posted"]
+    assert "@everyone is not among the allowed mentions" in report.results[0].note
+    assert discord.contents() == ["Hi all!"]
+    assert (status_of(db, bad), status_of(db, good)) == ("held", "posted")
+
+
+def test_what_the_offline_model_wrote_stays_in_the_house(db, discord, stage_for, tmp_path):
+    stage = stage_for(to_discord(discord), to_outbox(tmp_path / "outbox"))
+    post = approved(db, "An offline thought.", generation_model="offline")
+
+    report = stage()
+
+    assert states(report) == ["held", "nothing", "posted"]
+    assert discord.contents() == []
+    [file] = (tmp_path / "outbox").iterdir()
+    assert file.read_bytes() == b"An offline thought."
+    assert status_of(db, post) == "held"
+
+
+def test_one_post_goes_to_each_destination_that_wants_it(db, discord, stage_for, clock):
+    other = discord.add_channel("deep")
+    stage = stage_for(
+        to_discord(discord, "news"),
+        to_discord(discord, "deep", channel=other, tags=("deep",)),
+        to_discord(discord, "none", channel=other, content_types=("poll",)),
+    )
+    both = approved(db, "both", tags=["deep", "other"])
+    approved(db, "news only", tags=["other"])
+
+    stage()
+    clock.advance(timedelta(hours=1))
+    stage()
+
+    assert discord.contents() == ["both", "news only"]
+    assert discord.contents(other) == ["both"]
+    assert status_of(db, both) == "posted"
+
+
+def test_a_post_is_posted_only_when_all_its_deliveries_are(db, discord, stage_for):
+    other = discord.add_channel("other")
+    stage = stage_for(to_discord(discord, "news"), to_discord(discord, "deep", channel=other))
+    post = approved(db)
+
+    stage(to="news")
+    assert status_of(db, post) == "pending"
+
+    stage(to="deep")
+    assert status_of(db, post) == "posted"
+
+
+def test_posted_typed_in_sql_keeps_a_post_from_being_sent(db, discord, stage):
+    post = approved(db)
+    discord.script.add(429)
+    stage.config = stage.config.__class__(
+        **{**vars(stage.config), "post": stage.config.post.__class__(retry=Retry(max_retries=0))}
+    )
+    stage()
+    db.execute("UPDATE approved_discord_posts SET review_status = 'posted' WHERE id = %s", (post,))
+
+    stage.clock.advance(timedelta(hours=2))
+    report = stage()
+
+    assert states(report) == ["nothing"]
+    assert discord.contents() == []
+
+
+@pytest.mark.parametrize(
+    "fault", ["hang up after storing", "reset after storing", "500 after storing"]
+)
+def test_a_lost_answer_never_becomes_a_second_message(db, discord, stage, fault):
+    post = approved(db)
+    discord.script.add(fault)
+
+    report = stage()
+
+    assert states(report) == ["posted"]
+    assert len(discord.sent()) == 2
+    [message] = discord.messages()
+    assert delivery_of(db, post) == ("posted", 2, message["id"])
+
+
+def test_what_stays_unknown_is_sent_again_with_its_nonce_while_that_is_harmless(
+    db, discord, stage, clock
+):
+    post = approved(db)
+    discord.script.add(*["500 after storing"] * 3)
+
+    first = stage()
+    assert states(first) == ["uncertain"]
+    assert first.exit_code == Exit.FAILED
+    assert status_of(db, post) == "posting"
+
+    clock.advance(timedelta(seconds=30))
+    assert states(stage()) == ["posted"]
+    assert len({one.body["nonce"] for one in discord.sent()}) == 1
+    assert len(discord.messages()) == 1
+
+
+def test_long_after_a_lost_answer_the_channel_is_read_back(db, discord, stage, clock):
+    post = approved(db, "  *Bold* claim  ")
+    discord.script.add(*["500 after storing"] * 3)
+    stage()
+    sent = clock.now()
+    discord.add_message("something else")
+
+    clock.advance(timedelta(hours=3))
+    report = stage()
+
+    assert states(report) == ["posted"]
+    assert len(discord.sent()) == 3, "found, not sent again"
+    [message] = [one for one in discord.messages() if one["author"]["bot"]]
+    assert delivery_of(db, post) == ("posted", 3, message["id"])
+    posted = db.execute("SELECT posted_at FROM deliveries").fetchone()[0]
+    assert abs(posted - sent) < timedelta(seconds=10)
+
+
+def test_a_request_that_never_arrived_is_made_again_after_looking(db, discord, stage, clock):
+    approved(db)
+    discord.script.add(*["hang up before storing"] * 3)
+    stage()
+    discord.add_message("something else")
+
+    clock.advance(timedelta(hours=3))
+    report = stage()
+
+    assert states(report) == ["put back", "posted"]
+    assert len([one for one in discord.messages() if one["author"]["bot"]]) == 1
+
+
+def test_an_unreadable_channel_is_left_to_a_person(db, discord, stage, clock):
+    """Without Read Message History the answer is an empty list, which proves nothing."""
+    post = approved(db)
+    discord.script.add(*["500 after storing"] * 3)
+    stage()
+    discord.deny("READ_MESSAGE_HISTORY")
+
+    clock.advance(timedelta(hours=3))
+    report = stage()
+
+    assert states(report) == ["held", "nothing"]
+    assert report.exit_code == Exit.FAILED
+    assert "give it Read Message History" in report.results[0].note
+    assert f"mark-posted {id_of(db, post)}" in report.results[0].note
+    assert len(discord.messages()) == 1
+
+
+def test_an_empty_channel_that_may_be_read_is_believed(db, discord, stage, clock):
+    approved(db)
+    discord.script.add(*["hang up before storing"] * 3)
+    stage()
+
+    clock.advance(timedelta(hours=3))
+
+    assert states(stage()) == ["put back", "posted"]
+    assert len(discord.messages()) == 1
+
+
+def test_the_same_text_sent_before_is_not_taken_for_the_lost_one(db, discord, stage, clock):
+    approved(db, "Same words.")
+    approved(db, "Same words.")
+    stage.change("news", min_interval=timedelta(seconds=30))
+    stage()
+    clock.advance(timedelta(seconds=30))
+    discord.script.add(*["hang up before storing"] * 3)
+    stage()
+
+    clock.advance(timedelta(hours=3))
+    stage()
+
+    assert discord.contents() == ["Same words.", "Same words."]
+
+
+def test_a_rate_limit_puts_the_post_back_until_discord_says(db, discord, stage, clock):
+    post = approved(db)
+    discord.script.add("429:42")
+
+    report = stage()
+
+    assert states(report) == ["put back"]
+    assert report.exit_code == Exit.TRY_LATER
+    assert delivery_of(db, post)[0] == "pending"
+    clock.advance(timedelta(seconds=40))
+    assert stage().results[0].note == "the platform asked us to wait"
+    clock.advance(timedelta(seconds=3))
+    assert states(stage()) == ["posted"]
+    assert len(discord.messages()) == 1
+
+
+def test_a_short_rate_limit_is_waited_for(db, discord, stage, clock):
+    approved(db)
+    discord.script.add("429:3")
+
+    assert states(stage()) == ["posted"]
+    assert sum(clock.slept) >= 3
+
+
+def test_a_rejected_token_stops_everything_and_opens_the_breaker(db, discord, stage_for):
+    stage = stage_for(
+        to_discord(discord, "one", token=Secret("wrong")),
+        to_discord(discord, "two", token=Secret("wrong")),
+    )
+    post = approved(db)
+
+    report = stage()
+
+    assert report.exit_code == Exit.CONFIG
+    assert "set DISCORD_TOKEN" in report.results[0].note
+    assert len(discord.requests) == 1
+    assert delivery_of(db, post, "one")[0] == "pending"
+    with pytest.raises(TryLater, match="breaker is open"):
+        stage()
+    assert len(discord.requests) == 1
+
+
+def test_a_missing_permission_is_told_in_the_words_of_a_community_manager(db, discord, stage):
+    approved(db)
+    discord.deny("SEND_MESSAGES")
+
+    report = stage()
+
+    assert report.exit_code == Exit.CONFIG
+    assert report.results[0].note == (
+        "news: the bot may see #general but not write there; give it Send Messages"
+    )
+
+
+def test_a_missing_token_is_told_before_anything_is_claimed(db, discord, stage):
+    stage.change("news", token=Secret(""))
+    post = approved(db)
+
+    report = stage()
+
+    assert report.exit_code == Exit.CONFIG
+    assert "set DISCORD_TOKEN" in report.results[0].note
+    assert delivery_of(db, post) == ("pending", 0, None)
+
+
+def test_a_refused_post_fails_for_good_and_the_next_is_taken(db, discord, stage):
+    post = approved(db, "blocked")
+    approved(db, "fine")
+    discord.script.add("400:200000")
+
+    report = stage()
+
+    assert states(report) == ["failed", "posted"]
+    assert "AutoMod" in report.results[0].note
+    assert report.exit_code == Exit.FAILED
+    assert status_of(db, post) == "failed"
+    assert discord.contents() == ["fine"]
+
+
+def test_a_text_too_long_is_held_or_split_as_configured(db, discord, stage, clock):
+    long = "\n\n".join(f"Paragraph {number}. " + "word " * 150 for number in range(5)).strip()
+    approved(db, long)
+    assert states(stage()) == ["held", "nothing"]
+
+    stage.change("news", too_long="split")
+    post = approved(db, long)
+    report = stage()
+
+    assert states(report) == ["posted"]
+    assert len(discord.contents()) > 1
+    assert "\n\n".join(discord.contents()).split() == long.split()
+    assert delivery_of(db, post)[2] == discord.messages()[0]["id"]
+
+
+def test_a_split_text_goes_on_where_it_was_interrupted(db, discord, stage, clock):
+    stage.change("news", too_long="split", thread_name="More")
+    long = "\n\n".join("word " * 250 for _ in range(5)).strip()
+    post = approved(db, long)
+    discord.script.add("ok", *["500 after storing"] * 3)
+
+    assert states(stage()) == ["uncertain"]
+    clock.advance(timedelta(seconds=10))
+    assert states(stage()) == ["posted"]
+
+    [first] = discord.messages()
+    rest = discord.contents(first["id"])
+    assert " ".join([first["content"], *rest]).split() == long.split()
+    assert status_of(db, post) == "posted"
+
+
+def test_a_split_text_is_looked_up_part_by_part_after_a_long_time(db, discord, stage, clock):
+    stage.change("news", too_long="split")
+    long = "\n\n".join(f"{number} " * 700 for number in range(4)).strip()
+    approved(db, long)
+    discord.script.add("ok", *["500 after storing"] * 3)
+    stage()
+
+    clock.advance(timedelta(hours=5))
+    stage()
+
+    assert " ".join(discord.contents()).split() == long.split()
+
+
+def test_a_webhook_publishes_once_and_a_lost_answer_is_left_to_a_person(
+    db, discord, stage_for, clock
+):
+    hook = to_discord(discord, token=Secret(""), channel="", webhook=Secret(discord.add_webhook()))
+    stage = stage_for(hook)
+    approved(db, "one")
+    approved(db, "two")
+    assert states(stage()) == ["posted"]
+    clock.advance(timedelta(hours=1))
+    discord.script.add("500 after storing", to="execute_webhook")
+
+    stage()
+    report = stage()
+
+    assert states(report) == ["held", "nothing"]
+    assert "a webhook cannot read its channel back" in report.results[0].note
+    assert discord.contents() == ["one", "two"]
+
+
+def test_a_webhook_with_a_bot_beside_it_is_looked_up(db, discord, stage_for, clock):
+    stage = stage_for(to_discord(discord, webhook=Secret(discord.add_webhook())))
+    approved(db, "one")
+    discord.script.add("500 after storing", to="execute_webhook")
+    stage()
+
+    report = stage()
+
+    assert states(report) == ["posted"]
+    assert discord.contents() == ["one"]
+
+
+def test_a_webhook_does_not_believe_an_early_look(db, discord, stage_for, clock):
+    stage = stage_for(to_discord(discord, webhook=Secret(discord.add_webhook())))
+    approved(db, "one")
+    discord.script.add("hang up before storing", to="execute_webhook")
+    stage()
+
+    assert states(stage()) == ["uncertain", "waiting"]
+    clock.advance(timedelta(seconds=61))
+    assert states(stage()) == ["put back", "posted"]
+    assert discord.contents() == ["one"]
+
+
+def test_crosspost_and_thread_follow_and_their_failure_does_not_unpublish(db, discord, stage_for):
+    channel = discord.add_channel("announcements", type=5)
+    stage = stage_for(
+        to_discord(discord, channel=channel, crosspost=True, thread_name="Talk about it")
+    )
+    post = approved(db)
+    discord.deny("CREATE_PUBLIC_THREADS", channel=channel)
+
+    report = stage()
+
+    assert states(report) == ["posted"]
+    assert "what should follow failed" in report.results[0].note
+    assert discord.messages(channel)[0]["flags"] & 1, "crossposted"
+    assert status_of(db, post) == "posted"
+
+
+def test_dry_run_shows_the_request_and_changes_nothing(db, discord, stage):
+    held = approved(db, "@here")
+    post = approved(db, "hello")
+
+    report = stage.preview()
+
+    [preview] = report.previews
+    assert preview.post == post
+    assert [one.post for one in preview.held] == [held]
+    [request] = preview.requests
+    assert (request["method"], request["url"]) == (
+        "POST",
+        f"{discord.api}/channels/{discord.channel}/messages",
+    )
+    assert request["json"]["content"] == "hello"
+    assert request["json"]["allowed_mentions"] == {"parse": []}
+    assert all(one.passes for one in preview.verdicts)
+    assert len(preview.verdicts) >= 10
+    assert discord.requests == []
+    for table in ("deliveries", "runs", "locks"):
+        assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_dry_run_shows_the_very_request_that_is_made(db, discord, stage):
+    approved(db, "hello <@42>")
+    stage.change("news", guard=Guard(allowed_mentions=("42",)))
+
+    [request] = stage.preview().previews[0].requests
+    stage()
+
+    [made] = discord.sent()
+    assert request["json"] | {"nonce": made.body["nonce"]} == made.body
+    assert made.body["allowed_mentions"] == {"parse": [], "users": ["42"]}
+
+
+def test_dry_run_says_when_it_is_not_due(db, discord, stage, clock):
+    approved(db, "one")
+    approved(db, "two")
+    stage()
+
+    [preview] = stage.preview().previews
+
+    assert preview.text == "two"
+    assert preview.why == "not before minimum interval 60 min"
+    assert preview.due_at == clock.now() + timedelta(hours=1)
+
+
+def test_an_unknown_destination_is_named_with_the_known_ones(stage):
+    with pytest.raises(UsageError, match="name one of news"):
+        stage(to="nowhere")
+
+
+def test_no_destination_at_all_is_a_matter_of_configuration(stage_for):
+    with pytest.raises(ConfigError, match="no destination"):
+        stage_for()()
+
+
+def test_one_destination_out_of_order_does_not_stop_another(db, discord, stage_for):
+    stage = stage_for(to_discord(discord, "broken", channel="404404"), to_discord(discord, "news"))
+    approved(db)
+
+    report = stage()
+
+    assert states(report) == ["put back", "posted"]
+    assert report.exit_code == Exit.CONFIG
+    assert discord.contents() == ["Hello, studio!"]
+
+
+def test_missed_rounds_are_made_up_as_configured(db, discord, stage, clock):
+    """Down for ten hours with an interval of one: `skip` begins anew, `spread` hurries."""
+    for number in range(12):
+        approved(db, f"post {number}")
+    stage()
+    clock.advance(timedelta(hours=10))
+
+    stage.change("news", missed="skip")
+    skipped = stage().results[0]
+    assert skipped.state == "waiting"
+    assert skipped.next_due == clock.now() + timedelta(hours=1)
+
+    stage.change("news", missed="spread")
+    assert states(stage()) == ["posted"]
+    clock.advance(timedelta(minutes=30))
+    assert states(stage()) == ["posted"]
