@@ -83,12 +83,12 @@ def curate(
     workshop: Workshop,
     *,
     drain: bool,
-    watch: Callable[[int], None] = lambda _: None,
+    watch: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> CurateReport:
     """Judge one batch, or all that is pending, and then choose once.
 
     Scores are stored batch by batch; what a killed run has judged is chosen from by the next.
-    `watch` is told twice a second how many are judged.
+    `watch` is told twice a second how many are judged, of how many.
 
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
@@ -126,7 +126,7 @@ class _Job:
     drain: bool
     tally: Tally = field(default_factory=Tally)
 
-    def work(self, watch: Callable[[int], None]) -> CurateReport:
+    def work(self, watch: Callable[[int, int], None]) -> CurateReport:
         started = self.workshop.clock.monotonic()
         trouble = self._judge(watch)
         # A day that is spent, or a judge that is down, keeps nobody from choosing among the judged.
@@ -150,7 +150,7 @@ class _Job:
             exit_code=self._exit_code(trouble),
         )
 
-    def _judge(self, watch: Callable[[int], None]) -> BotticelliError | None:
+    def _judge(self, watch: Callable[[int, int], None]) -> BotticelliError | None:
         """Have everything judged that can be; return what kept the rest from it."""
         config = self.workshop.config
         labour = JudgeLabour(
@@ -171,17 +171,14 @@ class _Job:
             lease=config.supervision.lease,
             clock=self.workshop.clock,
         )
+        waiting = candidates.count_waiting(self.conn)
+        total = waiting if self.drain else min(waiting, config.curate.batch)
+        workers = min(config.models.max_concurrent, -(-total // config.curate.batch)) or 1
         try:
-            crew.run(self._workers(), stop=self.run.stop, watch=lambda: watch(self.tally.judged))
+            crew.run(workers, stop=self.run.stop, watch=lambda: watch(self.tally.judged, total))
         except BotticelliError as error:
             return error
         return None
-
-    def _workers(self) -> int:
-        """Return as many workers as there are batches, up to the configured number."""
-        config = self.workshop.config
-        batches = -(-candidates.count_waiting(self.conn) // config.curate.batch)
-        return max(1, min(config.models.max_concurrent, batches)) if self.drain else 1
 
     def _choose(self) -> tuple[tuple[Approved, ...], int]:
         settings = self.workshop.config.curate

@@ -329,7 +329,7 @@ def preview_generate(conn: Connection, workshop: Workshop, wish: Wish) -> Genera
         file=file,
         models=workshop.config.models.default,
         override=wish.models,
-        variables={"recent_posts": recent_posts(conn)},
+        variables={"recent_posts": recent_posts(conn), "iteration": "1"},
     )
     weighted = []
     for key, times in planned.items():

@@ -85,7 +85,7 @@ class ItemRun:
             stop=self.run.stop,
             models=self.workshop.config.models.default,
             override=self.override,
-            variables={"recent_posts": self.recent_posts},
+            variables={"recent_posts": self.recent_posts, "iteration": str(item.iteration)},
         )
         execution = runner.run(narrative, iteration=item.iteration, item_id=item.id)
         self.counts.add(reused=_reused(execution))

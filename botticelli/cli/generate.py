@@ -1,0 +1,140 @@
+"""`botticelli generate`."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from botticelli.cli.app import app
+from botticelli.cli.environment import Environment
+from botticelli.cli.output import Console, render
+from botticelli.cli.spending import priced, spent
+from botticelli.cli.workshop import Show, progress, workshop
+from botticelli.stages.generate import (
+    GenerateForecast,
+    GenerateReport,
+    Tick,
+    Wish,
+    preview_generate,
+)
+from botticelli.stages.generate import generate as run_generate
+
+
+@app.command()
+def generate(
+    ctx: typer.Context,
+    narrative: Annotated[
+        str, typer.Argument(metavar="[NARRATIVE]", help="FILE or FILE.NAME; else as configured.")
+    ] = "",
+    *,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", min=1, help="Rounds of the carousel.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Ask this model; repeat for fallbacks.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Calls under way at once.")
+    ] = None,
+    join: Annotated[
+        bool, typer.Option("--join", help="Help a run that is under way elsewhere.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Abandon an unfinished batch; else it comes first.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell calls, tokens and cents; spend nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Have a model write candidate posts."""
+    env: Environment = ctx.obj
+    wish = Wish(
+        narrative=narrative,
+        iterations=iterations,
+        models=tuple(model or ()),
+        workers=workers,
+        join=join,
+        fresh=fresh,
+    )
+    report: GenerateReport | GenerateForecast
+    with env.database() as conn:
+        if dry_run:
+            report = preview_generate(conn, workshop(env), wish)
+        else:
+            with progress(env, "posts") as show:
+                report = run_generate(conn, workshop(env), wish, watch=_watcher(show))
+            _complain(env, report)
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+def _watcher(show: Show) -> Callable[[Tick], None]:
+    def watch(tick: Tick) -> None:
+        progress, usage = tick.progress, tick.usage
+        total = progress.left + progress.done + progress.failed
+        tokens = usage.input_tokens + usage.output_tokens
+        show(
+            progress.done + progress.failed,
+            total,
+            f"{tick.stored} new, {usage.calls} calls, {tokens:,} tokens",
+        )
+
+    return watch
+
+
+def _complain(env: Environment, report: GenerateReport) -> None:
+    """Tell on stderr what went wrong: a timer's log is read there."""
+    for failure in report.failures:
+        env.complain(failure)
+    if report.left:
+        env.complain(
+            f"{report.narrative}: {report.left} of {report.planned} posts are left:"
+            f" {report.reason or 'they may be tried again'}; run `botticelli generate` again"
+        )
+
+
+@render.register
+def _(report: GenerateReport, console: Console) -> None:
+    if report.skipped:
+        console.line(f"nothing done: {report.skipped}")
+        return
+    begun = "resumed" if report.resumed else "planned"
+    console.line(
+        f"{report.narrative}: {report.planned} posts {begun}, {report.stored} new candidates",
+        style="bold",
+    )
+    for count, words, style in (
+        (report.repeats, "were there already and are not stored again", "yellow"),
+        (report.failed, "failed for good", "red"),
+        (report.left, "left for the next run", "yellow"),
+    ):
+        if count:
+            console.line(f"  {count} {words}", style=style)
+    console.line(
+        "  "
+        + spent(
+            report.calls,
+            report.input_tokens,
+            report.output_tokens,
+            report.cost_usd,
+            reused=report.reused,
+            seconds=report.seconds,
+        )
+    )
+
+
+@render.register
+def _(report: GenerateForecast, console: Console) -> None:
+    begun = "an unfinished batch with" if report.resumed else "a new batch of"
+    console.line(f"{report.narrative}: {begun} {report.items} posts", style="bold")
+    console.line(
+        "  "
+        + priced(
+            report.calls,
+            report.input_tokens,
+            report.output_tokens,
+            report.cents,
+            models=report.models,
+        )
+    )

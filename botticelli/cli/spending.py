@@ -1,0 +1,36 @@
+"""What a run has used, or would use, in one line."""
+
+from decimal import Decimal
+
+
+def spent(
+    calls: int,
+    input_tokens: int,
+    output_tokens: int,
+    cost_usd: Decimal,
+    *,
+    reused: int = 0,
+    seconds: float,
+) -> str:
+    """Return what a run used, in one line."""
+    free = f" ({reused} answers reused)" if reused else ""
+    return (
+        f"{calls} calls{free}, {input_tokens:,} tokens in, {output_tokens:,} out,"
+        f" ${cost_usd:.4f}, {seconds:.1f} s"
+    )
+
+
+def priced(
+    calls: int,
+    input_tokens: int,
+    output_tokens: int,
+    cents: float | None,
+    *,
+    models: tuple[str, ...],
+) -> str:
+    """Return what a run would use, in one line."""
+    price = "price unknown" if cents is None else f"about {cents:.2f} cents"
+    return (
+        f"{calls} calls to {', '.join(models) or 'no model'}, about {input_tokens:,} tokens in"
+        f" and {output_tokens:,} out, {price}; nothing was spent"
+    )
