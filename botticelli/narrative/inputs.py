@@ -26,6 +26,7 @@ from botticelli.narrative.template import (
     render_prompt,
 )
 from botticelli.store import tables
+from botticelli.store.columns import TableError
 from botticelli.store.connection import Connection
 from botticelli.store.row_leases import LeaseTerms, RowLease
 
@@ -120,7 +121,7 @@ class Reader:
                 raise ActFailed(str(missing), where=f"act '{act}'") from missing
             self.warn(f"act '{act}' goes without table '{read.table}': {missing}")
             return None
-        except tables.TableError as error:
+        except TableError as error:
             raise ActFailed(str(error), where=f"act '{act}'") from error
         text = format_rows(found.rows, columns=found.columns, form=read.format)
         entry = TableText(text=text, rows=len(found.rows))
@@ -130,12 +131,14 @@ class Reader:
             part=Part(text=text), retention=read.retention, note=_note(read, len(found.rows))
         )
 
-    def rows_ahead(self, read: TableRead) -> bool:
-        """Tell whether a read would find anything, without leasing."""
+    def would_find(self, read: TableRead) -> bool:
+        """Tell whether a read would find any row, without leasing it."""
+        if not {read.table, *read.names}.isdisjoint(self.given):
+            return True
         try:
             query = tables.Query(table=read.table, where=self._where(read, ""), limit=1)
             return bool(tables.read_rows(self.conn, query, now=self.now).rows)
-        except (tables.TableError, ConfigError, Unresolved):
+        except (TableError, ConfigError, Unresolved):
             return False
 
     def _rows(self, read: TableRead, act: str) -> tables.Rows:

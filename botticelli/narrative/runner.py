@@ -23,6 +23,7 @@ from botticelli.narrative.execution import (
     Stored,
 )
 from botticelli.narrative.files import Folders
+from botticelli.narrative.gather import Gatherer
 from botticelli.narrative.inputs import Reader
 from botticelli.narrative.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.scope import Names
@@ -207,11 +208,13 @@ class Runner:
             names=names,
             warn=warn,
         )
+        gatherer = Gatherer(runner=self, narrative=narrative, names=names, reader=reader)
         walk = Walk(
             runner=self,
             narrative=narrative,
             names=names,
             reader=reader,
+            gatherer=gatherer,
             iteration=iteration,
             item_id=item_id,
         )

@@ -115,10 +115,10 @@ SOURCE: Final = "SELECT template_source FROM content_generation_tables WHERE tab
 ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('botticelli table ' || %(table)s, 0))"
 
 
-def is_inferred(conn: Connection, table: str) -> bool:
-    """Tell whether a table was made from answers, so that its columns may follow them."""
+def source_of(conn: Connection, table: str) -> str:
+    """Return what a table of ours was made from: "inferred", or a template; empty: not ours."""
     row = conn.execute(SOURCE, {"table": table}).fetchone()
-    return row is not None and row[0] == "inferred"
+    return "" if row is None else str(row[0])
 
 
 def make_table(

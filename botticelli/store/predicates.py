@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from psycopg import sql
 
@@ -145,8 +145,8 @@ def _parse(text: str) -> "exp.Expression":
         raise _refused("cannot be read", text) from error
     if len(found) != 1 or found[0] is None:
         raise _refused("is not one condition", text)
-    root: exp.Expression = found[0]
-    return root
+    root: Any = found[0]
+    return cast("exp.Expression", root)
 
 
 def _is_unicode(text: str) -> bool:

@@ -227,71 +227,84 @@ def insert_rows(
         inference.make_table(
             conn, table, rows=cleaned, template=template, file=file, description=description
         )
-        if inference.is_inferred(conn, table):
-            inference.widen(conn, table, cleaned)
-        columns = columns_of(conn, table)
-        if "extra" not in columns:
-            inference.add_missing(conn, table, cleaned)
-            columns = columns_of(conn, table)
-        ids = [_insert(conn, table, row=row, metadata=metadata, columns=columns) for row in cleaned]
+        target = _target(conn, table, cleaned)
+        ids = [_insert(conn, target, row=row, metadata=metadata) for row in cleaned]
     return tuple(id_ for id_ in ids if id_ is not None)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """The table as it takes rows; `reserved`: columns that no answer fills."""
+
+    table: str
+    columns: Mapping[str, Column]
+    reserved: frozenset[str]
+
+    @property
+    def keeps_extra(self) -> bool:
+        return "extra" in self.columns
+
+
+def _target(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> _Target:
+    source = inference.source_of(conn, table)
+    if source == "inferred":
+        inference.widen(conn, table, rows)
+    columns = columns_of(conn, table)
+    if "extra" not in columns:
+        inference.add_missing(conn, table, rows)
+        columns = columns_of(conn, table)
+    reserved = RESERVED if "extra" in columns else frozenset[str]()
+    if source not in ("", "inferred"):
+        reserved -= {"id"}  # a template's own id, such as a guild's, is part of the answer
+    return _Target(table=table, columns=columns, reserved=reserved)
+
+
 def _insert(
-    conn: Connection,
-    table: str,
-    *,
-    row: Mapping[str, Any],
-    metadata: Mapping[str, Any],
-    columns: Mapping[str, Column],
+    conn: Connection, target: _Target, *, row: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> int | None:
-    values = _placed(row, columns)
-    values |= {name: value for name, value in metadata.items() if name in columns}
+    columns = target.columns
+    ours = {name: value for name, value in metadata.items() if name in columns}
     try:
         with conn.transaction():
-            return _insert_values(conn, table, values=values, columns=columns)
+            return _insert_values(conn, target, {**_placed(row, target), **ours})
     except psycopg.IntegrityError:
         # A CHECK or a key that the values of the answer break: the row is kept, they are in extra.
-        if "extra" not in columns:
+        if not target.keeps_extra:
             raise
-        safe = {
+        free = {
             name: value
-            for name, value in values.items()
-            if name in metadata or columns[name].base in ("text", "jsonb")
+            for name, value in _placed(row, target).items()
+            if columns[name].base in ("text", "jsonb") and not columns[name].key_position
         }
-        safe["extra"] = Jsonb(dict(row))
-        return _insert_values(conn, table, values=safe, columns=columns)
+        return _insert_values(conn, target, {**free, "extra": Jsonb(dict(row)), **ours})
 
 
-def _placed(row: Mapping[str, Any], columns: Mapping[str, Column]) -> dict[str, Any]:
+def _placed(row: Mapping[str, Any], target: _Target) -> dict[str, Any]:
     """Column -> value for one object; whatever is not shown exactly is kept in `extra`."""
     placed: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    reserved = RESERVED if "extra" in columns else frozenset[str]()
     for key, value in row.items():
-        name = match(key, columns)
-        if name is None or name in placed or name in reserved:
+        name = match(key, target.columns)
+        if name is None or name in placed or name in target.reserved:
             extra[key] = value
             continue
-        fitting = fit(value, columns[name])
+        fitting = fit(value, target.columns[name])
         if fitting is not None:
             placed[name] = fitting.value
         if fitting is None or not fitting.is_exact:
             extra[key] = value
-    if "extra" in columns and extra:
+    if target.keeps_extra and extra:
         placed["extra"] = Jsonb(extra)
     return placed
 
 
-def _insert_values(
-    conn: Connection, table: str, *, values: Mapping[str, Any], columns: Mapping[str, Column]
-) -> int | None:
-    id_ = identifier("id") if "id" in columns else sql.SQL("NULL")
-    if not values:
-        statement = INSERT_DEFAULTS.format(table=identifier(table), id=id_)
-    else:
+def _insert_values(conn: Connection, target: _Target, values: Mapping[str, Any]) -> int | None:
+    table = identifier(target.table)
+    id_ = identifier("id") if "id" in target.columns else sql.SQL("NULL")
+    statement = INSERT_DEFAULTS.format(table=table, id=id_)
+    if values:
         statement = INSERT.format(
-            table=identifier(table),
+            table=table,
             columns=sql.SQL(", ").join(map(identifier, values)),
             values=sql.SQL(", ").join([sql.Placeholder(f"v{i}") for i in range(len(values))]),
             id=id_,

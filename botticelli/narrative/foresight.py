@@ -1,0 +1,64 @@
+"""What can be said of an act before it runs: whether it asks, writes, stores, is sent out."""
+
+from collections.abc import Iterator
+
+from botticelli.narrative.commands import Commands
+from botticelli.narrative.model import Act, Command, Narrative, Nested, TableRead, Text
+from botticelli.narrative.template import names
+
+
+def asks(act: Act) -> bool:
+    """Whether the act has a prompt of its own; else it only acts, and no model is called."""
+    return any(
+        isinstance(given, Text) and (given.file is not None or (given.content or "").strip())
+        for given in act.inputs
+    )
+
+
+def writes(act: Act, commands: Commands) -> bool:
+    """Whether one of the act's commands changes anything."""
+    return any(commands.writes(given.platform, given.command) for given in _commands(act))
+
+
+def stores(narrative: Narrative, act: Act, *, is_last: bool) -> bool:
+    """Whether the act's JSON is stored: all in template mode, else the last (dialect.md §16.18)."""
+    if narrative.skip_content_generation or act.skip_content_generation:
+        return False
+    if act.extract_output is not None:
+        return act.extract_output
+    return bool(narrative.template) or is_last
+
+
+def insists(narrative: Narrative, act: Act) -> bool:
+    """Whether JSON is what the act is there for; else an answer in prose is as good."""
+    wants_rows = bool(narrative.target or narrative.template)
+    return act.schema is not None or bool(act.extract_output) or wants_rows
+
+
+def is_sent_on(narrative: Narrative, act: Act) -> bool:
+    """Whether a later command has this act's answer among its arguments."""
+    position = next(index for index, each in enumerate(narrative.acts) if each is act)
+    for index, later in enumerate(narrative.acts[position + 1 :]):
+        for given in _commands(later):
+            heads = {name.partition(".")[0] for name in names(given.args)}
+            if act.name in heads or (index == 0 and heads & {"previous", "prev"}):
+                return True
+    return False
+
+
+def queue_of(narrative: Narrative) -> tuple[TableRead, ...]:
+    """Return the reads that a poster lives on: rows that become an answer that is sent out.
+
+    Empty if the narrative is no poster, or fills its tables itself before it reads them.
+    """
+    for act in narrative.acts:
+        if act.narrative or any(isinstance(given, Nested) for given in act.inputs):
+            return ()
+        reads = tuple(given for given in act.inputs if isinstance(given, TableRead))
+        if reads and asks(act) and is_sent_on(narrative, act):
+            return reads
+    return ()
+
+
+def _commands(act: Act) -> Iterator[Command]:
+    return (given for given in act.inputs if isinstance(given, Command))
