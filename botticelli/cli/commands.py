@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "content": Command("content", "Look at candidates and posts, and decide about them by hand."),
     "deliveries": Command("deliveries", "Show deliveries and settle doubtful ones."),
     "edit": Command("edit", "Change a published post."),
+    "withdraw": Command("edit", "Take a published post back."),
     "budget": Command("budget", "Show what the models may still use."),
     "models": Command("models", "Show the models, their limits and prices."),
     "pause": Command("stages", "Stop a stage from doing anything until it is resumed."),
