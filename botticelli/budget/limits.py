@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from decimal import Decimal
 from math import floor
 from typing import Final
+from urllib.parse import urlsplit
 
 from botticelli.config.model import Limits, Models, Multipliers
 from botticelli.store.ledger import Allowance
@@ -51,9 +52,10 @@ def layered(base: Multipliers, *layers: Mapping[str, float]) -> Multipliers:
 def limits_of(model: str, config: Models) -> Limits:
     """Return what the provider allows: the tier's row of the longest fitting name, then the file.
 
-    A limit that the file gives replaces only that limit.
+    A limit that the file gives replaces only that limit. The tiers are Google's: another server
+    behind `gemini_base_url` has the limits that the file names, and those that its 429s teach.
     """
-    rows = TIERS.get(config.tier, {})
+    rows = TIERS.get(config.tier, {}) if _is_google(config.gemini_base_url) else {}
     fitting = max((name for name in rows if model.startswith(name)), key=len, default=None)
     listed = rows[fitting] if fitting is not None else Limits()
     own = config.limits.get(model, Limits())
@@ -74,6 +76,11 @@ def allowance(model: str, config: Models, *, provider: str, multipliers: Multipl
         zone=ZONES.get(provider, "UTC"),
         spend=None if config.spend_limit is None else Decimal(str(config.spend_limit)),
     )
+
+
+def _is_google(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    return not base_url or host == "googleapis.com" or host.endswith(".googleapis.com")
 
 
 def _share(limit: int | None, share: float) -> int | None:
