@@ -1,0 +1,242 @@
+"""Candidates: in once, judged behind a fence, chosen once, their text copied byte for byte."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from botticelli.store import candidates, choice, items, queue
+from botticelli.store.candidates import CRITERIA, Origin, Scores
+from botticelli.store.queue import CANDIDATES, ITEMS, LostLease
+from tests.workshops import candidate
+
+LEASE = timedelta(seconds=30)
+ORIGIN = Origin(narrative="feature", act="refine", model="m")
+
+
+def claim(conn, *, limit=10, owner="judge", now=None, passed_over=()):
+    return candidates.claim_batch(
+        conn, owner=owner, limit=limit, lease=LEASE, passed_over=passed_over, now=now
+    )
+
+
+def score(conn, claimed, points=7, model="judge-1"):
+    scores = [
+        Scores(
+            id=one.id,
+            points=dict.fromkeys(CRITERIA, points),
+            total=5 * points,
+            notes=f"note {one.id}",
+            reasons="because",
+        )
+        for one in claimed
+    ]
+    candidates.store_scores(conn, scores, claims=[one.claim for one in claimed], judge_model=model)
+
+
+def statuses(conn):
+    query = "SELECT id, review_status FROM potential_discord_posts ORDER BY id"
+    return dict(conn.execute(query).fetchall())
+
+
+def test_a_model_s_keys_find_their_columns_and_the_others_are_kept(db):
+    row = {"text_content": "Hi", "tags": ["a"], "rating": "five", "mood": {"x": 1}, "source": 7}
+
+    [id_] = candidates.insert(db, [row], origin=ORIGIN).ids
+
+    query = (
+        "SELECT text_content, tags, rating, source, extra, source_narrative, generation_model,"
+        " review_status FROM potential_discord_posts WHERE id = %s"
+    )
+    assert db.execute(query, (id_,)).fetchone() == (
+        "Hi", ["a"], None, None, {"rating": "five", "mood": {"x": 1}, "source": 7},
+        "feature", "m", "pending",
+    )  # fmt: skip
+
+
+def test_a_text_that_is_there_already_is_recognised_and_not_stored(db):
+    first = candidates.insert(db, [{"text_content": "Hello  *there*"}], origin=ORIGIN)
+
+    second = candidates.insert(
+        db, [{"text_content": "hello there"}, {"text_content": "other"}], origin=ORIGIN
+    )
+
+    assert second.repeats == first.ids
+    assert len(second.ids) == 1
+    assert len(statuses(db)) == 2
+
+
+def test_two_workers_with_the_same_text_store_it_once(db, connections):
+    start, made = threading.Barrier(4), []
+
+    def work(conn):
+        start.wait(timeout=10)
+        made.append(candidates.insert(conn, [{"text_content": "same"}], origin=ORIGIN))
+
+    threads = [threading.Thread(target=work, args=(connections(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+
+    assert len(statuses(db)) == 1
+    assert sorted(len(one.ids) for one in made) == [0, 0, 0, 1]
+
+
+def test_an_item_that_is_somebody_elses_by_now_leaves_no_candidate(db):
+    batch = items.plan(db, "f.n", items=[("a", 1)], options={})
+    item = items.claim(db, batch.id, owner="me", lease=LEASE)
+    items.abandon(db, "f.n")
+
+    with pytest.raises(LostLease), queue.settling(db, ITEMS, claims=[item.claim]):
+        candidates.insert(db, [{"text_content": "late"}], origin=ORIGIN)
+
+    assert statuses(db) == {}
+
+
+def test_two_judges_never_get_the_same_candidate(db, connections):
+    ids = [candidate(db, f"post {n}") for n in range(5)]
+
+    mine, theirs = claim(db, limit=3), claim(connections(), limit=3)
+
+    assert [one.id for one in mine] == ids[:3]
+    assert [one.id for one in theirs] == ids[3:]
+    assert set(statuses(db).values()) == {"judging"}
+
+
+def test_a_killed_judge_leaves_nothing_stuck(db, clock):
+    id_ = candidate(db)
+    [dead] = claim(db, now=clock.now())
+    clock.advance(timedelta(seconds=31))
+
+    [again] = claim(db, owner="next", now=clock.now())
+
+    assert (again.id, again.fence) == (id_, dead.fence + 1)
+    with pytest.raises(LostLease):
+        score(db, [dead])
+    query = "SELECT judged_at FROM potential_discord_posts"
+    assert db.execute(query).fetchone() == (None,)
+
+
+def test_a_row_set_to_judging_by_hand_is_judged(db):
+    id_ = candidate(db, review_status="judging")
+
+    assert [one.id for one in claim(db)] == [id_]
+
+
+def test_scores_are_kept_and_a_judged_candidate_is_not_judged_again(db):
+    id_ = candidate(db)
+
+    score(db, claim(db), points=8)
+
+    query = (
+        "SELECT review_status, curation_score, score_tone, curation_notes, judge_model,"
+        " extra->>'reasons' FROM potential_discord_posts"
+    )
+    assert db.execute(query).fetchone() == ("pending", 40, 8, f"note {id_}", "judge-1", "because")
+    assert claim(db) == ()
+    assert candidates.count_waiting(db) == 0
+
+
+def test_repeats_and_empty_texts_are_rejected_unjudged(db):
+    original, copy = candidate(db, "Some *post*"), candidate(db, "some   post")
+    empty, blank = candidate(db, None), candidate(db, " \n")
+
+    aside = candidates.set_aside(db, claim(db))
+
+    assert aside == {copy, empty, blank}
+    assert statuses(db) == {
+        original: "judging", copy: "rejected", empty: "rejected", blank: "rejected"
+    }  # fmt: skip
+    query = "SELECT duplicate_of, curation_notes FROM potential_discord_posts WHERE id = %s"
+    assert db.execute(query, (copy,)).fetchone() == (original, f"repeats candidate {original}")
+
+
+def test_a_candidate_without_a_usable_answer_is_tried_again_and_then_held(db):
+    id_ = candidate(db)
+    [first] = claim(db)
+    candidates.requeue(db, [first.claim], error="no answer", max_attempts=2)
+    tried = statuses(db)[id_]
+
+    assert claim(db, passed_over=[id_]) == ()
+    [second] = claim(db)
+    candidates.requeue(db, [second.claim], error="no answer", max_attempts=2)
+
+    assert tried == "pending"
+    assert statuses(db)[id_] == "held"
+
+
+def judged(db, *texts, points=7):
+    for text in texts:
+        candidate(db, text)
+    claimed = claim(db)
+    score(db, claimed, points=points)
+    return [one.id for one in claimed]
+
+
+def test_the_chosen_are_copied_in_rank_order_byte_for_byte_and_the_others_keep_their_scores(db):
+    text = 'Grüße 🎨 "quoted"\r\n\ttab \\ back'
+    first, second, third = judged(db, "one", text, "three")
+
+    chosen = choice.settle_choice(db, [third, second], by="auto")
+
+    assert chosen == choice.Chosen(approved=(third, second), rejected=1)
+    rows = db.execute(
+        "SELECT candidate_id, text_content, curation_score, approved_by, review_status"
+        " FROM approved_discord_posts ORDER BY id"
+    ).fetchall()
+    assert rows == [(third, "three", 35, "auto", "pending"), (second, text, 35, "auto", "pending")]
+    assert statuses(db) == {first: "rejected", second: "approved", third: "approved"}
+    query = "SELECT curation_score, curation_notes FROM potential_discord_posts WHERE id = %s"
+    assert db.execute(query, (first,)).fetchone() == (35, f"note {first}")
+
+
+def test_nobody_is_approved_twice_nor_against_a_person_s_word(db):
+    first, second = judged(db, "one", "two")
+    db.execute("UPDATE potential_discord_posts SET review_status = 'held' WHERE id = %s", (second,))
+
+    once = choice.settle_choice(db, [first, second], by="auto")
+    db.execute(
+        "UPDATE potential_discord_posts SET review_status = 'pending' WHERE id = %s", (first,)
+    )
+    twice = choice.settle_choice(db, [first], by="auto")
+
+    assert (once.approved, twice.approved) == ((first,), ())
+    assert db.execute("SELECT count(*) FROM approved_discord_posts").fetchone() == (1,)
+    assert statuses(db)[second] == "held"
+
+
+def test_only_the_judged_at_or_above_the_threshold_come_up_for_the_choice_best_first(db):
+    judged(db, "poor", points=6)
+    good = judged(db, "good", points=7)
+    best = judged(db, "best", points=9)
+    candidate(db, "not judged")
+
+    found = choice.list_judged(db, min_score=35, limit=10)
+
+    assert [one.id for one in found] == [*best, *good]
+    assert choice.settle_choice(db, [], by="auto").rejected == 3
+    assert choice.list_judged(db, min_score=0, limit=10) == ()
+
+
+def test_claiming_reads_an_index_however_many_rows_there_are(db):
+    db.execute(
+        "INSERT INTO potential_discord_posts (text_content, review_status)"
+        " SELECT 'x' || n, CASE WHEN n % 50 = 0 THEN 'pending' ELSE 'rejected' END"
+        " FROM generate_series(1, 20000) AS n"
+    )
+    db.execute("ANALYZE potential_discord_posts")
+    values = {"owner": "o", "limit": 10, "lease": LEASE, "passed_over": [], "now": None}
+
+    plan = "\n".join(r[0] for r in db.execute("EXPLAIN " + candidates.CLAIM, values).fetchall())
+
+    assert "potential_to_judge" in plan
+    assert "Seq Scan on potential_discord_posts" not in plan
+
+
+def test_releasing_is_by_owner(db):
+    candidate(db)
+    claim(db, owner="me")
+
+    assert queue.release(db, CANDIDATES, owner="me") == 1
+    assert set(statuses(db).values()) == {"pending"}

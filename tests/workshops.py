@@ -1,0 +1,126 @@
+"""Stages at work in a test: a real database, a model over loopback, a small narrative."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+from botticelli.clock import SystemClock
+from botticelli.config.model import Config, Database, Limits, Models, Retry
+from botticelli.config.secrets import Secret
+from botticelli.models.open import Drivers
+from botticelli.narrative.commands import CommandRegistry
+from botticelli.stages.workshop import Workshop
+from botticelli.store.connection import connect
+from botticelli.store.identity import Identity
+
+WRITER, JUDGE = "gemini-3.5-flash-lite", "gemini-3.8-flash"
+
+# Two angles of two acts each: draft, then the post as JSON.
+NARRATIVE = """
+    [narrative.batch]
+    name = "batch"
+    toc = ["feature", "usecase"]
+    skip_content_generation = true
+    [narrative.batch.acts.feature]
+    narrative = "feature"
+    [narrative.batch.acts.usecase]
+    narrative = "usecase"
+
+    [narrative.feature]
+    name = "feature"
+    target = "potential_discord_posts"
+    toc = ["draft", "refine"]
+
+    [narrative.usecase]
+    name = "usecase"
+    target = "potential_discord_posts"
+    toc = ["draft", "refine"]
+
+    [acts.draft]
+    [[acts.draft.input]]
+    type = "text"
+    content = "Draft number {{iteration}}, unlike: {{recent_posts}}"
+
+    [acts.refine]
+    schema = "post"
+    [[acts.refine.input]]
+    type = "text"
+    content = "Refine it."
+
+    [schemas.post]
+    type = "object"
+    required = ["text_content", "content_type"]
+    [schemas.post.properties.text_content]
+    type = "string"
+    [schemas.post.properties.content_type]
+    type = "string"
+"""
+
+
+def identity(owner="test:1:a"):
+    host, pid, _ = owner.split(":")
+    return Identity(host=host, pid=int(pid), owner=owner)
+
+
+def models_at(gemini, **more):
+    """Gemini over loopback without limits, unless `limits` says otherwise."""
+    free = {name: Limits(rpm=100_000, tpm=10**9, rpd=100_000) for name in (WRITER, JUDGE)}
+    return Models(
+        gemini_key=Secret(gemini.key),
+        gemini_base_url=gemini.url,
+        limits={**free, **more.pop("limits", {})},
+        **{"max_attempts": 1, "max_concurrent": 2, "tier": "none", **more},
+    )
+
+
+class Stages:
+    """`stages.workshop()` is what generate and curate take; `config` may be replaced before."""
+
+    def __init__(self, url, folder, models):
+        self.url = url
+        self.folder = Path(folder)
+        self.config = Config(database=Database(url=url, folder=self.folder), models=models)
+        self.clock = SystemClock()
+        self.said = []
+        self.write(NARRATIVE)
+
+    def write(self, text, name="carousel.toml"):
+        (self.folder / name).write_text(dedent(text))
+
+    def settings(self, section, **values):
+        """Replace settings of one section: settings("curate", batch=3)."""
+        changed = replace(getattr(self.config, section), **values)
+        self.config = replace(self.config, **{section: changed})
+
+    def connect(self):
+        return connect(self.url)
+
+    def workshop(self, owner="test:1:a"):
+        return Workshop(
+            config=self.config,
+            connect=self.connect,
+            identity=identity(owner),
+            clock=self.clock,
+            chance=random.Random(1),
+            environ={},
+            cwd=self.folder,
+            drivers=Drivers(self.config.models),
+            commands=lambda conn: CommandRegistry(executors={}),
+            note=self.said.append,
+        )
+
+
+NO_RETRY = Retry(max_retries=0)
+
+
+def candidate(conn, text="a post", **columns):
+    """Put a candidate in and return its id."""
+    columns = {"text_content": text, **columns}
+    names = ", ".join(columns)
+    places = ", ".join(["%s"] * len(columns))
+    row = conn.execute(
+        f"INSERT INTO potential_discord_posts ({names}) VALUES ({places}) RETURNING id",
+        list(columns.values()),
+    ).fetchone()
+    return row[0]
