@@ -115,6 +115,9 @@ class Model(Protocol):
     def estimate(self, request: Request) -> int:
         """Return an upper estimate of the input tokens, without network or cost."""
 
+    def close(self) -> None:
+        """Give back what is held open; the next call opens it again."""
+
 
 class ModelError(BotticelliError):
     """A call to a model failed."""

@@ -73,6 +73,11 @@ class Local:
             request_id=reply.request_id,
         )
 
+    def close(self) -> None:
+        """See Model. Frees the memory."""
+        with self._lock:
+            self._made = None
+
     def estimate(self, request: Request) -> int:
         """See Model."""
         return input_tokens(request)

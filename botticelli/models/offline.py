@@ -44,6 +44,9 @@ class Offline:
         """See Model. Never fails, costs nothing, counts no tokens."""
         return Reply(text=_Writer(request).answer(), finish_detail="STOP", model_version=NAME)
 
+    def close(self) -> None:
+        """See Model."""
+
     def estimate(self, request: Request) -> int:
         """See Model."""
         return input_tokens(request)

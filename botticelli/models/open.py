@@ -54,6 +54,13 @@ class Drivers:
                 self._made[shared] = _MAKERS[way.provider](way, self.config)
             return Opened(name=way.model, provider=way.provider, driver=self._made[shared])
 
+    def close(self) -> None:
+        """Close what the drivers hold open (connections, a loaded model)."""
+        with self._lock:
+            made, self._made = list(self._made.values()), {}
+        for driver in made:
+            driver.close()
+
     def slot(self, name: str) -> threading.BoundedSemaphore | None:
         """Return what bounds the calls to a model under way at once; None: nothing does."""
         limits = self.config.limits.get(name)

@@ -73,6 +73,9 @@ class Scripted:
             model_version=str(step.get("model_version", "")),
         )
 
+    def close(self) -> None:
+        """See Model."""
+
     def estimate(self, request: Request) -> int:
         """See Model."""
         return input_tokens(request)

@@ -1,0 +1,424 @@
+"""The only way to a model: one grant and one row for each attempt, nothing paid for twice."""
+
+import random
+import threading
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from psycopg.rows import dict_row
+
+from botticelli.budget.gate import Stopped
+from botticelli.config.model import Limits, Models, Multipliers, NamedModel
+from botticelli.config.secrets import Secret
+from botticelli.errors import ConfigError, TryLater
+from botticelli.models.base import (
+    Message,
+    Part,
+    PermanentError,
+    Request,
+    TransientError,
+)
+from botticelli.models.open import Drivers
+from botticelli.narrative.calls import ActKey, LiveCaller
+from botticelli.narrative.forecast import ForecastCaller
+from botticelli.store.identity import Identity
+from tests.clock import PinnedClock
+from tests.fakes.gemini import FakeGemini
+from tests.fakes.gemini import Limits as Quota
+
+LITE, FLASH = "gemini-3.5-flash-lite", "gemini-3.8-flash"
+KEY = ActKey(narrative="feature", act="generate", sequence=0)
+SHARES = Multipliers(rpm=1, tpm=1, rpd=1, tpd=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+class Clock(PinnedClock):
+    """Tells somebody else how long it slept."""
+
+    on_sleep = staticmethod(lambda _seconds: None)
+
+    def sleep(self, seconds):
+        super().sleep(seconds)
+        self.on_sleep(seconds)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def gemini():
+    with FakeGemini() as server:
+        yield server
+
+
+@pytest.fixture
+def caller_for(db, clock):
+    """Make callers; each closes its clients in the end."""
+    made = []
+
+    def make(server=None, *, stop=None, notes=None, **settings):
+        settings.setdefault("limits", {LITE: Limits(rpm=1000, tpm=10**7, rpd=1000)})
+        models = Models(
+            gemini_key=Secret("test-key"),
+            gemini_base_url=server.url if server else "",
+            timeout=timedelta(seconds=2),
+            **settings,
+        )
+        drivers = Drivers(models)
+        made.append(drivers)
+        return LiveCaller(
+            db,
+            models=models,
+            budget=SHARES,
+            identity=Identity(host="h", pid=1, owner="h:1:x"),
+            clock=clock,
+            chance=random.Random(1),
+            drivers=drivers,
+            stop=stop,
+            note=(notes if notes is not None else []).append,
+        )
+
+    yield make
+    for drivers in made:
+        drivers.close()
+
+
+@pytest.fixture
+def item(db):
+    (batch,) = db.execute("INSERT INTO batches (narrative) VALUES ('n') RETURNING id").fetchone()
+    (id_,) = db.execute(
+        "INSERT INTO generation_items (batch_id, narrative, iteration) "
+        "VALUES (%s, 'feature', 1) RETURNING id",
+        (batch,),
+    ).fetchone()
+    return id_
+
+
+def request(text="Write a post", **settings):
+    message = Message(role="user", parts=(Part(text=text),))
+    return Request(model="", messages=(message,), **settings)
+
+
+def rows(db, table="act_executions"):
+    order = {"act_executions": "id", "ledger_grants": "seq"}[table]
+    with db.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(f"SELECT * FROM {table} ORDER BY {order}").fetchall()
+
+
+def test_an_answer_is_recorded_with_tokens_cost_and_grant(db, gemini, caller_for):
+    answer = caller_for(gemini).ask(request(), models=[LITE], key=KEY)
+
+    (row,), (grant,) = rows(db), rows(db, "ledger_grants")
+    usage = answer.usage
+    assert (row["state"], row["model"], row["model_version"]) == ("done", LITE, LITE)
+    assert (row["input_tokens"], row["output_tokens"]) == (usage.input, usage.output)
+    assert row["response"] == answer.text
+    assert row["prompt"] == "Write a post"
+    assert row["id"] == answer.execution_id
+    price = Decimal("0.3") * usage.input + Decimal("2.5") * (usage.output + usage.thoughts)
+    assert row["cost_usd"] == answer.cost_usd == price / 1_000_000
+    assert row["grant_seq"] == grant["seq"]
+    assert grant["tokens"] == usage.input
+    assert grant["settled_at"] is not None
+
+
+def test_a_finished_act_of_an_item_is_not_asked_again(gemini, caller_for, item):
+    caller, key = caller_for(gemini), replace(KEY, item_id=item)
+
+    first = caller.ask(request(), models=[LITE], key=key)
+    again = caller.ask(request(), models=[LITE], key=key)
+    other = caller.ask(request("Another"), models=[LITE], key=key)
+
+    assert (again.text, again.reused, again.cost_usd) == (first.text, True, 0)
+    assert not other.reused
+    assert len(gemini.calls) == 2
+
+
+def test_a_rejected_answer_is_asked_for_again(db, gemini, caller_for, item):
+    caller, key = caller_for(gemini), replace(KEY, item_id=item)
+
+    caller.reject(caller.ask(request(), models=[LITE], key=key), "no JSON in it")
+    again = caller.ask(request(), models=[LITE], key=key)
+
+    assert not again.reused
+    assert [(row["state"], row["error"]) for row in rows(db)] == [
+        ("unusable", "no JSON in it"),
+        ("done", None),
+    ]
+
+
+def test_without_an_item_nothing_is_reused(gemini, caller_for):
+    caller = caller_for(gemini)
+
+    for _ in range(2):
+        caller.ask(request(), models=[LITE], key=KEY)
+
+    assert len(gemini.calls) == 2
+
+
+def test_every_attempt_has_its_own_grant_and_row(db, gemini, caller_for, clock):
+    gemini.script.add("503", "reset", "ok")
+
+    caller_for(gemini).ask(request(), models=[LITE], key=KEY)
+
+    assert [(row["attempt"], row["state"]) for row in rows(db)] == [
+        (1, "failed"),
+        (2, "failed"),
+        (3, "done"),
+    ]
+    assert len(rows(db, "ledger_grants")) == len(gemini.calls) == 3
+    assert 3 <= sum(clock.slept) <= 6, "2 s and 4 s, with jitter"
+
+
+def test_used_up_attempts_are_a_transient_failure(gemini, caller_for):
+    gemini.script.add(*["503"] * 9)
+
+    with pytest.raises(TransientError, match="503"):
+        caller_for(gemini, max_attempts=2).ask(request(), models=[LITE], key=KEY)
+
+    assert len(gemini.calls) == 2
+
+
+def test_a_model_that_keeps_failing_is_replaced_by_the_next(gemini, caller_for):
+    gemini.script.add(*["503"] * 9, to=LITE)
+
+    answer = caller_for(gemini).ask(request(), models=[LITE, FLASH], key=KEY)
+
+    assert answer.model == FLASH
+    assert [call.model for call in gemini.calls] == [LITE] * 3 + [FLASH]
+
+
+def test_a_minute_429_is_waited_out_and_is_no_failure(db, gemini, caller_for, clock):
+    gemini.script.add(*["429:minute:7"] * 5)
+    began = clock.now()
+
+    caller_for(gemini, max_attempts=1).ask(request(), models=[LITE], key=KEY)
+
+    assert clock.now() - began >= timedelta(seconds=35)
+    assert len(gemini.calls) == 6
+    assert "per minute" in rows(db)[0]["error"]
+
+
+def test_a_spent_day_moves_to_the_next_model_at_once(gemini, caller_for):
+    caller = caller_for(gemini)
+    gemini.script.add("429:day", to=LITE)
+
+    for _ in range(2):
+        assert caller.ask(request(), models=[LITE, FLASH], key=KEY).model == FLASH
+
+    assert [call.model for call in gemini.calls] == [LITE, FLASH, FLASH], "the day is closed"
+
+
+def test_a_day_spent_everywhere_says_when_to_come_back(gemini, caller_for):
+    caller = caller_for(gemini, limits={LITE: Limits(rpm=100, rpd=1), FLASH: Limits(rpd=1)})
+    for _ in range(2):
+        caller.ask(request(), models=[LITE, FLASH], key=KEY)
+
+    with pytest.raises(TryLater, match="2026-11-25 08:00 UTC"):
+        caller.ask(request(), models=[LITE, FLASH], key=KEY)
+
+    assert len(gemini.calls) == 2
+
+
+def test_calls_left_counts_over_all_models(gemini, caller_for):
+    caller = caller_for(gemini, limits={LITE: Limits(rpd=10), FLASH: Limits(rpd=5)})
+    assert caller.calls_left([LITE, FLASH]) == 15
+
+    caller.ask(request(), models=[LITE], key=KEY)
+
+    assert caller.calls_left([LITE, FLASH]) == 14
+    assert caller.calls_left(["offline"]) is None
+
+
+def test_no_quota_at_all_is_a_matter_of_configuration(gemini, caller_for):
+    gemini.script.add("429:limit-0")
+
+    with pytest.raises(ConfigError, match="no quota for the model"):
+        caller_for(gemini).ask(request(), models=[LITE], key=KEY)
+
+    assert len(gemini.calls) == 1
+
+
+def test_a_refusal_without_details_holds_for_half_a_minute(gemini, caller_for, clock):
+    gemini.script.add("429:no-details")
+    began = clock.now()
+
+    caller_for(gemini).ask(request(), models=[LITE], key=KEY)
+
+    assert clock.now() - began >= timedelta(seconds=29)
+
+
+def test_a_cut_answer_gets_twice_the_room_once(db, gemini, caller_for):
+    gemini.script.add("max-tokens", "ok")
+
+    caller_for(gemini).ask(request(max_tokens=200), models=[LITE], key=KEY)
+
+    assert [call.config["maxOutputTokens"] for call in gemini.calls] == [200, 400]
+    assert [row["state"] for row in rows(db)] == ["unusable", "done"]
+    assert rows(db)[0]["output_tokens"] > 0, "cut answers are paid for, too"
+
+
+def test_an_answer_cut_twice_is_never_content(db, gemini, caller_for):
+    gemini.script.add("max-tokens", "max-tokens")
+
+    with pytest.raises(PermanentError, match="cut"):
+        caller_for(gemini).ask(request(max_tokens=200), models=[LITE, FLASH], key=KEY)
+
+    assert [row["state"] for row in rows(db)] == ["unusable", "unusable"]
+
+
+def test_a_blocked_answer_is_neither_content_nor_repeated(db, gemini, caller_for):
+    gemini.script.add("safety")
+
+    with pytest.raises(PermanentError, match="SAFETY"):
+        caller_for(gemini).ask(request(), models=[LITE, FLASH], key=KEY)
+
+    assert len(gemini.calls) == 1
+    assert rows(db)[0]["state"] == "unusable"
+
+
+def test_an_empty_answer_is_asked_for_once_more(gemini, caller_for):
+    gemini.script.add("empty-text", "no-parts")
+
+    with pytest.raises(PermanentError, match="empty"):
+        caller_for(gemini).ask(request(), models=[LITE], key=KEY)
+
+    assert len(gemini.calls) == 2
+
+
+def test_a_wrong_key_stops_at_once(gemini, caller_for):
+    caller = caller_for(
+        gemini,
+        named={"mine": NamedModel(provider="gemini", model=LITE, api_key=Secret("wrong"))},
+    )
+
+    with pytest.raises(PermanentError) as caught:
+        caller.ask(request(), models=["mine"], key=KEY)
+
+    assert caught.value.unrecoverable
+
+
+def test_a_retired_model_is_followed_and_named_once(gemini, caller_for):
+    notes = []
+    caller = caller_for(gemini, notes=notes)
+
+    for _ in range(2):
+        assert caller.ask(request(), models=["gemini-2.0-flash"], key=KEY).model == LITE
+
+    assert notes == [f"gemini-2.0-flash is not served any more; {LITE} is asked in its place"]
+    assert [call.model for call in gemini.calls] == [LITE, LITE]
+
+
+def test_a_404_leads_to_the_known_successor(gemini, caller_for):
+    gemini.script.add("404", to="gemini-2.5-flash-lite")
+    caller = caller_for(gemini)
+
+    for _ in range(2):
+        assert caller.ask(request(), models=["gemini-2.5-flash-lite"], key=KEY).model == LITE
+
+    assert [call.model for call in gemini.calls] == ["gemini-2.5-flash-lite", LITE, LITE]
+
+
+def test_an_answer_of_another_model_is_charged_to_both(db, caller_for):
+    """From December on 2.5-flash is served, billed and limited as another model."""
+    notes = []
+    with FakeGemini(routed={"gemini-2.5-flash": LITE}) as server:
+        answer = caller_for(server, notes=notes).ask(
+            request(), models=["gemini-2.5-flash"], key=KEY
+        )
+
+    assert answer.model == LITE
+    assert notes == [f"gemini-2.5-flash was asked, {LITE} answered"]
+    assert sorted(grant["key"] for grant in rows(db, "ledger_grants")) == [
+        "gemini/gemini-2.5-flash",
+        f"gemini/{LITE}",
+    ]
+
+
+def test_waiting_callers_keep_the_providers_limit(gemini, caller_for, clock):
+    caller = caller_for(gemini, limits={LITE: Limits(rpm=3)})
+    began = clock.now()
+
+    for n in range(7):
+        caller.ask(request(f"post {n}"), models=[LITE], key=KEY)
+
+    assert clock.now() - began >= timedelta(seconds=121)
+
+
+def test_a_waiting_caller_stops_when_the_run_does(db, gemini, caller_for, clock):
+    stop = threading.Event()
+    caller = caller_for(gemini, stop=stop, limits={LITE: Limits(rpm=1)})
+    caller.ask(request(), models=[LITE], key=KEY)
+    stop.set()
+    began = clock.now()
+
+    with pytest.raises(Stopped):
+        caller.ask(request("later"), models=[LITE], key=KEY)
+
+    assert clock.now() == began
+    assert db.execute("SELECT count(*) FROM ledger_waiters").fetchone() == (0,)
+    assert len(rows(db, "ledger_grants")) == 1
+
+
+def test_the_offline_model_is_recorded_but_needs_no_account(db, caller_for):
+    answer = caller_for().ask(request(), models=["offline"], key=KEY)
+
+    assert answer.model == "offline"
+    assert rows(db)[0]["provider"] == "offline"
+    assert db.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
+
+
+def test_no_key_is_told_before_anything_is_sent(db, clock):
+    caller = LiveCaller(
+        db,
+        models=Models(),
+        budget=SHARES,
+        identity=Identity(host="h", pid=1, owner="o"),
+        clock=clock,
+        chance=random.Random(1),
+    )
+
+    with pytest.raises(ConfigError, match="GEMINI_API_KEY is not set"):
+        caller.ask(request(), models=[], key=KEY)
+
+
+def test_the_provider_never_has_to_refuse(caller_for, clock):
+    with FakeGemini(limits=Quota(rpm=5)) as server:
+        clock.on_sleep = server.advance
+        caller = caller_for(server, limits={LITE: Limits(rpm=5)})
+        for n in range(12):
+            caller.ask(request(f"post {n}"), models=[LITE], key=KEY)
+
+        assert server.statuses == {200: 12}
+
+
+def test_a_forecast_sends_nothing_and_fills_the_schema():
+    schema = {"type": "object", "properties": {"text_content": {"type": "string"}}}
+    caller = ForecastCaller(models=Models(), on=date(2026, 11, 24))
+
+    free = caller.ask(request("word " * 300, max_tokens=100), models=[], key=KEY)
+    bound = caller.ask(request(schema=schema), models=[FLASH], key=KEY)
+
+    assert "generate" in free.text
+    assert bound.text == '{"text_content": "text content"}'
+    first, second = caller.calls
+    assert (first.model, first.act, first.output_tokens) == (LITE, "generate", 100)
+    assert first.cents == pytest.approx((first.input_tokens * 0.3 + 100 * 2.5) / 10_000)
+    assert second.model == FLASH
+
+
+def test_a_script_needs_no_network(db, caller_for, tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text('[{"error": "transient"}, "after all"]')
+
+    answer = caller_for().ask(request(), models=[f"scripted:{path}"], key=KEY)
+
+    assert answer.text == "after all"
