@@ -157,7 +157,12 @@ class Gatherer:
     def _command(self, act: Act, command: Command, gathered: Gathered) -> Piece:
         where = f"act '{act.name}', argument "
         args = {
-            key: render_value(value, scope=self.names, where=where + key)
+            key: render_value(
+                value,
+                scope=self.names,
+                where=where + key,
+                is_rehearsal=self.runner.rehearsal,
+            )
             for key, value in command.args.items()
         }
         call = Call(

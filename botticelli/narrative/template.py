@@ -214,26 +214,34 @@ def _is_true(name: str, scope: Scope) -> bool:
         return False
 
 
-def render_value(value: Any, *, scope: Scope, where: str) -> Any:
+def render_value(value: Any, *, scope: Scope, where: str, is_rehearsal: bool = False) -> Any:
     """Return an argument with every placeholder filled in, tables and lists included.
 
     A text that is one placeholder and nothing else becomes what it names, with its type.
-    `where` names act and argument in the message.
+    `where` names act and argument in the message. In a rehearsal, in which no command gives a
+    result, what cannot be filled in stays as it is written.
 
     Raises:
         Unresolved: A placeholder names nothing, or nothing but emptiness.
     """
     if isinstance(value, Mapping):
         return {
-            key: render_value(inner, scope=scope, where=f"{where}.{key}")
+            key: render_value(inner, scope=scope, where=f"{where}.{key}", is_rehearsal=is_rehearsal)
             for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
         return [
-            render_value(inner, scope=scope, where=f"{where}[{index}]")
-            for index, inner in enumerate(value)
+            render_value(inner, scope=scope, where=f"{where}[{at}]", is_rehearsal=is_rehearsal)
+            for at, inner in enumerate(value)
         ]
-    return _render_argument(value, scope, where) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return _render_argument(value, scope, where)
+    except Unresolved:
+        if is_rehearsal:
+            return value
+        raise
 
 
 def _render_argument(text: str, scope: Scope, where: str) -> Any:

@@ -252,6 +252,8 @@ class Walk:
         try:
             return read_answer(text, schema=act.schema, as_rows=stores)
         except Unusable as unusable:
+            if self.runner.rehearsal:
+                return None  # nobody has answered
             if foresight.insists(self.narrative, act):
                 raise
             self.warn(f"act '{act.name}' stores nothing: {unusable.what}")
@@ -259,7 +261,7 @@ class Walk:
 
     def _take(self, step: Step, result: ActResult, reading: Reading | None) -> None:
         """Keep what the answer is for: state, and rows."""
-        if step.act.state_capture:
+        if step.act.state_capture and not self.runner.rehearsal:
             values = [reading.value] if reading else _json_in(result.text)
             self.gatherer.capture(step.act, values)
         if reading and foresight.stores(self.narrative, step.act, is_last=step.is_last):

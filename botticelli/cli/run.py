@@ -1,0 +1,330 @@
+"""`botticelli run`."""
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from threading import Event
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from botticelli.cli.app import app
+from botticelli.cli.environment import Environment
+from botticelli.cli.output import Console, render
+from botticelli.cli.rehearsal import RunForecast, rehearse
+from botticelli.cli.spending import spent
+from botticelli.cli.workshop import workshop
+from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
+from botticelli.narrative.execution import ActResult, Execution, Stored
+from botticelli.narrative.model import Narrative, NarrativeFile
+
+if TYPE_CHECKING:
+    from botticelli.narrative.sink import TableSink
+    from botticelli.stages.workshop import Workshop
+    from botticelli.store.connection import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class RanAct:
+    """One act that ran. `answer` is what it leaves under its name."""
+
+    narrative: str
+    iteration: int
+    name: str
+    state: str
+    answer: str
+    model: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """What a run of a narrative did.
+
+    Args:
+        answers: The final answer of each iteration.
+        stored: Table -> ids of new rows.
+        removed: Consumed rows.
+        idle: Whether there was nothing to work on.
+    """
+
+    narrative: str
+    run_id: int
+    answers: tuple[str, ...]
+    acts: tuple[RanAct, ...]
+    stored: Mapping[str, tuple[int, ...]]
+    removed: int
+    idle: bool
+    failures: tuple[str, ...]
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+    exit_code: Exit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the command line asks for."""
+
+    iterations: int | None
+    until: str
+    variables: Mapping[str, str]
+    models: tuple[str, ...]
+    shares: Mapping[str, float]
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE[:NAME]", help="The narrative.")],
+    *,
+    narrative_name: Annotated[
+        str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
+    ] = "",
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", min=1, help="Rounds; else as its carousel says.")
+    ] = None,
+    act: Annotated[
+        str, typer.Option("--act", metavar="NAME", help="Stop after this act; store nothing.")
+    ] = "",
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="KEY=VALUE", help="For {{KEY}}; VALUE - reads stdin."),
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Ask this model; repeat for fallbacks.")
+    ] = None,
+    rpm_multiplier: Annotated[
+        float | None, typer.Option(help="Share of the requests per minute.", min=0.01, max=1)
+    ] = None,
+    tpm_multiplier: Annotated[
+        float | None, typer.Option(help="Share of the tokens per minute.", min=0.01, max=1)
+    ] = None,
+    rpd_multiplier: Annotated[
+        float | None, typer.Option(help="Share of the requests per day.", min=0.01, max=1)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Run a narrative from any file."""
+    env: Environment = ctx.obj
+    shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
+    wanted = Wanted(
+        iterations=iterations,
+        until=act,
+        variables=_variables(given or ()),
+        models=tuple(model or ()),
+        shares={name: share for name, share in shares.items() if share is not None},
+    )
+    shop = workshop(env)
+    found, narrative = shop.find(f"{file}:{narrative_name}" if narrative_name else file)
+    _check_act(narrative, act)
+    for line in found.warnings:
+        env.say(f"{found.path}: {line}")
+    report: RunReport | RunForecast
+    with env.database() as conn:
+        if dry_run:
+            report = rehearse(
+                conn, shop, file=found, narrative=narrative, iterations=iterations,
+                until=act, variables=wanted.variables, models=wanted.models,
+            )  # fmt: skip
+        else:
+            began = env.clock.monotonic()
+            report = _Running(env=env, shop=shop, conn=conn, wanted=wanted).run(found, narrative)
+            _say(env, report, seconds=env.clock.monotonic() - began)
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+def _variables(given: Sequence[str]) -> dict[str, str]:
+    variables = {}
+    for pair in given:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"'{pair}' is no input", where="--input", mend="write KEY=VALUE")
+        variables[key.strip()] = sys.stdin.read() if value == "-" else value
+    return variables
+
+
+def _check_act(narrative: Narrative, name: str) -> None:
+    names = [act.name for act in narrative.acts]
+    if name and name not in names:
+        raise UsageError(
+            f"there is no act '{name}'", where="--act", mend="it has " + ", ".join(names)
+        )
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """One run in earnest, with its row in `runs`."""
+
+    env: Environment
+    shop: "Workshop"
+    conn: "Connection"
+    wanted: Wanted
+    stop: Event = field(default_factory=Event)
+    executions: list[Execution] = field(default_factory=list)
+    sink: "_Counting | None" = None
+
+    def run(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
+        """Run it and record how that ended, whatever happens."""
+        from botticelli.store import runs
+
+        conn, now = self.conn, self.env.clock.pinned()
+        run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
+        try:
+            with self._stoppable():
+                self._walk(file, narrative, run_id)
+        except BaseException as error:
+            is_failure = isinstance(error, BotticelliError) and not isinstance(error, TryLater)
+            code = error.exit_code if isinstance(error, BotticelliError) else None
+            ending = runs.Ending(
+                state="failed" if is_failure else "interrupted",
+                exit_code=code,
+                summary={},
+                error=str(error) or type(error).__name__,
+            )
+            runs.end(conn, run_id, ending=ending, now=now)
+            raise
+        report = self._report(narrative, run_id)
+        ending = runs.Ending(
+            state="failed" if report.failures else "done",
+            exit_code=report.exit_code,
+            summary={"stored": sum(map(len, report.stored.values())), "calls": report.calls},
+            error="; ".join(report.failures),
+        )
+        runs.end(conn, run_id, ending=ending, now=now)
+        return report
+
+    def _walk(self, file: NarrativeFile, narrative: Narrative, run_id: int) -> None:
+        from botticelli.narrative.sink import TableSink
+
+        carousel = narrative.carousel
+        budgets = (narrative.budget, carousel.budget if carousel else {}, self.wanted.shares)
+        self.sink = _Counting(TableSink(conn=self.conn, clock=self.env.clock))
+        runner = self.shop.runner(
+            self.conn,
+            file=file,
+            caller=self.shop.caller(self.conn, stop=self.stop, budgets=budgets),
+            sink=self.sink,
+            run_id=run_id,
+            stop=self.stop,
+            models=self.env.config.models.default,
+            override=self.wanted.models,
+            variables=self.wanted.variables,
+        )
+        runner = replace(runner, until=self.wanted.until, on_execution=self._ended)
+        runner.run_carousel(narrative, 1 if self.wanted.until else self.wanted.iterations)
+
+    def _ended(self, execution: Execution) -> None:
+        self.executions.append(execution)
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """The first signal ends the run before its next act or call, a second one at once."""
+
+        def hear(number: int, _frame: FrameType | None) -> None:
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+            self.stop.set()
+            self.env.say(f"{signal.Signals(number).name}: stopping after this act")
+
+        before: dict[signal.Signals, Any] = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, hear)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _report(self, narrative: Narrative, run_id: int) -> RunReport:
+        from botticelli.store import runs
+
+        usage = runs.usage(self.conn, run_id)
+        outer = [each for each in self.executions if each.narrative == narrative.name]
+        failures = tuple(line for each in self.executions for line in each.failures)
+        assert self.sink is not None
+        return RunReport(
+            narrative=narrative.name,
+            run_id=run_id,
+            answers=tuple(answer for each in outer if (answer := _final(each))),
+            acts=tuple(_ran(act, each) for each in self.executions for act in each.acts),
+            stored=self.sink.ids,
+            removed=self.sink.removed,
+            idle=bool(outer) and all(each.is_idle for each in outer),
+            failures=tuple(dict.fromkeys(failures)),
+            calls=usage.calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=usage.cost_usd,
+            exit_code=Exit.FAILED if failures else Exit.DONE,
+        )
+
+
+class _Counting:
+    """The sink of a run, with what it has stored so far."""
+
+    def __init__(self, sink: "TableSink") -> None:
+        self._sink = sink
+        self.ids: dict[str, tuple[int, ...]] = {}
+        self.removed = 0
+
+    def store(self, execution: Execution) -> Stored:
+        """See Sink."""
+        stored = self._sink.store(execution)
+        for table, ids in stored.ids.items():
+            self.ids[table] = (*self.ids.get(table, ()), *ids)
+        self.removed += stored.removed
+        return stored
+
+
+def _say(env: Environment, report: RunReport, *, seconds: float) -> None:
+    """Tell on stderr what happened beside the answers."""
+    for failure in report.failures:
+        env.complain(failure)
+    if report.idle:
+        env.say("nothing to do")
+    for table, ids in report.stored.items():
+        env.say(f"{len(ids)} rows stored in {table}")
+    env.say(
+        spent(
+            report.calls,
+            report.input_tokens,
+            report.output_tokens,
+            report.cost_usd,
+            seconds=seconds,
+        )
+    )
+
+
+def _final(execution: Execution) -> str:
+    return next((act.text for act in reversed(execution.acts) if act.text), "")
+
+
+def _ran(act: ActResult, execution: Execution) -> RanAct:
+    return RanAct(
+        narrative=execution.narrative,
+        iteration=execution.iteration,
+        name=act.name,
+        state=act.state,
+        answer=act.text,
+        model=act.answer.model if act.answer else None,
+        reason=act.reason or None,
+    )
+
+
+@render.register
+def _(report: RunReport, console: Console) -> None:
+    """The answers alone: what is piped on is what the model said."""
+    for number, answer in enumerate(report.answers):
+        if number:
+            console.line()
+        console.line(answer)

@@ -1,0 +1,116 @@
+"""`botticelli run` as a user meets it: answers on stdout, everything else on stderr."""
+
+import json
+
+import pytest
+
+HAIKU = """
+[narrative]
+name = "haiku"
+target = "haiku"
+[narrative.context]
+topic = "rivers"
+[toc]
+order = ["write", "store"]
+[schemas.poem]
+type = "object"
+required = ["title", "lines"]
+[schemas.poem.properties.title]
+type = "string"
+[schemas.poem.properties.lines]
+type = "array"
+items = { type = "string" }
+[acts]
+write = "Write about {{topic}}."
+[acts.store]
+schema = "poem"
+[[acts.store.input]]
+content = "As JSON: {{write}}"
+"""
+
+
+@pytest.fixture
+def haiku(botticelli):
+    (botticelli.cwd / "haiku.toml").write_text(HAIKU)
+    return botticelli
+
+
+def test_the_answer_is_on_stdout_and_the_rest_on_stderr(haiku, db):
+    ended = haiku("run haiku.toml --offline")
+
+    assert ended.code == 0, ended.err
+    assert set(json.loads(ended.out)) == {"title", "lines"}
+    assert "1 rows stored in haiku" in ended.err
+    assert "2 calls" in ended.err
+    assert db.execute("SELECT count(*), min(generation_model) FROM haiku").fetchone() == (
+        1,
+        "offline",
+    )
+    assert db.execute("SELECT stage, state, exit_code FROM runs").fetchone() == ("run", "done", 0)
+
+
+def test_a_name_behind_a_colon_or_as_an_option(haiku, db):
+    assert haiku("run haiku.toml:haiku --offline").code == 0
+    assert haiku("run haiku --narrative-name haiku --offline").code == 0
+    ended = haiku("run haiku:other --offline")
+    assert ended.code != 0
+    assert "other" in ended.err
+
+
+def test_inputs_fill_placeholders(haiku, db):
+    ended = haiku(["run", "haiku", "--offline", "--dry-run", "--input", "topic=old boats"])
+
+    assert "Write about old boats." in ended.out
+
+
+def test_a_dry_run_shows_the_prompts_and_changes_nothing(haiku, db):
+    ended = haiku("run haiku --offline --dry-run --iterations 3")
+
+    assert ended.code == 0, ended.err
+    assert "Write about rivers." in ended.out
+    assert "6 calls" in ended.out
+    assert db.execute("SELECT to_regclass('haiku')").fetchone() == (None,)
+    assert db.execute("SELECT count(*) FROM act_executions").fetchone() == (0,)
+    assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def test_a_run_can_stop_after_an_act(haiku, db):
+    ended = haiku("run haiku --offline --act write --json")
+
+    report = json.loads(ended.out)
+    assert [act["name"] for act in report["acts"]] == ["write"]
+    assert report["stored"] == {}
+    assert haiku("run haiku --offline --act nothing").code == 2
+
+
+def test_json_holds_every_act(haiku, db):
+    report = json.loads(haiku("run haiku --offline --json --iterations 2").out)
+
+    assert len(report["answers"]) == 2
+    assert [(act["iteration"], act["name"]) for act in report["acts"]] == [
+        (1, "write"),
+        (1, "store"),
+        (2, "write"),
+        (2, "store"),
+    ]
+    assert report["stored"] == {"haiku": [1, 2]}
+
+
+def test_a_failed_act_is_a_failed_run(botticelli, db):
+    (botticelli.cwd / "f.toml").write_text(
+        '[narrative]\nname = "f"\ntarget = "t"\n[toc]\norder = ["a"]\n[acts]\na = "Say no."\n'
+    )
+    ended = botticelli("run f --offline")
+
+    states = db.execute("SELECT state FROM act_executions ORDER BY id").fetchall()
+    assert ended.code == 1, ended.out
+    assert "act 'a'" in ended.err
+    assert states == [("unusable",), ("unusable",)]
+    assert db.execute("SELECT state FROM runs").fetchone() == ("failed",)
+
+
+def test_an_input_without_a_value_is_a_mistake(haiku, db):
+    ended = haiku("run haiku --input topic")
+
+    assert ended.code == 2
+    assert "KEY=VALUE" in ended.err
