@@ -12,9 +12,10 @@ Source of the numbers: BSD sysexits.h (69 EX_UNAVAILABLE, 70 EX_SOFTWARE, 75 EX_
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
+
+from botticelli.records import record
 
 
 class Exit(IntEnum):
@@ -29,7 +30,7 @@ class Exit(IntEnum):
     CONFIG = 78
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Problem:
     """One mistake in a file or an environment: what a person needs to mend it.
 

@@ -1,7 +1,6 @@
 """`botticelli db`: the database, and our own PostgreSQL where no server is configured."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import ConfigError, UsageError
+from botticelli.records import record
 
 db = typer.Typer(no_args_is_help=True)
 app.add_typer(db, name="db")
@@ -21,7 +21,7 @@ def group() -> None:
     """Look after the database."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Database:
     """The database as it is; the last four are our own server's, None with a server of yours.
 

@@ -5,13 +5,13 @@ import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from botticelli.clock import Clock, SystemClock
 from botticelli.config.model import Config
+from botticelli.records import record
 from botticelli.store.identity import Identity
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from botticelli.store.embedded import Embedded
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Options:
     """The global options of the command line."""
 

@@ -1,7 +1,6 @@
 """`botticelli init`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,6 +10,7 @@ from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import UsageError
+from botticelli.records import record
 
 SHIPPED: Final = Path(__file__).parent.parent / "narratives"
 
@@ -30,7 +30,7 @@ POSTING_CHANNEL_ID=
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Started:
     """What `init` wrote, and what it left as it was."""
 

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from botticelli.config.build import Builder
-from botticelli.config.lines import line_of
 from botticelli.config.model import Config, Destination
 from botticelli.config.secrets import find_secret
 from botticelli.config.sources import Expander, user_folder
@@ -89,6 +88,8 @@ def _short(file: Path | None, cwd: Path) -> str:
 
 
 def _problem(mistake: Mistake, text: str, file: str) -> Problem:
+    from botticelli.config.lines import line_of
+
     line = line_of(text, mistake.path)
     place = f"{file}:{line}" if line else file
     key = _dotted(mistake.path)

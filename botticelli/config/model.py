@@ -5,13 +5,14 @@ defaults here are the shipped ones and stand in docs/configuration.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, time, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from botticelli.config.secrets import Secret
+from botticelli.records import record
 
 StageName = Literal["generate", "curate", "post"]
 STAGES: tuple[StageName, ...] = ("generate", "curate", "post")
@@ -19,7 +20,7 @@ STAGES: tuple[StageName, ...] = ("generate", "curate", "post")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Database:
     """Where the state lives.
 
@@ -34,7 +35,7 @@ class Database:
     binaries: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Schedule:
     """When a stage's timer wakes it; plan.md gives the defaults."""
 
@@ -42,7 +43,7 @@ class Schedule:
     jitter_percent: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Retry:
     """How often a stage tries again within one run.
 
@@ -57,7 +58,7 @@ class Retry:
     stop_on_unrecoverable: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Generate:
     """The generate stage.
 
@@ -72,7 +73,7 @@ class Generate:
     schedule: Schedule = Schedule(interval=timedelta(days=1), jitter_percent=10)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Curate:
     """The curate stage.
 
@@ -92,7 +93,7 @@ class Curate:
     schedule: Schedule = Schedule(interval=timedelta(hours=12), jitter_percent=15)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Post:
     """The post stage.
 
@@ -105,7 +106,7 @@ class Post:
     schedule: Schedule = Schedule(interval=timedelta(hours=2), jitter_percent=25)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Supervision:
     """What keeps runs apart and failing stages quiet.
 
@@ -120,7 +121,7 @@ class Supervision:
     reset_timeout: timedelta = timedelta(seconds=300)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Limits:
     """What a provider allows for one model; None: unlimited or unknown.
 
@@ -139,7 +140,7 @@ class Limits:
     max_concurrent: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Multipliers:
     """The share of each limit that may be used, 0 < share <= 1."""
 
@@ -149,7 +150,7 @@ class Multipliers:
     tpd: float = 0.8
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Price:
     """US dollars per million tokens, from a date on."""
 
@@ -159,7 +160,7 @@ class Price:
     valid_from: date = date(2000, 1, 1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class NamedModel:
     """`[models.NAME]`: a model reached in a way of its own.
 
@@ -178,7 +179,7 @@ class NamedModel:
     path: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Models:
     """Which models write and judge, and what they may use.
 
@@ -209,7 +210,7 @@ class Models:
     openai_base_url: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Guard:
     """What no message to a destination may hold; a post that does is held for a person.
 
@@ -226,7 +227,7 @@ class Guard:
     allowed_mentions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ActiveHours:
     """When a destination may be written to, in local time; `end` may be before `start` (night)."""
 
@@ -234,7 +235,7 @@ class ActiveHours:
     end: time
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Destination:
     """`[destinations.NAME]`: a place that posts go to, and its rules.
 
@@ -281,7 +282,7 @@ class Destination:
     guard: Guard = Guard()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Narratives:
     """Where narratives and the files they name are looked for.
 
@@ -301,7 +302,7 @@ class Narratives:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Config:
     """Everything that can be configured.
 

@@ -7,11 +7,12 @@ do; tests/unit/test_structure.py holds this module and the package together.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from botticelli.records import record
 
 Key = str | int
 Schema = Mapping[str, Any]
@@ -26,7 +27,7 @@ TYPES: Final[Mapping[str, tuple[type, str]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Mistake:
     """One thing that is wrong in a file, and the key it is wrong in."""
 

@@ -3,19 +3,19 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from botticelli.clock import Clock
 from botticelli.config.model import Config
 from botticelli.errors import BotticelliError, Exit, Problem
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 Level = Literal["ok", "warning", "error"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Finding:
     """What was looked at and how it is. `subject` is the file, key, variable or place."""
 
@@ -25,7 +25,7 @@ class Finding:
     mend: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Checked:
     """All findings, in the order of the looking. One error makes the exit code 78."""
 
@@ -68,13 +68,13 @@ def check_narratives(config: Config, *, files: Sequence[Path], cwd: Path) -> Ite
     folders = [folder for folder in config.narratives.folders if folder.is_dir()]
     there = [path for folder in folders for path in sorted(folder.glob("*.toml"))]
     for path in dict.fromkeys([*files, *there]):
-        yield from check_narrative(path)
+        yield from check_narrative(path, context=config.narratives.context)
 
 
-def check_narrative(path: Path) -> Iterator[Finding]:
-    """Yield what is wrong with one narrative file, or that it is well."""
+def check_narrative(path: Path, *, context: Sequence[Path] = ()) -> Iterator[Finding]:
+    """Yield what is wrong with one narrative file and all that it names, or that it is well."""
     from botticelli.narrative.load import load_file
-    from botticelli.narrative.references import validate_queries, validate_schemas
+    from botticelli.narrative.references import problems_of
 
     try:
         file = load_file(path)
@@ -83,7 +83,7 @@ def check_narrative(path: Path) -> Iterator[Finding]:
         return
     for warning in file.warnings:
         yield Finding(level="warning", subject=str(path), what=warning.removeprefix(f"{path}: "))
-    problems = [*validate_queries(file), *validate_schemas(file)]
+    problems = problems_of(file, context=context, cwd=path.parent)
     yield from errors(problems, subject=str(path))
     if not problems:
         names = ", ".join(file.narratives)

@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,11 +12,12 @@ from botticelli.narrative.cycles import check_nested
 from botticelli.narrative.load import load_file, resolve_nested
 from botticelli.narrative.model import Narrative, NarrativeFile
 from botticelli.narrative.shapes import Shape, shape_of
+from botticelli.records import record
 
 LEFT_OUT: Final = frozenset({"target", "node_modules", "__pycache__"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Offer:
     """One narrative that can be run.
 
@@ -38,7 +38,7 @@ class Offer:
     calls_most: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Offers:
     """One file: what it offers, and what is wrong with it (then it offers nothing)."""
 
@@ -48,7 +48,7 @@ class Offers:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Listing:
     """Files with what they offer. One that has to be mended makes the exit code 78."""
 

@@ -1,11 +1,11 @@
 """What the whole line is doing at this moment, as one report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from botticelli.config.model import STAGES, Config, Destination, Schedule, Supervision
+from botticelli.records import record
 from botticelli.schedule.due import Pace, Rules, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.store import ledger, posts
@@ -20,7 +20,7 @@ QUEUE_STATES: Final[Mapping[str, Sequence[str]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class LastRun:
     """How a stage's last run went; `state` is running, done, failed or interrupted."""
 
@@ -32,7 +32,7 @@ class LastRun:
     error: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Stage:
     """One stage.
 
@@ -53,7 +53,7 @@ class Stage:
     next_from: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Place:
     """A destination: what it got, and when it gets the next post; `why` says what it waits for.
 
@@ -69,7 +69,7 @@ class Place:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Budget:
     """What a model has used of its limits in the provider's day and the last minute."""
 
@@ -83,7 +83,7 @@ class Budget:
     blocked_until: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Status:
     """Everything at one instant of the database's clock. `config` is the file that was read."""
 

@@ -1,10 +1,11 @@
 """An interval with jitter, as systemd understands it: a base and a random delay on top of it."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+from botticelli.records import record
 
-@dataclass(frozen=True, kw_only=True)
+
+@record
 class Spread:
     """Rounds are between `base` and `base + delay` apart, drawn anew each time, evenly."""
 

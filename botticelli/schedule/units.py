@@ -5,10 +5,10 @@ configuration; a test keeps them true.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from botticelli.records import record
 from botticelli.schedule.jitter import span, spread
 
 PROGRAM: Final = "/usr/local/bin/botticelli"
@@ -18,7 +18,7 @@ HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Plan:
     """When one stage is woken.
 

@@ -1,19 +1,19 @@
 """What `status` reads: stages, queues, destinations, spending. Nothing is changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class StageRow:
     """A stage: its switches, who holds its lock, and its last run. Times are None if never."""
 
@@ -32,7 +32,7 @@ class StageRow:
     run_error: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Count:
     """How many rows of a queue are in one state."""
 
@@ -41,7 +41,7 @@ class Count:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Posted:
     """How many posts a destination got today, which is a day of its own time zone."""
 
@@ -49,7 +49,7 @@ class Posted:
     today: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Spent:
     """What the models' answers of the present UTC day took; cost in US dollars."""
 
@@ -59,7 +59,7 @@ class Spent:
     cost_usd: Decimal
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Overview:
     """Everything at one instant, which is `now` on the database's clock."""
 
