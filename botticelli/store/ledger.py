@@ -121,7 +121,7 @@ def reserve(
         "tpm": allowance.tpm,
         "rpd": allowance.rpd,
         "tpd": allowance.tpd,
-        "shares": list(allowance.shares),
+        "shares": [float(share) for share in allowance.shares],  # a file may say 1 for 1.0
         "zone": allowance.zone,
         "spend": allowance.spend,
         "length": window.length,

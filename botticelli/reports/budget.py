@@ -1,0 +1,166 @@
+"""What the models may still use, and what they have cost so far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from botticelli.budget.gate import account_key
+from botticelli.budget.limits import allowance
+from botticelli.clock import Clock
+from botticelli.config.model import Models, Multipliers
+from botticelli.errors import ConfigError, Exit
+from botticelli.models import catalogue
+from botticelli.models.open import FREE, route
+from botticelli.store import executions, ledger
+from botticelli.store.connection import Connection
+from botticelli.store.executions import Spent
+from botticelli.store.ledger import Account, Allowance, Window
+
+UTC_ZONE = "UTC"  # today and this month of the costs; the providers' days are their own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """One limit of one model. None: unlimited.
+
+    Args:
+        used: By calls that were answered.
+        reserved: By calls under way.
+        allowed: Limit x multiplier.
+    """
+
+    used: int
+    reserved: int
+    allowed: int | None
+    left: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelBudget:
+    """One model's account.
+
+    Args:
+        window_frees_at: When the oldest start leaves the sliding minute; None: it is empty.
+        waiting: Calls that wait for their turn.
+        held_until: Until when a 429 holds all calls, and why (minute, day, spend).
+    """
+
+    provider: str
+    model: str
+    minute_requests: Rate
+    minute_tokens: Rate
+    day_requests: Rate
+    day_tokens: Rate
+    window_frees_at: datetime | None = None
+    day_ends_at: datetime | None = None
+    waiting: int = 0
+    held_until: datetime | None = None
+    held_why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetReport:
+    """Every account, and the costs since the UTC day and month began."""
+
+    models: tuple[ModelBudget, ...]
+    today: tuple[Spent, ...]
+    month: tuple[Spent, ...]
+    cost_today_usd: Decimal
+    cost_month_usd: Decimal
+    exit_code: Exit = Exit.DONE
+
+
+def budget_report(
+    conn: Connection, *, models: Models, multipliers: Multipliers, clock: Clock
+) -> BudgetReport:
+    """Return the report; models that are configured but never called stand in it, too."""
+    found = {
+        account.key: account
+        for account in ledger.accounts(conn, window=Window(), now=clock.pinned())
+    }
+    keys = dict.fromkeys([*_configured(models, clock=clock), *found])
+    today = executions.spent_since(conn, "day", zone=UTC_ZONE, now=clock.pinned())
+    month = executions.spent_since(conn, "month", zone=UTC_ZONE, now=clock.pinned())
+    return BudgetReport(
+        models=tuple(
+            _budget(key, found.get(key), models=models, multipliers=multipliers) for key in keys
+        ),
+        today=tuple(today),
+        month=tuple(month),
+        cost_today_usd=_sum(today),
+        cost_month_usd=_sum(month),
+    )
+
+
+def _configured(models: Models, *, clock: Clock) -> list[str]:
+    """Return the accounts of the models that write and judge, unless nobody counts them."""
+    keys = []
+    for name in (*models.default, *models.judge):
+        try:
+            current = catalogue.current_name(name, models, on=clock.now().date())
+            way = route(current, models)
+        except ConfigError:
+            continue  # `check` tells about it
+        if way.provider not in FREE:
+            keys.append(account_key(way.provider, way.model))
+    return keys
+
+
+def _budget(
+    key: str, account: Account | None, *, models: Models, multipliers: Multipliers
+) -> ModelBudget:
+    provider, _, model = key.partition("/")
+    allowed = allowance(model, models, provider=provider, multipliers=multipliers)
+    if account is None:
+        return ModelBudget(
+            provider=provider,
+            model=model,
+            minute_requests=_rate(0, 0, allowed.rpm),
+            minute_tokens=_rate(0, 0, allowed.tpm),
+            day_requests=_rate(0, 0, allowed.rpd),
+            day_tokens=_rate(0, 0, allowed.tpd),
+        )
+    allowed = _with_lessons(allowed, account)
+    open_requests, open_tokens = account.reserved_requests, account.reserved_tokens
+    return ModelBudget(
+        provider=provider,
+        model=model,
+        minute_requests=_rate(account.minute_requests, open_requests, allowed.rpm),
+        minute_tokens=_rate(account.minute_tokens, open_tokens, allowed.tpm),
+        day_requests=_rate(account.day_requests, open_requests, allowed.rpd),
+        day_tokens=_rate(account.day_tokens, open_tokens, allowed.tpd),
+        window_frees_at=account.window_frees_at,
+        day_ends_at=account.day_ends_at,
+        waiting=account.waiting,
+        held_until=account.blocked_until,
+        held_why=account.blocked_why,
+    )
+
+
+def _with_lessons(allowed: Allowance, account: Account) -> Allowance:
+    """Return the allowance with what 429s taught, as the last reservation saw it."""
+    return Allowance(
+        rpm=_least(allowed.rpm, account.rpm if "rpm" in account.learned else None),
+        tpm=_least(allowed.tpm, account.tpm if "tpm" in account.learned else None),
+        rpd=_least(allowed.rpd, account.rpd if "rpd" in account.learned else None),
+        tpd=_least(allowed.tpd, account.tpd if "tpd" in account.learned else None),
+    )
+
+
+def _rate(total: int, reserved: int, allowed: int | None) -> Rate:
+    reserved = min(reserved, total)  # one that began before midnight belongs to the day before
+    return Rate(
+        used=total - reserved,
+        reserved=reserved,
+        allowed=allowed,
+        left=None if allowed is None else max(0, allowed - total),
+    )
+
+
+def _least(*numbers: int | None) -> int | None:
+    return min((number for number in numbers if number is not None), default=None)
+
+
+def _sum(spent: Sequence[Spent]) -> Decimal:
+    return sum((one.cost_usd for one in spent), start=Decimal(0))

@@ -1,0 +1,115 @@
+"""`botticelli budget` and `botticelli models` as a user meets them."""
+
+import json
+import random
+from datetime import timedelta
+
+import pytest
+
+from botticelli.config.model import Config, Database, Limits, Models, Multipliers
+from botticelli.config.secrets import Secret
+from botticelli.models.base import Message, Part, Request
+from botticelli.narrative.calls import ActKey, LiveCaller
+from botticelli.store.identity import Identity
+from tests.clock import PinnedClock
+from tests.fakes.gemini import FakeGemini
+
+LITE = "gemini-3.5-flash-lite"
+
+
+@pytest.fixture
+def gemini(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with FakeGemini() as server:
+        yield server
+
+
+@pytest.fixture
+def house(botticelli, db_url, gemini, tmp_path):
+    """The command line with a pinned clock, this database and this server."""
+    botticelli.clock = PinnedClock()
+    botticelli.config = Config(
+        database=Database(url=db_url, folder=tmp_path),
+        models=Models(
+            gemini_key=Secret("test-key"),
+            gemini_base_url=gemini.url,
+            limits={LITE: Limits(rpm=10, tpm=1000, rpd=100)},
+        ),
+        budget=Multipliers(rpm=0.8, tpm=0.5, rpd=1),
+    )
+    return botticelli
+
+
+def ask(db, house):
+    LiveCaller(
+        db,
+        models=house.config.models,
+        budget=house.config.budget,
+        identity=Identity(host="h", pid=1, owner="o"),
+        clock=house.clock,
+        chance=random.Random(1),
+    ).ask(
+        Request(model="", messages=(Message(role="user", parts=(Part(text="Hello?"),)),)),
+        models=[LITE],
+        key=ActKey(narrative="n", act="a", sequence=0),
+    )
+
+
+def test_budget_tells_what_is_used_and_left_and_when_it_is_free(db, house):
+    ask(db, house)
+    house.clock.advance(timedelta(seconds=10))
+
+    report = json.loads(house("budget --json").out)
+
+    writer, judge = report["models"]
+    assert (writer["model"], judge["model"]) == (LITE, "gemini-3.8-flash")
+    assert writer["minute_requests"] == {"used": 1, "reserved": 0, "allowed": 8, "left": 7}
+    assert writer["minute_tokens"]["allowed"] == 500
+    assert writer["day_requests"]["left"] == 99
+    assert writer["window_frees_at"] == "2026-11-24T12:01:00.500000+00:00"
+    assert writer["day_ends_at"] == "2026-11-25T08:00:00+00:00"
+    assert report["cost_today_usd"] == report["cost_month_usd"] > 0
+    assert report["today"][0]["calls"] == 1
+
+
+def test_budget_is_readable_before_anything_was_asked(house):
+    ended = house("budget")
+
+    assert ended.code == 0
+    assert LITE in ended.out
+    assert "cost today $0.0000 (0 calls)" in ended.out
+
+
+def test_models_are_listed_with_limits_prices_and_fate(house):
+    report = json.loads(house("models list --json").out)
+    text = house("models list").out
+
+    by_name = {model["name"]: model for model in report["models"]}
+    assert by_name[LITE]["use"] == "writes"
+    assert by_name[LITE]["limits"]["rpm"] == 10
+    assert by_name[LITE]["price"]["output"] == 2.5
+    assert by_name["gemini-2.5-flash"]["becomes_on"] == "2026-12-01"
+    assert "gemini-3.8-flash from 2026-12-01" in text
+
+
+def test_a_model_is_tried_with_one_counted_call(db, house, gemini):
+    ended = house(f"models test {LITE}")
+
+    assert ended.code == 0, ended.err
+    assert LITE in ended.out
+    assert len(gemini.calls) == 1
+    assert db.execute("SELECT count(*) FROM ledger_grants").fetchone() == (1,)
+
+
+def test_a_family_without_a_driver_is_told_before_anything_starts(house):
+    ended = house("models test claude-sonnet-5")
+
+    assert ended.code == 78
+    assert "no driver for this family" in ended.err
+
+
+def test_only_known_models_can_be_pulled(house):
+    ended = house("models pull everything")
+
+    assert ended.code == 2
+    assert "smollm2" in ended.err
