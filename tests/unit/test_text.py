@@ -16,7 +16,13 @@ def test_length_is_counted_in_utf16_units(given_text, length):
 
 @pytest.mark.parametrize(
     "touched",
-    ["**Bold** claim", "  bold\n claim ", "BOLD CLAIM", "Bold\u200b claim", "Ｂｏｌｄ claim"],
+    [
+        "**Bold** claim",
+        "  bold\n claim ",
+        "BOLD CLAIM",
+        "Bold\u200b claim",
+        "\uff22\uff4f\uff4c\uff44 claim",
+    ],
 )
 def test_what_a_platform_touches_up_compares_equal(touched):
     assert text.normalise(touched) == text.normalise("Bold claim")

@@ -1,0 +1,250 @@
+"""Claims on deliveries: one at a time per destination, whoever asks, and never behind a fence."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from botticelli.errors import UsageError
+from botticelli.store import decisions, deliveries, posts
+from botticelli.store.connection import connect
+from botticelli.store.deliveries import Ending
+from botticelli.store.posts import Wanted
+from tests.posting import approved, delivery_of, id_of, status_of
+
+NEWS = Wanted(name="news")
+LEASE = timedelta(seconds=45)
+
+
+def plan(db, *wanted):
+    return posts.plan(db, list(wanted or [NEWS]))
+
+
+def claim(conn, *, last_posted=None, owner="a", destination="news", now=None):
+    return deliveries.claim_next_due(
+        conn, destination, last_posted=last_posted, owner=owner, lease=LEASE, now=now
+    )
+
+
+def test_planning_twice_makes_each_delivery_once(db):
+    approved(db)
+
+    assert (plan(db), plan(db)) == (1, 0)
+
+
+def test_only_what_a_destination_wants_is_planned(db):
+    approved(db, "tagged", tags=["deep"], content_type="tip")
+    approved(db, "plain")
+
+    planned = plan(
+        db, Wanted(name="deep", tags=("deep",)), Wanted(name="poll", content_types=("p",))
+    )
+
+    assert planned == 1
+
+
+def test_posts_leave_in_the_order_of_their_approval(db):
+    approved(db, "second", selected_at="2026-01-02")
+    approved(db, "first", selected_at="2026-01-01")
+    plan(db)
+
+    assert claim(db).text == "first"
+
+
+def test_one_destination_has_one_claim_at_a_time(db):
+    approved(db)
+    approved(db)
+    plan(db)
+
+    assert claim(db) is not None
+    assert claim(db) is None
+
+
+def test_twenty_hosts_at_once_get_one_delivery_between_them(db, db_url):
+    for _ in range(20):
+        approved(db)
+    plan(db)
+
+    def one(_number):
+        with connect(db_url) as conn:
+            return claim(conn)
+
+    with ThreadPoolExecutor(max_workers=10) as pool:
+        claimed = [found for found in pool.map(one, range(20)) if found]
+
+    assert len(claimed) == 1
+
+
+def test_a_pace_judged_on_older_news_gets_nothing(db):
+    """Somebody posted between our look at the pace and our claim: the interval must hold."""
+    approved(db)
+    approved(db)
+    plan(db)
+    first = claim(db)
+    deliveries.settle(db, first, Ending(state="posted", remote_id="1"))
+
+    assert claim(db, last_posted=None) is None
+    newest = posts.read_queues(db, [NEWS])["news"].pace.last_posted
+    assert claim(db, last_posted=newest) is not None
+
+
+def test_the_nonce_is_in_the_row_before_anything_is_sent(db, db_url):
+    approved(db)
+    plan(db)
+
+    claimed = claim(db)
+
+    with connect(db_url) as other:
+        seen = other.execute("SELECT nonce, state FROM deliveries").fetchone()
+    assert seen == (claimed.nonce, "sending")
+    assert len(claimed.nonce) == 25
+
+
+def test_nonces_are_random(db):
+    for _ in range(50):
+        approved(db)
+    plan(db)
+
+    assert db.execute("SELECT count(DISTINCT nonce) FROM deliveries").fetchone() == (50,)
+
+
+def test_an_expired_claim_is_uncertain_and_taken_over_once(db, clock):
+    approved(db)
+    plan(db)
+    claim(db, now=clock.now())
+    clock.advance(LEASE)
+
+    def take_over():
+        return deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE, now=clock.now())
+
+    assert posts.read_queues(db, [NEWS], now=clock.now())["news"].is_uncertain
+    assert take_over() is not None
+    assert take_over() is None
+
+
+def test_who_lost_the_claim_changes_nothing(db, clock):
+    post = approved(db)
+    plan(db)
+    late = claim(db, now=clock.now())
+    clock.advance(LEASE)
+    deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE, now=clock.now())
+
+    assert not deliveries.begin(db, late, text="x", lease=LEASE)
+    assert not deliveries.add_part(db, late, remote_id="1", url="")
+    assert not deliveries.let_go(db, late, note="")
+    assert not deliveries.forget_request(db, late)
+    assert not deliveries.settle(db, late, Ending(state="posted", remote_id="9"))
+    assert delivery_of(db, post) == ("sending", 0, None)
+
+
+def test_two_destinations_that_settle_at_once_agree_about_the_post(db, db_url):
+    wanted = [Wanted(name="a"), Wanted(name="b")]
+    made = [approved(db) for _ in range(10)]
+    plan(db, *wanted)
+
+    def drain(name):
+        with connect(db_url) as conn:
+            last = None
+            while claimed := claim(conn, destination=name, last_posted=last):
+                deliveries.settle(conn, claimed, Ending(state="posted", remote_id="1"))
+                last = posts.read_queues(conn, [Wanted(name=name)])[name].pace.last_posted
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(drain, ["a", "b"]))
+
+    assert {status_of(db, post) for post in made} == {"posted"}
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        (["posted", "posted"], "posted"),
+        (["posted", "pending"], "pending"),
+        (["posted", "failed"], "failed"),
+        (["failed", "held"], "held"),
+        (["held", "pending"], "pending"),
+    ],
+)
+def test_the_posts_state_follows_its_deliveries(db, states, status):
+    post = approved(db)
+    names = ["a", "b"]
+    plan(db, *(Wanted(name=name) for name in names))
+
+    for name, state in zip(names, states, strict=True):
+        claimed = claim(db, destination=name)
+        deliveries.settle(db, claimed, Ending(state=state, note="because"))
+
+    assert status_of(db, post) == status
+
+
+def test_what_sql_says_meanwhile_stays(db):
+    post = approved(db)
+    plan(db)
+    claimed = claim(db)
+    db.execute("UPDATE approved_discord_posts SET review_status = 'posted'")
+
+    deliveries.settle(db, claimed, Ending(state="pending", note="429"))
+
+    assert status_of(db, post) == "posted"
+    assert claim(db) is None
+
+
+def test_a_post_that_somebody_edits_right_now_is_left_alone(db, db_url):
+    approved(db, "one")
+    approved(db, "two")
+    plan(db)
+    with connect(db_url) as other, other.transaction():
+        other.execute("UPDATE approved_discord_posts SET rating = 5 WHERE text_content = 'one'")
+
+        assert claim(db).text == "two"
+
+
+def test_the_table_refuses_a_half_state(db):
+    approved(db)
+    plan(db)
+
+    with pytest.raises(psycopg.errors.CheckViolation):
+        db.execute("UPDATE deliveries SET state = 'sending'")
+
+
+def test_a_claim_under_way_is_open_to_no_decision(db):
+    post = approved(db)
+    plan(db)
+    claim(db)
+
+    for decision in ("hold", "retry", "drop", "mark-posted"):
+        with pytest.raises(UsageError, match="being sent right now"):
+            decisions.decide(db, id_of(db, post), decision, by="vera")
+
+
+def test_a_decision_takes_the_claim_from_who_held_it(db, clock):
+    post = approved(db)
+    plan(db)
+    late = claim(db, now=clock.now())
+    clock.advance(LEASE)
+
+    decisions.decide(db, id_of(db, post), "mark-posted", by="vera", now=clock.now())
+
+    assert not deliveries.settle(db, late, Ending(state="failed"))
+    assert delivery_of(db, post)[0] == "posted"
+    assert status_of(db, post) == "posted"
+
+
+def test_the_queue_is_read_through_an_index_however_long_the_past_is(db):
+    db.execute(
+        "INSERT INTO approved_discord_posts (text_content, review_status, posted_at)"
+        " SELECT 'old', 'posted', now() FROM generate_series(1, 20000)"
+    )
+    db.execute(
+        "INSERT INTO deliveries (post_id, destination, state, posted_at)"
+        " SELECT id, 'news', 'posted', now() - id * interval '1 hour' FROM approved_discord_posts"
+    )
+    approved(db)
+    plan(db)
+    db.execute("ANALYZE")
+
+    values = {"wanted": posts._json([NEWS]), "now": None}
+    plan_lines = db.execute(f"EXPLAIN {posts.READ_QUEUES}", values).fetchall()
+
+    assert not [line for (line,) in plan_lines if "Seq Scan on deliveries" in line]
