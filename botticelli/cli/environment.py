@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -74,6 +75,20 @@ class Environment:
 
         self.options = options
         log.set_up(self)
+
+    def with_config(self, config: Config) -> "Environment":
+        """Return the same world with `config` in place of the one that would be found."""
+        other = Environment(
+            environ=self.environ,
+            cwd=self.cwd,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            clock=self.clock,
+            chance=self.chance,
+            config=config,
+        )
+        other.options = replace(self.options, offline=False)
+        return other
 
     @cached_property
     def config(self) -> Config:

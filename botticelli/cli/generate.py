@@ -63,13 +63,15 @@ def generate(
             report = preview_generate(conn, workshop(env), wish)
         else:
             with progress(env, "posts") as show:
-                report = run_generate(conn, workshop(env), wish, watch=_watcher(show))
+                report = run_generate(conn, workshop(env), wish, watch=watcher(show))
             _complain(env, report)
     env.show(report, as_json=as_json)
     return report.exit_code
 
 
-def _watcher(show: Show) -> Callable[[Tick], None]:
+def watcher(show: Show) -> Callable[[Tick], None]:
+    """Return what shows a run's ticks: the count, and what has been asked so far."""
+
     def watch(tick: Tick) -> None:
         progress, usage = tick.progress, tick.usage
         total = progress.left + progress.done + progress.failed
