@@ -30,17 +30,22 @@ NARRATIVE = """
     [narrative.feature]
     name = "feature"
     target = "potential_discord_posts"
-    toc = ["draft", "refine"]
+    toc = ["draft_feature", "refine"]
 
     [narrative.usecase]
     name = "usecase"
     target = "potential_discord_posts"
-    toc = ["draft", "refine"]
+    toc = ["draft_usecase", "refine"]
 
-    [acts.draft]
-    [[acts.draft.input]]
+    [acts.draft_feature]
+    [[acts.draft_feature.input]]
     type = "text"
-    content = "Draft number {{iteration}}, unlike: {{recent_posts}}"
+    content = "Draft feature {{iteration}}, unlike: {{recent_posts}}"
+
+    [acts.draft_usecase]
+    [[acts.draft_usecase.input]]
+    type = "text"
+    content = "Draft use case {{iteration}}, unlike: {{recent_posts}}"
 
     [acts.refine]
     schema = "post"
