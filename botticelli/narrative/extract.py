@@ -21,6 +21,8 @@ HEADLESS: Final = re.compile(r'\A"[^"\n]{1,80}"\s*:')
 OPENING: Final = re.compile(
     r"\{\s*(?=[\"'\u201c\u2018}]|\w+\s*:)|\[\s*(?=[\[{\"'\]\d-]|true|false|null)"
 )
+# Brackets, and strings with what is in them; a string without its end reaches to the end.
+STRUCTURE: Final = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 MOST_OPENINGS: Final = 400  # each may cost a pass over the text
 
 
@@ -145,13 +147,30 @@ def _scan(text: str) -> Extracted | None:
 def _decode_at(text: str, start: int) -> _Candidate | None:
     try:
         value, end = _DECODER.raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+    except ValueError as error:
+        if _is_open(text[start:]):
             raise _Cut from error
         return None
-    except (ValueError, RecursionError):
+    except RecursionError:
         return None
     return _Candidate(value=value, length=end - start)
+
+
+def _is_open(text: str) -> bool:
+    """Whether the value that begins here is not over where the text ends."""
+    depth = 0
+    for match in STRUCTURE.finditer(text):
+        mark = match[0]
+        if mark[0] == '"':
+            if len(mark) == 1 or mark[-1] != '"':
+                return True
+        elif mark in "[{":
+            depth += 1
+        else:
+            depth -= 1
+            if depth <= 0:
+                return False
+    return depth > 0
 
 
 def _is_payload(value: Any) -> bool:

@@ -14,7 +14,7 @@ from botticelli.errors import BotticelliError
 Style = Literal["braces", "dollar", "single"]
 
 # A name as the dialect knows it; JSON samples and prose in braces are not names.
-NAME: Final = r"[A-Za-z_][\w\-.:\[\]/]*(?: [\w\-.]+)*"
+NAME: Final = r"[A-Za-z_][\w\-.:\[\]/]*(?: \w[\w\-.]*)*"
 TOKEN: Final = re.compile(
     r"\{\{\s*(?P<braces>" + NAME + r")\s*\}\}"
     r"|\$\{\s*(?P<dollar>" + NAME + r")\s*\}"
