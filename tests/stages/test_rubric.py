@@ -1,0 +1,130 @@
+"""What a judge's answer is worth, and the choice among judged candidates: pure."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botticelli.stages.rubric import choose, read_answer
+from botticelli.store.candidates import CRITERIA
+
+
+def entry(id_, points=7, **changes):
+    fields = {"id": id_, "reasons": "r", **dict.fromkeys(CRITERIA, points), "notes": "n"}
+    return {**fields, **changes}
+
+
+def read(*entries, ids=(1, 2)):
+    return read_answer({"scores": list(entries)}, ids=ids)
+
+
+def test_totals_are_added_up_here():
+    [score] = read(entry("1", engagement=10, polish=1, total=50), ids=[1]).scores
+
+    assert score.total == 10 + 7 + 7 + 7 + 1
+
+
+def test_every_id_must_come_back_once():
+    reading = read(entry("1"), entry("1"), entry("3"))
+
+    assert reading.scores == ()
+    assert reading.refused == {1: "stands in the answer twice", 2: "is missing from the answer"}
+
+
+@pytest.mark.parametrize("points", [0, 11, 85, -3, 7.5, "7", None, True, [7], float("nan")])
+def test_a_score_that_is_no_whole_number_from_one_to_ten_refuses_its_entry_only(points):
+    reading = read(entry("1", value=points), entry("2"))
+
+    assert [score.id for score in reading.scores] == [2]
+    assert "value" in reading.refused[1]
+
+
+@pytest.mark.parametrize("id_", ["1", " 1 ", 1])
+def test_an_id_may_be_a_number(id_):
+    assert [score.id for score in read(entry(id_), ids=[1]).scores] == [1]
+
+
+@pytest.mark.parametrize("answer", [None, "no", [], {}, {"scores": None}, {"scores": [7, "x"]}, 3])
+def test_an_answer_of_another_shape_scores_nobody(answer):
+    reading = read_answer(answer, ids=[1])
+
+    assert (reading.scores, set(reading.refused)) == ((), {1})
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["id", *CRITERIA]), inner),
+    max_leaves=20,
+)
+
+
+@given(st.lists(st.fixed_dictionaries({"id": st.integers(0, 4) | st.text(max_size=3)}) | values))
+def test_whatever_a_judge_says_each_candidate_is_either_scored_or_refused(entries):
+    reading = read_answer({"scores": entries}, ids=[1, 2, 3])
+
+    scored = [score.id for score in reading.scores]
+    assert sorted([*scored, *reading.refused]) == [1, 2, 3]
+    assert all(5 <= score.total <= 50 for score in reading.scores)
+
+
+@dataclass(frozen=True)
+class One:
+    """A judged candidate."""
+
+    id: int
+    total: float = 40
+    angle: str = ""
+    text_content: str = ""
+    weight: int = 14
+
+    @property
+    def rank(self):
+        return (self.total, self.weight, -self.id)
+
+
+WORDS = (
+    "chess openings for patient people", "bread rises in cold kitchens", "why old maps lie",
+    "seven quiet trains at night", "gardens under glass", "zinc whiskers and vintage circuits",
+)  # fmt: skip
+
+
+def different(*ones):
+    return [replace(one, text_content=WORDS[n]) for n, one in enumerate(ones)]
+
+
+def chosen(ones, *, most=3, taken=()):
+    return [one.id for one in choose(ones, most=most, taken=taken)]
+
+
+def test_the_best_totals_win_best_first():
+    ones = different(One(1, 36), One(2, 44), One(3, 40), One(4, 38))
+
+    assert chosen(ones) == [2, 3, 4]
+
+
+def test_ties_go_to_engagement_and_value_and_then_to_the_older():
+    ones = different(One(3), One(2, weight=16), One(1))
+
+    assert chosen(ones, most=2) == [2, 1]
+
+
+def test_a_second_one_of_an_angle_waits_until_no_other_angle_is_left():
+    ones = different(
+        One(1, 48, "feature"), One(2, 47, "feature"), One(3, 36, "tutorial"), One(4, 35, "feature")
+    )
+
+    assert chosen(ones, most=2) == [1, 3]
+    assert chosen(ones, most=3) == [1, 2, 3]
+
+
+def test_what_says_nearly_the_same_as_a_better_or_a_recent_one_is_passed_over():
+    text = "Set active hours so that nothing is posted at three in the morning, version {}."
+    ones = [One(1, 45, "a", text.format(1)), One(2, 44, "b", text.format(2))]
+
+    assert chosen(ones) == [1]
+    assert chosen(ones, taken=[text.format(3)]) == []
+
+
+def test_nobody_is_chosen_from_nothing():
+    assert chosen([]) == []
