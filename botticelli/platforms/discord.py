@@ -5,7 +5,7 @@ follows no redirect, has time limits, and waits for the rate limit's own word.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,13 +17,11 @@ from botticelli.errors import BotticelliError
 from botticelli.platforms import discord_channel as channels
 from botticelli.platforms.base import Looked, Message, NotSent, Receipt, Refused, Unconfirmed
 from botticelli.platforms.discord_errors import Answer, error_of
-from botticelli.platforms.discord_limits import RateLimits
+from botticelli.platforms.discord_rest import Question, Rest
 
 if TYPE_CHECKING:
     import requests
 
-CONNECT_TIMEOUT: Final = 5.0  # seconds; together with the rate limit's wait less than a lease
-READ_TIMEOUT: Final = 25.0
 MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
 CROSSPOSTED_ALREADY: Final = 40033
@@ -82,9 +80,7 @@ class Discord:
         self._channel = channel
         self._webhook = webhook
         self._can_read = can_read
-        self._session = session
-        self._base_url = base_url
-        self._limits = RateLimits(clock)
+        self._rest = Rest(session, base_url=base_url, clock=clock)
         self._extras = extras
         # A webhook has no nonce: what was published once must be looked up, never sent again.
         self.idempotency_seconds = 0.0 if webhook else NONCE_SECONDS
@@ -92,7 +88,7 @@ class Discord:
     def preview(self, message: Message) -> Json:
         """See Platform. A webhook's token is left out."""
         path, query = self._messages(message.thread, shown=True)
-        url = f"{self._base_url}{path}{_query(query)}"
+        url = f"{self._rest.base_url}{path}{_query(query)}"
         return {"method": "POST", "url": url, "json": self._payload(message)}
 
     def send(self, message: Message) -> Receipt:
@@ -207,29 +203,15 @@ class Discord:
         fine: Collection[int] = (),
     ) -> "requests.Response":
         """Make one request; an error code among `fine` counts as success."""
-        import requests
-
-        route = f"{method} {_MESSAGE_ID.sub('/messages/*', path)}"
-        self._limits.wait(route, where=self.name)
-        try:
-            response = self._session.request(
-                method,
-                self._base_url + path,
-                json=json,
-                params=query,
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            # `from None`: the text of these errors holds the URL, and a webhook's URL is a secret.
-            raise self._unreachable(error, publishing=method != "GET") from None
-        if 200 <= response.status_code < 300:
-            self._limits.learn(route, response.headers, retry_after=None)
-            return response
-        answer = Answer.of(response.status_code, response.headers, response.text)
-        asked_to_wait = answer.retry_after if answer.status == 429 else None
-        self._limits.learn(route, response.headers, retry_after=asked_to_wait)
-        if answer.code in fine:
+        question = Question(
+            method=method,
+            path=path,
+            query=query or {},
+            json=json,
+            route=f"{method} {_MESSAGE_ID.sub('/messages/*', path)}",
+        )
+        response, answer = self._rest.ask(question, where=self.name)
+        if answer is None or answer.code in fine:
             return response
         channel = self._channel_name(answer, method)
         raise error_of(answer, where=self.name, channel=channel, publishing=method != "GET")
@@ -259,45 +241,6 @@ class Discord:
             url=f"https://discord.com/channels/{guild}/{channel}/{remote_id}",
             at=channels.time_of(remote_id),
         )
-
-    def _unreachable(
-        self, error: "requests.RequestException", *, publishing: bool
-    ) -> BotticelliError:
-        import requests
-
-        reason = type(error).__name__
-        if isinstance(error, requests.exceptions.InvalidHeader | requests.exceptions.InvalidURL):
-            return Refused(f"the request cannot be made ({reason})", where=self.name)
-        if publishing and not _never_left(error):
-            return Unconfirmed(f"no answer from Discord ({reason})", where=self.name)
-        return NotSent(f"Discord cannot be reached ({reason})", where=self.name)
-
-
-def _never_left(error: BaseException) -> bool:
-    """Tell whether no byte can have reached the platform: name, route or handshake failed."""
-    import ssl
-
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-
-    never = (ConnectTimeoutError, NewConnectionError, ssl.SSLCertVerificationError)
-    return any(isinstance(one, never) for one in _causes(error, 8))
-
-
-def _causes(error: BaseException, depth: int) -> Iterable[BaseException]:
-    """Yield an error and those it was made of, which urllib3 keeps in several places."""
-    yield error
-    if not depth:
-        return
-    inner = (
-        error.__cause__,
-        error.__context__,
-        getattr(error, "reason", None),
-        getattr(error, "original_error", None),
-        *error.args[:2],
-    )
-    for one in inner:
-        if isinstance(one, BaseException) and one is not error:
-            yield from _causes(one, depth - 1)
 
 
 def _mentions(message: Message) -> Json:

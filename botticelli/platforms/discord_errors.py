@@ -93,7 +93,9 @@ class Answer:
         )
 
 
-def error_of(answer: Answer, *, where: str, channel: str, publishing: bool) -> BotticelliError:
+def error_of(
+    answer: Answer, *, where: str, channel: str, publishing: bool, subject: str = "the message"
+) -> BotticelliError:
     """Return the error that tells the caller what to do about an answer.
 
     Args:
@@ -102,6 +104,7 @@ def error_of(answer: Answer, *, where: str, channel: str, publishing: bool) -> B
         channel: Its name for a person, "#news" or an id.
         publishing: Whether the request may have put something into the channel; one that only
             looks is NotSent where a publishing one is Unconfirmed.
+        subject: What was asked for, as a refusal names it.
     """
     status, code = answer.status, answer.code
     if status >= 500 or status == 408:
@@ -115,10 +118,10 @@ def error_of(answer: Answer, *, where: str, channel: str, publishing: bool) -> B
     if code == 10015:
         what, mend = _HOOK
         return LockedOut(what, where=where, mend=mend)
-    return _for_good(answer, where=where, channel=channel)
+    return _for_good(answer, where=where, channel=channel, subject=subject)
 
 
-def _for_good(answer: Answer, *, where: str, channel: str) -> BotticelliError:
+def _for_good(answer: Answer, *, where: str, channel: str, subject: str) -> BotticelliError:
     if answer.code in _CONFIG:
         what, mend = _CONFIG[answer.code]
         return ConfigError(what.format(channel=channel), where=where, mend=mend)
@@ -135,14 +138,14 @@ def _for_good(answer: Answer, *, where: str, channel: str) -> BotticelliError:
     if 300 <= answer.status < 400 or (answer.status in {404, 405} and answer.code == 0):
         words = f"this is not Discord's API: it answered {answer.status}"
         return ConfigError(words, where=where, mend="mend base_url (DISCORD_API_BASE)")
-    return Refused(_refusal(answer), where=where)
+    return Refused(_refusal(answer, subject), where=where)
 
 
-def _refusal(answer: Answer) -> str:
+def _refusal(answer: Answer, subject: str) -> str:
     if answer.code in _REFUSED:
         return _REFUSED[answer.code]
     details = "; ".join(_flat(answer.errors))
-    words = f"Discord refused the message ({answer.message or answer.status}, code {answer.code})"
+    words = f"Discord refused {subject} ({answer.message or answer.status}, code {answer.code})"
     return f"{words}: {details}"[:400] if details else words
 
 

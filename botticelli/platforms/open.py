@@ -11,9 +11,12 @@ from botticelli.platforms.base import Platform
 from botticelli.platforms.outbox import Outbox
 
 if TYPE_CHECKING:
+    import random
+
     import requests
 
     from botticelli.platforms.discord import Discord, Webhook
+    from botticelli.platforms.discord_commands import DiscordCommands
 
 DISCORD_API: Final = "https://discord.com/api/v10"
 # Discord blocks clients that do not introduce themselves in this form (facts/discord.md).
@@ -35,6 +38,28 @@ def open_platform(destination: Destination, *, clock: Clock) -> Platform:
         where=f"destinations.{destination.name}.platform",
         mend="name discord or outbox",
     )
+
+
+def open_discord_commands(
+    destination: Destination, *, clock: Clock, chance: "random.Random"
+) -> "DiscordCommands":
+    """Return the commands of a Discord destination's bot; nothing is sent yet.
+
+    Raises:
+        ConfigError: It has no bot token.
+    """
+    from botticelli.platforms.discord_commands import DiscordCommands
+    from botticelli.platforms.discord_rest import Rest
+
+    if not destination.token:
+        raise ConfigError(
+            "Discord commands need a bot token",
+            where=f"destinations.{destination.name}.token",
+            mend="set DISCORD_TOKEN",
+        )
+    base_url = _versioned(destination.base_url or DISCORD_API)
+    rest = Rest(_session(destination), base_url=base_url, clock=clock)
+    return DiscordCommands(rest, clock=clock, chance=chance)
 
 
 def missing(destination: Destination) -> list[Problem]:

@@ -20,7 +20,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from tests.fakes import discord_messages, discord_places, discord_reactions, discord_rules
+from tests.fakes import (
+    discord_community,
+    discord_crowd,
+    discord_messages,
+    discord_places,
+    discord_reactions,
+    discord_rules,
+)
 from tests.fakes.discord_errors import Fail, bad_field, unauthorized
 from tests.fakes.discord_faults import broken, happens_after, spoiled
 from tests.fakes.discord_limits import Headers, Pair, RateLimits
@@ -35,11 +42,18 @@ from tests.fakes.loopback import (
     serve_until_killed,
 )
 
-_HANDLERS = (discord_messages, discord_reactions, discord_places)  # importing them fills ROUTES
+# Importing them fills ROUTES.
+_HANDLERS = (
+    discord_messages,
+    discord_reactions,
+    discord_places,
+    discord_community,
+    discord_crowd,
+)
 _VERSIONED = re.compile(r"/api/v(\d+)(/.*)$")
 _AGENT = re.compile(r"DiscordBot \(\S+, ?[^()\s]+\)")
 _FORMS = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
-_SPECIAL_IDS = frozenset(("token", "emoji", "user"))
+_SPECIAL_IDS = frozenset(("token", "emoji", "user", "code"))
 _MAX_REQUEST = 25 * 1024 * 1024
 
 

@@ -48,15 +48,6 @@ def get_guild(call: Call) -> Answer:
     return answer_json(guild)
 
 
-@route("GET", "/guilds/{guild}/members/{user}")
-def get_guild_member(call: Call) -> Answer:
-    """Return the bot as a member of a guild; it has no role but @everyone."""
-    call.world.guild(call.ids["guild"])
-    if call.ids["user"] != call.world.bot["id"]:
-        raise Fail(10007)
-    return answer_json({"user": call.world.bot, "roles": [], "nick": None, "flags": 0})
-
-
 @route("GET", "/guilds/{guild}/channels")
 def get_guild_channels(call: Call) -> Answer:
     """Return the channels of a guild, without its threads."""

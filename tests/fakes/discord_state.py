@@ -10,6 +10,15 @@ from typing import Any
 from tests.fakes.discord_errors import Fail
 
 PERMISSIONS = {
+    "CREATE_INSTANT_INVITE": 1 << 0,
+    "KICK_MEMBERS": 1 << 1,
+    "BAN_MEMBERS": 1 << 2,
+    "MANAGE_GUILD": 1 << 5,
+    "MANAGE_NICKNAMES": 1 << 27,
+    "MANAGE_ROLES": 1 << 28,
+    "MANAGE_EVENTS": 1 << 33,
+    "MODERATE_MEMBERS": 1 << 40,
+    "CREATE_EVENTS": 1 << 44,
     "ADD_REACTIONS": 1 << 6,
     "MANAGE_CHANNELS": 1 << 4,
     "VIEW_CHANNEL": 1 << 10,
@@ -68,6 +77,7 @@ class World:
         self.messages: dict[str, dict[str, Stored]] = {}
         self.webhooks: dict[str, Json] = {}
         self.pinged_everyone: list[str] = []
+        self.kept: dict[tuple[str, str], dict[str, Json]] = {}  # (kind, guild) -> objects by id
         self._by_nonce: dict[tuple[str, str, str], Stored] = {}
 
     def now(self) -> float:
@@ -166,6 +176,17 @@ class World:
             raise Fail(50001)
         if not all(self.may(channel, name) for name in names):
             raise Fail(50013)
+
+    def things(self, kind: str, guild_id: str) -> dict[str, Json]:
+        """Return a guild's members, bans, events, invites ... by id."""
+        return self.kept.setdefault((kind, guild_id), {})
+
+    def require_in_guild(self, guild_id: str, name: str) -> Json:
+        """Return a guild; Fail 10004, or 50013 if the bot lacks a permission there."""
+        guild = self.guild(guild_id)
+        if not int(guild["roles"][0]["permissions"]) & PERMISSIONS[name]:
+            raise Fail(50013)
+        return guild
 
     def guild(self, guild_id: str) -> Json:
         """Return a guild; Fail 10004."""

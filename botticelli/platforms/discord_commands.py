@@ -1,0 +1,305 @@
+"""Runs Discord commands: a row of the table and its arguments become requests and a result."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote
+
+from botticelli.clock import Clock
+from botticelli.errors import BotticelliError
+from botticelli.platforms.base import NotSent, PlatformError, Refused, Unconfirmed
+from botticelli.platforms.discord_arguments import Argument, BadArgument
+from botticelli.platforms.discord_errors import Answer, error_of
+from botticelli.platforms.discord_rest import Question, Rest
+from botticelli.platforms.discord_shapes import dig, shape
+from botticelli.platforms.discord_table import ALIASES, ARGUMENT_ALIASES, TABLE, Row
+
+if TYPE_CHECKING:
+    import requests
+
+PATIENCE: Final = 60.0  # seconds that one request may spend waiting and being tried again
+MOST_TRIES: Final = 5
+PAUSE: Final = 1.0  # seconds before another try where Discord names no wait of its own
+MISSING_PERMISSION: Final = 50013
+NAMED_WELL: Final = (10003, 10004, 10015)  # by discord_errors.py: channel, guild, webhook
+
+Json = dict[str, Any]
+
+
+class NoSuchCommand(PlatformError):
+    """The platform has no command of that name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a command acts, as Discord itself tells; empty: not known, or nowhere."""
+
+    guild_id: str = ""
+    channel_id: str = ""
+    channel_name: str = ""
+    category_id: str = ""
+
+
+def find(command: str) -> Row:
+    """Return the row of a command, by its name of today or an older one.
+
+    Raises:
+        NoSuchCommand: There is none.
+    """
+    name = ALIASES.get(command, command)
+    if name not in TABLE:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, TABLE, n=1)
+        mend = f"did you mean '{near[0]}'?" if near else "see `botticelli commands`"
+        raise NoSuchCommand(f"there is no command '{command}'", where="discord", mend=mend)
+    return TABLE[name]
+
+
+def values_of(row: Row, given: Mapping[str, Any]) -> Json:
+    """Return the arguments of a command as they are sent, by their names of today.
+
+    `guild_id` and `reason` may always be given, also where the API has no use for them.
+
+    Raises:
+        BadArgument: One is missing, unknown or of no use.
+    """
+    rest = {name: value for name, value in given.items() if value is not None}
+    found: Json = {}
+    for one in row.arguments:
+        name = _given_as(one, row, rest)
+        if name is not None:
+            found[one.name] = one.value(rest.pop(name))
+        elif one.required:
+            raise BadArgument(
+                f"needs {one.name}", where=f"discord.{row.name}", mend=f"it takes {row.takes}"
+            )
+    guild = rest.pop("guild_id", None)
+    reason = str(rest.pop("reason", ""))
+    if rest:
+        names = ", ".join(sorted(rest))
+        raise BadArgument(
+            f"does not know {names}", where=f"discord.{row.name}", mend=f"it takes {row.takes}"
+        )
+    if guild is not None and str(guild).strip():
+        found["guild_id"] = Argument(
+            name="guild_id", type="id", required=False, least=None, most=None, field=""
+        ).value(guild)
+    return found | ({"reason": reason} if reason else {})
+
+
+def _given_as(one: Argument, row: Row, given: Mapping[str, Any]) -> str | None:
+    own = {other.name for other in row.arguments}
+    names = (one.name, *(n for n in ARGUMENT_ALIASES.get(one.name, ()) if n not in own))
+    return next((name for name in names if name in given), None)
+
+
+def question(row: Row, values: Mapping[str, Any]) -> Question:
+    """Return the request of a command: arguments go into the path, the query or the body."""
+    path, _, query = row.path.partition("?")
+    used = {"guild_id", "reason"} if "{guild_id}" not in path else {"reason"}
+    if path.endswith("/{user_id}") and "user_id" not in values:
+        path = path.removesuffix("{user_id}") + "@me"
+    body: Json = {}
+    asked = dict(parse_qsl(query))
+    for one in row.arguments:
+        if one.name not in values or one.name in used:
+            continue
+        mark = f"{{{one.name}}}"
+        if mark in path:
+            path = path.replace(mark, quote(str(values[one.name]), safe=""))
+        elif row.writes:
+            _put(body, one.field, values[one.name])
+        else:
+            asked[one.field] = str(values[one.name])
+    if row.method == "PATCH" and not body and not row.fixed:
+        raise BadArgument("names nothing to change", where=f"discord.{row.name}")
+    for key, value in row.fixed.items():
+        body[key] = {**value, **body[key]} if key in body and isinstance(value, dict) else value
+    has_body = bool(body) or row.method in ("POST", "PATCH")
+    return Question(
+        method=row.method,
+        path=path,
+        query=asked,
+        json=body if has_body else None,
+        reason=str(values.get("reason", "")),
+    )
+
+
+def _put(body: Json, field: str, value: Any) -> None:
+    *way, last = field.split(".")
+    for step in way:
+        body = body.setdefault(step, {})
+    body[last] = value
+
+
+class DiscordCommands:
+    """The commands of one bot. Not shared between threads.
+
+    Args:
+        rest: The session, with the bot's token.
+        chance: Makes the nonces that keep a message from being sent twice.
+    """
+
+    platform = "discord"
+
+    def __init__(self, rest: Rest, *, clock: Clock, chance: random.Random) -> None:
+        self.clock = clock
+        self.chance = chance
+        self._rest = rest
+        self._places: dict[str, Place] = {}
+
+    def canonical(self, command: str) -> str:
+        """Return the name that a command has today; an unknown one as it is."""
+        return ALIASES.get(command, command)
+
+    def writes(self, command: str) -> bool:
+        """Tell whether a command changes anything; an unknown one counts as changing."""
+        row = TABLE.get(ALIASES.get(command, command))
+        return row is None or row.writes
+
+    def run(self, command: str, args: Mapping[str, Any]) -> Any:
+        """Run a command and return its result as JSON has it.
+
+        Raises:
+            NoSuchCommand, BadArgument: It cannot be meant; nothing was sent.
+            NotSent: Discord cannot be asked now; nothing was done.
+            Refused, ConfigError: Discord refused it.
+            Unconfirmed: It may have been done.
+        """
+        from botticelli.platforms.discord_composites import COMPOSITES
+
+        row = find(command)
+        values = values_of(row, args)
+        done = COMPOSITES[row.name](self, row, values) if row.name in COMPOSITES else None
+        result = done if done is not None else self.plain(row, values)
+        if row.writes:
+            self._places.clear()
+        return result
+
+    def preview(self, command: str, args: Mapping[str, Any]) -> Json:
+        """Return the request that a command makes: method, url, query, json. Nothing is sent."""
+        from botticelli.platforms.discord_composites import prepared
+
+        row = find(command)
+        asked = prepared(self, row, values_of(row, args))
+        return {
+            "method": asked.method,
+            "url": self._rest.base_url + asked.path,
+            "query": dict(asked.query),
+            "json": asked.json,
+            "headers": asked.headers,
+        }
+
+    def place(self, command: str, args: Mapping[str, Any]) -> Place:
+        """Return where a command would act, asked of Discord: an id alone says nothing of that.
+
+        Raises:
+            NoSuchCommand, BadArgument: It cannot be meant.
+            NotSent, Refused, ConfigError: The channel cannot be looked at.
+        """
+        values = values_of(find(command), args)
+        guild = str(values.get("guild_id", ""))
+        channel = str(values.get("channel_id") or values.get("thread_id") or "")
+        if not channel:
+            return Place(guild_id=guild)
+        if channel not in self._places:
+            self._places[channel] = self._look_at(channel)
+        return self._places[channel]
+
+    def _look_at(self, channel: str) -> Place:
+        found = self.ask(TABLE["channels.get"], _get(f"/channels/{channel}"))
+        parent, kind = str(found.get("parent_id") or ""), found.get("type")
+        holder = found
+        if kind in (10, 11, 12) and parent:
+            holder = self.ask(TABLE["channels.get"], _get(f"/channels/{parent}"))
+        return Place(
+            guild_id=str(found.get("guild_id") or ""),
+            channel_id=str(holder["id"]),
+            channel_name=str(holder.get("name") or ""),
+            category_id=str(holder.get("parent_id") or ""),
+        )
+
+    # -- for discord_composites.py --------------------------------------------------------------
+
+    def plain(self, row: Row, values: Mapping[str, Any]) -> Any:
+        """Do what a row says, in one request or page by page."""
+        if row.page:
+            return shape(row, list(self.pages(row, values)), values)
+        return shape(row, self.ask(row, question(row, values)), values)
+
+    def pages(self, row: Row, values: Mapping[str, Any]) -> Iterator[Any]:
+        """Yield the entries of a long list, as many as `limit` says."""
+        assert row.page is not None
+        page, left = row.page, int(values.get("limit", row.page.default))
+        asked = question(row, {key: value for key, value in values.items() if key != "limit"})
+        query = dict(asked.query)
+        while left > 0:
+            size = min(left, page.size)
+            entries = self.ask(row, replace(asked, query={**query, "limit": str(size)}))
+            yield from entries
+            left -= len(entries)
+            if len(entries) < size:
+                return
+            ids = [int(dig(one, page.key)) for one in entries]
+            query[page.mark] = str(min(ids) if page.mark == "before" else max(ids))
+
+    def ask(self, row: Row, asked: Question) -> Any:
+        """Make a request, again where that can do no harm, and return the JSON of the answer."""
+        until = self.clock.monotonic() + PATIENCE
+        for attempt in range(1, MOST_TRIES + 1):
+            try:
+                return self._once(row, asked)
+            except (NotSent, Unconfirmed) as error:
+                wait = getattr(error, "retry_after", None) or PAUSE * attempt
+                may_repeat = isinstance(error, NotSent) or _is_repeatable(asked)
+                late = self.clock.monotonic() + wait > until
+                if not may_repeat or late or attempt == MOST_TRIES:
+                    raise
+                self.clock.sleep(wait)
+        raise AssertionError("the last try either returns or raises")
+
+    def _once(self, row: Row, asked: Question) -> Any:
+        where = f"discord.{row.name}"
+        response, wrong = self._rest.ask(asked, where=where)
+        if wrong is not None:
+            raise _explained(row, wrong, where=where, changing=asked.method != "GET")
+        if response.status_code == 204 or not response.content:
+            return {}
+        return _json(response, where, changing=asked.method != "GET")
+
+
+def _get(path: str) -> Question:
+    return Question(method="GET", path=path)
+
+
+def _is_repeatable(asked: Question) -> bool:
+    """Whether doing it twice is doing it once; of POSTs only what carries an enforced nonce."""
+    if asked.method != "POST":
+        return True
+    return isinstance(asked.json, dict) and bool(asked.json.get("enforce_nonce"))
+
+
+def _json(response: "requests.Response", where: str, *, changing: bool) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        if changing:
+            raise Unconfirmed("Discord's answer cannot be read", where=where) from error
+        raise NotSent("Discord's answer cannot be read", where=where) from error
+
+
+def _explained(row: Row, wrong: Answer, *, where: str, changing: bool) -> BotticelliError:
+    """Return the error of an answer, in words that fit the command."""
+    if wrong.code == MISSING_PERMISSION and row.needs:
+        return Refused(
+            f"the bot lacks the permission {row.needs}",
+            where=where,
+            mend="give it to the bot's role, above the roles and members it is to change",
+        )
+    if wrong.status == 404 and wrong.code not in {0, *NAMED_WELL}:
+        return Refused(f"Discord says: {wrong.message}", where=where, mend="check the ids")
+    return error_of(
+        wrong, where=where, channel="the channel", publishing=changing, subject="the command"
+    )

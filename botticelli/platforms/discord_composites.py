@@ -1,0 +1,226 @@
+"""Commands that are more than one request, and what some need before theirs is made."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+from typing import Any, Final
+
+from botticelli import text
+from botticelli.platforms.base import Refused
+from botticelli.platforms.discord_arguments import BadArgument
+from botticelli.platforms.discord_channel import time_of
+from botticelli.platforms.discord_commands import DiscordCommands, question
+from botticelli.platforms.discord_rest import Question
+from botticelli.platforms.discord_shapes import shape
+from botticelli.platforms.discord_table import TABLE, Row
+
+MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
+BULK: Final = 100  # messages of one bulk-delete, which takes at least two
+BULK_AGE: Final = timedelta(days=13, hours=23)  # of the two weeks that bulk-delete reaches back
+GONE: Final = 10008
+TEXT_LIKE: Final = (0, 5, 15, 16)
+PUBLIC_THREAD: Final = 11
+EVENT_LENGTH: Final = timedelta(hours=1)  # an external event must end some time
+
+Values = Mapping[str, Any]
+Composite = Callable[[DiscordCommands, Row, Values], Any]
+
+
+def prepared(client: DiscordCommands, row: Row, values: Values) -> Question:
+    """Return a command's request with what only this command needs."""
+    prepare = _PREPARE.get(row.name)
+    return prepare(client, row, values) if prepare else question(row, values)
+
+
+def _send_prepared(client: DiscordCommands, row: Row, values: Values) -> Any:
+    return shape(row, client.ask(row, prepared(client, row, values)), values)
+
+
+def _server_stats(client: DiscordCommands, row: Row, values: Values) -> Any:
+    guild = client.ask(row, question(row, values))
+    channels = TABLE["channels.list"]
+    count = len(client.ask(channels, question(channels, values)))
+    return shape(row, {**guild, "channel_count": count}, values)
+
+
+def _get_or_create(client: DiscordCommands, row: Row, values: Values) -> Any:
+    """The channel of that name and kind, made only if there is none."""
+    listing = TABLE["channels.list"]
+    kind = values.get("kind", 0)
+    wanted = _channel_name(values["name"], kind)
+    for one in client.ask(listing, question(listing, {"guild_id": values["guild_id"]})):
+        if one["type"] == kind and _channel_name(one["name"], kind) == wanted:
+            return shape(row, {**one, "existed": True}, values)
+    made = client.ask(row, question(row, values))
+    return shape(row, {**made, "existed": False}, values)
+
+
+def _channel_name(name: str, kind: int) -> str:
+    """Discord writes the names of text channels in small letters with hyphens."""
+    return "-".join(name.lower().split()) if kind in TEXT_LIKE else name.strip()
+
+
+def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
+    """A text longer than a message becomes several, cut where a reader would cut it."""
+    pieces = text.split(values["content"], MAX_LENGTH)
+    if not pieces:
+        raise BadArgument("content is empty", where="discord.messages.send")
+    sent: list[Any] = []
+    for index, piece in enumerate(pieces):
+        own = dict(values) | {"content": piece}
+        if index:
+            own.pop("reply_to_id", None)
+        try:
+            sent.append(client.ask(row, prepared(client, row, own)))
+        except Refused as error:
+            if not sent:
+                raise
+            ids = ", ".join(str(one["id"]) for one in sent)
+            what = f"only {len(sent)} of {len(pieces)} parts were sent ({ids}): {error.what}"
+            raise Refused(what, where=error.where) from error
+    more = {"split_messages": [str(one["id"]) for one in sent]} if len(sent) > 1 else {}
+    return shape(row, {**sent[0], **more}, values)
+
+
+def _message(client: DiscordCommands, row: Row, values: Values) -> Question:
+    asked = question(row, values)
+    # A nonce of its own for each message: a request that is tried again makes no second one.
+    return replace(asked, json={**asked.json, "nonce": f"{client.chance.getrandbits(80):x}"})
+
+
+def _clear(client: DiscordCommands, _row: Row, values: Values) -> Any:
+    """Delete the newest messages; the count is of those that are really gone."""
+    listing = TABLE["messages.list"]
+    limit = int(values.get("limit", BULK))
+    found = list(client.pages(listing, {"channel_id": values["channel_id"], "limit": limit}))
+    ids = [str(one["id"]) for one in found]
+    oldest = client.clock.now() - BULK_AGE
+    young = [one for one in ids if time_of(one) > oldest]
+    cleared, failed = 0, []
+    for chunk in _chunks(young):
+        single = TABLE["messages.bulk_delete" if len(chunk) > 1 else "messages.delete"]
+        given = {"channel_id": values["channel_id"], "message_ids": chunk, "message_id": chunk[0]}
+        client.ask(single, question(single, given | _reason(values)))
+        cleared += len(chunk)
+    for old in ids[len(young) :]:
+        if _deleted(client, {"channel_id": values["channel_id"], "message_id": old}):
+            cleared += 1
+        else:
+            failed.append(old)
+    channel = values["channel_id"]
+    return {"cleared": cleared, "failed": failed, "channel_id": channel}
+
+
+def _deleted(client: DiscordCommands, place: Values) -> bool:
+    row = TABLE["messages.delete"]
+    try:
+        client.ask(row, question(row, place))
+    except Refused:
+        return False
+    return True
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+    left = iter(ids)
+    while chunk := list(islice(left, BULK)):
+        yield chunk
+
+
+def _reason(values: Values) -> dict[str, Any]:
+    return {"reason": values["reason"]} if "reason" in values else {}
+
+
+def _bulk_delete(client: DiscordCommands, row: Row, values: Values) -> Any:
+    ids = list(dict.fromkeys(values["message_ids"]))
+    for chunk in _chunks(ids):
+        single = TABLE["messages.delete"] if len(chunk) == 1 else row
+        given = {**values, "message_ids": chunk, "message_id": chunk[0]}
+        client.ask(single, question(single, given))
+    return shape(row, {}, {**values, "message_ids": ids})
+
+
+def _forum_posts(client: DiscordCommands, row: Row, values: Values) -> Any:
+    """The open posts of a forum and its archived ones, newest first."""
+    limit = int(values.get("limit", BULK))
+    forum = TABLE["channels.get"]
+    channel = client.ask(forum, question(forum, values))
+    active = TABLE["threads.list"]
+    threads = client.ask(active, question(active, {"guild_id": channel["guild_id"]}))["threads"]
+    found = [one for one in threads if one.get("parent_id") == values["channel_id"]]
+    found += islice(_archived(client, row, values), max(limit - len(found), 0))
+    return shape(row, {"threads": found[:limit]}, values)
+
+
+def _archived(client: DiscordCommands, row: Row, values: Values) -> Iterator[Any]:
+    asked = question(row, {"channel_id": values["channel_id"]})
+    query = {"limit": str(BULK)}
+    for _ in range(10):
+        page = client.ask(row, replace(asked, query=query))
+        yield from page["threads"]
+        if not page.get("has_more") or not page["threads"]:
+            return
+        last = page["threads"][-1]
+        query = {**query, "before": last["thread_metadata"]["archive_timestamp"]}
+
+
+def _ban(_client: DiscordCommands, row: Row, values: Values) -> Question:
+    given = dict(values)
+    days = given.pop("delete_message_days", None)
+    if days is not None:
+        given.setdefault("delete_message_seconds", days * 24 * 3600)
+    return question(row, given)
+
+
+def _timeout(client: DiscordCommands, row: Row, values: Values) -> Question:
+    asked = question(row, values)
+    until = client.clock.now() + timedelta(seconds=values["duration_seconds"])
+    return replace(asked, json={"communication_disabled_until": until.isoformat()})
+
+
+def _thread(_client: DiscordCommands, row: Row, values: Values) -> Question:
+    """A public thread unless told; from a message if one is named."""
+    given = dict(values)
+    message = given.pop("message_id", None)
+    if message:
+        given.pop("kind", None)  # a message's thread has its channel's kind
+        asked = question(row, given)
+        return replace(asked, path=f"/channels/{values['channel_id']}/messages/{message}/threads")
+    return question(row, {"kind": PUBLIC_THREAD, **given})
+
+
+def _event(_client: DiscordCommands, row: Row, values: Values) -> Question:
+    """An external event, which must say where it is and when it ends."""
+    from datetime import datetime
+
+    end = datetime.fromisoformat(values["start_time"]) + EVENT_LENGTH
+    filled = {"end_time": end.isoformat(), "location": "Discord", **values}
+    return question(row, filled)
+
+
+def _overwrite(_client: DiscordCommands, row: Row, values: Values) -> Question:
+    given = {"allow": "0", "deny": "0", **values}
+    word = str(given.pop("target", "role")).lower()
+    if word not in ("role", "member"):
+        raise BadArgument("target is role or member", where="discord.permissions.set")
+    asked = question(row, given)
+    return replace(asked, json={**asked.json, "type": 1 if word == "member" else 0})
+
+
+_PREPARE: Final[Mapping[str, Callable[[DiscordCommands, Row, Values], Question]]] = {
+    "messages.send": _message,
+    "members.ban": _ban,
+    "members.timeout": _timeout,
+    "threads.create": _thread,
+    "events.create": _event,
+    "permissions.set": _overwrite,
+}
+COMPOSITES: Final[Mapping[str, Composite]] = {
+    **dict.fromkeys(_PREPARE, _send_prepared),
+    "server.get_stats": _server_stats,
+    "channels.get_or_create": _get_or_create,
+    "messages.send": _send,
+    "messages.clear": _clear,
+    "messages.bulk_delete": _bulk_delete,
+    "forum.list_posts": _forum_posts,
+}
