@@ -1,0 +1,185 @@
+"""What narratives have made, as a person looks at it and decides about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row
+
+from botticelli.errors import UsageError
+from botticelli.store import choice, inference, tables
+from botticelli.store.columns import columns_of
+from botticelli.store.connection import Connection
+from botticelli.store.tables import Change, Query, Rows
+
+CANDIDATES: Final = "potential_discord_posts"
+APPROVED: Final = "approved_discord_posts"
+STATUSES: Final = ("pending", "approved", "rejected", "held", "posted", "withdrawn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentTable:
+    """A table that holds what narratives made.
+
+    Args:
+        source: "inferred", "declared" or the template's name.
+    """
+
+    name: str
+    source: str
+    narrative_file: str | None
+    description: str | None
+    last_generated_at: datetime | None
+
+
+LIST_TABLES: Final = """
+    SELECT t.name, t.source, t.narrative_file, t.description,
+           (SELECT max(g.completed_at) FROM content_generations AS g
+             WHERE g.table_name = t.name) AS last_generated_at
+      FROM (SELECT table_name AS name, template_source AS source, narrative_file, description
+              FROM content_generation_tables
+             UNION ALL
+            SELECT name, 'declared', NULL, NULL
+              FROM unnest(ARRAY['potential_discord_posts', 'approved_discord_posts', 'content'])
+                   AS name) AS t
+     WHERE to_regclass(quote_ident(t.name)) IS NOT NULL
+     ORDER BY t.name
+"""
+
+
+def list_tables(conn: Connection) -> tuple[ContentTable, ...]:
+    """Return the tables that hold content. Reads only."""
+    with conn.cursor(row_factory=class_row(ContentTable)) as cursor:
+        return tuple(cursor.execute(LIST_TABLES))
+
+
+def list_rows(conn: Connection, table: str, *, status: str = "", limit: int = 20) -> Rows:
+    """Return the newest rows of a table, of one review_status or of all. Reads only.
+
+    Raises:
+        TableError: There is no such table, or it has no review_status to choose by.
+    """
+    columns = columns_of(conn, table)
+    newest = [name for name in ("generated_at", "created_at", "id") if name in columns]
+    order = ", ".join(f"{name} DESC" for name in newest[:1] + newest[-1:])
+    doubled = status.replace("'", "''")
+    where = f"review_status = '{doubled}'" if status else ""
+    return tables.read_rows(conn, Query(table=table, where=where, order_by=order, limit=limit))
+
+
+def find_row(conn: Connection, table: str, id_: int) -> Mapping[str, Any]:
+    """Return one row. Reads only.
+
+    Raises:
+        UsageError: There is no row of that id.
+        TableError: There is no such table, or it has no id.
+    """
+    found = tables.read_rows(conn, Query(table=table, where=f"id = {int(id_)}", limit=1)).rows
+    if not found:
+        raise UsageError(f"there is no row {id_}", where=table, mend=f"see `content list {table}`")
+    return found[0]
+
+
+def review(
+    conn: Connection,
+    table: str,
+    id_: int,
+    *,
+    status: str,
+    by: str,
+    now: datetime | None = None,
+) -> Mapping[str, Any]:
+    """Set a row's review_status by a person's decision; return the row. One transaction.
+
+    An approved candidate is copied to the approved posts by the database, and only once.
+
+    Raises:
+        UsageError: There is no such row, or no such status.
+        TableError: The table knows no such status.
+    """
+    if status not in STATUSES:
+        raise UsageError(f"there is no status '{status}'", mend="use " + ", ".join(STATUSES))
+    with conn.transaction():
+        row = find_row(conn, table, id_)
+        if table == CANDIDATES and status == "approved":
+            if row["review_status"] != "approved":
+                _change(conn, table, id_, {"review_status": "pending"}, now=now)
+            values = {"ids": [id_], "by": by, "run_id": None, "now": now}
+            conn.execute(choice.APPROVE, values)
+        else:
+            updates: dict[str, Any] = {"review_status": status}
+            if "decided_by" in row:
+                updates |= {"decided_by": by, "decided_at": "NOW()"}
+            _change(conn, table, id_, updates, now=now)
+        return find_row(conn, table, id_)
+
+
+def tag(
+    conn: Connection, table: str, id_: int, *, tags: Sequence[str], now: datetime | None = None
+) -> Mapping[str, Any]:
+    """Add tags to a row, each once; return the row. One transaction.
+
+    Raises:
+        UsageError: There is no such row.
+        TableError: The table has no tags.
+    """
+    with conn.transaction():
+        found = find_row(conn, table, id_).get("tags")
+        known = found if isinstance(found, list) else [found] if found else []
+        _change(conn, table, id_, {"tags": list(dict.fromkeys([*known, *tags]))}, now=now)
+        return find_row(conn, table, id_)
+
+
+def promote(
+    conn: Connection,
+    table: str,
+    id_: int,
+    *,
+    target: str,
+    by: str,
+    now: datetime | None = None,
+) -> int | None:
+    """Copy a row's content into another table; return the id there. One transaction.
+
+    A candidate that is promoted to the approved posts is approved.
+
+    Raises:
+        UsageError: There is no such row.
+        TableError: There is no such table, or it cannot take the row.
+    """
+    with conn.transaction():
+        if (table, target) == (CANDIDATES, APPROVED):
+            review(conn, table, id_, status="approved", by=by, now=now)
+            query = Query(table=target, columns=("id",), where=f"candidate_id = {int(id_)}")
+            return int(tables.read_rows(conn, query).rows[0]["id"])
+        row = dict(find_row(conn, table, id_))
+        columns = columns_of(conn, target)
+        if not columns:
+            raise tables.NoSuchTable(f"there is no table '{target}'")
+        ours = set(inference.METADATA) - {"tags"} | {"id", "run_id", "item_id"}
+        ours -= {name for name in columns if columns[name].is_required}
+        content = {name: value for name, value in row.items() if name not in ours}
+        kept = {name: value for name, value in content.items() if name in columns}
+        ids = tables.insert_rows(conn, target, rows=[_as_json(kept)])
+        return ids[0] if ids else None
+
+
+def _change(
+    conn: Connection, table: str, id_: int, updates: Mapping[str, Any], *, now: datetime | None
+) -> None:
+    change = Change(table=table, updates=updates, where=f"id = {int(id_)}")
+    tables.update_rows(conn, change, now=now)
+
+
+def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as an answer would have had them; insert_rows gives them their types again."""
+    plain = (str, int, float, bool, list, dict, type(None))
+    return {
+        name: value
+        if isinstance(value, plain)
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else str(value)
+        for name, value in row.items()
+    }
