@@ -149,7 +149,13 @@ class ActReader:
             return [] if found is None else [found]
         if not raw:
             self._findings.error(key, "an act without input", mend="give it one or more inputs")
-        each = (self._input(item, key=(*key, index)) for index, item in enumerate(raw))
+        items = {(*key, index): item for index, item in enumerate(raw)}
+        blank = [place for place, item in items.items() if _is_blank(item)]
+        if len(blank) < len(items):  # beside others, a prompt without text only does nothing
+            for place in blank:
+                self._findings.warn(place, "a prompt without text, ignored")
+                del items[place]
+        each = (self._input(item, key=place) for place, item in items.items())
         return [source for source in each if source is not None]
 
     def _input(self, raw: Any, *, key: Key) -> Source | None:
@@ -196,6 +202,15 @@ def _check(act: Act, table: Table) -> None:
         table.odd(("type",), f"an act's type '{kind}' is not known, ignored")
     table.ignore("description", "title", "name")
     table.done()
+
+
+def _is_blank(item: Any) -> bool:
+    """Tell whether an input is a prompt that holds nothing but blanks."""
+    if isinstance(item, dict):
+        is_text = item.get("type", "text") == "text" and not item.keys() & {"ref", "file"}
+        item = next((item[key] for key in ("content", "text", "prompt") if key in item), None)
+        return is_text and isinstance(item, str) and not item.strip()
+    return isinstance(item, str) and not item.strip()
 
 
 def _captures(inputs: list[Source]) -> dict[str, str]:

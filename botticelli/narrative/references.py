@@ -1,11 +1,12 @@
 """What `check` looks at beyond loading: files on disk, queries, schemas. Nothing is run or sent."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from botticelli.errors import ConfigError, Problem
 from botticelli.narrative.cycles import check_nested
+from botticelli.narrative.files import Folders, find_file
 from botticelli.narrative.findings import Findings
 from botticelli.narrative.lines import Key
 from botticelli.narrative.load import resolve_nested
@@ -13,6 +14,23 @@ from botticelli.narrative.model import Act, Input, Media, NarrativeFile, TableRe
 
 # Finds a file that a narrative names (`files.find_file` with its folders); raises ConfigError.
 Search = Callable[[str], Path]
+
+
+def problems_of(file: NarrativeFile, *, context: Sequence[Path], cwd: Path) -> list[Problem]:
+    """Return everything that loading leaves for the run to find.
+
+    Args:
+        file: The loaded file.
+        context: Folders for bare file names, as configured.
+        cwd: Working directory that nested files may be looked for in.
+    """
+    folders = Folders(own=file.path.parent, context=tuple(context))
+    return [
+        *missing_files(file, partial(find_file, folders=folders)),
+        *validate_calls(file, cwd=cwd),
+        *validate_queries(file),
+        *validate_schemas(file),
+    ]
 
 
 def missing_files(file: NarrativeFile, search: Search) -> list[Problem]:

@@ -260,6 +260,7 @@ class _Reader:
                 self._root.odd((name,), "belongs to botticelli.toml, ignored here")
                 self._root.ignore(name)
         self._root.ignore(
+            "$schema",
             "toc",
             "narrative",
             "steps",
@@ -308,9 +309,8 @@ def _holds_narratives(narrative: Mapping[str, Any]) -> bool:
     """Tell whether the table is a map of narratives: no name, but tables of its own."""
     if isinstance(narrative.get("name"), str):
         return False
-    return any(
-        isinstance(value, dict) and name not in _OWN_TABLES for name, value in narrative.items()
-    )
+    tables = [(name, value) for name, value in narrative.items() if isinstance(value, dict)]
+    return any(name not in _OWN_TABLES or "toc" in value for name, value in tables)
 
 
 def _old_entries(document: Mapping[str, Any]) -> list[str]:

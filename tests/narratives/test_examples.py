@@ -7,9 +7,20 @@ import pytest
 
 from botticelli.errors import ConfigError
 from botticelli.narrative.files import Folders, find_file
-from botticelli.narrative.load import choose, find_narrative, load_file, shipped_narratives
+from botticelli.narrative.load import (
+    choose,
+    find_narrative,
+    load_file,
+    load_text,
+    shipped_narratives,
+)
 from botticelli.narrative.model import Carousel, Command, Media, Nested, Retention, TableRead, Text
-from botticelli.narrative.references import missing_files, validate_queries, validate_schemas
+from botticelli.narrative.references import (
+    missing_files,
+    problems_of,
+    validate_queries,
+    validate_schemas,
+)
 
 FOLDER = Path(__file__).parent / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.toml"))
@@ -263,3 +274,70 @@ def test_a_schema_comes_inline_or_from_its_file():
 
 def test_security_is_kept_as_written():
     assert narrative_of("secured").security["policy"]["allowed_commands"] == ["messages.send"]
+
+
+def test_a_blank_prompt_beside_other_inputs_is_only_a_warning():
+    file = load_text(
+        'toc = ["a"]\n[narrative]\nname = "x"\n[acts]\na = ["bots.b", "", {content = " "}]\n'
+        '[bots.b]\nplatform = "discord"\ncommand = "server.get_stats"\n',
+        Path("x.toml"),
+    )
+
+    assert [type(each) for each in choose(file).acts[0].inputs] == [Command]
+    assert len(file.warnings) == 2
+
+
+def test_a_narrative_may_be_called_like_a_section_of_one():
+    file = load_text('[narrative.output]\ntoc = ["a"]\n[acts]\na = "Hi"\n', Path("x.toml"))
+
+    assert list(file.narratives) == ["output"]
+
+
+def test_unknown_keys_are_warnings_with_the_nearest_known_key():
+    file = load_text(
+        '[narrative]\nname = "x"\ntemprature = 1\n[toc]\norder = ["a"]\n[acts.a]\n'
+        'prompt = "Hi"\nmaxtokens = 5\n[context]\npath = "."\n',
+        Path("x.toml"),
+    )
+
+    assert set(file.warnings) == {
+        "x.toml:3: narrative.temprature: unknown key, ignored; did you mean 'temperature'?",
+        "x.toml:8: acts.a.maxtokens: unknown key, ignored; did you mean 'max_tokens'?",
+        "x.toml:9: context: belongs to botticelli.toml, ignored here",
+    }
+
+
+def test_what_nothing_uses_may_be_broken():
+    file = load_text(
+        '[narrative]\nname = "x"\n[toc]\norder = ["a"]\n[acts]\na = "Hi"\nb = "bots.gone"\n'
+        '[acts.c]\nmodel = "m"\n[media.d]\nfile = "odd.bin"\n',
+        Path("x.toml"),
+    )
+
+    assert [act.name for act in choose(file).acts] == ["a"]
+    assert len(file.warnings) == 3
+
+
+def test_a_broken_resource_is_a_mistake_also_if_an_unused_act_names_it_first():
+    with pytest.raises(ConfigError, match="not one of json"):
+        load_text(
+            '[narrative.one]\ntoc = ["a"]\n[narrative.one.acts]\na = "Hi"\nunused = "tables.t"\n'
+            '[narrative.two]\ntoc = ["b"]\n[acts]\nb = "tables.t"\n'
+            '[tables.t]\ntable_name = "x"\nformat = "odd"\n',
+            Path("x.toml"),
+        )
+
+
+def test_check_finds_what_loading_leaves_for_the_run(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(
+        'toc = ["a"]\n[narrative]\nname = "x"\n[schemas.s]\ntype = "objekt"\n[acts.a]\nschema = "s"\n'
+        'input = ["narrative:gone", {file = "gone.md"}, {ref = "tables.t"}]\n'
+        '[tables.t]\ntable_name = "t"\nwhere = "1; DROP TABLE t"\n'
+    )
+
+    problems = problems_of(load_file(path), context=[], cwd=tmp_path)
+
+    told = " ".join(map(str, problems))
+    assert len(problems) == 4
+    assert all(word in told for word in ("gone.toml", "gone.md", "objekt", "DROP"))
