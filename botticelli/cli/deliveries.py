@@ -68,7 +68,7 @@ def deliveries(
 
 @group.command()
 def held(ctx: typer.Context, *, as_json: Json = False) -> int:
-    """List those that wait for a person: held ones, and failed ones."""
+    """List held and failed ones, which wait for a person."""
     return _list(ctx.obj, states=("held", "failed"), limit=1000, as_json=as_json)
 
 
@@ -90,7 +90,7 @@ def hold(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
 
 @group.command()
 def retry(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
-    """Send a held or failed one again (look into the channel first)."""
+    """Send a held or failed one again; look there first."""
     return _decide(ctx.obj, delivery, "retry", as_json=as_json)
 
 

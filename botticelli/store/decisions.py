@@ -96,7 +96,7 @@ def find_delivery(conn: Connection, delivery_id: int, *, now: datetime | None = 
 _OPEN_TO: Final[Mapping[Decision, frozenset[str]]] = {
     "hold": frozenset({"pending", "failed", "uncertain"}),
     "retry": frozenset({"pending", "held", "failed", "dropped"}),
-    "mark-posted": frozenset({"pending", "held", "failed", "uncertain", "dropped"}),
+    "mark-posted": frozenset({"pending", "held", "failed", "uncertain", "dropped", "posted"}),
     "drop": frozenset({"pending", "held", "failed", "uncertain"}),
     "withdraw": frozenset({"posted"}),
 }
@@ -123,7 +123,7 @@ DECIDE: Final = """
                             WHEN %(into)s = 'posted'
                             THEN coalesce(d.text_sent, p.text_content)
                             ELSE d.text_sent END,
-           posted_at = CASE WHEN %(into)s = 'posted' THEN coalesce(d.sent_at, t.now)
+           posted_at = CASE WHEN %(into)s = 'posted' THEN coalesce(d.posted_at, d.sent_at, t.now)
                             WHEN %(into)s = 'withdrawn' THEN d.posted_at END,
            remote_id = coalesce(%(remote_id)s, d.remote_id),
            last_error = CASE WHEN %(into)s IN ('held', 'failed') THEN %(note)s END,
@@ -188,8 +188,7 @@ EDITED: Final = """
     WITH edited AS (
         UPDATE deliveries
            SET text_sent = %(text)s,
-               history = history || %(event)s::jsonb
-                                 || jsonb_build_object('was', text_sent)
+               history = history || (%(event)s::jsonb || jsonb_build_object('was', text_sent))
          WHERE id = %(id)s
         RETURNING post_id
     )

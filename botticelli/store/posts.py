@@ -29,6 +29,16 @@ class Wanted:
     recent: int = 1
 
 
+# Planned for a destination that is no longer configured (or the outbox of --offline), never sent:
+# such a delivery would keep its post waiting for ever.
+UNPLAN: Final = """
+    DELETE FROM deliveries
+     WHERE state = 'pending'
+       AND attempts = 0
+       AND decided_by IS NULL
+       AND destination <> ALL (%(names)s)
+    RETURNING post_id
+"""
 # Rows put in by plain SQL are planned, too: a delivery needs nothing but a pending post.
 PLAN: Final = """
     INSERT INTO deliveries (post_id, destination, created_at)
@@ -52,9 +62,11 @@ def plan(conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = N
     """Make the deliveries that pending posts still lack; return how many. One transaction.
 
     Tell all destinations at once, not only the one to be served: a post is done when all its
-    deliveries are.
+    deliveries are. What was planned for others and never begun is given up.
     """
     with conn.transaction():
+        for row in conn.execute(UNPLAN, {"names": [one.name for one in wanted]}).fetchall():
+            conn.execute(FOLLOW, {"post_id": row[0], "by_hand": False})
         return conn.execute(PLAN, {"wanted": _json(wanted), "now": now}).rowcount
 
 
@@ -227,6 +239,7 @@ FOLLOW: Final = """
                max(posted_at) FILTER (WHERE state = 'posted') AS posted_at
           FROM deliveries
          WHERE post_id = %(post_id)s
+        HAVING count(*) > 0
     ), post AS (
         UPDATE approved_discord_posts AS p
            SET review_status = sum.status,

@@ -1,6 +1,8 @@
 """`post`, `deliveries`, `edit` and `withdraw` as a user meets them."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.config.model import Config, Database
+from tests.commandline import isolated
 from tests.fakes.discord import FakeDiscord
 from tests.posting import approved, id_of, status_of, to_discord, to_outbox
 
@@ -221,3 +224,44 @@ def test_the_outbox_takes_a_file_a_post(db, command, tmp_path):
     [file] = folder.iterdir()
     assert file.suffix == ".md"
     assert file.read_bytes().decode() == "Grüße\n\n*from* a file"
+
+
+def test_a_marked_post_can_be_given_its_message_later(db, discord, command):
+    post = approved(db, "teh text")
+    command("post --dry-run")
+    discord.script.add("429:30")
+    command("post")
+    delivery = id_of(db, post)
+    message = discord.add_message("teh text")
+
+    command(f"deliveries mark-posted {delivery}")
+    assert f"mark-posted {delivery} --message ID" in command(f"edit {delivery} --text new").err
+    ended = command(f"deliveries mark-posted {delivery} --message {message}")
+
+    assert ended.code == 0
+    shown = json.loads(command(f"deliveries show {delivery} --json").out)["delivery"]
+    assert shown["remote_id"] == message
+
+
+def test_an_idle_run_loads_neither_requests_nor_rich(db, db_url, tmp_path):
+    script = (
+        "import sys\n"
+        "from botticelli.cli.environment import Environment\n"
+        "from botticelli.cli.main import main\n"
+        "code = main(['post'], Environment.of_process())\n"
+        "heavy = {'requests', 'rich', 'google.genai', 'jsonschema', 'sqlglot'} & set(sys.modules)\n"
+        "print(code, sorted(heavy))\n"
+    )
+    environ = isolated(tmp_path) | {"DATABASE_URL": db_url, "PYTHONPATH": str(Path.cwd())}
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "no approved post is waiting" in done.stdout
+    assert done.stdout.splitlines()[-1] == "0 []"

@@ -248,3 +248,22 @@ def test_the_queue_is_read_through_an_index_however_long_the_past_is(db):
     plan_lines = db.execute(f"EXPLAIN {posts.READ_QUEUES}", values).fetchall()
 
     assert not [line for (line,) in plan_lines if "Seq Scan on deliveries" in line]
+
+
+def test_what_was_planned_for_a_destination_that_is_gone_keeps_no_post_waiting(db):
+    post = approved(db)
+    plan(db, Wanted(name="old"), NEWS)
+    deliveries.settle(db, claim(db), Ending(state="posted", remote_id="1"))
+    assert status_of(db, post) == "pending"
+
+    plan(db, NEWS)
+
+    assert status_of(db, post) == "posted"
+
+
+def test_a_destination_that_comes_back_is_planned_for_again(db):
+    approved(db)
+    plan(db, Wanted(name="offline"))
+    plan(db, NEWS)
+
+    assert plan(db, Wanted(name="offline"), NEWS) == 1

@@ -1,0 +1,92 @@
+"""How fast posts leave: `python -m benchmarks.deliveries [--posts 200]`.
+
+Promises: a server without limits gets more than 30 deliveries/s from one process; a channel with a
+limit is used at 97 % of its rate or more, with no 429 after the first.
+"""
+
+import argparse
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+
+from benchmarks.server import own_postgres
+from botticelli.clock import SystemClock
+from botticelli.config.model import Config, Database, Destination
+from botticelli.config.secrets import Secret
+from botticelli.errors import Exit
+from botticelli.platforms.open import open_platform
+from botticelli.stages.post import Posting, post
+from botticelli.store.connection import connect
+from botticelli.store.identity import Identity
+from tests.fakes.discord import FakeDiscord
+
+LIMIT = (5, 2.0)  # requests, seconds: what Discord commonly grants a channel is of this kind
+
+
+def publish(url: str, discord: FakeDiscord, *, posts: int) -> float:
+    """Publish that many posts in one run of the stage; return the seconds it took."""
+    destination = Destination(
+        name="news",
+        platform="discord",
+        channel=discord.channel,
+        token=Secret(discord.token),
+        base_url=discord.api,
+        min_interval=timedelta(),
+    )
+    clock = SystemClock()
+    config = Config(database=Database(folder=Path("unused")), destinations={"news": destination})
+    posting = Posting(
+        config=config,
+        open_platform=lambda one: open_platform(one, clock=clock),
+        limit=posts,
+    )
+    with connect(url) as conn:
+        fill(conn, posts)
+        began = time.monotonic()
+        report = post(
+            posting,
+            conn=conn,
+            connect=lambda: connect(url),
+            identity=Identity(host="bench", pid=1, owner="bench:1:1"),
+            clock=clock,
+        )
+        took = time.monotonic() - began
+    assert report.exit_code == Exit.DONE, report
+    assert len(discord.messages()) == posts
+    return took
+
+
+def fill(conn: psycopg.Connection, posts: int) -> None:
+    """Leave exactly that many approved posts, all waiting."""
+    conn.execute("TRUNCATE approved_discord_posts CASCADE")
+    conn.execute(
+        "INSERT INTO approved_discord_posts (text_content)"
+        " SELECT 'Post number ' || n FROM generate_series(1, %s) AS n",
+        (posts,),
+    )
+
+
+def main() -> None:
+    """Print a line for a server without limits and one for a limited channel."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--posts", type=int, default=200)
+    given = parser.parse_args()
+    with own_postgres() as url:
+        with FakeDiscord() as discord:
+            took = publish(url, discord, posts=given.posts)
+        print(f"without limits: {given.posts / took:.0f} deliveries/s, each in 3 commits")
+        allowed, seconds = LIMIT
+        rounds = 6
+        with FakeDiscord(route_limits={"create_message": LIMIT}) as discord:
+            took = publish(url, discord, posts=allowed * rounds)
+            refused = sum(1 for one in discord.requests if one.status == 429)
+        share = (rounds - 1) * seconds / took
+        print(
+            f"{allowed} in {seconds:g} s allowed: {share:.1%} of the rate used, {refused} times 429"
+        )
+
+
+if __name__ == "__main__":
+    main()
