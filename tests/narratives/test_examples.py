@@ -331,7 +331,8 @@ def test_a_broken_resource_is_a_mistake_also_if_an_unused_act_names_it_first():
 def test_check_finds_what_loading_leaves_for_the_run(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text(
-        'toc = ["a"]\n[narrative]\nname = "x"\n[schemas.s]\ntype = "objekt"\n[acts.a]\nschema = "s"\n'
+        'toc = ["a"]\n[narrative]\nname = "x"\n[schemas.s]\ntype = "objekt"\n'
+        '[acts.a]\nschema = "s"\n'
         'input = ["narrative:gone", {file = "gone.md"}, {ref = "tables.t"}]\n'
         '[tables.t]\ntable_name = "t"\nwhere = "1; DROP TABLE t"\n'
     )
