@@ -73,7 +73,7 @@ def allowance(model: str, config: Models, *, provider: str, multipliers: Multipl
         rpd=_share(limits.rpd, shares.rpd),
         tpd=_share(limits.tpd, shares.tpd),
         shares=(shares.rpm, shares.tpm, shares.rpd, shares.tpd),
-        zone=ZONES.get(provider, "UTC"),
+        zone=limits.time_zone or ZONES.get(provider, "UTC"),
         spend=None if config.spend_limit is None else Decimal(str(config.spend_limit)),
     )
 

@@ -116,7 +116,7 @@ class Builder:
             judge=_names(table.get("judge", known.judge)),
             timeout=timedelta(seconds=table.get("timeout_seconds", known.timeout.total_seconds())),
             limits=MappingProxyType(
-                {name: Limits(**limits) for name, limits in table.get("limits", {}).items()}
+                {name: self._limits(name, row) for name, row in table.get("limits", {}).items()}
             ),
             prices=MappingProxyType(
                 {name: self._prices(name, rows) for name, rows in table.get("prices", {}).items()}
@@ -127,6 +127,10 @@ class Builder:
             ),
             **{name: table[name] for name in names if name in table},
         )
+
+    def _limits(self, name: str, row: Table) -> Limits:
+        self._check_zone(row.get("time_zone", "UTC"), ("models", "limits", name, "time_zone"))
+        return Limits(**row)
 
     def _prices(self, name: str, rows: Any) -> tuple[Price, ...]:
         path = ("models", "prices", name)

@@ -131,6 +131,8 @@ class Limits:
         rpd: Requests in a day of the provider.
         tpd: Tokens in a day of the provider.
         max_concurrent: Calls under way at once from one process.
+        time_zone: IANA name of the zone whose midnight ends the provider's day; None: the
+            provider's usual one (Pacific for Gemini, else UTC).
     """
 
     rpm: int | None = None
@@ -138,6 +140,7 @@ class Limits:
     rpd: int | None = None
     tpd: int | None = None
     max_concurrent: int | None = None
+    time_zone: str | None = None
 
 
 @record
