@@ -114,6 +114,8 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Run a narrative from any file."""
+    from botticelli.stages.generate import recent_posts
+
     env: Environment = ctx.obj
     shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
     wanted = Wanted(
@@ -130,6 +132,7 @@ def run(
         env.say(f"{found.path}: {line}")
     report: RunReport | RunForecast
     with env.database() as conn:
+        wanted = replace(wanted, variables={"recent_posts": recent_posts(conn), **wanted.variables})
         if dry_run:
             report = rehearse(
                 conn, shop, file=found, narrative=narrative, iterations=iterations,

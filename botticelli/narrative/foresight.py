@@ -3,8 +3,16 @@
 from collections.abc import Iterator
 
 from botticelli.narrative.commands import Commands
-from botticelli.narrative.model import Act, Command, Narrative, Nested, TableRead, Text
-from botticelli.narrative.template import names
+from botticelli.narrative.model import (
+    Act,
+    Command,
+    Input,
+    Narrative,
+    Nested,
+    TableRead,
+    Text,
+)
+from botticelli.narrative.template import Placeholder, names, placeholders
 
 
 def asks(act: Act) -> bool:
@@ -36,7 +44,7 @@ def insists(narrative: Narrative, act: Act) -> bool:
 
 
 def is_sent_on(narrative: Narrative, act: Act) -> bool:
-    """Whether a later command has this act's answer among its arguments."""
+    """Whether a later command has what this act gives among its arguments."""
     position = next(index for index, each in enumerate(narrative.acts) if each is act)
     for index, later in enumerate(narrative.acts[position + 1 :]):
         for given in _commands(later):
@@ -47,7 +55,7 @@ def is_sent_on(narrative: Narrative, act: Act) -> bool:
 
 
 def queue_of(narrative: Narrative) -> tuple[TableRead, ...]:
-    """Return the reads that a poster lives on: rows that become an answer that is sent out.
+    """Return the reads that a poster lives on: rows that a later command sends out.
 
     Empty if the narrative is no poster, or fills its tables itself before it reads them.
     """
@@ -55,9 +63,39 @@ def queue_of(narrative: Narrative) -> tuple[TableRead, ...]:
         if act.narrative or any(isinstance(given, Nested) for given in act.inputs):
             return ()
         reads = tuple(given for given in act.inputs if isinstance(given, TableRead))
-        if reads and asks(act) and is_sent_on(narrative, act):
+        if reads and is_sent_on(narrative, act):
             return reads
     return ()
+
+
+def dangling(narrative: Narrative) -> Iterator[tuple[Act, Placeholder]]:
+    """Yield placeholders of commands that neither an act before nor a table can ever fill in.
+
+    Whether they name a variable or something in the state is for the caller to find out.
+    """
+    before: set[str] = set()
+    for act in narrative.acts:
+        before |= {name for given in act.inputs for name in _names_of(given)}
+        for given in _commands(act):
+            for placeholder in placeholders(given.args):
+                if not _may_mean(placeholder.name, before):
+                    yield act, placeholder
+        before |= {act.name, "previous", "prev", "previous_output", "json"}
+
+
+def _names_of(given: Input) -> tuple[str, ...]:
+    if isinstance(given, TableRead):
+        return (given.table, *given.names)
+    return (given.name,) if isinstance(given, Nested) else ()
+
+
+def _may_mean(name: str, known: set[str]) -> bool:
+    head = name.partition(".")[0].partition("[")[0]
+    if head.startswith(("state:", "STATE:")) or head in known:
+        return True
+    return any(
+        name.startswith((f"{each}.", f"{each}[")) or each.endswith(f"_{head}") for each in known
+    )
 
 
 def _commands(act: Act) -> Iterator[Command]:

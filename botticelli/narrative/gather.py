@@ -10,7 +10,7 @@ from botticelli.narrative.assembly import assembled
 from botticelli.narrative.commands import Call, CommandFailed
 from botticelli.narrative.execution import ActFailed, ActState, Execution
 from botticelli.narrative.history import Piece
-from botticelli.narrative.inputs import Reader
+from botticelli.narrative.inputs import Reader, fill_filter
 from botticelli.narrative.model import (
     Act,
     Command,
@@ -33,6 +33,7 @@ REMEMBERED: Final = (
     "id", "channel_id", "message_id", "role_id", "user_id", "guild_id", "emoji_id", "webhook_id",
     "integration_id", "invite_code", "thread_id", "event_id", "sticker_id",
 )  # fmt: skip
+FILTERS: Final = ("where", "where_clause")  # arguments that are SQL
 
 
 @dataclass(kw_only=True)
@@ -155,20 +156,10 @@ class Gatherer:
         return texts[-1] if texts else ""
 
     def _command(self, act: Act, command: Command, gathered: Gathered) -> Piece:
-        where = f"act '{act.name}', argument "
-        args = {
-            key: render_value(
-                value,
-                scope=self.names,
-                where=where + key,
-                is_rehearsal=self.runner.rehearsal,
-            )
-            for key, value in command.args.items()
-        }
         call = Call(
             platform=command.platform,
             command=command.command,
-            args=args,
+            args={key: self._argument(act, key, value) for key, value in command.args.items()},
             seen=self.reader.seen,
             security=self.narrative.security,
         )
@@ -180,6 +171,12 @@ class Gatherer:
         text = json.dumps(value, ensure_ascii=False, indent=2)
         note = f"[Bot command: {call.name}]"
         return Piece(part=Part(text=text), retention=command.retention, note=note)
+
+    def _argument(self, act: Act, key: str, value: Any) -> Any:
+        where, is_rehearsal = f"act '{act.name}', argument {key}", self.runner.rehearsal
+        if key in FILTERS and isinstance(value, str) and not is_rehearsal:
+            return fill_filter(value, names=self.names, where=where)
+        return render_value(value, scope=self.names, where=where, is_rehearsal=is_rehearsal)
 
     def _run(self, command: Command, call: Call) -> Any:
         """Run a command, or take a read's result from earlier in this run if it is fresh enough."""

@@ -179,24 +179,30 @@ class Reader:
         return found
 
     def _where(self, read: TableRead, act: str) -> str:
-        """A filter with its placeholders filled in as literals, never as SQL."""
-        pieces = []
-        quotes = 0
-        for node in parse(read.where):
-            if isinstance(node, Literally):
-                quotes += node.text.count("'")
-                pieces.append(node.text)
-            elif isinstance(node, Placeholder):
-                where = f"act '{act}', where_clause"
-                try:
-                    value = self.names.find(node.name, style=node.style)
-                except Unresolved as unknown:
-                    what = f"{node.source} cannot be filled in: {unknown.what}"
-                    raise type(unknown)(what, where=where, mend=unknown.mend) from unknown
-                pieces.append(_sql_literal(value.value, value.text, inside=quotes % 2 == 1))
-            else:
-                raise Unresolved("{% if %} may not stand in a filter", where=f"act '{act}'")
-        return "".join(pieces)
+        return fill_filter(read.where, names=self.names, where=f"act '{act}', where_clause")
+
+
+def fill_filter(text: str, *, names: Names, where: str) -> str:
+    """Return a filter with its placeholders filled in as literals, never as SQL.
+
+    Raises:
+        Unresolved: A placeholder has no value. `where` names act and argument in the message.
+    """
+    pieces: list[str] = []
+    for node in parse(text):
+        if isinstance(node, Literally):
+            pieces.append(node.text)
+        elif isinstance(node, Placeholder):
+            try:
+                value = names.find(node.name, style=node.style)
+            except Unresolved as unknown:
+                what = f"{node.source} cannot be filled in: {unknown.what}"
+                raise type(unknown)(what, where=where, mend=unknown.mend) from unknown
+            is_inside = "".join(pieces).count("'") % 2 == 1
+            pieces.append(_sql_literal(value.value, value.text, inside=is_inside))
+        else:
+            raise Unresolved("{% if %} may not stand in a filter", where=where)
+    return "".join(pieces)
 
 
 def _sql_literal(value: Any, text: str, *, inside: bool) -> str:

@@ -106,6 +106,7 @@ class Runner:
     on_execution: Callable[[Execution], None] = _silent
     rehearsed_state: dict[str, str] = field(default_factory=dict)
     chain: tuple[str, ...] = ()
+    round: int = 1
 
     def run(
         self,
@@ -126,7 +127,7 @@ class Runner:
             ModelError: The model gave no answer.
             ConfigError: A file, variable or model is missing.
         """
-        runner = self._entered(narrative)
+        runner = self._entered(narrative, iteration)
         walk = runner.walk(narrative, iteration=iteration, item_id=item_id, tables=tables)
         leases = walk.reader.leases
         try:
@@ -149,8 +150,10 @@ class Runner:
         """
         carousel = narrative.carousel
         count = iterations or (carousel.iterations if carousel else 1)
+        # A narrative that is called once in each round of its caller is in that round.
+        rounds = range(1, count + 1) if count > 1 or carousel else (self.round,)
         executions = []
-        for iteration in range(1, count + 1):
+        for iteration in rounds:
             try:
                 executions.append(self.run(narrative, iteration=iteration))
             except (TryLater, ConfigError):
@@ -192,7 +195,7 @@ class Runner:
 
         names = Names(
             acts=tuple(act.name for act in narrative.acts),
-            variables={**narrative.variables, **self.variables},
+            variables={"iteration": str(iteration), **narrative.variables, **self.variables},
             environ=self.environ,
             state=self.recall,
             warn=warn,
@@ -264,7 +267,7 @@ class Runner:
             return self.rehearsed_state[key]
         return state.read(self.conn, key)
 
-    def _entered(self, narrative: Narrative) -> "Runner":
+    def _entered(self, narrative: Narrative, iteration: int) -> "Runner":
         place = f"{self.file.path}:{narrative.key}"
         if place in self.chain or len(self.chain) >= DEEPEST:
             way = " -> ".join(step.rpartition(":")[2] for step in (*self.chain, place))
@@ -273,4 +276,4 @@ class Runner:
                 where=str(self.file.path),
                 mend="take one of these calls out",
             )
-        return replace(self, chain=(*self.chain, place))
+        return replace(self, chain=(*self.chain, place), round=iteration)

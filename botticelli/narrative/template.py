@@ -147,12 +147,15 @@ def names(value: Any, *, single_braces: bool = False) -> tuple[str, ...]:
 
     Names that are only tested by `{% if %}` do not count.
     """
-    return tuple(
-        node.name
-        for text in _texts(value)
-        for node in _walk(parse(text, single_braces=single_braces))
-        if isinstance(node, Placeholder)
-    )
+    return tuple(node.name for node in placeholders(value, single_braces=single_braces))
+
+
+def placeholders(value: Any, *, single_braces: bool = False) -> Iterator[Placeholder]:
+    """Yield every placeholder of a text, or of the texts in a table or list."""
+    for text in _texts(value):
+        for node in _walk(parse(text, single_braces=single_braces)):
+            if isinstance(node, Placeholder):
+                yield node
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -23,7 +23,7 @@ from botticelli.narrative.inputs import Reader
 from botticelli.narrative.model import Act, Narrative
 from botticelli.narrative.reading import Reading, Unusable, read_answer
 from botticelli.narrative.scope import Names, Spent
-from botticelli.narrative.template import render_prompt
+from botticelli.narrative.template import Unresolved, render_prompt
 from botticelli.store import row_leases
 from botticelli.store.columns import table_name
 
@@ -68,6 +68,7 @@ class Walk:
             BotticelliError: An act failed for good, or the run was asked to stop.
         """
         started = self.runner.clock.now()
+        self._refuse_dangling()
         queue = foresight.queue_of(self.narrative)
         is_idle = bool(queue) and not any(map(self.reader.would_find, queue))
         for position, act in enumerate(self.narrative.acts):
@@ -93,6 +94,22 @@ class Walk:
             description=self.narrative.description,
             started_at=started,
         )
+
+    def _refuse_dangling(self) -> None:
+        """Find what no command could be given before the first call is paid for.
+
+        Raises:
+            Unresolved: A placeholder of a command has no value, and will have none.
+        """
+        for act, placeholder in foresight.dangling(self.narrative):
+            try:
+                self.names.find(placeholder.name, style=placeholder.style)
+            except Unresolved as unknown:
+                what = f"{placeholder.source} cannot be filled in: {unknown.what}"
+                if not self.runner.rehearsal:
+                    where = f"{self.narrative.name}, act '{act.name}'"
+                    raise Unresolved(what, where=where, mend=unknown.mend) from unknown
+                self.warn(f"act '{act.name}': {what}")
 
     def warn(self, line: str) -> None:
         """Note something that the author of the narrative should know, once."""
@@ -139,11 +156,9 @@ class Walk:
         if passed is not None:
             return passed
         gathered = self.gatherer.gather(act)
-        if not foresight.asks(act):
-            return self._action(step, gathered)
         if gathered.found_no_rows and foresight.is_sent_on(self.narrative, act):
             return _idle(step)
-        return self._ask(step, gathered)
+        return self._ask(step, gathered) if foresight.asks(act) else self._action(step, gathered)
 
     def _composition(self, step: Step) -> ActResult:
         name = step.act.narrative
@@ -261,6 +276,8 @@ class Walk:
 
     def _take(self, step: Step, result: ActResult, reading: Reading | None) -> None:
         """Keep what the answer is for: state, and rows."""
+        if reading and reading.repaired:
+            self.warn(f"act '{step.act.name}': the JSON of an answer had to be mended")
         if step.act.state_capture and not self.runner.rehearsal:
             values = [reading.value] if reading else _json_in(result.text)
             self.gatherer.capture(step.act, values)

@@ -114,10 +114,10 @@ def stage(
 ) -> Stage:
     """Return a runner of the narratives in `toml`."""
     caller = ScriptedCaller(answers=list(answers))
-    commands = ScriptedCommands(results=discord or {})
+    commands = ScriptedCommands(results={} if discord is None else discord)
     warnings: list[str] = []
     clock = StillClock()
-    file = load_text(toml, folder / "file.toml")
+    file = more.pop("file", None) or load_text(toml, folder / "file.toml")
     executors: dict[str, Any] = {"discord": commands, **more.pop("executors", {})}
     settings: dict[str, Any] = {
         "conn": db,

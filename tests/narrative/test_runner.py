@@ -641,3 +641,62 @@ use = "Use {{make}}"
 
     assert rows(db, "things", "n") == [(1,), (2,)]
     assert run.caller.prompt() == 'Use {"n": 2}'
+
+
+BY_HAND = """
+[narrative]
+name = "poster"
+skip_content_generation = true
+[toc]
+order = ["take", "send", "mark"]
+[[acts.take.input]]
+type = "table"
+table_name = "approved_discord_posts"
+columns = ["id", "text_content"]
+where = "review_status = 'pending'"
+order_by = "id"
+limit = 1
+[[acts.send.input]]
+type = "bot_command"
+platform = "discord"
+command = "messages.send"
+required = true
+[acts.send.input.args]
+channel_id = "1"
+content = "{{take.0.text_content}}"
+[[acts.mark.input]]
+type = "bot_command"
+platform = "database"
+command = "update_table"
+required = true
+[acts.mark.input.args]
+table_name = "approved_discord_posts"
+where_clause = "id = {{take.0.id}} AND text_content = '{{take.0.text_content}}'"
+limit = 1
+[acts.mark.input.args.updates]
+review_status = "posted"
+"""
+
+
+@pytest.mark.parametrize("text", ["it's {{take}}", "' OR '1'='1", "x\nü"])
+def test_a_poster_without_a_model_sends_the_very_text_and_marks_that_row(db, text):
+    approved(db, text, "other")
+    poster = stage(db, BY_HAND, discord={"messages.send": {"id": 2}}, executors=with_database(db))
+
+    poster.run()
+
+    assert poster.discord.calls[0].args["content"] == text
+    assert rows(db, "approved_discord_posts", "review_status") == [("posted",), ("pending",)]
+    poster.run()
+    poster.run()
+    assert [call.args["content"] for call in poster.discord.calls] == [text, "other"]
+
+
+def test_a_called_narrative_is_in_its_callers_round(db):
+    text = FAMILY.replace('write = "Write."', 'write = "Round {{iteration}}."')
+    family = stage(db, text, answers=['{"n": 1}'] * 8)
+
+    family.carousel("batch")
+
+    prompts = [request.messages[-1].text for request, _ in family.caller.asked]
+    assert prompts == [f"Round {n}." for n in (1, 1, 2, 3, 2, 1, 2, 3)]

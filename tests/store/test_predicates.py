@@ -106,11 +106,39 @@ def test_orders(db):
 
 
 WORDS = st.sampled_from(
-    (
-        "id|source|text_content|=|<>|AND|OR|NOT|(|)|'x'|'|\"|1|;|--|/*|*/|now()|INTERVAL '1 day'|IN|"
-        "NULL|IS|SELECT|DROP TABLE runs|%|%(now)s|$1|::text|LIKE|E'\\'|$$|,|lower(|tags|->>|"
-        "BETWEEN|CASE WHEN|end|ANY(|ARRAY[|]|U&'\\0027'|\\|true|-"
-    ).split("|")
+    [
+        *(
+            "id",
+            "source",
+            "tags",
+            "=",
+            "<>",
+            "AND",
+            "OR",
+            "NOT",
+            "(",
+            ")",
+            "'x'",
+            "'",
+            '"',
+            "1",
+            ";",
+        ),
+        *("--", "/*", "*/", "now()", "INTERVAL '1 day'", "IN", "NULL", "IS", "SELECT", "true", "-"),
+        *("DROP TABLE runs", "%", "%(now)s", "$1", "||", "::text", "LIKE", "E'\\'", "$$", ","),
+        *(
+            "lower(",
+            "->>",
+            "BETWEEN",
+            "CASE WHEN",
+            "end",
+            "ANY(",
+            "ARRAY[",
+            "]",
+            "U&'\\0027'",
+            "\\",
+        ),
+    ]
 )
 
 

@@ -79,10 +79,11 @@ def test_arrays_stay_arrays(db):
 
 
 def test_a_row_that_a_table_cannot_take_is_an_error_not_a_loss(db):
-    with pytest.raises(TableError, match="content_type"):
-        insert_rows(db, "content", rows=[{"content_type": "a"}, {"text_content": "no type"}])
+    db.execute("CREATE TABLE strict (id bigint PRIMARY KEY, kind text NOT NULL, n int)")
+    with pytest.raises(TableError, match="kind"):
+        insert_rows(db, "strict", rows=[{"id": 1, "kind": "a"}, {"id": 2, "n": 1}])
 
-    assert one(db, "SELECT count(*) FROM content") == (0,)
+    assert one(db, "SELECT count(*) FROM strict") == (0,)
 
 
 TEMPLATE = """
