@@ -1,0 +1,166 @@
+"""`generate` killed with SIGKILL at random moments: nothing is paid for twice, nothing is lost."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from textwrap import dedent
+
+import pytest
+
+from botticelli.store.connection import connect
+from tests.commandline import isolated
+from tests.fakes.gemini import FakeGemini
+from tests.workshops import NARRATIVE
+
+ITERATIONS = 25  # of two narratives: 50 posts of two calls
+SETTINGS = """
+    [models]
+    tier = "tier3"
+    max_concurrent = 4
+    max_attempts = 1
+
+    [models.limits."gemini-3.5-flash-lite"]
+    rpm = 100000
+    tpm = 100000000
+"""
+
+
+UNFINISHED = "SELECT count(*) FROM generation_items WHERE state IN ('pending', 'running')"
+
+
+class Line:
+    """Starts real `botticelli generate` processes."""
+
+    def __init__(self, folder, db_url, gemini):
+        self.folder = folder
+        self.environ = isolated(folder) | {
+            "DATABASE_URL": db_url,
+            "GEMINI_API_KEY": gemini.key,
+            "GOOGLE_GEMINI_BASE_URL": gemini.url,
+            "NO_PROXY": "127.0.0.1",
+        }
+        (folder / "carousel.toml").write_text(dedent(NARRATIVE))
+        (folder / "botticelli.toml").write_text(dedent(SETTINGS))
+
+    def start(self, *more):
+        words = ["generate", "carousel.batch", "--iterations", str(ITERATIONS), *more]
+        return subprocess.Popen(
+            [sys.executable, "-m", "botticelli", *words],
+            env=self.environ,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+class Moments:
+    """Tells when the model has been asked a number of times more."""
+
+    def __init__(self):
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __call__(self, call):
+        with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+        if call.schema is None:
+            return f"A draft for: {call.prompt[-60:]}"
+        return {"text_content": f"A post for: {call.prompt}", "content_type": "x"}
+
+    def wait(self, more, *, seconds):
+        with self._changed:
+            aim = self._count + more
+            self._changed.wait_for(lambda: self._count >= aim, timeout=seconds)
+
+
+def let_leases_run_out(conn):
+    """Let the time pass that the dead still hold what they had claimed."""
+    conn.execute("UPDATE locks SET expires_at = now() WHERE expires_at > now()")
+    conn.execute("UPDATE generation_items SET lease_expires_at = now() WHERE state = 'running'")
+
+
+def stored_prompts(conn):
+    """(item, sequence, digest) of every answer that is in the database."""
+    return {
+        tuple(row)
+        for row in conn.execute(
+            "SELECT item_id, sequence_number, inputs_digest FROM act_executions"
+            " WHERE state = 'done'"
+        ).fetchall()
+    }
+
+
+def answered_twice(conn):
+    """Answers that were stored although there was one already."""
+    return conn.execute(
+        "SELECT item_id, sequence_number, inputs_digest, count(*) FROM act_executions"
+        " WHERE state = 'done' GROUP BY 1, 2, 3 HAVING count(*) > 1"
+    ).fetchall()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_after_fifty_kills_no_stored_answer_is_asked_for_again_and_all_posts_are_there(
+    db_url, tmp_path
+):
+    chance, moments = random.Random(4), Moments()
+    with FakeGemini(responder=moments, latency=0.15) as gemini, connect(db_url) as conn:
+        line = Line(tmp_path, db_url, gemini)
+        kills = 0
+        while kills < 50:
+            process = line.start()
+            # Before, during and after the first calls; at times with a helper.
+            helper = line.start("--join") if chance.random() < 0.2 else None
+            moments.wait(chance.choice((0, 1, 1, 1)), seconds=5)
+            time.sleep(chance.uniform(0, 0.25))
+            for one in filter(None, (process, helper)):
+                one.send_signal(signal.SIGKILL)
+                one.communicate()
+                kills += 1
+            let_leases_run_out(conn)
+        [(left,)] = conn.execute(UNFINISHED).fetchall()
+        last = line.start()
+        _, err = last.communicate(timeout=120)
+
+        assert left > 0, "the kills were too few for so quick a machine"
+        assert last.returncode == 0, err
+        check(conn, gemini)
+        print(f"{len(gemini.calls)} calls for 100 answers after {kills} kills")  # noqa: T201
+
+
+def check(conn, gemini):
+    query = "SELECT source_narrative, count(*) FROM potential_discord_posts GROUP BY 1 ORDER BY 1"
+    assert conn.execute(query).fetchall() == [("feature", 25), ("usecase", 25)]
+    items = "SELECT state, count(*) FROM generation_items GROUP BY 1"
+    assert conn.execute(items).fetchall() == [("done", 50)]
+    batches = "SELECT state, count(*) FROM batches GROUP BY 1"
+    assert conn.execute(batches).fetchall() == [("done", 1)]
+    assert answered_twice(conn) == []
+    dead = "SELECT count(*) FROM runs WHERE state = 'running'"
+    assert conn.execute(dead).fetchone() == (0,)
+    assert len({call.prompt for call in gemini.calls}) == 100
+
+
+def test_one_kill_in_the_middle_costs_no_stored_answer(db_url, tmp_path):
+    moments = Moments()
+    with FakeGemini(responder=moments, latency=0.02) as gemini, connect(db_url) as conn:
+        line = Line(tmp_path, db_url, gemini)
+        process = line.start()
+        moments.wait(40, seconds=30)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        before, asked_before = stored_prompts(conn), len(gemini.calls)
+        let_leases_run_out(conn)
+
+        last = line.start()
+        _, err = last.communicate(timeout=60)
+
+        assert last.returncode == 0, err
+        assert before < stored_prompts(conn)
+        assert len(gemini.calls) - asked_before == 100 - len(before)
+        check(conn, gemini)
