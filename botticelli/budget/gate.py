@@ -87,7 +87,7 @@ class Gate:
     ) -> Grant:
         """Wait for the moment at which one request of `estimate` tokens may be sent.
 
-        The request has to be sent at once: the moment is good for half a second.
+        The request has to be sent at once: the moment is good for a second.
 
         Raises:
             DaySpent: Nothing is left of the provider's day.
@@ -113,7 +113,7 @@ class Gate:
                     self._wait_to_ask_again(booking, model=model)
                     continue
                 grant = Grant(asked=asked, seq=booking.seq, tokens=booking.tokens)
-                if self._is_reached(grant, began + (booking.wait_seconds or 0)):
+                if self._is_reached(grant, booking.wait_seconds or 0.0, asked_at=began):
                     return grant
         except BotticelliError:
             ledger.leave(self._conn, asked)
@@ -207,14 +207,19 @@ class Gate:
         # What is reserved ahead of us may be settled for less, so look again half way.
         self.pause(max(wait / 2, min(wait, 0.5)) if booking.why == "tokens" else wait)
 
-    def _is_reached(self, grant: Grant, start: float) -> bool:
-        """Wait for the booked start; a grant that we come to too late is given back."""
+    def _is_reached(self, grant: Grant, wait: float, *, asked_at: float) -> bool:
+        """Wait for the booked start; a grant that we come to too late is given back.
+
+        The database said "in `wait` seconds" at some moment between our question and its answer:
+        we wait from the answer on, so as not to be early, and are late from the question on.
+        """
         try:
-            self.pause(start - self._clock.monotonic())
+            self.pause(wait)
         except Stopped:
             self.release(grant)
             raise
-        if self._clock.monotonic() - start <= self._window.guard.total_seconds():
+        late = self._clock.monotonic() - asked_at - wait
+        if late <= self._window.guard.total_seconds():
             return True
         self.release(grant)
         return False

@@ -112,6 +112,9 @@ class Model(Protocol):
             PermanentError: Sending the same again is pointless.
         """
 
+    def prepare(self) -> None:
+        """Load what a call needs, so that it is sent at once when its booked moment comes."""
+
     def estimate(self, request: Request) -> int:
         """Return an upper estimate of the input tokens, without network or cost."""
 

@@ -93,6 +93,10 @@ class Gemini:
             raise gemini_errors.unreadable(request.model) from error
         return read(response, model=request.model)
 
+    def prepare(self) -> None:
+        """See Model. The first import takes half a second, a client 50 ms."""
+        self._client()
+
     def estimate(self, request: Request) -> int:
         """See Model."""
         return input_tokens(request)

@@ -78,6 +78,10 @@ class Local:
         with self._lock:
             self._made = None
 
+    def prepare(self) -> None:
+        """See Model. Loading takes a second."""
+        self._server()
+
     def estimate(self, request: Request) -> int:
         """See Model."""
         return input_tokens(request)

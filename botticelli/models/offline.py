@@ -44,6 +44,9 @@ class Offline:
         """See Model. Never fails, costs nothing, counts no tokens."""
         return Reply(text=_Writer(request).answer(), finish_detail="STOP", model_version=NAME)
 
+    def prepare(self) -> None:
+        """See Model."""
+
     def close(self) -> None:
         """See Model."""
 

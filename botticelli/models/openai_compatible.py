@@ -64,6 +64,10 @@ class OpenAICompatible:
             raise _unreadable(request.model) from error
         return self._reply(answer, model=request.model)
 
+    def prepare(self) -> None:
+        """See Model."""
+        self._client()
+
     def estimate(self, request: Request) -> int:
         """See Model."""
         return input_tokens(request)

@@ -73,6 +73,9 @@ class Scripted:
             model_version=str(step.get("model_version", "")),
         )
 
+    def prepare(self) -> None:
+        """See Model."""
+
     def close(self) -> None:
         """See Model."""
 

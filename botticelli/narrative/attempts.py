@@ -137,6 +137,7 @@ class Attempts:
     def _reserve(self, opened: Opened, call: Call) -> Grant | None:
         if opened.is_free:
             return None
+        opened.driver.prepare()
         estimate = opened.driver.estimate(call.request)
         output = call.request.max_tokens or GUESSED_OUTPUT
         counted = estimate if opened.provider == "gemini" else estimate + output

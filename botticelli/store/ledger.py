@@ -4,22 +4,26 @@ The work is done by functions in schema.sql, one round trip each; here they are 
 function is one transaction.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
-GUARD: Final = timedelta(seconds=0.5)
-"""How long a request may take from its booked start to the provider; see Window."""
+GUARD: Final = timedelta(seconds=1)
+"""How long a request may take from its booked start to the provider; see Window.
+
+Opening a connection over the Internet takes most of it. It costs 1 / 61 of what is allowed.
+"""
 
 LEARNED_FOR: Final = timedelta(days=7)  # the account may have moved to another tier since
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Window:
     """How starts are booked.
 
@@ -33,7 +37,7 @@ class Window:
     horizon: timedelta = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Allowance:
     """What may be used of one account: limits x multipliers; None: unlimited.
 
@@ -52,7 +56,7 @@ class Allowance:
     spend: Decimal | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Asked:
     """One call that wants to be made.
 
@@ -72,7 +76,7 @@ class Asked:
     cost: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Booking:
     """A grant, or why there is none.
 
@@ -204,7 +208,7 @@ def charge(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Lesson:
     """What a 429 said.
 
@@ -264,7 +268,7 @@ def learn(conn: Connection, key: str, lesson: Lesson, *, now: datetime | None = 
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Account:
     """One account as it stands.
 

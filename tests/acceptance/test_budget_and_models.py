@@ -66,7 +66,7 @@ def test_budget_tells_what_is_used_and_left_and_when_it_is_free(db, house):
     assert writer["minute_requests"] == {"used": 1, "reserved": 0, "allowed": 8, "left": 7}
     assert writer["minute_tokens"]["allowed"] == 500
     assert writer["day_requests"]["left"] == 99
-    assert writer["window_frees_at"] == "2026-11-24T12:01:00.500000+00:00"
+    assert writer["window_frees_at"] == "2026-11-24T12:01:01+00:00"
     assert writer["day_ends_at"] == "2026-11-25T08:00:00+00:00"
     assert report["cost_today_usd"] == report["cost_month_usd"] > 0
     assert report["today"][0]["calls"] == 1

@@ -353,6 +353,26 @@ def test_waiting_callers_keep_the_providers_limit(gemini, caller_for, clock):
     assert clock.now() - began >= timedelta(seconds=121)
 
 
+def test_a_booked_moment_that_was_missed_is_booked_anew(db, gemini, caller_for, clock):
+    """A machine that slept must not send what was meant for another minute."""
+    caller = caller_for(gemini, limits={LITE: Limits(rpm=1)})
+    caller.ask(request(), models=[LITE], key=KEY)
+    booked = clock.now() + timedelta(seconds=60.5)
+
+    def oversleep(_seconds):
+        if clock.now() >= booked:
+            clock.on_sleep = lambda _seconds: None
+            clock.advance(timedelta(minutes=5))
+
+    clock.on_sleep = oversleep
+    caller.ask(request("later"), models=[LITE], key=KEY)
+
+    second = rows(db, "ledger_grants")[1]
+    assert len(rows(db, "ledger_grants")) == 2
+    assert clock.now() - second["start_at"] <= timedelta(seconds=1)
+    assert clock.now() - booked > timedelta(minutes=5)
+
+
 def test_a_waiting_caller_stops_when_the_run_does(db, gemini, caller_for, clock):
     stop = threading.Event()
     caller = caller_for(gemini, stop=stop, limits={LITE: Limits(rpm=1)})
