@@ -16,7 +16,7 @@ Class = TypeVar("Class", bound=type)
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def record(cls: Class) -> Class:
     """Make a frozen, keyword-only dataclass of `cls`."""
-    made = dataclass(init=False, repr=False, eq=False, kw_only=True)(cls)
+    dataclass(init=False, repr=False, eq=False, kw_only=True)(cls)
     shared: dict[str, Callable[..., Any]] = {
         "__init__": _init,
         "__eq__": _eq,
@@ -27,8 +27,8 @@ def record(cls: Class) -> Class:
     }
     for name, method in shared.items():
         if name not in cls.__dict__:
-            setattr(made, name, method)
-    return made
+            setattr(cls, name, method)
+    return cls
 
 
 def _init(self: Any, /, **values: Any) -> None:
@@ -56,7 +56,7 @@ def _values(self: Any) -> tuple[Any, ...]:
     return tuple(getattr(self, each.name) for each in fields(self) if each.compare)
 
 
-def _eq(self: Any, other: object) -> bool:
+def _eq(self: Any, other: object) -> Any:
     if other.__class__ is not self.__class__:
         return NotImplemented
     return _values(self) == _values(other)

@@ -57,7 +57,7 @@ def main(args: Sequence[str], env: Environment) -> int:
     except (KeyboardInterrupt, typer.Abort):
         env.complain("interrupted")
         code = INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer's own answer to a closed pipe is sys.exit(1)
         code = PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the fence: a bug has to end with its own code
         code = _confess(error, env)

@@ -7,14 +7,14 @@ anything else).
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from botticelli.errors import BotticelliError, ConfigError
+from botticelli.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Message:
     """What is to be published: the text, byte for byte, and the delivery's own nonce.
 
@@ -29,7 +29,7 @@ class Message:
     thread: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Receipt:
     """Proof that the platform has the message.
 
@@ -42,7 +42,7 @@ class Receipt:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Looked:
     """What reading the channel back found.
 

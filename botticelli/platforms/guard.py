@@ -7,12 +7,12 @@ here, because the text that goes out is the column's, byte for byte.
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from botticelli import text as texts
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
+from botticelli.records import record
 
 OFFLINE_MODEL: Final = "offline"
 
@@ -45,7 +45,7 @@ _REFUSAL: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Verdict:
     """One rule's word on a text; `why` is empty if it may pass."""
 
@@ -58,7 +58,7 @@ class Verdict:
         return not self.why
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Judged:
     """A text and where it wants to go.
 

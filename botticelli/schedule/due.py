@@ -5,17 +5,18 @@ wakes us: a burst of missed timers finds nothing due.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from botticelli.records import record
 from botticelli.schedule.hours import Hours, day_start, is_quiet, next_allowed, next_day
 
 Missed = Literal["skip", "one", "spread"]
 MOST_DAYS: Final = 366
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Downtime:
     """A stretch in which nobody woke the stage: from its last run before to its first one after.
 
@@ -28,7 +29,7 @@ class Downtime:
     backlog: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Pace:
     """What the database knows of a destination at `now`, by its own clock.
 
@@ -53,7 +54,7 @@ class Pace:
         return self.recent[0] if self.recent else None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rules:
     """A destination's rhythm; see config.model.Destination."""
 
@@ -63,7 +64,7 @@ class Rules:
     missed: Missed = "one"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Due:
     """When the next post may go out.
 

@@ -7,17 +7,18 @@ length: no date has two windows and none goes without.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from botticelli.records import record
+
 DAY: Final = timedelta(days=1)
 LONGEST_QUIET: Final = 800  # days looked ahead before "never": every date of two years is quiet
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Hours:
     """The hours of a destination.
 

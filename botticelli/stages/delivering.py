@@ -21,6 +21,7 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.guard import Judged, objections, verdicts
+from botticelli.records import record
 from botticelli.store import deliveries
 from botticelli.store.connection import Connection
 from botticelli.store.deliveries import Delivery, Ending
@@ -36,7 +37,7 @@ CONFIG_DELAY: Final = timedelta(
 )  # before a platform that did not let us in is asked again
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Result:
     """What became of one delivery, or why a destination got nothing.
 
@@ -61,7 +62,7 @@ class Result:
     locked_out: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Desk:
     """What it takes to write to one destination."""
 
@@ -279,7 +280,7 @@ class _Attempt:
 def _pause(error: BotticelliError, number: int) -> float | None:
     """Return the seconds before another attempt in this run; None: there must not be one."""
     if isinstance(error, Unconfirmed):
-        return FIRST_PAUSE * 2**number
+        return FIRST_PAUSE * 2.0**number
     if not isinstance(error, NotSent):
         return None
     pause: float = FIRST_PAUSE * 2**number if error.retry_after is None else error.retry_after

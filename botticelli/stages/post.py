@@ -4,7 +4,7 @@ No model stands in this path, and an idle tick opens no platform: requests is no
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit, UsageError
 from botticelli.platforms.base import Platform
+from botticelli.records import record
 from botticelli.schedule.due import Due, Rules, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.stages.delivering import Desk, Result, deliver
@@ -30,7 +31,7 @@ _EXITS: Final = (Exit.CONFIG, Exit.FAILED, Exit.UNAVAILABLE, Exit.TRY_LATER, Exi
 Opener = Callable[[Destination], Platform]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class PostReport:
     """What a run of the stage did, destination by destination.
 
@@ -43,7 +44,7 @@ class PostReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Posting:
     """What the stage is told.
 

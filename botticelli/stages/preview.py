@@ -1,7 +1,6 @@
 """What the post stage would do now, and nothing done: the same rules, the same request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import Platform
 from botticelli.platforms.guard import Verdict, objections, verdicts
+from botticelli.records import record
 from botticelli.stages.delivering import judged, messages
 from botticelli.stages.post import Posting, judge_pace, wanted
 from botticelli.store import posts
@@ -22,7 +22,7 @@ LOOKED_AT: Final = 20  # posts tried until one passes the rules
 UNPLANNED_NONCE: Final = "made-when-it-is-planned"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Held:
     """A post that would be held, and why."""
 
@@ -30,7 +30,7 @@ class Held:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Preview:
     """What one destination would get.
 
@@ -55,7 +55,7 @@ class Preview:
     problem: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class PreviewReport:
     """What `post` would do, destination by destination."""
 

@@ -4,7 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 from botticelli.clock import Clock
 from botticelli.config.model import StageName, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
+from botticelli.records import record
 from botticelli.store import locks, runs
 from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.identity import Identity
@@ -27,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
     """Work did not stop in time after a signal, or a second signal came."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Run:
     """One start of a stage.
 
@@ -41,7 +42,7 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Outcome:
     """How the work ended.
 
@@ -128,7 +129,7 @@ def _clock_face(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%H:%M:%S} UTC"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Books:
     """Where a run's life is written down."""
 

@@ -8,20 +8,21 @@ draws all of it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from botticelli.records import record
 from botticelli.store import posts
 from botticelli.store.connection import Connection
 
 Settled = Literal["posted", "pending", "failed", "held"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Delivery:
     """A claimed delivery. `fence` proves that the claim is still ours.
 
@@ -275,7 +276,7 @@ SETTLE: Final = """
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Ending:
     """What became of a claimed delivery.
 

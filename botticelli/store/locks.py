@@ -1,16 +1,16 @@
 """Stage locks: leases with a fence; a crashed holder is taken over, nothing is mended by hand."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.identity import Identity
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Lock:
     """A lock that is ours until its lease runs out. `fence` proves it."""
 
@@ -19,7 +19,7 @@ class Lock:
     fence: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Held:
     """A lock as it stands in the table: by whom, since when, until when without a heartbeat."""
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from botticelli.records import record
 from botticelli.schedule.due import Downtime, Pace
 from botticelli.store.connection import Connection
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Wanted:
     """Which approved posts a destination takes.
 
@@ -70,7 +71,7 @@ def plan(conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = N
         return conn.execute(PLAN, {"wanted": _json(wanted), "now": now}).rowcount
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Queued:
     """A destination's pace, and whether a delivery of it has to be reconciled first."""
 
@@ -175,7 +176,7 @@ def last_downtime(
         return cursor.execute(LAST_DOWNTIME, values).fetchone()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Waiting:
     """An approved post that a destination would be sent.
 

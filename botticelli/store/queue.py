@@ -19,6 +19,7 @@ from psycopg import sql
 
 from botticelli.clock import Clock
 from botticelli.errors import BotticelliError, Unavailable
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 RENEW: Final = sql.SQL("""
@@ -55,7 +56,7 @@ class LostLease(BotticelliError):
     """Somebody else holds the work by now; nothing was changed."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Queue:
     """A table whose rows are claimed: the words it uses for its states.
 

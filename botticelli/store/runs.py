@@ -1,7 +1,6 @@
 """Run history, and each stage's pause switch, breaker and last outcome."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -10,6 +9,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.config.model import StageName
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.identity import Identity
 from botticelli.store.locks import Lock
@@ -21,7 +21,7 @@ ACTOR_NAMES: Final[Mapping[StageName, str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class StageState:
     """A stage's row of actor_server_state. `now` is the database's clock when it was read."""
 
@@ -170,7 +170,7 @@ END: Final = """
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Ending:
     """How a run ended.
 
@@ -259,7 +259,7 @@ def settle_stage(
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Usage:
     """What a run has asked of models. Failed attempts are counted as well."""
 
