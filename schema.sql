@@ -556,6 +556,52 @@ CREATE TABLE IF NOT EXISTS narrative_state (
     PRIMARY KEY (scope, key)
 );
 
+-- Bot commands that wait for a person, and what that person said (botticelli approvals).
+CREATE TABLE IF NOT EXISTS command_approvals (
+    id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest        text        NOT NULL,                     -- of narrative, command and arguments: what is approved is what runs
+    platform      text        NOT NULL,
+    command       text        NOT NULL,
+    args          jsonb       NOT NULL,
+    narrative     text        NOT NULL DEFAULT '',
+    act           text        NOT NULL DEFAULT '',
+    run_id        bigint      REFERENCES runs (id) ON DELETE SET NULL,
+    state         text        NOT NULL DEFAULT 'pending'
+                  CHECK (state IN ('pending',               -- -> approved | denied
+                                   'approved',              -- -> used
+                                   'denied',
+                                   'used')),                -- it has run, or was about to: never a second time
+    requested_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at    timestamptz NOT NULL,
+    decided_at    timestamptz,
+    decided_by    text,
+    reason        text,
+    CHECK ((state = 'pending') = (decided_at IS NULL))
+);
+CREATE UNIQUE INDEX IF NOT EXISTS command_approvals_waiting ON command_approvals (digest) WHERE state IN ('pending', 'approved');
+
+-- Every bot command that a narrative or a person asked for, allowed or refused. Append-only.
+CREATE TABLE IF NOT EXISTS command_audit (
+    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at           timestamptz NOT NULL DEFAULT now(),
+    platform     text        NOT NULL,
+    command      text        NOT NULL,
+    args         jsonb       NOT NULL,                      -- without secrets
+    narrative    text        NOT NULL DEFAULT '',           -- empty: asked for by hand
+    act          text        NOT NULL DEFAULT '',
+    run_id       bigint      REFERENCES runs (id) ON DELETE SET NULL,
+    actor        text        NOT NULL DEFAULT '',           -- host:pid:random of the process, or who confirmed it
+    decision     text        NOT NULL
+                 CHECK (decision IN ('allowed', 'confirmed', 'approved', 'refused', 'pending')),
+    rule         text        NOT NULL DEFAULT '',
+    reason       text        NOT NULL DEFAULT '',
+    outcome      text        CHECK (outcome IN ('done', 'failed')),  -- null: refused, or the process died meanwhile
+    result_id    text,
+    error        text,
+    ended_at     timestamptz
+);
+CREATE INDEX IF NOT EXISTS command_audit_by_command ON command_audit (platform, command, at DESC);
+
 CREATE TABLE IF NOT EXISTS content_generation_tables (
     table_name       text        PRIMARY KEY,
     template_source  text        NOT NULL,                  -- 'inferred', 'declared' or the template's name

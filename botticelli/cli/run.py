@@ -258,7 +258,7 @@ class _Running:
         return RunReport(
             narrative=narrative.name,
             run_id=run_id,
-            answers=tuple(answer for each in outer if (answer := _final(each))),
+            answers=tuple(answer for each in outer for answer in _finals(each)),
             acts=tuple(_ran(act, each) for each in self.executions for act in each.acts),
             stored=self.sink.ids,
             removed=self.sink.removed,
@@ -308,8 +308,12 @@ def _say(env: Environment, report: RunReport, *, seconds: float) -> None:
     )
 
 
-def _final(execution: Execution) -> str:
-    return next((act.text for act in reversed(execution.acts) if act.text), "")
+def _finals(execution: Execution) -> tuple[str, ...]:
+    """The last answer; of a narrative that only calls others, the last one of each of them."""
+    last = next((act for act in reversed(execution.acts) if act.text), None)
+    if last is not None and (last.answer or not execution.nested):
+        return (last.text,)
+    return tuple(answer for nested in execution.nested for answer in _finals(nested))
 
 
 def _ran(act: ActResult, execution: Execution) -> RanAct:

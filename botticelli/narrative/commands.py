@@ -31,6 +31,7 @@ class Call:
         seen: Table -> keys of the rows that this narrative has read from it, so that a change
             meets the very rows that were worked on.
         security: The narrative's [security.*].
+        narrative, act: Who asks; empty: a person, by hand.
     """
 
     platform: str
@@ -38,6 +39,8 @@ class Call:
     args: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     seen: Mapping[str, Sequence[str]] = field(default_factory=lambda: NOTHING)
     security: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    narrative: str = ""
+    act: str = ""
 
     @property
     def name(self) -> str:

@@ -162,6 +162,8 @@ class Gatherer:
             args={key: self._argument(act, key, value) for key, value in command.args.items()},
             seen=self.reader.seen,
             security=self.narrative.security,
+            narrative=self.narrative.name,
+            act=act.name,
         )
         value = self._run(command, call)
         noun = command.command.partition(".")[0].removesuffix("s")

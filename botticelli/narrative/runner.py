@@ -203,7 +203,7 @@ class Runner:
         keeps = self.rehearsal or narrative.preserve_source
         reader = Reader(
             conn=self.conn,
-            folders=Folders(own=self.file.path.parent, context=self.context),
+            folders=self._folders(),
             given=tables,
             terms=None if keeps else LeaseTerms(owner=self.owner, duration=ROW_LEASE),
             chance=self.chance,
@@ -266,6 +266,11 @@ class Runner:
         if key in self.rehearsed_state:
             return self.rehearsed_state[key]
         return state.read(self.conn, key)
+
+    def _folders(self) -> Folders:
+        named = self.environ.get("BOTTICELLI_CONTEXT_PATH", "")
+        context = (*self.context, Path(named)) if named else self.context
+        return Folders(own=self.file.path.parent, context=context)
 
     def _entered(self, narrative: Narrative, iteration: int) -> "Runner":
         place = f"{self.file.path}:{narrative.key}"

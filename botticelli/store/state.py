@@ -1,14 +1,31 @@
-"""The narratives' state: ids that commands returned, by key."""
+"""The narratives' state: ids that commands returned, by key; global, and for each narrative."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from psycopg.rows import class_row
+
 from botticelli.store.connection import Connection
+
+GLOBAL: Final = "global"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One value; `scope` is "global" or a narrative's name."""
+
+    scope: str
+    key: str
+    value: str
+    updated_at: datetime
+
 
 READ: Final = "SELECT value FROM narrative_state WHERE scope = %(scope)s AND key = %(key)s"
 
 
-def read(conn: Connection, key: str, *, scope: str = "global") -> str | None:
+def read(conn: Connection, key: str, *, scope: str = GLOBAL) -> str | None:
     """Return what is stored under `key`; None if nothing is."""
     row = conn.execute(READ, {"scope": scope, "key": key}).fetchone()
     return None if row is None else str(row[0])
@@ -16,14 +33,44 @@ def read(conn: Connection, key: str, *, scope: str = "global") -> str | None:
 
 WRITE: Final = """
     INSERT INTO narrative_state (scope, key, value)
-         SELECT %(scope)s, key, value
-           FROM unnest(%(keys)s::text[], %(values)s::text[]) AS given (key, value)
+         SELECT DISTINCT scope, key, value
+           FROM unnest(%(scopes)s::text[]) AS within (scope),
+                unnest(%(keys)s::text[], %(values)s::text[]) AS given (key, value)
     ON CONFLICT (scope, key) DO UPDATE
             SET value = EXCLUDED.value, updated_at = now()
 """
 
 
-def write(conn: Connection, values: Mapping[str, str], *, scope: str = "global") -> None:
-    """Store values under their keys. One transaction."""
+def write(
+    conn: Connection, values: Mapping[str, str], *, scopes: Sequence[str] = (GLOBAL,)
+) -> None:
+    """Store values under their keys in each of the scopes. One transaction."""
     if values:
-        conn.execute(WRITE, {"scope": scope, "keys": list(values), "values": list(values.values())})
+        keys, stored = list(values), list(values.values())
+        conn.execute(WRITE, {"scopes": list(scopes), "keys": keys, "values": stored})
+
+
+LIST: Final = """
+    SELECT scope, key, value, updated_at
+      FROM narrative_state
+     WHERE %(scope)s::text IS NULL OR scope = %(scope)s
+     ORDER BY scope, key
+"""
+
+
+def list_entries(conn: Connection, *, scope: str | None = None) -> list[Entry]:
+    """Return all values, or those of one scope."""
+    with conn.cursor(row_factory=class_row(Entry)) as cursor:
+        return cursor.execute(LIST, {"scope": scope}).fetchall()
+
+
+CLEAR: Final = """
+    DELETE FROM narrative_state
+     WHERE scope = %(scope)s
+       AND (%(key)s::text IS NULL OR key = %(key)s)
+"""
+
+
+def clear(conn: Connection, *, scope: str = GLOBAL, key: str | None = None) -> int:
+    """Forget one value, or a whole scope; return how many. One transaction."""
+    return conn.execute(CLEAR, {"scope": scope, "key": key}).rowcount

@@ -114,3 +114,18 @@ def test_an_input_without_a_value_is_a_mistake(haiku, db):
 
     assert ended.code == 2
     assert "KEY=VALUE" in ended.err
+
+
+def test_a_narrative_that_calls_others_prints_their_last_answers(botticelli, db):
+    (botticelli.cwd / "all.toml").write_text(
+        '[narrative.all]\ntoc = ["x", "y"]\nskip_content_generation = true\n'
+        '[narrative.all.acts.x]\nnarrative = "one"\n[narrative.all.acts.y]\nnarrative = "two"\n'
+        '[narrative.one]\ntoc = ["a", "b"]\nskip_content_generation = true\n'
+        '[narrative.two]\ntoc = ["b"]\nskip_content_generation = true\n'
+        '[acts]\na = "First."\nb = "Second."\n'
+    )
+
+    report = json.loads(botticelli("run all:all --offline --json").out)
+
+    assert len(report["answers"]) == 2
+    assert report["answers"][0] == report["acts"][1]["answer"]

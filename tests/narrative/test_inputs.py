@@ -155,6 +155,19 @@ def test_a_file_is_never_a_template(db, tmp_path):
     assert run.warnings == []
 
 
+def test_the_environment_may_name_one_more_folder(db, tmp_path):
+    (tmp_path / "context").mkdir()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "context" / "c.md").write_text("from afar")
+    text = MEDIA.replace('type = "image"\n%s', 'type = "text"\nfile = "c.md"')
+    environ = {"BOTTICELLI_CONTEXT_PATH": str(tmp_path / "context")}
+    run = stage(db, text, folder=tmp_path / "own", environ=environ)
+
+    run.run()
+
+    assert run.caller.prompt().startswith("from afar")
+
+
 ROW = {
     "text": 'a|b\nc,"d"',
     "when": datetime(2026, 1, 2, tzinfo=UTC),
