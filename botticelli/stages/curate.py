@@ -13,7 +13,7 @@ from botticelli.stages.judge_labour import JudgeLabour, Tally
 from botticelli.stages.rubric import choose
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.workshop import Workshop
-from botticelli.store import candidates, choice, queue, runs
+from botticelli.store import choice, judging, queue, runs
 from botticelli.store.connection import Connection
 from botticelli.text import shorten
 
@@ -140,7 +140,7 @@ class _Job:
             approved=approved,
             rejected=rejected,
             missing=dict(self.tally.given_up),
-            pending=candidates.count_waiting(self.conn),
+            pending=judging.count_waiting(self.conn),
             calls=usage.calls,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -171,7 +171,7 @@ class _Job:
             lease=config.supervision.lease,
             clock=self.workshop.clock,
         )
-        waiting = candidates.count_waiting(self.conn)
+        waiting = judging.count_waiting(self.conn)
         total = waiting if self.drain else min(waiting, config.curate.batch)
         workers = min(config.models.max_concurrent, -(-total // config.curate.batch)) or 1
         try:
@@ -230,7 +230,7 @@ def preview_curate(conn: Connection, workshop: Workshop, *, drain: bool) -> Cura
     """Return what `curate` would judge and cost. Nothing is spent, written, claimed or locked."""
     file, narrative = find_judge(workshop)
     size = workshop.config.curate.batch
-    waiting = candidates.peek_waiting(conn, limit=None if drain else size)
+    waiting = judging.peek_waiting(conn, limit=None if drain else size)
     runner, caller = workshop.rehearsal(conn, file=file, models=workshop.config.models.judge)
     batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
     for group in batches:

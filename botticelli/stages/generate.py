@@ -13,9 +13,9 @@ from botticelli.stages.item_run import Counts, ItemRun
 from botticelli.stages.planning import iterations_of, plan_items, reference_of
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.workshop import Workshop
-from botticelli.store import candidates, items, queue, runs
+from botticelli.store import batches, candidates, queue, runs
+from botticelli.store.batches import Batch, Progress
 from botticelli.store.connection import Connection
-from botticelli.store.items import Batch, Progress
 from botticelli.text import shorten
 
 RECENT: Final = 20  # openings that a new post must not resemble
@@ -156,15 +156,15 @@ class _Job:
     def work(self, watch: Callable[[Tick], None] | None) -> GenerateReport:
         name = reference_of(self.file, self.narrative)
         if self.wish.fresh:
-            items.abandon(self.conn, name, now=self.workshop.clock.pinned())
-        batch = items.find_open(self.conn, name)
+            batches.abandon(self.conn, name, now=self.workshop.clock.pinned())
+        batch = batches.find_open(self.conn, name)
         if batch is None and self.wish.join:
             return GenerateReport(narrative=name, skipped="no batch to help with")
         resumed = batch is not None
         batch = batch or self._plan(name)
         started = self.workshop.clock.monotonic()
         trouble = self._drain(batch, watch)
-        items.finish(self.conn, batch.id, now=self.workshop.clock.pinned())
+        batches.finish(self.conn, batch.id, now=self.workshop.clock.pinned())
         seconds = self.workshop.clock.monotonic() - started
         return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)
 
@@ -174,7 +174,7 @@ class _Job:
             asked=self.wish.iterations,
             configured=self.workshop.config.generate.iterations,
         )
-        return items.plan(
+        return batches.plan(
             self.conn,
             name,
             items=plan_items(self.file, self.narrative, iterations=iterations),
@@ -221,7 +221,7 @@ class _Job:
             lease=config.supervision.lease,
             clock=clock,
         )
-        left = items.progress(self.conn, batch.id, now=clock.pinned()).left
+        left = batches.progress(self.conn, batch.id, now=clock.pinned()).left
         workers = max(1, min(self.wish.workers or config.models.max_concurrent, left))
         tick = self._ticker(batch, watch) if watch else lambda: None
         try:
@@ -234,7 +234,9 @@ class _Job:
         def tick() -> None:
             watch(
                 Tick(
-                    progress=items.progress(self.conn, batch.id, now=self.workshop.clock.pinned()),
+                    progress=batches.progress(
+                        self.conn, batch.id, now=self.workshop.clock.pinned()
+                    ),
                     stored=self.counts.stored,
                     usage=runs.usage(self.conn, self.run.id),
                 )
@@ -245,7 +247,7 @@ class _Job:
     def _report(
         self, batch: Batch, *, resumed: bool, trouble: BotticelliError | None, seconds: float
     ) -> GenerateReport:
-        progress = items.progress(self.conn, batch.id, now=self.workshop.clock.pinned())
+        progress = batches.progress(self.conn, batch.id, now=self.workshop.clock.pinned())
         usage = runs.usage(self.conn, self.run.id)
         return GenerateReport(
             narrative=batch.narrative,
@@ -264,7 +266,7 @@ class _Job:
             seconds=seconds,
             failures=tuple(
                 f"{name} {iteration}: {why}"
-                for name, iteration, why in items.list_failures(self.conn, batch.id)
+                for name, iteration, why in batches.list_failures(self.conn, batch.id)
             ),
             reason=self._reason(trouble),
             exit_code=_exit_code(progress),
@@ -314,7 +316,7 @@ def preview_generate(conn: Connection, workshop: Workshop, wish: Wish) -> Genera
     """
     file, narrative = workshop.find(wish.narrative or workshop.config.generate.narrative)
     name = reference_of(file, narrative)
-    batch = None if wish.fresh else items.peek_open(conn, name)
+    batch = None if wish.fresh else batches.peek_open(conn, name)
     iterations = iterations_of(
         narrative, asked=wish.iterations, configured=workshop.config.generate.iterations
     )
@@ -323,7 +325,7 @@ def preview_generate(conn: Connection, workshop: Workshop, wish: Wish) -> Genera
         for key, _ in plan_items(file, narrative, iterations=iterations):
             planned[key] = planned.get(key, 0) + 1
     else:
-        planned = items.count_waiting(conn, batch.id)
+        planned = batches.count_waiting(conn, batch.id)
     runner, caller = workshop.rehearsal(
         conn,
         file=file,

@@ -11,9 +11,10 @@ from botticelli.config.model import Retry
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.stages.crew import Floor
-from botticelli.store import items, queue
+from botticelli.store import batches, items, queue
+from botticelli.store.batches import Progress
 from botticelli.store.connection import Connection
-from botticelli.store.items import Item, Progress
+from botticelli.store.items import Item
 
 FIRST_WAIT: Final = timedelta(seconds=5)  # doubled with each further transient failure of an item
 LONGEST_WAIT: Final = timedelta(minutes=2)
@@ -62,7 +63,7 @@ class ItemLabour:
             )
             if item is not None:
                 return item
-            progress = items.progress(conn, self.batch_id, now=self.clock.pinned())
+            progress = batches.progress(conn, self.batch_id, now=self.clock.pinned())
             if not progress.left:
                 return None
             floor.wait(_patience(progress))

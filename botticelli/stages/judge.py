@@ -13,8 +13,8 @@ from botticelli.narrative.sink import NoSink
 from botticelli.stages.judge_labour import Judgement
 from botticelli.stages.supervise import Run
 from botticelli.stages.workshop import Workshop
-from botticelli.store.candidates import Candidate
 from botticelli.store.connection import Connection
+from botticelli.store.judging import Candidate
 
 TABLE: Final = "candidates"
 

@@ -13,9 +13,9 @@ from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailabl
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.stages.crew import Floor
 from botticelli.stages.rubric import read_answer
-from botticelli.store import candidates, queue
-from botticelli.store.candidates import Candidate
+from botticelli.store import judging, queue
 from botticelli.store.connection import Connection
+from botticelli.store.judging import Candidate
 
 MOST_RUNS: Final = 3  # without a usable answer; then the candidate is held for a person
 
@@ -91,7 +91,7 @@ class JudgeLabour:
     def _claim(self, conn: Connection) -> tuple[Candidate, ...]:
         with self.tally.lock:
             passed_over = tuple(self.tally.given_up)
-        return candidates.claim_batch(
+        return judging.claim_batch(
             conn,
             owner=self.owner,
             limit=self.batch,
@@ -101,7 +101,7 @@ class JudgeLabour:
         )
 
     def _judge(self, conn: Connection, claimed: Sequence[Candidate], *, floor: Floor) -> None:
-        aside = candidates.set_aside(conn, claimed, now=self.clock.pinned())
+        aside = judging.set_aside(conn, claimed, now=self.clock.pinned())
         with self.tally.lock:
             self.tally.set_aside += len(aside)
         missing = [_Missing(group=tuple(each for each in claimed if each.id not in aside), why={})]
@@ -129,7 +129,7 @@ class JudgeLabour:
     ) -> list[_Missing]:
         reading = read_answer(judgement.value, ids=[each.id for each in group])
         claims = {each.id: each.claim for each in group}
-        candidates.store_scores(
+        judging.store_scores(
             conn,
             reading.scores,
             claims=[claims[score.id] for score in reading.scores],
@@ -145,7 +145,7 @@ class JudgeLabour:
         for each in missing:
             for candidate in each.group:
                 why = f"the judge gave no usable answer: {each.why[candidate.id]}"
-                candidates.requeue(conn, [candidate.claim], error=why, max_attempts=MOST_RUNS)
+                judging.requeue(conn, [candidate.claim], error=why, max_attempts=MOST_RUNS)
                 with self.tally.lock:
                     self.tally.given_up[candidate.id] = why
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from botticelli.stages.similarity import repeats, trigrams
-from botticelli.store.candidates import CRITERIA, Scores
+from botticelli.store.judging import CRITERIA, Scores
 
 
 @dataclass(frozen=True, kw_only=True)

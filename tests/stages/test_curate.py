@@ -10,8 +10,8 @@ from botticelli.config.model import Limits, Retry
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.curate import curate, preview_curate
-from botticelli.store import candidates, locks
-from botticelli.store.candidates import CRITERIA
+from botticelli.store import judging, locks
+from botticelli.store.judging import CRITERIA
 from tests.workshops import JUDGE, candidate, models_at
 
 TOPICS = (
@@ -240,7 +240,7 @@ def test_scores_of_a_killed_run_are_chosen_from_by_the_next_and_not_paid_again(
     with_scores = run(drain=False)
     db.execute("UPDATE potential_discord_posts SET review_status = 'pending'")
     db.execute("DELETE FROM approved_discord_posts")
-    candidates.claim_batch(db, owner="dead:1:z", limit=3, lease=timedelta(milliseconds=1))
+    judging.claim_batch(db, owner="dead:1:z", limit=3, lease=timedelta(milliseconds=1))
     gemini.script.clear()
 
     report = run()

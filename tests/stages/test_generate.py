@@ -11,7 +11,7 @@ from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages import item_labour
 from botticelli.stages.generate import Wish, generate, preview_generate
-from botticelli.store import items, locks
+from botticelli.store import batches, items, locks
 from tests.workshops import NO_RETRY, WRITER, Stages, candidate, models_at
 
 
@@ -147,7 +147,7 @@ def test_a_permanent_failure_does_not_stop_the_others(db, run, gemini, stages):
 
     assert (report.stored, report.failed, report.left) == (3, 1, 0)
     assert report.exit_code == Exit.FAILED
-    assert items.find_open(db, "carousel.batch") is None
+    assert batches.find_open(db, "carousel.batch") is None
 
 
 def test_a_key_that_is_refused_stops_at_once_and_loses_nothing(db, run, gemini, stages):
@@ -222,7 +222,7 @@ def test_two_processes_share_a_batch_with_join(db, run, gemini, stages):
     assert own.stored + reports[0].stored == 20 == len(texts(db))
     assert reports[0].stored > 0
     assert len(gemini.calls) == 40
-    assert items.find_open(db, "carousel.batch") is None
+    assert batches.find_open(db, "carousel.batch") is None
 
 
 def test_a_second_run_is_refused_without_join(db, run, gemini, stages):
@@ -266,7 +266,7 @@ def test_under_a_daily_cap_no_post_is_begun_that_the_day_has_no_room_for(db, run
 
 
 def test_an_expired_lease_of_a_killed_worker_is_taken_up(db, run, stages):
-    batch = items.plan(db, "carousel.batch", items=[("feature", 1)], options={})
+    batch = batches.plan(db, "carousel.batch", items=[("feature", 1)], options={})
     items.claim(db, batch.id, owner="dead:1:z", lease=timedelta(milliseconds=300))
 
     report = run()
@@ -275,7 +275,7 @@ def test_an_expired_lease_of_a_killed_worker_is_taken_up(db, run, stages):
 
 
 def test_an_item_of_a_narrative_that_is_gone_fails_and_the_batch_ends(db, run, stages):
-    items.plan(db, "carousel.batch", items=[("gone", 1), ("feature", 1)], options={})
+    batches.plan(db, "carousel.batch", items=[("gone", 1), ("feature", 1)], options={})
 
     report = run()
 
@@ -318,7 +318,7 @@ def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
 
 
 def test_a_dry_run_of_an_unfinished_batch_counts_what_is_left(db, stages):
-    items.plan(db, "carousel.batch", items=[("feature", 1), ("usecase", 1)], options={})
+    batches.plan(db, "carousel.batch", items=[("feature", 1), ("usecase", 1)], options={})
 
     forecast = preview_generate(db, stages.workshop(), Wish(narrative="carousel.batch"))
 

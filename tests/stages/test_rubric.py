@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.stages.rubric import choose, read_answer
-from botticelli.store.candidates import CRITERIA
+from botticelli.store.judging import CRITERIA
 
 
 def entry(id_, points=7, **changes):

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.store import candidates, choice, items, queue
-from botticelli.store.candidates import CRITERIA, Origin, Scores
+from botticelli.store import batches, candidates, choice, items, judging, queue
+from botticelli.store.candidates import Origin
+from botticelli.store.judging import CRITERIA, Scores
 from botticelli.store.queue import CANDIDATES, ITEMS, LostLease
 from tests.workshops import candidate
 
@@ -15,7 +16,7 @@ ORIGIN = Origin(narrative="feature", act="refine", model="m")
 
 
 def claim(conn, *, limit=10, owner="judge", now=None, passed_over=()):
-    return candidates.claim_batch(
+    return judging.claim_batch(
         conn, owner=owner, limit=limit, lease=LEASE, passed_over=passed_over, now=now
     )
 
@@ -31,7 +32,7 @@ def score(conn, claimed, points=7, model="judge-1"):
         )
         for one in claimed
     ]
-    candidates.store_scores(conn, scores, claims=[one.claim for one in claimed], judge_model=model)
+    judging.store_scores(conn, scores, claims=[one.claim for one in claimed], judge_model=model)
 
 
 def statuses(conn):
@@ -84,9 +85,9 @@ def test_two_workers_with_the_same_text_store_it_once(db, connections):
 
 
 def test_an_item_that_is_somebody_elses_by_now_leaves_no_candidate(db):
-    batch = items.plan(db, "f.n", items=[("a", 1)], options={})
+    batch = batches.plan(db, "f.n", items=[("a", 1)], options={})
     item = items.claim(db, batch.id, owner="me", lease=LEASE)
-    items.abandon(db, "f.n")
+    batches.abandon(db, "f.n")
 
     with pytest.raises(LostLease), queue.settling(db, ITEMS, claims=[item.claim]):
         candidates.insert(db, [{"text_content": "late"}], origin=ORIGIN)
@@ -135,14 +136,14 @@ def test_scores_are_kept_and_a_judged_candidate_is_not_judged_again(db):
     )
     assert db.execute(query).fetchone() == ("pending", 40, 8, f"note {id_}", "judge-1", "because")
     assert claim(db) == ()
-    assert candidates.count_waiting(db) == 0
+    assert judging.count_waiting(db) == 0
 
 
 def test_repeats_and_empty_texts_are_rejected_unjudged(db):
     original, copy = candidate(db, "Some *post*"), candidate(db, "some   post")
     empty, blank = candidate(db, None), candidate(db, " \n")
 
-    aside = candidates.set_aside(db, claim(db))
+    aside = judging.set_aside(db, claim(db))
 
     assert aside == {copy, empty, blank}
     assert statuses(db) == {
@@ -155,12 +156,12 @@ def test_repeats_and_empty_texts_are_rejected_unjudged(db):
 def test_a_candidate_without_a_usable_answer_is_tried_again_and_then_held(db):
     id_ = candidate(db)
     [first] = claim(db)
-    candidates.requeue(db, [first.claim], error="no answer", max_attempts=2)
+    judging.requeue(db, [first.claim], error="no answer", max_attempts=2)
     tried = statuses(db)[id_]
 
     assert claim(db, passed_over=[id_]) == ()
     [second] = claim(db)
-    candidates.requeue(db, [second.claim], error="no answer", max_attempts=2)
+    judging.requeue(db, [second.claim], error="no answer", max_attempts=2)
 
     assert tried == "pending"
     assert statuses(db)[id_] == "held"
@@ -228,7 +229,7 @@ def test_claiming_reads_an_index_however_many_rows_there_are(db):
     db.execute("ANALYZE potential_discord_posts")
     values = {"owner": "o", "limit": 10, "lease": LEASE, "passed_over": [], "now": None}
 
-    plan = "\n".join(r[0] for r in db.execute("EXPLAIN " + candidates.CLAIM, values).fetchall())
+    plan = "\n".join(r[0] for r in db.execute("EXPLAIN " + judging.CLAIM, values).fetchall())
 
     assert "potential_to_judge" in plan
     assert "Seq Scan on potential_discord_posts" not in plan

@@ -5,7 +5,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from botticelli.store import items
+from botticelli.store import batches, items
 
 LEASE = timedelta(seconds=30)
 PLAN = [("a", 1), ("b", 1), ("a", 2)]
@@ -13,7 +13,7 @@ PLAN = [("a", 1), ("b", 1), ("a", 2)]
 
 @pytest.fixture
 def batch(db, clock):
-    return items.plan(db, "file.name", items=PLAN, options={"models": ["m"]}, now=clock.now())
+    return batches.plan(db, "file.name", items=PLAN, options={"models": ["m"]}, now=clock.now())
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def named(item):
 
 def test_a_batch_is_planned_whole_or_not_at_all(db):
     with pytest.raises(psycopg.errors.UniqueViolation):
-        items.plan(db, "file.name", items=[("a", 1), ("a", 1)], options={})
+        batches.plan(db, "file.name", items=[("a", 1), ("a", 1)], options={})
 
     assert db.execute("SELECT count(*) FROM batches").fetchone() == (0,)
 
@@ -75,7 +75,7 @@ def test_what_a_killed_worker_had_got_is_counted_when_its_batch_is_found_again(d
     item = claim()
     answered(db, item.id, 0, 1)
 
-    found = items.find_open(db, "file.name")
+    found = batches.find_open(db, "file.name")
 
     assert found.options == {"models": ["m"]}
     depth = "SELECT acts_done FROM generation_items WHERE id = %s"
@@ -87,7 +87,7 @@ def test_an_item_that_is_put_back_waits_until_its_time(db, batch, claim, clock):
     items.put_back(db, item, error="busy", wait=timedelta(seconds=9), now=clock.now())
     others = [claim().id, claim().id]
 
-    waiting = items.progress(db, batch.id, now=clock.now())
+    waiting = batches.progress(db, batch.id, now=clock.now())
     clock.advance(timedelta(seconds=9))
     again = claim()
 
@@ -106,31 +106,31 @@ def test_progress_and_the_end_of_a_batch(db, batch, claim, clock):
     items.settle_done(db, claim())
     items.settle_failed(db, claim(), error="blocked")
     last = claim()
-    under_way = items.progress(db, batch.id, now=clock.now())
+    under_way = batches.progress(db, batch.id, now=clock.now())
 
-    early = items.finish(db, batch.id)
+    early = batches.finish(db, batch.id)
     items.settle_done(db, last)
-    finished = items.finish(db, batch.id)
+    finished = batches.finish(db, batch.id)
 
     assert (under_way.done, under_way.failed, under_way.running, under_way.left) == (1, 1, 1, 1)
     assert (early, finished) == (False, True)
-    assert items.find_open(db, "file.name") is None
-    assert items.list_failures(db, batch.id) == (("b", 1, "blocked"),)
+    assert batches.find_open(db, "file.name") is None
+    assert batches.list_failures(db, batch.id) == (("b", 1, "blocked"),)
 
 
 def test_an_abandoned_batch_is_fenced_off_from_who_still_works_at_it(db, batch, claim):
     item = claim()
 
-    assert items.abandon(db, "file.name") == 3
+    assert batches.abandon(db, "file.name") == 3
 
     assert items.settle_done(db, item) is False
-    assert items.find_open(db, "file.name") is None
+    assert batches.find_open(db, "file.name") is None
     assert claim() is None
 
 
 def test_batches_of_other_narratives_are_left_alone(db, batch):
-    assert items.find_open(db, "file.other") is None
-    assert items.abandon(db, "file.other") == 0
+    assert batches.find_open(db, "file.other") is None
+    assert batches.abandon(db, "file.other") == 0
 
 
 def test_what_others_are_at_is_told_with_the_answers_they_have(db, batch, claim):
@@ -140,4 +140,4 @@ def test_what_others_are_at_is_told_with_the_answers_they_have(db, batch, claim)
     [other] = items.list_under_way(db, mine)
 
     assert (other.id, other.narrative, other.acts_done) == (theirs.id, "b", 1)
-    assert items.count_waiting(db, batch.id) == {"a": 2, "b": 1}
+    assert batches.count_waiting(db, batch.id) == {"a": 2, "b": 1}

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from botticelli.clock import SystemClock
-from botticelli.store import items, queue
+from botticelli.store import batches, items, queue
 from botticelli.store.queue import ITEMS, LeaseKeeper, LostLease
 
 LEASE = timedelta(seconds=30)
@@ -15,7 +15,7 @@ LEASE = timedelta(seconds=30)
 
 @pytest.fixture
 def batch(db):
-    return items.plan(db, "file.name", items=[("a", n) for n in range(1, 21)], options={})
+    return batches.plan(db, "file.name", items=[("a", n) for n in range(1, 21)], options={})
 
 
 def claim(conn, batch, *, owner="me", now=None):

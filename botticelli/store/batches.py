@@ -1,0 +1,234 @@
+"""Batches of generation items: planned whole, found again, given up, finished."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.store.connection import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One `generate` run's work.
+
+    Args:
+        narrative: FILE.NAME, as `plan` was told.
+        options: What a resuming process must know to ask for the same answers.
+    """
+
+    id: int
+    narrative: str
+    options: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a batch is.
+
+    Args:
+        next_at: When the first of the waiting items may be claimed; None: nothing waits.
+    """
+
+    pending: int
+    running: int
+    done: int
+    failed: int
+    next_at: datetime | None
+    now: datetime
+
+    @property
+    def left(self) -> int:
+        """Items that are not finished."""
+        return self.pending + self.running
+
+
+PLAN_BATCH: Final = """
+    INSERT INTO batches (narrative, options, run_id, created_at)
+    VALUES (%(narrative)s, %(options)s, %(run_id)s, coalesce(%(now)s::timestamptz, now()))
+    RETURNING id, narrative, options, created_at
+"""
+PLAN_ITEMS: Final = """
+    INSERT INTO generation_items (batch_id, narrative, iteration)
+    SELECT %(batch_id)s, item.narrative, item.iteration
+      FROM unnest(%(narratives)s::text[], %(iterations)s::integer[])
+           WITH ORDINALITY AS item (narrative, iteration, place)
+     ORDER BY item.place
+"""
+
+
+def plan(
+    conn: Connection,
+    narrative: str,
+    *,
+    items: Sequence[tuple[str, int]],
+    options: Mapping[str, Any],
+    run_id: int | None = None,
+    now: datetime | None = None,
+) -> Batch:
+    """Store a batch with all its (narrative, iteration) items, to be run in this order.
+
+    One transaction: a batch is planned whole or not at all.
+    """
+    with conn.transaction(), conn.cursor(row_factory=class_row(Batch)) as cursor:
+        batch = cursor.execute(
+            PLAN_BATCH,
+            {"narrative": narrative, "options": Jsonb(options), "run_id": run_id, "now": now},
+        ).fetchone()
+        assert batch is not None
+        cursor.execute(
+            PLAN_ITEMS,
+            {
+                "batch_id": batch.id,
+                "narratives": [name for name, _ in items],
+                "iterations": [iteration for _, iteration in items],
+            },
+        )
+    return batch
+
+
+FIND_OPEN: Final = """
+    SELECT id, narrative, options, created_at
+      FROM batches
+     WHERE narrative = %(narrative)s
+       AND state = 'open'
+     ORDER BY id
+     LIMIT 1
+"""
+
+
+def peek_open(conn: Connection, narrative: str) -> Batch | None:
+    """Return the oldest unfinished batch of that narrative, and change nothing."""
+    with conn.cursor(row_factory=class_row(Batch)) as cursor:
+        return cursor.execute(FIND_OPEN, {"narrative": narrative}).fetchone()
+
+
+# How deep each item is may have been left unsaid by a killed worker; the answers tell.
+COUNT_ACTS: Final = """
+    UPDATE generation_items AS i
+       SET acts_done = (SELECT count(DISTINCT e.sequence_number)
+                          FROM act_executions AS e
+                         WHERE e.item_id = i.id
+                           AND e.state = 'done')
+     WHERE i.batch_id = %(batch_id)s
+       AND i.state IN ('pending', 'running')
+"""
+
+
+def find_open(conn: Connection, narrative: str) -> Batch | None:
+    """Return the oldest unfinished batch of that narrative, its items' depth brought up to date.
+
+    One transaction.
+    """
+    with conn.transaction(), conn.cursor(row_factory=class_row(Batch)) as cursor:
+        batch = cursor.execute(FIND_OPEN, {"narrative": narrative}).fetchone()
+        if batch is not None:
+            cursor.execute(COUNT_ACTS, {"batch_id": batch.id})
+    return batch
+
+
+ABANDON_BATCHES: Final = """
+    UPDATE batches
+       SET state = 'abandoned',
+           ended_at = coalesce(%(now)s::timestamptz, now())
+     WHERE narrative = %(narrative)s
+       AND state = 'open'
+    RETURNING id
+"""
+ABANDON_ITEMS: Final = """
+    UPDATE generation_items
+       SET state = 'abandoned',
+           lease_owner = NULL,
+           lease_expires_at = NULL,
+           fence = fence + 1,
+           ended_at = coalesce(%(now)s::timestamptz, now())
+     WHERE batch_id = ANY (%(batches)s::bigint[])
+       AND state IN ('pending', 'running')
+"""
+
+
+def abandon(conn: Connection, narrative: str, *, now: datetime | None = None) -> int:
+    """Give up the unfinished batches of that narrative; return how many items that were.
+
+    What a worker is still at is fenced off, so that it cannot be stored. One transaction.
+    """
+    with conn.transaction():
+        batches = conn.execute(ABANDON_BATCHES, {"narrative": narrative, "now": now}).fetchall()
+        return conn.execute(
+            ABANDON_ITEMS, {"batches": [row[0] for row in batches], "now": now}
+        ).rowcount
+
+
+PROGRESS: Final = """
+    SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
+           count(*) FILTER (WHERE state = 'running') AS running,
+           count(*) FILTER (WHERE state = 'done') AS done,
+           count(*) FILTER (WHERE state = 'failed') AS failed,
+           min(CASE state WHEN 'pending' THEN coalesce(retry_at, created_at)
+                          WHEN 'running' THEN lease_expires_at END) AS next_at,
+           coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+      FROM generation_items
+     WHERE batch_id = %(batch_id)s
+"""
+
+
+def progress(conn: Connection, batch_id: int, *, now: datetime | None = None) -> Progress:
+    """Return how far the batch is."""
+    with conn.cursor(row_factory=class_row(Progress)) as cursor:
+        row = cursor.execute(PROGRESS, {"batch_id": batch_id, "now": now}).fetchone()
+    assert row is not None
+    return row
+
+
+FINISH: Final = """
+    UPDATE batches AS b
+       SET state = 'done',
+           ended_at = coalesce(%(now)s::timestamptz, now())
+     WHERE b.id = %(batch_id)s
+       AND b.state = 'open'
+       AND NOT EXISTS (SELECT
+                         FROM generation_items AS i
+                        WHERE i.batch_id = b.id
+                          AND i.state IN ('pending', 'running'))
+"""
+
+
+def finish(conn: Connection, batch_id: int, *, now: datetime | None = None) -> bool:
+    """Close the batch if nothing is left of it. One transaction."""
+    with conn.transaction():
+        return conn.execute(FINISH, {"batch_id": batch_id, "now": now}).rowcount == 1
+
+
+FAILURES: Final = """
+    SELECT narrative, iteration, last_error
+      FROM generation_items
+     WHERE batch_id = %(batch_id)s
+       AND state = 'failed'
+     ORDER BY id
+     LIMIT 20
+"""
+
+
+def list_failures(conn: Connection, batch_id: int) -> tuple[tuple[str, int, str], ...]:
+    """Return (narrative, iteration, why) of the first twenty items that failed for good."""
+    rows = conn.execute(FAILURES, {"batch_id": batch_id}).fetchall()
+    return tuple((row[0], row[1], row[2] or "") for row in rows)
+
+
+WAITING: Final = """
+    SELECT narrative, count(*)
+      FROM generation_items
+     WHERE batch_id = %(batch_id)s
+       AND state IN ('pending', 'running')
+     GROUP BY narrative
+"""
+
+
+def count_waiting(conn: Connection, batch_id: int) -> dict[str, int]:
+    """Return how many unfinished items of each narrative a batch has."""
+    rows = conn.execute(WAITING, {"batch_id": batch_id}).fetchall()
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,291 @@
+"""Candidates before the judge: claimed in batches, set aside, scored, given back.
+
+A scored candidate waits as 'pending' with `judged_at` set; a run killed before its choice leaves it
+to the choice of the next one. Nothing is ever deleted.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from psycopg.rows import class_row
+
+from botticelli.store.connection import Connection
+from botticelli.store.queue import CANDIDATES, Claim, settling
+from botticelli.text import fingerprint
+
+CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A candidate that is claimed for judging."""
+
+    id: int
+    fence: int
+    text_content: str | None
+    content_type: str | None
+    tags: Any
+    source_narrative: str | None
+    attempts: int
+
+    @property
+    def claim(self) -> Claim:
+        """The proof that the candidate is ours."""
+        return Claim(id=self.id, fence=self.fence)
+
+
+CLAIM: Final = """
+    WITH next AS MATERIALIZED (
+        SELECT id
+          FROM potential_discord_posts
+         WHERE review_status IN ('pending', 'judging')
+           AND judged_at IS NULL
+           AND (lease_expires_at IS NULL
+                OR lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
+           AND id <> ALL (%(passed_over)s::bigint[])
+         ORDER BY id
+         LIMIT %(limit)s
+           FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE potential_discord_posts AS c
+           SET review_status = 'judging',
+               fence = c.fence + 1,
+               lease_owner = %(owner)s,
+               lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+          FROM next
+         WHERE c.id = next.id
+        RETURNING c.id, c.fence, c.text_content, c.content_type, c.tags, c.source_narrative,
+                  c.attempts
+    )
+    SELECT * FROM claimed ORDER BY id
+"""
+
+
+def claim_batch(
+    conn: Connection,
+    *,
+    owner: str,
+    limit: int,
+    lease: timedelta,
+    passed_over: Iterable[int] = (),
+    now: datetime | None = None,
+) -> tuple[Candidate, ...]:
+    """Lease the oldest candidates that have no scores yet to `owner`; empty if there are none.
+
+    `passed_over` are not taken: they were tried in this run. One transaction; two callers never
+    get the same row.
+    """
+    with conn.transaction(), conn.cursor(row_factory=class_row(Candidate)) as cursor:
+        return tuple(
+            cursor.execute(
+                CLAIM,
+                {
+                    "owner": owner,
+                    "limit": limit,
+                    "lease": lease,
+                    "passed_over": sorted(passed_over),
+                    "now": now,
+                },
+            ).fetchall()
+        )
+
+
+WAITING: Final = """
+    SELECT id, fence, text_content, content_type, tags, source_narrative, attempts
+      FROM potential_discord_posts
+     WHERE review_status IN ('pending', 'judging')
+       AND judged_at IS NULL
+     ORDER BY id
+     LIMIT %(limit)s
+"""
+
+
+def peek_waiting(conn: Connection, *, limit: int | None) -> tuple[Candidate, ...]:
+    """Return the candidates that would be claimed next, and change nothing."""
+    with conn.cursor(row_factory=class_row(Candidate)) as cursor:
+        return tuple(cursor.execute(WAITING, {"limit": limit}).fetchall())
+
+
+COUNT_WAITING: Final = """
+    SELECT count(*)
+      FROM potential_discord_posts
+     WHERE review_status IN ('pending', 'judging')
+       AND judged_at IS NULL
+"""
+
+
+def count_waiting(conn: Connection) -> int:
+    """Return how many candidates have no scores yet."""
+    row = conn.execute(COUNT_WAITING).fetchone()
+    return int(row[0]) if row else 0
+
+
+# What came in by plain SQL has no hash yet. The older row is the original.
+SET_HASHES: Final = """
+    UPDATE potential_discord_posts AS c
+       SET content_hash = new.hash
+      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS new (id, hash)
+     WHERE c.id = new.id
+       AND c.content_hash IS DISTINCT FROM new.hash
+"""
+SET_ASIDE_REPEATS: Final = """
+    UPDATE potential_discord_posts AS c
+       SET review_status = 'rejected',
+           duplicate_of = first.id,
+           curation_notes = 'repeats candidate ' || first.id,
+           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_by = 'auto',
+           lease_owner = NULL,
+           lease_expires_at = NULL
+      FROM (SELECT DISTINCT ON (mine.id) mine.id AS repeat_id, other.id
+              FROM potential_discord_posts AS mine
+              JOIN potential_discord_posts AS other
+                ON other.content_hash = mine.content_hash
+               AND other.id < mine.id
+             WHERE mine.id = ANY (%(ids)s::bigint[])
+             ORDER BY mine.id, other.id) AS first
+     WHERE c.id = first.repeat_id
+    RETURNING c.id
+"""
+SET_ASIDE_EMPTY: Final = """
+    UPDATE potential_discord_posts
+       SET review_status = 'rejected',
+           curation_notes = 'has no text',
+           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_by = 'auto',
+           lease_owner = NULL,
+           lease_expires_at = NULL
+     WHERE id = ANY (%(ids)s::bigint[])
+       AND btrim(coalesce(text_content, ''), E' \\t\\r\\n') = ''
+    RETURNING id
+"""
+
+
+def set_aside(
+    conn: Connection, candidates: Sequence[Candidate], *, now: datetime | None = None
+) -> frozenset[int]:
+    """Reject claimed candidates that are not worth a judge; return their ids.
+
+    Those are the ones without text and those that say word for word what an older one says.
+    One transaction.
+
+    Raises:
+        LostLease: They are somebody else's by now; nothing was changed.
+    """
+    texts = [c for c in candidates if (c.text_content or "").strip()]
+    values = {
+        "ids": [c.id for c in candidates],
+        "now": now,
+    }
+    hashes = {
+        "ids": [c.id for c in texts],
+        "hashes": [fingerprint(c.text_content or "") for c in texts],
+    }
+    with settling(conn, CANDIDATES, claims=(c.claim for c in candidates)):
+        conn.execute(SET_HASHES, hashes)
+        aside = [row[0] for row in conn.execute(SET_ASIDE_EMPTY, values).fetchall()]
+        aside += [row[0] for row in conn.execute(SET_ASIDE_REPEATS, values).fetchall()]
+    return frozenset(aside)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a judge gave one candidate: 1 to 10 for each of CRITERIA, their total, and why."""
+
+    id: int
+    points: Mapping[str, int]
+    total: float
+    notes: str
+    reasons: str
+
+
+STORE_SCORES: Final = """
+    UPDATE potential_discord_posts AS c
+       SET review_status = 'pending',
+           score_engagement = new.engagement,
+           score_clarity = new.clarity,
+           score_value = new.value,
+           score_tone = new.tone,
+           score_polish = new.polish,
+           curation_score = new.total,
+           curation_notes = new.notes,
+           extra = c.extra || jsonb_build_object('reasons', new.reasons),
+           judge_model = nullif(%(model)s, ''),
+           judged_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           last_error = NULL,
+           lease_owner = NULL,
+           lease_expires_at = NULL
+      FROM unnest(%(ids)s::bigint[], %(engagement)s::integer[], %(clarity)s::integer[],
+                  %(value)s::integer[], %(tone)s::integer[], %(polish)s::integer[],
+                  %(totals)s::numeric[], %(notes)s::text[], %(reasons)s::text[])
+           AS new (id, engagement, clarity, value, tone, polish, total, notes, reasons)
+     WHERE c.id = new.id
+"""
+
+
+def store_scores(
+    conn: Connection,
+    scores: Sequence[Scores],
+    *,
+    claims: Sequence[Claim],
+    judge_model: str,
+    now: datetime | None = None,
+) -> None:
+    """Store what was paid for, and give the candidates back as judged. One transaction.
+
+    Raises:
+        LostLease: They are somebody else's by now; nothing was changed.
+    """
+    columns: dict[str, Any] = {name: [score.points[name] for score in scores] for name in CRITERIA}
+    with settling(conn, CANDIDATES, claims=claims):
+        conn.execute(
+            STORE_SCORES,
+            {
+                **columns,
+                "ids": [score.id for score in scores],
+                "totals": [score.total for score in scores],
+                "notes": [score.notes for score in scores],
+                "reasons": [score.reasons for score in scores],
+                "model": judge_model,
+                "now": now,
+            },
+        )
+
+
+REQUEUE: Final = """
+    UPDATE potential_discord_posts
+       SET review_status = CASE WHEN attempts + 1 >= %(max_attempts)s THEN 'held'
+                                ELSE 'pending' END,
+           attempts = attempts + 1,
+           last_error = %(error)s,
+           lease_owner = NULL,
+           lease_expires_at = NULL
+     WHERE id = ANY (%(ids)s::bigint[])
+"""
+
+
+def requeue(
+    conn: Connection,
+    claims: Sequence[Claim],
+    *,
+    error: str,
+    max_attempts: int,
+) -> None:
+    """Give candidates back that the judge gave no usable answer for; held after `max_attempts`.
+
+    One transaction.
+
+    Raises:
+        LostLease: They are somebody else's by now; nothing was changed.
+    """
+    with settling(conn, CANDIDATES, claims=claims):
+        conn.execute(
+            REQUEUE,
+            {
+                "ids": [claim.id for claim in claims],
+                "error": error,
+                "max_attempts": max_attempts,
+            },
+        )
