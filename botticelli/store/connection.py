@@ -15,35 +15,74 @@ CONNECT_TIMEOUT: Final = 10  # seconds; a host that is down answers nothing at a
 
 # A host that vanishes is noticed within about a minute: seconds, seconds, times, milliseconds.
 KEEPALIVE: Final[Mapping[str, Any]] = {
+    "connect_timeout": CONNECT_TIMEOUT,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
 
+SET_UTC: Final = "SET TimeZone = 'UTC'"
+
+# What the server says at the door has no SQLSTATE in libpq: its English words have to do.
+NOT_LET_IN: Final = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+)
+FULL: Final = ("too many clients", "remaining connection slots", "too many connections")
+
 
 def connect(url: str, *, application_name: str = "botticelli") -> Connection:
     """Return an open connection in autocommit mode, with its session in UTC.
 
     Transactions are opened with `conn.transaction()`, so that each one can be seen in the code.
+    What the URL itself says of timeouts is stronger than ours.
 
     Raises:
         ConfigError: The URL cannot be read, or the server knows no such user or database.
         Unavailable: The server cannot be reached, or takes no more connections.
     """
+    given = _parts_of(url)
     try:
         conn = psycopg.connect(
-            url,
+            **{**KEEPALIVE, "application_name": application_name, **given},
             autocommit=True,
             prepare_threshold=None,  # a pooler in between (pgbouncer) keeps no prepared statements
-            connect_timeout=CONNECT_TIMEOUT,
-            application_name=application_name,
-            options=_session_options(url),
-            **KEEPALIVE,
         )
+        # Not by `options`, which pgbouncer refuses. Our own server speaks UTC from the start.
+        if conn.info.parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
+            conn.execute(SET_UTC)
     except psycopg.Error as error:
         raise _refusal(error, url) from error
     return conn
+
+
+def _parts_of(url: str) -> dict[str, Any]:
+    """Return the URL's parts.
+
+    The messages name none of them: in a URL that is read wrongly, any may be the password.
+
+    Raises:
+        ConfigError: It is none, or a character of its password reads as a part of the rest.
+    """
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ConfigError(
+            "this is not a PostgreSQL URL",
+            where="DATABASE_URL",
+            mend="write postgresql://USER:PASSWORD@HOST:5432/NAME",
+        ) from None  # libpq's words repeat the whole URL
+    port = str(parts.get("port") or 5432)
+    astray = "@" in f"{parts.get('host')}{parts.get('dbname')}"
+    if astray or not all(number.isdigit() and int(number) < 65536 for number in port.split(",")):
+        raise ConfigError(
+            "host, port and database cannot be told apart",
+            where="DATABASE_URL",
+            mend="write special characters of the password as %40 for @, %2F for /, %3A for :",
+        )
+    return parts
 
 
 @contextmanager
@@ -52,6 +91,7 @@ def mapped_errors() -> Iterator[None]:
 
     Raises:
         Unavailable: The connection was lost, or the server is full, read-only or shutting down.
+        ConfigError: The database's user may not do what we do.
     """
     try:
         yield
@@ -65,37 +105,31 @@ def mapped_errors() -> Iterator[None]:
             where="database",
             mend="look at the server's log and run the command again; nothing was lost",
         ) from error
-
-
-def _session_options(url: str) -> str:
-    """Return the URL's own session options with ours behind them."""
-    try:
-        given = conninfo.conninfo_to_dict(url).get("options") or ""
-    except psycopg.ProgrammingError:
-        given = ""  # connect() says what is wrong with the URL
-    return f"{given} -c TimeZone=UTC".strip()
+    except errors.InsufficientPrivilege as error:
+        raise ConfigError(
+            _first_line(error),
+            where="database",
+            mend="GRANT it to the user in DATABASE_URL, or connect as the owner",
+        ) from error
 
 
 def _refusal(error: psycopg.Error, url: str) -> BotticelliError:
     where = place_of(url)
     reason = _first_line(error)
-    if isinstance(error, psycopg.ProgrammingError):
+    words = reason.rpartition("FATAL:")[2].strip()
+    if any(sign in reason for sign in NOT_LET_IN):
         return ConfigError(
-            "DATABASE_URL is not a PostgreSQL URL",
-            where=where,
-            mend="write postgresql://USER:PASSWORD@HOST:5432/NAME",
-        )
-    if "password authentication failed" in reason or "no password supplied" in reason:
-        return ConfigError(
-            "the database does not accept this user and password",
-            where=where,
-            mend="check DATABASE_URL",
+            f"the database does not let us in: {words}", where=where, mend="check DATABASE_URL"
         )
     if "does not exist" in reason and ("database" in reason or "role" in reason):
         return ConfigError(
-            reason.rpartition("FATAL:")[2].strip(),
+            words, where=where, mend="create it (createdb, createuser) or check DATABASE_URL"
+        )
+    if any(sign in reason for sign in FULL):
+        return Unavailable(
+            f"the database takes no more connections: {words}",
             where=where,
-            mend="create it (createdb, createuser) or check DATABASE_URL",
+            mend="try again, or raise max_connections",
         )
     return Unavailable(
         f"the database cannot be reached: {reason}",
@@ -107,8 +141,8 @@ def _refusal(error: psycopg.Error, url: str) -> BotticelliError:
 def place_of(url: str) -> str:
     """Return host, port and database of a URL, for messages; never the password."""
     try:
-        parts = conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
+        parts = _parts_of(url)
+    except ConfigError:
         return "DATABASE_URL"
     host = parts.get("host") or parts.get("hostaddr") or "localhost"
     return f"postgresql://{host}:{parts.get('port') or 5432}/{parts.get('dbname') or ''}"

@@ -1,0 +1,126 @@
+"""Connections: what they are like, and what a user is told if there is none."""
+
+import socket
+
+import psycopg
+import pytest
+
+from botticelli.errors import ConfigError, Unavailable
+from botticelli.store.connection import connect, mapped_errors, place_of
+from tests.database import url_of
+
+
+@pytest.fixture
+def closed_port():
+    """A port on which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def person(db_url, db):
+    """A URL of a user who owns nothing."""
+    db.execute("CREATE ROLE person LOGIN")
+    yield db_url.replace("//botticelli@", "//person@")
+    db.execute("DROP OWNED BY person")
+    db.execute("DROP ROLE person")
+
+
+def test_a_session_is_in_utc_and_commits_by_itself(db_url):
+    with connect(db_url, application_name="botticelli post") as conn:
+        shown = conn.execute(
+            "SELECT current_setting('TimeZone'), current_setting('application_name')"
+        ).fetchone()
+
+        assert shown == ("UTC", "botticelli post")
+        assert conn.autocommit
+
+
+def test_a_session_is_in_utc_on_a_server_that_is_elsewhere(db_url, db):
+    name = db.info.dbname
+    db.execute(f"ALTER DATABASE {name} SET TimeZone = 'Asia/Kathmandu'")
+
+    with connect(db_url) as conn:
+        assert conn.execute("SHOW TimeZone").fetchone() == ("UTC",)
+
+
+def test_what_the_url_says_is_stronger(db_url):
+    with connect(f"{db_url}&application_name=mine&options=-c%20work_mem%3D1MB") as conn:
+        assert conn.execute("SHOW application_name").fetchone() == ("mine",)
+        assert conn.execute("SHOW work_mem").fetchone() == ("1MB",)
+
+
+def test_a_server_that_is_not_there_is_named_without_the_password(closed_port):
+    with pytest.raises(Unavailable) as raised:
+        connect(f"postgresql://me:geheim@127.0.0.1:{closed_port}/posts")
+
+    line = str(raised.value)
+    assert line.startswith(f"postgresql://127.0.0.1:{closed_port}/posts: ")
+    assert "Connection refused" in line
+    assert "check DATABASE_URL" in line
+    assert "geheim" not in line
+    assert "\n" not in line
+
+
+def test_a_database_that_is_not_there_is_named(postgres):
+    with pytest.raises(ConfigError, match=r'database "absent" does not exist; create it'):
+        connect(url_of(postgres.ensure(), "absent"))
+
+
+def test_a_user_that_is_not_there_is_named(db_url):
+    with pytest.raises(ConfigError, match=r'role "stranger" does not exist; create it'):
+        connect(db_url.replace("//botticelli@", "//stranger@"))
+
+
+def test_a_full_server_says_so(person, db):
+    db.execute("ALTER ROLE person CONNECTION LIMIT 0")
+
+    with pytest.raises(Unavailable, match=r"takes no more connections.*; try again"):
+        connect(person)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "geheim",
+        "mysql://me:geheim@host/posts",
+        "postgresql://me:gehe im@host/posts",
+        "postgresql://me:geheim%zz@host/posts",
+        "postgresql://me:x@geheim@host/posts",
+        "postgresql://me:geheim/x@host/posts",
+        "postgresql://me:geheim@host:99999/posts",
+        "postgresql://me@host/posts?geheim=1",
+    ],
+)
+def test_a_url_that_cannot_be_meant_is_not_repeated(url):
+    with pytest.raises(ConfigError) as raised:
+        connect(url)
+
+    assert str(raised.value).startswith("DATABASE_URL: ")
+    assert "geheim" not in str(raised.value)
+    assert "geheim" not in place_of(url)
+
+
+def test_a_connection_that_is_lost_at_work_is_one_line(db_url, db):
+    with connect(db_url) as conn:
+        db.execute("SELECT pg_terminate_backend(%s)", (conn.info.backend_pid,))
+
+        with pytest.raises(Unavailable, match="the database failed: ") as raised, mapped_errors():
+            conn.execute("SELECT 1")
+
+    assert "\n" not in str(raised.value)
+
+
+def test_what_the_user_may_not_do_is_one_line(person):
+    with (
+        connect(person) as conn,
+        pytest.raises(ConfigError, match=r"permission denied for table runs; GRANT"),
+        mapped_errors(),
+    ):
+        conn.execute("SELECT * FROM runs")
+
+
+def test_a_mistake_of_ours_stays_one(db):
+    with pytest.raises(psycopg.errors.SyntaxError), mapped_errors():
+        db.execute("SELEKT 1")
