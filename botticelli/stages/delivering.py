@@ -120,7 +120,6 @@ def deliver(desk: Desk, delivery: Delivery) -> Result:
 
     Raises:
         LostLease: Somebody else has taken it over.
-        ConfigError: A forbidden pattern is broken; the delivery is put back.
     """
     try:
         found = verdicts(
