@@ -67,7 +67,7 @@ BAD_INPUT = [
     ("status", {}, "[post", 78, "botticelli.toml:1:6: broken TOML: expected ']'"),
     ("status", {}, "[pots]", 78, "botticelli.toml:1: pots: unknown key 'pots'; did you mean 'po"),
     ("status", {"DATABASE_URL": NOWHERE}, "", 69, "postgresql://127.0.0.1:1/none: the database"),
-    ("status", {"DATABASE_URL": "mysql://x"}, "", 78, "DATABASE_URL is not a PostgreSQL URL"),
+    ("status", {"DATABASE_URL": "mysql://x"}, "", 78, "is not a PostgreSQL URL"),
     ("db stop", {"DATABASE_URL": NOWHERE}, "", 2, "DATABASE_URL: a server of yours is configured"),
     ("status", {"DISCORD_TOKEN_FILE": "/none"}, "", 78, "/none: the file that DISCORD_TOKEN_FILE"),
 ]
