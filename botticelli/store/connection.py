@@ -70,8 +70,7 @@ def _parts_of(url: str) -> dict[str, Any]:
         parts = conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise ConfigError(
-            "this is not a PostgreSQL URL",
-            where="DATABASE_URL",
+            "DATABASE_URL is not a PostgreSQL URL",
             mend="write postgresql://USER:PASSWORD@HOST:5432/NAME",
         ) from None  # libpq's words repeat the whole URL
     port = str(parts.get("port") or 5432)
