@@ -61,10 +61,11 @@ RECORD: Final = """
 def record(conn: Connection, attempt: Attempt, *, now: datetime | None = None) -> int:
     """Store one attempt and return its id. One transaction.
 
-    NUL characters, which PostgreSQL cannot hold, are dropped from the texts.
+    What PostgreSQL cannot hold (NUL, half a surrogate pair) must not lose an answer that is paid:
+    it is dropped, or becomes a question mark.
     """
     values = {
-        name: value.replace("\0", "") if isinstance(value, str) else value
+        name: _storable(value) if isinstance(value, str) else value
         for name, value in asdict(attempt).items()
     }
     row = conn.execute(RECORD, {**values, "now": now}).fetchone()
@@ -116,7 +117,11 @@ MARK_UNUSABLE: Final = """
 
 def mark_unusable(conn: Connection, execution_id: int, *, reason: str) -> None:
     """Note that an answer could not be used, so that it is not reused. One transaction."""
-    conn.execute(MARK_UNUSABLE, {"id": execution_id, "reason": reason.replace("\0", "")})
+    conn.execute(MARK_UNUSABLE, {"id": execution_id, "reason": _storable(reason)})
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)

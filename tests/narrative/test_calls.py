@@ -435,6 +435,15 @@ def test_a_forecast_sends_nothing_and_fills_the_schema():
     assert second.model == FLASH
 
 
+def test_an_answer_that_postgresql_cannot_hold_is_not_lost(db, caller_for, tmp_path):
+    path = tmp_path / "s.json"
+    path.write_text('["NUL \\u0000, half \\ud83d"]')
+
+    caller_for().ask(request(), models=[f"scripted:{path}"], key=KEY)
+
+    assert rows(db)[0]["response"] == "NUL , half ?"
+
+
 def test_a_script_needs_no_network(db, caller_for, tmp_path):
     path = tmp_path / "s.json"
     path.write_text('[{"error": "transient"}, "after all"]')
