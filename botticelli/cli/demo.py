@@ -83,7 +83,7 @@ def _generate(env: Environment, conn: Connection) -> int:
 
         def work() -> GenerateReport:
             wish = Wish(iterations=ITERATIONS)
-            return run_generate(conn, workshop(env), wish, watch=generate.watcher(show))
+            return run_generate(conn, workshop(env), wish=wish, watch=generate.watcher(show))
 
         report = _patiently(env, work)
     env.show(report)

@@ -60,10 +60,10 @@ def generate(
     report: GenerateReport | GenerateForecast
     with env.database() as conn:
         if dry_run:
-            report = preview_generate(conn, workshop(env), wish)
+            report = preview_generate(conn, workshop(env), wish=wish)
         else:
             with progress(env, "posts") as show:
-                report = run_generate(conn, workshop(env), wish, watch=watcher(show))
+                report = run_generate(conn, workshop(env), wish=wish, watch=watcher(show))
             _complain(env, report)
     env.show(report, as_json=as_json)
     return report.exit_code

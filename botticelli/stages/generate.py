@@ -109,8 +109,8 @@ class GenerateForecast:
 def generate(
     conn: Connection,
     workshop: Workshop,
-    wish: Wish,
     *,
+    wish: Wish,
     watch: Callable[[Tick], None] | None = None,
 ) -> GenerateReport:
     """Finish an unfinished batch of the narrative, or plan one and drain it.
@@ -309,7 +309,7 @@ def recent_posts(conn: Connection) -> str:
     return "\n".join(f"- {shorten(text, OPENING)}" for text in texts) or "(none yet)"
 
 
-def preview_generate(conn: Connection, workshop: Workshop, wish: Wish) -> GenerateForecast:
+def preview_generate(conn: Connection, workshop: Workshop, *, wish: Wish) -> GenerateForecast:
     """Return what `generate` would do and cost. Nothing is spent, written or locked.
 
     Each narrative is walked through once, and counted as often as it would be run.

@@ -75,7 +75,7 @@ class ItemLabour:
         except queue.LostLease:
             return  # somebody else has it, and will settle it
         except TransientError as error:
-            self._try_again(conn, item, error)
+            self._try_again(conn, item, error=error)
         except (TryLater, ConfigError, Unavailable) as error:
             self._put_back(conn, item)
             floor.close(error)
@@ -85,7 +85,7 @@ class ItemLabour:
     def _put_back(self, conn: Connection, item: Item) -> None:
         items.put_back(conn, item, now=self.clock.pinned())
 
-    def _try_again(self, conn: Connection, item: Item, error: TransientError) -> None:
+    def _try_again(self, conn: Connection, item: Item, *, error: TransientError) -> None:
         now = self.clock.pinned()
         if item.attempts >= self.retry.max_retries:
             items.settle_failed(conn, item, error=str(error), now=now)

@@ -122,10 +122,10 @@ class JudgeLabour:
                 raise
             # One of them may be what the judge trips over: next time each is asked for alone.
             return [_Missing(group=(each,), why={each.id: str(error)}) for each in group]
-        return self._take(conn, group, judgement)
+        return self._take(conn, group, judgement=judgement)
 
     def _take(
-        self, conn: Connection, group: tuple[Candidate, ...], judgement: Judgement
+        self, conn: Connection, group: tuple[Candidate, ...], *, judgement: Judgement
     ) -> list[_Missing]:
         reading = read_answer(judgement.value, ids=[each.id for each in group])
         claims = {each.id: each.claim for each in group}

@@ -81,17 +81,17 @@ def supervise(
     state = runs.read_state(conn, stage, now=now)
     if state.is_paused:
         return Outcome(exit_code=Exit.DONE, summary={"skipped": "paused"})
-    _refuse_while_open(stage, state, config)
+    _refuse_while_open(stage, state, config=config)
     stop = threading.Event()
     with _stopping_on_signals(stop):
         lock = _lock(conn, stage, config=config, identity=identity, clock=clock, join=join)
         run_id = runs.start(conn, stage, identity=identity, lock=lock, now=now)
         run = Run(id=run_id, stage=stage, identity=identity, stop=stop)
         books = _Books(conn=conn, connect=connect, run=run, lock=lock, config=config, clock=clock)
-        return _work(run, work, books)
+        return _work(run, work, books=books)
 
 
-def _refuse_while_open(stage: StageName, state: runs.StageState, config: Supervision) -> None:
+def _refuse_while_open(stage: StageName, state: runs.StageState, *, config: Supervision) -> None:
     """Refuse while the breaker is open; when its time is over, one run may try (half open)."""
     if state.circuit_opened_at is None:
         return
@@ -169,7 +169,7 @@ class _Books:
             locks.release(conn, self.lock, now=now)
 
 
-def _work(run: Run, work: Callable[[Run], Outcome], books: _Books) -> Outcome:
+def _work(run: Run, work: Callable[[Run], Outcome], *, books: _Books) -> Outcome:
     try:
         with mapped_errors(), books.keeper():
             outcome = work(run)

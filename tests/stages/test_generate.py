@@ -20,7 +20,7 @@ def run(db, stages):
     """`run(iterations=2)` generates with the test's narrative."""
 
     def start(narrative="carousel.batch", *, owner="test:1:a", **wish):
-        return generate(db, stages.workshop(owner), Wish(narrative=narrative, **wish))
+        return generate(db, stages.workshop(owner), wish=Wish(narrative=narrative, **wish))
 
     return start
 
@@ -212,7 +212,7 @@ def test_two_processes_share_a_batch_with_join(db, run, gemini, stages):
         entered.wait(10)
         with stages.connect() as conn:
             wish = Wish(narrative="carousel.batch", join=True)
-            reports.append(generate(conn, stages.workshop("other:2:b"), wish))
+            reports.append(generate(conn, stages.workshop("other:2:b"), wish=wish))
 
     helper = threading.Thread(target=help_out)
     helper.start()
@@ -239,7 +239,7 @@ def test_a_second_run_is_refused_without_join(db, run, gemini, stages):
     entered.wait(10)
     try:
         with stages.connect() as conn, pytest.raises(TryLater, match="already running on test"):
-            generate(conn, stages.workshop("other:2:b"), Wish(narrative="carousel.batch"))
+            generate(conn, stages.workshop("other:2:b"), wish=Wish(narrative="carousel.batch"))
     finally:
         leave.set()
         thread.join(20)
@@ -299,7 +299,7 @@ def test_the_command_line_s_model_is_asked_instead(db, run, gemini):
 
 def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
     forecast = preview_generate(
-        db, stages.workshop(), Wish(narrative="carousel.batch", iterations=3)
+        db, stages.workshop(), wish=Wish(narrative="carousel.batch", iterations=3)
     )
 
     assert (forecast.items, forecast.calls, forecast.models) == (6, 12, (WRITER,))
@@ -320,7 +320,7 @@ def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
 def test_a_dry_run_of_an_unfinished_batch_counts_what_is_left(db, stages):
     batches.plan(db, "carousel.batch", items=[("feature", 1), ("usecase", 1)], options={})
 
-    forecast = preview_generate(db, stages.workshop(), Wish(narrative="carousel.batch"))
+    forecast = preview_generate(db, stages.workshop(), wish=Wish(narrative="carousel.batch"))
 
     assert (forecast.resumed, forecast.items, forecast.calls) == (True, 2, 4)
 
