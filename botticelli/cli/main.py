@@ -55,12 +55,13 @@ def main(args: Sequence[str], env: Environment) -> int:
         env.complain(f"{message[:1].lower()}{message[1:]}; see botticelli --help")
         code = Exit.USAGE
     except (KeyboardInterrupt, typer.Abort):
-        env.complain("interrupted")
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # typer's own answer to a closed pipe is sys.exit(1)
         code = PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the fence: a bug has to end with its own code
         code = _confess(error, env)
+    if code == INTERRUPTED:  # mostly typer's own answer to Ctrl-C
+        env.complain("interrupted; what was claimed is free again")
     return code
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -268,5 +267,4 @@ def test_ctrl_c_ends_with_130_and_one_line(botticelli, db_url):
     )
 
     assert ended.returncode == 130
-    assert "Traceback" not in ended.stderr
-    assert os.linesep.join(ended.stderr.splitlines()) == ended.stderr.strip()
+    assert ended.stderr == "botticelli: interrupted; what was claimed is free again\n"
