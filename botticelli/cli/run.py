@@ -184,7 +184,7 @@ class _Running:
         run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
         try:
             with self._stoppable():
-                self._walk(file, narrative, run_id)
+                self._walk(file, narrative, run_id=run_id)
         except BaseException as error:
             is_failure = isinstance(error, BotticelliError) and not isinstance(error, TryLater)
             code = error.exit_code if isinstance(error, BotticelliError) else None
@@ -206,7 +206,7 @@ class _Running:
         runs.end(conn, run_id, ending=ending, now=now)
         return report
 
-    def _walk(self, file: NarrativeFile, narrative: Narrative, run_id: int) -> None:
+    def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
         from botticelli.narrative.sink import TableSink
 
         carousel = narrative.carousel

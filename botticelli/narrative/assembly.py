@@ -31,7 +31,7 @@ RULES: Final = """Rules for the answer:
 - Values are realistic and fit together."""
 
 
-def assembled(conn: Connection, template: str, text: str) -> str:
+def assembled(conn: Connection, template: str, *, text: str) -> str:
     """Return a prompt that asks for an object with the template's columns.
 
     The text alone if it says already what is wanted, or if there is no such table.

@@ -50,13 +50,13 @@ def find_file(name: str, *, folders: Folders) -> Path:
     for folder in (folders.own, *folders.context, folders.root):
         path = folder / wanted
         if path.is_file():
-            return _inside(path, name, folders)
+            return _inside(path, name, folders=folders)
     if wanted.is_absolute() or len(wanted.parts) > 1:
         raise _missing(name, folders)
     return _search(name, folders)
 
 
-def _inside(path: Path, name: str, folders: Folders) -> Path:
+def _inside(path: Path, name: str, *, folders: Folders) -> Path:
     real = path.resolve()
     allowed = (folders.root, folders.own, *folders.context)
     if not any(real.is_relative_to(folder.resolve()) for folder in allowed):

@@ -103,7 +103,7 @@ class Gatherer:
         gathered = Gathered(slots=[None] * len(act.inputs))
         for index, given in enumerate(act.inputs):
             try:
-                gathered.slots[index] = self._input(act, given, gathered)
+                gathered.slots[index] = self._input(act, given, gathered=gathered)
             except CommandFailed as error:
                 gathered.failure = gathered.failure or str(error)
                 self.names.warn(f"act '{act.name}': {error}")
@@ -121,22 +121,22 @@ class Gatherer:
                 self._refuse_spent(name)
             text = self.reader.text(given, single_braces=single_braces)
             if index == 0 and self.narrative.template:
-                text = assembled(self.runner.conn, self.narrative.template, text)
+                text = assembled(self.runner.conn, self.narrative.template, text=text)
             gathered.slots[index] = Piece(part=Part(text=text), retention=given.retention)
-            _leave_out(act, gathered, quoted)
+            _leave_out(act, gathered, quoted=quoted)
 
     def _refuse_spent(self, name: str) -> None:
         result = self.names.executed(name.partition(".")[0])
         if result is not None and result.state is not ActState.DONE:
             raise Spent(f"act '{result.name}' is {result.state}: {result.reason}")
 
-    def _input(self, act: Act, given: Input, gathered: Gathered) -> Piece | None:
+    def _input(self, act: Act, given: Input, *, gathered: Gathered) -> Piece | None:
         if isinstance(given, TableRead):
             piece = self.reader.table(given, act=act.name)
             gathered.row_counts.append(self.names.tables[given.table].rows if piece else 0)
             return piece
         if isinstance(given, Command):
-            return self._command(act, given, gathered)
+            return self._command(act, given, gathered=gathered)
         if isinstance(given, Nested):
             text = self._nested(given)
             gathered.answers.append(text)
@@ -155,26 +155,30 @@ class Gatherer:
         texts = [execution.acts[-1].text for execution in executions if execution.acts]
         return texts[-1] if texts else ""
 
-    def _command(self, act: Act, command: Command, gathered: Gathered) -> Piece:
+    def _command(self, act: Act, command: Command, *, gathered: Gathered) -> Piece:
         call = Call(
             platform=command.platform,
             command=command.command,
-            args={key: self._argument(act, key, value) for key, value in command.args.items()},
+            args={
+                key: self._argument(act, key, value=value) for key, value in command.args.items()
+            },
             seen=self.reader.seen,
             security=self.narrative.security,
             narrative=self.narrative.name,
             act=act.name,
+            run_id=self.runner.run_id,
         )
         value = self._run(command, call)
         noun = command.command.partition(".")[0].removesuffix("s")
         gathered.values.append(value)
         gathered.nouns.append(noun)
-        self.runner.remember(remembered(command, value, noun))
+        kept = remembered(command, value, noun=noun)
+        self.runner.remember(kept, narrative=self.narrative)
         text = json.dumps(value, ensure_ascii=False, indent=2)
         note = f"[Bot command: {call.name}]"
         return Piece(part=Part(text=text), retention=command.retention, note=note)
 
-    def _argument(self, act: Act, key: str, value: Any) -> Any:
+    def _argument(self, act: Act, key: str, *, value: Any) -> Any:
         where, is_rehearsal = f"act '{act.name}', argument {key}", self.runner.rehearsal
         if key in FILTERS and isinstance(value, str) and not is_rehearsal:
             return fill_filter(value, names=self.names, where=where)
@@ -208,17 +212,17 @@ class Gatherer:
                 self.names.warn(f"act '{act.name}': nothing at {path} to keep as '{key}'")
             else:
                 kept[key] = found if isinstance(found, str) else json.dumps(found)
-        self.runner.remember(kept)
+        self.runner.remember(kept, narrative=self.narrative)
 
 
-def _leave_out(act: Act, gathered: Gathered, quoted: Sequence[str]) -> None:
+def _leave_out(act: Act, gathered: Gathered, *, quoted: Sequence[str]) -> None:
     """Rows that a prompt quotes by name are not sent a second time beside it."""
     for index, given in enumerate(act.inputs):
         if isinstance(given, TableRead) and {given.table, *given.names} & set(quoted):
             gathered.slots[index] = None
 
 
-def remembered(command: Command, value: Any, noun: str) -> dict[str, str]:
+def remembered(command: Command, value: Any, *, noun: str) -> dict[str, str]:
     """Return the ids of a command's result under the keys of the state (dialect.md §14)."""
     if not isinstance(value, Mapping):
         return {}

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -161,10 +162,10 @@ class Runner:
             except BotticelliError as error:
                 if carousel is None or not carousel.continue_on_error:
                     raise
-                executions.append(self._failed(narrative, iteration, str(error)))
+                executions.append(self._failed(narrative, iteration, error=str(error)))
         return tuple(executions)
 
-    def _failed(self, narrative: Narrative, iteration: int, error: str) -> Execution:
+    def _failed(self, narrative: Narrative, iteration: int, *, error: str) -> Execution:
         self.warn(f"{narrative.name}, iteration {iteration}: {error}")
         execution = Execution(
             narrative=narrative.name,
@@ -197,7 +198,7 @@ class Runner:
             acts=tuple(act.name for act in narrative.acts),
             variables={"iteration": str(iteration), **narrative.variables, **self.variables},
             environ=self.environ,
-            state=self.recall,
+            state=partial(self.recall, narrative=narrative),
             warn=warn,
         )
         keeps = self.rehearsal or narrative.preserve_source
@@ -254,18 +255,23 @@ class Runner:
         file, narrative = self.resolve(self.file, nested)
         return replace(self, file=file).run_carousel(narrative)
 
-    def remember(self, values: Mapping[str, str]) -> None:
-        """Keep values in the state; a rehearsal keeps them to itself."""
+    def remember(self, values: Mapping[str, str], *, narrative: Narrative) -> None:
+        """Keep values in the state, globally and of the narrative; not of a rehearsal."""
         if self.rehearsal:
             self.rehearsed_state.update(values)
         else:
-            state.write(self.conn, values)
+            state.write(self.conn, values, scopes=(state.GLOBAL, narrative.name))
 
-    def recall(self, key: str) -> str | None:
-        """Return a value of the state; None if there is none."""
-        if key in self.rehearsed_state:
+    def recall(self, key: str, *, narrative: Narrative) -> str | None:
+        """Return a value of the state; None if there is none.
+
+        `KEY` is what anybody kept last, `narrative:KEY` what this narrative did, `NAME/KEY` what
+        that one did.
+        """
+        scope, key = state.scope_of(key, own=narrative.name)
+        if scope in (state.GLOBAL, narrative.name) and key in self.rehearsed_state:
             return self.rehearsed_state[key]
-        return state.read(self.conn, key)
+        return state.read(self.conn, key, scope=scope)
 
     def _folders(self) -> Folders:
         named = self.environ.get("BOTTICELLI_CONTEXT_PATH", "")

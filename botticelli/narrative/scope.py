@@ -126,7 +126,7 @@ class Names:
             return _of(result.text)
         segments = SEGMENT.findall(path)
         for value, noun in _documents(result):
-            found = _reach(value, segments, noun)
+            found = _reach(value, segments, noun=noun)
             if found is not _NOWHERE:
                 return _of(found)
         if segments[0] in ("result", "text", "response") and len(segments) <= 2:
@@ -148,10 +148,10 @@ def _documents(result: ActResult) -> list[tuple[Any, str]]:
         return []
 
 
-def _reach(value: Any, segments: Sequence[str], noun: str) -> Any:
+def _reach(value: Any, segments: Sequence[str], *, noun: str) -> Any:
     for segment in segments:
         if isinstance(value, Mapping):
-            value = _field(value, segment, noun)
+            value = _field(value, segment, noun=noun)
         elif isinstance(value, list) and segment.isdecimal() and int(segment) < len(value):
             value = value[int(segment)]
         else:
@@ -161,7 +161,7 @@ def _reach(value: Any, segments: Sequence[str], noun: str) -> Any:
     return value
 
 
-def _field(value: Mapping[str, Any], key: str, noun: str) -> Any:
+def _field(value: Mapping[str, Any], key: str, *, noun: str) -> Any:
     """A created channel's `id` answers to `channel_id`, too, and the other way round."""
     if key in value:
         return value[key]
@@ -182,5 +182,5 @@ def _of(value: Any) -> Value:
 def dig(value: Any, path: str) -> Any:
     """Return what a JSON path ("$.channel.id", "items[0].id") leads to; None if to nothing."""
     segments = SEGMENT.findall(path.removeprefix("$"))
-    found = _reach(value, segments, "")
+    found = _reach(value, segments, noun="")
     return None if found is _NOWHERE else found

@@ -194,11 +194,11 @@ def render_prompt(
                 warn(f"{node.source} stays as it is: {unknown.what}")
             return node.source
 
-    return "".join(_rendered(parse(text, single_braces=single_braces), scope, put))
+    return "".join(_rendered(parse(text, single_braces=single_braces), scope, put=put))
 
 
 def _rendered(
-    nodes: Sequence[Node], scope: Scope, put: Callable[[Placeholder], str]
+    nodes: Sequence[Node], scope: Scope, *, put: Callable[[Placeholder], str]
 ) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, Literally):
@@ -207,7 +207,7 @@ def _rendered(
             yield put(node)
         else:
             chosen = node.then if _is_true(node.name, scope) else node.otherwise
-            yield from _rendered(chosen, scope, put)
+            yield from _rendered(chosen, scope, put=put)
 
 
 def _is_true(name: str, scope: Scope) -> bool:
@@ -240,24 +240,24 @@ def render_value(value: Any, *, scope: Scope, where: str, is_rehearsal: bool = F
     if not isinstance(value, str):
         return value
     try:
-        return _render_argument(value, scope, where)
+        return _render_argument(value, scope, where=where)
     except Unresolved:
         if is_rehearsal:
             return value
         raise
 
 
-def _render_argument(text: str, scope: Scope, where: str) -> Any:
+def _render_argument(text: str, scope: Scope, *, where: str) -> Any:
     nodes = parse(text)
     if len(nodes) == 1 and isinstance(nodes[0], Placeholder):
-        found = _found(nodes[0], scope, where)
+        found = _found(nodes[0], scope, where=where)
         if found.text.strip() == "":
             raise Unresolved(f"{nodes[0].source} is empty", where=where)
         return found.value
-    return "".join(_rendered(nodes, scope, lambda node: _found(node, scope, where).text))
+    return "".join(_rendered(nodes, scope, put=lambda node: _found(node, scope, where=where).text))
 
 
-def _found(node: Placeholder, scope: Scope, where: str) -> Value:
+def _found(node: Placeholder, scope: Scope, *, where: str) -> Value:
     try:
         return scope.find(node.name, style=node.style)
     except Unresolved as unknown:

@@ -184,7 +184,7 @@ class Walk:
         text = json.dumps(reading.value, ensure_ascii=False) if reading.repaired else before.text
         reason = "the answer before was valid already"
         result = step.result(text=text, answer=before.answer, reason=reason)
-        self._take(step, result, reading)
+        self._take(step, result, reading=reading)
         return result
 
     def _action(self, step: Step, gathered: Gathered) -> ActResult:
@@ -209,7 +209,7 @@ class Walk:
         self.history += [turn, said]
         prompt = "\n\n".join(_shown(piece) for piece in gathered.pieces)
         result = step.result(text=answer.text, prompt=prompt, answer=answer)
-        self._take(step, result, reading)
+        self._take(step, result, reading=reading)
         return result
 
     def _request(self, act: Act, turn: Turn) -> Request:
@@ -274,7 +274,7 @@ class Walk:
             self.warn(f"act '{act.name}' stores nothing: {unusable.what}")
             return None
 
-    def _take(self, step: Step, result: ActResult, reading: Reading | None) -> None:
+    def _take(self, step: Step, result: ActResult, *, reading: Reading | None) -> None:
         """Keep what the answer is for: state, and rows."""
         if reading and reading.repaired:
             self.warn(f"act '{step.act.name}': the JSON of an answer had to be mended")

@@ -68,7 +68,7 @@ def list_rows(conn: Connection, table: str, *, status: str = "", limit: int = 20
     return tables.read_rows(conn, Query(table=table, where=where, order_by=order, limit=limit))
 
 
-def find_row(conn: Connection, table: str, id_: int) -> Mapping[str, Any]:
+def find_row(conn: Connection, table: str, *, id_: int) -> Mapping[str, Any]:
     """Return one row. Reads only.
 
     Raises:
@@ -84,8 +84,8 @@ def find_row(conn: Connection, table: str, id_: int) -> Mapping[str, Any]:
 def review(
     conn: Connection,
     table: str,
-    id_: int,
     *,
+    id_: int,
     status: str,
     by: str,
     now: datetime | None = None,
@@ -101,22 +101,22 @@ def review(
     if status not in STATUSES:
         raise UsageError(f"there is no status '{status}'", mend="use " + ", ".join(STATUSES))
     with conn.transaction():
-        row = find_row(conn, table, id_)
+        row = find_row(conn, table, id_=id_)
         if table == CANDIDATES and status == "approved":
             if row["review_status"] != "approved":
-                _change(conn, table, id_, {"review_status": "pending"}, now=now)
+                _change(conn, table, id_=id_, updates={"review_status": "pending"}, now=now)
             values = {"ids": [id_], "by": by, "run_id": None, "now": now}
             conn.execute(choice.APPROVE, values)
         else:
             updates: dict[str, Any] = {"review_status": status}
             if "decided_by" in row:
                 updates |= {"decided_by": by, "decided_at": "NOW()"}
-            _change(conn, table, id_, updates, now=now)
-        return find_row(conn, table, id_)
+            _change(conn, table, id_=id_, updates=updates, now=now)
+        return find_row(conn, table, id_=id_)
 
 
 def tag(
-    conn: Connection, table: str, id_: int, *, tags: Sequence[str], now: datetime | None = None
+    conn: Connection, table: str, *, id_: int, tags: Sequence[str], now: datetime | None = None
 ) -> Mapping[str, Any]:
     """Add tags to a row, each once; return the row. One transaction.
 
@@ -125,17 +125,19 @@ def tag(
         TableError: The table has no tags.
     """
     with conn.transaction():
-        found = find_row(conn, table, id_).get("tags")
+        found = find_row(conn, table, id_=id_).get("tags")
         known = found if isinstance(found, list) else [found] if found else []
-        _change(conn, table, id_, {"tags": list(dict.fromkeys([*known, *tags]))}, now=now)
-        return find_row(conn, table, id_)
+        _change(
+            conn, table, id_=id_, updates={"tags": list(dict.fromkeys([*known, *tags]))}, now=now
+        )
+        return find_row(conn, table, id_=id_)
 
 
 def promote(
     conn: Connection,
     table: str,
-    id_: int,
     *,
+    id_: int,
     target: str,
     by: str,
     now: datetime | None = None,
@@ -150,10 +152,10 @@ def promote(
     """
     with conn.transaction():
         if (table, target) == (CANDIDATES, APPROVED):
-            review(conn, table, id_, status="approved", by=by, now=now)
+            review(conn, table, id_=id_, status="approved", by=by, now=now)
             query = Query(table=target, columns=("id",), where=f"candidate_id = {int(id_)}")
             return int(tables.read_rows(conn, query).rows[0]["id"])
-        row = dict(find_row(conn, table, id_))
+        row = dict(find_row(conn, table, id_=id_))
         columns = columns_of(conn, target)
         if not columns:
             raise tables.NoSuchTable(f"there is no table '{target}'")
@@ -166,7 +168,7 @@ def promote(
 
 
 def _change(
-    conn: Connection, table: str, id_: int, updates: Mapping[str, Any], *, now: datetime | None
+    conn: Connection, table: str, *, id_: int, updates: Mapping[str, Any], now: datetime | None
 ) -> None:
     change = Change(table=table, updates=updates, where=f"id = {int(id_)}")
     tables.update_rows(conn, change, now=now)

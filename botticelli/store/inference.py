@@ -142,7 +142,7 @@ def make_table(
         if source:
             _make_like(conn, table, template=template, source=source)
         else:
-            _make_inferred(conn, table, rows)
+            _make_inferred(conn, table, rows=rows)
         conn.execute(
             REGISTER,
             {
@@ -154,7 +154,7 @@ def make_table(
         )
 
 
-def _make_inferred(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _make_inferred(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) -> None:
     columns = {name: TYPES[kind] for name, kind in infer(rows).items()}
     columns |= {name: kind for name, kind in METADATA.items() if name not in columns}
     definitions = [
@@ -192,7 +192,7 @@ def _make_like(
             conn.execute(ADD.format(table=name, column=identifier(column), type=kind), {})
 
 
-def widen(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def widen(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) -> None:
     """Give an inferred table the columns and types that `rows` need. One transaction.
 
     A column that becomes text keeps its earlier values with their types in `extra`.
@@ -204,20 +204,25 @@ def widen(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> No
             name = match(key, columns)
             if name is None:
                 if len(columns) < MOST_COLUMNS:
-                    _add(conn, table, key, kind)
+                    _add(conn, table, column=key, kind=kind)
             elif columns[name].base in TYPES:
-                _retype(conn, table, columns[name], _needed(rows, name, columns[name]))
+                _retype(
+                    conn,
+                    table,
+                    column=columns[name],
+                    kind=_needed(rows, name, column=columns[name]),
+                )
 
 
-def add_missing(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def add_missing(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) -> None:
     """Give a table without `extra` a column for each new key. Part of the caller's transaction."""
     columns = columns_of(conn, table)
     for key, kind in infer(rows).items():
         if match(key, columns) is None and len(columns) < MOST_COLUMNS:
-            _add(conn, table, key, kind)
+            _add(conn, table, column=key, kind=kind)
 
 
-def _needed(rows: Sequence[Mapping[str, Any]], name: str, column: Column) -> str:
+def _needed(rows: Sequence[Mapping[str, Any]], name: str, *, column: Column) -> str:
     kind = column.base
     for row in rows:
         for key, value in row.items():
@@ -226,13 +231,13 @@ def _needed(rows: Sequence[Mapping[str, Any]], name: str, column: Column) -> str
     return kind
 
 
-def _add(conn: Connection, table: str, column: str, kind: str) -> None:
+def _add(conn: Connection, table: str, *, column: str, kind: str) -> None:
     conn.execute(
         ADD.format(table=identifier(table), column=identifier(column), type=TYPES[kind]), {}
     )
 
 
-def _retype(conn: Connection, table: str, column: Column, kind: str) -> None:
+def _retype(conn: Connection, table: str, *, column: Column, kind: str) -> None:
     if kind == column.base:
         return
     name = identifier(column.name)

@@ -67,7 +67,7 @@ def store_outputs(
             counts[new.table] = counts.get(new.table, 0) + len(new.rows)
         row_leases.consume(conn, made.consumed)
         for table, count in counts.items():
-            record_generation(conn, _account(made, table, count))
+            record_generation(conn, _account(made, table, count=count))
     return ids
 
 
@@ -89,7 +89,7 @@ class Generation:
     id: int = 0
 
 
-def _account(made: Delivery, table: str, count: int) -> Generation:
+def _account(made: Delivery, table: str, *, count: int) -> Generation:
     return Generation(
         table_name=table,
         narrative_file=made.file or None,

@@ -22,6 +22,14 @@ class Entry:
     updated_at: datetime
 
 
+def scope_of(key: str, *, own: str) -> tuple[str, str]:
+    """Return the scope and the key that `KEY`, `narrative:KEY` or `NAME/KEY` means."""
+    if key.startswith("narrative:"):
+        return own, key.removeprefix("narrative:")
+    name, slash, rest = key.rpartition("/")
+    return (name, rest) if slash else (GLOBAL, key)
+
+
 READ: Final = "SELECT value FROM narrative_state WHERE scope = %(scope)s AND key = %(key)s"
 
 

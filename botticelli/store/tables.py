@@ -116,7 +116,7 @@ def read_rows(
     """
     columns = _existing(conn, query.table)
     where = parse_where(query.where)
-    _check_columns(query, columns, where.columns)
+    _check_columns(query, columns, filtered=where.columns)
     key = row_key(columns.values())
     chosen = query.columns or tuple(columns)
     order = parse_order_by(query.order_by) if query.order_by.strip() else key_order(columns)
@@ -173,7 +173,9 @@ def _existing(conn: Connection, table: str) -> dict[str, Column]:
     return columns
 
 
-def _check_columns(query: Query, columns: Mapping[str, Column], filtered: frozenset[str]) -> None:
+def _check_columns(
+    query: Query, columns: Mapping[str, Column], *, filtered: frozenset[str]
+) -> None:
     asked = [*query.columns, *sorted(filtered | order_columns(query.order_by))]
     missing = next((name for name in asked if name not in columns), None)
     if missing is not None:
@@ -227,7 +229,7 @@ def insert_rows(
         inference.make_table(
             conn, table, rows=cleaned, template=template, file=file, description=description
         )
-        target = _target(conn, table, cleaned)
+        target = _target(conn, table, rows=cleaned)
         ids = [_insert(conn, target, row=row, metadata=metadata) for row in cleaned]
     return tuple(id_ for id_ in ids if id_ is not None)
 
@@ -245,13 +247,13 @@ class _Target:
         return "extra" in self.columns
 
 
-def _target(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> _Target:
+def _target(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) -> _Target:
     source = inference.source_of(conn, table)
     if source == "inferred":
-        inference.widen(conn, table, rows)
+        inference.widen(conn, table, rows=rows)
     columns = columns_of(conn, table)
     if "extra" not in columns:
-        inference.add_missing(conn, table, rows)
+        inference.add_missing(conn, table, rows=rows)
         columns = columns_of(conn, table)
     reserved = RESERVED if "extra" in columns else frozenset[str]()
     if source not in ("", "inferred"):
@@ -266,7 +268,7 @@ def _insert(
     ours = {name: value for name, value in metadata.items() if name in columns}
     try:
         with conn.transaction():
-            return _insert_values(conn, target, {**_placed(row, target), **ours})
+            return _insert_values(conn, target, values={**_placed(row, target), **ours})
     except psycopg.IntegrityError:
         # A CHECK or a key that the values of the answer break: the row is kept, they are in extra.
         if not target.keeps_extra:
@@ -276,7 +278,7 @@ def _insert(
             for name, value in _placed(row, target).items()
             if columns[name].base in ("text", "jsonb") and not columns[name].key_position
         }
-        return _insert_values(conn, target, {**free, "extra": Jsonb(dict(row)), **ours})
+        return _insert_values(conn, target, values={**free, "extra": Jsonb(dict(row)), **ours})
 
 
 def _placed(row: Mapping[str, Any], target: _Target) -> dict[str, Any]:
@@ -298,7 +300,7 @@ def _placed(row: Mapping[str, Any], target: _Target) -> dict[str, Any]:
     return placed
 
 
-def _insert_values(conn: Connection, target: _Target, values: Mapping[str, Any]) -> int | None:
+def _insert_values(conn: Connection, target: _Target, *, values: Mapping[str, Any]) -> int | None:
     table = identifier(target.table)
     id_ = identifier("id") if "id" in target.columns else sql.SQL("NULL")
     statement = INSERT_DEFAULTS.format(table=table, id=id_)
@@ -355,11 +357,11 @@ def update_rows(
     columns = _existing(conn, change.table)
     where = parse_where(change.where)
     query = Query(table=change.table, columns=tuple(change.updates))
-    _check_columns(query, columns, where.columns)
+    _check_columns(query, columns, filtered=where.columns)
     changes = []
     parameters: dict[str, Any] = {**where.parameters, "limit": change.limit, "now": now}
     for index, (name, value) in enumerate(change.updates.items()):
-        shown, parameter = _new_value(value, columns[name], f"u{index}")
+        shown, parameter = _new_value(value, columns[name], name=f"u{index}")
         changes.append(sql.SQL("{} = {}").format(identifier(name), shown))
         parameters[f"u{index}"] = parameter
     key = row_key(columns.values())
@@ -377,7 +379,7 @@ def update_rows(
         return tuple(row[0] for row in conn.execute(statement, parameters).fetchall())
 
 
-def _new_value(value: Any, column: Column, name: str) -> tuple[sql.Composable, Any]:
+def _new_value(value: Any, column: Column, *, name: str) -> tuple[sql.Composable, Any]:
     is_time = column.base.startswith(("timestamp", "date"))
     if isinstance(value, str) and value.strip().lower() in ("now()", "now") and is_time:
         return sql.SQL("coalesce(%(now)s::timestamptz, now())"), None
