@@ -31,7 +31,7 @@ class Call:
         seen: Table -> keys of the rows that this narrative has read from it, so that a change
             meets the very rows that were worked on.
         security: The narrative's [security.*].
-        narrative, act: Who asks; empty: a person, by hand.
+        narrative, act, run_id: Who asks; empty: a person, by hand.
     """
 
     platform: str
@@ -41,6 +41,7 @@ class Call:
     security: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     narrative: str = ""
     act: str = ""
+    run_id: int | None = None
 
     @property
     def name(self) -> str:
