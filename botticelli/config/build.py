@@ -26,6 +26,7 @@ from botticelli.config.model import (
     Price,
     Retry,
     Schedule,
+    Security,
     Supervision,
 )
 from botticelli.config.secrets import Secret
@@ -76,6 +77,7 @@ class Builder:
                     for name, table in tables.get("destinations", {}).items()
                 }
             ),
+            security=_security(tables.get("security", {})),
         )
 
     def _path(self, text: str) -> Path:
@@ -199,6 +201,13 @@ class Builder:
         values: dict[str, Any] = dict(table)
         values |= {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
         return Guard(**values)
+
+
+def _security(table: Table) -> Security:
+    values: dict[str, Any] = dict(table)
+    values |= {key: tuple(map(str, value)) for key, value in table.items() if type(value) is list}
+    values["rate_limits"] = MappingProxyType(dict(table.get("rate_limits", {})))
+    return Security(**values)
 
 
 def _names(value: Any) -> tuple[str, ...]:

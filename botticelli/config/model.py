@@ -306,6 +306,38 @@ class Narratives:
 
 
 @record
+class Security:
+    """What commands of narratives may do; stronger than what a narrative allows itself.
+
+    Args:
+        writes: What happens to a command that changes something and that nobody has allowed: "ask"
+            at a terminal and refuse elsewhere, "allow", or "deny" whatever a narrative says.
+        allowed_commands: May always run; * stands for anything, here and below.
+        deny: Never run.
+        require_confirmation: A person must confirm each of them.
+        rate_limits: Command -> "5/minute".
+        guild_ids, channel_ids: Nothing else may be touched; empty: no such bound.
+        channel_prefix: How the name of every channel that is touched must begin.
+        max_length: Most UTF-16 units of any text that is sent.
+        max_mentions, max_links: Most of them in one command.
+        allowed_links: Host names that may be linked (with their sub-domains); None: any.
+    """
+
+    writes: Literal["ask", "allow", "deny"] = "ask"
+    allowed_commands: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    require_confirmation: tuple[str, ...] = ()
+    rate_limits: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    guild_ids: tuple[str, ...] = ()
+    channel_ids: tuple[str, ...] = ()
+    channel_prefix: str = ""
+    max_length: int | None = None
+    max_mentions: int | None = None
+    max_links: int | None = None
+    allowed_links: tuple[str, ...] | None = None
+
+
+@record
 class Config:
     """Everything that can be configured.
 
@@ -325,4 +357,5 @@ class Config:
     post: Post = Post()
     supervision: Supervision = Supervision()
     destinations: Mapping[str, Destination] = field(default_factory=lambda: NOTHING)
+    security: Security = field(default_factory=Security)
     unset: Mapping[str, str] = field(default_factory=lambda: NOTHING)

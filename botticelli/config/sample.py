@@ -20,6 +20,11 @@ NAMES: Final = {
     ("models", "prices"): "gemini-3.5-flash-lite",
     ("destinations",): "discord",
 }
+# What stands in tables whose keys may be called as you like.
+PAIRS: Final = {
+    ("models", "aliases"): 'writer = "gemini-3.5-flash-lite"',
+    ("security", "rate_limits"): '"messages.send" = "5/minute"',
+}
 
 
 def sample() -> str:
@@ -43,8 +48,8 @@ def _table(rule: Schema, path: tuple[str, ...], *, active: bool = True) -> Itera
     if path in NAMES:
         named = (*path, NAMES[path])
         yield from _table(_entry(rule), named, active=path == ("destinations",))
-    elif path == ("models", "aliases"):
-        yield '# writer = "gemini-3.5-flash-lite"'
+    elif path in PAIRS:
+        yield f"# {PAIRS[path]}"
 
 
 def _entry(rule: Schema) -> Schema:

@@ -2,18 +2,19 @@
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
 from botticelli.clock import Clock
 from botticelli.errors import BotticelliError
 from botticelli.platforms.base import NotSent, PlatformError, Refused, Unconfirmed
+from botticelli.platforms.command_set import Description, Place
 from botticelli.platforms.discord_arguments import Argument, BadArgument
 from botticelli.platforms.discord_errors import Answer, error_of
 from botticelli.platforms.discord_rest import Question, Rest
 from botticelli.platforms.discord_shapes import dig, shape
-from botticelli.platforms.discord_table import ALIASES, ARGUMENT_ALIASES, TABLE, Row
+from botticelli.platforms.discord_table import ALIASES, ARGUMENT_ALIASES, ROWS, TABLE, Row
 
 if TYPE_CHECKING:
     import requests
@@ -31,14 +32,23 @@ class NoSuchCommand(PlatformError):
     """The platform has no command of that name."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a command acts, as Discord itself tells; empty: not known, or nowhere."""
+def describe() -> tuple[Description, ...]:
+    """Return every Discord command, in the order of the table."""
+    return tuple(
+        Description(
+            name=row.name,
+            writes=row.writes,
+            takes=tuple(f"{one.name}!" if one.required else one.name for one in row.arguments),
+            needs=row.needs,
+            gives=tuple(dict.fromkeys(token.partition("=")[0] for token in row.gives.split())),
+        )
+        for row in ROWS
+    )
 
-    guild_id: str = ""
-    channel_id: str = ""
-    channel_name: str = ""
-    category_id: str = ""
+
+def canonical(command: str) -> str:
+    """Return the name that a command has today; an unknown one as it is."""
+    return ALIASES.get(command, command)
 
 
 def find(command: str) -> Row:
@@ -47,7 +57,7 @@ def find(command: str) -> Row:
     Raises:
         NoSuchCommand: There is none.
     """
-    name = ALIASES.get(command, command)
+    name = canonical(command)
     if name not in TABLE:
         from difflib import get_close_matches
 
@@ -135,7 +145,7 @@ def _put(body: Json, field: str, value: Any) -> None:
 
 
 class DiscordCommands:
-    """The commands of one bot. Not shared between threads.
+    """The commands of one bot; a CommandSet.
 
     Args:
         rest: The session, with the bot's token.
@@ -150,17 +160,16 @@ class DiscordCommands:
         self._rest = rest
         self._places: dict[str, Place] = {}
 
-    def canonical(self, command: str) -> str:
-        """Return the name that a command has today; an unknown one as it is."""
-        return ALIASES.get(command, command)
+    def describe(self) -> tuple[Description, ...]:
+        """See CommandSet."""
+        return describe()
 
-    def writes(self, command: str) -> bool:
-        """Tell whether a command changes anything; an unknown one counts as changing."""
-        row = TABLE.get(ALIASES.get(command, command))
-        return row is None or row.writes
+    def canonical(self, command: str) -> str:
+        """See CommandSet."""
+        return canonical(command)
 
     def run(self, command: str, args: Mapping[str, Any]) -> Any:
-        """Run a command and return its result as JSON has it.
+        """See CommandSet.
 
         Raises:
             NoSuchCommand, BadArgument: It cannot be meant; nothing was sent.
@@ -179,7 +188,7 @@ class DiscordCommands:
         return result
 
     def preview(self, command: str, args: Mapping[str, Any]) -> Json:
-        """Return the request that a command makes: method, url, query, json. Nothing is sent."""
+        """See CommandSet: method, url, query, json."""
         from botticelli.platforms.discord_composites import prepared
 
         row = find(command)
@@ -193,7 +202,7 @@ class DiscordCommands:
         }
 
     def place(self, command: str, args: Mapping[str, Any]) -> Place:
-        """Return where a command would act, asked of Discord: an id alone says nothing of that.
+        """See CommandSet. Asked of Discord: an id alone says nothing of its server.
 
         Raises:
             NoSuchCommand, BadArgument: It cannot be meant.

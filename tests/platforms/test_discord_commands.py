@@ -14,9 +14,9 @@ from botticelli.platforms.discord_arguments import BadArgument
 from botticelli.platforms.discord_commands import NoSuchCommand
 from botticelli.platforms.discord_table import ALIASES, ROWS, TABLE
 from botticelli.platforms.open import open_discord_commands
+from tests.clock import PinnedClock
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_crowd import add_member, all_permissions_but
-from tests.clock import PinnedClock
 
 
 @dataclass
@@ -640,7 +640,7 @@ def test_what_is_not_there_and_who_is_not_let_in(studio):
         studio.run("messages.get", channel_id=studio.ids["channel"], message_id="12")
     with pytest.raises(ConfigError, match="not on that server"):
         studio.run("channels.list", guild_id="12")
-    studio.discord.token = "another"  # noqa: S105 - what the server expects from now on
+    studio.discord.token = "another"
     with pytest.raises(ConfigError, match="token is not accepted"):
         studio.run("channels.list", guild_id=studio.ids["guild"])
 

@@ -1,0 +1,359 @@
+"""The commands that narratives reach: every one is judged, written down and only then run.
+
+judged by the user's rules and the narrative's (platforms/policy.py)
+  -> refused | a person at the terminal is asked | waits in command_approvals | runs
+and written into command_audit whatever the word was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol, runtime_checkable
+
+from botticelli.config.model import Security
+from botticelli.errors import BotticelliError, ConfigError
+from botticelli.narrative.commands import Call, CommandExecutor, CommandFailed, Denied
+from botticelli.platforms import policy
+from botticelli.platforms.base import LockedOut, NotSent, Refused, Unconfirmed
+from botticelli.platforms.command_set import CommandSet, Place
+from botticelli.store import approvals, audit
+from botticelli.store.approvals import Wish
+from botticelli.store.connection import Connection
+
+LONGEST_KEPT: Final = 4_000  # characters of one argument in the audit table
+# Keys of results under which the audit table finds what was made or changed.
+RESULT_IDS: Final = ("id", "message_id", "thread_id", "code", "user_id", "role_id", "channel_id")
+
+Answer = Literal["yes", "no", "always"]
+Ask = Callable[[str], Answer]
+
+
+class Pending(Denied):
+    """A person must confirm the command first; it waits in command_approvals."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """Commands of a platform with older names, whose places can be asked for."""
+
+    def canonical(self, command: str) -> str:
+        """See CommandSet."""
+
+    def place(self, command: str, args: Mapping[str, Any]) -> Place:
+        """See CommandSet."""
+
+
+class PlatformExecutor:
+    """The commands of a platform as narratives run them.
+
+    Args:
+        open_set: Makes the client when a command is about to run; may raise ConfigError.
+        writes: Tells without a client whether a command, by its name of today, changes anything.
+        canonical: Tells that name.
+    """
+
+    def __init__(
+        self,
+        open_set: Callable[[], CommandSet],
+        *,
+        writes: Callable[[str], bool],
+        canonical: Callable[[str], str],
+    ) -> None:
+        self._open = open_set
+        self._writes = writes
+        self._canonical = canonical
+        self._set: CommandSet | None = None
+
+    @property
+    def client(self) -> CommandSet:
+        """The client, made once."""
+        if self._set is None:
+            self._set = self._open()
+        return self._set
+
+    def canonical(self, command: str) -> str:
+        """See CommandSet."""
+        return self._canonical(command)
+
+    def writes(self, command: str) -> bool:
+        """See CommandExecutor."""
+        return self._writes(self._canonical(command))
+
+    def run(self, call: Call) -> Any:
+        """See CommandExecutor."""
+        return self.client.run(call.command, call.args)
+
+    def place(self, command: str, args: Mapping[str, Any]) -> Place:
+        """See CommandSet."""
+        return self.client.place(command, args)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardedCommands:
+    """See Commands.
+
+    Args:
+        conn: For the audit and the approvals; never inside a transaction.
+        executors: Platform -> its commands.
+        find: Finds the commands of a platform that is not among them (plugins).
+        secrets: Texts that no command may carry out.
+        ask: Asks the person at the terminal; None: nobody is there.
+        allow_writes: The person has said so on the command line; a "deny" stands all the same.
+        actor: Whose process this is.
+        always: Commands that the person has allowed for the rest of this run; grows.
+    """
+
+    conn: Connection
+    executors: Mapping[str, CommandExecutor]
+    security: Security
+    actor: str
+    now: Callable[[], datetime | None]
+    find: Callable[[str], CommandExecutor | None] = lambda _: None
+    secrets: Sequence[str] = ()
+    ask: Ask | None = None
+    allow_writes: bool = False
+    always: set[str] = field(default_factory=set)
+
+    def writes(self, platform: str, command: str) -> bool:
+        """See Commands."""
+        executor = self.executors.get(platform) or self.find(platform)
+        return executor is None or executor.writes(command)
+
+    def run(self, call: Call) -> Any:
+        """See Commands.
+
+        Raises:
+            Denied: The rules do not let it run; Pending: not before a person has confirmed it.
+            CommandFailed: It did not succeed, or there is no such command.
+            LockedOut: The platform does not accept our credentials: every further call counts.
+        """
+        executor = self._executor(call)
+        if isinstance(executor, Located):
+            call = replace(call, command=executor.canonical(call.command))
+        try:
+            verdict = self._judge(call, executor)
+        except BotticelliError as error:
+            self._write(call, decision="refused", rule="not understood", reason=str(error))
+            raise _failed(error, call) from error
+        leave = self._leave(call, verdict)
+        return self._carry_out(call, executor, leave)
+
+    def _executor(self, call: Call) -> CommandExecutor:
+        executor = self.executors.get(call.platform) or self.find(call.platform)
+        if executor is None:
+            known = ", ".join(sorted(self.executors)) or "none"
+            self._write(call, decision="refused", rule="unknown", reason="no such platform")
+            raise CommandFailed(
+                f"there are no {call.platform} commands here",
+                where=call.name,
+                mend=f"platforms that are set up: {known}",
+            )
+        return executor
+
+    def _judge(self, call: Call, executor: CommandExecutor) -> policy.Verdict:
+        user = policy.rules_of_user(self.security)
+        narrative = policy.rules_of_narrative(call.security)
+        place = Place()
+        if isinstance(executor, Located) and (user.is_about_places or narrative.is_about_places):
+            place = executor.place(call.command, call.args)
+        asked = policy.Asked(
+            platform=call.platform,
+            command=call.command,
+            args=call.args,
+            writes=executor.writes(call.command),
+            secrets=self.secrets,
+            **vars(place),
+        )
+        mode = self.security.writes
+        if self.allow_writes and mode == "ask":
+            mode = "allow"
+        return policy.decide(asked, user=user, narrative=narrative, writes=mode)
+
+    # -- what the verdict means -----------------------------------------------------------------
+
+    def _leave(self, call: Call, verdict: policy.Verdict) -> "_Leave":
+        """Return the leave to run, written into the audit.
+
+        Raises:
+            Denied: There is none.
+        """
+        if verdict.word == "allow":
+            return self._begin(call, "allowed", verdict)
+        if verdict.word == "refuse":
+            raise self._refused(call, verdict)
+        wish = self._wish(call)
+        given = (
+            approvals.use(self.conn, wish, now=self.now()) if verdict.word == "confirm" else None
+        )
+        if given is not None:
+            return self._begin(call, "approved", verdict, by=given[1], approval=given[0])
+        if self.ask is not None:
+            return self._asked(call, verdict, self.ask)
+        if verdict.word == "confirm":
+            raise self._pending(call, wish)
+        raise self._refused(call, verdict)
+
+    def _asked(self, call: Call, verdict: policy.Verdict, ask: Ask) -> "_Leave":
+        if call.name not in self.always or verdict.word == "confirm":
+            answer = ask(f"{call.name} {_shown(self._kept(call))}: {verdict.why}. Run it?")
+            if answer == "no":
+                said = replace(verdict, why="whoever was asked said no", mend="")
+                raise self._refused(call, said)
+            if answer == "always":
+                self.always.add(call.name)
+        return self._begin(call, "confirmed", verdict)
+
+    def _pending(self, call: Call, wish: Wish) -> Pending:
+        number = approvals.request(self.conn, wish, now=self.now())
+        self._write(call, decision="pending", rule="require_confirmation", reason=f"#{number}")
+        return Pending(
+            f"a person must confirm it first (approval {number})",
+            where=call.name,
+            mend=f"botticelli approvals approve {number}, then run this again",
+        )
+
+    def _refused(self, call: Call, verdict: policy.Verdict) -> Denied:
+        self._write(call, decision="refused", rule=verdict.rule, reason=verdict.why)
+        return Denied(f"refused: {verdict.why}", where=call.name, mend=verdict.mend)
+
+    def _begin(
+        self,
+        call: Call,
+        decision: audit.Decision,
+        verdict: policy.Verdict,
+        *,
+        by: str = "",
+        approval: int | None = None,
+    ) -> "_Leave":
+        bounds = self._bounds(call)
+        entry = self._entry(call, decision=decision, rule=verdict.rule, reason=verdict.why)
+        entry = replace(entry, actor=by or self.actor)
+        written = audit.record(self.conn, entry, bounds=bounds, now=self.now())
+        if isinstance(written, int):
+            return _Leave(audit_id=written, approval=approval)
+        if approval is not None:
+            approvals.give_back(self.conn, approval)
+        why = f"it has run {written.most} times within {written.span}, which is the most"
+        raise self._refused(call, policy.Verdict(word="refuse", rule="rate_limits", why=why))
+
+    def _bounds(self, call: Call) -> list[audit.Bound]:
+        layers = (
+            (policy.rules_of_user(self.security), None),
+            (policy.rules_of_narrative(call.security), call.narrative),
+        )
+        return [
+            audit.Bound(most=rate.most, span=rate.span, narrative=narrative)
+            for rules, narrative in layers
+            for name, rate in rules.rates.items()
+            if name in (call.command, call.name)
+        ]
+
+    # -- the command itself -----------------------------------------------------------------------
+
+    def _carry_out(self, call: Call, executor: CommandExecutor, leave: "_Leave") -> Any:
+        try:
+            result = executor.run(call)
+        except BotticelliError as error:
+            audit.end(self.conn, leave.audit_id, error=self._clean(str(error)), now=self.now())
+            if leave.approval is not None and isinstance(error, NotSent | Refused | ConfigError):
+                approvals.give_back(self.conn, leave.approval)
+            raise _failed(error, call) from error
+        except BaseException as error:
+            audit.end(self.conn, leave.audit_id, error=type(error).__name__, now=self.now())
+            raise
+        audit.end(self.conn, leave.audit_id, result_id=_result_id(result), now=self.now())
+        return result
+
+    # -- what is written down ---------------------------------------------------------------------
+
+    def _write(self, call: Call, *, decision: audit.Decision, rule: str, reason: str) -> None:
+        entry = self._entry(call, decision=decision, rule=rule, reason=reason)
+        audit.record(self.conn, entry, now=self.now())
+
+    def _entry(
+        self, call: Call, *, decision: audit.Decision, rule: str, reason: str
+    ) -> audit.Entry:
+        return audit.Entry(
+            platform=call.platform,
+            command=self._clean(call.command),
+            args=self._kept(call),
+            narrative=call.narrative,
+            act=call.act,
+            run_id=call.run_id,
+            actor=self.actor,
+            decision=decision,
+            rule=rule,
+            reason=self._clean(reason),
+        )
+
+    def _wish(self, call: Call) -> Wish:
+        return Wish(
+            platform=call.platform,
+            command=call.command,
+            args=_json(call.args, lambda text: text),
+            narrative=call.narrative,
+            act=call.act,
+            run_id=call.run_id,
+        )
+
+    def _kept(self, call: Call) -> dict[str, Any]:
+        kept: dict[str, Any] = _json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT])
+        return kept
+
+    def _clean(self, text: str) -> str:
+        for secret in self.secrets:
+            if secret:
+                text = text.replace(secret, "***")
+        return _storable(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Leave:
+    """The leave to run one command."""
+
+    audit_id: int
+    approval: int | None = None
+
+
+def _failed(error: BotticelliError, call: Call) -> BotticelliError:
+    """Return a failure as narratives know it; a dead token ends the run, not the act alone."""
+    if isinstance(error, CommandFailed | LockedOut):
+        return error
+    mend = error.mend
+    if isinstance(error, Unconfirmed):
+        mend = mend or "look whether it was done before anything else"
+    where = error.where or call.name
+    return CommandFailed(error.what, where=where, mend=mend)
+
+
+def _result_id(result: Any) -> str | None:
+    if not isinstance(result, Mapping):
+        return None
+    ids = result.get("ids")
+    if isinstance(ids, list):
+        return ",".join(map(str, ids[:20])) or None
+    return next((str(result[key]) for key in RESULT_IDS if result.get(key)), None)
+
+
+def _json(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a value as JSON can hold it, with every text changed."""
+    if isinstance(value, str):
+        return _storable(change(value))
+    if isinstance(value, Mapping):
+        return {_storable(change(str(key))): _json(inner, change) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(inner, change) for inner in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    return change(str(value))
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes neither NUL nor half characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _shown(args: Mapping[str, Any]) -> str:
+    import json
+
+    return json.dumps(args, ensure_ascii=False)[:300]

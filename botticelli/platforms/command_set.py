@@ -1,0 +1,58 @@
+"""What the commands of a platform are to this house; a plugin fills CommandSet, too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a command acts, as the platform itself tells; empty: not known, or nowhere.
+
+    Args:
+        channel_id: Of a thread, the channel it hangs in.
+    """
+
+    guild_id: str = ""
+    channel_id: str = ""
+    channel_name: str = ""
+    category_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """One command, for a person who looks for it.
+
+    Args:
+        takes: Its arguments; ! marks those that are needed.
+        needs: The permission it needs on the platform; empty: none of its own.
+        gives: The fields of its result.
+    """
+
+    name: str
+    writes: bool
+    takes: tuple[str, ...]
+    needs: str = ""
+    gives: tuple[str, ...] = ()
+
+
+class CommandSet(Protocol):
+    """The commands of one platform, by their names. Not shared between threads.
+
+    Errors are BotticelliErrors; Unconfirmed says that a command may have been carried out.
+    """
+
+    def describe(self) -> tuple[Description, ...]:
+        """Return every command there is. No network."""
+
+    def canonical(self, command: str) -> str:
+        """Return the name that a command has today; an unknown one as it is."""
+
+    def run(self, command: str, args: Mapping[str, Any]) -> Any:
+        """Run a command and return its result as JSON has it."""
+
+    def preview(self, command: str, args: Mapping[str, Any]) -> Any:
+        """Return what would be sent. No network, no secrets."""
+
+    def place(self, command: str, args: Mapping[str, Any]) -> Place:
+        """Return where a command would act. May ask the platform."""

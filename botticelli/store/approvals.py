@@ -1,0 +1,187 @@
+"""command_approvals: commands that wait for a person, and what that person said."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.errors import UsageError
+from botticelli.store.connection import Connection
+
+LIFETIME: Final = timedelta(hours=24)  # then the world may be another, and a person asked anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """A command that a person must confirm, with the very arguments it would run with."""
+
+    platform: str
+    command: str
+    args: Mapping[str, Any]
+    narrative: str = ""
+    act: str = ""
+    run_id: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """What makes two wishes the same: another text or another channel is another wish."""
+        facts = [self.narrative, self.platform, self.command, dict(self.args)]
+        text = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """A wish as a person looks at it; state "expired" is one that waited too long."""
+
+    id: int
+    platform: str
+    command: str
+    args: Mapping[str, Any]
+    narrative: str
+    act: str
+    run_id: int | None
+    state: str
+    requested_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str | None
+
+
+COLUMNS: Final = """
+    SELECT id, platform, command, args, narrative, act, run_id,
+           CASE WHEN state IN ('pending', 'approved')
+                 AND expires_at <= coalesce(%(now)s::timestamptz, now()) THEN 'expired'
+                ELSE state END AS state,
+           requested_at, expires_at, decided_at, decided_by, reason
+      FROM command_approvals
+     WHERE (%(id)s::bigint IS NULL OR id = %(id)s)
+       AND (%(all)s OR (state IN ('pending', 'approved')
+                        AND expires_at > coalesce(%(now)s::timestamptz, now())))
+     ORDER BY id DESC
+     LIMIT %(limit)s
+"""
+
+
+def list_approvals(
+    conn: Connection, *, everything: bool, limit: int, now: datetime | None = None
+) -> list[Approval]:
+    """Return wishes, newest first: those that wait or may run, or `everything`."""
+    values = {"id": None, "all": everything, "limit": limit, "now": now}
+    with conn.cursor(row_factory=class_row(Approval)) as cursor:
+        return cursor.execute(COLUMNS, values).fetchall()
+
+
+def find(conn: Connection, approval: int, *, now: datetime | None = None) -> Approval:
+    """Return one wish.
+
+    Raises:
+        UsageError: There is none.
+    """
+    values = {"id": approval, "all": True, "limit": 1, "now": now}
+    with conn.cursor(row_factory=class_row(Approval)) as cursor:
+        found = cursor.execute(COLUMNS, values).fetchone()
+    if found is None:
+        raise UsageError(f"there is no approval {approval}", mend="see botticelli approvals")
+    return found
+
+
+FORGET: Final = """
+    DELETE FROM command_approvals
+     WHERE digest = %(digest)s
+       AND state IN ('pending', 'approved')
+       AND expires_at <= coalesce(%(now)s::timestamptz, now())
+"""
+REQUEST: Final = """
+    INSERT INTO command_approvals
+           (digest, platform, command, args, narrative, act, run_id, requested_at, expires_at)
+    VALUES (%(digest)s, %(platform)s, %(command)s, %(args)s, %(narrative)s, %(act)s, %(run_id)s,
+            coalesce(%(now)s::timestamptz, now()),
+            coalesce(%(now)s::timestamptz, now()) + %(lifetime)s)
+    ON CONFLICT (digest) WHERE state IN ('pending', 'approved') DO UPDATE SET act = EXCLUDED.act
+    RETURNING id
+"""
+
+
+def request(conn: Connection, wish: Wish, *, now: datetime | None = None) -> int:
+    """Put a wish before a person, once however often it is asked for. One transaction."""
+    values = {
+        **vars(wish),
+        "args": Jsonb(dict(wish.args)),
+        "digest": wish.digest,
+        "lifetime": LIFETIME,
+        "now": now,
+    }
+    with conn.transaction():
+        conn.execute(FORGET, values)
+        row = conn.execute(REQUEST, values).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+USE: Final = """
+    UPDATE command_approvals
+       SET state = 'used'
+     WHERE digest = %(digest)s
+       AND state = 'approved'
+       AND expires_at > coalesce(%(now)s::timestamptz, now())
+    RETURNING id, decided_by
+"""
+
+
+def use(conn: Connection, wish: Wish, *, now: datetime | None = None) -> tuple[int, str] | None:
+    """Take the approval of a wish, which counts once; return its id and who gave it.
+
+    One transaction, committed before the command runs: a crash meanwhile costs an approval, never
+    a second run.
+    """
+    row = conn.execute(USE, {"digest": wish.digest, "now": now}).fetchone()
+    return None if row is None else (int(row[0]), str(row[1]))
+
+
+GIVE_BACK: Final = "UPDATE command_approvals SET state = 'approved' WHERE id = %(id)s"
+
+
+def give_back(conn: Connection, approval: int) -> None:
+    """Let an approval count again: what it was used for was certainly not done. One transaction."""
+    conn.execute(GIVE_BACK, {"id": approval})
+
+
+DECIDE: Final = """
+    UPDATE command_approvals
+       SET state = %(state)s, decided_by = %(by)s, reason = %(reason)s,
+           decided_at = coalesce(%(now)s::timestamptz, now()),
+           expires_at = coalesce(%(now)s::timestamptz, now()) + %(lifetime)s
+     WHERE id = %(id)s
+       AND (state = 'pending' OR (state = 'approved' AND %(state)s = 'denied'))
+       AND expires_at > coalesce(%(now)s::timestamptz, now())
+    RETURNING id
+"""
+
+
+def decide(
+    conn: Connection,
+    approval: int,
+    state: Literal["approved", "denied"],
+    *,
+    by: str,
+    reason: str = "",
+    now: datetime | None = None,
+) -> Approval:
+    """Write down what a person says, and return the wish as it is then. One transaction.
+
+    Raises:
+        UsageError: There is none, or it does not wait any more.
+    """
+    values = {"id": approval, "state": state, "by": by, "reason": reason or None, "now": now}
+    row = conn.execute(DECIDE, {**values, "lifetime": LIFETIME}).fetchone()
+    found = find(conn, approval, now=now)
+    if row is None:
+        raise UsageError(f"approval {approval} is {found.state} and cannot be {state} any more")
+    return found

@@ -1,0 +1,146 @@
+"""command_audit: every bot command that was asked for, and what became of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from botticelli.store.connection import Connection
+
+Decision = Literal["allowed", "confirmed", "approved", "refused", "pending"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A command and the word on it.
+
+    Args:
+        args: Without secrets.
+        narrative: Empty: asked for by hand.
+        actor: Whose process it was, or who confirmed it.
+        rule: What decided; `reason` says why, for a person.
+    """
+
+    platform: str
+    command: str
+    args: Mapping[str, Any]
+    decision: Decision
+    narrative: str = ""
+    act: str = ""
+    run_id: int | None = None
+    actor: str = ""
+    rule: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """At most `most` runs of the command within `span`; of one narrative if it is named."""
+
+    most: int
+    span: timedelta
+    narrative: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """An entry as it is read back."""
+
+    id: int
+    at: datetime
+    platform: str
+    command: str
+    args: Mapping[str, Any]
+    narrative: str
+    act: str
+    run_id: int | None
+    actor: str
+    decision: str
+    rule: str
+    reason: str
+    outcome: str | None
+    result_id: str | None
+    error: str | None
+    ended_at: datetime | None
+
+
+LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext(%(platform)s || '.' || %(command)s))"
+COUNT: Final = """
+    SELECT count(*)
+      FROM command_audit
+     WHERE platform = %(platform)s
+       AND command = %(command)s
+       AND decision IN ('allowed', 'confirmed', 'approved')
+       AND (%(narrative)s::text IS NULL OR narrative = %(narrative)s)
+       AND at > coalesce(%(now)s::timestamptz, clock_timestamp()) - %(span)s
+"""
+INSERT: Final = """
+    INSERT INTO command_audit
+           (at, platform, command, args, narrative, act, run_id, actor, decision, rule, reason)
+    VALUES (coalesce(%(now)s::timestamptz, clock_timestamp()), %(platform)s, %(command)s, %(args)s,
+            %(narrative)s, %(act)s, %(run_id)s, %(actor)s, %(decision)s, %(rule)s, %(reason)s)
+    RETURNING id
+"""
+
+
+def record(
+    conn: Connection, entry: Entry, *, bounds: Sequence[Bound] = (), now: datetime | None = None
+) -> int | Bound:
+    """Write an entry and return its id; or the bound that it would break, and write nothing.
+
+    One transaction, under a lock of the command, so that two processes cannot both be the last
+    one that is allowed.
+    """
+    key = {"platform": entry.platform, "command": entry.command, "now": now}
+    with conn.transaction():
+        if bounds:
+            conn.execute(LOCK, key)
+        for bound in bounds:
+            about = {**key, "narrative": bound.narrative, "span": bound.span}
+            count = conn.execute(COUNT, about).fetchone()
+            if count is not None and count[0] >= bound.most:
+                return bound
+        values = {**vars(entry), "args": Jsonb(dict(entry.args)), "now": now}
+        row = conn.execute(INSERT, values).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+END: Final = """
+    UPDATE command_audit
+       SET outcome = %(outcome)s, result_id = %(result_id)s, error = %(error)s,
+           ended_at = coalesce(%(now)s::timestamptz, clock_timestamp())
+     WHERE id = %(id)s
+"""
+
+
+def end(
+    conn: Connection,
+    audit_id: int,
+    *,
+    error: str | None = None,
+    result_id: str | None = None,
+    now: datetime | None = None,
+) -> None:
+    """Note how a command that was allowed ended. One transaction."""
+    outcome = "failed" if error else "done"
+    values = {"id": audit_id, "outcome": outcome, "result_id": result_id, "error": error}
+    conn.execute(END, {**values, "now": now})
+
+
+LIST: Final = """
+    SELECT id, at, platform, command, args, narrative, act, run_id, actor, decision, rule, reason,
+           outcome, result_id, error, ended_at
+      FROM command_audit
+     ORDER BY id DESC
+     LIMIT %(limit)s
+"""
+
+
+def list_entries(conn: Connection, *, limit: int) -> list[Audited]:
+    """Return the latest entries, newest first."""
+    with conn.cursor(row_factory=class_row(Audited)) as cursor:
+        return cursor.execute(LIST, {"limit": limit}).fetchall()
