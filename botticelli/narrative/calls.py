@@ -144,8 +144,10 @@ class LiveCaller:
         left = 0
         for name in tuple(models) or self._models.default:
             opened = self._drivers.open(name)
+            if opened.is_free:
+                return None
             room = self._gate.day_room(self._drivers.account(opened.name), provider=opened.provider)
-            if opened.is_free or room.requests is None:
+            if room.requests is None:
                 return None
             left += room.requests
         return left

@@ -116,20 +116,20 @@ def _budget(
         return ModelBudget(
             provider=provider,
             model=model,
-            minute_requests=_rate(0, 0, allowed.rpm),
-            minute_tokens=_rate(0, 0, allowed.tpm),
-            day_requests=_rate(0, 0, allowed.rpd),
-            day_tokens=_rate(0, 0, allowed.tpd),
+            minute_requests=_rate(0, allowed.rpm),
+            minute_tokens=_rate(0, allowed.tpm),
+            day_requests=_rate(0, allowed.rpd),
+            day_tokens=_rate(0, allowed.tpd),
         )
     allowed = _with_lessons(allowed, account)
     open_requests, open_tokens = account.reserved_requests, account.reserved_tokens
     return ModelBudget(
         provider=provider,
         model=model,
-        minute_requests=_rate(account.minute_requests, open_requests, allowed.rpm),
-        minute_tokens=_rate(account.minute_tokens, open_tokens, allowed.tpm),
-        day_requests=_rate(account.day_requests, open_requests, allowed.rpd),
-        day_tokens=_rate(account.day_tokens, open_tokens, allowed.tpd),
+        minute_requests=_rate(account.minute_requests, allowed.rpm, reserved=open_requests),
+        minute_tokens=_rate(account.minute_tokens, allowed.tpm, reserved=open_tokens),
+        day_requests=_rate(account.day_requests, allowed.rpd, reserved=open_requests),
+        day_tokens=_rate(account.day_tokens, allowed.tpd, reserved=open_tokens),
         window_frees_at=account.window_frees_at,
         day_ends_at=account.day_ends_at,
         waiting=account.waiting,
@@ -148,7 +148,7 @@ def _with_lessons(allowed: Allowance, account: Account) -> Allowance:
     )
 
 
-def _rate(total: int, reserved: int, allowed: int | None) -> Rate:
+def _rate(total: int, allowed: int | None, *, reserved: int = 0) -> Rate:
     reserved = min(reserved, total)  # one that began before midnight belongs to the day before
     return Rate(
         used=total - reserved,

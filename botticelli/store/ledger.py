@@ -252,7 +252,7 @@ LEARN: Final = """
 """
 
 
-def learn(conn: Connection, key: str, lesson: Lesson, *, now: datetime | None = None) -> None:
+def learn(conn: Connection, key: str, *, lesson: Lesson, now: datetime | None = None) -> None:
     """Hold all callers of an account as a 429 asked, or close its day; keep the limit it named."""
     conn.execute(
         LEARN,

@@ -255,7 +255,7 @@ def test_what_a_dead_process_reserved_stays_charged_until_it_ages_out(db):
 
 def test_a_minute_429_holds_every_caller_until_the_server_says(db):
     book(db, now=NOON, rpm=100)
-    ledger.learn(db, KEY, Lesson(scope="minute", wait=20 * SECOND), now=NOON)
+    ledger.learn(db, KEY, lesson=Lesson(scope="minute", wait=20 * SECOND), now=NOON)
 
     held = book(db, now=NOON + SECOND, rpm=100)
 
@@ -266,8 +266,8 @@ def test_a_minute_429_holds_every_caller_until_the_server_says(db):
 
 def test_a_daily_429_closes_the_day_whatever_its_short_delay_says(db):
     book(db, now=NOON)
-    ledger.learn(db, KEY, Lesson(scope="day", wait=32 * SECOND), now=NOON)
-    ledger.learn(db, KEY, Lesson(scope="minute", wait=SECOND), now=NOON)
+    ledger.learn(db, KEY, lesson=Lesson(scope="day", wait=32 * SECOND), now=NOON)
+    ledger.learn(db, KEY, lesson=Lesson(scope="minute", wait=SECOND), now=NOON)
 
     held = book(db, now=NOON + timedelta(minutes=5))
     midnight = datetime(2026, 11, 25, tzinfo=PACIFIC)
@@ -278,7 +278,7 @@ def test_a_daily_429_closes_the_day_whatever_its_short_delay_says(db):
 
 def test_a_daily_429_that_names_hours_is_believed(db):
     book(db, now=NOON)
-    ledger.learn(db, KEY, Lesson(scope="day", wait=timedelta(hours=2)), now=NOON)
+    ledger.learn(db, KEY, lesson=Lesson(scope="day", wait=timedelta(hours=2)), now=NOON)
 
     assert book(db, now=NOON + timedelta(hours=1)).why == "day"
     assert book(db, now=NOON + timedelta(hours=2)).seq
@@ -287,7 +287,7 @@ def test_a_daily_429_that_names_hours_is_believed(db):
 def test_a_limit_that_a_429_named_is_kept_times_the_share(db):
     book(db, now=NOON)
     lesson = Lesson(scope="minute", wait=0 * SECOND, rate="rpd", limit=10)
-    ledger.learn(db, KEY, lesson, now=NOON)
+    ledger.learn(db, KEY, lesson=lesson, now=NOON)
     terms = {"rpd": 500, "shares": (1.0, 1.0, 0.5, 1.0)}
 
     granted = [book(db, now=NOON + SECOND, **terms).seq for _ in range(6)]
