@@ -156,7 +156,7 @@ class Builder:
 
     def _curate(self, table: Table) -> Curate:
         curate = _stage(Curate(), table)
-        strategy = table.get("processing_strategy", "drain_queue")
+        strategy = table.get("processing_strategy", "single_run")
         return replace(curate, drain=strategy == "drain_queue")
 
     def _destination(self, name: str, table: Table) -> Destination:

@@ -88,7 +88,7 @@ class Curate:
     batch: int = 10
     min_score: float = 35
     approve_per_run: int = 3
-    drain: bool = True
+    drain: bool = False
     retry: Retry = Retry(max_retries=3, continue_on_error=True)
     schedule: Schedule = Schedule(interval=timedelta(hours=12), jitter_percent=15)
 

@@ -59,6 +59,11 @@ WantedBy=multi-user.target
 """
 
 
+def command(plan: Plan) -> str:
+    """Return what a timer runs: the curate timer judges all that is pending (plan.md, phase 3)."""
+    return "curate --drain" if plan.stage == "curate" else plan.stage
+
+
 def _timer(plan: Plan) -> str:
     rounds = spread(plan.interval, plan.jitter_percent)
     return f"""\
@@ -90,7 +95,7 @@ After=network-online.target postgresql.service
 
 [Service]
 Type=oneshot
-ExecStart={program} {plan.stage}
+ExecStart={program} {command(plan)}
 TimeoutStartSec={span(plan.longest)}
 TimeoutStopSec=20s
 # 75: not now (locked, breaker open, quota spent); the next round tries again.
@@ -171,7 +176,7 @@ def crontab(plans: Sequence[Plan], *, program: str = PROGRAM) -> str:
     ]
     for number, plan in enumerate(plans):
         times = _cron_times(plan.interval, offset=7 * number + 3)
-        lines.append(f"{times:<16} {program} --quiet {plan.stage}")
+        lines.append(f"{times:<16} {program} --quiet {command(plan)}")
     return "\n".join(lines) + "\n"
 
 
