@@ -111,6 +111,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
     ] = False,
+    allow_writes: Annotated[
+        bool, typer.Option("--allow-writes", help="Let bot commands change things unasked.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Run a narrative from any file."""
@@ -125,7 +128,7 @@ def run(
         models=tuple(model or ()),
         shares={name: share for name, share in shares.items() if share is not None},
     )
-    shop = workshop(env)
+    shop = workshop(env, allow_writes=allow_writes, asks=True)
     found, narrative = shop.find(f"{file}:{narrative_name}" if narrative_name else file)
     _check_act(narrative, act)
     for line in found.warnings:

@@ -2,14 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from botticelli.cli.environment import Environment
 from botticelli.stages.workshop import Workshop
-
-if TYPE_CHECKING:
-    from botticelli.narrative.commands import Commands
-    from botticelli.store.connection import Connection
 
 
 class Show(Protocol):
@@ -19,8 +15,13 @@ class Show(Protocol):
         """Show that `done` of `total` are done."""
 
 
-def workshop(env: Environment) -> Workshop:
-    """Return this process's means of running narratives."""
+def workshop(env: Environment, *, allow_writes: bool = False, asks: bool = False) -> Workshop:
+    """Return this process's means of running narratives.
+
+    `allow_writes`: commands may change what nobody has forbidden; `asks`: else a person at the
+    terminal is asked. A stage asks nobody: its workers would all speak at once.
+    """
+    from botticelli.cli.guard import guarded
     from botticelli.models.open import Drivers
 
     said: set[str] = set()
@@ -39,18 +40,9 @@ def workshop(env: Environment) -> Workshop:
         environ=env.environ,
         cwd=env.cwd,
         drivers=Drivers(env.config.models),
-        commands=lambda conn: _commands(env, conn),
+        commands=lambda conn: guarded(env, conn, allow_writes=allow_writes, asks=asks),
         note=note,
     )
-
-
-def _commands(env: Environment, conn: "Connection") -> "Commands":
-    from botticelli.narrative.commands import CommandRegistry, DatabaseCommands
-
-    database = DatabaseCommands(
-        conn=conn, writable=env.config.narratives.writable_tables, now=env.clock.pinned
-    )
-    return CommandRegistry(executors={"database": database})
 
 
 @contextmanager

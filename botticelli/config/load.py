@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from botticelli.config import plugins
 from botticelli.config.build import Builder
 from botticelli.config.model import Config, Destination
 from botticelli.config.secrets import find_secret
@@ -32,7 +33,7 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     tables = _parse(text, name)
     expander = Expander(environ)
     tables = expander.expand(tables)
-    found = list(mistakes(tables, schema()))
+    found = [one for one in mistakes(tables, schema()) if not _is_plugin(tables, one)]
     builder = Builder(
         base=file.parent if file else cwd,
         state=user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli",
@@ -78,6 +79,17 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 
 def _with_default_destination(tables: dict[str, Any]) -> dict[str, Any]:
     return tables if "destinations" in tables else tables | {"destinations": DEFAULT_DESTINATIONS}
+
+
+def _is_plugin(tables: Any, mistake: Mistake) -> bool:
+    """Tell whether a platform or provider is unknown to the schema, but not to a plugin."""
+    groups = {"platform": plugins.PLATFORMS, "provider": plugins.MODELS}
+    group = groups.get(str(mistake.path[-1])) if mistake.path else None
+    if group is None:
+        return False
+    for key in mistake.path:
+        tables = tables[key]
+    return tables in plugins.names(group)
 
 
 def _short(file: Path | None, cwd: Path) -> str:

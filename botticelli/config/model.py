@@ -262,6 +262,7 @@ class Destination:
         content_types: Only posts of one of these types; empty: all.
         crosspost: Publish to following servers (announcement channels).
         thread_name: Open a thread of this name under each post; empty: none.
+        options: What the platform of a plugin wants to know besides.
     """
 
     name: str
@@ -283,6 +284,7 @@ class Destination:
     crosspost: bool = False
     thread_name: str = ""
     guard: Guard = Guard()
+    options: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
 @record

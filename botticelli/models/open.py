@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from botticelli.config import plugins
 from botticelli.config.model import Models, NamedModel
 from botticelli.errors import ConfigError
 from botticelli.models.base import Model
@@ -51,7 +52,7 @@ class Drivers:
         shared = (way.provider, str(way.path or way.base_url), way.api_key.reveal())
         with self._lock:
             if shared not in self._made:
-                self._made[shared] = _MAKERS[way.provider](way, self.config)
+                self._made[shared] = _maker(way.provider)(way, self.config)
             return Opened(name=way.model, provider=way.provider, driver=self._made[shared])
 
     def close(self) -> None:
@@ -130,7 +131,7 @@ def route(name: str, config: Models) -> NamedModel:
 
 
 def _check_provider(provider: str, name: str) -> None:
-    if provider not in PROVIDERS:
+    if provider not in PROVIDERS and provider not in plugins.names(plugins.MODELS):
         raise ConfigError(
             f"there is no provider '{provider}'",
             where=f"models.{name}.provider",
@@ -151,6 +152,12 @@ def _unknown(name: str) -> ConfigError:
         where=f"model '{name}'",
         mend=f'add [models."{name}"] with a provider, or prefix it with openai:, local: or gemini:',
     )
+
+
+def _maker(provider: str) -> "Callable[[NamedModel, Models], Model]":
+    made = _MAKERS.get(provider) or plugins.find(plugins.MODELS, provider)
+    assert made is not None, "route() lets only known providers pass"
+    return made
 
 
 def _gemini(way: NamedModel, config: Models) -> Model:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from botticelli.errors import BotticelliError
 from botticelli.narrative.model import NOTHING
+from botticelli.platforms.command_set import Description
 from botticelli.store import tables
 from botticelli.store.connection import Connection
 
@@ -148,6 +149,13 @@ def _check_constraints(call: Call) -> None:
 def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = security.get(name)
     return section if isinstance(section, Mapping) else NOTHING
+
+
+def describe_database() -> tuple[Description, ...]:
+    """Return the commands of the database."""
+    takes = ("table_name!", "updates!", "where_clause", "limit")
+    gives = ("rows_affected", "ids")
+    return (Description(name="update_table", writes=True, takes=takes, gives=gives),)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from botticelli.platforms.discord_arguments import Argument, BadArgument
 from botticelli.platforms.discord_errors import Answer, error_of
 from botticelli.platforms.discord_rest import Question, Rest
 from botticelli.platforms.discord_shapes import dig, shape
-from botticelli.platforms.discord_table import ALIASES, ARGUMENT_ALIASES, ROWS, TABLE, Row
+from botticelli.platforms.discord_table import ARGUMENT_ALIASES, ROWS, TABLE, Row, canonical
 
 if TYPE_CHECKING:
     import requests
@@ -44,11 +44,6 @@ def describe() -> tuple[Description, ...]:
         )
         for row in ROWS
     )
-
-
-def canonical(command: str) -> str:
-    """Return the name that a command has today; an unknown one as it is."""
-    return ALIASES.get(command, command)
 
 
 def find(command: str) -> Row:

@@ -318,3 +318,8 @@ ROWS: Final[tuple[Row, ...]] = (
 )  # fmt: skip
 
 TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in ROWS})
+
+
+def canonical(command: str) -> str:
+    """Return the name that a command has today; an unknown one as it is."""
+    return ALIASES.get(command, command)

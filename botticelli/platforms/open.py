@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from botticelli.clock import Clock
+from botticelli.config import plugins
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import Platform
@@ -33,10 +34,13 @@ def open_platform(destination: Destination, *, clock: Clock) -> Platform:
         return Outbox(destination.name, folder=destination.folder, clock=clock)
     if destination.platform == "discord":
         return _open_discord(destination, clock)
+    if plugin := plugins.find(plugins.PLATFORMS, destination.platform):
+        made: Platform = plugin(destination, clock=clock)
+        return made
     raise ConfigError(
         f"there is no platform '{destination.platform}'",
         where=f"destinations.{destination.name}.platform",
-        mend="name discord or outbox",
+        mend="name discord or outbox, or install the package that brings it",
     )
 
 
