@@ -33,6 +33,7 @@ def curate(
         if dry_run:
             report = preview_curate(conn, workshop(env), drain=drain)
         else:
+            env.keep_apart(conn)
             with progress(env, "judged") as show:
                 report = run_curate(conn, workshop(env), drain=drain, watch=show)
             _complain(env, report)

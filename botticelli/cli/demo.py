@@ -57,6 +57,7 @@ def demo(
     leaves = "nothing leaves this machine" if model == "offline" else f"{model} writes and judges"
     env.console.line(f"The whole line, here and now: {leaves}.", style="bold")
     env.console.line(f"PostgreSQL of our own in {stage.config.database.folder}")
+    stage = _among_its_own(stage)
     with stage.database() as conn:
         codes = [
             _generate(stage, conn),
@@ -75,6 +76,18 @@ def _demo_config(env: Environment, model: str) -> Config:
     config = offline(load(None, environ=environ, cwd=env.cwd), cwd=env.cwd)
     models = replace(env.config.models, default=(model,), judge=(model,))
     return replace(config, models=models)
+
+
+def _among_its_own(env: Environment) -> Environment:
+    """Keep out of a database in which a real channel is looked after."""
+    from botticelli.store.practice import has_stopped, holds_real_work, practice_url
+
+    with env.database() as conn:
+        if not holds_real_work(conn) and not has_stopped(conn):
+            return env
+    url = practice_url(env.database_url())
+    env.console.line("It is in use for your own posts: the demo works in a database beside them.")
+    return env.with_config(replace(env.config, database=replace(env.config.database, url=url)))
 
 
 def _generate(env: Environment, conn: Connection) -> int:

@@ -168,6 +168,24 @@ class Environment:
             if "embedded" in self.__dict__:
                 self.embedded.release()
 
+    def keep_apart(self, conn: "Connection") -> None:
+        """Let `--offline` touch nothing that waits for a real channel.
+
+        Raises:
+            ConfigError: The database holds posts that the offline model did not write.
+        """
+        if not self.options.offline:
+            return
+        from botticelli.errors import ConfigError
+        from botticelli.store.practice import holds_real_work
+
+        if holds_real_work(conn):
+            raise ConfigError(
+                "this database holds posts for a real channel",
+                where="--offline",
+                mend="practise in another (DATABASE_URL, XDG_STATE_HOME), or run botticelli demo",
+            )
+
     def connect(self) -> "Connection":
         """Return one more connection, for a thread; the caller closes it."""
         from botticelli.store.connection import connect

@@ -62,6 +62,7 @@ def generate(
         if dry_run:
             report = preview_generate(conn, workshop(env), wish=wish)
         else:
+            env.keep_apart(conn)
             with progress(env, "posts") as show:
                 report = run_generate(conn, workshop(env), wish=wish, watch=watcher(show))
             _complain(env, report)

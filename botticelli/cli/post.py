@@ -58,6 +58,7 @@ def post(
         if dry_run:
             report = preview_next(posting, conn=conn, clock=env.clock)
         else:
+            env.keep_apart(conn)
             report = run_post(
                 posting, conn=conn, connect=env.connect, identity=env.identity, clock=env.clock
             )

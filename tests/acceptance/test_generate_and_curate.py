@@ -73,7 +73,7 @@ def test_a_dry_run_spends_nothing(command, gemini):
 
 
 def test_curate_tells_whom_it_approved(command, db):
-    candidate(db, "A post about lighthouses and their keepers")
+    candidate(db, "A post about lighthouses and their keepers", generation_model="offline")
 
     ended = command("--offline curate --drain")
 

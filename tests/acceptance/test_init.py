@@ -111,3 +111,20 @@ def test_inside_a_unit_the_server_ends_with_the_command(machine):
     assert machine("pause post", INVOCATION_ID="x").code == 0
 
     assert json.loads(machine("db status --json").out)["running"] is False
+
+
+def test_demo_keeps_out_of_a_database_that_serves_a_real_channel(machine, botticelli):
+    machine("db init")
+    with connect(machine("db url").out.strip()) as conn:
+        conn.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('mine')")
+
+        ended = machine("demo")
+
+        assert ended.code == 0, ended.err
+        assert "a database beside them" in ended.out
+        assert "10 new candidates" in ended.out
+        (counts,) = conn.execute(
+            "SELECT (SELECT count(*) FROM potential_discord_posts),"
+            " (SELECT count(*) FROM approved_discord_posts WHERE review_status = 'pending')"
+        )
+    assert counts == (0, 1)
