@@ -1,4 +1,4 @@
-"""Two commands timed in turn, A B A B ..., so that the ratio holds when the machine's speed drifts."""
+"""Two commands timed in turn, so that the ratio holds when the machine's speed drifts."""
 
 import os
 import statistics

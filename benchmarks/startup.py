@@ -46,7 +46,8 @@ def main(rounds: int = 25) -> None:
         one_query = [sys.executable, "-c", ONE_QUERY.format(url=url)]
         try:
             for line in ("status", "post", "generate --help"):
-                show(line, compare([botticelli, *line.split()], one_query, environ=environ, rounds=rounds))
+                command = [botticelli, *line.split()]
+                show(line, compare(command, one_query, environ=environ, rounds=rounds))
             show(
                 "--help",
                 compare(

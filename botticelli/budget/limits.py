@@ -53,9 +53,11 @@ def limits_of(model: str, config: Models) -> Limits:
     """Return what the provider allows: the tier's row of the longest fitting name, then the file.
 
     A limit that the file gives replaces only that limit. The tiers are Google's: another server
-    behind `gemini_base_url` has the limits that the file names, and those that its 429s teach.
+    behind its base URL has the limits that the file names, and those that its 429s teach.
     """
-    rows = TIERS.get(config.tier, {}) if _is_google(config.gemini_base_url) else {}
+    named = config.named.get(model)
+    base_url = (named.base_url if named else "") or config.gemini_base_url
+    rows = TIERS.get(config.tier, {}) if _is_google(base_url) else {}
     fitting = max((name for name in rows if model.startswith(name)), key=len, default=None)
     listed = rows[fitting] if fitting is not None else Limits()
     own = config.limits.get(model, Limits())

@@ -136,7 +136,7 @@ class Act:
         inputs: In the order written; empty for a composition.
         narrative: Name of a narrative of the same file that is run as this act.
         models: Asked in this order; empty: the narrative's.
-        extract_output: Store this act's JSON; None: as the narrative's mode says (dialect.md §16.18).
+        extract_output: Store this act's JSON; None: as the narrative's mode says.
         skip_content_generation: Never store this act's JSON.
         state_capture: State key -> JSON path into the act's result.
         schema: JSON Schema that the answer must satisfy; None: free text.

@@ -1,4 +1,4 @@
-"""The whole line as a user types it: installed commands, PostgreSQL, Gemini and Discord on loopback."""
+"""The whole line as a user types it: commands, PostgreSQL, Gemini and Discord on loopback."""
 
 import json
 
