@@ -184,20 +184,27 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
     duplicate_of      bigint      REFERENCES potential_discord_posts (id) ON DELETE SET NULL,
     run_id            bigint      REFERENCES runs (id) ON DELETE SET NULL,
     item_id           bigint      REFERENCES generation_items (id) ON DELETE SET NULL,
+    execution_id      bigint      REFERENCES act_executions (id) ON DELETE SET NULL,  -- the answer it was read from
     extra             jsonb       NOT NULL DEFAULT '{}',    -- keys a model gave that have no column here
+    judging           jsonb       NOT NULL DEFAULT '{}',    -- what the scores are made of: samples, reasons, checks, place
+    history           jsonb       NOT NULL DEFAULT '[]',    -- what people decided and edited, oldest first
     lease_owner       text,
     lease_expires_at  timestamptz,
     fence             bigint      NOT NULL DEFAULT 0,
     attempts          integer     NOT NULL DEFAULT 0,
     last_error        text
 );
+-- Since version 2.
+ALTER TABLE potential_discord_posts
+    ADD COLUMN IF NOT EXISTS execution_id bigint REFERENCES act_executions (id) ON DELETE SET NULL,
+    ADD COLUMN IF NOT EXISTS judging jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN IF NOT EXISTS history jsonb NOT NULL DEFAULT '[]';
 CREATE INDEX IF NOT EXISTS potential_open
     ON potential_discord_posts (review_status, id) WHERE review_status IN ('pending', 'judging');
 CREATE INDEX IF NOT EXISTS potential_to_judge
     ON potential_discord_posts (id) WHERE review_status IN ('pending', 'judging') AND judged_at IS NULL;
 CREATE INDEX IF NOT EXISTS potential_by_time ON potential_discord_posts (generated_at);
 CREATE INDEX IF NOT EXISTS potential_by_hash ON potential_discord_posts (content_hash);
--- An item leaves its rows once: a second settle of the same item cannot double them.
 CREATE INDEX IF NOT EXISTS potential_by_item ON potential_discord_posts (item_id);
 
 CREATE TABLE IF NOT EXISTS approved_discord_posts (
@@ -678,4 +685,4 @@ CREATE TABLE IF NOT EXISTS engagement (
 );
 CREATE INDEX IF NOT EXISTS engagement_by_delivery ON engagement (delivery_id, observed_at DESC);
 
-INSERT INTO schema_version (version) VALUES (1) ON CONFLICT DO NOTHING;
+INSERT INTO schema_version (version) VALUES (2) ON CONFLICT DO NOTHING;

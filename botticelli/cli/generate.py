@@ -108,7 +108,7 @@ def _(report: GenerateReport, console: Console) -> None:
         style="bold",
     )
     for count, words, style in (
-        (report.repeats, "were there already and are not stored again", "yellow"),
+        (report.repeats, "repeat an older one; curate sets them aside unpaid", "yellow"),
         (report.failed, "failed for good", "red"),
         (report.left, "left for the next run", "yellow"),
     ):

@@ -49,7 +49,8 @@ class GenerateReport:
 
     Args:
         planned: Items of the batch; `resumed`: it had been begun before.
-        stored: Candidates that were new; `repeats` were there already and are not stored again.
+        stored: Candidates with a new text; `repeats` say word for word what an older one says: they
+            are kept as well, and curate sets them aside unpaid.
         failed: Items that failed for good; `failures` has the first of them with the reason.
         left: Items that the next run goes on with.
         reused: Answers that had been paid for before.

@@ -19,12 +19,12 @@ class ItemSink:
     """Takes the executions of one item; the outermost one settles it.
 
     What a nested narrative made is stored at once, behind the same fence. Should the item be run
-    again, the stored answers give the same texts, which are then recognised as there already.
+    again, its stored answers are known by their ids, and their rows are not stored again.
 
     Args:
         name: Of the item's own narrative, as its execution carries it.
         tables: Stores what belongs into other tables, and removes consumed rows.
-        made: Told how many candidates were new and how many repeats.
+        made: Told how many candidates are new, and how many repeat an older one word for word.
     """
 
     conn: Connection
@@ -48,7 +48,8 @@ class ItemSink:
             if execution.narrative == self.name:
                 items.settle_done(self.conn, self.item, now=self.clock.pinned())
         ids = tuple(id_ for each in inserted for id_ in each.ids)
-        self.made(len(ids), sum(len(each.repeats) for each in inserted))
+        repeats = sum(len(each.repeats) for each in inserted)
+        self.made(len(ids) - repeats - sum(each.known for each in inserted), repeats)
         return replace(stored, ids={**stored.ids, CANDIDATES: ids}) if posts else stored
 
     def _insert(self, output: Output, execution: Execution) -> Inserted:
@@ -61,6 +62,7 @@ class ItemSink:
                 model=output.model,
                 run_id=execution.run_id,
                 item_id=self.item.id,
+                execution_id=output.execution_id,
             ),
             now=self.clock.pinned(),
         )

@@ -13,40 +13,56 @@ from botticelli.text import fingerprint
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where new candidates come from."""
+    """Where new candidates come from. `execution_id`: the answer they were read from."""
 
     narrative: str
     act: str
     model: str = ""
     run_id: int | None = None
     item_id: int | None = None
+    execution_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inserted:
-    """What became of new rows: the ids of those stored, and the ids that the others repeat."""
+    """What became of new rows.
+
+    Args:
+        ids: Of all rows, in the order they were given; those stored by an earlier attempt, too.
+        repeats: Id of a new row -> id of the oldest candidate with the same text.
+        known: How many rows an earlier attempt at the same item had stored already.
+    """
 
     ids: tuple[int, ...]
-    repeats: tuple[int, ...]
+    repeats: Mapping[int, int]
+    known: int = 0
 
 
-# Two workers with the same text: the second waits here and then sees the first one's row.
-LOCK_TEXT: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%(hash)s, 0))"
-FIND_TEXT: Final = """
+# The same answer read again, after a crash between its rows and the end of its item.
+STORED_BEFORE: Final = """
     SELECT id
       FROM potential_discord_posts
-     WHERE content_hash = %(hash)s
+     WHERE item_id = %(item_id)s
+       AND execution_id = %(execution_id)s
      ORDER BY id
-     LIMIT 1
+"""
+# Two workers with the same text: the second waits here and then sees the first one's row.
+LOCK_TEXTS: Final = """
+    SELECT pg_advisory_xact_lock(hashtextextended(hash, 0))
+      FROM (SELECT DISTINCT unnest(%(hashes)s::text[]) AS hash ORDER BY 1) AS sorted
 """
 INSERT: Final = """
     INSERT INTO potential_discord_posts
            (text_content, content_type, source, tags, rating, extra, content_hash, generated_at,
-            source_narrative, source_act, generation_model, run_id, item_id)
+            source_narrative, source_act, generation_model, run_id, item_id, execution_id,
+            duplicate_of)
     VALUES (%(text_content)s, %(content_type)s, %(source)s, %(tags)s, %(rating)s, %(extra)s,
             %(hash)s, coalesce(%(now)s::timestamptz, now()), %(narrative)s, %(act)s,
-            nullif(%(model)s, ''), %(run_id)s, %(item_id)s)
-    RETURNING id
+            nullif(%(model)s, ''), %(run_id)s, %(item_id)s, %(execution_id)s,
+            (SELECT min(first.id)
+               FROM potential_discord_posts AS first
+              WHERE first.content_hash = %(hash)s))
+    RETURNING id, duplicate_of
 """
 
 
@@ -57,24 +73,27 @@ def insert(
     origin: Origin,
     now: datetime | None = None,
 ) -> Inserted:
-    """Store rows that a model made, but not those whose text is there already.
+    """Store every row that a model made; one whose text is there already points to the oldest.
 
-    Texts are compared by `text.fingerprint`. Keys without a column are kept in `extra`. One
-    transaction; inside `queue.settling` a part of that one, so that an item leaves its rows once.
+    Texts are compared by `text.fingerprint`. Keys without a column are kept in `extra`. Rows of an
+    answer that the same item has stored before are not stored again. One transaction; inside
+    `queue.settling` a part of that one, so that an item leaves its rows once.
     """
-    ids, repeats = [], []
+    values = [_columns(row) for row in rows]
+    hashes = [each["hash"] for each in values if each["hash"]]
+    shared = {**_origin(origin), "now": now}
+    ids: list[int] = []
+    repeats: dict[int, int] = {}
     with conn.transaction():
-        for values in sorted(map(_columns, rows), key=lambda values: str(values["hash"])):
-            if values["hash"]:
-                conn.execute(LOCK_TEXT, values)
-                found = conn.execute(FIND_TEXT, values).fetchone()
-                if found is not None:
-                    repeats.append(int(found[0]))
-                    continue
-            row = conn.execute(INSERT, {**values, **_origin(origin), "now": now}).fetchone()
+        before = [row[0] for row in conn.execute(STORED_BEFORE, shared).fetchall()]
+        conn.execute(LOCK_TEXTS, {"hashes": hashes})
+        for each in values[len(before) :]:
+            row = conn.execute(INSERT, {**each, **shared}).fetchone()
             assert row is not None
-            ids.append(int(row[0]))
-    return Inserted(ids=tuple(ids), repeats=tuple(repeats))
+            ids.append(row[0])
+            if row[1] is not None:
+                repeats[row[0]] = row[1]
+    return Inserted(ids=(*before, *ids), repeats=repeats, known=len(before))
 
 
 def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,6 +122,7 @@ def _origin(origin: Origin) -> dict[str, Any]:
         "model": origin.model,
         "run_id": origin.run_id,
         "item_id": origin.item_id,
+        "execution_id": origin.execution_id,
     }
 
 

@@ -104,7 +104,7 @@ def test_fresh_abandons_what_was_begun(db, run, stages, gemini):
     ]
 
 
-def test_a_repeat_is_recognised_and_not_stored(db, run, gemini):
+def test_a_model_that_always_says_the_same_still_leaves_every_row(db, run, gemini):
     gemini.responder = lambda call: (
         {"text_content": "always the same", "content_type": "x"} if call.schema else "draft"
     )
@@ -112,7 +112,10 @@ def test_a_repeat_is_recognised_and_not_stored(db, run, gemini):
     report = run(iterations=2)
 
     assert (report.stored, report.repeats, report.failed) == (1, 3, 0)
-    assert texts(db) == ["always the same"]
+    query = "SELECT id, review_status, duplicate_of FROM potential_discord_posts ORDER BY id"
+    first, *others = db.execute(query).fetchall()
+    assert first == (first[0], "pending", None)
+    assert [row[1:] for row in others] == [("pending", first[0])] * 3
     assert report.exit_code == Exit.DONE
 
 

@@ -55,19 +55,25 @@ def test_a_model_s_keys_find_their_columns_and_the_others_are_kept(db):
     )  # fmt: skip
 
 
-def test_a_text_that_is_there_already_is_recognised_and_not_stored(db):
-    first = candidates.insert(db, [{"text_content": "Hello  *there*"}], origin=ORIGIN)
+def test_a_text_that_is_there_already_points_to_the_first_row_with_it(db):
+    [first] = candidates.insert(db, [{"text_content": "Hello  *there*"}], origin=ORIGIN).ids
 
     second = candidates.insert(
-        db, [{"text_content": "hello there"}, {"text_content": "other"}], origin=ORIGIN
+        db,
+        [{"text_content": "hello there"}, {"text_content": "other"}, {"text_content": "Other"}],
+        origin=ORIGIN,
     )
 
-    assert second.repeats == first.ids
-    assert len(second.ids) == 1
-    assert len(statuses(db)) == 2
+    copy, other, again = second.ids
+    assert second.repeats == {copy: first, again: other}
+    assert set(statuses(db).values()) == {"pending"}
+    query = "SELECT id, duplicate_of FROM potential_discord_posts ORDER BY id"
+    assert db.execute(query).fetchall() == [
+        (first, None), (copy, first), (other, None), (again, other)
+    ]  # fmt: skip
 
 
-def test_two_workers_with_the_same_text_store_it_once(db, connections):
+def test_of_workers_with_the_same_text_all_but_one_repeat_it(db, connections):
     start, made = threading.Barrier(4), []
 
     def work(conn):
@@ -80,8 +86,26 @@ def test_two_workers_with_the_same_text_store_it_once(db, connections):
     for thread in threads:
         thread.join(timeout=30)
 
-    assert len(statuses(db)) == 1
-    assert sorted(len(one.ids) for one in made) == [0, 0, 0, 1]
+    assert sorted(len(one.repeats) for one in made) == [0, 1, 1, 1]
+    assert {first for one in made for first in one.repeats.values()} == {min(statuses(db))}
+
+
+def test_an_answer_that_an_item_has_stored_before_is_not_stored_again(db):
+    batch = batches.plan(db, "f.n", items=[("a", 1)], options={})
+    item = items.claim(db, batch.id, owner="me", lease=LEASE)
+    answer = db.execute(
+        "INSERT INTO act_executions (item_id, narrative, act_name, sequence_number, inputs_digest,"
+        " state, response) VALUES (%s, 'n', 'a', 0, 'd', 'done', '[]') RETURNING id",
+        (item.claim.id,),
+    ).fetchone()[0]
+    origin = Origin(narrative="n", act="a", item_id=item.claim.id, execution_id=answer)
+    rows = [{"text_content": "one"}, {"text_content": "one"}]
+
+    first = candidates.insert(db, rows, origin=origin)
+    again = candidates.insert(db, rows, origin=origin)
+
+    assert again == candidates.Inserted(ids=first.ids, repeats={}, known=2)
+    assert len(statuses(db)) == 2
 
 
 def test_an_item_that_is_somebody_elses_by_now_leaves_no_candidate(db):
