@@ -29,6 +29,12 @@ COMMANDS: Final = {
     "withdraw": Command("edit", "Take a published post back."),
     "budget": Command("budget", "Show what the models may still use."),
     "models": Command("models", "Show the models, their limits and prices."),
+    "commands": Command("command", "List the bot commands that narratives can run."),
+    "command": Command(
+        "command", "Run one bot command by hand; its arguments follow as --name value."
+    ),
+    "approvals": Command("approvals", "Confirm or deny bot commands that wait for a person."),
+    "state": Command("state", "Look at what narratives keep for later: ids, mostly."),
     "pause": Command("stages", "Stop a stage from doing anything until it is resumed."),
     "resume": Command("stages", "Let a paused stage work again."),
     "locks": Command("locks", "Show who holds the stages' locks; free one."),

@@ -83,6 +83,10 @@ class PlatformExecutor:
         """See CommandExecutor."""
         return self.client.run(call.command, call.args)
 
+    def preview(self, call: Call) -> Any:
+        """Return what would be sent."""
+        return self.client.preview(call.command, call.args)
+
     def place(self, command: str, args: Mapping[str, Any]) -> Place:
         """See CommandSet."""
         return self.client.place(command, args)
@@ -137,6 +141,23 @@ class GuardedCommands:
             raise _failed(error, call) from error
         leave = self._leave(call, verdict)
         return self._carry_out(call, executor, leave)
+
+    def preview(self, call: Call) -> tuple[Any, policy.Verdict]:
+        """Return what a command would send and what the rules say to it. Nothing is changed.
+
+        Raises:
+            CommandFailed: There is no such command, or its arguments are of no use.
+        """
+        executor = self._executor(call)
+        if isinstance(executor, Located):
+            call = replace(call, command=executor.canonical(call.command))
+        try:
+            request = (
+                executor.preview(call) if isinstance(executor, PlatformExecutor) else call.args
+            )
+            return request, self._judge(call, executor)
+        except BotticelliError as error:
+            raise _failed(error, call) from error
 
     def _executor(self, call: Call) -> CommandExecutor:
         executor = self.executors.get(call.platform) or self.find(call.platform)
