@@ -102,6 +102,12 @@ class Asked:
         """platform.command."""
         return f"{self.platform}.{self.command}"
 
+    @property
+    def prose(self) -> tuple[str, ...]:
+        """The texts that people would read: no ids."""
+        readable = {k: v for k, v in self.args.items() if not k.endswith(("_id", "_ids"))}
+        return tuple(text for value in readable.values() for text in texts(value))
+
     def is_among(self, patterns: Sequence[str]) -> bool:
         """Tell whether a list names it, as command or platform.command; * stands for anything."""
         return any(
@@ -280,21 +286,21 @@ def _prefix(asked: Asked, layer: Rules) -> str:
 
 
 def _length(asked: Asked, layer: Rules) -> str:
-    longest = max(map(utf16_length, texts(asked.args)), default=0)
+    longest = max(map(utf16_length, asked.prose), default=0)
     if layer.max_length is None or longest <= layer.max_length:
         return ""
     return f"a text has {longest} characters, {layer.max_length} are allowed"
 
 
 def _mentions(asked: Asked, layer: Rules) -> str:
-    count = sum(len(_MENTION.findall(text)) for text in texts(asked.args))
+    count = sum(len(_MENTION.findall(text)) for text in asked.prose)
     if layer.max_mentions is None or count <= layer.max_mentions:
         return ""
     return f"it mentions {count} times, {layer.max_mentions} are allowed"
 
 
 def _links(asked: Asked, layer: Rules) -> str:
-    hosts = [match[1] for text in texts(asked.args) for match in _LINK.finditer(text)]
+    hosts = [match[1] for text in asked.prose for match in _LINK.finditer(text)]
     if layer.max_links is not None and len(hosts) > layer.max_links:
         return f"it has {len(hosts)} links, {layer.max_links} are allowed"
     if layer.allowed_links is None:

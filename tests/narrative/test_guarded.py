@@ -1,0 +1,431 @@
+"""What a narrative may do: a table of attempts, and the ways in which a person says yes."""
+
+import random
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from botticelli.config.model import Destination, Security
+from botticelli.config.secrets import Secret
+from botticelli.errors import BotticelliError
+from botticelli.narrative.commands import Call, CommandFailed, DatabaseCommands, Denied
+from botticelli.narrative.guarded import GuardedCommands, Pending, PlatformExecutor
+from botticelli.platforms.base import LockedOut
+from botticelli.platforms.discord_table import TABLE, canonical
+from botticelli.platforms.open import open_discord_commands
+from botticelli.store import approvals, audit
+from tests.fakes.discord import FakeDiscord
+
+SECRET = "do-not-tell-4711"
+
+
+@dataclass
+class House:
+    """A guard over a real database and a Discord over loopback."""
+
+    db: object
+    discord: FakeDiscord
+    clock: object
+    other_channel: str
+    guard: GuardedCommands = field(default=None)
+
+    def with_rules(self, **security):
+        self.guard = replace(self.guard, security=Security(**security))
+        return self
+
+    def run(self, command, args, *, platform="discord", security=None, narrative="n"):
+        call = Call(
+            platform=platform,
+            command=command,
+            args=args,
+            security=security or {},
+            narrative=narrative,
+            act="a",
+        )
+        return self.guard.run(call)
+
+    def audit(self):
+        return [(one.command, one.decision, one.outcome) for one in audit.list_entries(
+            self.db, limit=100
+        )]  # fmt: skip
+
+    def changed(self):
+        """Requests that were not reads."""
+        return [one for one in self.discord.requests if one.method != "GET"]
+
+
+@pytest.fixture
+def house(db, clock):
+    with FakeDiscord(clock=lambda: clock.now().timestamp()) as discord:
+        with discord.world.lock:
+            other = discord.world.add_guild("Elsewhere")
+            secret_room = discord.world.add_channel("bot-secret", guild=other)["id"]
+        destination = Destination(
+            name="d", platform="discord", token=Secret(discord.token), base_url=discord.api
+        )
+        executor = PlatformExecutor(
+            lambda: open_discord_commands(destination, clock=clock, chance=random.Random()),
+            writes=lambda command: command not in TABLE or TABLE[command].writes,
+            canonical=canonical,
+        )
+        posts = ("approved_discord_posts",)
+        guard = GuardedCommands(
+            conn=db,
+            executors={
+                "discord": executor,
+                "database": DatabaseCommands(conn=db, writable=posts, now=clock.pinned),
+            },
+            security=Security(),
+            actor="here:1:a",
+            now=clock.pinned,
+            secrets=(SECRET, discord.token),
+        )
+        yield House(db=db, discord=discord, clock=clock, other_channel=secret_room, guard=guard)
+
+
+def policy(*allowed, **more):
+    return {"policy": {"allowed_commands": list(allowed), **more}}
+
+
+OPEN = policy("*")
+BOUND = OPEN | {"constraints": {"guild_id": "{guild}", "channel_prefix": "gen"}}
+SEND = {"channel_id": "{channel}", "content": "hi"}
+MARK = {
+    "table_name": "approved_discord_posts",
+    "where_clause": "id = 1",
+    "updates": {"review_status": "posted"},
+}
+
+# what is tried, with which arguments, under which rules of the narrative, the word in the refusal
+ATTEMPTS = [
+    # nobody has allowed it
+    ("messages.send", SEND, {}, "--allow-writes"),
+    ("message.send", SEND, {}, "--allow-writes"),
+    ("channel.send_message", SEND, {}, "--allow-writes"),
+    ("members.ban", {"guild_id": "{guild}", "user_id": "7"}, {}, "--allow-writes"),
+    ("channels.delete", {"channel_id": "{channel}"}, policy("messages.send"), "not among"),
+    ("roles.create", {"guild_id": "{guild}", "name": "x"}, policy("channels.*"), "not among"),
+    ("channels.list", {"guild_id": "{guild}"}, policy("messages.send"), "not among"),
+    ("messages.send", SEND, policy(), "not among"),
+    ("messages.send", SEND, policy("*", denied_commands=["messages.*"]), "is denied"),
+    ("message.send", SEND, policy("*", denied_commands=["messages.send"]), "is denied"),
+    # rules that cannot be understood allow nothing
+    ("messages.send", SEND, {"policy": {"alowed_commands": ["*"]}}, "no rule 'alowed_commands'"),
+    ("channels.get", {"channel_id": "{channel}"}, {"polcy": {}}, "no rule 'polcy'"),
+    ("messages.send", SEND, {"policy": "all"}, "no table"),
+    ("messages.send", SEND, policy("*", rate_limits={"messages.send": "often"}), "no limit"),
+    ("messages.send", SEND, OPEN | {"constraints": {"guild_id": "mine"}}, "no Discord id"),
+    # other people's servers and channels, with honest and with lying arguments
+    ("messages.send", SEND | {"channel_id": "{other}"}, BOUND, "acts on server"),
+    ("messages.send", {**SEND, "channel_id": "{other}", "guild_id": "{guild}"}, BOUND, "acts on"),
+    ("messages.list", {"channel_id": "{other}"}, BOUND, "acts on server"),
+    ("threads.get", {"channel_id": "{other}"}, BOUND, "acts on server"),
+    ("channels.delete", {"channel_id": "<#{other}>"}, BOUND, "acts on server"),
+    ("channels.list", {"guild_id": "1234"}, BOUND, "acts on server 1234"),
+    ("invites.delete", {"code": "abc"}, BOUND, "unknown server"),
+    (
+        "channels.create",
+        {"guild_id": "{guild}", "name": "evil"},
+        BOUND,
+        "'evil' does not begin with 'gen'",
+    ),
+    ("channels.edit", {"channel_id": "{channel}", "name": "evil"}, BOUND, "does not begin"),
+    ("messages.send", SEND, OPEN | {"constraints": {"channel_ids": ["99"]}}, "acts on channel"),
+    (
+        "messages.send",
+        SEND,
+        OPEN | {"constraints": {"channel_prefix": "bot-"}},
+        "'general' does not begin with 'bot-'",
+    ),
+    # what it says
+    ("messages.send", SEND | {"content": "x" * 11}, OPEN | {"content": {"max_length": 10}}, "11"),
+    (
+        "messages.send",
+        SEND | {"content": "@everyone <@1>"},
+        OPEN | {"content": {"max_mentions": 1}},
+        "mentions 2 times",
+    ),
+    (
+        "channels.edit",
+        {"channel_id": "{channel}", "topic": "see http://evil.test/x"},
+        OPEN | {"content": {"allowed_links": ["example.org"]}},
+        "evil.test is not among",
+    ),
+    (
+        "messages.send",
+        SEND | {"content": "http://example.org@evil.test"},
+        OPEN | {"content": {"allowed_links": ["example.org"]}},
+        "evil.test",
+    ),
+    (
+        "messages.send",
+        SEND | {"content": "www.a.b www.c.d"},
+        OPEN | {"content": {"max_links": 1}},
+        "2 links",
+    ),
+    # secrets, wherever they hide
+    ("messages.send", SEND | {"content": f"the key is {SECRET}!"}, OPEN, "a secret"),
+    ("channels.edit", {"channel_id": "{channel}", "topic": SECRET}, OPEN, "a secret"),
+    ("messages.send", SEND | {"reason": SECRET}, OPEN, "a secret"),
+    # paths
+    ("channels.get", {"channel_id": "../users/@me"}, OPEN, "no Discord id"),
+    ("channels.delete", {"channel_id": "{channel}/messages/1"}, OPEN, "no Discord id"),
+    ("channels.delete", {"channel_id": "{channel}%2f..%2f1"}, OPEN, "no Discord id"),
+    ("reactions.add", {"channel_id": "{channel}", "message_id": "1", "emoji": "../../.."}, OPEN,
+     "no emoji"),
+    ("members.kick", {"guild_id": "{guild}", "user_id": "@me"}, OPEN, "no Discord id"),
+    ("invites.delete", {"code": "../channels/{channel}"}, OPEN, "Unknown Invite|no invite"),
+    ("channels.create", {"guild_id": "{guild}", "name": "x", "permission_overwrites": []}, OPEN,
+     "does not know"),
+    # commands that are none
+    ("server.something_else", {"user_id": "1"}, OPEN, "there is no command"),
+    ("__class__", {}, OPEN, "there is no command"),
+    ("messages.send; members.ban", SEND, {}, "--allow-writes"),
+]  # fmt: skip
+
+
+def filled(value, house):
+    names = {
+        "{guild}": house.discord.guild,
+        "{channel}": house.discord.channel,
+        "{other}": house.other_channel,
+    }
+    if isinstance(value, str):
+        for name, identity in names.items():
+            value = value.replace(name, identity)
+        return value
+    if isinstance(value, dict):
+        return {key: filled(inner, house) for key, inner in value.items()}
+    return [filled(one, house) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: f"{attempt[0]}-{attempt[3]}")
+def test_nothing_gets_through(house, attempt):
+    command, args, security, words = attempt
+    before = len(house.discord.world.channels), house.discord.contents()
+
+    with pytest.raises(CommandFailed, match=words):
+        house.run(command, filled(args, house), security=filled(security, house))
+
+    assert (len(house.discord.world.channels), house.discord.contents()) == before
+    assert [one for one in house.changed() if one.status < 400] == []
+    [(_, decision, outcome)] = house.audit()
+    assert decision == "refused" or outcome == "failed"
+    assert SECRET not in str(audit.list_entries(house.db, limit=1))
+
+
+SQL = [
+    "'; DROP TABLE approved_discord_posts; --",
+    "id = 1 OR true; DELETE FROM approved_discord_posts",
+    "id = (SELECT max(id) FROM approved_discord_posts)",
+    "pg_sleep(1) IS NULL",
+    "id = 1) OR (1=1",
+    "id IN (SELECT 1)",
+    "review_status = 'pending' /* x */ UNION SELECT 1",
+]
+
+
+@pytest.mark.parametrize("text", SQL)
+@pytest.mark.parametrize("place", ["table_name", "where_clause", "column", "limit"])
+def test_no_sql_gets_through(house, text, place):
+    house.db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('a'), ('b')")
+    args = {**MARK, "limit": 1}
+    if place == "column":
+        args["updates"] = {text: "x"}
+    else:
+        args[place] = text
+
+    with pytest.raises(BotticelliError):
+        house.run("update_table", args, platform="database", security=policy("update_table"))
+
+    found = house.db.execute("SELECT text_content, review_status FROM approved_discord_posts")
+    assert found.fetchall() == [("a", "pending"), ("b", "pending")]
+
+
+@pytest.mark.parametrize("text", SQL)
+def test_sql_in_a_value_is_a_value(house, text):
+    house.db.execute("INSERT INTO approved_discord_posts (id, text_content) VALUES (1, 'a')")
+    args = {**MARK, "updates": {"text_content": text}}
+
+    house.run("update_table", args, platform="database", security=policy("update_table"))
+
+    found = house.db.execute("SELECT text_content FROM approved_discord_posts").fetchall()
+    assert found == [(text,)]
+
+
+def test_other_tables_stay_closed_whatever_the_rules_say(house):
+    for table in ("runs", "command_audit", "command_approvals", "pg_catalog.pg_class"):
+        with pytest.raises(Denied, match="may not be changed"):
+            house.run("update_table", MARK | {"table_name": table}, platform="database",
+                      security=OPEN)  # fmt: skip
+
+
+def test_the_users_denial_is_stronger_than_any_narrative(house):
+    house.with_rules(deny=("messages.*",), writes="allow", allowed_commands=("messages.send",))
+
+    with pytest.raises(Denied, match="denied"):
+        house.run("messages.send", filled(SEND, house), security=OPEN)
+    assert house.changed() == []
+
+
+def test_deny_closes_all_writes_but_those_that_the_user_names(house):
+    house.with_rules(writes="deny", allowed_commands=("messages.send",))
+    house.guard = replace(house.guard, allow_writes=True)
+
+    house.run("messages.send", filled(SEND, house))
+    with pytest.raises(Denied, match="deny"):
+        house.run("channels.typing", filled({"channel_id": "{channel}"}, house), security=OPEN)
+    assert house.discord.contents() == ["hi"]
+
+
+@pytest.mark.parametrize("way", ["narrative", "user", "mode", "option"])
+def test_four_ways_to_allow_a_write(house, way):
+    security = policy("messages.send") if way == "narrative" else {}
+    if way == "user":
+        house.with_rules(allowed_commands=("discord.messages.send",))
+    if way == "mode":
+        house.with_rules(writes="allow")
+    house.guard = replace(house.guard, allow_writes=way == "option")
+
+    house.run("messages.send", filled(SEND, house), security=security)
+
+    assert house.discord.contents() == ["hi"]
+    assert house.audit() == [("messages.send", "allowed", "done")]
+
+
+def test_a_refusal_names_the_lines_to_add(house):
+    with pytest.raises(Denied) as told:
+        house.run("messages.send", filled(SEND, house))
+
+    assert '[security.policy] allowed_commands = ["messages.send"]' in told.value.mend
+    assert '[security] writes = "allow"' in told.value.mend
+
+
+def test_reads_need_nobodys_leave(house):
+    assert house.run("channels.get", filled({"channel_id": "{channel}"}, house))["id"]
+    assert house.audit() == [("channels.get", "allowed", "done")]
+
+
+def test_a_person_at_the_terminal_is_asked(house):
+    answers = ["no", "yes", "always"]
+    asked = []
+
+    def ask(question):
+        asked.append(question)
+        return answers.pop(0)
+
+    house.guard = replace(house.guard, ask=ask)
+    with pytest.raises(Denied, match="said no"):
+        house.run("messages.send", filled(SEND, house))
+    for text in ("one", "two", "three"):
+        house.run("messages.send", filled(SEND | {"content": text}, house))
+
+    assert house.discord.contents() == ["one", "two", "three"]
+    assert len(asked) == 3
+    assert "hi" in asked[0]
+    decisions = [decision for _, decision, _ in house.audit()]
+    assert decisions == ["confirmed", "confirmed", "confirmed", "refused"]
+
+
+CAREFUL = policy("*", require_confirmation=["messages.send"])
+
+
+def test_what_needs_a_person_waits_and_runs_once_as_it_was_shown(house):
+    args = filled(SEND, house)
+    with pytest.raises(Pending, match="approval"):
+        house.run("messages.send", args, security=CAREFUL)
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+    [wish] = approvals.list_approvals(house.db, everything=True, limit=9, now=house.clock.now())
+    assert (wish.state, wish.args, house.changed()) == ("pending", args, [])
+
+    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    with pytest.raises(Pending):  # another text is another wish
+        house.run("messages.send", args | {"content": "something else"}, security=CAREFUL)
+    with pytest.raises(Pending):  # and so is the wish of another narrative
+        house.run("messages.send", args, security=CAREFUL, narrative="other")
+    house.run("messages.send", args, security=CAREFUL)
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+
+    assert house.discord.contents() == ["hi"]
+    done = [one for one in audit.list_entries(house.db, limit=9) if one.decision == "approved"]
+    assert [(one.actor, one.outcome) for one in done] == [("vera", "done")]
+
+
+def test_a_denied_or_expired_wish_does_not_run(house):
+    args = filled(SEND, house)
+    for word in ("denied", "approved"):
+        with pytest.raises(Pending):
+            house.run("messages.send", args, security=CAREFUL)
+        [wish] = approvals.list_approvals(
+            house.db, everything=False, limit=9, now=house.clock.now()
+        )
+        approvals.decide(house.db, wish.id, word, by="vera", now=house.clock.now())
+        house.clock.advance(timedelta(hours=25) if word == "approved" else timedelta())
+
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+    assert house.changed() == []
+
+
+def test_an_approval_is_given_back_if_the_command_certainly_failed(house):
+    args = filled(SEND, house)
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
+    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    house.discord.deny("SEND_MESSAGES")
+
+    with pytest.raises(CommandFailed, match="lacks the permission Send Messages"):
+        house.run("messages.send", args, security=CAREFUL)
+    house.discord.allow("SEND_MESSAGES")
+    house.run("messages.send", args, security=CAREFUL)
+
+    assert house.discord.contents() == ["hi"]
+
+
+@pytest.mark.parametrize("whose", ["user", "narrative"])
+def test_a_command_runs_no_more_often_than_its_rate(house, whose):
+    rates = {"messages.send": "2/minute"}
+    security = policy("*")
+    if whose == "user":
+        house.with_rules(rate_limits=rates)
+    else:
+        security = policy("*", rate_limits=rates)
+
+    for number in range(2):
+        house.run(
+            "messages.send", filled(SEND | {"content": f"{number}"}, house), security=security
+        )
+    with pytest.raises(Denied, match="2 times"):
+        house.run("messages.send", filled(SEND, house), security=security)
+    if whose == "narrative":  # another narrative has its own account
+        house.run("messages.send", filled(SEND, house), security=security, narrative="other")
+    house.clock.advance(timedelta(seconds=61))
+    house.run("messages.send", filled(SEND, house), security=security)
+
+    assert len(house.discord.contents()) == (3 if whose == "user" else 4)
+
+
+def test_a_dead_token_ends_the_run_not_the_act_alone(house):
+    house.discord.token = "another"
+
+    with pytest.raises(LockedOut):
+        house.run("channels.get", filled({"channel_id": "{channel}"}, house))
+    assert house.audit() == [("channels.get", "allowed", "failed")]
+
+
+def test_texts_that_postgresql_cannot_hold_are_written_down_all_the_same(house):
+    with pytest.raises(CommandFailed):
+        house.run("messages.send", {"content": "a\0b\ud800", "channel_id": "x"}, security=OPEN)
+
+    [entry] = audit.list_entries(house.db, limit=9)
+    assert entry.args == {"content": "ab?", "channel_id": "x"}
+
+
+def test_an_unknown_platform_is_told(house):
+    with pytest.raises(CommandFailed, match="no smoke commands here"):
+        house.run("signals.send", {}, platform="smoke")
+    assert house.audit() == [("signals.send", "refused", None)]
