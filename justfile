@@ -13,7 +13,7 @@ setup:
 
 # The whole suite without the slow proofs
 test: setup
-    {{python}} -m pytest
+    {{python}} -m pytest -n auto
 
 # Kills, soak, real systemd: minutes, not seconds
 proofs: setup

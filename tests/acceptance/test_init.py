@@ -7,6 +7,7 @@ import pytest
 import tomli
 
 from botticelli.store.connection import connect
+from botticelli.store.schema import EXPECTED_VERSION
 from tests.commandline import run_installed
 
 
@@ -55,7 +56,7 @@ def test_db_init_makes_the_schema_and_may_be_repeated(botticelli, empty_url):
 
     assert botticelli("db init").code == 0
     assert botticelli("db init").code == 0
-    assert json.loads(botticelli("db status --json").out)["schema_version"] == 1
+    assert json.loads(botticelli("db status --json").out)["schema_version"] == EXPECTED_VERSION
 
 
 @pytest.fixture
