@@ -135,6 +135,8 @@ class GuardedCommands:
         if isinstance(executor, Located):
             call = replace(call, command=executor.canonical(call.command))
         try:
+            if isinstance(executor, PlatformExecutor):
+                executor.preview(call)  # nobody is asked about what cannot be meant
             verdict = self._judge(call, executor)
         except BotticelliError as error:
             self._write(call, decision="refused", rule="not understood", reason=str(error))

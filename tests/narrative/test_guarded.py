@@ -181,7 +181,7 @@ ATTEMPTS = [
     # commands that are none
     ("server.something_else", {"user_id": "1"}, OPEN, "there is no command"),
     ("__class__", {}, OPEN, "there is no command"),
-    ("messages.send; members.ban", SEND, {}, "--allow-writes"),
+    ("messages.send; members.ban", SEND, OPEN, "there is no command"),
 ]  # fmt: skip
 
 

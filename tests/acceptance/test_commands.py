@@ -1,0 +1,286 @@
+"""Bot commands as a user meets them: listed, run by hand or by narratives, approved."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from botticelli.config.model import Config, Database, Security
+from tests.fakes.discord import FakeDiscord
+from tests.posting import approved, status_of, to_discord
+
+EXAMPLES = Path(__file__).parents[1] / "narratives" / "examples"
+
+
+@pytest.fixture
+def discord(clock):
+    with FakeDiscord(clock=lambda: clock.now().timestamp()) as fake:
+        yield fake
+
+
+@pytest.fixture
+def command(botticelli, db_url, clock, discord):
+    """The command line, set up with a database and one Discord destination."""
+    botticelli.clock = clock
+    botticelli.config = Config(
+        database=Database(url=db_url, folder=Path("unused")),
+        destinations={"news": to_discord(discord)},
+    )
+    botticelli.environ |= {"POSTING_CHANNEL_ID": discord.channel, "TEST_GUILD_ID": discord.guild}
+    return botticelli
+
+
+def secure(command, **rules):
+    command.config = replace(command.config, security=Security(**rules))
+
+
+def test_all_commands_are_listed_and_their_document_is_true(command):
+    found = json.loads(command("commands --json").out)["commands"]
+
+    assert len([one for one in found if one["platform"] == "discord"]) >= 62
+    assert {"platform": "database", "command": "update_table"}.items() <= found[-1].items()
+    document = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    for one in found:
+        kind = "writes" if one["writes"] else "reads"
+        takes = ", ".join(f"**{name[:-1]}**" if name[-1] == "!" else name for name in one["takes"])
+        assert f"| `{one['command']}` | {kind} | {takes} | {one['needs']} |\n" in document
+
+
+def test_a_read_runs_by_hand(command, discord):
+    ended = command(f"command discord channels.list --guild-id {discord.guild}")
+
+    assert ended.code == 0, ended.err
+    assert "general" in ended.out
+    listed = json.loads(
+        command(f"command discord channels.list --guild-id={discord.guild} --json").out
+    )
+    assert listed["result"][0]["name"] == "general"
+
+
+def test_a_write_by_hand_needs_a_yes(command, discord):
+    line = ["command", "discord", "messages.send", "--channel-id", discord.channel]
+    refused = command([*line, "--content", "hello there"])
+    assert refused.code == 1
+    assert "--allow-writes" in refused.err
+
+    assert command([*line, "--content", "hello there", "--allow-writes"]).code == 0
+    assert discord.contents() == ["hello there"]
+
+
+def test_a_dry_run_shows_the_request_and_the_rules_word(command, discord):
+    secure(command, deny=("roles.*",))
+    line = f"command discord roles.create --guild-id {discord.guild} --name x --dry-run --json"
+
+    shown = json.loads(command(line).out)
+
+    assert shown["request"]["method"] == "POST"
+    assert shown["request"]["json"] == {"name": "x"}
+    assert (shown["verdict"], "denied" in shown["why"]) == ("refuse", True)
+    assert [one for one in discord.requests if one.method != "GET"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("did you mean 'channels.list'", "command discord chanels.list"),
+        ("needs guild_id", "command discord channels.list"),
+        ("no Discord id", "command discord channels.list --guild-id x"),
+        ("belongs to no argument", "command discord channels.list 17"),
+        ("no smoke commands", "command smoke signals.send"),
+        ("no JSON", "command discord messages.bulk_delete --channel-id 1 --message-ids [1,"),
+    ],
+)
+def test_what_cannot_be_meant_gets_one_line(command, words, line):
+    ended = command(line)
+
+    assert ended.code in (1, 2)
+    assert words in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def poster(command, name="discord_poster.toml"):
+    """Put the plan's poster into the user's folder."""
+    shutil.copy(EXAMPLES / name, command.cwd / "poster.toml")
+
+
+def scripted(command, *answers):
+    path = command.cwd / "answers.json"
+    path.write_text(json.dumps([{"when": answer, "text": answer} for answer in answers]))
+    return f"--model scripted:{path}"
+
+
+def test_the_plans_poster_runs_twice_and_posts_each_once(db, command, discord):
+    first, second = approved(db, "the first"), approved(db, "the second")
+    poster(command)
+    model = scripted(command, "the first", "the second")
+
+    for _ in range(2):
+        ended = command(f"run poster.toml {model} --allow-writes")
+        assert ended.code == 0, ended.err
+
+    room = next(one["id"] for one in discord.world.channels.values() if one["name"] == "posts")
+    assert discord.contents(room) == ["the first", "the second"]
+    assert [status_of(db, post) for post in (first, second)] == ["posted", "posted"]
+    times = db.execute("SELECT count(posted_at) FROM approved_discord_posts").fetchone()
+    assert times == (2,)
+
+    discord.requests.clear()
+    ended = command(f"run poster.toml {model} --allow-writes")
+    assert (ended.code, "nothing to do" in ended.err) == (0, True)
+    assert discord.requests == []
+
+
+def test_the_shipped_poster_posts_the_very_text_and_marks_the_very_row(db, command, discord):
+    text = 'Grüße 🎨\n\n"quoted" {{not a placeholder}} ${HOME}'
+    posts = [approved(db, text), approved(db, "it's second")]
+
+    assert command("run discord_poster").code == 0
+    assert discord.contents() == [text]
+    assert [status_of(db, post) for post in posts] == ["posted", "pending"]
+    assert command("run discord_poster").code == 0
+    assert discord.contents() == [text, "it's second"]
+
+    discord.requests.clear()
+    ended = command("run discord_poster")
+    assert (ended.code, "nothing to do" in ended.err) == (0, True)
+    assert discord.requests == []
+
+
+def test_a_post_that_was_not_sent_is_not_marked(db, command, discord):
+    post = approved(db, "hello")
+    discord.deny("SEND_MESSAGES")
+
+    ended = command("run discord_poster")
+
+    assert ended.code != 0
+    assert "lacks the permission Send Messages" in ended.err
+    assert status_of(db, post) == "pending"
+
+
+def test_a_narrative_without_leave_is_refused_with_the_lines_to_add(db, command, discord):
+    approved(db, "hello")
+    poster(command)
+
+    ended = command(f"run poster.toml {scripted(command, 'hello')}")
+
+    assert ended.code == 1
+    assert "[security.policy] allowed_commands" in ended.err
+    assert [one for one in discord.requests if one.method != "GET"] == []
+
+
+PUBLISH = """
+[narrative]
+name = "publish"
+skip_content_generation = true
+[toc]
+order = ["make", "say"]
+[security.policy]
+allowed_commands = ["channels.get_or_create", "messages.send"]
+require_confirmation = ["messages.send"]
+[acts.make]
+[[acts.make.input]]
+type = "bot_command"
+platform = "discord"
+command = "channels.get_or_create"
+required = true
+args = { guild_id = "${TEST_GUILD_ID}", name = "gallery", channel_type = "Text" }
+[acts.say]
+[[acts.say.input]]
+type = "bot_command"
+platform = "discord"
+command = "messages.send"
+required = true
+args = { channel_id = "${make.id}", content = "open now" }
+"""
+
+
+def test_what_needs_a_person_waits_until_it_is_approved(command, discord):
+    (command.cwd / "publish.toml").write_text(PUBLISH)
+    ended = command("run publish.toml")
+    assert ended.code == 1
+    [wish] = json.loads(command("approvals list --json").out)["approvals"]
+    assert f"botticelli approvals approve {wish['id']}" in ended.err
+    assert wish["args"]["content"] == "open now"
+
+    assert command(f"approvals approve {wish['id']} --reason fine").code == 0
+    assert command("run publish.toml").code == 0
+
+    room = next(one["id"] for one in discord.world.channels.values() if one["name"] == "gallery")
+    assert discord.contents(room) == ["open now"]
+    assert command("approvals list").out == "nothing waits for a person\n"
+    log = json.loads(command("approvals log --json").out)["commands"]
+    assert [(one["command"], one["decision"]) for one in log[:2]] == [
+        ("messages.send", "approved"),
+        ("channels.get_or_create", "allowed"),
+    ]
+
+
+def test_an_approved_command_can_be_run_at_once_or_denied(command, discord):
+    (command.cwd / "publish.toml").write_text(PUBLISH)
+    command("run publish.toml")
+    [wish] = json.loads(command("approvals list --json").out)["approvals"]
+
+    ended = command(f"approvals approve {wish['id']} --now")
+
+    assert ended.code == 0, ended.err
+    assert discord.messages(wish["args"]["channel_id"])[0]["content"] == "open now"
+    again = command(f"approvals deny {wish['id']}")
+    assert (again.code, "is used and cannot be denied" in again.err) == (2, True)
+    assert command("approvals approve 999").code == 2
+
+
+def test_ids_are_kept_globally_and_for_the_narrative(command, discord):
+    (command.cwd / "publish.toml").write_text(PUBLISH)
+    command("run publish.toml")
+    room = next(one["id"] for one in discord.world.channels.values() if one["name"] == "gallery")
+
+    assert command("state get channel_id").out == f"{room}\n"
+    assert command("state get discord.channels.get_or_create.id --scope publish").out == f"{room}\n"
+    assert command("state set mood blue").code == 0
+    assert ["global", "mood", "blue"] in [
+        line.split()[:3] for line in command("state list --scope global").out.splitlines()
+    ]
+    assert command("state clear mood").out == "1 forgotten\n"
+    assert command("state get mood").code == 1
+    assert command("state clear").code == 2
+    assert command("state clear --all --scope publish").code == 0
+
+
+def test_state_is_read_from_ones_own_and_from_other_narratives(command, discord):
+    text = PUBLISH.replace('"${make.id}"', '"${state:%s}"').replace('"make", "say"', '"say"')
+    text = text.replace('require_confirmation = ["messages.send"]\n', "")
+    command("state set channel_id 1")
+    command(f"state set channel_id {discord.channel} --scope publish")
+    command(f"state set channel_id {discord.channel} --scope other")
+
+    for key in ("narrative:channel_id", "other/channel_id"):
+        (command.cwd / "publish.toml").write_text(text % key)
+        ended = command("run publish.toml")
+        assert ended.code == 0, ended.err
+
+    assert discord.contents() == ["open now"] * 2
+
+
+def test_no_secret_of_the_environment_gets_out(command, discord):
+    command.environ["SOME_API_KEY"] = "sesame-open-4711"
+    text = PUBLISH.replace("open now", "psst: ${env:SOME_API_KEY}").replace(
+        'require_confirmation = ["messages.send"]\n', ""
+    )
+    (command.cwd / "publish.toml").write_text(text)
+
+    ended = command("run publish.toml")
+
+    assert ended.code == 1
+    assert "a secret" in ended.err
+    log = command("approvals log --json").out
+    assert "sesame" not in log + ended.err + ended.out
+
+
+def test_offline_nothing_is_asked_of_discord(command, discord):
+    ended = command(f"command discord channels.list --guild-id {discord.guild} --offline")
+
+    assert ended.code == 1
+    assert "no destination is on Discord" in ended.err
+    assert discord.requests == []
