@@ -6,8 +6,10 @@ import typer
 
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
+from botticelli.cli.jitter import Jitter, wait_at_random
 from botticelli.cli.output import Console, render
 from botticelli.cli.spending import priced, spent
+from botticelli.cli.telling import telling
 from botticelli.cli.workshop import progress, workshop
 from botticelli.stages.curate import CurateForecast, CurateReport, preview_curate
 from botticelli.stages.curate import curate as run_curate
@@ -23,13 +25,15 @@ def curate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell batches, calls and cents; spend nothing.")
     ] = False,
+    jitter: Jitter = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Have a model judge the candidates and approve the best few."""
     env: Environment = ctx.obj
     drain = drain or env.config.curate.drain
     report: CurateReport | CurateForecast
-    with env.database() as conn:
+    wait_at_random(env, jitter)
+    with telling(env, "curate", silent=dry_run), env.database() as conn:
         if dry_run:
             report = preview_curate(conn, workshop(env), drain=drain)
         else:
@@ -54,7 +58,7 @@ def _(report: CurateReport, console: Console) -> None:
     if report.skipped:
         console.line(f"nothing done: the curate stage is {report.skipped}")
         return
-    if not report.judged and not report.set_aside and not report.approved:
+    if not (report.judged or report.set_aside or report.approved or report.proposed):
         console.line("nothing to do: no candidate is pending")
         return
     console.line(
@@ -63,6 +67,14 @@ def _(report: CurateReport, console: Console) -> None:
     )
     for one in report.approved:
         console.line(f"  approved {one.id} with {one.score:g} of 50: {one.preview}", style="green")
+    for one in report.proposed:
+        console.line(f"  proposed {one.id} with {one.score:g} of 50: {one.preview}", style="cyan")
+    if report.proposed:
+        console.line("  a person approves: botticelli review")
+    if report.ranked:
+        console.line(f"  {report.ranked} with the same total were put in order by the judge")
+    if report.reserved:
+        console.line(f"  {report.reserved} kept in reserve")
     if report.set_aside:
         console.line(f"  {report.set_aside} rejected unjudged: no text, or a repeat")
     for id_, why in report.missing.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from botticelli.config.curation import Similarity, Weights
 from botticelli.config.model import (
     ActiveHours,
     Config,
@@ -69,6 +70,7 @@ class Builder:
             budget=Multipliers(**tables.get("budget", {})),
             generate=_stage(Generate(), tables.get("generate", {})),
             curate=self._curate(tables.get("curate", {})),
+            similarity=_similarity(tables.get("similarity", {})),
             post=_stage(Post(), tables.get("post", {})),
             supervision=_supervision(tables.get("circuit_breaker", {}), tables.get("lease", {})),
             destinations=MappingProxyType(
@@ -156,8 +158,12 @@ class Builder:
 
     def _curate(self, table: Table) -> Curate:
         curate = _stage(Curate(), table)
+        weights = Weights(**table.get("weights", {}))
+        if not any(vars(weights).values()):
+            path = ("curate", "weights")
+            self.mistakes.append(Mistake(path=path, what="no criterion counts anything"))
         strategy = table.get("processing_strategy", "single_run")
-        return replace(curate, drain=strategy == "drain_queue")
+        return replace(curate, drain=strategy == "drain_queue", weights=weights)
 
     def _destination(self, name: str, table: Table) -> Destination:
         path: tuple[Key, ...] = ("destinations", name)
@@ -208,6 +214,13 @@ def _security(table: Table) -> Security:
     values |= {key: tuple(map(str, value)) for key, value in table.items() if type(value) is list}
     values["rate_limits"] = MappingProxyType(dict(table.get("rate_limits", {})))
     return Security(**values)
+
+
+def _similarity(table: Table) -> Similarity:
+    values = {key: table[key] for key in table if key != "window_days"}
+    if "window_days" in table:
+        values["window"] = timedelta(days=table["window_days"])
+    return Similarity(**values)
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from botticelli.config.curation import Mode, Similarity, Weights
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
@@ -82,6 +83,11 @@ class Curate:
         min_score: Least total (of 50) that may be approved.
         approve_per_run: Most posts approved by one run.
         drain: Judge until nothing is pending, as `--drain` does.
+        samples: Passes of the judge over each candidate; scores are their means.
+        weights: What each criterion counts in the total of 50.
+        ranking: Have the judge rank many that tie where the choice ends.
+        reserve: Next best that are kept for a run in which nothing passes.
+        mode: "human": the best are proposed, and a person approves.
     """
 
     narrative: str = "curate_and_approve"
@@ -89,6 +95,11 @@ class Curate:
     min_score: float = 35
     approve_per_run: int = 3
     drain: bool = False
+    samples: int = 1
+    weights: Weights = Weights()
+    ranking: bool = True
+    reserve: int = 0
+    mode: Mode = "auto"
     retry: Retry = Retry(max_retries=3, continue_on_error=True)
     schedule: Schedule = Schedule(interval=timedelta(hours=12), jitter_percent=15)
 
@@ -356,6 +367,7 @@ class Config:
     budget: Multipliers = Multipliers()
     generate: Generate = Generate()
     curate: Curate = Curate()
+    similarity: Similarity = Similarity()
     post: Post = Post()
     supervision: Supervision = Supervision()
     destinations: Mapping[str, Destination] = field(default_factory=lambda: NOTHING)

@@ -88,8 +88,8 @@ class _Writer:
 
     def _value(self, name: str, schema: Schema) -> Any:
         """Return what this model knows better than the schema; None for everything else."""
-        if _is_scores(schema):
-            return self._scores(schema)
+        if _is_scores(schema) or name == "order":
+            return self._scores(schema) if _is_scores(schema) else self._order()
         if name == "text_content":
             text, self._given = self._given or self._post(), ""
             return text
@@ -106,9 +106,15 @@ class _Writer:
         filled = []
         for id_ in ids:
             scored = {"id": id_, **judge(texts.get(str(id_), ""))}
-            blank = fill(schema["items"])
+            blank = fill(schema["items"], value=_agrees)
             filled.append({**blank, **{k: v for k, v in scored.items() if k in properties}})
         return filled
+
+    def _order(self) -> list[str] | None:
+        """Return the ids of the prompt's posts, the best by the judge's rules first."""
+        texts = _candidates_in(self._prompt)
+        totals = {id_: sum(judge(text)[name] for name in CRITERIA) for id_, text in texts.items()}
+        return sorted(texts, key=lambda id_: -totals[id_]) or None
 
     def _tags(self) -> list[str]:
         return [self._kind, "channel-life"]
@@ -144,6 +150,11 @@ class _Writer:
         self._draws += 1
         drawn = hashlib.sha256(self._seed + self._draws.to_bytes(4, "big")).digest()
         return options[int.from_bytes(drawn[:8], "big") % len(options)]
+
+
+def _agrees(_name: str, schema: Schema) -> Any:
+    """Say yes to a question that the rules know nothing about."""
+    return True if schema.get("type") == "boolean" else None
 
 
 def _kind(request: Request) -> str:

@@ -4,6 +4,15 @@ import re
 from typing import Any
 
 CRITERIA = ("engagement", "clarity", "value", "tone", "polish")
+# The shipped rubric's questions, and the criterion whose score answers them: LEAST means yes.
+CHECKS = {
+    "answerable": "engagement",
+    "one_idea": "clarity",
+    "usable": "value",
+    "personal": "tone",
+    "clean": "polish",
+}
+LEAST = 3
 _HYPE = re.compile(
     r"\b(amazing|revolutionary|game.?changer|unlock|incredible|exciting|boost)", re.IGNORECASE
 )
@@ -34,7 +43,8 @@ def judge(text: str) -> dict[str, Any]:
         f"{len(text)} characters, {pace:.0f} words a sentence, {asks}; scored by rules, not read"
     )
     weakest = min(bounded, key=lambda name: bounded[name])
-    return {"reasons": reasons, **bounded, "notes": f"Weakest point by rule: {weakest}."}
+    checks = {name: bounded[of] >= LEAST for name, of in CHECKS.items()}
+    return {"reasons": reasons, **bounded, **checks, "notes": f"Weakest point by rule: {weakest}."}
 
 
 def _engagement(text: str, words: list[str]) -> int:

@@ -101,7 +101,7 @@ def resolve_nested(
 def choose(file: NarrativeFile, name: str = "") -> Narrative:
     """Return the narrative of that name (key, own name; of a single form also the file's stem).
 
-    Without a name: the only one, or the one of a single form.
+    Without a name: the only one, the one of a single form, or the one that is called as its file.
 
     Raises:
         ConfigError: There is no such narrative, or several and no name.
@@ -110,6 +110,8 @@ def choose(file: NarrativeFile, name: str = "") -> Narrative:
     if not name:
         if file.default:
             return file.narratives[file.default]
+        if file.path.stem in file.narratives:
+            return file.narratives[file.path.stem]
         mend = f"say which: {file.path.stem}:NAME with one of {listed}"
         raise ConfigError("holds several narratives", where=str(file.path), mend=mend)
     if name in file.narratives:

@@ -1,8 +1,9 @@
 """Curation: the judge scores what is pending, code adds up and chooses, SQL copies the text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
@@ -10,22 +11,21 @@ from botticelli.narrative.model import Narrative, NarrativeFile
 from botticelli.stages.crew import Crew
 from botticelli.stages.judge import TABLE, Judge, bound, check, rows
 from botticelli.stages.judge_labour import JudgeLabour, Tally
-from botticelli.stages.rubric import choose
+from botticelli.stages.selection import Selection, Selector
+from botticelli.stages.sieve import open_sieve
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.workshop import Workshop
-from botticelli.store import choice, judging, queue, runs
+from botticelli.store import judging, queue, runs
 from botticelli.store.connection import Connection
 from botticelli.text import shorten
 
-BEST: Final = 50  # looked at for the choice; more than enough for a few that are not alike
-RECENT: Final = 200  # approved posts that a new one must not repeat
 PREVIEW: Final = 60
 OUTPUT_TOKENS: Final = 200  # of the judge for one candidate: reasons with quotes, scores, a note
 
 
 @dataclass(frozen=True, kw_only=True)
 class Approved:
-    """A candidate that was approved by this run, in rank order."""
+    """A candidate that was approved or proposed by this run, in rank order."""
 
     id: int
     score: float
@@ -37,7 +37,10 @@ class CurateReport:
     """What a curate run did.
 
     Args:
-        set_aside: Rejected without asking the judge: no text, or the very text of an older one.
+        set_aside: Rejected without asking the judge: no text, or a repeat.
+        proposed: Held for a person to approve, best first (mode "human").
+        reserved: Kept with their scores for a run in which nothing passes.
+        ranked: Candidates with equal totals that the judge has put in order.
         missing: Candidate id -> why the judge gave no usable answer.
         pending: Candidates that still wait for the judge.
         reason: Why it ended early; empty: it did not.
@@ -47,6 +50,9 @@ class CurateReport:
     judged: int = 0
     set_aside: int = 0
     approved: tuple[Approved, ...] = ()
+    proposed: tuple[Approved, ...] = ()
+    reserved: int = 0
+    ranked: int = 0
     rejected: int = 0
     missing: Mapping[int, str] = field(default_factory=dict)
     pending: int = 0
@@ -130,15 +136,18 @@ class _Job:
         started = self.workshop.clock.monotonic()
         trouble = self._judge(watch)
         # A day that is spent, or a judge that is down, keeps nobody from choosing among the judged.
-        approved, rejected = ((), 0) if self.run.stop.is_set() else self._choose()
+        outcome = Selection() if self.run.stop.is_set() else self._choose()
         if trouble and not isinstance(trouble, TryLater) and not self.tally.judged:
             raise trouble
         usage = runs.usage(self.conn, self.run.id)
         return CurateReport(
             judged=self.tally.judged,
             set_aside=self.tally.set_aside,
-            approved=approved,
-            rejected=rejected,
+            approved=self._named(outcome, outcome.chosen.approved),
+            proposed=self._named(outcome, outcome.chosen.proposed),
+            reserved=len(outcome.reserved),
+            ranked=len(outcome.places),
+            rejected=outcome.chosen.rejected,
             missing=dict(self.tally.given_up),
             pending=judging.count_waiting(self.conn),
             calls=usage.calls,
@@ -152,16 +161,20 @@ class _Job:
 
     def _judge(self, watch: Callable[[int, int], None]) -> BotticelliError | None:
         """Have everything judged that can be; return what kept the rest from it."""
-        config = self.workshop.config
+        config, clock = self.workshop.config, self.workshop.clock
+        if not judging.count_waiting(self.conn):
+            return None
+        sieve = open_sieve(self.conn, config.similarity, now=clock.pinned())
+        self.tally.set_aside += sieve.sift(self.conn, now=clock.pinned())
         labour = JudgeLabour(
             ask=self.judge,
+            sieve=sieve,
             tally=self.tally,
             owner=self.run.identity.owner,
             lease=config.supervision.lease,
-            batch=config.curate.batch,
+            settings=config.curate,
             drain=self.drain,
-            retry=config.curate.retry,
-            clock=self.workshop.clock,
+            clock=clock,
         )
         crew = Crew(
             labour,
@@ -169,7 +182,7 @@ class _Job:
             connect=self.workshop.connect,
             owner=self.run.identity.owner,
             lease=config.supervision.lease,
-            clock=self.workshop.clock,
+            clock=clock,
         )
         waiting = judging.count_waiting(self.conn)
         total = waiting if self.drain else min(waiting, config.curate.batch)
@@ -180,27 +193,28 @@ class _Job:
             return error
         return None
 
-    def _choose(self) -> tuple[tuple[Approved, ...], int]:
-        settings = self.workshop.config.curate
-        judged = choice.list_judged(self.conn, min_score=settings.min_score, limit=BEST)
-        taken = choice.list_recent_texts(self.conn, limit=RECENT) if judged else ()
-        best = {one.id: one for one in choose(judged, most=settings.approve_per_run, taken=taken)}
-        chosen = choice.settle_choice(
-            self.conn,
-            tuple(best),
-            by="auto",
-            run_id=self.run.id,
-            now=self.workshop.clock.pinned(),
+    def _choose(self) -> Selection:
+        selector = Selector(
+            conn=self.conn,
+            settings=self.workshop.config.curate,
+            near=self.workshop.config.similarity.near,
+            ask=partial(self.judge.rank, self.conn) if self.judge.can_rank else None,
+            chance=self.workshop.chance,
+            note=self.workshop.note,
         )
-        approved = tuple(
+        return selector.settle(run_id=self.run.id, now=self.workshop.clock.pinned())
+
+    @staticmethod
+    def _named(outcome: Selection, ids: Iterable[int]) -> tuple[Approved, ...]:
+        best = {one.id: one for one in outcome.best}
+        return tuple(
             Approved(
                 id=id_,
                 score=float(best[id_].curation_score),
                 preview=shorten(best[id_].text_content, PREVIEW),
             )
-            for id_ in chosen.approved
+            for id_ in ids
         )
-        return approved, chosen.rejected
 
     def _reason(self, trouble: BotticelliError | None) -> str:
         if self.run.stop.is_set():
@@ -253,6 +267,7 @@ def _summary(report: CurateReport) -> dict[str, Any]:
         "judged": report.judged,
         "set_aside": report.set_aside,
         "approved": [one.id for one in report.approved],
+        "proposed": [one.id for one in report.proposed],
         "rejected": report.rejected,
         "missing": len(report.missing),
         "pending": report.pending,

@@ -1,22 +1,30 @@
 """The judge: the narrative curate_and_approve, run over a claimed batch, bound to its ids."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from botticelli.errors import ConfigError
 from botticelli.models.base import Request
 from botticelli.narrative.calls import ActKey, Answer, Caller
+from botticelli.narrative.execution import ActResult
 from botticelli.narrative.extract import extract
 from botticelli.narrative.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.sink import NoSink
 from botticelli.stages.judge_labour import Judgement
 from botticelli.stages.supervise import Run
 from botticelli.stages.workshop import Workshop
+from botticelli.store.choice import Judged
 from botticelli.store.connection import Connection
 from botticelli.store.judging import Candidate
 
 TABLE: Final = "candidates"
+RANKING: Final = "rank"  # the narrative beside the judge's own that puts candidates in order
+SCORES: Final = ("properties", "scores")
+ORDER: Final = ("properties", "order")
+
+T = TypeVar("T")
 
 # What the runner insists on. The model is bound to the act's own schema, with the ids as an enum;
 # but one wrong entry must not throw away the right ones beside it: rubric.py takes them apart.
@@ -41,25 +49,65 @@ class Judge:
     run: Run
 
     def __call__(self, conn: Connection, group: Sequence[Candidate]) -> Judgement:
-        """Return what the judge says about a group, and which model it was.
+        """Return what the judge says about a group, shown in an order of its own.
 
         Raises:
             BotticelliError: There is no answer, or none that is JSON.
         """
-        caller = self.workshop.caller(conn, stop=self.run.stop, budgets=(self.narrative.budget,))
+        seed = self.workshop.chance.getrandbits(32)
+        shown = rows(shuffled(group, seed=seed))
+        ids = [str(each.id) for each in group]
+        last = self._ask(conn, self.narrative, shown, ids=ids)
+        answer = last.answer
+        return Judgement(
+            value=extract(last.text).value,
+            model=answer.model if answer else "",
+            seed=seed,
+            execution_id=answer.execution_id if answer else None,
+        )
+
+    def rank(self, conn: Connection, shown: Sequence[Judged]) -> Any:
+        """Return the judge's answer when it has to put these in order, in the order shown.
+
+        Raises:
+            BotticelliError: There is no answer, or none that is JSON.
+        """
+        texts = tuple({"id": str(each.id), "text_content": each.text_content} for each in shown)
+        ids = sorted(str(each.id) for each in shown)
+        last = self._ask(conn, self.file.narratives[RANKING], texts, ids=ids)
+        return extract(last.text).value
+
+    @property
+    def can_rank(self) -> bool:
+        """Whether the judge's file has a narrative for it."""
+        return RANKING in self.file.narratives
+
+    def _ask(
+        self,
+        conn: Connection,
+        narrative: Narrative,
+        shown: Sequence[Mapping[str, Any]],
+        *,
+        ids: Sequence[str],
+    ) -> ActResult:
+        caller = self.workshop.caller(conn, stop=self.run.stop, budgets=(narrative.budget,))
         runner = self.workshop.runner(
             conn,
             file=self.file,
-            caller=_Bound(caller=caller, schemas=_schemas(self.narrative, group)),
+            caller=_Bound(caller=caller, schemas=_schemas(narrative, ids)),
             sink=NoSink(),
             run_id=self.run.id,
             stop=self.run.stop,
             models=self.workshop.config.models.judge,
         )
-        execution = runner.run(_loosened(self.narrative), tables={TABLE: rows(group)})
-        last = execution.acts[-1]
-        model = last.answer.model if last.answer else ""
-        return Judgement(value=extract(last.text).value, model=model)
+        return runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
+
+
+def shuffled(group: Sequence[T], *, seed: int) -> tuple[T, ...]:
+    """Return the group in another order, always the same for a seed."""
+    order = list(group)
+    random.Random(seed).shuffle(order)  # noqa: S311 - against a judge's habits, not for secrets
+    return tuple(order)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +142,7 @@ def rows(group: Sequence[Candidate]) -> tuple[Mapping[str, Any], ...]:
 
 def bound(narrative: Narrative, group: Sequence[Candidate]) -> Narrative:
     """Return the narrative with the ids of the group as the only ones that can be answered."""
-    schemas = _schemas(narrative, group)
+    schemas = _schemas(narrative, [str(each.id) for each in group])
     acts = tuple(replace(act, schema=schemas.get(act.name, act.schema)) for act in narrative.acts)
     return replace(narrative, acts=acts)
 
@@ -113,32 +161,36 @@ def check(narrative: Narrative, *, file: NarrativeFile) -> None:
         )
 
 
-def _schemas(narrative: Narrative, group: Sequence[Candidate]) -> dict[str, Mapping[str, Any]]:
-    ids = [str(each.id) for each in group]
+def _schemas(narrative: Narrative, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     return {
-        act.name: _with_ids(act.schema, ids)
-        for act in narrative.acts
-        if act.schema is not None and _entry(act) is not None
+        act.name: _with_ids(act.schema, ids) for act in narrative.acts if act.schema is not None
     }
 
 
 def _entry(act: Act) -> Mapping[str, Any] | None:
     """Return the schema of one entry of `scores`; None: the act does not answer with scores."""
-    node: Any = act.schema
-    for key in ("properties", "scores", "items", "properties"):
-        node = node.get(key) if isinstance(node, Mapping) else None
-    return node if isinstance(node, Mapping) and "id" in node else None
+    found = _at(act.schema, (*SCORES, "items", "properties"))
+    return found if found is not None and "id" in found else None
+
+
+def _at(schema: Any, path: Sequence[str]) -> Mapping[str, Any] | None:
+    for key in path:
+        schema = schema.get(key) if isinstance(schema, Mapping) else None
+    return schema if isinstance(schema, Mapping) else None
 
 
 def _with_ids(schema: Mapping[str, Any], ids: Sequence[str]) -> Mapping[str, Any]:
-    scores = schema["properties"]["scores"]
-    entry = scores["items"]
-    id_ = {**entry["properties"]["id"], "enum": list(ids)}
-    items = {**entry, "properties": {**entry["properties"], "id": id_}}
-    return {
-        **schema,
-        "properties": {**schema["properties"], "scores": {**scores, "items": items}},
-    }
+    """Return a schema whose scores, or whose order, can be about these ids only."""
+    for path in ((*SCORES, "items", "properties", "id"), (*ORDER, "items")):
+        if _at(schema, path) is not None:
+            schema = _with_enum(schema, path, ids)
+    return schema
+
+
+def _with_enum(node: Mapping[str, Any], path: Sequence[str], ids: Sequence[str]) -> dict[str, Any]:
+    if not path:
+        return {**node, "enum": list(ids)}
+    return {**node, path[0]: _with_enum(node[path[0]], path[1:], ids)}
 
 
 def _loosened(narrative: Narrative) -> Narrative:

@@ -8,27 +8,39 @@ from datetime import timedelta
 from typing import Any, Final
 
 from botticelli.clock import Clock
-from botticelli.config.model import Retry
+from botticelli.config.model import Curate
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.stages.crew import Floor
-from botticelli.stages.rubric import read_answer
+from botticelli.stages.rubric import Sample, combine, read_answer
+from botticelli.stages.sieve import Sieve
 from botticelli.store import judging, queue
 from botticelli.store.connection import Connection
-from botticelli.store.judging import Candidate
+from botticelli.store.judging import Candidate, Scored
 
 MOST_RUNS: Final = 3  # without a usable answer; then the candidate is held for a person
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the judge answered about a batch, as JSON, and which model it was."""
+    """What the judge answered about a batch.
+
+    Args:
+        value: The JSON.
+        model: Which one it was.
+        seed: What the order was drawn by in which the candidates were shown.
+        execution_id: The answer's row in act_executions.
+    """
 
     value: Any
     model: str
+    seed: int = 0
+    execution_id: int | None = None
 
 
 Ask = Callable[[Connection, Sequence[Candidate]], Judgement]
+Samples = Mapping[int, list[Mapping[str, Any]]]
+"""Candidate id -> what each pass of the judge said about it."""
 
 
 @dataclass(kw_only=True)
@@ -60,17 +72,17 @@ class JudgeLabour:
 
     Args:
         ask: Puts candidates before the judge: one call.
-        batch: Candidates in one call.
+        sieve: Knows what needs no judge.
         drain: Go on until nothing is pending; else one batch.
     """
 
     ask: Ask
+    sieve: Sieve
     tally: Tally
     owner: str
     lease: timedelta
-    batch: int
+    settings: Curate
     drain: bool
-    retry: Retry
     clock: Clock
 
     def __call__(self, conn: Connection, floor: Floor) -> bool:
@@ -94,24 +106,48 @@ class JudgeLabour:
         return judging.claim_batch(
             conn,
             owner=self.owner,
-            limit=self.batch,
+            limit=self.settings.batch,
             lease=self.lease,
             passed_over=passed_over,
             now=self.clock.pinned(),
         )
 
     def _judge(self, conn: Connection, claimed: Sequence[Candidate], *, floor: Floor) -> None:
-        aside = judging.set_aside(conn, claimed, now=self.clock.pinned())
+        aside = self.sieve.sift_claimed(conn, claimed, now=self.clock.pinned())
         with self.tally.lock:
             self.tally.set_aside += len(aside)
-        missing = [_Missing(group=tuple(each for each in claimed if each.id not in aside), why={})]
-        for _ in range(1 + self.retry.max_retries):
-            missing = [again for each in missing for again in self._score(conn, each.group)]
+        samples = {each.id: list(each.samples) for each in claimed}
+        left = tuple(each for each in claimed if each.id not in aside)
+        for number in range(1, self.settings.samples + 1):
+            group = tuple(each for each in left if len(samples[each.id]) < number)
+            missing = self._pass(conn, group, samples=samples, floor=floor)
+            self._give_up(conn, missing)
+            gone = {candidate.id for each in missing for candidate in each.group}
+            left = tuple(each for each in left if each.id not in gone)
+            if floor.is_closing:
+                return
+
+    def _pass(
+        self,
+        conn: Connection,
+        group: tuple[Candidate, ...],
+        *,
+        samples: Samples,
+        floor: Floor,
+    ) -> list[_Missing]:
+        """Have a group judged once; return who has no usable answer after all attempts."""
+        missing = [_Missing(group=group, why={})]
+        for _ in range(1 + self.settings.retry.max_retries):
+            missing = [
+                again for each in missing for again in self._score(conn, each.group, samples)
+            ]
             if not missing or floor.is_closing:
                 break
-        self._give_up(conn, missing)
+        return missing
 
-    def _score(self, conn: Connection, group: tuple[Candidate, ...]) -> list[_Missing]:
+    def _score(
+        self, conn: Connection, group: tuple[Candidate, ...], samples: Samples
+    ) -> list[_Missing]:
         """Ask for a group once; store what came back well, return who has to be asked again."""
         if not group:
             return []
@@ -122,24 +158,46 @@ class JudgeLabour:
                 raise
             # One of them may be what the judge trips over: next time each is asked for alone.
             return [_Missing(group=(each,), why={each.id: str(error)}) for each in group]
-        return self._take(conn, group, judgement=judgement)
+        return self._take(conn, group, judgement=judgement, samples=samples)
 
     def _take(
-        self, conn: Connection, group: tuple[Candidate, ...], *, judgement: Judgement
+        self,
+        conn: Connection,
+        group: tuple[Candidate, ...],
+        *,
+        judgement: Judgement,
+        samples: Samples,
     ) -> list[_Missing]:
         reading = read_answer(judgement.value, ids=[each.id for each in group])
         claims = {each.id: each.claim for each in group}
+        scored = [self._combine(sample, judgement, samples) for sample in reading.scores]
         judging.store_scores(
             conn,
-            reading.scores,
-            claims=[claims[score.id] for score in reading.scores],
+            scored,
+            claims=[claims[score.id] for score in scored],
             judge_model=judgement.model,
             now=self.clock.pinned(),
         )
         with self.tally.lock:
-            self.tally.judged += len(reading.scores)
+            self.tally.judged += sum(score.is_done for score in scored)
         left = tuple(each for each in group if each.id in reading.refused)
         return [_Missing(group=left, why=reading.refused)] if left else []
+
+    def _combine(self, sample: Sample, judgement: Judgement, samples: Samples) -> Scored:
+        known = samples[sample.id]
+        known.append(
+            {
+                "model": judgement.model,
+                "seed": judgement.seed,
+                "execution": judgement.execution_id,
+                "points": dict(sample.points),
+                "checks": dict(sample.checks),
+                "reasons": sample.reasons,
+                "notes": sample.notes,
+            }
+        )
+        settings = self.settings
+        return combine(sample.id, known, weights=settings.weights, wanted=settings.samples)
 
     def _give_up(self, conn: Connection, missing: Sequence[_Missing]) -> None:
         for each in missing:

@@ -5,12 +5,33 @@ its word is refused and asked for again, never guessed.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from statistics import fmean
+from typing import Any, Final, Protocol, TypeVar
 
-from botticelli.stages.similarity import repeats, trigrams
-from botticelli.store.judging import CRITERIA, Scores
+from botticelli.config.curation import Similarity, Weights
+from botticelli.stages.similarity import alike
+from botticelli.store.judging import CRITERIA, Scored
+
+LEAST_TIED: Final = 8  # fewer are not worth a ranking: the fixed rules decide
+MOST_TIED: Final = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What one pass of a judge says about one candidate.
+
+    Args:
+        points: 1 to 10 for each of CRITERIA.
+        checks: Question -> yes or no.
+    """
+
+    id: int
+    points: Mapping[str, int]
+    checks: Mapping[str, bool]
+    reasons: str
+    notes: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +43,7 @@ class Reading:
         refused: Candidate id -> why it has to be asked for again.
     """
 
-    scores: tuple[Scores, ...]
+    scores: tuple[Sample, ...]
     refused: Mapping[int, str]
 
 
@@ -30,11 +51,11 @@ def read_answer(answer: Any, *, ids: Collection[int]) -> Reading:
     """Read `{"scores": [{"id", "reasons", "engagement", ..., "notes"}]}` for the candidates `ids`.
 
     Every id must stand there exactly once with five whole numbers from 1 to 10; what is said
-    about other ids is passed over.
+    about other ids is passed over. Whatever else is answered with true or false is a check.
     """
     entries = _entries(answer)
     counts = Counter(_id(entry) for entry in entries)
-    scores: list[Scores] = []
+    scores: list[Sample] = []
     refused = {id_: "is missing from the answer" for id_ in ids if not counts[id_]}
     for entry in entries:
         id_ = _id(entry)
@@ -44,7 +65,7 @@ def read_answer(answer: Any, *, ids: Collection[int]) -> Reading:
         if problem:
             refused[id_] = problem
         else:
-            scores.append(_scores(id_, entry))
+            scores.append(_sample(id_, entry))
     return Reading(scores=tuple(scores), refused=refused)
 
 
@@ -74,20 +95,59 @@ def _problem(entry: Mapping[str, Any]) -> str:
     return ""
 
 
-def _scores(id_: int, entry: Mapping[str, Any]) -> Scores:
-    points = {name: int(entry[name]) for name in CRITERIA}
-    return Scores(
+def _sample(id_: int, entry: Mapping[str, Any]) -> Sample:
+    return Sample(
         id=id_,
-        points=points,
-        total=sum(points.values()),
-        notes=_line(entry.get("notes")),
+        points={name: int(entry[name]) for name in CRITERIA},
+        checks={_line(name): value for name, value in entry.items() if isinstance(value, bool)},
         reasons=_line(entry.get("reasons")),
+        notes=_line(entry.get("notes")),
     )
 
 
 def _line(value: Any) -> str:
     """Return a text that a database can store."""
     return value.replace("\0", "").strip() if isinstance(value, str) else ""
+
+
+def combine(
+    id_: int, samples: Sequence[Mapping[str, Any]], *, weights: Weights, wanted: int
+) -> Scored:
+    """Return a candidate's scores after these passes of the judge, as they are stored.
+
+    Each sample has `points`, `checks`, `reasons` and `notes`. The total of 50 is made of the means;
+    `spread` is the distance between the least and the greatest total of a single pass. A check
+    fails if half of the passes or more say no.
+    """
+    means = {name: fmean(each["points"][name] for each in samples) for name in CRITERIA}
+    totals = [total(each["points"], weights=weights) for each in samples]
+    mean = total(means, weights=weights)
+    typical = min(zip(samples, totals, strict=True), key=lambda pair: abs(pair[1] - mean))[0]
+    return Scored(
+        id=id_,
+        points={name: int(points + 0.5) for name, points in means.items()},
+        total=mean,
+        notes=typical["notes"],
+        judging={
+            "reasons": typical["reasons"],
+            "fails": _fails([each["checks"] for each in samples]),
+            "spread": round(max(totals) - min(totals), 2),
+            "samples": list(samples),
+        },
+        is_done=len(samples) >= wanted,
+    )
+
+
+def total(points: Mapping[str, float], *, weights: Weights) -> float:
+    """Return the weighted total of 50."""
+    shares = {name: float(getattr(weights, name)) for name in CRITERIA}
+    weighted = sum(share * points[name] for name, share in shares.items())
+    return round(5 * weighted / sum(shares.values()), 2)
+
+
+def _fails(checks: Sequence[Mapping[str, bool]]) -> list[str]:
+    noes = Counter(name for each in checks for name, says_yes in each.items() if not says_yes)
+    return [name for name in dict.fromkeys(noes) if noes[name] * 2 >= len(checks)]
 
 
 T = TypeVar("T", bound="Ranked")
@@ -113,15 +173,22 @@ class Ranked(Protocol):
         """Total, engagement + value, -id: the greatest is the best."""
 
 
-def choose(judged: Iterable[T], *, most: int, taken: Iterable[str]) -> tuple[T, ...]:
+def choose(
+    judged: Iterable[T],
+    *,
+    most: int,
+    taken: Iterable[str],
+    places: Mapping[int, int] | None = None,
+    near: float = Similarity().near,
+) -> tuple[T, ...]:
     """Return at most `most` of the candidates, best first.
 
-    Higher total first; ties go to higher engagement + value, then to the older one. None that is
-    nearly the same as a better one or as one of the `taken` texts, and no second one of the same
-    angle while another angle is left.
+    Higher total first; ties go by the `places` of a ranking, then to higher engagement + value,
+    then to the older one. None that is nearly the same as a better one or as one of the `taken`
+    texts, and no second one of the same angle while another angle is left.
     """
-    ranked = sorted(judged, key=lambda one: one.rank, reverse=True)
-    seen = [trigrams(text) for text in taken]
+    ranked = sorted(judged, key=lambda one: _key(one, places or {}), reverse=True)
+    seen = list(taken)
     chosen: list[T] = []
     for fresh_angles_only in (True, False):
         for one in ranked:
@@ -129,11 +196,28 @@ def choose(judged: Iterable[T], *, most: int, taken: Iterable[str]) -> tuple[T, 
                 break
             if one in chosen or (fresh_angles_only and one.angle in _angles(chosen)):
                 continue
-            text = trigrams(one.text_content)
-            if not repeats(text, seen):
+            if not alike(one.text_content, seen, near=near):
                 chosen.append(one)
-                seen.append(text)
-    return tuple(sorted(chosen, key=lambda one: one.rank, reverse=True))
+                seen.append(one.text_content)
+    return tuple(sorted(chosen, key=lambda one: _key(one, places or {}), reverse=True))
+
+
+def tied(judged: Iterable[T], *, chosen: Sequence[T], most: int) -> tuple[T, ...]:
+    """Return those between which only a ranking can decide well; empty if the scores do.
+
+    They have the total of the last one chosen, and there are many of them for the places left.
+    """
+    if len(chosen) < most:
+        return ()
+    last = chosen[-1].rank[0]
+    equals = tuple(one for one in judged if one.rank[0] == last)
+    places = sum(1 for one in chosen if one.rank[0] == last)
+    return equals[:MOST_TIED] if len(equals) >= max(LEAST_TIED, places + 1) else ()
+
+
+def _key(one: Ranked, places: Mapping[int, int]) -> tuple[float, int, int, int]:
+    points, favour, age = one.rank
+    return (points, -places.get(one.id, len(places) + 1), favour, age)
 
 
 def _angles(chosen: Iterable[Ranked]) -> frozenset[str]:

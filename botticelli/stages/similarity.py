@@ -1,14 +1,25 @@
-"""Whether two posts say the same: pure text, no database, no model. For a chosen few."""
+"""Whether a text says what another one says: word for word, nearly, or in other words.
+
+Nearness is pg_trgm's measure, computed here: the same on every server, and without asking it about
+every pair. Two near copies have runs of three words in common, so only texts that share one of the
+few that are kept of each are compared (a MinHash sketch).
+"""
 
 import re
+import zlib
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Final, Literal
 
-from botticelli.text import normalise
+from botticelli.config.curation import Similarity
+from botticelli.models.meanings import Meanings
+from botticelli.text import fingerprint, normalise
 
-# Share of common trigrams. Short posts with one number changed have 0.76, the same fact in other
-# words has 0.23-0.42 (facts on pg_trgm's measure); long unrelated posts in one language reach 0.4.
-NEAR: Final = 0.6
+RUN: Final = 3  # words
+KEPT: Final = 16  # runs kept of each text: with a third in common, one in 600 pairs shares none
+COMPARED: Final = 20  # of the texts that share most runs: all posts of a series share some
 
 _WORD: Final = re.compile(r"\w+")
 
@@ -28,6 +39,105 @@ def overlap(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / len(one | other) if one or other else 1.0
 
 
-def repeats(text: frozenset[str], others: Iterable[frozenset[str]]) -> bool:
-    """Tell from its trigrams whether a text is one of the others, or nearly so."""
-    return any(overlap(text, other) >= NEAR for other in others)
+def sketch(text: str) -> tuple[int, ...]:
+    """Return a few numbers, of which two texts with much wording in common share some."""
+    words = _WORD.findall(normalise(text))
+    runs = {" ".join(words[start : start + RUN]) for start in range(max(len(words) - RUN + 1, 1))}
+    return tuple(nsmallest(KEPT, (zlib.crc32(run.encode()) for run in runs)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a known text comes from: a candidate, or an approved post."""
+
+    id: int
+    is_post: bool = False
+
+    def __str__(self) -> str:
+        """Return what a person finds it by."""
+        return f"post #{self.id}" if self.is_post else f"#{self.id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """A known text that another one repeats. `share`: how near they are, 0 to 1."""
+
+    source: Source
+    how: Literal["exact", "near", "reworded"]
+    share: float = 1.0
+
+    def __str__(self) -> str:
+        """Return a note for a person."""
+        words = {"exact": "", "near": ", nearly", "reworded": ", in other words"}[self.how]
+        return f"repeats {self.source}{words}" + (f" ({self.share:.2f})" if words else "")
+
+
+class Sameness:
+    """The texts that are known, and whether another one repeats any of them.
+
+    Memory grows with the texts, by some 2 kB each. Not for several threads at once.
+
+    Args:
+        meanings: What finds rewordings; None: they are not found.
+    """
+
+    def __init__(self, settings: Similarity, *, meanings: Meanings | None = None) -> None:
+        self._near = settings.near
+        self._reworded = settings.reworded
+        self._meanings = meanings if settings.reworded < 1 else None
+        self._exact: dict[str, Source] = {}
+        self._sources: list[Source] = []
+        self._texts: list[str] = []
+        self._places: defaultdict[int, list[int]] = defaultdict(list)
+
+    def know(self, source: Source, digest: str) -> None:
+        """Remember a text by its fingerprint alone: only its exact copies are found."""
+        self._exact.setdefault(digest, source)
+
+    def add(self, source: Source, text: str) -> None:
+        """Remember a text; of exact copies the first one counts."""
+        self._exact.setdefault(fingerprint(text), source)
+        place = len(self._sources)
+        self._sources.append(source)
+        self._texts.append(text)
+        for run in sketch(text):
+            self._places[run].append(place)
+        if self._meanings:
+            self._meanings.add(self._meanings.vector(text))
+
+    def find(self, text: str) -> Match | None:
+        """Return the known text that this one repeats; None if it is new."""
+        exact = self._exact.get(fingerprint(text))
+        if exact is not None:
+            return Match(source=exact, how="exact")
+        return self._find_near(text) or self._find_reworded(text)
+
+    def _find_near(self, text: str) -> Match | None:
+        if self._near >= 1:
+            return None
+        shared: Counter[int] = Counter()
+        for run in sketch(text):
+            shared.update(self._places.get(run, ()))
+        own = trigrams(text)
+        shares = [
+            (overlap(own, trigrams(self._texts[place])), -place)
+            for place, _ in shared.most_common(COMPARED)
+        ]
+        share, place = max(shares, default=(0.0, 0))
+        if share < self._near:
+            return None
+        return Match(source=self._sources[-place], how="near", share=share)
+
+    def _find_reworded(self, text: str) -> Match | None:
+        if self._meanings is None:
+            return None
+        place, cosine = self._meanings.nearest(self._meanings.vector(text))
+        if cosine < self._reworded:
+            return None
+        return Match(source=self._sources[place], how="reworded", share=cosine)
+
+
+def alike(text: str, others: Iterable[str], *, near: float) -> bool:
+    """Tell whether a text is one of the others, or nearly so. For a chosen few."""
+    own = trigrams(text)
+    return any(overlap(own, trigrams(other)) >= near for other in others)

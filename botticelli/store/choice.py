@@ -1,7 +1,7 @@
 """The choice among judged candidates: the best are copied by SQL, the others rejected."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -13,7 +13,7 @@ from botticelli.store.connection import Connection
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A candidate with scores that waits for the choice."""
+    """A candidate with scores that waits for the choice; `is_reserved`: kept by an earlier one."""
 
     id: int
     text_content: str
@@ -23,11 +23,12 @@ class Judged:
     score_engagement: int
     score_value: int
     judged_at: datetime
+    is_reserved: bool = False
 
     @property
     def angle(self) -> str:
         """What kind of post it is; empty: unknown."""
-        return self.content_type or self.source_narrative or ""
+        return self.source_narrative or self.content_type or ""
 
     @property
     def rank(self) -> tuple[float, int, int]:
@@ -38,19 +39,21 @@ class Judged:
 LIST_JUDGED: Final = """
     SELECT id, text_content, content_type, source_narrative, curation_score,
            coalesce(score_engagement, 0) AS score_engagement,
-           coalesce(score_value, 0) AS score_value, judged_at
+           coalesce(score_value, 0) AS score_value, judged_at,
+           judging ? 'reserved' AS is_reserved
       FROM potential_discord_posts
      WHERE review_status = 'pending'
        AND judged_at IS NOT NULL
        AND curation_score >= %(min_score)s
        AND text_content IS NOT NULL
+       AND coalesce(jsonb_array_length(judging -> 'fails'), 0) = 0
      ORDER BY curation_score DESC, coalesce(score_engagement, 0) + coalesce(score_value, 0) DESC, id
      LIMIT %(limit)s
 """
 
 
 def list_judged(conn: Connection, *, min_score: float, limit: int) -> tuple[Judged, ...]:
-    """Return the best judged candidates at or above `min_score`, best first."""
+    """Return the best judged candidates at or above `min_score` that fail no check, best first."""
     with conn.cursor(row_factory=class_row(Judged)) as cursor:
         return tuple(
             cursor.execute(LIST_JUDGED, {"min_score": min_score, "limit": limit}).fetchall()
@@ -109,6 +112,28 @@ APPROVE: Final = """
         ON CONFLICT (candidate_id) DO NOTHING
     RETURNING candidate_id
 """
+# 'held' is for a person to look at; nobody has decided yet.
+PROPOSE: Final = """
+    UPDATE potential_discord_posts AS c
+       SET review_status = 'held',
+           judging = c.judging || jsonb_build_object('proposed', wanted.place)
+      FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (id, place)
+     WHERE c.id = wanted.id
+       AND c.review_status = 'pending'
+    RETURNING c.id, wanted.place
+"""
+NOTE_PLACES: Final = """
+    UPDATE potential_discord_posts AS c
+       SET judging = c.judging || jsonb_build_object('place', ranked.place)
+      FROM unnest(%(ranked)s::bigint[], %(places)s::integer[]) AS ranked (id, place)
+     WHERE c.id = ranked.id
+"""
+RESERVE: Final = """
+    UPDATE potential_discord_posts
+       SET judging = judging || '{"reserved": true}'
+     WHERE id = ANY (%(reserved)s::bigint[])
+       AND review_status = 'pending'
+"""
 REJECT_OTHERS: Final = """
     UPDATE potential_discord_posts
        SET review_status = 'rejected',
@@ -116,32 +141,65 @@ REJECT_OTHERS: Final = """
            decided_by = %(by)s
      WHERE review_status = 'pending'
        AND judged_at IS NOT NULL
+       AND id <> ALL (%(reserved)s::bigint[])
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """What became of the judged candidates: ids approved in rank order, and how many rejected."""
+class Choice:
+    """What is to become of the judged candidates; those it does not name are rejected.
 
-    approved: tuple[int, ...]
-    rejected: int
+    Args:
+        best: In rank order.
+        reserved: Stay as they are, for a run in which nothing passes.
+        places: Id -> place, from 1, for those that were ranked.
+        is_proposal: The best are not approved but held for a person.
+    """
+
+    best: Sequence[int] = ()
+    reserved: Sequence[int] = ()
+    places: Mapping[int, int] = field(default_factory=dict)
+    is_proposal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What became of the judged candidates: ids in rank order, and how many were rejected."""
+
+    approved: tuple[int, ...] = ()
+    proposed: tuple[int, ...] = ()
+    rejected: int = 0
 
 
 def settle_choice(
     conn: Connection,
-    approved: Sequence[int],
+    choice: Choice,
     *,
     by: str,
     run_id: int | None = None,
     now: datetime | None = None,
 ) -> Chosen:
-    """Approve these candidates in this order and reject every other judged one.
+    """Approve or propose the best, keep the reserved and reject every other judged one.
 
     The text is copied by the database, byte for byte. One transaction: a choice is made whole or
     not at all, and never twice for the same candidate.
     """
-    values = {"ids": list(approved), "by": by, "run_id": run_id, "now": now}
+    values = {
+        "ids": list(choice.best),
+        "reserved": list(choice.reserved),
+        "ranked": list(choice.places),
+        "places": list(choice.places.values()),
+        "by": by,
+        "run_id": run_id,
+        "now": now,
+    }
     with conn.transaction():
-        rows = conn.execute(APPROVE, values).fetchall()
+        conn.execute(NOTE_PLACES, values)
+        rows = conn.execute(PROPOSE if choice.is_proposal else APPROVE, values).fetchall()
+        conn.execute(RESERVE, values)
         rejected = conn.execute(REJECT_OTHERS, values).rowcount
-    return Chosen(approved=tuple(row[0] for row in rows), rejected=rejected)
+    ids = {row[0] for row in rows}
+    settled = tuple(id_ for id_ in choice.best if id_ in ids)
+    if choice.is_proposal:
+        return Chosen(proposed=settled, rejected=rejected)
+    return Chosen(approved=settled, rejected=rejected)

@@ -1,4 +1,4 @@
-"""Candidates before the judge: claimed in batches, set aside, scored, given back.
+"""Candidates before the judge: claimed in batches, scored, given back.
 
 A scored candidate waits as 'pending' with `judged_at` set; a run killed before its choice leaves it
 to the choice of the next one. Nothing is ever deleted.
@@ -10,17 +10,17 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
 from botticelli.store.connection import Connection
 from botticelli.store.queue import CANDIDATES, Claim, settling
-from botticelli.text import fingerprint
 
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A candidate that is claimed for judging."""
+    """A candidate that is claimed for judging. `samples`: earlier passes of the judge over it."""
 
     id: int
     fence: int
@@ -29,6 +29,7 @@ class Candidate:
     tags: Any
     source_narrative: str | None
     attempts: int
+    samples: Sequence[Mapping[str, Any]] = ()
 
     @property
     def claim(self) -> Claim:
@@ -57,7 +58,7 @@ CLAIM: Final = """
           FROM next
          WHERE c.id = next.id
         RETURNING c.id, c.fence, c.text_content, c.content_type, c.tags, c.source_narrative,
-                  c.attempts
+                  c.attempts, coalesce(c.judging -> 'samples', '[]') AS samples
     )
     SELECT * FROM claimed ORDER BY id
 """
@@ -122,88 +123,29 @@ def count_waiting(conn: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-# What came in by plain SQL has no hash yet. The older row is the original.
-SET_HASHES: Final = """
-    UPDATE potential_discord_posts AS c
-       SET content_hash = new.hash
-      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS new (id, hash)
-     WHERE c.id = new.id
-       AND c.content_hash IS DISTINCT FROM new.hash
-"""
-SET_ASIDE_REPEATS: Final = """
-    UPDATE potential_discord_posts AS c
-       SET review_status = 'rejected',
-           duplicate_of = first.id,
-           curation_notes = 'repeats candidate ' || first.id,
-           decided_at = coalesce(%(now)s::timestamptz, now()),
-           decided_by = 'auto',
-           lease_owner = NULL,
-           lease_expires_at = NULL
-      FROM (SELECT DISTINCT ON (mine.id) mine.id AS repeat_id, other.id
-              FROM potential_discord_posts AS mine
-              JOIN potential_discord_posts AS other
-                ON other.content_hash = mine.content_hash
-               AND other.id < mine.id
-             WHERE mine.id = ANY (%(ids)s::bigint[])
-             ORDER BY mine.id, other.id) AS first
-     WHERE c.id = first.repeat_id
-    RETURNING c.id
-"""
-SET_ASIDE_EMPTY: Final = """
-    UPDATE potential_discord_posts
-       SET review_status = 'rejected',
-           curation_notes = 'has no text',
-           decided_at = coalesce(%(now)s::timestamptz, now()),
-           decided_by = 'auto',
-           lease_owner = NULL,
-           lease_expires_at = NULL
-     WHERE id = ANY (%(ids)s::bigint[])
-       AND btrim(coalesce(text_content, ''), E' \\t\\r\\n') = ''
-    RETURNING id
-"""
-
-
-def set_aside(
-    conn: Connection, candidates: Sequence[Candidate], *, now: datetime | None = None
-) -> frozenset[int]:
-    """Reject claimed candidates that are not worth a judge; return their ids.
-
-    Those are the ones without text and those that say word for word what an older one says.
-    One transaction.
-
-    Raises:
-        LostLease: They are somebody else's by now; nothing was changed.
-    """
-    texts = [c for c in candidates if (c.text_content or "").strip()]
-    values = {
-        "ids": [c.id for c in candidates],
-        "now": now,
-    }
-    hashes = {
-        "ids": [c.id for c in texts],
-        "hashes": [fingerprint(c.text_content or "") for c in texts],
-    }
-    with settling(conn, CANDIDATES, claims=(c.claim for c in candidates)):
-        conn.execute(SET_HASHES, hashes)
-        aside = [row[0] for row in conn.execute(SET_ASIDE_EMPTY, values).fetchall()]
-        aside += [row[0] for row in conn.execute(SET_ASIDE_REPEATS, values).fetchall()]
-    return frozenset(aside)
-
-
 @dataclass(frozen=True, kw_only=True)
-class Scores:
-    """What a judge gave one candidate: 1 to 10 for each of CRITERIA, their total, and why."""
+class Scored:
+    """A candidate after a pass of the judge.
+
+    Args:
+        points: 1 to 10 for each of CRITERIA: the mean of its passes, rounded.
+        total: Of 50, from the means before they were rounded.
+        notes: For a person.
+        judging: All that the scores are made of; its list `samples` has an entry for each pass.
+        is_done: No further pass is wanted.
+    """
 
     id: int
     points: Mapping[str, int]
     total: float
     notes: str
-    reasons: str
+    judging: Mapping[str, Any]
+    is_done: bool = True
 
 
 STORE_SCORES: Final = """
     UPDATE potential_discord_posts AS c
-       SET review_status = 'pending',
+       SET review_status = CASE WHEN new.is_done THEN 'pending' ELSE 'judging' END,
            score_engagement = new.engagement,
            score_clarity = new.clarity,
            score_value = new.value,
@@ -211,29 +153,33 @@ STORE_SCORES: Final = """
            score_polish = new.polish,
            curation_score = new.total,
            curation_notes = new.notes,
-           extra = c.extra || jsonb_build_object('reasons', new.reasons),
+           judging = new.judging,
            judge_model = nullif(%(model)s, ''),
-           judged_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           judged_at = CASE WHEN new.is_done
+                            THEN coalesce(%(now)s::timestamptz, clock_timestamp()) END,
            last_error = NULL,
-           lease_owner = NULL,
-           lease_expires_at = NULL
+           lease_owner = CASE WHEN new.is_done THEN NULL ELSE c.lease_owner END,
+           lease_expires_at = CASE WHEN new.is_done THEN NULL ELSE c.lease_expires_at END
       FROM unnest(%(ids)s::bigint[], %(engagement)s::integer[], %(clarity)s::integer[],
                   %(value)s::integer[], %(tone)s::integer[], %(polish)s::integer[],
-                  %(totals)s::numeric[], %(notes)s::text[], %(reasons)s::text[])
-           AS new (id, engagement, clarity, value, tone, polish, total, notes, reasons)
+                  %(totals)s::numeric[], %(notes)s::text[], %(judging)s::jsonb[],
+                  %(is_done)s::boolean[])
+           AS new (id, engagement, clarity, value, tone, polish, total, notes, judging, is_done)
      WHERE c.id = new.id
 """
 
 
 def store_scores(
     conn: Connection,
-    scores: Sequence[Scores],
+    scores: Sequence[Scored],
     *,
     claims: Sequence[Claim],
     judge_model: str,
     now: datetime | None = None,
 ) -> None:
-    """Store what was paid for, and give the candidates back as judged. One transaction.
+    """Store what was paid for; give those back as judged that need no further pass.
+
+    One transaction.
 
     Raises:
         LostLease: They are somebody else's by now; nothing was changed.
@@ -247,7 +193,8 @@ def store_scores(
                 "ids": [score.id for score in scores],
                 "totals": [score.total for score in scores],
                 "notes": [score.notes for score in scores],
-                "reasons": [score.reasons for score in scores],
+                "judging": [Jsonb(score.judging) for score in scores],
+                "is_done": [score.is_done for score in scores],
                 "model": judge_model,
                 "now": now,
             },

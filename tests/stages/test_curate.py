@@ -1,8 +1,9 @@
 """The curate stage: judges over loopback that omit, repeat, invent and mis-scale."""
 
+import re
 import threading
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,10 +11,15 @@ from botticelli.config.model import Limits, Retry
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.curate import curate, preview_curate
-from botticelli.store import judging, locks
+from botticelli.stages.judge import shuffled
+from botticelli.store import candidates, judging, locks
+from botticelli.store.candidates import Origin
 from botticelli.store.judging import CRITERIA
+from botticelli.text import fingerprint
+from tests.posting import approved as approved_post
 from tests.workshops import JUDGE, candidate, models_at
 
+NOW = datetime.now(UTC)
 TOPICS = (
     "chess openings for patient people", "bread rises in cold kitchens", "why old maps lie",
     "seven quiet trains at night", "gardens under glass", "zinc whiskers and vintage circuits",
@@ -43,6 +49,8 @@ def gemini(gemini):
 
 @pytest.fixture
 def run(db, stages):
+    stages.settings("curate", ranking=False)  # judges here say the same of all; see test_selection
+
     def start(*, drain=True, owner="test:1:a"):
         return curate(db, stages.workshop(owner), drain=drain)
 
@@ -206,14 +214,152 @@ def test_a_candidate_that_blocks_the_answer_does_not_block_the_others(
     assert (report.judged, list(report.missing)) == (11, [pending[5]])
 
 
-def test_copies_are_not_judged(db, run, gemini, pending):
-    copy = candidate(db, TOPICS[0].upper())
+# -- what needs no judge -------------------------------------------------------------------------
+
+
+def test_copies_are_set_aside_before_any_batch_is_made(db, run, gemini, stages, pending):
+    stages.settings("curate", batch=6)
+    copies = [candidate(db, text.upper()) for text in TOPICS]
+    empty = candidate(db, " \n")
 
     report = run()
 
-    assert (report.judged, report.set_aside) == (12, 1)
+    assert (report.judged, report.set_aside, report.calls) == (12, 13, 2)
+    query = (
+        "SELECT review_status, duplicate_of, curation_notes FROM potential_discord_posts"
+        " WHERE id = ANY (%s) ORDER BY id"
+    )
+    assert db.execute(query, (copies,)).fetchall() == [
+        ("rejected", first, f"repeats #{first}") for first in pending
+    ]
+    assert db.execute(query, ([empty],)).fetchall() == [("rejected", None, "has no text")]
+
+
+def test_what_generate_stored_as_a_repeat_costs_nothing(db, run, gemini):
+    origin = Origin(narrative="n", act="a")
+    candidates.insert(db, [{"text_content": "always the same"}] * 50, origin=origin)
+
+    report = run()
+
+    assert (report.judged, report.set_aside, report.calls) == (1, 49, 1)
+
+
+def test_a_repeat_that_comes_in_meanwhile_is_set_aside_too(db, run, gemini, stages, pending):
+    stages.settings("curate", batch=6)
+    stages.settings("models", max_concurrent=1)
+    late = []
+
+    def responder(call):
+        if not late:
+            late.append(candidate(db, TOPICS[0].title()))
+        return fair(call)
+
+    gemini.responder = responder
+
+    report = run()
+
+    assert (report.judged, report.set_aside, report.calls) == (12, 1, 2)
     query = "SELECT duplicate_of FROM potential_discord_posts WHERE id = %s"
-    assert db.execute(query, (copy,)).fetchone() == (pending[0],)
+    assert db.execute(query, (late[0],)).fetchone() == (pending[0],)
+
+
+@pytest.mark.parametrize(("days", "repeats"), [(20, 1), (40, 0)])
+def test_candidates_count_as_known_within_the_window_only(db, run, stages, days, repeats):
+    stages.settings("similarity", window=timedelta(days=30))
+    candidate(db, "the same", review_status="rejected", generated_at=NOW - timedelta(days=days))
+    candidate(db, "THE SAME")
+
+    assert run().set_aside == repeats
+
+
+def test_what_was_ever_approved_is_known_however_old(db, run, stages):
+    stages.settings("similarity", window=timedelta(days=30))
+    old = candidate(
+        db,
+        "the same",
+        review_status="posted",
+        content_hash=fingerprint("the same"),
+        generated_at=NOW - timedelta(days=400),
+    )
+    copy = candidate(db, "THE SAME")
+
+    run()
+
+    query = "SELECT curation_notes FROM potential_discord_posts WHERE id = %s"
+    assert db.execute(query, (copy,)).fetchone() == (f"repeats #{old}",)
+
+
+def test_posts_that_came_in_by_sql_are_known(db, run):
+    post = approved_post(db, text=TOPICS[0])
+    copy = candidate(db, TOPICS[0])
+
+    run()
+
+    query = "SELECT curation_notes, duplicate_of FROM potential_discord_posts WHERE id = %s"
+    assert db.execute(query, (copy,)).fetchone() == (f"repeats post #{post}", None)
+
+
+# -- several passes ------------------------------------------------------------------------------
+
+
+def test_scores_are_the_means_of_several_passes_each_in_another_order(
+    db, run, gemini, stages, pending
+):
+    stages.settings("curate", batch=12, samples=3)
+    orders = []
+
+    def responder(call):
+        orders.append(re.findall(r'"id": "(\d+)"', call.prompt))
+        return {"scores": [entry(id_, 6 + len(orders)) for id_ in ids_in(call)]}
+
+    gemini.responder = responder
+
+    report = run()
+
+    assert (report.judged, report.calls) == (12, 3)
+    assert len({tuple(order) for order in orders}) == 3
+    assert {tuple(sorted(order, key=int)) for order in orders} == {tuple(map(str, pending))}
+    query = (
+        "SELECT DISTINCT score_tone, curation_score, judging->'spread' FROM potential_discord_posts"
+    )
+    assert db.execute(query).fetchall() == [(8, 40, 10)]
+    query = "SELECT judging->'samples' FROM potential_discord_posts WHERE id = %s"
+    [samples] = db.execute(query, (pending[0],)).fetchone()
+    for shown, sample in zip(orders, samples, strict=True):
+        assert shown == list(map(str, shuffled(pending, seed=sample["seed"])))
+
+
+def test_a_pass_that_is_paid_for_survives_a_run_that_breaks_off(db, run, gemini, stages, pending):
+    stages.settings("curate", batch=12, samples=3)
+    stages.settings("models", max_concurrent=1)
+    gemini.script.add("", "", "429:limit-0")
+    with pytest.raises(ConfigError):
+        run()
+    first = len(gemini.calls)
+    gemini.script.clear()
+
+    report = run()
+
+    assert first == 3
+    assert (report.judged, report.calls) == (12, 1)
+
+
+def test_who_fails_a_check_is_not_approved_whatever_the_scores(db, run, gemini, pending):
+    bad = str(pending[0])
+    gemini.responder = lambda call: {
+        "scores": [
+            entry(id_, 10 if id_ == bad else 8) | {"clean": id_ != bad} for id_ in ids_in(call)
+        ]
+    }
+
+    report = run()
+
+    assert pending[0] not in [one.id for one in report.approved]
+    query = (
+        "SELECT review_status, curation_score, judging->'fails' FROM potential_discord_posts"
+        " WHERE id = %s"
+    )
+    assert db.execute(query, (pending[0],)).fetchone() == ("rejected", 50, ["clean"])
 
 
 def test_what_was_approved_before_is_not_approved_again_in_other_words(db, run, pending):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.stages.rubric import choose, read_answer
+from botticelli.config.curation import Weights
+from botticelli.stages.rubric import choose, combine, read_answer
 from botticelli.store.judging import CRITERIA
 
 
@@ -19,10 +20,44 @@ def read(*entries, ids=(1, 2)):
     return read_answer({"scores": list(entries)}, ids=ids)
 
 
+EQUAL = Weights()
+
+
+def combined(*entries, weights=EQUAL, wanted=1):
+    samples = [vars(read(each, ids=[1]).scores[0]) for each in entries]
+    return combine(1, samples, weights=weights, wanted=wanted)
+
+
 def test_totals_are_added_up_here():
-    [score] = read(entry("1", engagement=10, polish=1, total=50), ids=[1]).scores
+    score = combined(entry("1", engagement=10, polish=1, total=50))
 
     assert score.total == 10 + 7 + 7 + 7 + 1
+
+
+def test_weights_leave_the_scale_as_it_is():
+    weights = Weights(engagement=3, clarity=0, value=1, tone=0, polish=0)
+
+    assert combined(entry("1", engagement=10, value=2), weights=weights).total == 40
+    assert combined(entry("1", 7), weights=weights).total == 35
+
+
+def test_several_passes_give_means_and_their_spread():
+    score = combined(entry("1", 6), entry("1", 9, notes="high"), entry("1", 9), wanted=3)
+
+    assert (score.total, score.points["tone"], score.judging["spread"]) == (40, 8, 15)
+    assert score.notes == "high"
+
+
+def test_a_candidate_is_done_when_it_has_all_its_passes():
+    assert not combined(entry("1"), wanted=2).is_done
+    assert combined(entry("1"), entry("1"), wanted=2).is_done
+
+
+def test_a_check_fails_if_half_of_the_passes_say_no():
+    yes, no = entry("1", clean=True), entry("1", clean=False, usable=True)
+
+    assert combined(yes, yes, no, wanted=3).judging["fails"] == []
+    assert combined(yes, no, wanted=2).judging["fails"] == ["clean"]
 
 
 def test_every_id_must_come_back_once():

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.store import batches, candidates, choice, items, judging, queue
+from botticelli.store import batches, candidates, choice, items, judging, queue, sameness
 from botticelli.store.candidates import Origin
-from botticelli.store.judging import CRITERIA, Scores
+from botticelli.store.choice import Choice
+from botticelli.store.judging import CRITERIA, Scored
 from botticelli.store.queue import CANDIDATES, ITEMS, LostLease
+from botticelli.text import fingerprint
 from tests.workshops import candidate
 
 LEASE = timedelta(seconds=30)
@@ -23,12 +25,12 @@ def claim(conn, *, limit=10, owner="judge", now=None, passed_over=()):
 
 def score(conn, claimed, points=7, model="judge-1"):
     scores = [
-        Scores(
+        Scored(
             id=one.id,
             points=dict.fromkeys(CRITERIA, points),
             total=5 * points,
             notes=f"note {one.id}",
-            reasons="because",
+            judging={"reasons": "because"},
         )
         for one in claimed
     ]
@@ -156,25 +158,44 @@ def test_scores_are_kept_and_a_judged_candidate_is_not_judged_again(db):
 
     query = (
         "SELECT review_status, curation_score, score_tone, curation_notes, judge_model,"
-        " extra->>'reasons' FROM potential_discord_posts"
+        " judging->>'reasons' FROM potential_discord_posts"
     )
     assert db.execute(query).fetchone() == ("pending", 40, 8, f"note {id_}", "judge-1", "because")
     assert claim(db) == ()
     assert judging.count_waiting(db) == 0
 
 
-def test_repeats_and_empty_texts_are_rejected_unjudged(db):
+def test_what_is_set_aside_is_rejected_with_its_reason_unless_somebody_has_it_already(db):
     original, copy = candidate(db, "Some *post*"), candidate(db, "some   post")
-    empty, blank = candidate(db, None), candidate(db, " \n")
+    seen = sameness.list_unjudged(db, after=0)
+    claim(db, limit=2)
+    aside = [
+        sameness.Aside(id=copy, note=f"repeats #{original}", duplicate_of=original),
+        sameness.Aside(id=original, note="has no text"),
+    ]
 
-    aside = judging.set_aside(db, claim(db))
+    while_claimed = sameness.reject_unjudged(db, seen, aside)
+    queue.release(db, CANDIDATES, owner="judge")
+    afterwards = sameness.reject_unjudged(db, seen, aside[:1])
 
-    assert aside == {copy, empty, blank}
-    assert statuses(db) == {
-        original: "judging", copy: "rejected", empty: "rejected", blank: "rejected"
-    }  # fmt: skip
-    query = "SELECT duplicate_of, curation_notes FROM potential_discord_posts WHERE id = %s"
-    assert db.execute(query, (copy,)).fetchone() == (original, f"repeats candidate {original}")
+    assert (while_claimed, afterwards) == (0, 1)
+    query = (
+        "SELECT id, review_status, duplicate_of, curation_notes FROM potential_discord_posts"
+        " ORDER BY id"
+    )
+    assert db.execute(query).fetchall() == [
+        (original, "pending", None, None),
+        (copy, "rejected", original, f"repeats #{original}"),
+    ]
+
+
+def test_what_came_in_by_plain_sql_gets_its_fingerprint(db):
+    candidate(db, "Some *post*")
+
+    sameness.reject_unjudged(db, sameness.list_unjudged(db, after=0), [])
+
+    query = "SELECT content_hash FROM potential_discord_posts"
+    assert db.execute(query).fetchone() == (fingerprint("some post"),)
 
 
 def test_a_candidate_without_a_usable_answer_is_tried_again_and_then_held(db):
@@ -203,7 +224,7 @@ def test_the_chosen_are_copied_in_rank_order_byte_for_byte_and_the_others_keep_t
     text = 'Grüße 🎨 "quoted"\r\n\ttab \\ back'
     first, second, third = judged(db, "one", text, "three")
 
-    chosen = choice.settle_choice(db, [third, second], by="auto")
+    chosen = choice.settle_choice(db, Choice(best=[third, second]), by="auto")
 
     assert chosen == choice.Chosen(approved=(third, second), rejected=1)
     rows = db.execute(
@@ -220,11 +241,11 @@ def test_nobody_is_approved_twice_nor_against_a_person_s_word(db):
     first, second = judged(db, "one", "two")
     db.execute("UPDATE potential_discord_posts SET review_status = 'held' WHERE id = %s", (second,))
 
-    once = choice.settle_choice(db, [first, second], by="auto")
+    once = choice.settle_choice(db, Choice(best=[first, second]), by="auto")
     db.execute(
         "UPDATE potential_discord_posts SET review_status = 'pending' WHERE id = %s", (first,)
     )
-    twice = choice.settle_choice(db, [first], by="auto")
+    twice = choice.settle_choice(db, Choice(best=[first]), by="auto")
 
     assert (once.approved, twice.approved) == ((first,), ())
     assert db.execute("SELECT count(*) FROM approved_discord_posts").fetchone() == (1,)
@@ -240,7 +261,7 @@ def test_only_the_judged_at_or_above_the_threshold_come_up_for_the_choice_best_f
     found = choice.list_judged(db, min_score=35, limit=10)
 
     assert [one.id for one in found] == [*best, *good]
-    assert choice.settle_choice(db, [], by="auto").rejected == 3
+    assert choice.settle_choice(db, Choice(), by="auto").rejected == 3
     assert choice.list_judged(db, min_score=0, limit=10) == ()
 
 

@@ -1,0 +1,75 @@
+"""What needs no judge: candidates without a text, and those that repeat what is known."""
+
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+
+from botticelli.config.curation import Similarity
+from botticelli.models.meanings import open_meanings
+from botticelli.stages.similarity import Sameness, Source
+from botticelli.store import sameness
+from botticelli.store.connection import Connection
+from botticelli.store.judging import Candidate
+from botticelli.store.sameness import Aside, Unjudged
+
+
+class Sieve:
+    """Looks at every candidate once, in the order of their ids; threads may share it."""
+
+    def __init__(self, known: Sameness) -> None:
+        self._known = known
+        self._through = 0  # the last id that `sift` has seen
+        self._lock = threading.Lock()
+
+    def sift(self, conn: Connection, *, now: datetime | None = None) -> int:
+        """Reject what waits and is not worth a judge; return how many that were.
+
+        Runs before any batch is made, so that batches are full and nothing of it is paid for.
+        """
+        aside = 0
+        while found := sameness.list_unjudged(conn, after=self._through, now=now):
+            aside += sameness.reject_unjudged(conn, found, self._look(found), now=now)
+            self._through = found[-1].id
+        return aside
+
+    def sift_claimed(
+        self, conn: Connection, claimed: Sequence[Candidate], *, now: datetime | None = None
+    ) -> frozenset[int]:
+        """Do the same for claimed ones that came in after `sift`; return the rejected ids.
+
+        Raises:
+            LostLease: They are somebody else's by now; nothing was changed.
+        """
+        with self._lock:
+            late = [each for each in claimed if each.id > self._through]
+            found = [Unjudged(id=each.id, text=each.text_content or "") for each in late]
+            aside = self._look(found)
+        gone = frozenset(one.id for one in aside)
+        if gone:
+            claims = [each.claim for each in late if each.id in gone]
+            sameness.reject_claimed(conn, claims, aside, now=now)
+        return gone
+
+    def _look(self, found: Sequence[Unjudged]) -> list[Aside]:
+        aside = []
+        for one in found:
+            if not one.text.strip():
+                aside.append(Aside(id=one.id, note="has no text"))
+                continue
+            match = self._known.find(one.text)
+            if match is None or match.source == Source(id=one.id):
+                self._known.add(Source(id=one.id), one.text)
+                continue
+            first = None if match.source.is_post else match.source.id
+            aside.append(Aside(id=one.id, note=str(match), duplicate_of=first))
+        return aside
+
+
+def open_sieve(conn: Connection, settings: Similarity, *, now: datetime | None = None) -> Sieve:
+    """Return a sieve that knows every text of the window, and what was approved before it."""
+    known = Sameness(settings, meanings=open_meanings() if settings.reworded < 1 else None)
+    for one in sameness.list_known(conn, window=settings.window, now=now):
+        known.add(Source(id=one.id, is_post=one.is_post), one.text)
+    for id_, digest in sameness.list_posted_before(conn, window=settings.window, now=now):
+        known.know(Source(id=id_), digest)
+    return Sieve(known)

@@ -1,0 +1,192 @@
+"""What texts are known, and candidates rejected before any judge sees them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from psycopg.rows import class_row
+
+from botticelli.store.connection import Connection
+from botticelli.store.queue import CANDIDATES, Claim, settling
+from botticelli.text import fingerprint
+
+CHUNK: Final = 500  # rows in memory at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A candidate's text, or an approved post's."""
+
+    id: int
+    is_post: bool
+    text: str
+
+
+# Those that wait for the judge are not known yet, and what was a repeat itself adds nothing.
+KNOWN: Final = """
+    SELECT id, false AS is_post, text_content AS text
+      FROM potential_discord_posts
+     WHERE generated_at > coalesce(%(now)s::timestamptz, now()) - %(window)s
+       AND btrim(text_content, E' \\t\\r\\n') <> ''
+       AND NOT (review_status IN ('pending', 'judging') AND judged_at IS NULL)
+       AND NOT (review_status = 'rejected' AND judged_at IS NULL AND duplicate_of IS NOT NULL)
+     UNION ALL
+    SELECT id, true, text_content
+      FROM approved_discord_posts
+     WHERE coalesce(posted_at, selected_at) > coalesce(%(now)s::timestamptz, now()) - %(window)s
+       AND review_status <> 'withdrawn'
+       AND btrim(text_content, E' \\t\\r\\n') <> ''
+     ORDER BY is_post, id
+"""
+
+
+def list_known(
+    conn: Connection, *, window: timedelta, now: datetime | None = None
+) -> Iterator[Known]:
+    """Yield the texts of the window, candidates first, oldest first. Reads only, in portions."""
+    with (
+        conn.transaction(),
+        conn.cursor("known", row_factory=class_row(Known)) as cursor,
+    ):
+        cursor.itersize = CHUNK
+        cursor.execute(KNOWN, {"window": window, "now": now})
+        yield from cursor
+
+
+POSTED_BEFORE: Final = """
+    SELECT id, content_hash
+      FROM potential_discord_posts
+     WHERE review_status IN ('approved', 'posted')
+       AND generated_at <= coalesce(%(now)s::timestamptz, now()) - %(window)s
+       AND content_hash IS NOT NULL
+"""
+
+
+def list_posted_before(
+    conn: Connection, *, window: timedelta, now: datetime | None = None
+) -> list[tuple[int, str]]:
+    """Return (id, fingerprint) of what was approved from before the window. Reads only."""
+    return conn.execute(POSTED_BEFORE, {"window": window, "now": now}).fetchall()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unjudged:
+    """A candidate that nobody has judged or claimed."""
+
+    id: int
+    text: str
+
+
+UNJUDGED: Final = """
+    SELECT id, coalesce(text_content, '') AS text
+      FROM potential_discord_posts
+     WHERE review_status IN ('pending', 'judging')
+       AND judged_at IS NULL
+       AND (lease_expires_at IS NULL
+            OR lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
+       AND id > %(after)s
+     ORDER BY id
+     LIMIT %(limit)s
+"""
+
+
+def list_unjudged(
+    conn: Connection, *, after: int, now: datetime | None = None
+) -> tuple[Unjudged, ...]:
+    """Return the next candidates that wait for the judge, oldest first. Reads only."""
+    values = {"after": after, "limit": CHUNK, "now": now}
+    with conn.cursor(row_factory=class_row(Unjudged)) as cursor:
+        return tuple(cursor.execute(UNJUDGED, values).fetchall())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aside:
+    """A candidate that is not worth a judge, and why.
+
+    Args:
+        duplicate_of: The candidate that it repeats; None: a post, or it has no text.
+    """
+
+    id: int
+    note: str
+    duplicate_of: int | None = None
+
+
+# What came in by plain SQL has no hash yet.
+SET_HASHES: Final = """
+    UPDATE potential_discord_posts AS c
+       SET content_hash = new.hash
+      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS new (id, hash)
+     WHERE c.id = new.id
+       AND c.content_hash IS DISTINCT FROM new.hash
+"""
+REJECT: Final = """
+    UPDATE potential_discord_posts AS c
+       SET review_status = 'rejected',
+           duplicate_of = aside.first,
+           curation_notes = aside.note,
+           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_by = 'auto',
+           lease_owner = NULL,
+           lease_expires_at = NULL
+      FROM unnest(%(ids)s::bigint[], %(firsts)s::bigint[], %(notes)s::text[])
+           AS aside (id, first, note)
+     WHERE c.id = aside.id
+       AND c.review_status IN ('pending', 'judging')
+       AND c.judged_at IS NULL
+       AND (%(is_claimed)s
+            OR c.lease_expires_at IS NULL
+            OR c.lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
+"""
+
+
+def reject_unjudged(
+    conn: Connection,
+    seen: Sequence[Unjudged],
+    aside: Sequence[Aside],
+    *,
+    now: datetime | None = None,
+) -> int:
+    """Reject those of the `seen` that are set aside; return how many that were. One transaction.
+
+    What somebody has claimed, judged or decided on meanwhile stays as it is.
+    """
+    with conn.transaction():
+        _set_hashes(conn, [(one.id, one.text) for one in seen])
+        return _reject(conn, aside, is_claimed=False, now=now)
+
+
+def reject_claimed(
+    conn: Connection,
+    claims: Sequence[Claim],
+    aside: Sequence[Aside],
+    *,
+    now: datetime | None = None,
+) -> None:
+    """Reject claimed candidates. One transaction.
+
+    Raises:
+        LostLease: They are somebody else's by now; nothing was changed.
+    """
+    with settling(conn, CANDIDATES, claims=claims):
+        _reject(conn, aside, is_claimed=True, now=now)
+
+
+def _set_hashes(conn: Connection, texts: Sequence[tuple[int, str]]) -> None:
+    told = [(id_, text) for id_, text in texts if text.strip()]
+    values = {"ids": [id_ for id_, _ in told], "hashes": [fingerprint(text) for _, text in told]}
+    conn.execute(SET_HASHES, values)
+
+
+def _reject(
+    conn: Connection, aside: Sequence[Aside], *, is_claimed: bool, now: datetime | None
+) -> int:
+    values = {
+        "ids": [one.id for one in aside],
+        "firsts": [one.duplicate_of for one in aside],
+        "notes": [one.note for one in aside],
+        "is_claimed": is_claimed,
+        "now": now,
+    }
+    return conn.execute(REJECT, values).rowcount if aside else 0
