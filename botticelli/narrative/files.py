@@ -46,26 +46,49 @@ def find_file(name: str, *, folders: Folders) -> Path:
     Raises:
         ConfigError: There is none, or two, or it lies outside the folders that may be read.
     """
-    wanted = Path(name).expanduser()
+    try:
+        wanted = Path(name).expanduser()
+    except RuntimeError:  # ~SOMEBODY who has no home here
+        raise _missing(name, folders) from None
     for folder in (folders.own, *folders.context, folders.root):
         path = folder / wanted
-        if path.is_file():
+        if _is_file(path):
             return _inside(path, name, folders=folders)
     if wanted.is_absolute() or len(wanted.parts) > 1:
         raise _missing(name, folders)
     return _search(name, folders)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long to be one
+        return False
+
+
 def _inside(path: Path, name: str, *, folders: Folders) -> Path:
     real = path.resolve()
-    allowed = (folders.root, folders.own, *folders.context)
-    if not any(real.is_relative_to(folder.resolve()) for folder in allowed):
+    allowed = [each.resolve() for each in (folders.own, *folders.context, folders.root)]
+    holders = [folder for folder in allowed if real.is_relative_to(folder)]
+    if not holders:
         raise ConfigError(
             f"'{name}' lies outside the narrative's project",
             where=str(folders.own),
             mend="move it beside the narrative, or name its folder in [narratives] context",
         )
+    if all(_is_private(real, below=folder) for folder in holders):
+        raise ConfigError(
+            f"'{name}' is no file for narratives: keys and passwords are kept in such",
+            where=str(folders.own),
+            mend="copy what the narrative needs into a file of its own",
+        )
     return real
+
+
+def _is_private(path: Path, *, below: Path) -> bool:
+    """Tell whether it is hidden (.env, .git/config) or our own configuration."""
+    inner = path.relative_to(below)
+    return path.name == "botticelli.toml" or any(part.startswith(".") for part in inner.parts)
 
 
 def _search(name: str, folders: Folders) -> Path:

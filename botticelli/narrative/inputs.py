@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from botticelli.errors import ConfigError
 from botticelli.models.base import Part
+from botticelli.narrative.addresses import check_public
 from botticelli.narrative.execution import ActFailed
 from botticelli.narrative.files import Folders, find_file
 from botticelli.narrative.formats import format_rows
@@ -76,7 +77,8 @@ class Reader:
         """Return a medium as bytes, or as its address, which is left to the provider.
 
         Raises:
-            ConfigError: It cannot be found, is too large or of no known kind.
+            ConfigError: It cannot be found, is too large or of no known kind, or its address
+                leads into a private network.
         """
         name = media.url or media.file or media.filename or ""
         mime = media.mime or _mime(name)
@@ -86,6 +88,7 @@ class Reader:
                 mend='add mime = "type/subtype"',
             )
         if media.url is not None:
+            check_public(media.url)
             return Part(uri=media.url, mime=mime)
         return Part(data=self._bytes(media), mime=mime)
 
