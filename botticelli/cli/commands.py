@@ -38,6 +38,9 @@ COMMANDS: Final = {
     "pause": Command("stages", "Stop a stage from doing anything until it is resumed."),
     "resume": Command("stages", "Let a paused stage work again."),
     "locks": Command("locks", "Show who holds the stages' locks; free one."),
-    "timers": Command("timers", "Write systemd timers or a crontab from the configuration."),
+    "timers": Command("timers", "Write, install and watch systemd timers or a crontab."),
+    "notify": Command(
+        "notify", "Tell the hooks that a systemd unit failed; its OnFailure runs this."
+    ),
     "db": Command("db", "Look after the database."),
 }

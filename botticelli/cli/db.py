@@ -82,9 +82,17 @@ def psql(ctx: typer.Context) -> int:
 
 
 @db.command()
-def start(ctx: typer.Context) -> int:
+def start(
+    ctx: typer.Context,
+    *,
+    if_ours: Annotated[
+        bool, typer.Option("--if-ours", help="Do nothing where a server of yours is configured.")
+    ] = False,
+) -> int:
     """Start our own PostgreSQL, if it is not running."""
     env: Environment = ctx.obj
+    if if_ours and env.config.database.url:
+        return 0
     _only_embedded(env)
     env.embedded.ensure()
     env.say(f"running, data in {env.embedded.folder}")

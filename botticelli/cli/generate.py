@@ -7,8 +7,10 @@ import typer
 
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
+from botticelli.cli.jitter import Jitter, wait_at_random
 from botticelli.cli.output import Console, render
 from botticelli.cli.spending import priced, spent
+from botticelli.cli.telling import telling
 from botticelli.cli.workshop import Show, progress, workshop
 from botticelli.stages.generate import (
     GenerateForecast,
@@ -45,6 +47,7 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell calls, tokens and cents; spend nothing.")
     ] = False,
+    jitter: Jitter = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Have a model write candidate posts."""
@@ -58,7 +61,8 @@ def generate(
         fresh=fresh,
     )
     report: GenerateReport | GenerateForecast
-    with env.database() as conn:
+    wait_at_random(env, jitter)
+    with telling(env, "generate", silent=dry_run), env.database() as conn:
         if dry_run:
             report = preview_generate(conn, workshop(env), wish=wish)
         else:

@@ -8,7 +8,9 @@ import typer
 
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
+from botticelli.cli.jitter import Jitter, wait_at_random
 from botticelli.cli.output import Console, render
+from botticelli.cli.telling import telling
 from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.platforms.base import Platform
@@ -42,6 +44,7 @@ def post(
     to: Annotated[
         str | None, typer.Option("--to", metavar="NAME", help="Serve this destination only.")
     ] = None,
+    jitter: Jitter = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Publish the next approved post that is due."""
@@ -54,7 +57,8 @@ def post(
         ignoring_rhythm=now,
     )
     report: PostReport | PreviewReport
-    with env.database() as conn:
+    wait_at_random(env, jitter)
+    with telling(env, "post", silent=dry_run), env.database() as conn:
         if dry_run:
             report = preview_next(posting, conn=conn, clock=env.clock)
         else:

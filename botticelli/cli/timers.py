@@ -1,7 +1,7 @@
 """`botticelli timers`: systemd units and a crontab from the configuration."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,65 +9,161 @@ import typer
 
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
-from botticelli.config.model import Config, Schedule
+from botticelli.cli.output import Console, Styled, render
+from botticelli.cli.plans import plans_of
 from botticelli.errors import UsageError
-from botticelli.schedule.units import Plan, crontab, systemd_units
+from botticelli.records import record
+from botticelli.schedule.crontab import crontab
+from botticelli.schedule.units import PROGRAM, Place, systemd_units
 
 timers = typer.Typer(no_args_is_help=True)
 app.add_typer(timers, name="timers")
 
+ForCron = Annotated[bool, typer.Option("--cron", help="A crontab in place of units.")]
+ForUser = Annotated[bool, typer.Option("--user", help="Units of your own user manager.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+
 
 @timers.callback()
 def group() -> None:
-    """Write systemd timers or a crontab from the configuration."""
+    """Write, install and watch systemd timers or a crontab."""
 
 
-@timers.command()
-def render(
+@record
+class Timer:
+    """One timer as it is on this machine.
+
+    Args:
+        installed: Whether its unit, or its line of the crontab, is there.
+        armed: Whether it will fire: enabled and active.
+        current: Whether what is installed is what the configuration says.
+    """
+
+    name: str
+    installed: bool
+    armed: bool
+    current: bool
+    last: datetime | None
+    next: datetime | None
+
+
+@record
+class TimersReport:
+    """What wakes the stages here. `kind` is system, user, cron or none."""
+
+    kind: str
+    timers: tuple[Timer, ...]
+    exit_code: int
+
+
+@timers.command(name="render")
+def render_files(
     ctx: typer.Context,
     *,
-    cron: Annotated[bool, typer.Option("--cron", help="A crontab in place of units.")] = False,
+    cron: ForCron = False,
+    user: ForUser = False,
     to: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write files there; left out: to stdout.")
+    ] = None,
+    program: Annotated[
+        str | None, typer.Option(metavar="PATH", help=f"What they run; else {PROGRAM}.")
     ] = None,
 ) -> int:
     """Render what wakes the stages on their schedules."""
     env: Environment = ctx.obj
     plans = plans_of(env.config)
-    files = {"crontab.example": crontab(plans)} if cron else systemd_units(plans)
+    path = program or PROGRAM
+    if cron:
+        files: Mapping[str, str] = {"crontab.example": crontab(plans, program=path)}
+    else:
+        files = systemd_units(plans, place=Place(program=path, of_user=user))
     if to is None:
         env.stdout.write(_joined(files))
         return 0
     folder = env.cwd / to
-    _write(files, folder)
+    write_files(files, folder)
     env.say(f"{len(files)} files written to {folder}")
-    if not cron:
-        env.say(
-            "next: copy them to /etc/systemd/system; systemctl daemon-reload;"
-            " systemctl enable --now botticelli.target"
-        )
+    env.say("next: botticelli timers install puts them where they work")
     return 0
 
 
-def plans_of(config: Config) -> list[Plan]:
-    """Return when each stage is woken, by the configuration."""
-    return [
-        _plan("generate", "have a model write candidate posts", config.generate.schedule, 5, 360),
-        _plan("curate", "have a model judge the candidates", config.curate.schedule, 15, 120),
-        _plan("post", "publish the next approved post", config.post.schedule, 2, 20),
-    ]
+@timers.command()
+def install(
+    ctx: typer.Context,
+    *,
+    cron: ForCron = False,
+    user: ForUser = False,
+    program: Annotated[
+        str | None, typer.Option(metavar="PATH", help="What they run; else this very program.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be written and run; do nothing.")
+    ] = False,
+) -> int:
+    """Install the timers and start them; again after every change of a schedule."""
+    from botticelli.cli.installing import installer
+
+    env: Environment = ctx.obj
+    chosen = installer(env, cron=cron, user=user, program=program)
+    if dry_run:
+        env.stdout.write("\n".join(chosen.plan()) + "\n")
+        return 0
+    chosen.check()
+    chosen.install()
+    env.say("installed and armed; look with botticelli timers status")
+    return 0
 
 
-def _plan(stage: str, does: str, schedule: Schedule, *minutes: int) -> Plan:
-    first, longest = minutes
-    return Plan(
-        stage=stage,
-        does=does,
-        interval=schedule.interval,
-        jitter_percent=schedule.jitter_percent,
-        first=timedelta(minutes=first),
-        longest=timedelta(minutes=longest),
+@timers.command()
+def remove(ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False) -> int:
+    """Stop the timers and take them out again; the database stays."""
+    from botticelli.cli.installing import installer
+
+    env: Environment = ctx.obj
+    found = installer(env, cron=cron, user=user).remove()
+    env.say("removed" if found else "there was nothing to remove")
+    return 0
+
+
+@timers.command()
+def status(
+    ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False, as_json: AsJson = False
+) -> int:
+    """Tell which timers are installed, armed and up to date; exit 1 if one is not."""
+    from botticelli.cli.installing import installer
+
+    env: Environment = ctx.obj
+    report = installer(env, cron=cron, user=user).status()
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+@render.register
+def _(report: TimersReport, console: Console) -> None:
+    console.table(
+        ["TIMER", "STATE", "LAST", "NEXT"],
+        [
+            [each.name, _state(each), _clock_face(each.last), _clock_face(each.next)]
+            for each in report.timers
+        ],
+        title=f"{report.kind} timers",
     )
+
+
+def _state(timer: Timer) -> Styled:
+    if not timer.installed:
+        return Styled("not installed", "red")
+    if not timer.armed:
+        return Styled("installed, not armed", "red")
+    return (
+        Styled("armed", "green")
+        if timer.current
+        else Styled("armed, but not what the configuration says: install again", "yellow")
+    )
+
+
+def _clock_face(instant: datetime | None) -> str | None:
+    return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else None
 
 
 def _joined(files: Mapping[str, str]) -> str:
@@ -76,7 +172,12 @@ def _joined(files: Mapping[str, str]) -> str:
     return "\n".join(f"# --- {name}\n{text}" for name, text in files.items())
 
 
-def _write(files: Mapping[str, str], folder: Path) -> None:
+def write_files(files: Mapping[str, str], folder: Path) -> None:
+    """Write texts by file name into `folder`, which is made.
+
+    Raises:
+        UsageError: That may not be.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from botticelli import cron
 from botticelli.config.curation import Similarity, Weights
 from botticelli.config.model import (
+    STAGES,
     ActiveHours,
     Config,
     Curate,
@@ -25,11 +27,11 @@ from botticelli.config.model import (
     Narratives,
     Post,
     Price,
-    Retry,
     Schedule,
     Security,
     Supervision,
 )
+from botticelli.config.operations import Health, Hooks, Retention, StageHooks
 from botticelli.config.secrets import Secret
 from botticelli.config.structure import Key, Mistake
 
@@ -45,6 +47,16 @@ MODEL_KEYS = frozenset(
 )
 RETRY_KEYS = frozenset(("max_retries", "continue_on_error", "stop_on_unrecoverable"))
 LIST_KEYS = ("quiet_dates", "tags", "content_types")
+# The kind of schedule that a key belongs to; time zone and delay serve two kinds.
+SCHEDULE_KINDS = {
+    "seconds": "Interval",
+    "jitter_percent": "Interval",
+    "at": "Daily",
+    "cron": "Cron",
+    "time_zone": "Daily",
+    "jitter_minutes": "Daily",
+}
+SHARED_KEYS = (("time_zone", "Cron"), ("jitter_minutes", "Cron"))
 
 
 @dataclass(kw_only=True)
@@ -68,10 +80,10 @@ class Builder:
             narratives=self._narratives(tables.get("narratives", {})),
             models=self._models(tables.get("models", {})),
             budget=Multipliers(**tables.get("budget", {})),
-            generate=_stage(Generate(), tables.get("generate", {})),
+            generate=self._stage(Generate(), tables.get("generate", {}), "generate"),
             curate=self._curate(tables.get("curate", {})),
             similarity=_similarity(tables.get("similarity", {})),
-            post=_stage(Post(), tables.get("post", {})),
+            post=self._stage(Post(), tables.get("post", {}), "post"),
             supervision=_supervision(tables.get("circuit_breaker", {}), tables.get("lease", {})),
             destinations=MappingProxyType(
                 {
@@ -80,6 +92,9 @@ class Builder:
                 }
             ),
             security=_security(tables.get("security", {})),
+            hooks=_hooks(tables.get("hooks", {})),
+            health=_health(tables.get("health", {})),
+            retention=Retention(**tables.get("retention", {})),
         )
 
     def _path(self, text: str) -> Path:
@@ -157,7 +172,7 @@ class Builder:
         )
 
     def _curate(self, table: Table) -> Curate:
-        curate = _stage(Curate(), table)
+        curate = self._stage(Curate(), table, "curate")
         weights = Weights(**table.get("weights", {}))
         if not any(vars(weights).values()):
             path = ("curate", "weights")
@@ -183,6 +198,44 @@ class Builder:
         values["folder"] = self._path(table.get("folder", "outbox"))
         guard = self._guard(table.get("guard", {}), (*path, "guard"))
         return Destination(name=name, guard=guard, **values)
+
+    def _stage(self, known: Stage, table: Table, name: str) -> Stage:
+        """Return the stage with what the table changes; `known` has the shipped values."""
+        own = {key: value for key, value in table.items() if key in known.__dataclass_fields__}
+        retry = replace(known.retry, **{key: table[key] for key in table if key in RETRY_KEYS})
+        path = (name, "schedule")
+        schedule = self._schedule(known.schedule, table.get("schedule", {}), path)
+        return replace(known, **(own | {"retry": retry, "schedule": schedule}))
+
+    def _schedule(self, known: Schedule, table: Table, path: tuple[Key, ...]) -> Schedule:
+        kind = table.get("type", known.kind)
+        for key in table:
+            if SCHEDULE_KINDS.get(key, kind) != kind and (key, kind) not in SHARED_KEYS:
+                what = f"'{key}' means nothing to type = \"{kind}\""
+                self.mistakes.append(Mistake(path=(*path, key), what=what, mend="remove it"))
+        self._check_zone(table.get("time_zone", "UTC"), (*path, "time_zone"))
+        if kind == "Interval":
+            seconds = table.get("seconds", known.interval.total_seconds())
+            jitter = table.get("jitter_percent", known.jitter_percent)
+            return Schedule(interval=timedelta(seconds=seconds), jitter_percent=jitter)
+        needed = "at" if kind == "Daily" else "cron"
+        if needed not in table:
+            self.mistakes.append(Mistake(path=path, what=f"'{needed}' is missing"))
+        return Schedule(
+            kind=kind,
+            interval=self._longest_gap(table, path),
+            at=tuple(table.get("at", ())),
+            cron=table.get("cron", ""),
+            time_zone=table.get("time_zone", "UTC"),
+            delay=timedelta(minutes=table.get("jitter_minutes", 0)),
+        )
+
+    def _longest_gap(self, table: Table, path: tuple[Key, ...]) -> timedelta:
+        """Return how far apart two rounds of a Daily or Cron schedule are at most."""
+        if "cron" not in table:
+            return timedelta(days=1)
+        found = self._try((*path, "cron"), partial(cron.parse, table["cron"]))
+        return cron.longest_gap(found) if found else timedelta(days=1)
 
     def _check_zone(self, name: str, path: tuple[Key, ...]) -> None:
         if name == "UTC":
@@ -227,20 +280,33 @@ def _names(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _stage(known: Stage, table: Table) -> Stage:
-    """Return the stage with what the table changes; `known` has the shipped values."""
-    own = {key: value for key, value in table.items() if key in known.__dataclass_fields__}
-    retry: Retry = replace(known.retry, **{key: table[key] for key in table if key in RETRY_KEYS})
-    return replace(
-        known,
-        **(own | {"retry": retry, "schedule": _schedule(known.schedule, own.get("schedule", {}))}),
+def _hooks(table: Table) -> Hooks:
+    known = Hooks()
+    timeout = table.get("timeout_seconds", known.timeout.total_seconds())
+    stages: dict[str, StageHooks] = {
+        name: _stage_hooks(table[name]) for name in STAGES if table.get(name)
+    }
+    return Hooks(
+        timeout=timedelta(seconds=timeout),
+        every=_stage_hooks(table),
+        stages=MappingProxyType(stages),
     )
 
 
-def _schedule(known: Schedule, table: Table) -> Schedule:
-    seconds = table.get("seconds", known.interval.total_seconds())
-    jitter = table.get("jitter_percent", known.jitter_percent)
-    return Schedule(interval=timedelta(seconds=seconds), jitter_percent=jitter)
+def _stage_hooks(table: Table) -> StageHooks:
+    told = {
+        key: tuple(Secret(text) for text in _names(value) if text)
+        for key, value in table.items()
+        if key.startswith("on_")
+    }
+    return StageHooks(ping=Secret(table.get("ping", "")), **told)
+
+
+def _health(table: Table) -> Health:
+    values = {key: value for key, value in table.items() if key != "stuck_minutes"}
+    if "stuck_minutes" in table:
+        values["stuck"] = timedelta(minutes=table["stuck_minutes"])
+    return Health(**values)
 
 
 def _supervision(breaker: Table, lease: Table) -> Supervision:

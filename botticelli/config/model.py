@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from botticelli.config.curation import Mode, Similarity, Weights
+from botticelli.config.operations import Health, Hooks, Retention
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
@@ -38,10 +39,24 @@ class Database:
 
 @record
 class Schedule:
-    """When a stage's timer wakes it; plan.md gives the defaults."""
+    """When a stage's timer wakes it; plan.md gives the defaults.
 
+    Args:
+        interval: The usual distance of two rounds, whatever the kind.
+        jitter_percent: Each interval is longer or shorter by up to this share (Interval).
+        at: Local times of every day (Daily).
+        cron: The five fields of a crontab line (Cron).
+        time_zone: IANA name; `at` and `cron` are meant in it.
+        delay: Longest random delay after each of the times (Daily, Cron).
+    """
+
+    kind: Literal["Interval", "Daily", "Cron"] = "Interval"
     interval: timedelta
     jitter_percent: float = 0.0
+    at: tuple[str, ...] = ()
+    cron: str = ""
+    time_zone: str = "UTC"
+    delay: timedelta = timedelta(0)
 
 
 @record
@@ -372,4 +387,7 @@ class Config:
     supervision: Supervision = Supervision()
     destinations: Mapping[str, Destination] = field(default_factory=lambda: NOTHING)
     security: Security = field(default_factory=Security)
+    hooks: Hooks = field(default_factory=Hooks)
+    health: Health = Health()
+    retention: Retention = Retention()
     unset: Mapping[str, str] = field(default_factory=lambda: NOTHING)

@@ -43,12 +43,20 @@ def find_secret(name: str, environ: Mapping[str, str]) -> Secret:
     if folder:
         for candidate in (name, name.lower().replace("_", "-"), name.lower()):
             path = Path(folder) / candidate
-            if path.is_file() and (secret := _read(path, name)):
+            if secret := _credential(path, name):
                 return secret
     path_text = environ.get(f"{name}_FILE")
     if path_text:
         return _read(Path(path_text), f"{name}_FILE")
     return Secret(environ.get(name, "").strip())
+
+
+def _credential(path: Path, name: str) -> Secret:
+    try:
+        is_there = path.is_file()
+    except OSError as error:  # systemd hides the folder from all but the main command of a unit
+        raise ConfigError("the credential cannot be read", where=str(path)) from error
+    return _read(path, name) if is_there else Secret("")
 
 
 def _read(path: Path, name: str) -> Secret:

@@ -1,7 +1,7 @@
-"""systemd services and timers, and a crontab, as text.
+"""systemd services and timers as text.
 
-The unit files in `systemd/` and `crontab.example` are this module's output for the shipped
-configuration; a test keeps them true.
+The unit files in `systemd/` are this module's output for the shipped configuration; a test keeps
+them true, and tests/systemd/ runs them in a real systemd.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,24 @@ from botticelli.schedule.jitter import span, spread
 
 PROGRAM: Final = "/usr/local/bin/botticelli"
 TARGET: Final = "botticelli.target"
-MINUTE: Final = timedelta(minutes=1)
-HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
+POSTGRES: Final = "botticelli-postgres.service"
+NOTIFY: Final = "botticelli-notify@.service"
+SECRETS: Final = ("GEMINI_API_KEY", "DISCORD_TOKEN", "DATABASE_URL")
 
 
 @record
 class Plan:
-    """When one stage is woken.
+    """When one command is woken.
 
     Args:
-        stage: generate, curate or post.
+        stage: generate, curate or post; or prune.
         does: What it does, for the unit's description.
         first: How long after boot the first round starts; the stages in the order of the work.
         longest: How long a run may take before systemd stops it.
+        calendar: Values of OnCalendar=, which go before the interval; empty: the interval counts.
+        delay: Longest random delay after each of those times.
+        cron: Five fields of crontab lines; empty: made of the interval.
+        time_zone: What `cron` is meant in; "UTC" also where nobody cares.
     """
 
     stage: str
@@ -35,79 +39,171 @@ class Plan:
     jitter_percent: float
     first: timedelta
     longest: timedelta
+    calendar: tuple[str, ...] = ()
+    delay: timedelta = timedelta(0)
+    cron: tuple[str, ...] = ()
+    time_zone: str = "UTC"
 
 
-def systemd_units(plans: Sequence[Plan], *, program: str = PROGRAM) -> Mapping[str, str]:
-    """Return every unit's text by file name: service and timer of each stage, and a target."""
-    units = {TARGET: _target(plans)}
+@record
+class Place:
+    """Where units live and what they run.
+
+    Args:
+        program: Absolute path of botticelli.
+        of_user: Units of a user's own manager (systemctl --user) instead of the machine's.
+    """
+
+    program: str = PROGRAM
+    of_user: bool = False
+
+
+def systemd_units(plans: Sequence[Plan], *, place: Place | None = None) -> Mapping[str, str]:
+    """Return every unit's text by file name: services, timers, and the target of all of them."""
+    place = place or Place()
+    units = {
+        TARGET: _target(plans, place),
+        POSTGRES: _postgres(place),
+        NOTIFY: _notify(place),
+    }
     for plan in plans:
-        units[f"botticelli-{plan.stage}.service"] = _service(plan, program)
+        units[f"botticelli-{plan.stage}.service"] = _service(plan, place)
         units[f"botticelli-{plan.stage}.timer"] = _timer(plan)
     return units
 
 
-def _target(plans: Sequence[Plan]) -> str:
+def command(plan: Plan) -> str:
+    """Return what a timer runs: the curate timer judges all that is pending (plan.md, phase 3)."""
+    return {"curate": "curate --drain", "prune": "db prune"}.get(plan.stage, plan.stage)
+
+
+def _target(plans: Sequence[Plan], place: Place) -> str:
     timers = " ".join(f"botticelli-{plan.stage}.timer" for plan in plans)
+    user = "--user " if place.of_user else ""
     return f"""\
-# Starts and stops all of Botticelli's timers: systemctl enable --now {TARGET}
+# Starts and stops all of Botticelli: systemctl {user}enable --now {TARGET}
 [Unit]
 Description=Botticelli: generate, curate and post on their schedules
 Wants={timers}
 
 [Install]
-WantedBy=multi-user.target
+WantedBy={"default.target" if place.of_user else "multi-user.target"}
 """
 
 
-def command(plan: Plan) -> str:
-    """Return what a timer runs: the curate timer judges all that is pending (plan.md, phase 3)."""
-    return "curate --drain" if plan.stage == "curate" else plan.stage
-
-
 def _timer(plan: Plan) -> str:
-    rounds = spread(plan.interval, plan.jitter_percent)
     return f"""\
-# Every {span(plan.interval)} +-{plan.jitter_percent:g} %; the delay is drawn anew each round.
+{_rounds_in_words(plan)}
 [Unit]
 Description=Wakes botticelli {plan.stage}
 PartOf={TARGET}
 
 [Timer]
-OnBootSec={span(plan.first)}
-OnUnitActiveSec={span(rounds.base)}
-RandomizedDelaySec={span(rounds.delay)}
-AccuracySec=1s
+{_rounds(plan)}AccuracySec=1s
 
 [Install]
 WantedBy=timers.target
 """
 
 
-def _service(plan: Plan, program: str) -> str:
+def _rounds_in_words(plan: Plan) -> str:
+    if plan.calendar:
+        return "# At these times; a round that was missed is made up for once."
+    jitter = f"+-{plan.jitter_percent:g} %; the delay is drawn anew each round."
+    return f"# Every {span(plan.interval)} {jitter}"
+
+
+def _rounds(plan: Plan) -> str:
+    if plan.calendar:
+        times = "".join(f"OnCalendar={each}\n" for each in plan.calendar)
+        return f"{times}RandomizedDelaySec={span(plan.delay)}\nPersistent=yes\n"
+    rounds = spread(plan.interval, plan.jitter_percent)
+    return (
+        f"OnBootSec={span(plan.first)}\n"
+        f"OnUnitActiveSec={span(rounds.base)}\n"
+        f"RandomizedDelaySec={span(rounds.delay)}\n"
+    )
+
+
+def _service(plan: Plan, place: Place) -> str:
     return f"""\
 # Rendered by: botticelli timers render. Change botticelli.toml and render again,
 # or put what is yours into a drop-in: systemctl edit botticelli-{plan.stage}.service
 [Unit]
 Description=Botticelli: {plan.does}
 Documentation=https://github.com/crumplecup/botticelli
-Wants=network-online.target
-After=network-online.target postgresql.service
+Wants={_network(place)}{POSTGRES}
+After={_network(place)}postgresql.service {POSTGRES}
+PartOf={TARGET}
+OnFailure={NOTIFY.replace("@", "@%n")}
 
 [Service]
 Type=oneshot
-ExecStart={program} {command(plan)}
+ExecStart={place.program} {command(plan)}
 TimeoutStartSec={span(plan.longest)}
 TimeoutStopSec=20s
 # 75: not now (locked, breaker open, quota spent); the next round tries again.
 SuccessExitStatus=75
+# The unit above tells the hooks of failures, also of those that leave us no time to.
+Environment=BOTTICELLI_FAILURES=unit
 
+{_surroundings(place)}"""
+
+
+def _postgres(place: Place) -> str:
+    return f"""\
+# PostgreSQL of our own, which all services share; does nothing where DATABASE_URL is set.
+# A unit of its own: a server that a stage has started would end with that stage.
+[Unit]
+Description=Botticelli: its own PostgreSQL
+PartOf={TARGET}
+
+[Service]
+Type=forking
+RemainAfterExit=yes
+ExecStart={place.program} db start --if-ours
+# SIGINT to the server is its fast shutdown: open transactions are rolled back.
+KillSignal=SIGINT
+KillMode=mixed
+TimeoutStartSec=4min
+TimeoutStopSec=90s
+Restart=on-failure
+RestartSec=1s
+
+{_surroundings(place)}"""
+
+
+def _notify(place: Place) -> str:
+    return f"""\
+# Started by OnFailure= of the other services, with the name of the one that failed.
+[Unit]
+Description=Botticelli: tell the hooks that %i failed
+
+[Service]
+Type=oneshot
+ExecStart={place.program} notify %i
+TimeoutStartSec=2min
+
+{_surroundings(place)}"""
+
+
+def _network(place: Place) -> str:
+    return "" if place.of_user else "network-online.target "
+
+
+def _surroundings(place: Place) -> str:
+    return _of_user() if place.of_user else _of_machine()
+
+
+def _of_machine() -> str:
+    return f"""\
 # Settings: /etc/botticelli/botticelli.toml, variables: /etc/botticelli/environment.
 EnvironmentFile=-/etc/botticelli/environment
 # Secrets: one file each (mode 0600) in /etc/botticelli/credentials. One that is missing
 # is an empty credential, so that only what is needed has to be there.
-{_credentials()}
+{_credentials("/etc")}
 
-# One account and one state folder (/var/lib/botticelli) for all stages, made by systemd.
+# One account and one state folder (/var/lib/botticelli) for all services, made by systemd.
 DynamicUser=yes
 User=botticelli
 StateDirectory=botticelli
@@ -119,15 +215,38 @@ Environment=HOME=%S/botticelli XDG_STATE_HOME=%S
 {SANDBOX}"""
 
 
-SECRETS: Final = ("GEMINI_API_KEY", "DISCORD_TOKEN", "DATABASE_URL")
+def _of_user() -> str:
+    return f"""\
+# Settings: ~/.config/botticelli/botticelli.toml, variables: environment beside it.
+EnvironmentFile=-%E/botticelli/environment
+# Secrets: one file each (mode 0600) in ~/.config/botticelli/credentials; missing ones are empty.
+{_credentials("%E")}
+WorkingDirectory=-%E/botticelli
+
+# What a user's own manager can enforce without privileges.
+{SANDBOX_OF_USER}"""
 
 
-def _credentials() -> str:
+def _credentials(folder: str) -> str:
     return "\n".join(
-        f"LoadCredential={name}:/etc/botticelli/credentials/{name}\nSetCredential={name}:\\n"
+        f"LoadCredential={name}:{folder}/botticelli/credentials/{name}\nSetCredential={name}:\\n"
         for name in SECRETS
     )
 
+
+SANDBOX_OF_USER: Final = """\
+NoNewPrivileges=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+UMask=0077
+"""
 
 SANDBOX: Final = """\
 NoNewPrivileges=yes
@@ -160,33 +279,3 @@ RemoveIPC=yes
 KeyringMode=private
 UMask=0077
 """
-
-
-def crontab(plans: Sequence[Plan], *, program: str = PROGRAM) -> str:
-    """Return a crontab that wakes the stages about as often as their intervals say.
-
-    cron knows no jitter and only round times: an interval becomes the nearest step of minutes,
-    hours or days. The stages themselves keep the least time between two posts.
-    """
-    lines = [
-        "# Botticelli with cron. Install it for the account that owns the settings: crontab -e",
-        "# Settings come from ~/.config/botticelli/botticelli.toml and the .env beside it.",
-        "# Every stage decides for itself whether anything is due; a second start is harmless.",
-        "",
-    ]
-    for number, plan in enumerate(plans):
-        times = _cron_times(plan.interval, offset=7 * number + 3)
-        lines.append(f"{times:<16} {program} --quiet {command(plan)}")
-    return "\n".join(lines) + "\n"
-
-
-def _cron_times(interval: timedelta, *, offset: int) -> str:
-    """Return the nearest step that cron can do, `offset` minutes after the full hour."""
-    if interval < HOUR:
-        step = max(1, round(interval / MINUTE))
-        return f"*/{step} * * * *"
-    hours = round(interval / HOUR)
-    if hours < 24:
-        return f"{offset} */{hours} * * *" if hours > 1 else f"{offset} * * * *"
-    days = round(interval / DAY)
-    return f"{offset} 0 * * *" if days == 1 else f"{offset} 0 */{min(days, 31)} * *"

@@ -35,7 +35,7 @@ BAD = [
     {"post": {"limit": "1"}},
     {"post": {"limit": True}},
     {"post": {"continue_on_error": 1}},
-    {"post": {"schedule": {"type": "Cron"}}},
+    {"post": {"schedule": {"type": "Weekly"}}},
     {"post": {"schedule": {"jitter_percent": 101}}},
     {"budget": {"rpm": 0}},
     {"budget": {"rpm": 1.01}},

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.cli.timers import plans_of
+from botticelli.cli.plans import plans_of
 from botticelli.config.load import load
+from botticelli.schedule.crontab import crontab
 from botticelli.schedule.jitter import span, spread
-from botticelli.schedule.units import PROGRAM, crontab, systemd_units
+from botticelli.schedule.units import PROGRAM, systemd_units
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,7 +71,109 @@ def test_cron_gets_the_nearest_step(botticelli, seconds, times):
 
     out = botticelli("timers render --cron").out
 
-    assert f"{times:<16} {PROGRAM} --quiet post" in out.splitlines()
+    assert f"{times:<16} {PROGRAM} --quiet post --jitter" in out
+
+
+def render(botticelli, schedule):
+    (botticelli.cwd / "botticelli.toml").write_text(f"[post.schedule]\n{schedule}\n")
+    return botticelli("timers render").out, botticelli("timers render --cron").out
+
+
+def test_times_of_day_in_a_zone_become_calendar_timers(botticelli):
+    units, crontab_ = render(
+        botticelli,
+        "type = 'Daily'\nat = ['09:00', '17:30']\ntime_zone = 'Europe/Berlin'\njitter_minutes = 20",
+    )
+
+    assert (
+        "OnCalendar=*-*-* 09:00:00 Europe/Berlin\nOnCalendar=*-*-* 17:30:00 Europe/Berlin\n"
+        "RandomizedDelaySec=20min\nPersistent=yes\n"
+    ) in units
+    *_, zone, morning, evening = crontab_.splitlines()
+    assert zone == "CRON_TZ=Europe/Berlin", "last, because it holds for all lines below"
+    assert morning.startswith("0 9 * * *")
+    assert morning.endswith("post --jitter 20m")
+    assert evening.startswith("30 17 * * *")
+
+
+def test_a_crontab_line_becomes_calendar_timers(botticelli):
+    units, crontab_ = render(botticelli, "type = 'Cron'\ncron = '0 9-21/4 * * mon-fri'")
+
+    assert "OnCalendar=Mon,Tue,Wed,Thu,Fri *-*-* 09,13,17,21:00:00 UTC\n" in units
+    assert "0 9-21/4 * * mon-fri " in crontab_
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ("type = 'Cron'", "post.schedule: 'cron' is missing"),
+        ("type = 'Daily'", "post.schedule: 'at' is missing"),
+        ("type = 'Cron'\ncron = '0 25 * * *'", "post.schedule.cron: '25' is no hour (0-23)"),
+        ("type = 'Daily'\nat = ['09:00']\nseconds = 5", "'seconds' means nothing to type"),
+        ("jitter_minutes = 5", "'jitter_minutes' means nothing to type"),
+        ("type = 'Daily'\nat = ['9am']", 'post.schedule.at[0]: "9am" is not of the right form'),
+        ("type = 'Daily'\nat = ['09:00']\ntime_zone = 'Mars'", "there is no time zone 'Mars'"),
+    ],
+)
+def test_a_schedule_that_cannot_be_meant_is_refused(botticelli, schedule, said):
+    (botticelli.cwd / "botticelli.toml").write_text(f"[post.schedule]\n{schedule}\n")
+
+    ended = botticelli("timers render")
+
+    assert ended.code == 78
+    assert said in ended.err
+
+
+def test_units_of_a_user_ask_for_nothing_that_needs_privileges(botticelli):
+    out = botticelli("timers render --user --program /home/vera/bin/botticelli").out
+
+    assert "DynamicUser" not in out
+    assert "ProtectSystem" not in out
+    assert "ExecStart=/home/vera/bin/botticelli post\n" in out
+    assert "LoadCredential=DISCORD_TOKEN:%E/botticelli/credentials/DISCORD_TOKEN\n" in out
+    assert "WantedBy=default.target" in out
+
+
+def test_a_jitter_sleeps_a_random_time_first(botticelli, db, clock):
+    botticelli.clock = clock
+
+    for _ in range(20):
+        assert botticelli("post --jitter 30m").code == 0
+
+    assert len(clock.slept) == 20
+    assert all(0 <= seconds <= 1800 for seconds in clock.slept)
+    assert len(set(clock.slept)) == 20
+
+
+@pytest.mark.parametrize("jitter", ["soon", "30", "m30", "", "30m5"])
+def test_a_jitter_that_is_no_duration_is_refused(botticelli, db, jitter):
+    ended = botticelli(["post", "--jitter", jitter])
+
+    assert ended.code == 2
+    assert "write 30m" in ended.err
+
+
+def test_a_crontab_is_installed_beside_what_is_there_and_removed_again(botticelli, tmp_path):
+    """A `crontab` that keeps its table in a file, as the real one does."""
+    table = tmp_path / "table"
+    table.write_text("0 0 * * * /usr/bin/backup\n")
+    fake = tmp_path / "bin/crontab"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n[ "$1" = -l ] && exec cat {table}\nexec cat > {table}\n')
+    fake.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+        assert botticelli("timers status --cron").code == 1
+        assert botticelli("timers install --cron --program /opt/botticelli").code == 0
+        assert botticelli("timers install --cron --program /opt/botticelli").code == 0
+
+        text = table.read_text()
+        assert text.startswith("0 0 * * * /usr/bin/backup\n")
+        assert text.count("/opt/botticelli --quiet post") == 1
+        assert botticelli("timers status --cron").code == 0
+
+        assert botticelli("timers remove --cron").code == 0
+    assert table.read_text() == "0 0 * * * /usr/bin/backup\n"
 
 
 needs_systemd = pytest.mark.skipif(
@@ -100,7 +203,7 @@ def analyze(*args):
 
 @needs_systemd
 def test_systemd_finds_nothing_wrong_with_the_units(staged, plans):
-    names = list(systemd_units(plans))
+    names = [name.replace("@", "@x") for name in systemd_units(plans)]
 
     done = analyze("--recursive-errors=no", f"--root={staged}", "verify", *names)
 
@@ -109,9 +212,8 @@ def test_systemd_finds_nothing_wrong_with_the_units(staged, plans):
 
 
 @needs_systemd
-def test_a_service_is_exposed_to_1_5_of_10_at_most(staged, plans):
-    for plan in plans:
-        unit = staged / f"etc/systemd/system/botticelli-{plan.stage}.service"
+def test_a_service_is_exposed_to_1_5_of_10_at_most(staged):
+    for unit in (staged / "etc/systemd/system").glob("*.service"):
         done = analyze("security", "--offline=true", "--threshold=15", unit)
         assert done.returncode == 0, done.stdout
 
@@ -120,7 +222,7 @@ def test_every_timer_has_its_service_and_the_target_wants_it(plans):
     units = systemd_units(plans)
     timers = [name for name in units if name.endswith(".timer")]
 
-    assert len(timers) == 3
+    assert len(timers) == 4
     for timer in timers:
         assert timer.replace(".timer", ".service") in units
         assert timer in units["botticelli.target"]

@@ -1,0 +1,177 @@
+"""Who is told how a run ended: commands, URLs, dead man's switches; none of them can do harm."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from tests.posting import approved
+
+
+class Hearing(BaseHTTPRequestHandler):
+    """Writes down what it is told."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        self.server.heard.append((self.path, body))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def hearing():
+    server = HTTPServer(("127.0.0.1", 0), Hearing)
+    server.heard, server.status = [], 200
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def told(botticelli):
+    """A command that writes down what it is told; `told()` returns it."""
+    file = botticelli.cwd / "told"
+    script = botticelli.cwd / "tell"
+    script.write_text(
+        f'#!/bin/sh\necho "$1 $BOTTICELLI_EVENT $BOTTICELLI_STAGE $BOTTICELLI_EXIT_CODE'
+        f' $DISCORD_TOKEN" >> {file}\ncat >> {file}.json\n'
+    )
+    script.chmod(0o755)
+    return lambda: file.read_text().splitlines() if file.exists() else []
+
+
+def configure(botticelli, hooks, *, folder="outbox"):
+    (botticelli.cwd / "botticelli.toml").write_text(
+        f"[destinations.file]\nplatform = 'outbox'\nfolder = '{folder}'\n{hooks}\n"
+    )
+
+
+def test_each_outcome_reaches_those_who_asked_for_it(botticelli, db, told):
+    tell = botticelli.cwd / "tell"
+    configure(
+        botticelli,
+        f"[hooks]\non_success = '{tell} all'\non_failure = '{tell} fail'\n"
+        f"[hooks.post]\non_empty_queue = ['{tell} empty']",
+    )
+    botticelli.environ["DISCORD_TOKEN"] = "not for a hook"
+
+    assert botticelli("post").code == 0
+    assert told() == ["all success post 0 ", "empty empty_queue post 0 "]
+
+    approved(db)
+    assert botticelli("post").code == 0
+    assert told()[2:] == ["all success post 0 "]
+
+
+def test_a_failed_run_is_told_with_its_reason_and_the_breaker_too(botticelli, db, told):
+    tell = botticelli.cwd / "tell"
+    (botticelli.cwd / "blocked").write_text("a file where a folder should be")
+    configure(
+        botticelli,
+        f"[hooks]\non_failure = '{tell} fail'\non_breaker_open = '{tell} open'\n"
+        "[circuit_breaker]\nfailure_threshold = 1",
+        folder="blocked/outbox",
+    )
+    approved(db)
+
+    ended = botticelli("post")
+
+    assert ended.code != 0
+    assert [line.split()[:3] for line in told()] == [
+        ["fail", "failure", "post"],
+        ["open", "breaker_open", "post"],
+    ]
+    facts = (botticelli.cwd / "told.json").read_text()
+    assert json.loads(facts[: facts.index("}{") + 1])["error"]
+    assert botticelli("post").code == 75
+    assert len(told()) == 2, "75 is no failure"
+
+
+def test_a_dead_mans_switch_hears_start_and_end(botticelli, db, hearing):
+    configure(botticelli, f"[hooks.post]\nping = '{hearing.url}/uuid'")
+
+    botticelli("post")
+    assert [path for path, _ in hearing.heard] == ["/uuid/start", "/uuid"]
+
+    botticelli.environ["DATABASE_URL"] = "postgresql://x@127.0.0.1:1/x"
+    assert botticelli("post").code == 69
+    assert [path for path, _ in hearing.heard[2:]] == ["/uuid/start", "/uuid/fail"]
+    assert "cannot be reached" in hearing.heard[-1][1]
+
+
+def test_a_url_gets_the_facts_as_json(botticelli, db, hearing):
+    configure(botticelli, f"[hooks]\non_success = '{hearing.url}/hook'")
+
+    botticelli("post")
+
+    ((path, body),) = hearing.heard
+    facts = json.loads(body)
+    assert path == "/hook"
+    assert (facts["event"], facts["stage"], facts["exit_code"]) == ("success", "post", 0)
+    assert facts["run"] == db.execute("SELECT max(id) FROM runs").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    "hook",
+    ["/does/not/exist", "false", "http://127.0.0.1:1/secret-path", "nosuchscheme://x", "'"],
+)
+def test_a_hook_that_fails_never_fails_the_run(botticelli, db, hook):
+    configure(botticelli, f"[hooks]\non_success = {json.dumps(hook)}")
+
+    ended = botticelli("post")
+
+    assert ended.code == 0
+    assert "hook failed" in ended.err
+    assert "secret-path" not in ended.err, "a hook's address may be a secret"
+
+
+def test_a_refused_hook_is_no_failure_either(botticelli, db, hearing):
+    hearing.status = 500
+    configure(botticelli, f"[hooks]\non_success = '{hearing.url}/hook'")
+
+    assert botticelli("post").code == 0
+
+
+def test_a_paused_stage_a_dry_run_and_a_unit_tell_nothing(botticelli, db, told):
+    tell = botticelli.cwd / "tell"
+    configure(
+        botticelli, f"[hooks]\non_success = '{tell} all'\non_failure = '{tell} all'", folder="x"
+    )
+
+    botticelli("post --dry-run")
+    botticelli("pause post")
+    botticelli("post")
+    botticelli.environ["BOTTICELLI_FAILURES"] = "unit"
+    botticelli.environ["DATABASE_URL"] = "postgresql://x@127.0.0.1:1/x"
+    assert botticelli("post").code == 69
+
+    assert told() == [], "a unit's failure is told by its OnFailure="
+
+
+def test_notify_tells_what_systemd_knows(botticelli, db, told):
+    tell = botticelli.cwd / "tell"
+    configure(botticelli, f"[hooks.post]\non_failure = '{tell} fail'")
+    botticelli.environ |= {"MONITOR_SERVICE_RESULT": "exit-code", "MONITOR_EXIT_STATUS": "78"}
+
+    assert botticelli("notify botticelli-post.service").code == 0
+
+    assert told() == ["fail failure post 78 "]
+    text = (botticelli.cwd / "told.json").read_text()
+    assert json.loads(text)["error"] == "botticelli-post.service (exit-code 78)"
+
+
+def test_notify_ends_well_without_a_readable_configuration(botticelli):
+    (botticelli.cwd / "botticelli.toml").write_text("[")
+
+    ended = botticelli("notify botticelli-post.service")
+
+    assert ended.code == 0
+    assert "nobody can be told" in ended.err
