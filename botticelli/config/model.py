@@ -100,6 +100,7 @@ class Curate:
         drain: Judge until nothing is pending, as `--drain` does.
         samples: Passes of the judge over each candidate; scores are their means.
         weights: What each criterion counts in the total of 50.
+        require_checks: Approve nobody of itself whom the judge answers no about.
         ranking: Have the judge rank many that tie where the choice ends.
         reserve: Next best that are kept for a run in which nothing passes.
         mode: "human": the best are proposed, and a person approves.
@@ -112,6 +113,7 @@ class Curate:
     drain: bool = False
     samples: int = 1
     weights: Weights = Weights()
+    require_checks: bool = False
     ranking: bool = True
     reserve: int = 0
     mode: Mode = "auto"

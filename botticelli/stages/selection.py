@@ -54,7 +54,10 @@ class Selector:
         """Choose, and store the choice in one transaction."""
         settings = self.settings
         judged = choice.list_judged(
-            self.conn, min_score=settings.min_score, limit=BEST + 2 * settings.reserve
+            self.conn,
+            min_score=settings.min_score,
+            limit=BEST + 2 * settings.reserve,
+            with_fails=not settings.require_checks,
         )
         taken = choice.list_recent_texts(self.conn, limit=RECENT) if judged else ()
         fresh = [one for one in judged if not one.is_reserved]

@@ -46,18 +46,22 @@ LIST_JUDGED: Final = """
        AND judged_at IS NOT NULL
        AND curation_score >= %(min_score)s
        AND text_content IS NOT NULL
-       AND coalesce(jsonb_array_length(judging -> 'fails'), 0) = 0
+       AND (%(with_fails)s OR coalesce(jsonb_array_length(judging -> 'fails'), 0) = 0)
      ORDER BY curation_score DESC, coalesce(score_engagement, 0) + coalesce(score_value, 0) DESC, id
      LIMIT %(limit)s
 """
 
 
-def list_judged(conn: Connection, *, min_score: float, limit: int) -> tuple[Judged, ...]:
-    """Return the best judged candidates at or above `min_score` that fail no check, best first."""
+def list_judged(
+    conn: Connection, *, min_score: float, limit: int, with_fails: bool = True
+) -> tuple[Judged, ...]:
+    """Return the best judged candidates at or above `min_score`, best first.
+
+    `with_fails` includes those about which the judge answered a question with no.
+    """
+    values = {"min_score": min_score, "limit": limit, "with_fails": with_fails}
     with conn.cursor(row_factory=class_row(Judged)) as cursor:
-        return tuple(
-            cursor.execute(LIST_JUDGED, {"min_score": min_score, "limit": limit}).fetchall()
-        )
+        return tuple(cursor.execute(LIST_JUDGED, values).fetchall())
 
 
 RECENT_TEXTS: Final = """

@@ -344,7 +344,11 @@ def test_a_pass_that_is_paid_for_survives_a_run_that_breaks_off(db, run, gemini,
     assert (report.judged, report.calls) == (12, 1)
 
 
-def test_who_fails_a_check_is_not_approved_whatever_the_scores(db, run, gemini, pending):
+@pytest.mark.parametrize(("required", "ending"), [(True, "rejected"), (False, "approved")])
+def test_who_fails_a_check_is_not_approved_if_checks_are_required(
+    db, run, gemini, stages, pending, required, ending
+):
+    stages.settings("curate", require_checks=required)
     bad = str(pending[0])
     gemini.responder = lambda call: {
         "scores": [
@@ -352,14 +356,13 @@ def test_who_fails_a_check_is_not_approved_whatever_the_scores(db, run, gemini, 
         ]
     }
 
-    report = run()
+    run()
 
-    assert pending[0] not in [one.id for one in report.approved]
     query = (
         "SELECT review_status, curation_score, judging->'fails' FROM potential_discord_posts"
         " WHERE id = %s"
     )
-    assert db.execute(query, (pending[0],)).fetchone() == ("rejected", 50, ["clean"])
+    assert db.execute(query, (pending[0],)).fetchone() == (ending, 50, ["clean"])
 
 
 def test_what_was_approved_before_is_not_approved_again_in_other_words(db, run, pending):
