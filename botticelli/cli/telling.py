@@ -63,7 +63,7 @@ class Teller:
             stage=self._stage,
             host=self._env.identity.host,
             run=run.id if run else None,
-            exit_code=exit_code if exit_code is not None else run and run.exit_code,
+            exit_code=run.exit_code if run and exit_code is None else exit_code,
             error=self._env.hide(error or (run.error if run else "") or ""),
             summary=run.summary if run else {},
         )
