@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
+from botticelli.config import plugins
 from botticelli.narrative.findings import nearest
 from botticelli.narrative.keys import Table
 from botticelli.narrative.model import (
@@ -32,17 +33,6 @@ KIND_OF_SUFFIX: Final[Mapping[str, MediaKind]] = {
     **dict.fromkeys(("pdf", "txt", "md", "json", "csv", "html", "xml"), "document"),
 }
 PLATFORMS: Final = ("discord", "database")
-# Names of older files and guides -> today's (dialect.md §14).
-COMMAND_NAMES: Final = {
-    "server.get_info": "server.get_stats",
-    "server.get": "server.get_stats",
-    "guilds.get": "server.get_stats",
-    "channel.create": "channels.create",
-    "channel.send_message": "messages.send",
-    "channels.create_message": "messages.send",
-    "channels.send_message": "messages.send",
-    "message.send": "messages.send",
-}
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -175,7 +165,7 @@ def read_command(
         table.findings.error(table.key, "a bot command without command", mend=mend)
     found = Command(
         platform=platform,
-        command=COMMAND_NAMES.get(command, command),
+        command=_command_today(command, platform=platform),
         required=table.flag("required", default=required),
         retention=_retention(table),
         cache_seconds=table.integer("cache_duration") or 0,
@@ -191,6 +181,14 @@ def read_command(
         cache_seconds=cached if isinstance(cached, int) else found.cache_seconds,
     )
     return Source(input=found, capture=capture)
+
+
+def _command_today(command: str, *, platform: str) -> str:
+    if platform != "discord":
+        return command
+    from botticelli.platforms.discord_table import canonical
+
+    return canonical(command)
 
 
 def _arguments(table: Table, *, is_flat: bool) -> dict[str, Any]:
@@ -234,7 +232,7 @@ def _platform(table: Table, *, default: str) -> str:
     if not platform:
         mend = 'add platform = "discord" or "database"'
         table.findings.error(table.key, "a bot command without platform", mend=mend)
-    elif platform not in PLATFORMS:
+    elif platform not in PLATFORMS and platform not in plugins.names(plugins.COMMANDS):
         mend = nearest(platform, PLATFORMS) or "use discord or database"
         table.odd(("platform",), f"no command of platform '{platform}' is known", mend=mend)
     return platform
