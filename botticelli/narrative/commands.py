@@ -1,7 +1,7 @@
 """Commands that acts run: who executes them, and what a narrative is allowed to ask for.
 
-The runner knows only `Commands`. Platforms are added to a `CommandRegistry` by name; the database
-is the one that is always there.
+The runner knows only `Commands`, which `guarded.py` fills; a platform fills `CommandExecutor`. The
+database is the one that is always there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -76,79 +76,6 @@ class Commands(Protocol):
         Raises:
             CommandFailed: It did not succeed, is not known, or is not allowed.
         """
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommandRegistry:
-    """Commands by platform, behind the rules of the narrative that asks.
-
-    Args:
-        executors: Platform -> its commands.
-    """
-
-    executors: Mapping[str, CommandExecutor]
-
-    def writes(self, platform: str, command: str) -> bool:
-        """See Commands."""
-        executor = self.executors.get(platform)
-        return executor is None or executor.writes(command)
-
-    def run(self, call: Call) -> Any:
-        """See Commands."""
-        executor = self.executors.get(call.platform)
-        if executor is None:
-            known = ", ".join(sorted(self.executors)) or "none"
-            raise CommandFailed(
-                f"there are no {call.platform} commands here",
-                where=call.name,
-                mend=f"platforms that are set up: {known}",
-            )
-        check_allowed(call, writes=executor.writes(call.command))
-        return executor.run(call)
-
-
-def check_allowed(call: Call, *, writes: bool) -> None:
-    """Enforce [security.policy] and [security.constraints] where a narrative has them.
-
-    Raises:
-        Denied: The narrative's rules do not let it run this command, or not on its own.
-    """
-    policy = _section(call.security, "policy")
-    allowed = policy.get("allowed_commands")
-    if allowed is not None and not {call.command, call.name} & set(map(str, allowed)):
-        raise Denied(
-            "[security.policy] does not allow this command",
-            where=call.name,
-            mend="add it to allowed_commands",
-        )
-    confirm = policy.get("require_confirmation")
-    asked = confirm is True or (isinstance(confirm, list) and call.command in map(str, confirm))
-    if writes and asked:
-        raise Denied(
-            "[security.policy] wants a person to confirm this command",
-            where=call.name,
-            mend="run it by hand, or take it out of require_confirmation",
-        )
-    _check_constraints(call)
-
-
-def _check_constraints(call: Call) -> None:
-    constraints = _section(call.security, "constraints")
-    guild = constraints.get("guild_id")
-    if guild is not None and str(call.args.get("guild_id", guild)) != str(guild):
-        raise Denied(f"[security.constraints] allows only guild {guild}", where=call.name)
-    prefix = constraints.get("channel_prefix")
-    name = call.args.get("name")
-    if prefix and name and "channel" in call.command and not str(name).startswith(str(prefix)):
-        raise Denied(
-            f"[security.constraints] allows only channels that begin with '{prefix}'",
-            where=call.name,
-        )
-
-
-def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = security.get(name)
-    return section if isinstance(section, Mapping) else NOTHING
 
 
 def describe_database() -> tuple[Description, ...]:

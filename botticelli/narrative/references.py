@@ -30,6 +30,7 @@ def problems_of(file: NarrativeFile, *, context: Sequence[Path], cwd: Path) -> l
         *validate_calls(file, cwd=cwd),
         *validate_queries(file),
         *validate_schemas(file),
+        *validate_security(file),
     ]
 
 
@@ -86,6 +87,19 @@ def validate_schemas(file: NarrativeFile) -> list[Problem]:
         except SchemaError as error:
             what = f"no JSON Schema: {error.message} at {error.json_path}"
             findings.error(("acts", act.name, "schema"), what)
+    return findings.problems
+
+
+def validate_security(file: NarrativeFile) -> list[Problem]:
+    """Return a problem for each [security] that cannot be understood: it would let nothing run."""
+    from botticelli.platforms.policy import rules_of_narrative
+
+    findings = _findings(file)
+    for narrative in file.narratives.values():
+        try:
+            rules_of_narrative(narrative.security)
+        except ConfigError as error:
+            findings.error(tuple(error.where.split(".")), error.what, mend=error.mend)
     return findings.problems
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from botticelli.models.base import Request
 from botticelli.narrative.calls import ActKey, Answer
-from botticelli.narrative.commands import Call, CommandFailed, CommandRegistry
+from botticelli.narrative.commands import Call, CommandFailed
 from botticelli.narrative.load import load_text, resolve_nested
 from botticelli.narrative.runner import Runner
 from botticelli.narrative.sink import TableSink
+from tests.narrative.unguarded import CommandRegistry
 
 READING = ("get", "list", "get_stats")
 

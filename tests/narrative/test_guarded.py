@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.narrative.commands import Call, CommandFailed, DatabaseCommands, Denied
 from botticelli.narrative.guarded import GuardedCommands, Pending, PlatformExecutor
+from botticelli.narrative.load import load_text
+from botticelli.narrative.references import validate_security
 from botticelli.platforms.base import LockedOut
 from botticelli.platforms.discord_table import TABLE, canonical
 from botticelli.platforms.open import open_discord_commands
@@ -18,6 +21,7 @@ from botticelli.store import approvals, audit
 from tests.fakes.discord import FakeDiscord
 
 SECRET = "do-not-tell-4711"
+SECURED = (Path(__file__).parents[1] / "narratives" / "examples" / "secured.toml").read_text()
 
 
 @dataclass
@@ -429,3 +433,14 @@ def test_an_unknown_platform_is_told(house):
     with pytest.raises(CommandFailed, match="no smoke commands here"):
         house.run("signals.send", {}, platform="smoke")
     assert house.audit() == [("signals.send", "refused", None)]
+
+
+def test_a_security_rule_that_cannot_be_understood_is_found_by_check(tmp_path):
+    text = SECURED.replace("allowed_commands", "alowed_commands")
+    file = load_text(text, tmp_path / "secured.toml")
+
+    [problem] = validate_security(file)
+
+    assert problem.what == "there is no rule 'alowed_commands'"
+    assert problem.mend == "did you mean 'allowed_commands'?"
+    assert validate_security(load_text(SECURED, tmp_path / "secured.toml")) == []
