@@ -66,6 +66,7 @@ class Judged:
         max_length: The platform's, in UTF-16 units.
         real: Whether people read there; False: an outbox.
         model: Which one wrote it, if known.
+        repeats: Who has said the same there lately; empty: nobody.
     """
 
     text: str
@@ -73,6 +74,7 @@ class Judged:
     max_length: int
     real: bool
     model: str = ""
+    repeats: str = ""
 
     @property
     def guard(self) -> Guard:
@@ -191,6 +193,10 @@ def _offline(judged: Judged) -> str:
     return "the offline model wrote it, which is for rehearsals only"
 
 
+def _repeat(judged: Judged) -> str:
+    return judged.repeats
+
+
 _RULES: Final[tuple[tuple[str, Callable[[Judged], str]], ...]] = (
     ("content", _content),
     ("length", _length),
@@ -202,4 +208,5 @@ _RULES: Final[tuple[tuple[str, Callable[[Judged], str]], ...]] = (
     ("leftovers", _leftovers),
     ("refusal", _refusal),
     ("offline text", _offline),
+    ("repeat", _repeat),
 )

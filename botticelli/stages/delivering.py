@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from botticelli import text as texts
 from botticelli.clock import Clock
+from botticelli.config.curation import Similarity
 from botticelli.config.model import Destination, Retry
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import (
@@ -20,8 +21,9 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.guard import Judged, objections, verdicts
+from botticelli.platforms.guard import objections
 from botticelli.records import record
+from botticelli.stages.examining import examine
 from botticelli.store import deliveries
 from botticelli.store.connection import Connection
 from botticelli.store.deliveries import Delivery, Ending
@@ -64,7 +66,7 @@ class Result:
 
 @record
 class Desk:
-    """What it takes to write to one destination."""
+    """What it takes to write to one destination. `window`: how long a text counts as said."""
 
     conn: Connection
     platform: Platform
@@ -73,22 +75,12 @@ class Desk:
     lease: timedelta
     retry: Retry
     clock: Clock
+    window: timedelta = Similarity().window
 
     @property
     def now(self) -> datetime | None:
         """The instant that replaces the database's clock, if a test holds it."""
         return self.clock.pinned()
-
-
-def judged(platform: Platform, destination: Destination, *, text: str, model: str) -> Judged:
-    """Return a text as the guard's rules look at it; earnest and --dry-run share this."""
-    return Judged(
-        text=text,
-        destination=destination,
-        max_length=platform.max_length,
-        real=platform.real,
-        model=model,
-    )
 
 
 def messages(
@@ -122,8 +114,15 @@ def deliver(desk: Desk, delivery: Delivery) -> Result:
         LostLease: Somebody else has taken it over.
     """
     try:
-        found = verdicts(
-            judged(desk.platform, desk.destination, text=delivery.text, model=delivery.model)
+        found = examine(
+            desk.conn,
+            desk.platform,
+            desk.destination,
+            post_id=delivery.post_id,
+            text=delivery.text,
+            model=delivery.model,
+            window=desk.window,
+            now=desk.now,
         )
     except ConfigError as error:
         return _put_back(desk, delivery, error)

@@ -7,7 +7,8 @@ from botticelli.config.model import Config, Destination
 from botticelli.errors import UsageError
 from botticelli.platforms.base import Platform
 from botticelli.platforms.guard import objections, verdicts
-from botticelli.stages.delivering import judged, messages
+from botticelli.stages.delivering import messages
+from botticelli.stages.examining import judged
 from botticelli.store import decisions
 from botticelli.store.connection import Connection
 from botticelli.store.decisions import Seen

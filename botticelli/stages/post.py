@@ -265,6 +265,7 @@ class Stage:
             lease=self._posting.config.supervision.lease,
             retry=self._posting.config.post.retry,
             clock=self._clock,
+            window=self._posting.config.similarity.window,
         )
 
     def _idle(self, destination: Destination, queued: Queued) -> Result | None:

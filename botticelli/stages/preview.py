@@ -1,7 +1,8 @@
 """What the post stage would do now, and nothing done: the same rules, the same request."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from botticelli import text as texts
@@ -9,9 +10,10 @@ from botticelli.clock import Clock
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import Platform
-from botticelli.platforms.guard import Verdict, objections, verdicts
+from botticelli.platforms.guard import Verdict, objections
 from botticelli.records import record
-from botticelli.stages.delivering import judged, messages
+from botticelli.stages.delivering import messages
+from botticelli.stages.examining import examine
 from botticelli.stages.post import Posting, judge_pace, wanted
 from botticelli.store import posts
 from botticelli.store.connection import Connection
@@ -101,7 +103,10 @@ def _preview(
         )
     try:
         platform = posting.open_platform(destination)
-        chosen, held = _choose(platform, destination, waiting)
+        examiner = partial(
+            _examine, conn, platform, destination, window=posting.config.similarity.window, now=now
+        )
+        chosen, held = _choose(examiner, waiting)
     except BotticelliError as error:
         return Preview(
             destination=destination.name, why="it cannot be prepared", problem=str(error)
@@ -119,26 +124,43 @@ def _preview(
         delivery=chosen.delivery_id,
         text=texts.shorten(chosen.text, 72),
         requests=_requests(platform, destination, chosen),
-        verdicts=_verdicts(platform, destination, chosen),
+        verdicts=examiner(chosen),
         held=held,
     )
 
 
 def _choose(
-    platform: Platform, destination: Destination, waiting: Sequence[Waiting]
+    examiner: Callable[[Waiting], tuple[Verdict, ...]], waiting: Sequence[Waiting]
 ) -> tuple[Waiting | None, tuple[Held, ...]]:
     """Return the first post that every rule lets out, and those in front of it that are held."""
     held: list[Held] = []
     for one in waiting:
-        why = objections(_verdicts(platform, destination, one))
+        why = objections(examiner(one))
         if not why:
             return one, tuple(held)
         held.append(Held(post=one.post_id, why=why))
     return None, tuple(held)
 
 
-def _verdicts(platform: Platform, destination: Destination, post: Waiting) -> tuple[Verdict, ...]:
-    return verdicts(judged(platform, destination, text=post.text, model=post.model))
+def _examine(
+    conn: Connection,
+    platform: Platform,
+    destination: Destination,
+    post: Waiting,
+    *,
+    window: timedelta,
+    now: datetime | None,
+) -> tuple[Verdict, ...]:
+    return examine(
+        conn,
+        platform,
+        destination,
+        post_id=post.post_id,
+        text=post.text,
+        model=post.model,
+        window=window,
+        now=now,
+    )
 
 
 def _requests(

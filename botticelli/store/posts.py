@@ -219,6 +219,68 @@ def peek(conn: Connection, wanted: Wanted, *, limit: int) -> list[Waiting]:
         return cursor.fetchall()
 
 
+# Letters and digits decide, or everything if there are none. A delivery that a person has decided
+# on is sent all the same: that is how a text goes out again on purpose.
+FIND_TWIN: Final = """
+    WITH own AS (
+        SELECT regexp_replace(lower(%(text)s), '[^[:alnum:]]+', '', 'g') AS letters
+    )
+    SELECT d.id, d.posted_at
+      FROM own, deliveries AS d
+      JOIN approved_discord_posts AS p
+        ON p.id = d.post_id
+     WHERE d.destination = %(destination)s
+       AND d.state = 'posted'
+       AND d.posted_at > coalesce(%(now)s::timestamptz, now()) - %(window)s
+       AND d.post_id IS DISTINCT FROM %(post_id)s
+       AND CASE own.letters
+           WHEN '' THEN coalesce(d.text_sent, p.text_content) = %(text)s
+           ELSE regexp_replace(lower(coalesce(d.text_sent, p.text_content)),
+                               '[^[:alnum:]]+', '', 'g') = own.letters
+           END
+       AND NOT EXISTS (SELECT
+                         FROM deliveries AS mine
+                        WHERE mine.post_id = %(post_id)s
+                          AND mine.destination = %(destination)s
+                          AND mine.decided_by IS NOT NULL)
+     ORDER BY d.posted_at DESC
+     LIMIT 1
+"""
+
+
+@record
+class Twin:
+    """A delivery that has published the same text."""
+
+    id: int
+    posted_at: datetime
+
+    def __str__(self) -> str:
+        """Return a reason for a person."""
+        return f"delivery {self.id} said the same on {self.posted_at:%Y-%m-%d}"
+
+
+def find_twin(
+    conn: Connection,
+    destination: str,
+    *,
+    post_id: int,
+    text: str,
+    window: timedelta,
+    now: datetime | None = None,
+) -> Twin | None:
+    """Return the last delivery that published a post's text there within the window. Reads only."""
+    values = {
+        "destination": destination,
+        "post_id": post_id,
+        "text": text,
+        "window": window,
+        "now": now,
+    }
+    with conn.cursor(row_factory=class_row(Twin)) as cursor:
+        return cursor.execute(FIND_TWIN, values).fetchone()
+
+
 # Deliveries of one post to two destinations settle one after the other, so that the later one
 # sees the earlier one's state when it decides what the post's own is.
 HOLD_POST: Final = """

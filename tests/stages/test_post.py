@@ -1,12 +1,15 @@
 """The post stage on a real database, against a Discord over loopback and a held clock."""
 
+from dataclasses import replace
 from datetime import time, timedelta
 
 import pytest
 
+from botticelli.config.curation import Similarity
 from botticelli.config.model import ActiveHours, Guard, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
+from botticelli.store import decisions
 from botticelli.store.connection import connect as connect_to
 from tests.fakes.discord import FakeDiscord
 from tests.posting import (
@@ -302,6 +305,7 @@ def test_an_empty_channel_that_may_be_read_is_believed(db, discord, stage, clock
 def test_the_same_text_sent_before_is_not_taken_for_the_lost_one(db, discord, stage, clock):
     approved(db, "Same words.")
     approved(db, "Same words.")
+    stage.config = replace(stage.config, similarity=Similarity(window=timedelta(seconds=1)))
     stage.change("news", min_interval=timedelta(seconds=30))
     stage()
     clock.advance(timedelta(seconds=30))
@@ -312,6 +316,53 @@ def test_the_same_text_sent_before_is_not_taken_for_the_lost_one(db, discord, st
     stage()
 
     assert discord.contents() == ["Same words.", "Same words."]
+
+
+def test_a_text_that_was_posted_there_lately_is_held_and_the_next_is_taken(db, discord, stage):
+    approved(db, "Same words.")
+    again, other = approved(db, "same *words*!"), approved(db, "Other words.")
+    stage()
+
+    preview = stage.preview(ignoring_rhythm=True).previews[0]
+    results = stage(ignoring_rhythm=True).results
+
+    assert [(one.post, one.state) for one in results] == [(again, "held"), (other, "posted")]
+    assert "said the same on" in results[0].note
+    assert (preview.post, [one.post for one in preview.held]) == (other, [again])
+    assert discord.contents() == ["Same words.", "Other words."]
+
+
+def test_a_text_said_long_ago_or_somewhere_else_may_go_out_again(db, discord, stage, clock):
+    approved(db, "Same words.")
+    stage()
+    approved(db, "Same words.")
+    clock.advance(timedelta(days=91))
+
+    stage()
+
+    assert discord.contents() == ["Same words."] * 2
+
+
+def test_a_person_may_send_the_same_text_again(db, discord, stage, clock):
+    approved(db, "Same words.")
+    stage()
+    again = approved(db, "Same words.")
+    stage(ignoring_rhythm=True)
+    decisions.decide(db, id_of(db, again), "retry", by="me")
+
+    stage(ignoring_rhythm=True)
+
+    assert discord.contents() == ["Same words."] * 2
+
+
+def test_texts_without_a_letter_are_compared_as_they_are(db, discord, stage):
+    approved(db, "\U0001f389")
+    approved(db, "\U0001f386")
+    stage()
+
+    stage(ignoring_rhythm=True)
+
+    assert len(discord.contents()) == 2
 
 
 def test_a_rate_limit_puts_the_post_back_until_discord_says(db, discord, stage, clock):
