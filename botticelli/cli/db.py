@@ -6,19 +6,14 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.app import app
+from botticelli.cli import dbcare
+from botticelli.cli.dbgroup import db
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
 
-db = typer.Typer(no_args_is_help=True)
-app.add_typer(db, name="db")
-
-
-@db.callback()
-def group() -> None:
-    """Look after the database."""
+__all__ = ["dbcare"]  # its commands register themselves on import
 
 
 @record

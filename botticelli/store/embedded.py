@@ -176,12 +176,24 @@ class Embedded:
         Raises:
             Unavailable: There is none.
         """
-        psql = postgres_files.find_binaries(self._binaries, major=self._major()) / "psql"
+        psql = self.binaries() / "psql"
         if not psql.exists():
             raise Unavailable(
                 "there is no psql", where=str(psql.parent), mend="install postgresql-client"
             )
         return psql
+
+    def binaries(self) -> Path:
+        """Return the folder with the programs that belong to this server.
+
+        Raises:
+            Unavailable: There is none.
+        """
+        return postgres_files.find_binaries(self._binaries, major=self._major())
+
+    def places(self) -> list[Path]:
+        """Return every folder that may hold PostgreSQL's programs, ours first."""
+        return list(postgres_files.places(self._binaries))
 
     # -- the slow path, behind the lock
 

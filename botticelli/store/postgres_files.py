@@ -36,7 +36,7 @@ def find_binaries(wanted: Path | None, *, major: int | None) -> Path:
     Raises:
         Unavailable: There is none, or none of that version.
     """
-    for folder in _places(wanted):
+    for folder in places(wanted):
         found = major_version(folder)
         if found and major in {None, found}:
             return folder
@@ -53,7 +53,8 @@ def find_binaries(wanted: Path | None, *, major: int | None) -> Path:
     )
 
 
-def _places(wanted: Path | None) -> Iterator[Path]:
+def places(wanted: Path | None) -> Iterator[Path]:
+    """Yield the folders to look into: `wanted` alone if it is given, else wheel and system."""
     if wanted:
         yield wanted
         return
