@@ -13,7 +13,6 @@ Source of the numbers: BSD sysexits.h (69 EX_UNAVAILABLE, 70 EX_SOFTWARE, 75 EX_
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import ClassVar
 
 from botticelli.records import record
 
@@ -59,7 +58,7 @@ class BotticelliError(Exception):
         mend: What to do about it, as an order.
     """
 
-    exit_code: ClassVar[Exit] = Exit.FAILED
+    exit_code: Exit = Exit.FAILED
 
     def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
         super().__init__(what)

@@ -12,11 +12,12 @@ from botticelli.platforms.open import open_platform
 from botticelli.stages.post import Posting, post
 from botticelli.stages.preview import preview_next
 from botticelli.store.identity import Identity
+from tests.clock import NOON
 
 
 def approved(db, text="Hello, studio!", **columns):
-    """Insert an approved post; return its id."""
-    values = {"text_content": text, **columns}
+    """Insert an approved post, chosen an hour before the pinned clock's noon; return its id."""
+    values = {"text_content": text, "selected_at": NOON - timedelta(hours=1), **columns}
     if isinstance(values.get("tags"), list):
         values["tags"] = Jsonb(values["tags"])
     names = ", ".join(values)

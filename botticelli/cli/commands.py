@@ -16,9 +16,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "demo": Command("demo", "Show the whole line at work: no key, no server, no questions."),
     "init": Command("init", "Write a starter project: botticelli.toml, narratives, .env.example."),
-    "import": Command(
-        "importing", "Turn actor_server.toml and its actors into a botticelli.toml."
-    ),
+    "import": Command("importing", "Turn actor_server.toml and its actors into a botticelli.toml."),
     "check": Command("check", "Find everything a timer could trip over, in one run."),
     "generate": Command("generate", "Have a model write candidate posts."),
     "curate": Command("curate", "Have a model judge the candidates and approve the best few."),

@@ -65,16 +65,7 @@ def _(report: CurateReport, console: Console) -> None:
         f"{report.judged} judged, {len(report.approved)} approved, {report.rejected} rejected",
         style="bold",
     )
-    for one in report.approved:
-        console.line(f"  approved {one.id} with {one.score:g} of 50: {one.preview}", style="green")
-    for one in report.proposed:
-        console.line(f"  proposed {one.id} with {one.score:g} of 50: {one.preview}", style="cyan")
-    if report.proposed:
-        console.line("  a person approves: botticelli review")
-    if report.ranked:
-        console.line(f"  {report.ranked} with the same total were put in order by the judge")
-    if report.reserved:
-        console.line(f"  {report.reserved} kept in reserve")
+    _show_choice(report, console)
     if report.set_aside:
         console.line(f"  {report.set_aside} rejected unjudged: no text, or a repeat")
     for id_, why in report.missing.items():
@@ -91,6 +82,19 @@ def _(report: CurateReport, console: Console) -> None:
             seconds=report.seconds,
         )
     )
+
+
+def _show_choice(report: CurateReport, console: Console) -> None:
+    for one in report.approved:
+        console.line(f"  approved {one.id} with {one.score:g} of 50: {one.preview}", style="green")
+    for one in report.proposed:
+        console.line(f"  proposed {one.id} with {one.score:g} of 50: {one.preview}", style="cyan")
+    if report.proposed:
+        console.line("  a person approves: botticelli review")
+    if report.ranked:
+        console.line(f"  {report.ranked} with the same total were put in order by the judge")
+    if report.reserved:
+        console.line(f"  {report.reserved} kept in reserve")
 
 
 @render.register

@@ -1,11 +1,13 @@
 """The fence around everything: whatever happens inside becomes lines on stderr and an exit code."""
 
+import errno
 import gc
 import logging
 import os
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 from botticelli.cli.environment import Environment
@@ -13,6 +15,7 @@ from botticelli.errors import BotticelliError, Exit
 
 INTERRUPTED: Final = 130  # 128 + SIGINT
 PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 RARELY: Final = 50_000  # new objects between two collections: imports alone would cause hundreds
 
@@ -22,18 +25,33 @@ FLAGS: Final = ("--offline", "--debug", "--quiet")
 def run() -> NoReturn:
     """Run the command line of this process and end it; the console script's entry."""
     gc.set_threshold(RARELY)
-    code = main(sys.argv[1:], Environment.of_process())
+    _open_streams()
+    env = Environment.of_process()
+    code = main(sys.argv[1:], env)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = PIPE_CLOSED
+        if isinstance(error, BrokenPipeError):
+            code = PIPE_CLOSED
+        elif not code:  # else it has been told
+            code = _full(error, env)
     if threading.active_count() > 1:
         sys.exit(code)
     # Taking the interpreter apart is an eighth of an idle tick, and nobody is left to need it.
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _open_streams() -> None:
+    """Put /dev/null where our starter closed a stream: a socket must not become our stdout."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def main(args: Sequence[str], env: Environment) -> int:
@@ -59,7 +77,8 @@ def main(args: Sequence[str], env: Environment) -> int:
     except (BrokenPipeError, SystemExit):  # typer's own answer to a closed pipe is sys.exit(1)
         code = PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the fence: a bug has to end with its own code
-        code = _confess(error, env)
+        is_full = isinstance(error, OSError) and error.errno in NO_SPACE
+        code = _full(error, env) if is_full else _confess(error, env)
     if code == INTERRUPTED:  # mostly typer's own answer to Ctrl-C
         env.complain("interrupted; what was claimed is free again")
     return code
@@ -92,6 +111,12 @@ def _tell(error: BotticelliError, env: Environment) -> int:
     for problem in error.problems:
         env.complain(str(problem))
     return error.exit_code
+
+
+def _full(error: Exception, env: Environment) -> int:
+    reason = error.strerror if isinstance(error, OSError) else error
+    env.complain(f"cannot write: {reason}; make room, then try again")
+    return Exit.FAILED
 
 
 def _confess(error: Exception, env: Environment) -> int:

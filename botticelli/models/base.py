@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
-from botticelli.errors import BotticelliError
+from botticelli.errors import BotticelliError, Exit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +133,8 @@ class TransientError(ModelError):
         retry_after: Seconds that the provider asked to wait; None: it did not say.
     """
 
+    exit_code = Exit.UNAVAILABLE
+
     def __init__(
         self, what: str, *, where: str = "", mend: str = "", retry_after: float | None = None
     ) -> None:
@@ -189,6 +191,8 @@ class PermanentError(ModelError):
         super().__init__(what, where=where, mend=mend)
         self.unrecoverable = unrecoverable
         self.retired = retired
+        if unrecoverable or retired:  # a key or a model's name has to be mended
+            self.exit_code = Exit.CONFIG
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from botticelli.config import plugins
+from botticelli.config.addresses import require_web
 from botticelli.config.model import Models, NamedModel
 from botticelli.errors import ConfigError
 from botticelli.models.base import Model
@@ -165,7 +166,11 @@ def _gemini(way: NamedModel, config: Models) -> Model:
 
     return Gemini(
         key=way.api_key or config.gemini_key,
-        base_url=way.base_url or config.gemini_base_url,
+        base_url=require_web(
+            way.base_url or config.gemini_base_url,
+            where="gemini",
+            mend="GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
+        ),
         timeout=config.timeout,
     )
 
@@ -175,7 +180,11 @@ def _openai(way: NamedModel, config: Models) -> Model:
 
     return OpenAICompatible(
         key=way.api_key or config.openai_key,
-        base_url=way.base_url or config.openai_base_url,
+        base_url=require_web(
+            way.base_url or config.openai_base_url,
+            where="openai",
+            mend="OPENAI_BASE_URL, or base_url in [models.NAME]",
+        ),
         timeout=config.timeout,
     )
 

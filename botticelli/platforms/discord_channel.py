@@ -94,7 +94,7 @@ def _absent(look: Look, channel: str, *, seen: int) -> Looked:
     if seen or look(f"/channels/{channel}/messages", {"limit": "1"}):
         return Looked(certain=True)
     try:
-        bits, _ = _rights(look, channel)
+        bits = _bits(look, me=look("/users/@me", {}), seen=look(f"/channels/{channel}", {}))
     except NotSent:
         raise
     except BotticelliError as error:
@@ -107,15 +107,24 @@ def _absent(look: Look, channel: str, *, seen: int) -> Looked:
 def check(look: Look, channel: str, wanted: Wanted) -> Sequence[str]:
     """Return what stands in the way of what we want to do in a channel, in words for a person.
 
+    A channel that can be read in a guild that cannot is let pass: rights that nobody tells are no
+    fault (a proxy that knows messages only, say).
+
     Raises:
         NotSent: Discord cannot be asked right now.
     """
     try:
-        bits, seen = _rights(look, channel)
+        me, seen = look("/users/@me", {}), look(f"/channels/{channel}", {})
     except NotSent:
         raise
     except BotticelliError as error:
         return (str(error),)
+    try:
+        bits = _bits(look, me=me, seen=seen)
+    except NotSent:
+        raise
+    except BotticelliError:
+        bits = permissions.EVERYTHING
     name = f"#{seen.get('name', channel)}"
     if seen.get("type") not in WRITABLE:
         return (f"{name} takes no plain messages (forum, voice or category); name a text channel",)
@@ -152,17 +161,14 @@ def _not_allowed(name: str, names: Sequence[str]) -> str:
     return f"the bot lacks rights in {name}: give it {give}"
 
 
-def _rights(look: Look, channel: str) -> tuple[int, Mapping[str, Any]]:
-    """Return our permission bits in a channel, and the channel."""
-    me = look("/users/@me", {})
-    seen = look(f"/channels/{channel}", {})
+def _bits(look: Look, *, me: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
+    """Return our permission bits in a channel."""
     holder = look(f"/channels/{seen['parent_id']}", {}) if seen.get("type") in THREADS else seen
     guild_id = seen.get("guild_id")
     if not guild_id:
-        return permissions.EVERYTHING, seen  # a direct message has no roles
+        return permissions.EVERYTHING  # a direct message has no roles
     guild = look(f"/guilds/{guild_id}", {})
     member = look(f"/guilds/{guild_id}/members/{me['id']}", {})
-    bits = permissions.permissions(
+    return permissions.permissions(
         guild=guild, channel=holder, member=member, user_id=str(me["id"])
     )
-    return bits, seen

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config import plugins
+from botticelli.config.addresses import require_web
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import Platform
@@ -61,7 +62,7 @@ def open_discord_commands(
             where=f"destinations.{destination.name}.token",
             mend="set DISCORD_TOKEN",
         )
-    base_url = _versioned(destination.base_url or DISCORD_API)
+    base_url = _root(destination)
     rest = Rest(_session(destination), base_url=base_url, clock=clock)
     return DiscordCommands(rest, clock=clock, chance=chance)
 
@@ -71,7 +72,11 @@ def missing(destination: Destination) -> list[Problem]:
     where = f"destinations.{destination.name}"
     if destination.platform != "discord" or destination.webhook:
         return []
-    problems = []
+    problems: list[Problem] = []
+    try:
+        _root(destination)
+    except ConfigError as error:
+        problems += error.problems
     if not destination.channel:
         problems.append(
             Problem(
@@ -108,7 +113,7 @@ def _open_discord(destination: Destination, clock: Clock) -> "Discord":
         webhook=_webhook(destination),
         can_read=bool(destination.token and destination.channel),
         session=_session(destination),
-        base_url=_versioned(destination.base_url or DISCORD_API),
+        base_url=_root(destination),
         clock=clock,
         extras=Extras(crosspost=destination.crosspost, thread_name=destination.thread_name),
     )
@@ -163,7 +168,15 @@ def _webhook(destination: Destination) -> "Webhook | None":
     return Webhook(id=match[1], token=Secret(match[2]))
 
 
-def _versioned(base_url: str) -> str:
-    """Return the API's root with a version: without one Discord answers as version 6 did."""
-    root = base_url.rstrip("/")
+def _root(destination: Destination) -> str:
+    """Return the API's root with a version: without one Discord answers as version 6 did.
+
+    Raises:
+        ConfigError: It is no web address.
+    """
+    root = require_web(
+        destination.base_url or DISCORD_API,
+        where=f"destinations.{destination.name}.base_url",
+        mend="DISCORD_API_BASE",
+    ).rstrip("/")
     return root if re.search(r"/v\d+$", root) else f"{root}/v10"

@@ -206,6 +206,7 @@ class _Job:
         )
         labour = ItemLabour(
             run_item=item_run,
+            unreached=lambda: self.counts.add(unreached=1),
             batch_id=batch.id,
             owner=self.run.identity.owner,
             lease=config.supervision.lease,
@@ -270,7 +271,7 @@ class _Job:
                 for name, iteration, why in batches.list_failures(self.conn, batch.id)
             ),
             reason=self._reason(trouble),
-            exit_code=_exit_code(progress),
+            exit_code=_exit_code(progress, self.counts),
         )
 
     def _reason(self, trouble: BotticelliError | None) -> str:
@@ -279,9 +280,11 @@ class _Job:
         return str(trouble) if trouble else ""
 
 
-def _exit_code(progress: Progress) -> Exit:
+def _exit_code(progress: Progress, counts: Counts) -> Exit:
     if progress.left:
         return Exit.TRY_LATER
+    if counts.unreached and counts.unreached == progress.failed + progress.done:
+        return Exit.UNAVAILABLE
     return Exit.FAILED if progress.failed else Exit.DONE
 
 

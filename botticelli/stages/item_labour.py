@@ -27,11 +27,13 @@ class ItemLabour:
 
     Args:
         run_item: Runs one item and settles it behind its fence.
+        unreached: Told of an item that failed for good because no model answered.
         deepest_first: Finish what is begun before anything new.
         chance: Spreads the waits before a retry.
     """
 
     run_item: Callable[[Connection, Item], None]
+    unreached: Callable[[], None]
     batch_id: int
     owner: str
     lease: timedelta
@@ -89,6 +91,7 @@ class ItemLabour:
         now = self.clock.pinned()
         if item.attempts >= self.retry.max_retries:
             items.settle_failed(conn, item, error=str(error), now=now)
+            self.unreached()
             return
         wait = min(FIRST_WAIT * 2**item.attempts, LONGEST_WAIT) * self.chance.uniform(0.5, 1)
         asked = timedelta(seconds=error.retry_after or 0)

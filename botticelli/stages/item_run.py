@@ -20,19 +20,27 @@ from botticelli.store.items import Item
 
 @dataclass(kw_only=True)
 class Counts:
-    """What a run has made so far; shared by its workers."""
+    """What a run has made so far; shared by its workers.
+
+    Args:
+        unreached: Items that failed for good because no model answered.
+    """
 
     stored: int = 0
     repeats: int = 0
     reused: int = 0
+    unreached: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, *, stored: int = 0, repeats: int = 0, reused: int = 0) -> None:
+    def add(
+        self, *, stored: int = 0, repeats: int = 0, reused: int = 0, unreached: int = 0
+    ) -> None:
         """Count from any thread."""
         with self.lock:
             self.stored += stored
             self.repeats += repeats
             self.reused += reused
+            self.unreached += unreached
 
 
 @dataclass(frozen=True, kw_only=True)

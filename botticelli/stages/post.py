@@ -270,20 +270,20 @@ class Stage:
 
     def _idle(self, destination: Destination, queued: Queued) -> Result | None:
         """Return why nothing is to be sent now; None: something is."""
-        due = self._judge(destination, queued)
+        due = self._judge(destination, queued, ignoring_rhythm=self._posting.ignoring_rhythm)
         if not queued.waiting and queued.busy_until is None:
             return _nothing(destination, due)
         if due.is_now:
             return None
         return Result(destination=destination.name, state="waiting", note=due.why, next_due=due.at)
 
-    def _judge(self, destination: Destination, queued: Queued) -> Due:
+    def _judge(self, destination: Destination, queued: Queued, *, ignoring_rhythm: bool) -> Due:
         return judge_pace(
             self._conn,
             queued,
             destination,
             config=self._posting.config,
-            ignoring_rhythm=self._posting.ignoring_rhythm,
+            ignoring_rhythm=ignoring_rhythm,
             now=self._clock.pinned(),
         )
 
@@ -308,9 +308,10 @@ class Stage:
     def _tell_next_due(
         self, destination: Destination, queued: Queued, results: list[Result]
     ) -> None:
-        """Add to the last post when the next one is due."""
+        """Add to the last post when the rhythm wants the next one, --now or not."""
         if _published(results):
-            results[-1] = replace(results[-1], next_due=self._judge(destination, queued).at)
+            due = self._judge(destination, queued, ignoring_rhythm=False)
+            results[-1] = replace(results[-1], next_due=due.at)
 
 
 def _nothing(destination: Destination, due: Due) -> Result:

@@ -8,13 +8,16 @@ from typing import Any, Final
 from psycopg.rows import class_row
 
 from botticelli.errors import UsageError
-from botticelli.store import choice, inference, tables
+from botticelli.store import inference, reviews, tables
 from botticelli.store.columns import columns_of
 from botticelli.store.connection import Connection
 from botticelli.store.tables import Change, Query, Rows
 
 CANDIDATES: Final = "potential_discord_posts"
 APPROVED: Final = "approved_discord_posts"
+DECISIONS: Final[Mapping[str, reviews.Decision]] = {
+    into: decision for decision, into in reviews.INTO.items()
+}
 STATUSES: Final = ("pending", "approved", "rejected", "held", "posted", "withdrawn")
 
 
@@ -102,11 +105,8 @@ def review(
         raise UsageError(f"there is no status '{status}'", mend="use " + ", ".join(STATUSES))
     with conn.transaction():
         row = find_row(conn, table, id_=id_)
-        if table == CANDIDATES and status == "approved":
-            if row["review_status"] != "approved":
-                _change(conn, table, id_=id_, updates={"review_status": "pending"}, now=now)
-            values = {"ids": [id_], "by": by, "run_id": None, "now": now}
-            conn.execute(choice.APPROVE, values)
+        if table == CANDIDATES and status in DECISIONS:
+            reviews.decide(conn, [id_], DECISIONS[status], by=by, now=now)
         else:
             updates: dict[str, Any] = {"review_status": status}
             if "decided_by" in row:

@@ -344,11 +344,11 @@ def test_a_pass_that_is_paid_for_survives_a_run_that_breaks_off(db, run, gemini,
     assert (report.judged, report.calls) == (12, 1)
 
 
-@pytest.mark.parametrize(("required", "ending"), [(True, "rejected"), (False, "approved")])
+@pytest.mark.parametrize("ending", ["rejected", "approved"])
 def test_who_fails_a_check_is_not_approved_if_checks_are_required(
-    db, run, gemini, stages, pending, required, ending
+    db, stages, gemini, pending, ending
 ):
-    stages.settings("curate", require_checks=required)
+    stages.settings("curate", ranking=False, require_checks=ending == "rejected")
     bad = str(pending[0])
     gemini.responder = lambda call: {
         "scores": [
@@ -356,7 +356,7 @@ def test_who_fails_a_check_is_not_approved_if_checks_are_required(
         ]
     }
 
-    run()
+    curate(db, stages.workshop("test:1:a"), drain=True)
 
     query = (
         "SELECT review_status, curation_score, judging->'fails' FROM potential_discord_posts"

@@ -1,5 +1,6 @@
 """What the fakes share: values for a schema, windows of time."""
 
+import contextlib
 import socket
 
 import jsonschema
@@ -160,5 +161,5 @@ def test_closing_does_not_wait_for_those_who_hang():
         line = socket.create_connection((host, int(port)), timeout=5)
         line.sendall(b"GET /hang HTTP/1.1\r\n\r\n")
 
-    with line:
+    with line, contextlib.suppress(ConnectionResetError):  # where the server had not read it yet
         assert line.recv(1) == b""
