@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -14,7 +13,7 @@ from botticelli.models.base import PermanentError, TransientError
 from botticelli.stages.crew import Floor
 from botticelli.stages.rubric import Sample, combine, read_answer
 from botticelli.stages.sieve import Sieve
-from botticelli.store import judging, queue
+from botticelli.store import judging
 from botticelli.store.connection import Connection
 from botticelli.store.judging import Candidate, Scored
 
@@ -39,8 +38,8 @@ class Judgement:
 
 
 Ask = Callable[[Connection, Sequence[Candidate]], Judgement]
-Samples = Mapping[int, list[Mapping[str, Any]]]
-"""Candidate id -> what each pass of the judge said about it."""
+Samples = dict[int, list[Mapping[str, Any]]]
+"""Candidate id -> what each pass of the judge said about it; only of those that are still ours."""
 
 
 @dataclass(kw_only=True)
@@ -95,8 +94,9 @@ class JudgeLabour:
         if not claimed:
             return False
         floor.hold(each.claim for each in claimed)
-        with suppress(queue.LostLease):  # somebody else has them, and will judge them
-            self._judge(conn, claimed, floor=floor)
+        self._judge(conn, claimed, floor=floor)
+        if floor.is_closing:
+            return False  # what is left of it stays held, so that the crew gives it back
         floor.drop(each.claim for each in claimed)
         return self.drain
 
@@ -116,16 +116,14 @@ class JudgeLabour:
         aside = self.sieve.sift_claimed(conn, claimed, now=self.clock.pinned())
         with self.tally.lock:
             self.tally.set_aside += len(aside)
-        samples = {each.id: list(each.samples) for each in claimed}
-        left = tuple(each for each in claimed if each.id not in aside)
+        samples = {each.id: list(each.samples) for each in claimed if each.id not in aside}
         for number in range(1, self.settings.samples + 1):
+            left = [each for each in claimed if each.id in samples]
             group = tuple(each for each in left if len(samples[each.id]) < number)
             missing = self._pass(conn, group, samples=samples, floor=floor)
-            self._give_up(conn, missing)
-            gone = {candidate.id for each in missing for candidate in each.group}
-            left = tuple(each for each in left if each.id not in gone)
             if floor.is_closing:
                 return
+            self._give_up(conn, missing, samples=samples)
 
     def _pass(
         self,
@@ -171,15 +169,18 @@ class JudgeLabour:
         reading = read_answer(judgement.value, ids=[each.id for each in group])
         claims = {each.id: each.claim for each in group}
         scored = [self._combine(sample, judgement, samples) for sample in reading.scores]
-        judging.store_scores(
+        ours = judging.store_scores(
             conn,
             scored,
             claims=[claims[score.id] for score in scored],
             judge_model=judgement.model,
             now=self.clock.pinned(),
         )
+        for score in scored:
+            if score.id not in ours:
+                del samples[score.id]
         with self.tally.lock:
-            self.tally.judged += sum(score.is_done for score in scored)
+            self.tally.judged += sum(score.is_done for score in scored if score.id in ours)
         left = tuple(each for each in group if each.id in reading.refused)
         return [_Missing(group=left, why=reading.refused)] if left else []
 
@@ -199,9 +200,10 @@ class JudgeLabour:
         settings = self.settings
         return combine(sample.id, known, weights=settings.weights, wanted=settings.samples)
 
-    def _give_up(self, conn: Connection, missing: Sequence[_Missing]) -> None:
+    def _give_up(self, conn: Connection, missing: Sequence[_Missing], *, samples: Samples) -> None:
         for each in missing:
             for candidate in each.group:
+                del samples[candidate.id]
                 why = f"the judge gave no usable answer: {each.why[candidate.id]}"
                 judging.requeue(conn, [candidate.claim], error=why, max_attempts=MOST_RUNS)
                 with self.tally.lock:
@@ -212,6 +214,4 @@ def _concerns_all(error: BotticelliError) -> bool:
     """Tell whether no other batch could fare better now."""
     if isinstance(error, PermanentError):
         return error.unrecoverable
-    return isinstance(
-        error, TransientError | TryLater | ConfigError | Unavailable | queue.LostLease
-    )
+    return isinstance(error, TransientError | TryLater | ConfigError | Unavailable)

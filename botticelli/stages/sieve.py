@@ -35,11 +35,7 @@ class Sieve:
     def sift_claimed(
         self, conn: Connection, claimed: Sequence[Candidate], *, now: datetime | None = None
     ) -> frozenset[int]:
-        """Do the same for claimed ones that came in after `sift`; return the rejected ids.
-
-        Raises:
-            LostLease: They are somebody else's by now; nothing was changed.
-        """
+        """Do the same for claimed ones that came in after `sift`; return the rejected ids."""
         with self._lock:
             late = [each for each in claimed if each.id > self._through]
             found = [Unjudged(id=each.id, text=each.text_content or "") for each in late]

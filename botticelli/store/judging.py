@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.store.connection import Connection
-from botticelli.store.queue import CANDIDATES, Claim, settling
+from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
 
@@ -176,29 +176,28 @@ def store_scores(
     claims: Sequence[Claim],
     judge_model: str,
     now: datetime | None = None,
-) -> None:
+) -> frozenset[int]:
     """Store what was paid for; give those back as judged that need no further pass.
 
-    One transaction.
-
-    Raises:
-        LostLease: They are somebody else's by now; nothing was changed.
+    Returns the ids of those that are still ours; what a person or another judge has taken
+    meanwhile stays as it is. One transaction.
     """
-    columns: dict[str, Any] = {name: [score.points[name] for score in scores] for name in CRITERIA}
-    with settling(conn, CANDIDATES, claims=claims):
-        conn.execute(
-            STORE_SCORES,
-            {
-                **columns,
-                "ids": [score.id for score in scores],
-                "totals": [score.total for score in scores],
-                "notes": [score.notes for score in scores],
-                "judging": [Jsonb(score.judging) for score in scores],
-                "is_done": [score.is_done for score in scores],
-                "model": judge_model,
-                "now": now,
-            },
-        )
+    with settling_ours(conn, CANDIDATES, claims=claims) as held:
+        ours = frozenset(claim.id for claim in held)
+        stored = [score for score in scores if score.id in ours]
+        conn.execute(STORE_SCORES, {**_columns(stored), "model": judge_model, "now": now})
+    return ours
+
+
+def _columns(scores: Sequence[Scored]) -> dict[str, Any]:
+    return {
+        **{name: [score.points[name] for score in scores] for name in CRITERIA},
+        "ids": [score.id for score in scores],
+        "totals": [score.total for score in scores],
+        "notes": [score.notes for score in scores],
+        "judging": [Jsonb(score.judging) for score in scores],
+        "is_done": [score.is_done for score in scores],
+    }
 
 
 REQUEUE: Final = """
@@ -222,17 +221,8 @@ def requeue(
 ) -> None:
     """Give candidates back that the judge gave no usable answer for; held after `max_attempts`.
 
-    One transaction.
-
-    Raises:
-        LostLease: They are somebody else's by now; nothing was changed.
+    Those that are somebody else's by now stay as they are. One transaction.
     """
-    with settling(conn, CANDIDATES, claims=claims):
-        conn.execute(
-            REQUEUE,
-            {
-                "ids": [claim.id for claim in claims],
-                "error": error,
-                "max_attempts": max_attempts,
-            },
-        )
+    with settling_ours(conn, CANDIDATES, claims=claims) as held:
+        ids = [claim.id for claim in held]
+        conn.execute(REQUEUE, {"ids": ids, "error": error, "max_attempts": max_attempts})

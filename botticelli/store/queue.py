@@ -32,15 +32,14 @@ RENEW: Final = sql.SQL("""
     RETURNING q.id, q.fence
 """)
 HOLD: Final = sql.SQL("""
-    SELECT count(*)
-      FROM (SELECT q.id
-              FROM {table} AS q,
-                   unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS claim (id, fence)
-             WHERE q.id = claim.id
-               AND q.fence = claim.fence
-               AND q.{state} = %(at_work)s
-             ORDER BY q.id
-               FOR UPDATE OF q) AS held
+    SELECT q.id, q.fence
+      FROM {table} AS q,
+           unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS claim (id, fence)
+     WHERE q.id = claim.id
+       AND q.fence = claim.fence
+       AND q.{state} = %(at_work)s
+     ORDER BY q.id
+       FOR UPDATE OF q
 """)
 RELEASE: Final = sql.SQL("""
     UPDATE {table}
@@ -114,15 +113,27 @@ def settling(conn: Connection, queue: Queue, *, claims: Iterable[Claim]) -> Iter
     Raises:
         LostLease: One of the rows is somebody else's by now; nothing was changed.
     """
-    wanted = sorted(claims)
-    with conn.transaction():
-        held = conn.execute(queue.bind(HOLD), _keys(queue, wanted)).fetchone()
-        if held is None or held[0] != len(wanted):
+    wanted = frozenset(claims)
+    with settling_ours(conn, queue, claims=wanted) as held:
+        if lost := sorted(wanted - held):
             raise LostLease(
                 "the lease ran out and somebody else took over; nothing was changed",
-                where=f"{queue.table} {', '.join(str(claim.id) for claim in wanted[:5])}",
+                where=f"{queue.table} {', '.join(str(claim.id) for claim in lost[:5])}",
             )
         yield
+
+
+@contextmanager
+def settling_ours(
+    conn: Connection, queue: Queue, *, claims: Iterable[Claim]
+) -> Iterator[frozenset[Claim]]:
+    """Hold those of the rows that are still ours, in one transaction; yield their claims.
+
+    For rows that are settled each for itself: what became of one must not cost the others.
+    """
+    with conn.transaction():
+        rows = conn.execute(queue.bind(HOLD), _keys(queue, sorted(claims))).fetchall()
+        yield frozenset(Claim(id=row[0], fence=row[1]) for row in rows)
 
 
 def release(conn: Connection, queue: Queue, *, owner: str) -> int:

@@ -106,8 +106,23 @@ def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...
     return tuple(found[id_] for id_ in ids)
 
 
-# In the order of the ids, so that two people with the same list do not wait for each other.
+# Posts before candidates, each in the order of their ids: nobody waits in a circle. A post that is
+# locked cannot be claimed for sending; one that is being claimed is seen as such afterwards.
+HOLD_POSTS: Final = """
+    SELECT id
+      FROM approved_discord_posts
+     WHERE candidate_id = ANY (%(ids)s::bigint[])
+     ORDER BY id
+       FOR UPDATE
+"""
 HOLD_ROWS: Final = """
+    SELECT id
+      FROM potential_discord_posts
+     WHERE id = ANY (%(ids)s::bigint[])
+     ORDER BY id
+       FOR UPDATE
+"""
+LOOK: Final = """
     SELECT c.id,
            (SELECT min(d.state) FILTER (WHERE d.state = 'sending')
               FROM deliveries AS d WHERE d.post_id = p.id) AS sending,
@@ -120,7 +135,6 @@ HOLD_ROWS: Final = """
         ON p.candidate_id = c.id
      WHERE c.id = ANY (%(ids)s::bigint[])
      ORDER BY c.id
-       FOR UPDATE OF c
 """
 # A judge that is still at work on one of them loses its claim.
 DECIDE: Final = """
@@ -169,15 +183,18 @@ def decide(
     *,
     by: str,
     note: str = "",
+    seen: Sequence[Reviewed] = (),
     now: datetime | None = None,
 ) -> tuple[Reviewed, ...]:
     """Carry out a person's decision about candidates; return them as they are then.
 
     Approved ones are copied to the approved posts, in the order of `ids`; an approved post that is
     not out yet is taken back by rejecting or holding its candidate. One transaction: all or none.
+    `seen` is what the person decided by: nobody may have changed it meanwhile.
 
     Raises:
-        UsageError: There is no such candidate, or its post is out already, or being sent.
+        UsageError: There is no such candidate, its post is out already, or being sent; it has no
+            text that could be approved; or it is not as it was seen.
     """
     wanted = list(dict.fromkeys(ids))
     values = {
@@ -189,20 +206,47 @@ def decide(
         "now": now,
     }
     with conn.transaction():
-        find_candidates(conn, wanted)
-        _check_open(conn, wanted)
+        found = _hold(conn, wanted, seen=seen)
+        if decision == "approve":
+            _check_text(found)
         conn.execute(DECIDE, values)
         conn.execute(COPY if decision == "approve" else TAKE_BACK, values)
         return find_candidates(conn, wanted)
 
 
-def _check_open(conn: Connection, ids: Sequence[int]) -> None:
-    """Lock the candidates.
+def _hold(
+    conn: Connection, ids: Sequence[int], *, seen: Sequence[Reviewed] = ()
+) -> tuple[Reviewed, ...]:
+    """Lock candidates and their posts, and return the candidates.
 
     Raises:
-        UsageError: A post of one of them is out already, or being sent.
+        UsageError: There is no such candidate, a person's decision is no longer possible, or one
+            is not as it was `seen`.
     """
-    for id_, sending, published, is_out in conn.execute(HOLD_ROWS, {"ids": list(ids)}).fetchall():
+    conn.execute(HOLD_POSTS, {"ids": list(ids)})
+    conn.execute(HOLD_ROWS, {"ids": list(ids)})
+    found = find_candidates(conn, ids)
+    _check_open(conn, ids)
+    known = {one.id: one for one in seen}
+    for one in found:
+        before = known.get(one.id, one)
+        if (one.text_content, one.review_status) != (before.text_content, before.review_status):
+            raise UsageError(
+                f"it was changed meanwhile and is {one.review_status} now",
+                where=f"candidate {one.id}",
+                mend="look at it again",
+            )
+    return found
+
+
+def _check_text(found: Sequence[Reviewed]) -> None:
+    for one in found:
+        if not one.text_content.strip():
+            raise UsageError("it has no text to publish", where=f"candidate {one.id}")
+
+
+def _check_open(conn: Connection, ids: Sequence[int]) -> None:
+    for id_, sending, published, is_out in conn.execute(LOOK, {"ids": list(ids)}).fetchall():
         where = f"candidate {id_}"
         if sending:
             raise UsageError("its post is being sent right now", where=where, mend="wait a minute")
@@ -213,11 +257,17 @@ def _check_open(conn: Connection, ids: Sequence[int]) -> None:
             raise UsageError("its post counts as published", where=where)
 
 
+# A judge that is at work on the old text loses its claim: its scores would be another text's.
 EDIT: Final = """
     WITH edited AS (
         UPDATE potential_discord_posts
            SET text_content = %(text)s,
                content_hash = %(hash)s,
+               review_status = CASE review_status WHEN 'judging' THEN 'pending'
+                                                  ELSE review_status END,
+               fence = fence + 1,
+               lease_owner = NULL,
+               lease_expires_at = NULL,
                history = history || jsonb_build_object(
                    'at', coalesce(%(now)s::timestamptz, now()), 'event', 'edit',
                    'by', %(by)s::text, 'was', text_content)
@@ -232,20 +282,27 @@ EDIT: Final = """
 
 
 def edit(
-    conn: Connection, id_: int, *, text: str, by: str, now: datetime | None = None
+    conn: Connection,
+    id_: int,
+    *,
+    text: str,
+    by: str,
+    seen: Reviewed | None = None,
+    now: datetime | None = None,
 ) -> Reviewed:
     """Replace a candidate's text, and that of its post if it is not out yet; what it was is kept.
 
-    One transaction.
+    `seen` is what the person started from: nobody may have changed it meanwhile. One transaction.
 
     Raises:
-        UsageError: There is no such candidate, its post is out already, or the text is empty.
+        UsageError: There is no such candidate, its post is out already, the text is empty, or it
+            is not as it was seen.
     """
     if not text.strip():
         raise UsageError("the new text is empty", where=f"candidate {id_}")
+    text = text.replace("\0", "")
     values = {"id": id_, "text": text, "hash": fingerprint(text), "by": by, "now": now}
     with conn.transaction():
-        find_candidates(conn, [id_])
-        _check_open(conn, [id_])
+        _hold(conn, [id_], seen=[seen] if seen else [])
         conn.execute(EDIT, values)
         return find_candidates(conn, [id_])[0]

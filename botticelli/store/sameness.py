@@ -8,7 +8,7 @@ from typing import Final
 from psycopg.rows import class_row
 
 from botticelli.store.connection import Connection
-from botticelli.store.queue import CANDIDATES, Claim, settling
+from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import fingerprint
 
 CHUNK: Final = 500  # rows in memory at once
@@ -164,13 +164,10 @@ def reject_claimed(
     *,
     now: datetime | None = None,
 ) -> None:
-    """Reject claimed candidates. One transaction.
-
-    Raises:
-        LostLease: They are somebody else's by now; nothing was changed.
-    """
-    with settling(conn, CANDIDATES, claims=claims):
-        _reject(conn, aside, is_claimed=True, now=now)
+    """Reject claimed candidates; those that are somebody else's by now stay. One transaction."""
+    with settling_ours(conn, CANDIDATES, claims=claims) as held:
+        ours = {claim.id for claim in held}
+        _reject(conn, [one for one in aside if one.id in ours], is_claimed=True, now=now)
 
 
 def _set_hashes(conn: Connection, texts: Sequence[tuple[int, str]]) -> None:

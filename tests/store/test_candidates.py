@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.store import batches, candidates, choice, items, judging, queue, sameness
+from botticelli.store import batches, candidates, choice, items, judging, queue, reviews, sameness
 from botticelli.store.candidates import Origin
 from botticelli.store.choice import Choice
 from botticelli.store.judging import CRITERIA, Scored
@@ -34,7 +34,8 @@ def score(conn, claimed, points=7, model="judge-1"):
         )
         for one in claimed
     ]
-    judging.store_scores(conn, scores, claims=[one.claim for one in claimed], judge_model=model)
+    claims = [one.claim for one in claimed]
+    return judging.store_scores(conn, scores, claims=claims, judge_model=model)
 
 
 def statuses(conn):
@@ -139,10 +140,19 @@ def test_a_killed_judge_leaves_nothing_stuck(db, clock):
     [again] = claim(db, owner="next", now=clock.now())
 
     assert (again.id, again.fence) == (id_, dead.fence + 1)
-    with pytest.raises(LostLease):
-        score(db, [dead])
+    assert score(db, [dead]) == frozenset()
     query = "SELECT judged_at FROM potential_discord_posts"
     assert db.execute(query).fetchone() == (None,)
+
+
+def test_what_became_of_one_of_a_batch_does_not_cost_the_scores_of_the_others(db):
+    taken, other = candidate(db, "one"), candidate(db, "two")
+    claimed = claim(db)
+    reviews.decide(db, [taken], "reject", by="ann@desk")
+
+    assert score(db, claimed) == {other}
+    query = "SELECT id, review_status, judged_at IS NOT NULL FROM potential_discord_posts"
+    assert set(db.execute(query)) == {(taken, "rejected", False), (other, "pending", True)}
 
 
 def test_a_row_set_to_judging_by_hand_is_judged(db):
