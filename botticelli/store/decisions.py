@@ -56,6 +56,7 @@ LIST: Final = """
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id
      WHERE (%(id)s::bigint IS NULL OR d.id = %(id)s)
+       AND (%(post_id)s::bigint IS NULL OR d.post_id = %(post_id)s)
        AND (%(states)s::text[] IS NULL OR d.state = ANY (%(states)s))
      ORDER BY d.id DESC
      LIMIT %(limit)s
@@ -66,14 +67,15 @@ def list_deliveries(
     conn: Connection,
     *,
     states: Sequence[str] | None = None,
+    post_id: int | None = None,
     limit: int = 50,
     now: datetime | None = None,
 ) -> list[Seen]:
-    """Return deliveries, newest first, of these states or of all. Reads only."""
+    """Return deliveries, newest first: of these states, of this post, or all. Reads only."""
     names = list(states) if states is not None else None
+    values = {"id": None, "post_id": post_id, "states": names, "limit": limit, "now": now}
     with conn.cursor(row_factory=class_row(Seen)) as cursor:
-        cursor.execute(LIST, {"id": None, "states": names, "limit": limit, "now": now})
-        return cursor.fetchall()
+        return cursor.execute(LIST, values).fetchall()
 
 
 def find_delivery(conn: Connection, delivery_id: int, *, now: datetime | None = None) -> Seen:
@@ -83,7 +85,7 @@ def find_delivery(conn: Connection, delivery_id: int, *, now: datetime | None = 
         UsageError: There is none of that id.
     """
     with conn.cursor(row_factory=class_row(Seen)) as cursor:
-        values = {"id": delivery_id, "states": None, "limit": 1, "now": now}
+        values = {"id": delivery_id, "post_id": None, "states": None, "limit": 1, "now": now}
         seen = cursor.execute(LIST, values).fetchone()
     if seen is None:
         raise UsageError(

@@ -53,6 +53,18 @@ class Reviewed:
     last_error: str | None
 
     @property
+    def status(self) -> str:
+        """Its status in a word; "proposed": held because a run would have approved it."""
+        if self.review_status == "held" and "proposed" in self.judging and not self.decided_by:
+            return "proposed"
+        return self.review_status
+
+    @property
+    def total(self) -> float | None:
+        """Points of 50; None: not judged."""
+        return None if self.curation_score is None else float(self.curation_score)
+
+    @property
     def scores(self) -> dict[str, int | None]:
         """Criterion -> points; None: not judged."""
         return {
