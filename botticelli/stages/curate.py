@@ -168,6 +168,7 @@ class _Job:
         self.tally.set_aside += sieve.sift(self.conn, now=clock.pinned())
         labour = JudgeLabour(
             ask=self.judge,
+            leftovers=self.judge.leftovers(self.conn),
             sieve=sieve,
             tally=self.tally,
             owner=self.run.identity.owner,

@@ -1,11 +1,13 @@
 """The judge: the narrative curate_and_approve, run over a claimed batch, bound to its ids."""
 
+import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from botticelli.errors import ConfigError
+from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models.base import Request
 from botticelli.narrative.calls import ActKey, Answer, Caller
 from botticelli.narrative.execution import ActResult
@@ -15,6 +17,7 @@ from botticelli.narrative.sink import NoSink
 from botticelli.stages.judge_labour import Judgement
 from botticelli.stages.supervise import Run
 from botticelli.stages.workshop import Workshop
+from botticelli.store import judging
 from botticelli.store.choice import Judged
 from botticelli.store.connection import Connection
 from botticelli.store.judging import Candidate
@@ -23,6 +26,8 @@ TABLE: Final = "candidates"
 RANKING: Final = "rank"  # the narrative beside the judge's own that puts candidates in order
 SCORES: Final = ("properties", "scores")
 ORDER: Final = ("properties", "order")
+
+LEFTOVERS_KEPT: Final = timedelta(days=1)  # a run killed longer ago is not worth looking at
 
 T = TypeVar("T")
 
@@ -77,6 +82,31 @@ class Judge:
         last = self._ask(conn, self.file.narratives[RANKING], texts, ids=ids)
         return extract(last.text).value
 
+    def leftovers(self, conn: Connection) -> Callable[[Candidate], Sequence[Judgement]]:
+        """Return what finds answers about a candidate that a killed run has paid for, not read.
+
+        An answer is about a candidate if its prompt holds id and text as they are now.
+        """
+        found = judging.list_leftovers(
+            conn,
+            act=self.narrative.acts[-1].name,
+            run_id=self.run.id,
+            workers=self.workshop.config.models.max_concurrent,
+            within=LEFTOVERS_KEPT,
+            now=self.workshop.clock.pinned(),
+        )
+
+        def about(candidate: Candidate) -> list[Judgement]:
+            shown = _quoted(str(candidate.id)), _quoted(candidate.text_content or "")
+            return [
+                Judgement(value=value, model=one.model, execution_id=one.execution_id)
+                for one in found
+                if all(each in one.prompt for each in shown)
+                and (value := _value(one.response)) is not None
+            ]
+
+        return about
+
     @property
     def can_rank(self) -> bool:
         """Whether the judge's file has a narrative for it."""
@@ -101,6 +131,17 @@ class Judge:
             models=self.workshop.config.models.judge,
         )
         return runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _value(response: str) -> Any:
+    try:
+        return extract(response).value
+    except BotticelliError:
+        return None
 
 
 def shuffled(group: Sequence[T], *, seed: int) -> tuple[T, ...]:

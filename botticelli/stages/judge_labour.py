@@ -38,6 +38,8 @@ class Judgement:
 
 
 Ask = Callable[[Connection, Sequence[Candidate]], Judgement]
+Leftovers = Callable[[Candidate], Sequence[Judgement]]
+"""Candidate -> answers about this very text that a killed run has paid for and not read."""
 Samples = dict[int, list[Mapping[str, Any]]]
 """Candidate id -> what each pass of the judge said about it; only of those that are still ours."""
 
@@ -71,11 +73,13 @@ class JudgeLabour:
 
     Args:
         ask: Puts candidates before the judge: one call.
+        leftovers: Knows what a killed run was answered.
         sieve: Knows what needs no judge.
         drain: Go on until nothing is pending; else one batch.
     """
 
     ask: Ask
+    leftovers: Leftovers
     sieve: Sieve
     tally: Tally
     owner: str
@@ -117,6 +121,9 @@ class JudgeLabour:
         with self.tally.lock:
             self.tally.set_aside += len(aside)
         samples = {each.id: list(each.samples) for each in claimed if each.id not in aside}
+        for each in claimed:
+            if each.id in samples:
+                self._take_leftovers(conn, each, samples=samples)
         for number in range(1, self.settings.samples + 1):
             left = [each for each in claimed if each.id in samples]
             group = tuple(each for each in left if len(samples[each.id]) < number)
@@ -124,6 +131,14 @@ class JudgeLabour:
             if floor.is_closing:
                 return
             self._give_up(conn, missing, samples=samples)
+
+    def _take_leftovers(self, conn: Connection, candidate: Candidate, *, samples: Samples) -> None:
+        for judgement in self.leftovers(candidate):
+            known = samples.get(candidate.id)
+            if known is None or len(known) >= self.settings.samples:
+                return
+            if judgement.execution_id not in {each.get("execution") for each in known}:
+                self._take(conn, (candidate,), judgement=judgement, samples=samples)
 
     def _pass(
         self,

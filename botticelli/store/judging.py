@@ -200,6 +200,55 @@ def _columns(scores: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leftover:
+    """An answer of the judge that a killed run may have paid for and not read."""
+
+    execution_id: int
+    model: str
+    prompt: str
+    response: str
+
+
+# A worker stores the scores of an answer before it asks again: only the last ones can be unread.
+LEFTOVERS: Final = """
+    SELECT e.id AS execution_id, coalesce(nullif(e.model_version, ''), e.model, '') AS model,
+           coalesce(e.prompt, '') AS prompt, e.response
+      FROM runs AS r
+     CROSS JOIN LATERAL (
+           SELECT *
+             FROM act_executions
+            WHERE run_id = r.id
+            ORDER BY id DESC
+            LIMIT %(workers)s) AS e
+     WHERE r.stage = 'curate'
+       AND r.state <> 'done'
+       AND r.id <> %(run_id)s
+       AND r.started_at > coalesce(%(now)s::timestamptz, now()) - %(within)s
+       AND e.act_name = %(act)s
+       AND e.state = 'done'
+     ORDER BY e.id
+"""
+
+
+def list_leftovers(
+    conn: Connection,
+    *,
+    act: str,
+    run_id: int,
+    workers: int,
+    within: timedelta,
+    now: datetime | None = None,
+) -> tuple[Leftover, ...]:
+    """Return the last answers of runs that did not end well, oldest first. Reads only.
+
+    `workers`: how many there may have been in a run.
+    """
+    values = {"act": act, "run_id": run_id, "workers": workers, "within": within, "now": now}
+    with conn.cursor(row_factory=class_row(Leftover)) as cursor:
+        return tuple(cursor.execute(LEFTOVERS, values).fetchall())
+
+
 REQUEUE: Final = """
     UPDATE potential_discord_posts
        SET review_status = CASE WHEN attempts + 1 >= %(max_attempts)s THEN 'held'

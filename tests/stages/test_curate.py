@@ -400,6 +400,45 @@ def test_scores_of_a_killed_run_are_chosen_from_by_the_next_and_not_paid_again(
     assert set(judged.values()) == {1}
 
 
+FORGET = """
+    UPDATE potential_discord_posts
+       SET review_status = 'judging', judged_at = NULL, judging = '{}', lease_expires_at = now(),
+           curation_score = NULL, decided_at = NULL, decided_by = NULL
+"""
+
+
+def killed_before_it_stored_anything(db):
+    db.execute(FORGET)
+    db.execute("DELETE FROM approved_discord_posts")
+    db.execute("UPDATE runs SET state = 'interrupted'")
+
+
+def test_an_answer_that_a_killed_run_did_not_live_to_read_is_read_by_the_next(
+    db, run, gemini, stages, pending
+):
+    stages.settings("curate", batch=12)
+    run()
+    killed_before_it_stored_anything(db)
+
+    report = run()
+
+    assert (report.judged, report.calls, len(gemini.calls)) == (12, 0, 1)
+    assert statuses(db) == {"approved": 3, "rejected": 9}
+    query = "SELECT DISTINCT curation_score, judge_model FROM potential_discord_posts"
+    assert db.execute(query).fetchall() == [(40, JUDGE)]
+
+
+def test_an_answer_about_a_text_that_was_changed_meanwhile_is_not_read(db, run, gemini, pending):
+    run()
+    killed_before_it_stored_anything(db)
+    query = "UPDATE potential_discord_posts SET text_content = 'quite new' WHERE id = %s"
+    db.execute(query, (pending[0],))
+
+    report = run()
+
+    assert (report.judged, ids_in(gemini.calls[-1])) == (12, [str(pending[0])])
+
+
 def test_a_spent_day_still_lets_the_judged_be_chosen(db, run, gemini, stages, pending):
     stages.settings("curate", batch=6)
     stages.settings(
