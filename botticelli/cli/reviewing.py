@@ -128,7 +128,7 @@ class ReviewApp(App[None]):
 
     ENABLE_COMMAND_PALETTE = False
     CSS = """
-    DataTable { width: 2fr; }
+    DataTable { width: 2fr; overflow-x: hidden; }
     #detail { width: 3fr; padding: 0 1; border-left: solid $primary; }
     #title { background: $primary; padding: 0 1; width: 100%; }
     Note, Editor { align: center middle; }
@@ -139,15 +139,16 @@ class ReviewApp(App[None]):
         Binding("a", "decide('approve')", "approve"),
         Binding("r", "decide('reject')", "reject"),
         Binding("h", "decide('hold')", "hold"),
-        Binding("A", "decide_with_note('approve')", show=False),
-        Binding("R", "decide_with_note('reject')", "with a note: A R H", key_display=" "),
-        Binding("H", "decide_with_note('hold')", show=False),
         Binding("e", "edit", "edit"),
         Binding("n,j", "move(1)", "next", key_display="n"),
         Binding("p,k", "move(-1)", "back", key_display="p"),
-        Binding("tab", "turn", "other list", priority=True),
-        Binding("g", "reload", "reload"),
         Binding("q", "quit", "end"),
+        Binding("tab", "turn", "other list", priority=True),
+        Binding("space", "scroll", "scroll"),
+        Binding("A", "decide_with_note('approve')", show=False),
+        Binding("R", "decide_with_note('reject')", "with a note", key_display="A R H"),
+        Binding("H", "decide_with_note('hold')", show=False),
+        Binding("g", "reload", "reload"),
     ]
 
     def __init__(self, desk: Desk, *, view: View) -> None:
@@ -258,6 +259,14 @@ class ReviewApp(App[None]):
         views = list(View)
         self._view = views[(views.index(self._view) + 1) % len(views)]
         self._load()
+
+    def action_scroll(self) -> None:
+        """Show what is below in the candidate's text; from its end the beginning again."""
+        detail = self.query_one("#detail")
+        if detail.scroll_offset.y >= detail.max_scroll_y:
+            detail.scroll_home(animate=False)
+        else:
+            detail.scroll_page_down(animate=False)
 
     def action_reload(self) -> None:
         """Read the list again."""

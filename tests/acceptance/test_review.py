@@ -45,7 +45,7 @@ def three(db):
 def screen(command, db):
     """`screen(keys, ...)` opens the review, presses keys and returns what the app is then."""
 
-    def use(*keys, between=None):
+    def use(*keys, between=None, scrolled=False):
         env = Environment(
             environ=command.environ, cwd=command.cwd, stdout=io.StringIO(), stderr=io.StringIO()
         )
@@ -62,7 +62,8 @@ def screen(command, db):
                 await pilot.pause()
                 title, text = app.query_one("#title"), app.query_one("#text")
                 notices = [one.message for one in app._notifications]
-                return str(title.content), str(text.content), notices
+                place = app.query_one("#detail").scroll_offset.y
+                return str(title.content), str(text.content), place if scrolled else notices
 
         return asyncio.run(work())
 
@@ -148,6 +149,16 @@ def test_what_somebody_else_changed_meanwhile_is_shown_and_not_decided(db, scree
     assert "changed meanwhile" in notice
     assert "quite another text" in text
     assert status(db, three[0]) == "held"
+
+
+def test_a_long_text_is_scrolled_with_the_space_bar(db, screen):
+    candidate(db, "\n".join(f"line {n}" for n in range(80)))
+
+    *_, here = screen("space", scrolled=True)
+    *_, back = screen("space", "space", "space", scrolled=True)
+
+    assert here > 20
+    assert back == 0
 
 
 def test_an_empty_list_says_what_to_do(screen):
