@@ -37,6 +37,10 @@ class Candidate:
         return Claim(id=self.id, fence=self.fence)
 
 
+# Two that claim at once would share the rows out between them: two half batches, two calls.
+ONE_AT_A_TIME: Final = """
+    SELECT pg_advisory_xact_lock(hashtextextended('botticelli candidates', 0))
+"""
 CLAIM: Final = """
     WITH next AS MATERIALIZED (
         SELECT id
@@ -76,9 +80,10 @@ def claim_batch(
     """Lease the oldest candidates that have no scores yet to `owner`; empty if there are none.
 
     `passed_over` are not taken: they were tried in this run. One transaction; two callers never
-    get the same row.
+    get the same row, nor less than a whole batch while there are as many.
     """
     with conn.transaction(), conn.cursor(row_factory=class_row(Candidate)) as cursor:
+        conn.execute(ONE_AT_A_TIME)
         return tuple(
             cursor.execute(
                 CLAIM,

@@ -132,6 +132,25 @@ def test_two_judges_never_get_the_same_candidate(db, connections):
     assert set(statuses(db).values()) == {"judging"}
 
 
+def test_judges_that_claim_at_once_share_no_batch_out_between_them(db, connections):
+    for n in range(40):
+        candidate(db, f"post {n}")
+    start, sizes = threading.Barrier(4), []
+
+    def work(conn):
+        start.wait(timeout=10)
+        while claimed := claim(conn, limit=3):
+            sizes.append(len(claimed))
+
+    threads = [threading.Thread(target=work, args=(connections(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+
+    assert sorted(sizes) == [1] + [3] * 13
+
+
 def test_a_killed_judge_leaves_nothing_stuck(db, clock):
     id_ = candidate(db)
     [dead] = claim(db, now=clock.now())
