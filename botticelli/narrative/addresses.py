@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from botticelli.errors import ConfigError
 
 SCHEMES: Final = ("https", "http", "gs")
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # holds an IPv4 address that it leads to
 
 # Host -> its addresses; none if it has none.
 Resolve = Callable[[str], Iterable[str]]
@@ -24,6 +25,9 @@ def check_public(url: str, *, resolve: Resolve | None = None) -> None:
     Raises:
         ConfigError: It is one.
     """
+    # Readers of URLs do not agree on these: what is checked here might not be what is fetched.
+    if "\\" in url or any(sign.isspace() or not sign.isprintable() for sign in url):
+        raise ConfigError(f"{url!r} is no URL", mend="write https://...")
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
@@ -53,8 +57,15 @@ def addresses_of(host: str) -> list[str]:
 
 def _is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
-    return bool(mapped.is_global and not mapped.is_multicast)
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if found in NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            return _is_public(str(inner))
+        if found.is_site_local or (found.is_reserved and found not in NAT64):
+            return False
+    return found.is_global and not found.is_multicast
 
 
 def _private(url: str, address: str) -> ConfigError:

@@ -147,6 +147,7 @@ class Gatherer:
 
     def _nested(self, nested: Nested) -> str:
         """Run it and return its final answer, which goes into no prompt unless it is named."""
+        self.cache.clear()  # it may change what was read here
         executions = self.runner.called_file(nested)
         self.nested.extend(executions)
         failures = [line for execution in executions for line in execution.failures]

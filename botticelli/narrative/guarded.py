@@ -150,7 +150,7 @@ class GuardedCommands:
         Raises:
             CommandFailed: There is no such command, or its arguments are of no use.
         """
-        executor = self._executor(call)
+        executor = self._executor(call, is_preview=True)
         if isinstance(executor, Located):
             call = replace(call, command=executor.canonical(call.command))
         try:
@@ -161,11 +161,12 @@ class GuardedCommands:
         except BotticelliError as error:
             raise _failed(error, call) from error
 
-    def _executor(self, call: Call) -> CommandExecutor:
+    def _executor(self, call: Call, *, is_preview: bool = False) -> CommandExecutor:
         executor = self.executors.get(call.platform) or self.find(call.platform)
         if executor is None:
             known = ", ".join(sorted(self.executors)) or "none"
-            self._write(call, decision="refused", rule="unknown", reason="no such platform")
+            if not is_preview:
+                self._write(call, decision="refused", rule="unknown", reason="no such platform")
             raise CommandFailed(
                 f"there are no {call.platform} commands here",
                 where=call.name,
@@ -185,6 +186,7 @@ class GuardedCommands:
             args=call.args,
             writes=executor.writes(call.command),
             secrets=self.secrets,
+            older=_older(call),
             **vars(place),
         )
         mode = self.security.writes
@@ -264,11 +266,17 @@ class GuardedCommands:
             (policy.rules_of_user(self.security), None),
             (policy.rules_of_narrative(call.security), call.narrative),
         )
+        asked = policy.Asked(
+            platform=call.platform,
+            command=call.command,
+            args=call.args,
+            writes=True,
+            older=_older(call),
+        )
         return [
             audit.Bound(most=rate.most, span=rate.span, narrative=narrative)
             for rules, narrative in layers
-            for name, rate in rules.rates.items()
-            if name in (call.command, call.name)
+            for rate in asked.rates(rules)
         ]
 
     # -- the command itself -----------------------------------------------------------------------
@@ -336,6 +344,14 @@ class _Leave:
 
     audit_id: int
     approval: int | None = None
+
+
+def _older(call: Call) -> tuple[str, ...]:
+    if call.platform != "discord":
+        return ()
+    from botticelli.platforms.discord_table import older
+
+    return older(call.command)
 
 
 def _failed(error: BotticelliError, call: Call) -> BotticelliError:

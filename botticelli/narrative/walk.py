@@ -162,6 +162,7 @@ class Walk:
 
     def _composition(self, step: Step) -> ActResult:
         name = step.act.narrative
+        self.gatherer.cache.clear()  # it may change what was read here
         executions = self.runner.called(name)
         self.gatherer.nested.extend(executions)
         text = "\n\n".join(execution.text for execution in executions if execution.text)

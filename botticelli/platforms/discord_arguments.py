@@ -152,7 +152,9 @@ def _emoji(given: Any) -> str:
     match = _EMOJI.fullmatch(text)
     if match:
         return match[1]
-    if not text or text.isascii() or len(text) > 32:
+    # Of ASCII only what keycaps are made of: no slash, no dot, nothing that could change a path.
+    is_odd = any(sign.isascii() and sign not in "0123456789#*" for sign in text)
+    if not text or text.isascii() or is_odd or len(text) > 32:
         raise ValueError(f"is no emoji: {_shown(given)}; write the emoji itself or name:id")
     return text
 

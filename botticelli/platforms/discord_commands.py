@@ -203,7 +203,10 @@ class DiscordCommands:
             NoSuchCommand, BadArgument: It cannot be meant.
             NotSent, Refused, ConfigError: The channel cannot be looked at.
         """
-        values = values_of(find(command), args)
+        row = find(command)
+        values = values_of(row, args)
+        if "code" in values:
+            return self._invited(row, str(values["code"]))
         guild = str(values.get("guild_id", ""))
         channel = str(values.get("channel_id") or values.get("thread_id") or "")
         if not channel:
@@ -211,6 +214,12 @@ class DiscordCommands:
         if channel not in self._places:
             self._places[channel] = self._look_at(channel)
         return self._places[channel]
+
+    def _invited(self, row: Row, code: str) -> Place:
+        """Where an invite leads: a guild_id beside it says nothing."""
+        found = self.ask(row, _get(f"/invites/{code}"))
+        channel = dig(found, "channel.id")
+        return self._look_at(str(channel)) if isinstance(channel, str) else Place()
 
     def _look_at(self, channel: str) -> Place:
         found = self.ask(TABLE["channels.get"], _get(f"/channels/{channel}"))

@@ -7,7 +7,8 @@ from itertools import islice
 from typing import Any, Final
 
 from botticelli import text
-from botticelli.platforms.base import Refused
+from botticelli.errors import BotticelliError
+from botticelli.platforms.base import LockedOut, Refused, Unconfirmed
 from botticelli.platforms.discord_arguments import BadArgument
 from botticelli.platforms.discord_channel import time_of
 from botticelli.platforms.discord_commands import DiscordCommands, question
@@ -73,12 +74,13 @@ def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
             own.pop("reply_to_id", None)
         try:
             sent.append(client.ask(row, prepared(client, row, own)))
-        except Refused as error:
-            if not sent:
+        except BotticelliError as error:
+            if not sent or isinstance(error, LockedOut):
                 raise
             ids = ", ".join(str(one["id"]) for one in sent)
             what = f"only {len(sent)} of {len(pieces)} parts were sent ({ids}): {error.what}"
-            raise Refused(what, where=error.where) from error
+            # Not "refused": who tries again would send the first parts twice.
+            raise Unconfirmed(what, where=error.where) from error
     more = {"split_messages": [str(one["id"]) for one in sent]} if len(sent) > 1 else {}
     return shape(row, {**sent[0], **more}, values)
 

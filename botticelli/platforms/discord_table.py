@@ -320,6 +320,11 @@ ROWS: Final[tuple[Row, ...]] = (
 TABLE: Final[Mapping[str, Row]] = MappingProxyType({row.name: row for row in ROWS})
 
 
+def older(command: str) -> tuple[str, ...]:
+    """Return the names that a command had: rules may be written with them, too."""
+    return tuple(name for name, today in ALIASES.items() if today == command)
+
+
 def canonical(command: str) -> str:
     """Return the name that a command has today; an unknown one as it is."""
     return ALIASES.get(command, command)

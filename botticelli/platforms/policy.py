@@ -25,7 +25,7 @@ NAMES_CHANNELS: Final = ("channels.create", "channels.get_or_create", "channels.
 _SPAN: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _RATE: Final = re.compile(r"\s*(\d+)\s*(?:/|per)\s*(second|minute|hour|day)s?\s*")
 _MENTION: Final = re.compile(r"@everyone\b|@here\b|<@[!&]?\d+>")
-_LINK: Final = re.compile(r"\b(?:https?://|www\.)([^\s/?#)\]>\"']+)", re.IGNORECASE)
+_LINK: Final = re.compile(r"(?:https?://|(?<![a-z0-9])www\.)([^\s/\\?#)\]>\"']+)", re.IGNORECASE)
 
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
     "policy": frozenset(
@@ -81,7 +81,7 @@ class Asked:
     """A command that wants to run.
 
     Args:
-        command: By its name of today, without the platform.
+        command: By its name of today, without the platform; `older` are the names it had.
         guild_id, channel_id, channel_name, category_id: Where it acts, as the platform itself
             tells; empty: nowhere, or it cannot be told.
         secrets: Texts that must never leave.
@@ -96,6 +96,7 @@ class Asked:
     channel_name: str = ""
     category_id: str = ""
     secrets: Sequence[str] = ()
+    older: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -110,9 +111,13 @@ class Asked:
 
     def is_among(self, patterns: Sequence[str]) -> bool:
         """Tell whether a list names it, as command or platform.command; * stands for anything."""
-        return any(
-            fnmatchcase(name, pattern) for pattern in patterns for name in (self.command, self.name)
-        )
+        today = (self.command, *self.older)
+        names = (*today, *(f"{self.platform}.{command}" for command in today))
+        return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+    def rates(self, rules: Rules) -> list[Rate]:
+        """How often it may run."""
+        return [rate for pattern, rate in rules.rates.items() if self.is_among([pattern])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +208,7 @@ def decide(
     is_open = not asked.writes or asked.is_among(user.allowed or ())
     if writes == "deny" and not is_open:
         return _closed(asked)
-    if any(asked.is_among(layer.confirmed) for layer in (user, narrative)):
+    if asked.is_among((*user.confirmed, *narrative.confirmed)):
         return Verdict(word="confirm", rule="require_confirmation", why="a person must confirm it")
     if is_open or granted:
         return Verdict(word="allow", rule="allowed_commands" if asked.writes else "read")

@@ -145,11 +145,23 @@ def use(conn: Connection, wish: Wish, *, now: datetime | None = None) -> tuple[i
     return None if row is None else (int(row[0]), str(row[1]))
 
 
-GIVE_BACK: Final = "UPDATE command_approvals SET state = 'approved' WHERE id = %(id)s"
+GIVE_BACK: Final = """
+    UPDATE command_approvals AS a
+       SET state = 'approved'
+     WHERE id = %(id)s
+       AND state = 'used'
+       AND NOT EXISTS (SELECT
+                         FROM command_approvals AS newer
+                        WHERE newer.digest = a.digest
+                          AND newer.state IN ('pending', 'approved'))
+"""
 
 
 def give_back(conn: Connection, approval: int) -> None:
-    """Let an approval count again: what it was used for was certainly not done. One transaction."""
+    """Let an approval count again: what it was used for was certainly not done. One transaction.
+
+    Where the same wish has been put before a person again meanwhile, that one counts.
+    """
     conn.execute(GIVE_BACK, {"id": approval})
 
 

@@ -119,6 +119,15 @@ def create_invite(call: Call) -> Answer:
     return answer_json(invite)
 
 
+@route("GET", "/invites/{code}")
+def get_invite(call: Call) -> Answer:
+    """Return an invite; anybody may look at one."""
+    for (kind, _), kept in call.world.kept.items():
+        if kind == "invites" and call.ids["code"] in kept:
+            return answer_json(kept[call.ids["code"]])
+    raise Fail(10006)
+
+
 @route("DELETE", "/invites/{code}")
 def delete_invite(call: Call) -> Answer:
     """Take an invite back."""

@@ -104,6 +104,12 @@ PRIVATE = [
     "//example.org/x.png",
     "http:///x.png",
     "http://[::1/x.png",
+    "http://127.0.0.1\\@example.org/x.png",
+    "http://127.0.0.1\t@example.org/x.png",
+    "http://[::127.0.0.1]/x.png",
+    "http://[64:ff9b::7f00:1]/x.png",
+    "http://[fec0::1]/x.png",
+    "http://[2002:7f00:1::]/x.png",
 ]
 
 

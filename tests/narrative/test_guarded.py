@@ -127,7 +127,7 @@ ATTEMPTS = [
     ("threads.get", {"channel_id": "{other}"}, BOUND, "acts on server"),
     ("channels.delete", {"channel_id": "<#{other}>"}, BOUND, "acts on server"),
     ("channels.list", {"guild_id": "1234"}, BOUND, "acts on server 1234"),
-    ("invites.delete", {"code": "abc"}, BOUND, "unknown server"),
+    ("invites.delete", {"code": "abc"}, BOUND, "check the ids"),
     (
         "channels.create",
         {"guild_id": "{guild}", "name": "evil"},
@@ -444,3 +444,68 @@ def test_a_security_rule_that_cannot_be_understood_is_found_by_check(tmp_path):
     assert problem.what == "there is no rule 'alowed_commands'"
     assert problem.mend == "did you mean 'allowed_commands'?"
     assert validate_security(load_text(SECURED, tmp_path / "secured.toml")) == []
+
+
+def test_a_rule_with_an_older_name_or_a_star_holds_for_todays_command(house):
+    args = filled(SEND, house)
+    for denied in ("message.send", "discord.channel.send_message", "messages.*"):
+        with pytest.raises(Denied, match="is denied"):
+            house.with_rules(writes="allow", deny=(denied,)).run("messages.send", args)
+    for name in ("message.send", "messages.*", "discord.messages.send"):
+        house.with_rules(writes="allow", rate_limits={name: "0/minute"})
+        with pytest.raises(Denied, match="has run 0 times"):
+            house.run("messages.send", args)
+    assert house.changed() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["_https://evil.test/x_", "https://evil.test\\\\@example.org/", "1https://evil.test"]
+)
+def test_no_spelling_of_a_link_gets_past_the_allowed_ones(house, text):
+    house.with_rules(writes="allow", allowed_links=("example.org",))
+
+    with pytest.raises(Denied, match=r"evil\.test is not among the allowed links"):
+        house.run("messages.send", filled(SEND, house) | {"content": text})
+
+
+def test_an_invite_belongs_to_the_server_it_leads_to_whatever_the_arguments_say(house):
+    house.with_rules(writes="allow")
+    made = house.run("channels.create_invite", {"channel_id": house.other_channel})
+    house.with_rules(writes="allow", guild_ids=(house.discord.guild,))
+
+    with pytest.raises(Denied, match="it acts on server"):
+        house.run("invites.delete", {"code": made["code"], "guild_id": house.discord.guild})
+
+
+def test_an_approval_is_not_given_back_beside_a_newer_wish(house):
+    wish = approvals.Wish(platform="discord", command="messages.send", args={"content": "x"})
+    first = approvals.request(house.db, wish)
+    approvals.decide(house.db, first, "approved", by="vera")
+    approvals.use(house.db, wish)
+    second = approvals.request(house.db, wish)
+
+    approvals.give_back(house.db, first)
+
+    states = (approvals.find(house.db, first).state, approvals.find(house.db, second).state)
+    assert states == ("used", "pending")
+
+
+def test_a_text_that_was_sent_in_part_uses_its_approval_up(house):
+    args = filled(SEND, house) | {"content": "word " * 600}
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
+    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    house.discord.script.add("slow:0", "403")
+
+    with pytest.raises(CommandFailed, match="only 1 of 2 parts were sent"):
+        house.run("messages.send", args, security=CAREFUL)
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+
+
+def test_a_preview_writes_nothing_down(house):
+    with pytest.raises(CommandFailed, match="no telegram commands"):
+        house.guard.preview(Call(platform="telegram", command="send"))
+
+    assert house.audit() == []

@@ -675,3 +675,12 @@ def test_every_error_is_ours(studio):
     for command in TABLE:
         with pytest.raises(BotticelliError):
             studio.run(command, **dict.fromkeys(("guild_id", "nonsense"), "12"))
+
+
+@pytest.mark.parametrize("emoji", ["\u0436/../../../guilds", "\u0436%2F..", "..", "\u0436 x"])
+def test_no_emoji_changes_the_path(studio, emoji):
+    place = {"channel_id": studio.ids["channel"], "message_id": "1"}
+
+    with pytest.raises(BadArgument, match="is no emoji"):
+        studio.run("reactions.add", **place, emoji=emoji)
+    assert studio.discord.requests == []
