@@ -1,6 +1,26 @@
-"""`python -m botticelli`: the same as the installed command."""
+"""The door: `botticelli` and `python -m botticelli`.
 
-from botticelli.cli.main import run
+It imports next to nothing, so that Ctrl-C is answered while the rest is still being loaded.
+"""
+
+import os
+import sys
+from typing import NoReturn
+
+INTERRUPTED = 130  # 128 + SIGINT
+
+
+def run() -> NoReturn:
+    """Load the command line, run it and end this process; the console script's entry."""
+    try:
+        from botticelli.cli.main import run as run_all
+
+        run_all()
+    except KeyboardInterrupt:  # nothing was begun: what works has its own answer
+        sys.stderr.write("botticelli: interrupted\n")
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
     run()

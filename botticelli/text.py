@@ -28,6 +28,11 @@ def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return the count with its noun: "1 call", "2 calls", "3 batches"."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def shorten(text: str, limit: int) -> str:
     """Return one line of at most `limit` characters, cut at a word where that is possible."""
     line = _BLANKS.sub(" ", text).strip()

@@ -24,7 +24,10 @@ def check(
     ] = None,
     *,
     online: Annotated[
-        bool, typer.Option("--online", help="Ask the platforms, too; nothing is published.")
+        bool,
+        typer.Option(
+            "--online", help="Ask models and platforms, too; nothing is spent or published."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
@@ -48,7 +51,7 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     yield Finding(level="ok", subject="configuration", what=source)
     yield from checks.check_variables(config)
     yield from checks.check_narratives(config, files=files, cwd=env.cwd)
-    yield from checks.check_models(config)
+    yield from checks.check_models(config, online=online)
     yield from checks.check_destinations(config, clock=env.clock, online=online)
     yield from checks.check_folders(config)
     yield from checks.check_database(env.database())

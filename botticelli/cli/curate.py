@@ -13,6 +13,7 @@ from botticelli.cli.telling import telling
 from botticelli.cli.workshop import progress, workshop
 from botticelli.stages.curate import CurateForecast, CurateReport, preview_curate
 from botticelli.stages.curate import curate as run_curate
+from botticelli.text import counted
 
 
 @app.command()
@@ -99,7 +100,9 @@ def _show_choice(report: CurateReport, console: Console) -> None:
 
 @render.register
 def _(report: CurateForecast, console: Console) -> None:
-    console.line(f"{report.candidates} candidates in {report.batches} batches", style="bold")
+    candidates = counted(report.candidates, "candidate")
+    batches = counted(report.batches, "batch", "batches")
+    console.line(f"{candidates} in {batches}", style="bold")
     console.line(
         "  "
         + priced(

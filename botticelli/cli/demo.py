@@ -1,5 +1,6 @@
 """`botticelli demo`: the whole line on this machine, through the very stages that timers run."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +29,8 @@ ITERATIONS: Final = 2  # of five narratives: ten candidates
 PATIENCE_SECONDS: Final = 30.0  # for another process that runs the same stage
 
 NEXT: Final = """
-What next?
-  botticelli status                 what this demo left behind
+What next?{called}
+  botticelli status --offline       what this demo left behind
   botticelli init my-channel        a project of your own: settings, narratives, .env.example
   cd my-channel; botticelli check   what is missing for the real thing
 
@@ -64,8 +65,17 @@ def demo(
             _curate(stage, conn),
             _post(stage, conn),
         ]
-    env.console.stream.write(NEXT)
+    env.console.stream.write(NEXT.format(called=_called(env)))
     return max(codes)
+
+
+def _called(env: Environment) -> str:
+    """Return how to make `botticelli` a command of this shell; empty where it is one."""
+    from shutil import which
+
+    if which("botticelli", path=env.environ.get("PATH", "")):
+        return ""
+    return f' First: export PATH="{Path(sys.executable).parent}:$PATH"'
 
 
 def _demo_config(env: Environment, model: str) -> Config:

@@ -20,6 +20,7 @@ from botticelli.stages.generate import (
     preview_generate,
 )
 from botticelli.stages.generate import generate as run_generate
+from botticelli.text import counted
 
 
 @app.command()
@@ -108,7 +109,8 @@ def _(report: GenerateReport, console: Console) -> None:
         return
     begun = "resumed" if report.resumed else "planned"
     console.line(
-        f"{report.narrative}: {report.planned} posts {begun}, {report.stored} new candidates",
+        f"{report.narrative}: {counted(report.planned, 'post')} {begun},"
+        f" {counted(report.stored, 'new candidate')}",
         style="bold",
     )
     for count, words, style in (
@@ -134,7 +136,7 @@ def _(report: GenerateReport, console: Console) -> None:
 @render.register
 def _(report: GenerateForecast, console: Console) -> None:
     begun = "an unfinished batch with" if report.resumed else "a new batch of"
-    console.line(f"{report.narrative}: {begun} {report.items} posts", style="bold")
+    console.line(f"{report.narrative}: {begun} {counted(report.items, 'post')}", style="bold")
     console.line(
         "  "
         + priced(

@@ -23,7 +23,7 @@ FLAGS: Final = ("--offline", "--debug", "--quiet")
 
 
 def run() -> NoReturn:
-    """Run the command line of this process and end it; the console script's entry."""
+    """Run the command line of this process and end it."""
     gc.set_threshold(RARELY)
     _open_streams()
     env = Environment.of_process()

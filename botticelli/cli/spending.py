@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from botticelli.text import counted
+
 
 def spent(
     calls: int,
@@ -13,9 +15,9 @@ def spent(
     seconds: float,
 ) -> str:
     """Return what a run used, in one line."""
-    free = f" ({reused} answers reused)" if reused else ""
+    free = f" ({counted(reused, 'answer')} reused)" if reused else ""
     return (
-        f"{calls} calls{free}, {input_tokens:,} tokens in, {output_tokens:,} out,"
+        f"{counted(calls, 'call')}{free}, {input_tokens:,} tokens in, {output_tokens:,} out,"
         f" ${cost_usd:.4f}, {seconds:.1f} s"
     )
 
@@ -30,7 +32,8 @@ def priced(
 ) -> str:
     """Return what a run would use, in one line."""
     price = "price unknown" if cents is None else f"about {cents:.2f} cents"
+    asked = ", ".join(models) or "any model"
     return (
-        f"{calls} calls to {', '.join(models) or 'no model'}, about {input_tokens:,} tokens in"
+        f"{counted(calls, 'call')} to {asked}, about {input_tokens:,} tokens in"
         f" and {output_tokens:,} out, {price}; nothing was spent"
     )

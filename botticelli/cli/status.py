@@ -12,6 +12,7 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, Styled, render
 from botticelli.config.model import STAGES
 from botticelli.reports.status import Budget, LastRun, Place, Stage, Status, read_status
+from botticelli.text import counted
 
 EVERY_SECONDS: Final = 2.0
 SYSTEMD: Final = Path("/run/systemd/system")
@@ -108,7 +109,7 @@ def _(report: Status, console: Console) -> None:
         console.line()
     spent = report.today
     console.line(
-        f"today: {spent.calls} calls, {_amount(spent.input_tokens)} tokens in, "
+        f"today: {counted(spent.calls, 'call')}, {_amount(spent.input_tokens)} tokens in, "
         f"{_amount(spent.output_tokens)} out, ${spent.cost_usd:.4f}"
     )
     console.line(f"{now:%a %Y-%m-%d %H:%M:%S} UTC, database {report.database}", style="dim")

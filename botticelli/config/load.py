@@ -14,7 +14,7 @@ from botticelli.config import plugins
 from botticelli.config.build import Builder
 from botticelli.config.model import Config, Destination
 from botticelli.config.secrets import find_secret
-from botticelli.config.sources import Expander, user_folder
+from botticelli.config.sources import Expander, read_text, user_folder
 from botticelli.config.structure import Mistake, mistakes, schema
 from botticelli.errors import ConfigError, Problem
 
@@ -29,7 +29,7 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
         ConfigError: What is wrong in the file or the environment; carries every mistake.
     """
     name = _short(file, cwd)
-    text = _read(file, name) if file else ""
+    text = read_text(file, name) if file else ""
     tables = _parse(text, name)
     expander = Expander(environ)
     tables = expander.expand(tables)
@@ -55,15 +55,6 @@ def offline(config: Config, *, cwd: Path) -> Config:
         models=replace(config.models, default=("offline",), judge=("offline",)),
         destinations=MappingProxyType({"outbox": outbox}),
     )
-
-
-def _read(file: Path, name: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError("is not UTF-8 text", where=name) from error
-    except OSError as error:
-        raise ConfigError("cannot be read", where=name, mend="check its owner") from error
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = Non
     """Return the configuration file: `named`, BOTTICELLI_CONFIG, ./, the user's, the machine's.
 
     Raises:
-        ConfigError: A file that was named is not there.
+        ConfigError: A file that was named is not there, or something else has its name.
     """
     if named is not None:
         return _existing(cwd / named, "the file given with --config is not there")
@@ -26,8 +26,11 @@ def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = Non
         return _existing(path, "the file that BOTTICELLI_CONFIG names is not there")
     home = user_folder(environ, "XDG_CONFIG_HOME", ".config")
     for folder in (cwd, home / "botticelli", Path("/etc/botticelli")):
-        if (folder / NAME).is_file():
-            return folder / NAME
+        path = folder / NAME
+        if path.is_file():
+            return path
+        if path.is_dir() or path.is_symlink():  # somebody meant it: other settings would surprise
+            raise ConfigError("is no file, or leads nowhere", where=str(path), mend="remove it")
     return None
 
 
@@ -54,11 +57,21 @@ def with_dotenv(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     path = folder / ".env"
     if not path.is_file():
         return dict(environ)
+    return {**_assignments(read_text(path, str(path)), path), **environ}
+
+
+def read_text(path: Path, name: str) -> str:
+    """Return the text of a file that errors call `name`; the mark of Windows editors is dropped.
+
+    Raises:
+        ConfigError: It cannot be read, or is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("cannot be read", where=str(path), mend="check its owner") from error
-    return {**_assignments(text, path), **environ}
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError("is not UTF-8 text", where=name, mend="save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError("cannot be read", where=name, mend="check its owner") from error
 
 
 def _assignments(text: str, path: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ do; tests/unit/test_structure.py holds this module and the package together.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -149,6 +150,8 @@ def _text(value: str, rule: Schema) -> str:
 
 
 def _number(value: float, rule: Schema) -> str:
+    if not math.isfinite(value):
+        return f"must be a finite number, not {value}"
     if "minimum" in rule and value < rule["minimum"]:
         return f"must be at least {rule['minimum']}, not {value}"
     if "exclusiveMinimum" in rule and value <= rule["exclusiveMinimum"]:

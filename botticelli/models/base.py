@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from botticelli.errors import BotticelliError, Exit
 
@@ -120,6 +120,14 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Give back what is held open; the next call opens it again."""
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A Model whose provider can be asked about a model, without a call that costs."""
+
+    def look_up(self, model: str) -> None:
+        """Return if the provider knows the key and serves that model; raise as `generate` does."""
 
 
 class ModelError(BotticelliError):

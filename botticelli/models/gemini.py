@@ -93,6 +93,22 @@ class Gemini:
             raise gemini_errors.unreadable(request.model) from error
         return read(response, model=request.model)
 
+    def look_up(self, model: str) -> None:
+        """See Asked: the model's description, which Google counts as no call."""
+        import httpx2
+        from google.genai import errors
+
+        try:
+            self._client().models.get(model=model)
+        except errors.APIError as error:
+            raise gemini_errors.mapped(error, model=model) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            raise TransientError(
+                f"no answer from Gemini ({type(error).__name__})", where=f"model {model}"
+            ) from error
+        except ValueError as error:
+            raise gemini_errors.unreadable(model) from error
+
     def prepare(self) -> None:
         """See Model. The first import takes half a second, a client 50 ms."""
         self._client()

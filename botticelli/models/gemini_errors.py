@@ -133,4 +133,4 @@ def _seconds(written: str) -> float | None:
 def _said(error: Any) -> str:
     """Return the provider's own words, short, in one line, without anything like a key."""
     words = " ".join(str(error.message or error.status or "no reason given").split())
-    return _KEY.sub("[key]", words)[:_LONGEST]
+    return _KEY.sub("[key]", words)[:_LONGEST].rstrip(".")

@@ -85,6 +85,14 @@ def missing(destination: Destination) -> list[Problem]:
                 mend="set POSTING_CHANNEL_ID to the channel's id",
             )
         )
+    elif not destination.channel.isdecimal():
+        problems.append(
+            Problem(
+                what=f"'{destination.channel}' is no channel id, which has digits only",
+                where=f"{where}.channel",
+                mend="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
+            )
+        )
     if not destination.token:
         problems.append(
             Problem(
@@ -101,12 +109,6 @@ def _open_discord(destination: Destination, clock: Clock) -> "Discord":
 
     if problems := missing(destination):
         raise ConfigError.of(problems)
-    if destination.channel and not destination.channel.isdecimal():
-        raise ConfigError(
-            f"'{destination.channel}' is no channel id, which has digits only",
-            where=f"destinations.{destination.name}.channel",
-            mend="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
-        )
     return Discord(
         destination.name,
         channel=destination.channel,

@@ -90,14 +90,20 @@ def check_narrative(path: Path, *, context: Sequence[Path] = ()) -> Iterator[Fin
         yield Finding(level="ok", subject=str(path), what=f"narratives {names}")
 
 
-def check_models(config: Config) -> Iterator[Finding]:
-    """Yield whether the models that write and judge have a way and a key; no network."""
+def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
+    """Yield whether the models that write and judge have a way and a key.
+
+    `online` asks a provider that can be asked for nothing; no tokens are spent.
+    """
+    from botticelli.models.base import Asked
     from botticelli.models.open import Drivers
 
     drivers = Drivers(config.models)
     for name in dict.fromkeys((*config.models.default, *config.models.judge)):
         try:
             opened = drivers.open(name)
+            if online and isinstance(opened.driver, Asked):
+                opened.driver.look_up(opened.name)
         except BotticelliError as error:
             for problem in error.problems:
                 subject = f"model {name}"

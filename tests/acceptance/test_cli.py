@@ -268,3 +268,45 @@ def test_ctrl_c_ends_with_130_and_one_line(botticelli, db_url):
 
     assert ended.returncode == 130
     assert ended.stderr == "botticelli: interrupted; what was claimed is free again\n"
+
+
+def test_ctrl_c_while_the_program_is_being_loaded_shows_no_traceback(botticelli):
+    script = (
+        "import os, signal, sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'botticelli.cli.main':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Press())\n"
+        "from botticelli.__main__ import run\n"
+        "run()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=botticelli.environ,
+        cwd=botticelli.cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+    assert ended.returncode == 130
+    assert ended.stderr == "botticelli: interrupted\n"
+
+
+def test_the_door_loads_nothing_of_ours_before_it_is_opened(botticelli):
+    script = (
+        "import sys, botticelli.__main__\n"
+        "print([name for name in sys.modules if name.startswith('botticelli.')])\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=botticelli.environ,
+        cwd=botticelli.cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.stdout == "['botticelli.__main__']\n", ended.stderr

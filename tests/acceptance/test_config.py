@@ -311,3 +311,36 @@ def test_a_mistake_says_where_what_and_how_to_mend_it(botticelli, text, line):
     assert ended.err.startswith(f"botticelli: {line}")
     assert len(ended.err.splitlines()) == 1
     assert ended.out == ""
+
+
+def test_the_mark_that_windows_editors_write_is_passed_over(configured, tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfROUNDS=1\n")
+
+    assert configured("\ufeff[generate]\niterations = 3\n").generate.iterations == 3
+    assert with_dotenv({}, tmp_path) == {"ROUNDS": "1"}
+
+
+@pytest.mark.parametrize("name", ["botticelli.toml", ".env"])
+def test_a_file_in_another_encoding_says_so(botticelli, name):
+    (botticelli.cwd / name).write_bytes(b"# caf\xe9\n")
+
+    ended = botticelli("status")
+
+    assert ended.code == 78
+    assert ended.err.endswith(f"{name}: is not UTF-8 text; save it as UTF-8\n")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("nowhere")])
+def test_what_bears_the_files_name_but_is_none_is_not_passed_over(botticelli, make):
+    make(botticelli.cwd / "botticelli.toml")
+
+    ended = botticelli("status")
+
+    assert ended.code == 78
+    assert "is no file, or leads nowhere; remove it" in ended.err
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_is_a_finite_one(configured, number):
+    with pytest.raises(ConfigError, match="must be a finite number"):
+        configured(f"[budget]\nrpm = {number}\n")

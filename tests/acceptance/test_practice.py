@@ -1,5 +1,8 @@
 """The demo and --offline stay away from what waits for a real channel."""
 
+import sys
+from pathlib import Path
+
 
 def rows(db, query):
     return db.execute(query).fetchall()
@@ -28,3 +31,24 @@ def test_offline_stages_go_on_among_what_they_made_themselves(botticelli, db):
     assert rows(
         db, "SELECT count(*) FROM approved_discord_posts WHERE review_status = 'posted'"
     ) == [(1,)]
+
+
+def test_the_demo_says_how_to_call_it_where_the_shell_does_not_know_it(botticelli, tmp_path):
+    command = tmp_path / "botticelli"
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+
+    botticelli.environ["PATH"] = "/nowhere"
+    unknown = botticelli("demo").out
+    botticelli.environ["PATH"] = str(tmp_path)
+    known = botticelli("demo").out
+
+    assert f'First: export PATH="{Path(sys.executable).parent}:$PATH"' in unknown
+    assert "First:" not in known
+
+
+def test_what_the_demo_tells_to_type_next_shows_what_it_left(botticelli, db):
+    assert botticelli("demo").code == 0
+
+    assert "status --offline" in botticelli("demo").out
+    assert "outbox" in botticelli("status --offline").out

@@ -95,3 +95,8 @@ def test_an_open_fence_is_seen():
 def test_prose_is_what_is_outside_of_code():
     assert "@here" not in text.without_code("x `@here` y\n```\n@here\n```\n")
     assert "@here" in text.without_code("x `y` @here")
+
+
+def test_a_count_stands_with_its_noun():
+    assert [text.counted(n, "call") for n in (0, 1, 2)] == ["0 calls", "1 call", "2 calls"]
+    assert [text.counted(n, "batch", "batches") for n in (1, 2)] == ["1 batch", "2 batches"]
