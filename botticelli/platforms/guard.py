@@ -16,7 +16,7 @@ from botticelli.records import record
 
 OFFLINE_MODEL: Final = "offline"
 
-_MENTION: Final = re.compile(r"@everyone\b|@here\b|<@[!&]?(\d+)>")
+_MENTION: Final = re.compile(r"(?<![\w.+-])@(?:everyone|here)\b|<@[!&]?(\d+)>")
 _INVITE: Final = re.compile(
     r"\b(?:discord(?:app)?\.com/invite|discord\.gg|discord\.me|dsc\.gg)/\S+", re.IGNORECASE
 )
@@ -34,13 +34,21 @@ _PREAMBLE: Final = re.compile(
     re.IGNORECASE,
 )
 _JSON_KEY: Final = re.compile(r"\"(?:text_content|content_type|source|tags)\"\s*:")
+# An excuse speaks of the request or the text: "I can't help but smile" does not.
 _REFUSAL: Final = re.compile(
-    r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"
+    r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)"
+    r"(?: (?:language )?(?:model|assistant))?,? I\b"
+    r"|\bas an? (?:ai |large )?language model\b"
     r"|\bI(?:['\u2019]m| am) (?:sorry|afraid),? (?:but )?I "
-    r"(?:can(?:['\u2019]t|not)|am unable|won['\u2019]t)"
+    r"(?:can(?:['\u2019]t|not)|am unable to|won['\u2019]t) "
+    r"(?:assist|help|fulfil|comply|create|generate|write|provide|continue|do (?:that|this))"
     r"|\bI (?:can(?:['\u2019]t|not)|am (?:not able|unable) to) "
-    r"(?:assist|help|fulfil|comply|create|generate|write|provide|continue)"
-    r"|\bI (?:do not|don(?:['\u2019]t)) have (?:access to|enough (?:information|context))",
+    r"(?:comply\b|(?:assist|help)(?: you)? with (?:that|this|your)\b|fulfil+ (?:that|this|your)\b"
+    r"|(?:create|generate|write|provide|continue)\b[^.!?\n]{0,40}"
+    r"\b(?:posts?|content|requests?|messages?|texts?)\b)"
+    r"|\bI (?:do not|don(?:['\u2019]t)) have "
+    r"(?:access to (?:real-time|current|live|the internet|external|your)"
+    r"|enough (?:information|context) to)",
     re.IGNORECASE,
 )
 

@@ -181,4 +181,6 @@ def _root(destination: Destination) -> str:
         where=f"destinations.{destination.name}.base_url",
         mend="DISCORD_API_BASE",
     ).rstrip("/")
+    if re.fullmatch(r"https?://[^/]+", root):  # a bare host: there the API is below /api
+        root += "/api"
     return root if re.search(r"/v\d+$", root) else f"{root}/v10"

@@ -344,6 +344,15 @@ def test_a_base_without_a_version_gets_one(discord, clock):
     assert discord.contents() == ["Hello"]
 
 
+@pytest.mark.parametrize("left_out", ["/api/v10", "/v10", ""])
+def test_a_bare_host_means_the_api_below_it(discord, clock, left_out):
+    bare = to_discord(discord, base_url=discord.api.removesuffix(left_out) + "/")
+
+    url = open_platform(bare, clock=clock).preview(message())["url"]
+
+    assert url.startswith(f"{discord.api}/channels/")
+
+
 def test_without_a_base_it_is_discords_own(clock):
     real = Destination(name="n", platform="discord", channel="1", token=Secret("t"))
 

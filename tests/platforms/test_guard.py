@@ -29,6 +29,11 @@ GOOD = [
     "Here's what changed this week: faster starts, clearer words.",
     "I can't wait to see what you make with it!",
     "In code `@everyone` pings nobody.",
+    "Write to someone@here.com or team@everyone.org.",
+    "I can't help but smile at these sketches.",
+    "I'm sorry, I can't make it on Friday: who takes over?",
+    "As an AI engineer, what do you test first?",
+    "I don't have access to a printer; any ideas?",
 ]
 
 
@@ -62,6 +67,8 @@ BAD = [
     ("I'm sorry, but I can't help with that.", "excuse"),
     ("I\u2019m sorry, I cannot do that", "excuse"),
     ("I am unable to create posts about this.", "excuse"),
+    ("As an AI, I have no opinions.", "excuse"),
+    ("I cannot generate content about that.", "excuse"),
 ]
 
 

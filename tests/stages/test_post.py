@@ -365,6 +365,25 @@ def test_texts_without_a_letter_are_compared_as_they_are(db, discord, stage):
     assert len(discord.contents()) == 2
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("\u041f\u0440\u0438\u0432\u0435\u0442 7", "\u041f\u043e\u043a\u0430 7"),
+        ("We love C", "We love C#"),
+        ("Version 1.2.3 is out", "Version 12.3 is out"),
+        ("Vote \U0001f44d", "Vote \U0001f44e"),
+    ],
+)
+def test_texts_that_differ_in_more_than_their_dress_are_two(db, discord, stage, one, other):
+    approved(db, one)
+    approved(db, other)
+    stage()
+
+    stage(ignoring_rhythm=True)
+
+    assert discord.contents() == [one, other]
+
+
 def test_a_rate_limit_puts_the_post_back_until_discord_says(db, discord, stage, clock):
     post = approved(db)
     discord.script.add("429:42")
