@@ -1,16 +1,15 @@
 """The door: `botticelli` and `python -m botticelli`.
 
-It imports next to nothing, so that Ctrl-C is answered while the rest is still being loaded.
+It imports next to nothing, not even typing, so that Ctrl-C is answered while the rest is still being loaded.
 """
 
 import os
 import sys
-from typing import NoReturn
 
 INTERRUPTED = 130  # 128 + SIGINT
 
 
-def run() -> NoReturn:
+def run() -> None:
     """Load the command line, run it and end this process; the console script's entry."""
     try:
         from botticelli.cli.main import run as run_all
