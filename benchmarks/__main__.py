@@ -1,6 +1,6 @@
 """Run the benchmarks, all or some, and print what each measured.
 
-    python -m benchmarks                 all of them: about twelve minutes
+    python -m benchmarks                 all of them: a quarter of an hour or so
     python -m benchmarks startup batch   these two
     python -m benchmarks --list          their names and commands
 
@@ -38,6 +38,8 @@ ALL: Final[Mapping[str, Benchmark]] = {
     ),
     "ledger": Benchmark(what="reserve and settle", words=("benchmarks.ledger",)),
     "deliveries": Benchmark(what="posts that leave", words=("benchmarks.deliveries",)),
+    "curate": Benchmark(what="10,000 candidates judged", words=("benchmarks.curate",)),
+    "repeats": Benchmark(what="repeats that are recognised", words=("benchmarks.repeats",)),
     "quota": Benchmark(
         what="requests a minute, kept and used",
         words=("benchmarks.quota", "--seconds", "180", "--rpm", "120"),
