@@ -1,6 +1,7 @@
 """The door: `botticelli` and `python -m botticelli`.
 
-It imports next to nothing, not even typing, so that Ctrl-C is answered while the rest is still being loaded.
+It imports next to nothing, not even typing, so that Ctrl-C is answered while the rest is still
+being loaded.
 """
 
 import os
