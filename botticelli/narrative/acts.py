@@ -17,6 +17,8 @@ REFERENCE: Final = re.compile(
     r"(?:bots|tables|media|narratives)\.[A-Za-z0-9_-]+|narrative:[\w./-]+"
 )
 
+SECTIONS: Final = ("acts", "act")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActSource:
@@ -28,9 +30,9 @@ class ActSource:
 
 
 def act_sources(table: Table) -> list[ActSource]:
-    """Return the acts in the order written: `acts` as a map or a list, `act` as a map."""
+    """Return the acts in the order written: `acts` and `act`, as a map or a list."""
     found: list[ActSource] = []
-    for section in ("acts", "act"):
+    for section in SECTIONS:
         raw, key = table.take(section), (*table.key, section)
         if isinstance(raw, dict):
             found += [ActSource(name=name, raw=raw[name], key=(*key, name)) for name in raw]

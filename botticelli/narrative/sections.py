@@ -32,12 +32,23 @@ class Defaults:
 
 
 def read_defaults(table: Table) -> Defaults:
-    """Read model, temperature and max_tokens of any table."""
-    return Defaults(
-        models=table.strings("model", "models"),
+    """Read model, temperature and max_tokens of any table, or of `[....model] name = ...`."""
+    is_table = isinstance(table.values.get("model"), dict)
+    found = Defaults(
+        models=() if is_table else table.strings("model", "models"),
         temperature=table.number("temperature"),
         max_tokens=table.integer("max_tokens", least=1),
     )
+    if not is_table:
+        return found
+    model = table.table("model")
+    told = Defaults(
+        models=model.strings("name"),
+        temperature=model.number("temperature"),
+        max_tokens=model.integer("max_tokens", least=1),
+    )
+    model.done()
+    return found.over(told)
 
 
 class Resources:

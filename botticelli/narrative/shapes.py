@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from botticelli.narrative.acts import ActReader, ActSource, act_sources
+from botticelli.narrative.acts import SECTIONS, ActReader, ActSource, act_sources
 from botticelli.narrative.carousels import read_budget, read_carousel
 from botticelli.narrative.cycles import check_compositions
 from botticelli.narrative.findings import Findings, nearest
@@ -33,8 +33,20 @@ class Shape(Enum):
 
 # Tables of a narrative itself: `[narrative.toc]` does not make "toc" a narrative.
 _OWN_TABLES: Final = frozenset(
-    ("toc", "acts", "act", "carousel", "budget", "context", "output", "security", "metadata")
+    (
+        "toc",
+        "acts",
+        "act",
+        "carousel",
+        "budget",
+        "context",
+        "output",
+        "security",
+        "metadata",
+        "model",
+    )
 )
+_OF_METADATA: Final = ("name", "description", "skip_content_generation", "target")
 _NOTES: Final = ("title", "author", "version", "tags", "created", "updated", "license")
 _OF_THE_CONFIG: Final = ("context", "providers", "budget", "destinations", "database")
 
@@ -57,6 +69,10 @@ def read_document(document: Mapping[str, Any], *, findings: Findings) -> Narrati
         document = {
             "narrative" if name == "narration" else name: value for name, value in document.items()
         }
+    metadata = document.get("metadata")
+    if shape_of(document) is Shape.ROOT and isinstance(metadata, dict):
+        told = {name: metadata[name] for name in _OF_METADATA if name in metadata}
+        document = {**told, **document}
     return _Reader(Table(document, key=(), findings=findings)).file()
 
 
@@ -204,7 +220,8 @@ class _Reader:
 
     def _is_list(self, table: Table) -> bool:
         """Tell whether the acts stand in a list, which is an order of its own."""
-        return any(isinstance(each.values.get("acts"), list) for each in (table, self._root))
+        places = [each.values.get(section) for each in (table, self._root) for section in SECTIONS]
+        return any(isinstance(place, list) for place in places)
 
     def _carousel(self, table: Table) -> Carousel | None:
         """Read the narrative's carousel, else the one in its toc, else the file's."""

@@ -52,6 +52,8 @@ ACTS = {
     "lifecycle_channel_setup": {"channel_setup": "create_channel"},
     "lifecycle_message": {"message_lifecycle": "send delete"},
     "lifecycle_noop": {"noop": "nothing"},
+    "metadata_and_acts": {"named_by_metadata": "hello"},
+    "older_act_list": {"older_act_list": "greet sum_up"},
     "model_options": {"Model Options Demo": "fast careful fast"},
     "nested_by_name": {"outer": "a b c d", "inner": "say"},
     "piped": {"piped": "sort"},
@@ -342,3 +344,17 @@ def test_check_finds_what_loading_leaves_for_the_run(tmp_path):
     told = " ".join(map(str, problems))
     assert len(problems) == 4
     assert all(word in told for word in ("gone.toml", "gone.md", "objekt", "DROP"))
+
+
+def test_a_model_table_says_the_model_and_its_settings():
+    narrative = load_file(FOLDER / "older_act_list.toml").narratives["older_act_list"]
+
+    told = (narrative.models, narrative.temperature, narrative.max_tokens)
+    assert told == (("gemini-2.0-flash",), 0.7, 100)
+
+
+def test_metadata_without_a_narrative_says_what_is_stored():
+    narrative = load_file(FOLDER / "metadata_and_acts.toml").narratives["named_by_metadata"]
+
+    assert narrative.skip_content_generation
+    assert narrative.description == "A narrative that only its metadata names"
