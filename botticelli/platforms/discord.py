@@ -239,7 +239,7 @@ class Discord:
         return Receipt(
             remote_id=remote_id,
             url=f"https://discord.com/channels/{guild}/{channel}/{remote_id}",
-            at=channels.time_of(remote_id),
+            at=channels.made_at(message),
         )
 
 

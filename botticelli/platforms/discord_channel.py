@@ -51,9 +51,13 @@ def time_of(snowflake: str) -> datetime:
     return datetime.fromtimestamp(((int(snowflake) >> 22) + EPOCH_MS) / 1000, UTC)
 
 
-def snowflake_at(instant: datetime) -> str:
-    """Return an id that sorts before all ids made from that instant on."""
-    return str(max(int(instant.timestamp() * 1000) - EPOCH_MS, 0) << 22)
+def made_at(message: Mapping[str, Any]) -> datetime:
+    """Return when a message was written; its id tells, too, but only Discord's own do."""
+    written = message.get("timestamp")
+    if not written:
+        return time_of(message["id"])
+    made = datetime.fromisoformat(written)
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
 
 
 def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
@@ -64,18 +68,21 @@ def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
         ConfigError: It does not let us look.
     """
     path = f"/channels/{channel}/messages"
-    after = snowflake_at(wanted.since - CLOCK_SLACK)
-    seen = 0
+    since = wanted.since - CLOCK_SLACK
+    seen: set[str] = set()
+    query = {"limit": str(PAGE)}
     for _ in range(MOST_PAGES):
-        page = look(path, {"after": after, "limit": str(PAGE)})
+        page = [message for message in look(path, query) if message["id"] not in seen]
         for message in page:
-            if _is_ours(message, wanted):
+            if made_at(message) >= since and _is_ours(message, wanted):
                 return dict(message)
-        seen += len(page)
-        if len(page) < PAGE:
-            return _absent(look, channel, seen=seen)
-        after = max((message["id"] for message in page), key=int)
-    return Looked(why=f"more than {seen} messages were written there since; look for it by eye")
+        seen.update(str(message["id"]) for message in page)
+        if len(page) < PAGE or made_at(page[-1]) < since:
+            return _absent(look, channel, seen=len(seen))
+        query = {"before": str(page[-1]["id"]), "limit": str(PAGE)}  # the newest come first
+    return Looked(
+        why=f"more than {len(seen)} messages were written there since; look for it by eye"
+    )
 
 
 def _is_ours(message: Mapping[str, Any], wanted: Search) -> bool:

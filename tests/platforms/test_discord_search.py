@@ -1,0 +1,52 @@
+"""Reading a channel back where ids tell no time: other people's servers count from one."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from botticelli.platforms.base import Looked, Message
+from botticelli.platforms.discord_channel import Search, search
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def written(number, text, *, minutes):
+    return {
+        "id": str(number),
+        "author": {"id": "7"},
+        "content": text,
+        "timestamp": (NOON + timedelta(minutes=minutes)).isoformat(),
+    }
+
+
+def channel(messages):
+    """Return a look at a channel that lists the newest first, as Discord documents it."""
+
+    def look(path, query):
+        before = int(query.get("before", 10**30))
+        found = sorted((m for m in messages if int(m["id"]) < before), key=lambda m: -int(m["id"]))
+        return found[: int(query["limit"])]
+
+    return look
+
+
+@pytest.fixture
+def wanted():
+    return Search(message=Message(text="ours", nonce="n"), author="7", since=NOON)
+
+
+@pytest.mark.parametrize("first", [1, 10**18])
+def test_a_message_is_found_whatever_the_ids_count(wanted, first):
+    busy = [written(first + 1 + n, f"chat {n}", minutes=2) for n in range(250)]
+    look = channel([written(first, "ours", minutes=1), *busy])
+
+    found = search(look, "333", wanted)
+
+    assert isinstance(found, dict)
+    assert found["id"] == str(first)
+
+
+def test_an_equal_text_from_before_is_another_post(wanted):
+    look = channel([written(1, "ours", minutes=-60), written(2, "chat", minutes=1)])
+
+    assert search(look, "333", wanted) == Looked(certain=True)
