@@ -52,12 +52,16 @@ def time_of(snowflake: str) -> datetime:
 
 
 def made_at(message: Mapping[str, Any]) -> datetime:
-    """Return when a message was written; its id tells, too, but only Discord's own do."""
-    written = message.get("timestamp")
-    if not written:
-        return time_of(message["id"])
-    made = datetime.fromisoformat(written)
-    return made if made.tzinfo else made.replace(tzinfo=UTC)
+    """Return when a message was written, by its timestamp or its id, whichever is later.
+
+    On Discord both agree. Of other servers some count ids from one, some tell one time for all.
+    """
+    by_id = time_of(message["id"])
+    try:
+        told = datetime.fromisoformat(message["timestamp"])
+    except (KeyError, TypeError, ValueError):
+        return by_id
+    return max(by_id, told if told.tzinfo else told.replace(tzinfo=UTC))
 
 
 def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
@@ -72,34 +76,39 @@ def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
     seen: set[str] = set()
     query = {"limit": str(PAGE)}
     for _ in range(MOST_PAGES):
-        page = [message for message in look(path, query) if message["id"] not in seen]
+        page = look(path, query)
         for message in page:
-            if made_at(message) >= since and _is_ours(message, wanted):
+            if _is_ours(message, wanted, since=since):
                 return dict(message)
-        seen.update(str(message["id"]) for message in page)
+        if not page and not seen:
+            return _empty(look, channel)
         if len(page) < PAGE or made_at(page[-1]) < since:
-            return _absent(look, channel, seen=len(seen))
-        query = {"before": str(page[-1]["id"]), "limit": str(PAGE)}  # the newest come first
+            return Looked(certain=True)
+        before = str(page[-1]["id"])  # the newest come first
+        if before in seen:
+            return Looked(why="the channel cannot be read further back; look for it by eye")
+        seen.update(str(message["id"]) for message in page)
+        query = {"before": before, "limit": str(PAGE)}
     return Looked(
         why=f"more than {len(seen)} messages were written there since; look for it by eye"
     )
 
 
-def _is_ours(message: Mapping[str, Any], wanted: Search) -> bool:
+def _is_ours(message: Mapping[str, Any], wanted: Search, *, since: datetime) -> bool:
     authors = {str(message.get("author", {}).get("id")), str(message.get("webhook_id"))}
     if wanted.author not in authors or message["id"] in wanted.known:
         return False
     if message.get("nonce") is not None and str(message["nonce"]) == wanted.message.nonce:
         return True
+    if made_at(message) < since:
+        return False
     if wanted.whole is not None and not message.get("content"):
         message = wanted.whole(message["id"])
     return text.normalise(message.get("content", "")) == text.normalise(wanted.message.text)
 
 
-def _absent(look: Look, channel: str, *, seen: int) -> Looked:
-    """Tell whether "not there" can be believed: an unreadable channel looks empty, too."""
-    if seen or look(f"/channels/{channel}/messages", {"limit": "1"}):
-        return Looked(certain=True)
+def _empty(look: Look, channel: str) -> Looked:
+    """Tell whether "nothing there" can be believed: an unreadable channel looks empty, too."""
     try:
         bits = _bits(look, me=look("/users/@me", {}), seen=look(f"/channels/{channel}", {}))
     except NotSent:

@@ -46,6 +46,30 @@ def test_a_message_is_found_whatever_the_ids_count(wanted, first):
     assert found["id"] == str(first)
 
 
+def test_a_message_is_found_where_one_time_is_told_for_all(wanted):
+    now = str((int(NOON.timestamp() * 1000) - 1420070400000) << 22)  # as Discord makes its ids
+    told = {"timestamp": "2020-01-01T00:00:00+00:00"}
+
+    found = search(channel([written(now, "ours", minutes=0) | told]), "333", wanted)
+
+    assert isinstance(found, dict)
+
+
+def test_a_nonce_says_more_than_any_clock(wanted):
+    look = channel([written(1, "trimmed", minutes=-60) | {"nonce": "n"}])
+
+    assert isinstance(search(look, "333", wanted), dict)
+
+
+def test_a_server_that_always_shows_the_same_page_is_not_believed(wanted):
+    page = [written(n, f"chat {n}", minutes=1) for n in range(100)]
+
+    looked = search(lambda path, query: page, "333", wanted)
+
+    assert not looked.certain
+    assert "by eye" in looked.why
+
+
 def test_an_equal_text_from_before_is_another_post(wanted):
     look = channel([written(1, "ours", minutes=-60), written(2, "chat", minutes=1)])
 
