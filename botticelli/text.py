@@ -33,6 +33,14 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
+def visible(text: str) -> str:
+    """Return a text in which no control character can speak to the terminal."""
+    return "".join(
+        "\N{MIDDLE DOT}" if (c < " " and c not in "\n\t") or "\x7f" <= c < "\xa0" else c
+        for c in text
+    )
+
+
 def shorten(text: str, limit: int) -> str:
     """Return one line of at most `limit` characters, cut at a word where that is possible."""
     line = _BLANKS.sub(" ", text).strip()

@@ -14,6 +14,8 @@ from functools import cached_property, singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from botticelli.text import visible
+
 if TYPE_CHECKING:
     import rich.console
 
@@ -57,7 +59,7 @@ class Console:
     def line(self, text: str = "", *, style: str = "") -> None:
         """Write one line; `style` is rich's word for its look on a terminal."""
         if self.is_terminal:
-            self.rich.print(text, style=style or None, markup=False, soft_wrap=True)
+            self.rich.print(visible(text), style=style or None, markup=False, soft_wrap=True)
         else:
             self.stream.write(text + "\n")
 
@@ -112,7 +114,7 @@ class Console:
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(str(cell), style=_style(cell)) for cell in row))
+            table.add_row(*(Text(visible(str(cell)), style=_style(cell)) for cell in row))
         self.rich.print(table)
 
 

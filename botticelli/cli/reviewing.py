@@ -12,7 +12,7 @@ from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
 from botticelli.cli.review import Desk, View
 from botticelli.errors import BotticelliError
 from botticelli.store.reviews import Decision, Reviewed
-from botticelli.text import shorten
+from botticelli.text import shorten, visible
 
 WORDS: Final = {View.OPEN: "to decide", View.APPROVED: "approved", View.REJECTED: "rejected"}
 LOOKS: Final = {
@@ -23,14 +23,6 @@ LOOKS: Final = {
     "posted": "green",
 }
 PREVIEW: Final = 48
-
-
-def visible(text: str) -> str:
-    """Return a text in which no control character can speak to the terminal."""
-    return "".join(
-        "\N{MIDDLE DOT}" if (c < " " and c not in "\n\t") or "\x7f" <= c < "\xa0" else c
-        for c in text
-    )
 
 
 def describe(one: Reviewed) -> Text:

@@ -14,7 +14,7 @@ from botticelli.reports.trace import trace as report_life
 from botticelli.store.decisions import Seen
 from botticelli.store.lives import Call
 from botticelli.store.reviews import Reviewed
-from botticelli.text import shorten
+from botticelli.text import counted, shorten
 
 PREVIEW: Final = 300
 
@@ -75,8 +75,8 @@ def _tell_written(life: Life, candidate: Reviewed, console: Console, *, full: bo
     console.line(f"written {_minute(candidate.generated_at)}{source}", style="bold")
     _tell_calls(life.writing, console, full=full)
     if life.writing:
-        calls = len(life.writing)
-        console.line(f"  in all {calls} calls, {life.tokens:,} tokens, ${life.cost_usd:.6f}")
+        calls = counted(len(life.writing), "call")
+        console.line(f"  in all {calls}, {life.tokens:,} tokens, ${life.cost_usd:.6f}")
 
 
 def _tell_judged(life: Life, candidate: Reviewed, console: Console, *, full: bool) -> None:

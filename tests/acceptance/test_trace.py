@@ -175,3 +175,14 @@ def test_a_name_is_understood(text, meant):
 def test_what_is_no_name_is_told(text):
     with pytest.raises(UsageError, match="no id and no address"):
         reference(text)
+
+
+@pytest.mark.parametrize("line", ["trace 1", "content list potential_discord_posts"])
+def test_what_a_model_wrote_cannot_speak_to_the_terminal(botticelli, db, db_url, line):
+    botticelli.environ |= {"DATABASE_URL": db_url, "NO_COLOR": "1"}
+    candidate(db, "harmless \x1b]0;renamed\x07 words")
+
+    shown = botticelli(line, terminal=True).out
+
+    assert "\x1b]" not in shown
+    assert "harmless \N{MIDDLE DOT}]0;" in " ".join(shown.split())

@@ -100,3 +100,7 @@ def test_prose_is_what_is_outside_of_code():
 def test_a_count_stands_with_its_noun():
     assert [text.counted(n, "call") for n in (0, 1, 2)] == ["0 calls", "1 call", "2 calls"]
     assert [text.counted(n, "batch", "batches") for n in (1, 2)] == ["1 batch", "2 batches"]
+
+
+def test_no_control_character_of_a_model_speaks_to_a_terminal():
+    assert text.visible("a\x1b[2Jb\x9bc\td\ne") == "a\N{MIDDLE DOT}[2Jb\N{MIDDLE DOT}c\td\ne"
