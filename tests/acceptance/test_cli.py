@@ -247,6 +247,19 @@ def test_the_installed_command_reports_its_exit_code(botticelli):
     assert ended.err.startswith("botticelli: there is no stage")
 
 
+def pressing_ctrl_c(script, botticelli):
+    """Run a script that sends itself SIGINT, which means Ctrl-C there whoever started us."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=botticelli.environ,
+        cwd=botticelli.cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
 def test_ctrl_c_ends_with_130_and_one_line(botticelli, db_url):
     script = (
         "import os, signal\n"
@@ -256,15 +269,8 @@ def test_ctrl_c_ends_with_130_and_one_line(botticelli, db_url):
         "import sys; sys.argv = ['botticelli', 'db', 'url']\n"
         "run()\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        env=botticelli.environ | {"DATABASE_URL": db_url},
-        cwd=botticelli.cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    botticelli.environ["DATABASE_URL"] = db_url
+    ended = pressing_ctrl_c(script, botticelli)
 
     assert ended.returncode == 130
     assert ended.stderr == "botticelli: interrupted; what was claimed is free again\n"
@@ -281,15 +287,7 @@ def test_ctrl_c_while_the_program_is_being_loaded_shows_no_traceback(botticelli)
         "from botticelli.__main__ import run\n"
         "run()\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        env=botticelli.environ,
-        cwd=botticelli.cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    ended = pressing_ctrl_c(script, botticelli)
 
     assert ended.returncode == 130
     assert ended.stderr == "botticelli: interrupted\n"

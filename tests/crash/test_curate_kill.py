@@ -3,18 +3,14 @@
 import random
 import re
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
-from textwrap import dedent
 
 import pytest
 
 from botticelli.store.connection import connect
 from botticelli.store.judging import CRITERIA
-from tests.commandline import isolated
+from tests.crash.line import Line, Moments
 from tests.fakes.gemini import FakeGemini
 from tests.workshops import candidate
 
@@ -50,47 +46,9 @@ def scores(call):
     }
 
 
-class Moments:
-    """The judge; tells when it has been asked a number of times more."""
-
-    def __init__(self):
-        self._count = 0
-        self._changed = threading.Condition()
-
-    def __call__(self, call):
-        with self._changed:
-            self._count += 1
-            self._changed.notify_all()
-        return scores(call)
-
-    def wait(self, more, *, seconds):
-        with self._changed:
-            aim = self._count + more
-            self._changed.wait_for(lambda: self._count >= aim, timeout=seconds)
-
-
-class Line:
-    """Starts real `botticelli curate --drain` processes."""
-
-    def __init__(self, folder, db_url, gemini, *, samples):
-        self.folder = folder
-        self.environ = isolated(folder) | {
-            "DATABASE_URL": db_url,
-            "GEMINI_API_KEY": gemini.key,
-            "GOOGLE_GEMINI_BASE_URL": gemini.url,
-            "NO_PROXY": "127.0.0.1",
-        }
-        (folder / "botticelli.toml").write_text(dedent(SETTINGS.format(samples=samples)))
-
-    def start(self):
-        return subprocess.Popen(
-            [sys.executable, "-m", "botticelli", "curate", "--drain"],
-            env=self.environ,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+def curating(folder, db_url, gemini, *, samples):
+    settings = SETTINGS.format(samples=samples)
+    return Line(folder, db_url, gemini, words=["curate", "--drain"], settings=settings)
 
 
 def let_leases_run_out(conn):
@@ -140,9 +98,9 @@ def check(conn, ids, *, samples):
 
 def kill_and_finish(db_url, folder, *, kills, count, samples, latency, seed):
     """Kill curate that often, let the last one finish, and check what is there."""
-    chance, moments = random.Random(seed), Moments()
+    chance, moments = random.Random(seed), Moments(scores)
     with FakeGemini(responder=moments, latency=latency) as gemini, connect(db_url) as conn:
-        line = Line(folder, db_url, gemini, samples=samples)
+        line = curating(folder, db_url, gemini, samples=samples)
         ids = [candidate(conn, f"post {n}: {chance.random()}") for n in range(count)]
         after = []
         for _ in range(kills):

@@ -1,17 +1,15 @@
 """`generate` killed with SIGKILL at random moments: nothing is paid for twice, nothing is lost."""
 
+import json
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
 from textwrap import dedent
 
 import pytest
 
 from botticelli.store.connection import connect
-from tests.commandline import isolated
+from tests.crash.line import Line, Moments
 from tests.fakes.gemini import FakeGemini
 from tests.workshops import NARRATIVE
 
@@ -31,51 +29,29 @@ SETTINGS = """
 UNFINISHED = "SELECT count(*) FROM generation_items WHERE state IN ('pending', 'running')"
 
 
-class Line:
-    """Starts real `botticelli generate` processes."""
-
-    def __init__(self, folder, db_url, gemini):
-        self.folder = folder
-        self.environ = isolated(folder) | {
-            "DATABASE_URL": db_url,
-            "GEMINI_API_KEY": gemini.key,
-            "GOOGLE_GEMINI_BASE_URL": gemini.url,
-            "NO_PROXY": "127.0.0.1",
-        }
-        (folder / "carousel.toml").write_text(dedent(NARRATIVE))
-        (folder / "botticelli.toml").write_text(dedent(SETTINGS))
-
-    def start(self, *more):
-        words = ["generate", "carousel.batch", "--iterations", str(ITERATIONS), *more]
-        return subprocess.Popen(
-            [sys.executable, "-m", "botticelli", *words],
-            env=self.environ,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+def generating(folder, db_url, gemini):
+    (folder / "carousel.toml").write_text(dedent(NARRATIVE))
+    words = ["generate", "carousel.batch", "--iterations", str(ITERATIONS)]
+    return Line(folder, db_url, gemini, words=words, settings=SETTINGS)
 
 
-class Moments:
-    """Tells when the model has been asked a number of times more."""
+def write(call):
+    """Answer a call: no two prompts get the same."""
+    if call.schema is None:
+        return f"A draft for: {call.prompt[-60:]}"
+    return {"text_content": f"A post for: {call.prompt}", "content_type": "x"}
 
-    def __init__(self):
-        self._count = 0
-        self._changed = threading.Condition()
 
-    def __call__(self, call):
-        with self._changed:
-            self._count += 1
-            self._changed.notify_all()
-        if call.schema is None:
-            return f"A draft for: {call.prompt[-60:]}"
-        return {"text_content": f"A post for: {call.prompt}", "content_type": "x"}
+def said(answer):
+    """Return what tells an answer from all others, as it was given or as it was stored."""
+    if isinstance(answer, str) and answer.startswith("{"):
+        answer = json.loads(answer)
+    return answer["text_content"] if isinstance(answer, dict) else answer
 
-    def wait(self, more, *, seconds):
-        with self._changed:
-            aim = self._count + more
-            self._changed.wait_for(lambda: self._count >= aim, timeout=seconds)
+
+def stored_answers(conn):
+    rows = conn.execute("SELECT response FROM act_executions WHERE state = 'done'").fetchall()
+    return {said(response) for (response,) in rows}
 
 
 def let_leases_run_out(conn):
@@ -108,10 +84,10 @@ def answered_twice(conn):
 def test_after_fifty_kills_no_stored_answer_is_asked_for_again_and_all_posts_are_there(
     db_url, tmp_path
 ):
-    chance, moments = random.Random(4), Moments()
+    chance, moments = random.Random(4), Moments(write)
     with FakeGemini(responder=moments, latency=0.15) as gemini, connect(db_url) as conn:
-        line = Line(tmp_path, db_url, gemini)
-        kills = 0
+        line = generating(tmp_path, db_url, gemini)
+        kills, asked, known = 0, 0, set()
         while kills < 50:
             process = line.start()
             # Before, during and after the first calls; at times with a helper.
@@ -121,7 +97,9 @@ def test_after_fifty_kills_no_stored_answer_is_asked_for_again_and_all_posts_are
             for one in filter(None, (process, helper)):
                 one.send_signal(signal.SIGKILL)
                 one.communicate()
-                kills += 1
+                kills += one.returncode == -signal.SIGKILL  # else it had ended before
+            assert not known & {said(write(call)) for call in list(gemini.calls)[asked:]}
+            known, asked = stored_answers(conn), len(gemini.calls)
             let_leases_run_out(conn)
         [(left,)] = conn.execute(UNFINISHED).fetchall()
         last = line.start()
@@ -129,6 +107,7 @@ def test_after_fifty_kills_no_stored_answer_is_asked_for_again_and_all_posts_are
 
         assert left > 0, "the kills were too few for so quick a machine"
         assert last.returncode == 0, err
+        assert not known & {said(write(call)) for call in list(gemini.calls)[asked:]}
         check(conn, gemini)
         print(f"{len(gemini.calls)} calls for 100 answers after {kills} kills")  # noqa: T201
 
@@ -147,9 +126,9 @@ def check(conn, gemini):
 
 
 def test_one_kill_in_the_middle_costs_no_stored_answer(db_url, tmp_path):
-    moments = Moments()
+    moments = Moments(write)
     with FakeGemini(responder=moments, latency=0.02) as gemini, connect(db_url) as conn:
-        line = Line(tmp_path, db_url, gemini)
+        line = generating(tmp_path, db_url, gemini)
         process = line.start()
         moments.wait(40, seconds=30)
         process.send_signal(signal.SIGKILL)
