@@ -77,8 +77,7 @@ def main(args: Sequence[str], env: Environment) -> int:
     except (BrokenPipeError, SystemExit):  # typer's own answer to a closed pipe is sys.exit(1)
         code = PIPE_CLOSED
     except Exception as error:  # noqa: BLE001 - the fence: a bug has to end with its own code
-        is_full = isinstance(error, OSError) and error.errno in NO_SPACE
-        code = _full(error, env) if is_full else _confess(error, env)
+        code = _unforeseen(error, env)
     if code == INTERRUPTED:  # mostly typer's own answer to Ctrl-C
         env.complain("interrupted; what was claimed is free again")
     return code
@@ -113,9 +112,14 @@ def _tell(error: BotticelliError, env: Environment) -> int:
     return error.exit_code
 
 
-def _full(error: Exception, env: Environment) -> int:
-    reason = error.strerror if isinstance(error, OSError) else error
-    env.complain(f"cannot write: {reason}; make room, then try again")
+def _unforeseen(error: Exception, env: Environment) -> int:
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
+        return _full(error, env)
+    return _confess(error, env)
+
+
+def _full(error: OSError, env: Environment) -> int:
+    env.complain(f"cannot write: {error.strerror}; make room, then try again")
     return Exit.FAILED
 
 

@@ -133,18 +133,10 @@ def run(
     _check_act(narrative, act)
     for line in found.warnings:
         env.say(f"{found.path}: {line}")
-    report: RunReport | RunForecast
     with env.database() as conn:
         wanted = replace(wanted, variables={"recent_posts": recent_posts(conn), **wanted.variables})
-        if dry_run:
-            report = rehearse(
-                conn, shop, file=found, narrative=narrative, iterations=iterations,
-                until=act, variables=wanted.variables, models=wanted.models,
-            )  # fmt: skip
-        else:
-            began = env.clock.monotonic()
-            report = _Running(env=env, shop=shop, conn=conn, wanted=wanted).run(found, narrative)
-            _say(env, report, seconds=env.clock.monotonic() - began)
+        running = _Running(env=env, shop=shop, conn=conn, wanted=wanted)
+        report = running.rehearse(found, narrative) if dry_run else running.run(found, narrative)
     env.show(report, as_json=as_json)
     return report.exit_code
 
@@ -169,7 +161,7 @@ def _check_act(narrative: Narrative, name: str) -> None:
 
 @dataclass(kw_only=True)
 class _Running:
-    """One run in earnest, with its row in `runs`."""
+    """One run of a narrative: in earnest with its row in `runs`, or rehearsed."""
 
     env: Environment
     shop: "Workshop"
@@ -179,7 +171,22 @@ class _Running:
     executions: list[Execution] = field(default_factory=list)
     sink: "_Counting | None" = None
 
+    def rehearse(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
+        """Walk through it; nothing is asked, spent or written."""
+        return rehearse(
+            self.conn, self.shop, file=file, narrative=narrative,
+            iterations=self.wanted.iterations, until=self.wanted.until,
+            variables=self.wanted.variables, models=self.wanted.models,
+        )  # fmt: skip
+
     def run(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
+        """Run it and tell what was paid."""
+        began = self.env.clock.monotonic()
+        report = self._record(file, narrative)
+        _say(self.env, report, seconds=self.env.clock.monotonic() - began)
+        return report
+
+    def _record(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
         """Run it and record how that ended, whatever happens."""
         from botticelli.store import runs
 

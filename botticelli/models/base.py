@@ -123,7 +123,7 @@ class Model(Protocol):
 
 
 @runtime_checkable
-class Asked(Protocol):
+class CanLookUp(Protocol):
     """A Model whose provider can be asked about a model, without a call that costs."""
 
     def look_up(self, model: str) -> None:

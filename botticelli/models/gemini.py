@@ -94,7 +94,7 @@ class Gemini:
         return read(response, model=request.model)
 
     def look_up(self, model: str) -> None:
-        """See Asked: the model's description, which Google counts as no call."""
+        """See CanLookUp: the model's description, which Google counts as no call."""
         import httpx2
         from google.genai import errors
 

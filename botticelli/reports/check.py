@@ -95,14 +95,14 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
 
     `online` asks a provider that can be asked for nothing; no tokens are spent.
     """
-    from botticelli.models.base import Asked
+    from botticelli.models.base import CanLookUp
     from botticelli.models.open import Drivers
 
     drivers = Drivers(config.models)
     for name in dict.fromkeys((*config.models.default, *config.models.judge)):
         try:
             opened = drivers.open(name)
-            if online and isinstance(opened.driver, Asked):
+            if online and isinstance(opened.driver, CanLookUp):
                 opened.driver.look_up(opened.name)
         except BotticelliError as error:
             for problem in error.problems:

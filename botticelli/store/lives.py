@@ -80,30 +80,29 @@ class Call:
 
 # What `run` made has no item: there the run and the narrative tell which calls belong to it.
 WRITING: Final = """
-    SELECT e.id, e.run_id, e.narrative, e.iteration, e.act_name AS act, e.attempt, e.state,
-           coalesce(nullif(e.model_version, ''), e.model, '') AS model, e.created_at AS at,
-           e.latency_ms / 1000.0::double precision AS seconds, e.input_tokens, e.output_tokens,
-           e.thought_tokens, e.cost_usd, e.finish_reason, e.prompt, e.response, e.error
-      FROM act_executions AS e,
-           (SELECT item_id, run_id, execution_id, source_narrative
-              FROM potential_discord_posts
-             WHERE id = %(id)s) AS c
-     WHERE e.item_id = c.item_id
+    SELECT array_agg(e.id)
+      FROM act_executions AS e
+      JOIN potential_discord_posts AS c
+        ON e.item_id = c.item_id
         OR c.item_id IS NULL AND (e.id = c.execution_id
                                   OR e.run_id = c.run_id AND e.narrative = c.source_narrative)
-     ORDER BY e.id
+     WHERE c.id = %(id)s
 """
 JUDGING: Final = """
-    SELECT e.id, e.run_id, e.narrative, e.iteration, e.act_name AS act, e.attempt, e.state,
-           coalesce(nullif(e.model_version, ''), e.model, '') AS model, e.created_at AS at,
-           e.latency_ms / 1000.0::double precision AS seconds, e.input_tokens, e.output_tokens,
-           e.thought_tokens, e.cost_usd, e.finish_reason, e.prompt, e.response, e.error
-      FROM act_executions AS e,
-           (SELECT jsonb_path_query(judging, '$.samples[*].execution') AS execution
-              FROM potential_discord_posts
-             WHERE id = %(id)s) AS sample
-     WHERE to_jsonb(e.id) = sample.execution
-     ORDER BY e.id
+    SELECT array_agg(sample.execution::bigint)
+      FROM potential_discord_posts AS c
+     CROSS JOIN LATERAL jsonb_path_query(c.judging, '$.samples[*].execution') AS sample (execution)
+     WHERE c.id = %(id)s
+       AND jsonb_typeof(sample.execution) = 'number'
+"""
+CALLS: Final = """
+    SELECT id, run_id, narrative, iteration, act_name AS act, attempt, state,
+           coalesce(nullif(model_version, ''), model, '') AS model, created_at AS at,
+           latency_ms / 1000.0::double precision AS seconds, input_tokens, output_tokens,
+           thought_tokens, cost_usd, finish_reason, prompt, response, error
+      FROM act_executions
+     WHERE id = ANY (%(ids)s::bigint[])
+     ORDER BY id
 """
 
 
@@ -111,9 +110,10 @@ def calls_of(
     conn: Connection, candidate_id: int, purpose: Literal["writing", "judging"]
 ) -> Sequence[Call]:
     """Return the calls that a candidate was written, or judged, with; oldest first."""
-    query = WRITING if purpose == "writing" else JUDGING
+    which = WRITING if purpose == "writing" else JUDGING
+    row = conn.execute(which, {"id": candidate_id}).fetchone()
     with conn.cursor(row_factory=class_row(Call)) as cursor:
-        return tuple(cursor.execute(query, {"id": candidate_id}).fetchall())
+        return tuple(cursor.execute(CALLS, {"ids": row[0] if row else []}).fetchall())
 
 
 @dataclass(frozen=True, kw_only=True)
