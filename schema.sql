@@ -686,4 +686,211 @@ CREATE TABLE IF NOT EXISTS engagement (
 );
 CREATE INDEX IF NOT EXISTS engagement_by_delivery ON engagement (delivery_id, observed_at DESC);
 
-INSERT INTO schema_version (version) VALUES (2) ON CONFLICT DO NOTHING;
+-- ---------------------------------------------------------------------------------------------
+-- Since version 3: what db prune has removed is still counted, and views for whoever watches.
+-- docs/monitoring.md tells what each is for. They read with the rights of their owner: a role that
+-- may SELECT from them alone sees figures and openings of posts, no prompt and no whole table.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS pruned_rows (
+    what      text    NOT NULL,                             -- runs | candidates
+    stage     text    NOT NULL DEFAULT '',                  -- of runs
+    outcome   text    NOT NULL,                             -- as in run_totals; of candidates their review_status
+    total     bigint  NOT NULL,
+    PRIMARY KEY (what, stage, outcome)
+);
+
+CREATE TABLE IF NOT EXISTS pruned_calls (
+    provider        text            NOT NULL,
+    model           text            NOT NULL,
+    state           text            NOT NULL,
+    calls           bigint          NOT NULL,
+    input_tokens    bigint          NOT NULL,
+    cached_tokens   bigint          NOT NULL,
+    output_tokens   bigint          NOT NULL,
+    thought_tokens  bigint          NOT NULL,
+    cost_usd        numeric         NOT NULL,
+    PRIMARY KEY (provider, model, state)
+);
+
+-- Rows of every queue by state.
+CREATE OR REPLACE VIEW queue_depths AS
+    SELECT 'candidates' AS queue, review_status AS state, count(*) AS count
+      FROM potential_discord_posts GROUP BY review_status
+    UNION ALL
+    SELECT 'approved', review_status, count(*) FROM approved_discord_posts GROUP BY review_status
+    UNION ALL
+    SELECT 'items', state, count(*) FROM generation_items GROUP BY state
+    UNION ALL
+    SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state;
+
+-- The whole line in three figures: waits for the judge, waits to be posted, is out.
+CREATE OR REPLACE VIEW pipeline_stages AS
+    SELECT 'potential' AS stage, count(*) AS count FROM potential_discord_posts WHERE review_status = 'pending'
+    UNION ALL
+    SELECT 'approved', count(*) FROM approved_discord_posts WHERE review_status = 'pending'
+    UNION ALL
+    SELECT 'posted', count(*) FROM approved_discord_posts WHERE review_status = 'posted';
+
+-- Candidates of the last day by narrative.
+CREATE OR REPLACE VIEW generation_completeness AS
+    SELECT source_narrative, count(*) AS count
+      FROM potential_discord_posts
+     WHERE generated_at > now() - interval '1 day'
+     GROUP BY source_narrative;
+
+-- What was approved within the last day, best first.
+CREATE OR REPLACE VIEW curation_quality AS
+    SELECT curation_score, left(text_content, 100) AS preview, source_narrative, selected_at
+      FROM approved_discord_posts
+     WHERE selected_at > now() - interval '1 day'
+     ORDER BY curation_score DESC NULLS LAST;
+
+-- The five newest posts.
+CREATE OR REPLACE VIEW posting_success AS
+    SELECT posted_at, length(text_content) AS char_count, left(text_content, 100) AS preview
+      FROM approved_discord_posts
+     WHERE review_status = 'posted'
+     ORDER BY posted_at DESC NULLS LAST
+     LIMIT 5;
+
+-- Candidates of the last week by day (of the session's time zone) and by what became of them.
+CREATE OR REPLACE VIEW pipeline_health AS
+    SELECT date_trunc('day', generated_at) AS day,
+           count(*) AS potential_posts,
+           count(*) FILTER (WHERE review_status = 'pending') AS pending,
+           count(*) FILTER (WHERE review_status = 'posted') AS posted
+      FROM potential_discord_posts
+     WHERE generated_at > now() - interval '7 days'
+     GROUP BY day
+     ORDER BY day DESC;
+
+-- The scores of what was approved within the last week.
+CREATE OR REPLACE VIEW curation_effectiveness AS
+    SELECT avg(curation_score) AS avg_score,
+           min(curation_score) AS min_score,
+           max(curation_score) AS max_score,
+           count(*) AS total_approved
+      FROM approved_discord_posts
+     WHERE selected_at > now() - interval '7 days';
+
+-- Posts of the last week by hour.
+CREATE OR REPLACE VIEW posting_frequency AS
+    SELECT date_trunc('hour', posted_at) AS hour, count(*) AS posts_per_hour
+      FROM approved_discord_posts
+     WHERE review_status = 'posted'
+       AND posted_at > now() - interval '7 days'
+     GROUP BY hour
+     ORDER BY hour DESC;
+
+-- The plan's goals by day, for 30 days: made, approved, published, how long, how good, at what price.
+CREATE OR REPLACE VIEW daily_totals AS
+    SELECT d.day,
+           (SELECT count(*) FROM potential_discord_posts
+             WHERE generated_at >= d.day AND generated_at < d.day + interval '1 day') AS candidates,
+           a.approved, a.avg_score, p.posted, p.longest_post, c.calls, c.tokens, c.cost_usd
+      FROM generate_series(date_trunc('day', now()) - interval '29 days', date_trunc('day', now()), '1 day') AS d (day)
+     CROSS JOIN LATERAL (SELECT count(*) AS approved, avg(curation_score) AS avg_score
+                           FROM approved_discord_posts
+                          WHERE selected_at >= d.day AND selected_at < d.day + interval '1 day') AS a
+     CROSS JOIN LATERAL (SELECT count(*) AS posted, max(length(text_content)) AS longest_post
+                           FROM approved_discord_posts
+                          WHERE posted_at >= d.day AND posted_at < d.day + interval '1 day') AS p
+     CROSS JOIN LATERAL (SELECT count(*) AS calls,
+                                coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+                                             + coalesce(thought_tokens, 0)), 0)::bigint AS tokens,
+                                coalesce(sum(cost_usd), 0) AS cost_usd
+                           FROM act_executions
+                          WHERE created_at >= d.day AND created_at < d.day + interval '1 day') AS c
+     ORDER BY d.day DESC;
+
+-- Switches, breaker, last outcomes and last good run of every stage.
+CREATE OR REPLACE VIEW stage_health AS
+    SELECT s.task_id AS stage,
+           s.actor_name,
+           s.is_paused,
+           s.circuit_opened_at IS NOT NULL AS breaker_open,
+           s.consecutive_failures,
+           l.acquired_at AS running_since,
+           s.last_run,
+           s.last_success,
+           r.ended_at - r.started_at AS last_success_duration,
+           s.last_failure,
+           s.last_error
+      FROM actor_server_state AS s
+      LEFT JOIN locks AS l
+        ON l.name = s.task_id
+       AND l.expires_at > now()
+      LEFT JOIN LATERAL (SELECT started_at, ended_at
+                           FROM runs
+                          WHERE stage = s.task_id
+                            AND state = 'done'
+                            AND exit_code = 0
+                          ORDER BY started_at DESC, id DESC
+                          LIMIT 1) AS r ON true;
+
+-- Deliveries by destination and state; waiting_since: of the oldest that is not out.
+CREATE OR REPLACE VIEW delivery_states AS
+    SELECT destination, state, count(*) AS count,
+           min(created_at) FILTER (WHERE state IN ('pending', 'sending')) AS waiting_since
+      FROM deliveries
+     GROUP BY destination, state;
+
+-- Deliveries whose sender died or lost the answer: the next run of post looks them up. Normally none for long.
+CREATE OR REPLACE VIEW stuck_deliveries AS
+    SELECT id, post_id, destination, coalesce(sent_at, lease_expires_at) AS stuck_since, attempts, last_error
+      FROM deliveries
+     WHERE state = 'sending'
+       AND lease_expires_at < now()
+     ORDER BY stuck_since;
+
+-- Texts that a destination got more than once within 30 days. Should be empty.
+CREATE OR REPLACE VIEW repeated_posts AS
+    SELECT d.destination, count(*) AS times, min(d.posted_at) AS first_posted, max(d.posted_at) AS last_posted,
+           left(coalesce(d.text_sent, p.text_content), 100) AS preview
+      FROM deliveries AS d
+      JOIN approved_discord_posts AS p ON p.id = d.post_id
+     WHERE d.posted_at > now() - interval '30 days'
+     GROUP BY d.destination, coalesce(d.text_sent, p.text_content)
+    HAVING count(*) > 1;
+
+-- Ended runs of all time; deferred: nothing failed, and the rest has to wait (exit code 75).
+CREATE OR REPLACE VIEW run_totals AS
+    SELECT stage, outcome, sum(runs)::bigint AS runs
+      FROM (SELECT stage, CASE WHEN state = 'done' AND exit_code = 75 THEN 'deferred' ELSE state END AS outcome,
+                   count(*) AS runs
+              FROM runs WHERE state <> 'running' GROUP BY 1, 2
+            UNION ALL
+            SELECT stage, outcome, total FROM pruned_rows WHERE what = 'runs') AS r
+     GROUP BY stage, outcome;
+
+-- Calls of all time by model as asked for and by how they ended; tokens as the provider reported them.
+CREATE OR REPLACE VIEW call_totals AS
+    SELECT provider, model, state,
+           sum(calls)::bigint AS calls,
+           sum(input_tokens)::bigint AS input_tokens,
+           sum(cached_tokens)::bigint AS cached_tokens,
+           sum(output_tokens)::bigint AS output_tokens,
+           sum(thought_tokens)::bigint AS thought_tokens,
+           sum(cost_usd) AS cost_usd
+      FROM (SELECT coalesce(provider, '') AS provider, coalesce(model, '') AS model, state,
+                   count(*) AS calls,
+                   coalesce(sum(input_tokens), 0) AS input_tokens,
+                   coalesce(sum(cached_tokens), 0) AS cached_tokens,
+                   coalesce(sum(output_tokens), 0) AS output_tokens,
+                   coalesce(sum(thought_tokens), 0) AS thought_tokens,
+                   coalesce(sum(cost_usd), 0) AS cost_usd
+              FROM act_executions GROUP BY 1, 2, 3
+            UNION ALL
+            SELECT provider, model, state, calls, input_tokens, cached_tokens, output_tokens, thought_tokens, cost_usd
+              FROM pruned_calls) AS c
+     GROUP BY provider, model, state;
+
+-- Posts of all time: written, approved, published.
+CREATE OR REPLACE VIEW post_totals AS
+    SELECT (SELECT count(*) FROM potential_discord_posts)
+           + coalesce((SELECT sum(total) FROM pruned_rows WHERE what = 'candidates'), 0)::bigint AS candidates,
+           (SELECT count(*) FROM approved_discord_posts) AS approved,
+           (SELECT count(*) FROM approved_discord_posts WHERE posted_at IS NOT NULL) AS posted;
+
+INSERT INTO schema_version (version) VALUES (3) ON CONFLICT DO NOTHING;

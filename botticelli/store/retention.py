@@ -1,4 +1,8 @@
-"""Removing history that nobody needs any more, in small transactions that hold nobody up."""
+"""Removing history that nobody needs any more, in small transactions that hold nobody up.
+
+What is removed stays counted (pruned_rows, pruned_calls): a total that fell would look to whoever
+watches like a counter that began anew.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,29 +25,69 @@ EXECUTIONS: Final = """
            AND i.id IS NULL
          ORDER BY e.created_at
          LIMIT %(batch)s
+    ), gone AS (
+        DELETE FROM act_executions WHERE id IN (SELECT id FROM old) RETURNING *
+    ), counted AS (
+        INSERT INTO pruned_calls AS t
+             SELECT coalesce(provider, ''), coalesce(model, ''), state, count(*),
+                    coalesce(sum(input_tokens), 0), coalesce(sum(cached_tokens), 0),
+                    coalesce(sum(output_tokens), 0), coalesce(sum(thought_tokens), 0),
+                    coalesce(sum(cost_usd), 0)
+               FROM gone
+              GROUP BY 1, 2, 3
+        ON CONFLICT (provider, model, state) DO UPDATE
+                SET calls = t.calls + excluded.calls,
+                    input_tokens = t.input_tokens + excluded.input_tokens,
+                    cached_tokens = t.cached_tokens + excluded.cached_tokens,
+                    output_tokens = t.output_tokens + excluded.output_tokens,
+                    thought_tokens = t.thought_tokens + excluded.thought_tokens,
+                    cost_usd = t.cost_usd + excluded.cost_usd
     )
-    DELETE FROM act_executions WHERE id IN (SELECT id FROM old)
+    SELECT FROM gone
 """
 RUNS: Final = """
-    DELETE FROM runs
-     WHERE id IN (SELECT id
-                    FROM runs
-                   WHERE ended_at < coalesce(%(now)s::timestamptz, now())
-                                    - make_interval(days => %(days)s)
-                   LIMIT %(batch)s)
+    WITH gone AS (
+        DELETE FROM runs
+         WHERE id IN (SELECT id
+                        FROM runs
+                       WHERE ended_at < coalesce(%(now)s::timestamptz, now())
+                                        - make_interval(days => %(days)s)
+                       LIMIT %(batch)s)
+        RETURNING stage, state, exit_code
+    ), counted AS (
+        INSERT INTO pruned_rows AS t (what, stage, outcome, total)
+             SELECT 'runs', stage,
+                    CASE WHEN state = 'done' AND exit_code = 75 THEN 'deferred' ELSE state END,
+                    count(*)
+               FROM gone
+              GROUP BY 2, 3
+        ON CONFLICT (what, stage, outcome) DO UPDATE SET total = t.total + excluded.total
+    )
+    SELECT FROM gone
 """
 # One that an approved post was made of is never removed.
 CANDIDATES: Final = """
-    DELETE FROM potential_discord_posts
-     WHERE id IN (SELECT c.id
-                    FROM potential_discord_posts AS c
-                    LEFT JOIN approved_discord_posts AS a
-                      ON a.candidate_id = c.id
-                   WHERE c.review_status = 'rejected'
-                     AND a.id IS NULL
-                     AND coalesce(c.decided_at, c.generated_at)
-                         < coalesce(%(now)s::timestamptz, now()) - make_interval(days => %(days)s)
-                   LIMIT %(batch)s)
+    WITH gone AS (
+        DELETE FROM potential_discord_posts
+         WHERE id IN (SELECT c.id
+                        FROM potential_discord_posts AS c
+                        LEFT JOIN approved_discord_posts AS a
+                          ON a.candidate_id = c.id
+                       WHERE c.review_status = 'rejected'
+                         AND a.id IS NULL
+                         AND coalesce(c.decided_at, c.generated_at)
+                             < coalesce(%(now)s::timestamptz, now())
+                               - make_interval(days => %(days)s)
+                       LIMIT %(batch)s)
+        RETURNING review_status
+    ), counted AS (
+        INSERT INTO pruned_rows AS t (what, outcome, total)
+             SELECT 'candidates', review_status, count(*)
+               FROM gone
+              GROUP BY review_status
+        ON CONFLICT (what, stage, outcome) DO UPDATE SET total = t.total + excluded.total
+    )
+    SELECT FROM gone
 """
 AUDIT: Final = """
     DELETE FROM command_audit

@@ -8,7 +8,7 @@ from psycopg import errors
 from botticelli.errors import ConfigError, Unavailable
 from botticelli.store.connection import Connection
 
-EXPECTED_VERSION: Final = 2
+EXPECTED_VERSION: Final = 3
 
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
@@ -36,6 +36,7 @@ def apply_schema(conn: Connection) -> None:
     Two processes that do it at once come one after the other.
 
     Raises:
+        ConfigError: A table or view of yours has a name that we need.
         Unavailable: The user may not create tables here.
     """
     try:
@@ -48,6 +49,12 @@ def apply_schema(conn: Connection) -> None:
             f"the schema cannot be created: {error.diag.message_primary}",
             where="database",
             mend="GRANT CREATE ON SCHEMA public TO this user, or apply schema.sql as the owner",
+        ) from error
+    except (errors.InvalidTableDefinition, errors.WrongObjectType) as error:
+        raise ConfigError(
+            f"the schema cannot be put in place: {error.diag.message_primary}",
+            where="database",
+            mend="rename your own table or view of that name, then run botticelli db migrate",
         ) from error
 
 

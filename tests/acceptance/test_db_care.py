@@ -102,6 +102,27 @@ def test_prune_goes_in_batches(history):
     assert prune(history, "runs", days=400, batch=10) == 26
 
 
+def test_what_is_pruned_stays_counted(history):
+    """A counter that fell would be taken for one that began anew."""
+    history.execute("UPDATE act_executions SET provider = 'p', model = 'm', input_tokens = 7")
+    totals = [
+        "SELECT * FROM run_totals ORDER BY 1, 2",
+        "SELECT * FROM call_totals",
+        "SELECT * FROM post_totals",
+    ]
+    before = [history.execute(query).fetchall() for query in totals]
+
+    for days in (100, 1):  # into an empty account, then on top of it
+        for what in ("act_executions", "runs", "rejected_candidates"):
+            assert prune(history, what, days=days, batch=1) == 1
+        for table, column in (("runs", "ended_at"), ("act_executions", "created_at")):
+            history.execute(f"UPDATE {table} SET {column} = now() - interval '5 days'")
+        history.execute("UPDATE potential_discord_posts SET generated_at = now() - interval '5 d'")
+
+    assert count(history, "runs") == count(history, "act_executions") == 0
+    assert [history.execute(query).fetchall() for query in totals] == before
+
+
 def test_a_backup_restores_everything_and_pauses_posting(botticelli, db):
     approved(db, text="before the backup")
     assert botticelli("db backup copy.dump").code == 0
@@ -150,6 +171,11 @@ def test_a_fresh_database_is_as_it_should_be(botticelli, db):
             "constraint deliveries: UNIQUE (post_id, destination): missing",
         ),
         ("DROP FUNCTION ledger_release", "function ledger_release("),
+        ("DROP VIEW pipeline_health", "view pipeline_health: missing"),
+        (
+            "CREATE OR REPLACE VIEW queue_depths AS SELECT ''::text AS queue, state, id AS count FROM runs",
+            "view queue_depths: different",
+        ),
     ],
 )
 def test_drift_is_told(botticelli, db, damage, told):
