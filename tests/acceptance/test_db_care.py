@@ -173,8 +173,8 @@ def test_a_fresh_database_is_as_it_should_be(botticelli, db):
         ("DROP FUNCTION ledger_release", "function ledger_release("),
         ("DROP VIEW pipeline_health", "view pipeline_health: missing"),
         (
-            "CREATE OR REPLACE VIEW queue_depths AS SELECT '' AS queue, state, id AS count FROM runs",
-            "view queue_depths: different",
+            "CREATE OR REPLACE VIEW run_totals AS SELECT stage, state outcome, id runs FROM runs",
+            "view run_totals: different",
         ),
     ],
 )
