@@ -23,7 +23,7 @@ _CUTS: Final = (
 def utf16_length(text: str) -> int:
     """Return the length in UTF-16 units, the larger of the ways Discord may count.
 
-    Source: facts/discord.md, Create Message: "stay under by the larger count (UTF-16)".
+    Discord's "2000 characters" (Message resource, Create Message) does not say of which kind.
     """
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 

@@ -1,7 +1,7 @@
 """`botticelli approvals`: bot commands that wait for a person, and all that were asked for."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,12 +9,15 @@ from botticelli.cli.app import app
 from botticelli.cli.deliveries import who
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, Styled, render
-from botticelli.errors import Exit, UsageError
+from botticelli.errors import BotticelliError, Exit, UsageError
 from botticelli.store import approvals as store
 from botticelli.store import audit
-from botticelli.store.approvals import Approval
+from botticelli.store.approvals import Approval, Prompt
 from botticelli.store.audit import Audited
 from botticelli.text import shorten
+
+if TYPE_CHECKING:
+    from botticelli.narrative.commands import Call
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="Of the approval.")]
@@ -35,6 +38,21 @@ class ApprovalsReport:
     """Commands that wait, newest first."""
 
     approvals: tuple[Approval, ...]
+    exit_code: Exit = Exit.DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class WishReport:
+    """All that a person needs to decide on one command.
+
+    Args:
+        request: What would be sent, or why that cannot be told; a nonce is made anew each time.
+        asked_with: What the narrative's models were asked, and said, before it wanted this.
+    """
+
+    approval: Approval
+    request: Any
+    asked_with: tuple[Prompt, ...]
     exit_code: Exit = Exit.DONE
 
 
@@ -74,6 +92,32 @@ def list_(
 
 
 @group.command()
+def show(ctx: typer.Context, approval: Id, *, as_json: Json = False) -> int:
+    """Show who wants a command, why, and the very request it would make."""
+    env: Environment = ctx.obj
+    with env.database() as conn:
+        wish = store.find(conn, approval, now=env.clock.pinned())
+        report = WishReport(
+            approval=wish,
+            request=_request(env, conn, wish),
+            asked_with=tuple(store.prompts_before(conn, wish)),
+        )
+    env.show(report, as_json=as_json)
+    return Exit.DONE
+
+
+def _request(env: Environment, conn: Any, wish: Approval) -> Any:
+    from botticelli.cli.guard import guarded
+
+    if wish.platform == "database":
+        return dict(wish.args)  # which rows depends on what its narrative will have read
+    try:
+        return guarded(env, conn).request(_call(wish))
+    except BotticelliError as error:
+        return f"not known here: {error}"
+
+
+@group.command()
 def approve(
     ctx: typer.Context,
     approval: Id,
@@ -108,9 +152,14 @@ def approve(
 def _run(env: Environment, conn: Any, wish: Approval) -> Any:
     """Run what was approved; the approval is used up by it, and the user's own rules still hold."""
     from botticelli.cli.guard import guarded
+
+    return guarded(env, conn).run(_call(wish))
+
+
+def _call(wish: Approval) -> "Call":
     from botticelli.narrative.commands import Call
 
-    call = Call(
+    return Call(
         platform=wish.platform,
         command=wish.command,
         args=wish.args,
@@ -119,7 +168,6 @@ def _run(env: Environment, conn: Any, wish: Approval) -> Any:
         run_id=wish.run_id,
         security={"policy": {"require_confirmation": [wish.command]}},
     )
-    return guarded(env, conn).run(call)
 
 
 @group.command()
@@ -164,6 +212,28 @@ def _(report: ApprovalsReport, console: Console) -> None:
         ],
         right=("id",),
     )
+    console.line("all of one, with the request it would make: botticelli approvals show ID")
+
+
+@render.register
+def _(report: WishReport, console: Console) -> None:
+    one = report.approval
+    who = f"narrative '{one.narrative}', act '{one.act}'" if one.narrative else "a person, by hand"
+    run = f", run {one.run_id}" if one.run_id else ""
+    console.line(f"approval {one.id}: {one.state}", style=STYLES.get(one.state, ""))
+    console.line(f"command: {one.platform}.{one.command}")
+    console.line(f"asked for by: {who}{run}, {one.requested_at:%Y-%m-%d %H:%M}")
+    if one.state in ("pending", "approved"):
+        console.line(f"holds until: {one.expires_at:%Y-%m-%d %H:%M}")
+    if one.decided_by:
+        reason = f": {one.reason}" if one.reason else ""
+        console.line(f"decided by: {one.decided_by}{reason}")
+    console.line("request: " + _shown(report.request, indent=2))
+    for asked in report.asked_with:
+        console.line(f"\nact '{asked.act}' asked {asked.model}:")
+        console.line(asked.prompt)
+        console.line("and it said:")
+        console.line(asked.response)
 
 
 @render.register
@@ -194,7 +264,7 @@ def _(report: AuditReport, console: Console) -> None:
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, *, indent: int | None = None) -> str:
     import json
 
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False, default=str, indent=indent)

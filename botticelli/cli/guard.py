@@ -10,7 +10,8 @@ from botticelli.config import plugins
 from botticelli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from botticelli.narrative.guarded import Answer, Ask, GuardedCommands, PlatformExecutor
+    from botticelli.narrative.executors import PlatformExecutor
+    from botticelli.narrative.guarded import Answer, Ask, GuardedCommands
     from botticelli.platforms.command_set import CommandSet, Description
     from botticelli.store.connection import Connection
 
@@ -52,7 +53,7 @@ def guarded(
 
 def discord(env: Environment) -> "PlatformExecutor":
     """Return Discord's commands; a client is made when one is about to run."""
-    from botticelli.narrative.guarded import PlatformExecutor
+    from botticelli.narrative.executors import PlatformExecutor
     from botticelli.platforms.discord_table import TABLE, canonical
 
     return PlatformExecutor(
@@ -82,7 +83,7 @@ def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
     Raises:
         ConfigError: The plugin cannot be loaded.
     """
-    from botticelli.narrative.guarded import PlatformExecutor
+    from botticelli.narrative.executors import PlatformExecutor
 
     made = plugins.find(plugins.COMMANDS, platform)
     if made is None:

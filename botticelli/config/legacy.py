@@ -1,4 +1,4 @@
-"""actor_server.toml with its actors/*.toml (plan.md, phases 3 and 4) becomes botticelli.toml."""
+"""actor_server.toml with its actors/*.toml of the earlier system becomes botticelli.toml."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -39,7 +39,7 @@ class Database:
 
 @record
 class Schedule:
-    """When a stage's timer wakes it; plan.md gives the defaults.
+    """When a stage's timer wakes it; docs/configuration.md has the defaults.
 
     Args:
         interval: The usual distance of two rounds, whatever the kind.

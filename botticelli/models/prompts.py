@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from botticelli.models.base import Message, Part, Request
 
-BYTES_PER_TOKEN = 3  # an upper estimate: the rule of thumb is 4 (facts: Google's token guide)
+BYTES_PER_TOKEN = 3  # an upper estimate: the rule of thumb is 4 (Google's token guide)
 TOKENS_PER_IMAGE = 1300
 BYTES_PER_MEDIA_TOKEN = 50  # sound and film: 32 and 300 tokens a second, at low bit rates
 

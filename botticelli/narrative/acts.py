@@ -1,4 +1,4 @@
-"""Every spelling of an act -> `Act` (dialect.md §4.4)."""
+"""Every spelling of an act -> `Act` (docs/dialect.md §4.4)."""
 
 import re
 from collections.abc import Iterator, Mapping

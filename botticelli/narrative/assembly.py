@@ -1,6 +1,6 @@
 """The prompt of an act in template mode: a table's columns in words around the author's own text.
 
-A prompt that speaks of fields or a schema itself is left alone (dialect.md §11.3).
+A prompt that speaks of fields or a schema itself is left alone (docs/dialect.md §11.3).
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Carousels and budget multipliers, wherever they stand (dialect.md §4.5, §13)."""
+"""Carousels and budget multipliers, wherever they stand (docs/dialect.md §4.5, §13)."""
 
 from collections.abc import Mapping
 from typing import Final

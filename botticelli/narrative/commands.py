@@ -32,6 +32,7 @@ class Call:
         seen: Table -> keys of the rows that this narrative has read from it, so that a change
             meets the very rows that were worked on.
         security: The narrative's [security.*].
+        above: Name and [security.*] of the narratives that called it, outermost first.
         narrative, act, run_id: Who asks; empty: a person, by hand.
     """
 
@@ -40,6 +41,7 @@ class Call:
     args: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     seen: Mapping[str, Sequence[str]] = field(default_factory=lambda: NOTHING)
     security: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    above: Sequence[tuple[str, Mapping[str, Any]]] = ()
     narrative: str = ""
     act: str = ""
     run_id: int | None = None
@@ -104,17 +106,22 @@ class DatabaseCommands:
 
     def run(self, call: Call) -> Any:
         """See CommandExecutor. The result is {"rows_affected": n, "ids": [...]}."""
+        keys = tables.update_rows(self.conn, self._change(call), now=self.now())
+        return _told(keys)
+
+    def preview(self, call: Call) -> Any:
+        """Return which rows would be changed, and to what; raises what `run` would."""
+        change = self._change(call)
+        keys = tables.update_rows(self.conn, change, now=self.now(), dry_run=True)
+        return {"table": change.table, **_told(keys), "updates": dict(change.updates)}
+
+    def _change(self, call: Call) -> tables.Change:
         if call.command != "update_table":
             raise CommandFailed(
                 f"there is no database command '{call.command}'",
                 where=call.name,
                 mend="use update_table",
             )
-        change = self._change(call)
-        keys = tables.update_rows(self.conn, change, now=self.now())
-        return {"rows_affected": len(keys), "ids": [_id(key) for key in keys]}
-
-    def _change(self, call: Call) -> tables.Change:
         args = call.args
         table, updates = str(args.get("table_name", "")), args.get("updates")
         if table not in self.writable:
@@ -146,6 +153,10 @@ def _limit(value: Any, where: str) -> int | None:
     if limit < 0:
         raise CommandFailed("limit is below zero", where=where)
     return limit
+
+
+def _told(keys: Sequence[str]) -> dict[str, Any]:
+    return {"rows_affected": len(keys), "ids": [_id(key) for key in keys]}
 
 
 def _id(key: str) -> int | str:

@@ -1,4 +1,4 @@
-"""Narratives that run themselves: found before anything runs (dialect.md §4.4)."""
+"""Narratives that run themselves: found before anything runs (docs/dialect.md §4.4)."""
 
 from collections.abc import Callable, Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""JSON out of what models really write (dialect.md §12), and whether it is what was asked for.
+"""JSON out of what models really write (docs/dialect.md §12), and whether it is what was asked for.
 
 The whole answer is tried first, so that a code fence inside a string is just text; a cut list is
 never taken for a short one; what had to be mended says so.

@@ -1,8 +1,8 @@
 """Files that a narrative names: beside it, in a context folder, else once in the project tree.
 
-The search (dialect.md §9.2) follows no links, leaves hidden and build folders out, is bounded in
-depth and count, and never takes one of two equal names by chance. Nothing outside these folders is
-ever read, so a narrative from elsewhere cannot hand the user's files to a model.
+The search (docs/dialect.md §9.2) follows no links, leaves hidden and build folders out, is bounded
+in depth and count, and never takes one of two equal names by chance. Nothing outside these folders
+is ever read, so a narrative from elsewhere cannot hand the user's files to a model.
 """
 
 from collections.abc import Iterator, Sequence

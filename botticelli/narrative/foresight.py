@@ -29,7 +29,10 @@ def writes(act: Act, commands: Commands) -> bool:
 
 
 def stores(narrative: Narrative, act: Act, *, is_last: bool) -> bool:
-    """Whether the act's JSON is stored: all in template mode, else the last (dialect.md §16.18)."""
+    """Whether the act's JSON is stored: all in template mode, else the last.
+
+    docs/dialect.md §16.18.
+    """
     if narrative.skip_content_generation or act.skip_content_generation:
         return False
     if act.extract_output is not None:

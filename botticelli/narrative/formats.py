@@ -1,4 +1,4 @@
-"""Rows as text for a prompt: json, markdown or csv (dialect.md §8.2), properly escaped."""
+"""Rows as text for a prompt: json, markdown or csv (docs/dialect.md §8.2), properly escaped."""
 
 import csv
 import io

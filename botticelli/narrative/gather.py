@@ -28,7 +28,7 @@ from botticelli.narrative.template import render_value
 if TYPE_CHECKING:
     from botticelli.narrative.runner import Runner
 
-# Fields of a command's result that are remembered in the state (dialect.md §14).
+# Fields of a command's result that are remembered in the state (docs/dialect.md §14).
 REMEMBERED: Final = (
     "id", "channel_id", "message_id", "role_id", "user_id", "guild_id", "emoji_id", "webhook_id",
     "integration_id", "invite_code", "thread_id", "event_id", "sticker_id",
@@ -165,6 +165,7 @@ class Gatherer:
             },
             seen=self.reader.seen,
             security=self.narrative.security,
+            above=self.runner.above[:-1],
             narrative=self.narrative.name,
             act=act.name,
             run_id=self.runner.run_id,
@@ -224,7 +225,7 @@ def _leave_out(act: Act, gathered: Gathered, *, quoted: Sequence[str]) -> None:
 
 
 def remembered(command: Command, value: Any, *, noun: str) -> dict[str, str]:
-    """Return the ids of a command's result under the keys of the state (dialect.md §14)."""
+    """Return the ids of a command's result under the keys of the state (docs/dialect.md §14)."""
     if not isinstance(value, Mapping):
         return {}
     ids = {

@@ -8,14 +8,21 @@ and written into command_audit whatever the word was.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal
 
 from botticelli.config.model import Security
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative.commands import Call, CommandExecutor, CommandFailed, Denied
-from botticelli.platforms import policy
-from botticelli.platforms.base import LockedOut, NotSent, Refused, Unconfirmed
-from botticelli.platforms.command_set import CommandSet, Place
+from botticelli.narrative.executors import Located, PlatformExecutor, Previewing
+from botticelli.platforms import policy, rules
+from botticelli.platforms.base import (
+    LockedOut,
+    LockedOutMidway,
+    NotSent,
+    Refused,
+    Unconfirmed,
+)
+from botticelli.platforms.rules import Rules
 from botticelli.store import approvals, audit
 from botticelli.store.approvals import Wish
 from botticelli.store.connection import Connection
@@ -30,66 +37,6 @@ Ask = Callable[[str], Answer]
 
 class Pending(Denied):
     """A person must confirm the command first; it waits in command_approvals."""
-
-
-@runtime_checkable
-class Located(Protocol):
-    """Commands of a platform with older names, whose places can be asked for."""
-
-    def canonical(self, command: str) -> str:
-        """See CommandSet."""
-
-    def place(self, command: str, args: Mapping[str, Any]) -> Place:
-        """See CommandSet."""
-
-
-class PlatformExecutor:
-    """The commands of a platform as narratives run them.
-
-    Args:
-        open_set: Makes the client when a command is about to run; may raise ConfigError.
-        writes: Tells without a client whether a command, by its name of today, changes anything.
-        canonical: Tells that name.
-    """
-
-    def __init__(
-        self,
-        open_set: Callable[[], CommandSet],
-        *,
-        writes: Callable[[str], bool],
-        canonical: Callable[[str], str],
-    ) -> None:
-        self._open = open_set
-        self._writes = writes
-        self._canonical = canonical
-        self._set: CommandSet | None = None
-
-    @property
-    def client(self) -> CommandSet:
-        """The client, made once."""
-        if self._set is None:
-            self._set = self._open()
-        return self._set
-
-    def canonical(self, command: str) -> str:
-        """See CommandSet."""
-        return self._canonical(command)
-
-    def writes(self, command: str) -> bool:
-        """See CommandExecutor."""
-        return self._writes(self._canonical(command))
-
-    def run(self, call: Call) -> Any:
-        """See CommandExecutor."""
-        return self.client.run(call.command, call.args)
-
-    def preview(self, call: Call) -> Any:
-        """Return what would be sent."""
-        return self.client.preview(call.command, call.args)
-
-    def place(self, command: str, args: Mapping[str, Any]) -> Place:
-        """See CommandSet."""
-        return self.client.place(command, args)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +83,26 @@ class GuardedCommands:
             call = replace(call, command=executor.canonical(call.command))
         try:
             if isinstance(executor, PlatformExecutor):
-                executor.preview(call)  # nobody is asked about what cannot be meant
+                executor.preview(call)  # what cannot be meant is no matter of rules
             verdict = self._judge(call, executor)
+            if verdict.word in ("ask", "confirm") and isinstance(executor, Previewing):
+                executor.preview(call)  # and nobody is asked about it
         except BotticelliError as error:
             self._write(call, decision="refused", rule="not understood", reason=str(error))
             raise _failed(error, call) from error
         leave = self._leave(call, verdict)
         return self._carry_out(call, executor, leave)
+
+    def request(self, call: Call) -> Any:
+        """Return what a command would send, as far as that can be told. No rules, no network.
+
+        Raises:
+            CommandFailed: There is no such command, or its arguments are of no use.
+        """
+        try:
+            return _request_of(call, self._executor(call, is_preview=True))
+        except BotticelliError as error:
+            raise _failed(error, call) from error
 
     def preview(self, call: Call) -> tuple[Any, policy.Verdict]:
         """Return what a command would send and what the rules say to it. Nothing is changed.
@@ -154,10 +114,7 @@ class GuardedCommands:
         if isinstance(executor, Located):
             call = replace(call, command=executor.canonical(call.command))
         try:
-            request = (
-                executor.preview(call) if isinstance(executor, PlatformExecutor) else call.args
-            )
-            return request, self._judge(call, executor)
+            return _request_of(call, executor), self._judge(call, executor)
         except BotticelliError as error:
             raise _failed(error, call) from error
 
@@ -175,24 +132,38 @@ class GuardedCommands:
         return executor
 
     def _judge(self, call: Call, executor: CommandExecutor) -> policy.Verdict:
-        user = policy.rules_of_user(self.security)
-        narrative = policy.rules_of_narrative(call.security)
-        place = Place()
-        if isinstance(executor, Located) and (user.is_about_places or narrative.is_about_places):
-            place = executor.place(call.command, call.args)
-        asked = policy.Asked(
-            platform=call.platform,
-            command=call.command,
-            args=call.args,
-            writes=executor.writes(call.command),
-            secrets=self.secrets,
-            older=_older(call),
-            **vars(place),
-        )
+        layers = self._layers(call)
+        asked = self._as_asked(call, writes=executor.writes(call.command))
+        # What is refused wherever it acts is refused before the platform is asked where that is.
+        verdict = self._decide(asked, [layer.wherever for layer in layers])
+        if verdict.word == "refuse" or not any(layer.is_about_places for layer in layers):
+            return verdict
+        if isinstance(executor, Located):
+            asked = replace(asked, **vars(executor.place(call.command, call.args)))
+        return self._decide(asked, layers)
+
+    def _decide(self, asked: policy.Asked, layers: Sequence[Rules]) -> policy.Verdict:
         mode = self.security.writes
         if self.allow_writes and mode == "ask":
             mode = "allow"
-        return policy.decide(asked, user=user, narrative=narrative, writes=mode)
+        user, *narratives = layers
+        return policy.decide(asked, user=user, narratives=narratives, writes=mode)
+
+    def _layers(self, call: Call) -> list[Rules]:
+        """The rules that hold for a call: the user's, then the callers', then its own."""
+        above = [rules.rules_of_narrative(security, name) for name, security in call.above]
+        own = rules.rules_of_narrative(call.security)
+        return [rules.rules_of_user(self.security), *above, own]
+
+    def _as_asked(self, call: Call, *, writes: bool) -> policy.Asked:
+        return policy.Asked(
+            platform=call.platform,
+            command=call.command,
+            args=call.args,
+            writes=writes,
+            secrets=self.secrets,
+            older=_older(call),
+        )
 
     # -- what the verdict means -----------------------------------------------------------------
 
@@ -212,6 +183,8 @@ class GuardedCommands:
         )
         if given is not None:
             return self._begin(call, "approved", verdict, by=given[1], approval=given[0])
+        if verdict.word == "confirm" and (no := approvals.find_denial(self.conn, wish)):
+            raise self._refused(call, _denied(no))
         if self.ask is not None:
             return self._asked(call, verdict, self.ask)
         if verdict.word == "confirm":
@@ -220,7 +193,7 @@ class GuardedCommands:
 
     def _asked(self, call: Call, verdict: policy.Verdict, ask: Ask) -> "_Leave":
         if call.name not in self.always or verdict.word == "confirm":
-            answer = ask(f"{call.name} {_shown(self._kept(call))}: {verdict.why}. Run it?")
+            answer = ask(f"{call.name} {_shown(self._whole(call))}: {verdict.why}. Run it?")
             if answer == "no":
                 said = replace(verdict, why="whoever was asked said no", mend="")
                 raise self._refused(call, said)
@@ -234,7 +207,8 @@ class GuardedCommands:
         return Pending(
             f"a person must confirm it first (approval {number})",
             where=call.name,
-            mend=f"botticelli approvals approve {number}, then run this again",
+            mend=f"see `botticelli approvals show {number}`, then botticelli approvals approve"
+            f" {number} and run this again",
         )
 
     def _refused(self, call: Call, verdict: policy.Verdict) -> Denied:
@@ -262,22 +236,18 @@ class GuardedCommands:
         raise self._refused(call, policy.Verdict(word="refuse", rule="rate_limits", why=why))
 
     def _bounds(self, call: Call) -> list[audit.Bound]:
-        layers = (
-            (policy.rules_of_user(self.security), None),
-            (policy.rules_of_narrative(call.security), call.narrative),
-        )
-        asked = policy.Asked(
-            platform=call.platform,
-            command=call.command,
-            args=call.args,
-            writes=True,
-            older=_older(call),
-        )
-        return [
-            audit.Bound(most=rate.most, span=rate.span, narrative=narrative)
-            for rules, narrative in layers
-            for rate in asked.rates(rules)
-        ]
+        asked = self._as_asked(call, writes=True)
+        user, *narratives = self._layers(call)
+        bounds = [audit.Bound(most=rate.most, span=rate.span) for rate in asked.rates(user)]
+        names = [*(name for name, _ in call.above), call.narrative]
+        for depth, layer in enumerate(narratives):
+            # What a narrative has called counts as its own.
+            whose = tuple(dict.fromkeys(names[depth:]))
+            bounds += [
+                audit.Bound(most=rate.most, span=rate.span, narratives=whose)
+                for rate in asked.rates(layer)
+            ]
+        return bounds
 
     # -- the command itself -----------------------------------------------------------------------
 
@@ -285,15 +255,21 @@ class GuardedCommands:
         try:
             result = executor.run(call)
         except BotticelliError as error:
-            audit.end(self.conn, leave.audit_id, error=self._clean(str(error)), now=self.now())
-            if leave.approval is not None and isinstance(error, NotSent | Refused | ConfigError):
+            is_open = isinstance(error, Unconfirmed | LockedOutMidway)
+            self._end(leave, "unknown" if is_open else "failed", str(error))
+            certain = isinstance(error, NotSent | Refused | ConfigError) and not is_open
+            if leave.approval is not None and certain:
                 approvals.give_back(self.conn, leave.approval)
             raise _failed(error, call) from error
         except BaseException as error:
-            audit.end(self.conn, leave.audit_id, error=type(error).__name__, now=self.now())
+            self._end(leave, "unknown", type(error).__name__)
             raise
         audit.end(self.conn, leave.audit_id, result_id=_result_id(result), now=self.now())
         return result
+
+    def _end(self, leave: "_Leave", outcome: audit.Outcome, error: str) -> None:
+        error, now = self._clean(error), self.now()
+        audit.end(self.conn, leave.audit_id, outcome=outcome, error=error, now=now)
 
     # -- what is written down ---------------------------------------------------------------------
 
@@ -331,11 +307,20 @@ class GuardedCommands:
         kept: dict[str, Any] = _json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT])
         return kept
 
+    def _whole(self, call: Call) -> dict[str, Any]:
+        whole: dict[str, Any] = _json(call.args, self._clean)
+        return whole
+
     def _clean(self, text: str) -> str:
         for secret in self.secrets:
             if secret:
                 text = text.replace(secret, "***")
         return _storable(text)
+
+
+def _request_of(call: Call, executor: CommandExecutor) -> Any:
+    """Return what a command would send or change, as far as its executor can tell beforehand."""
+    return executor.preview(call) if isinstance(executor, Previewing) else call.args
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -395,4 +380,11 @@ def _storable(text: str) -> str:
 def _shown(args: Mapping[str, Any]) -> str:
     import json
 
-    return json.dumps(args, ensure_ascii=False)[:300]
+    return json.dumps(args, ensure_ascii=False)
+
+
+def _denied(denial: approvals.Approval) -> policy.Verdict:
+    why = f"{denial.decided_by} denied it (approval {denial.id}"
+    why += f": {denial.reason})" if denial.reason else ")"
+    mend = f"should that have changed: botticelli approvals approve {denial.id}"
+    return policy.Verdict(word="refuse", rule="denied by a person", why=why, mend=mend)

@@ -1,4 +1,4 @@
-"""What later acts still see of the conversation (dialect.md §10).
+"""What later acts still see of the conversation (docs/dialect.md §10).
 
 Retention belongs to each piece of an input, not to what it was turned into, and takes effect
 after its own act. Rows and answers stay addressable by placeholder whatever happens here.

@@ -1,6 +1,6 @@
 """The one typed form that every spelling of a narrative file becomes; the runner knows only this.
 
-`shapes.py` reads the spellings (dialect.md §3-4), `load.py` finds files and reports mistakes.
+`shapes.py` reads the spellings (docs/dialect.md §3-4), `load.py` finds files and reports mistakes.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Retention(StrEnum):
-    """What later acts still see of an input (dialect.md §10)."""
+    """What later acts still see of an input (docs/dialect.md §10)."""
 
     FULL = "full"
     SUMMARY = "summary"
@@ -25,8 +25,8 @@ class Retention(StrEnum):
 class Text:
     """A prompt. Inline text is a template; what a file holds is taken as it stands.
 
-    Exactly one of `content` and `file` is given; `file` is looked up by dialect.md §9.2 when the
-    act runs.
+    Exactly one of `content` and `file` is given; `file` is looked up by docs/dialect.md §9.2 when
+    the act runs.
     """
 
     content: str | None = None
@@ -58,7 +58,7 @@ class TableRead:
         order_by: Columns with ASC/DESC/NULLS, checked at load.
         limit: Most rows; None: all, up to the runner's cap.
         sample: Take this many at random.
-        pull_and_delete: Lease the rows, and remove them with the result (dialect.md §8.3).
+        pull_and_delete: Lease the rows, and remove them with the result (docs/dialect.md §8.3).
     """
 
     table: str
@@ -97,7 +97,7 @@ class Command:
 
 @dataclass(frozen=True, kw_only=True)
 class Nested:
-    """Another narrative file, run for its effects (dialect.md §4.9).
+    """Another narrative file, run for its effects (docs/dialect.md §4.9).
 
     Args:
         name: NAME in `narratives.NAME` or `narrative:NAME`.
@@ -171,7 +171,8 @@ class Narrative:
         template: Table whose columns are the schema of what is stored.
         target: Table that receives the rows; empty: the narrative's name.
         variables: [narrative.context] values.
-        single_braces: Whether {name} is a placeholder, too (the oldest form only, dialect.md §6.3).
+        single_braces: Whether {name} is a placeholder, too (the oldest form only,
+            docs/dialect.md §6.3).
         security: [security.*] of the file, as written.
     """
 

@@ -92,7 +92,7 @@ def validate_schemas(file: NarrativeFile) -> list[Problem]:
 
 def validate_security(file: NarrativeFile) -> list[Problem]:
     """Return a problem for each [security] that cannot be understood: it would let nothing run."""
-    from botticelli.platforms.policy import rules_of_narrative
+    from botticelli.platforms.rules import rules_of_narrative
 
     findings = _findings(file)
     for narrative in file.narratives.values():

@@ -79,6 +79,7 @@ class Runner:
         context: Folders that files named in narratives are looked up in.
         owner: On leases of consumed rows; unique to this process.
         until: Name of the act to stop after; nothing is stored then.
+        above: Name and [security] of the narratives that are running, outermost first.
         rehearsal: Change nothing: no leases, no state, nothing stored by the sink's own doing.
         stop: Set: end before the next act.
         warn, on_act, on_execution: Told as it happens.
@@ -107,6 +108,7 @@ class Runner:
     on_execution: Callable[[Execution], None] = _silent
     rehearsed_state: dict[str, str] = field(default_factory=dict)
     chain: tuple[str, ...] = ()
+    above: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     round: int = 1
 
     def run(
@@ -287,4 +289,5 @@ class Runner:
                 where=str(self.file.path),
                 mend="take one of these calls out",
             )
-        return replace(self, chain=(*self.chain, place), round=iteration)
+        above = (*self.above, (narrative.name, narrative.security))
+        return replace(self, chain=(*self.chain, place), above=above, round=iteration)

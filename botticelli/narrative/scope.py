@@ -1,4 +1,4 @@
-"""What a name in a placeholder means while a narrative runs: dialect.md §6.3, first hit wins."""
+"""What a name in a placeholder means in a run; first hit wins (docs/dialect.md §6.3)."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What the acts of a file share: resources, schemas, defaults (dialect.md §4.7-4.10)."""
+"""What the acts of a file share: resources, schemas, defaults (docs/dialect.md §4.7-4.10)."""
 
 import json
 from collections.abc import Mapping

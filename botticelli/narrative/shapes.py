@@ -1,4 +1,4 @@
-"""The seven shapes of a narrative file -> `NarrativeFile` (dialect.md §3).
+"""The seven shapes of a narrative file -> `NarrativeFile` (docs/dialect.md §3).
 
 The structure of a file decides what it is, never a trial: so a mistake is told as what it is.
 """

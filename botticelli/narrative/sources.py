@@ -1,4 +1,4 @@
-"""Input tables, `[bots]`, `[tables]`, `[media]` -> inputs of the model (dialect.md §4.6-4.9)."""
+"""Input tables, `[bots]`, `[tables]`, `[media]` -> model inputs (docs/dialect.md, 4.6-4.9)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -261,7 +261,7 @@ def _state(table: Table) -> tuple[str, Mapping[str, str]]:
 
 
 def _today(args: dict[str, Any], *, command: str) -> Mapping[str, Any]:
-    """Return the arguments under the names that the command has today (dialect.md §14)."""
+    """Return the arguments under the names that the command has today (docs/dialect.md §14)."""
     if command in ("channels.create", "channels.get_or_create"):
         return _renamed(args, old=("channel_type", "type"), new="kind")
     if command.startswith("threads.") and command not in ("threads.create", "threads.list"):

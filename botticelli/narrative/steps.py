@@ -1,4 +1,4 @@
-"""`[[steps]]` files -> acts (dialect.md §4.11).
+"""`[[steps]]` files -> acts (docs/dialect.md §4.11).
 
 Consecutive context steps make one act, each command makes one. What `${steps[N]...}` and
 `${prev...}` refer to is then an act like any other, so they are rewritten to its name.

@@ -1,4 +1,4 @@
-"""Placeholders in prompts and arguments: `{{ x }}`, `${x}`, `{% if x %}` (dialect.md §6.3).
+"""Placeholders in prompts and arguments: `{{ x }}`, `${x}`, `{% if x %}` (docs/dialect.md §6.3).
 
 Text is parsed once and what is put in is never looked at again, so nothing that a model, a table
 or a file says can act as a template. What a name means is the Scope's business.

@@ -30,7 +30,7 @@ from botticelli.store.columns import table_name
 if TYPE_CHECKING:
     from botticelli.narrative.runner import Runner
 
-TRIES: Final = 2  # a whole answer that cannot be used is asked for once more (facts: Gemini §6)
+TRIES: Final = 2  # a whole answer that cannot be used is asked for once more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class Walk:
         return ActState.IDLE
 
     def _refuse_after_failed_write(self, act: Act) -> None:
-        """After something was not sent, nothing is marked as sent (dialect.md §16.23)."""
+        """After something was not sent, nothing is marked as sent (docs/dialect.md §16.23)."""
         commands = self.runner.commands
         if not foresight.writes(act, commands):
             return

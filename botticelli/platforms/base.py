@@ -130,11 +130,23 @@ class NotSent(PlatformError):
 
 
 class Refused(PlatformError):
-    """Nothing was published, and never will be as it stands."""
+    """Nothing was published, and never will be as it stands.
+
+    Args:
+        code: The platform's own number for it; 0: none is known.
+    """
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "", code: int = 0) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.code = code
 
 
 class LockedOut(ConfigError):
     """The platform rejects our credentials: nothing was published, and every call counts."""
+
+
+class LockedOutMidway(LockedOut):
+    """The same, after a part of the work was done, or may have been."""
 
 
 class Unconfirmed(PlatformError):

@@ -11,12 +11,14 @@ class Place:
 
     Args:
         channel_id: Of a thread, the channel it hangs in.
+        into_id: Of a command that makes or moves a channel, the category it comes into.
     """
 
     guild_id: str = ""
     channel_id: str = ""
     channel_name: str = ""
     category_id: str = ""
+    into_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

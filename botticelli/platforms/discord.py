@@ -1,7 +1,7 @@
 """One Discord channel, written to as a bot or through a webhook.
 
-Rule book: facts/discord.md. Every request carries the version in its path and our User-Agent,
-follows no redirect, has time limits, and waits for the rate limit's own word.
+Rule book: docs.discord.com/developers. Every request carries the version in its path and our
+User-Agent, follows no redirect, has time limits, and waits for the rate limit's own word.
 """
 
 import re

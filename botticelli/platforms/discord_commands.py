@@ -8,7 +8,14 @@ from urllib.parse import parse_qsl, quote
 
 from botticelli.clock import Clock
 from botticelli.errors import BotticelliError
-from botticelli.platforms.base import NotSent, PlatformError, Refused, Unconfirmed
+from botticelli.platforms.base import (
+    LockedOut,
+    LockedOutMidway,
+    NotSent,
+    PlatformError,
+    Refused,
+    Unconfirmed,
+)
 from botticelli.platforms.command_set import Description, Place
 from botticelli.platforms.discord_arguments import Argument, BadArgument
 from botticelli.platforms.discord_errors import Answer, error_of
@@ -23,6 +30,9 @@ PATIENCE: Final = 60.0  # seconds that one request may spend waiting and being t
 MOST_TRIES: Final = 5
 PAUSE: Final = 1.0  # seconds before another try where Discord names no wait of its own
 MISSING_PERMISSION: Final = 50013
+UNKNOWN_GUILD: Final = 10004
+CROSSPOSTED: Final = 40033  # already
+REPEATABLE: Final = ("/bulk-delete", "/typing", "/crosspost")  # POSTs that may be made twice
 NAMED_WELL: Final = (10003, 10004, 10015)  # by discord_errors.py: channel, guild, webhook
 
 Json = dict[str, Any]
@@ -209,11 +219,20 @@ class DiscordCommands:
             return self._invited(row, str(values["code"]))
         guild = str(values.get("guild_id", ""))
         channel = str(values.get("channel_id") or values.get("thread_id") or "")
+        into = str(values.get("category_id", ""))
+        if not channel and row.name == "channels.get_or_create":
+            channel = self._existing(values)
         if not channel:
-            return Place(guild_id=guild)
+            return Place(guild_id=guild, into_id=into)
         if channel not in self._places:
             self._places[channel] = self._look_at(channel)
-        return self._places[channel]
+        return replace(self._places[channel], into_id=into if row.name == "channels.edit" else "")
+
+    def _existing(self, values: Mapping[str, Any]) -> str:
+        from botticelli.platforms.discord_composites import existing_channel
+
+        found = existing_channel(self, values)
+        return "" if found is None else str(found["id"])
 
     def _invited(self, row: Row, code: str) -> Place:
         """Where an invite leads: a guild_id beside it says nothing."""
@@ -259,23 +278,29 @@ class DiscordCommands:
             query[page.mark] = str(min(ids) if page.mark == "before" else max(ids))
 
     def ask(self, row: Row, asked: Question) -> Any:
-        """Make a request, again where that can do no harm, and return the JSON of the answer."""
+        """Make a request, again where that can do no harm, and return the JSON of the answer.
+
+        Once a try may have been carried out, no later refusal says that nothing was done.
+        """
         until = self.clock.monotonic() + PATIENCE
+        is_open = False
         for attempt in range(1, MOST_TRIES + 1):
             try:
-                return self._once(row, asked)
-            except (NotSent, Unconfirmed) as error:
+                return self._once(row, asked, is_open=is_open)
+            except BotticelliError as error:
                 wait = getattr(error, "retry_after", None) or PAUSE * attempt
-                may_repeat = isinstance(error, NotSent) or _is_repeatable(asked)
                 late = self.clock.monotonic() + wait > until
-                if not may_repeat or late or attempt == MOST_TRIES:
-                    raise
+                if not _may_repeat(asked, error) or late or attempt == MOST_TRIES:
+                    raise _left_open(error) if is_open else error from None
+                is_open = is_open or isinstance(error, Unconfirmed)
                 self.clock.sleep(wait)
         raise AssertionError("the last try either returns or raises")
 
-    def _once(self, row: Row, asked: Question) -> Any:
+    def _once(self, row: Row, asked: Question, *, is_open: bool) -> Any:
         where = f"discord.{row.name}"
         response, wrong = self._rest.ask(asked, where=where)
+        if wrong is not None and is_open and _is_done_already(asked, wrong):
+            return {}
         if wrong is not None:
             raise _explained(row, wrong, where=where, changing=asked.method != "GET")
         if response.status_code == 204 or not response.content:
@@ -287,11 +312,28 @@ def _get(path: str) -> Question:
     return Question(method="GET", path=path)
 
 
-def _is_repeatable(asked: Question) -> bool:
-    """Whether doing it twice is doing it once; of POSTs only what carries an enforced nonce."""
-    if asked.method != "POST":
+def _left_open(error: BotticelliError) -> BotticelliError:
+    """Return the error of a try after one that may have been carried out."""
+    kind = LockedOutMidway if isinstance(error, LockedOut) else Unconfirmed
+    what = f"{error.what}; an earlier try may have been carried out"
+    return kind(what, where=error.where, mend=error.mend)
+
+
+def _may_repeat(asked: Question, error: BotticelliError) -> bool:
+    """Whether another try can do no harm: nothing was done, or doing it twice is doing it once."""
+    if not isinstance(error, Unconfirmed):
+        return isinstance(error, NotSent)
+    if asked.method != "POST" or asked.path.endswith(REPEATABLE):
         return True
     return isinstance(asked.json, dict) and bool(asked.json.get("enforce_nonce"))
+
+
+def _is_done_already(asked: Question, wrong: Answer) -> bool:
+    """Whether a refusal says that the try before, whose answer was lost, was carried out."""
+    if asked.method == "DELETE":
+        is_unknown = 10000 < wrong.code < 10100 and wrong.code != UNKNOWN_GUILD
+        return wrong.status == 404 and is_unknown
+    return wrong.code == CROSSPOSTED
 
 
 def _json(response: "requests.Response", where: str, *, changing: bool) -> Any:
@@ -310,9 +352,11 @@ def _explained(row: Row, wrong: Answer, *, where: str, changing: bool) -> Bottic
             f"the bot lacks the permission {row.needs}",
             where=where,
             mend="give it to the bot's role, above the roles and members it is to change",
+            code=wrong.code,
         )
     if wrong.status == 404 and wrong.code not in {0, *NAMED_WELL}:
-        return Refused(f"Discord says: {wrong.message}", where=where, mend="check the ids")
+        what = f"Discord says: {wrong.message}"
+        return Refused(what, where=where, mend="check the ids", code=wrong.code)
     return error_of(
         wrong, where=where, channel="the channel", publishing=changing, subject="the command"
     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from botticelli import text
 from botticelli.errors import BotticelliError
-from botticelli.platforms.base import LockedOut, Refused, Unconfirmed
+from botticelli.platforms.base import LockedOut, LockedOutMidway, Refused, Unconfirmed
 from botticelli.platforms.discord_arguments import BadArgument
 from botticelli.platforms.discord_channel import time_of
 from botticelli.platforms.discord_commands import DiscordCommands, question
@@ -19,7 +19,8 @@ from botticelli.platforms.discord_table import TABLE, Row
 MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 BULK: Final = 100  # messages of one bulk-delete, which takes at least two
 BULK_AGE: Final = timedelta(days=13, hours=23)  # of the two weeks that bulk-delete reaches back
-GONE: Final = 10008
+GONE: Final = 10008  # unknown message
+KEPT: Final = (50021, 50083)  # a system message; one in an archived thread
 TEXT_LIKE: Final = (0, 5, 15, 16)
 PUBLIC_THREAD: Final = 11
 EVENT_LENGTH: Final = timedelta(hours=1)  # an external event must end some time
@@ -47,14 +48,23 @@ def _server_stats(client: DiscordCommands, row: Row, values: Values) -> Any:
 
 def _get_or_create(client: DiscordCommands, row: Row, values: Values) -> Any:
     """The channel of that name and kind, made only if there is none."""
+    found = existing_channel(client, values)
+    if found is not None:
+        return shape(row, {**found, "existed": True}, values)
+    made = client.ask(row, question(row, values))
+    return shape(row, {**made, "existed": False}, values)
+
+
+def existing_channel(client: DiscordCommands, values: Values) -> Mapping[str, Any] | None:
+    """Return the channel that `channels.get_or_create` would get; None: it would make one."""
     listing = TABLE["channels.list"]
     kind = values.get("kind", 0)
     wanted = _channel_name(values["name"], kind)
     for one in client.ask(listing, question(listing, {"guild_id": values["guild_id"]})):
         if one["type"] == kind and _channel_name(one["name"], kind) == wanted:
-            return shape(row, {**one, "existed": True}, values)
-    made = client.ask(row, question(row, values))
-    return shape(row, {**made, "existed": False}, values)
+            found: Mapping[str, Any] = one
+            return found
+    return None
 
 
 def _channel_name(name: str, kind: int) -> str:
@@ -75,12 +85,8 @@ def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
         try:
             sent.append(client.ask(row, prepared(client, row, own)))
         except BotticelliError as error:
-            if not sent or isinstance(error, LockedOut):
-                raise
             ids = ", ".join(str(one["id"]) for one in sent)
-            what = f"only {len(sent)} of {len(pieces)} parts were sent ({ids}): {error.what}"
-            # Not "refused": who tries again would send the first parts twice.
-            raise Unconfirmed(what, where=error.where) from error
+            raise _partly(error, len(sent), f"{len(pieces)} parts were sent ({ids})") from error
     more = {"split_messages": [str(one["id"]) for one in sent]} if len(sent) > 1 else {}
     return shape(row, {**sent[0], **more}, values)
 
@@ -89,6 +95,14 @@ def _message(client: DiscordCommands, row: Row, values: Values) -> Question:
     asked = question(row, values)
     # A nonce of its own for each message: a request that is tried again makes no second one.
     return replace(asked, json={**asked.json, "nonce": f"{client.chance.getrandbits(80):x}"})
+
+
+def _partly(error: BotticelliError, done: int, of_all: str) -> BotticelliError:
+    """Return the error of a work that ends midway: who starts anew would do a part twice."""
+    if not done:
+        return error
+    kind = LockedOutMidway if isinstance(error, LockedOut) else Unconfirmed
+    return kind(f"only {done} of {of_all}: {error.what}", where=error.where, mend=error.mend)
 
 
 def _clear(client: DiscordCommands, _row: Row, values: Values) -> Any:
@@ -100,27 +114,32 @@ def _clear(client: DiscordCommands, _row: Row, values: Values) -> Any:
     oldest = client.clock.now() - BULK_AGE
     young = [one for one in ids if time_of(one) > oldest]
     cleared, failed = 0, []
-    for chunk in _chunks(young):
-        single = TABLE["messages.bulk_delete" if len(chunk) > 1 else "messages.delete"]
-        given = {"channel_id": values["channel_id"], "message_ids": chunk, "message_id": chunk[0]}
-        client.ask(single, question(single, given | _reason(values)))
-        cleared += len(chunk)
-    for old in ids[len(young) :]:
-        if _deleted(client, {"channel_id": values["channel_id"], "message_id": old}):
-            cleared += 1
-        else:
-            failed.append(old)
-    channel = values["channel_id"]
-    return {"cleared": cleared, "failed": failed, "channel_id": channel}
+    for chunk in (*_chunks(young), *([old] for old in ids[len(young) :])):
+        try:
+            _delete(client, chunk, values)
+            cleared += len(chunk)
+        except Undeletable:
+            failed += chunk
+        except BotticelliError as error:
+            raise _partly(error, cleared, f"{len(ids)} messages were deleted") from error
+    return {"cleared": cleared, "failed": failed, "channel_id": values["channel_id"]}
 
 
-def _deleted(client: DiscordCommands, place: Values) -> bool:
-    row = TABLE["messages.delete"]
+class Undeletable(Refused):
+    """Discord keeps this one message, such as one that it wrote itself."""
+
+
+def _delete(client: DiscordCommands, ids: Sequence[str], values: Values) -> None:
+    """Delete up to a hundred messages; a single one that is gone already is done."""
+    single = TABLE["messages.bulk_delete" if len(ids) > 1 else "messages.delete"]
+    given = {**values, "message_ids": ids, "message_id": ids[0]}
     try:
-        client.ask(row, question(row, place))
-    except Refused:
-        return False
-    return True
+        client.ask(single, question(single, given))
+    except Refused as error:
+        if len(ids) > 1 or error.code not in (GONE, *KEPT):
+            raise
+        if error.code in KEPT:
+            raise Undeletable(error.what, where=error.where, code=error.code) from error
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
@@ -129,16 +148,15 @@ def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _reason(values: Values) -> dict[str, Any]:
-    return {"reason": values["reason"]} if "reason" in values else {}
-
-
 def _bulk_delete(client: DiscordCommands, row: Row, values: Values) -> Any:
     ids = list(dict.fromkeys(values["message_ids"]))
+    done = 0
     for chunk in _chunks(ids):
-        single = TABLE["messages.delete"] if len(chunk) == 1 else row
-        given = {**values, "message_ids": chunk, "message_id": chunk[0]}
-        client.ask(single, question(single, given))
+        try:
+            _delete(client, chunk, values)
+        except BotticelliError as error:
+            raise _partly(error, done, f"{len(ids)} messages were deleted") from error
+        done += len(chunk)
     return shape(row, {}, {**values, "message_ids": ids})
 
 

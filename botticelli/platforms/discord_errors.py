@@ -1,6 +1,7 @@
 """What Discord's refusals mean, in words of a community manager.
 
-Source of every code and status: facts/discord.md, Errors and Rate limits.
+Source of every code and status: docs.discord.com/developers/topics, "Opcodes and Status Codes",
+"Rate Limits".
 """
 
 import json
@@ -138,7 +139,7 @@ def _for_good(answer: Answer, *, where: str, channel: str, subject: str) -> Bott
     if 300 <= answer.status < 400 or (answer.status in {404, 405} and answer.code == 0):
         words = f"this is not Discord's API: it answered {answer.status}"
         return ConfigError(words, where=where, mend="mend base_url (DISCORD_API_BASE)")
-    return Refused(_refusal(answer, subject), where=where)
+    return Refused(_refusal(answer, subject), where=where, code=answer.code)
 
 
 def _refusal(answer: Answer, subject: str) -> str:

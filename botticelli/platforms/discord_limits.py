@@ -1,6 +1,6 @@
 """Discord's rate limits as its answers teach them; nothing is hard-coded.
 
-Source: facts/discord.md, Rate limits: X-RateLimit-* on any answer, buckets shared by routes.
+Source: docs.discord.com/developers/topics/rate-limits: X-RateLimit-* on any answer, buckets.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Whether a bot may do something in a channel, computed from what the API tells.
 
-Source: facts/discord.md, Permissions; developers/topics/permissions.mdx (base, then overwrites
+Source: docs.discord.com/developers/topics/permissions (base, then overwrites
 of everyone, of the roles together, of the member).
 """
 

@@ -2,7 +2,7 @@
 
 Arguments are written as discord_arguments.py says, results as discord_shapes.py says. Commands that
 are more than one request are rows, too; discord_composites.py says how they are done.
-Source: Discord's API reference, v10 (facts/discord.md), and the commands of the earlier system.
+Source: docs.discord.com/developers, API v10, and the commands of the earlier system.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from botticelli.platforms.discord_arguments import Argument, arguments
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 SILENT: Final[Mapping[str, Any]] = {"parse": []}  # a command never pings anybody
 
-# Names of older files and guides -> today's (dialect.md §14).
+# Names of older files and guides -> today's (docs/dialect.md §14).
 ALIASES: Final[Mapping[str, str]] = {
     "server.get": "server.get_stats",
     "server.get_info": "server.get_stats",
@@ -158,7 +158,7 @@ ROWS: Final[tuple[Row, ...]] = (
          f"channel_id! name:text:1-100 {_CHANNEL_FACTS} bitrate:int user_limit:int:0-10000"
          " rate_limit_per_user:int:0-21600", "Manage Channels", _SHOWS_CHANNEL),
     _row("channels.delete", f"DELETE {_CHANNEL}", "channel_id!", "Manage Channels",
-         "id name deleted=!true"),
+         "id=$channel_id name deleted=!true"),
     _row("channels.create_invite", f"POST {_CHANNEL}/invites",
          "channel_id! max_age:int:0-604800 max_uses:int:0-100 temporary:bool unique:bool",
          "Create Invite",
@@ -191,7 +191,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("messages.unpin", f"DELETE {_CHANNEL}/messages/pins/{{message_id}}", _PLACE,
          "Pin Messages", "channel_id=$channel_id message_id=$message_id pinned=!false"),
     _row("messages.crosspost", f"POST {_MESSAGE}/crosspost", _PLACE, "Send Messages",
-         "id channel_id crossposted=!true"),
+         "id=$message_id channel_id=$channel_id crossposted=!true"),
     # -- reactions ------------------------------------------------------------------------------
     _row("reactions.add", f"PUT {_MESSAGE}/reactions/{{emoji}}/@me", f"{_PLACE} emoji!:emoji",
          "Add Reactions",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from botticelli.platforms.discord_commands import DiscordCommands
 
 DISCORD_API: Final = "https://discord.com/api/v10"
-# Discord blocks clients that do not introduce themselves in this form (facts/discord.md).
+# Discord blocks clients that do not introduce themselves in this form (API Reference, User Agent).
 USER_AGENT: Final = "DiscordBot (https://github.com/crumplecup/botticelli, {version})"
 
 

@@ -8,72 +8,20 @@ places and texts are judged as they would be sent.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from difflib import get_close_matches
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from botticelli.config.model import Security
-from botticelli.errors import ConfigError
+from botticelli.platforms.rules import Rate, Rules
 from botticelli.text import utf16_length
 
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-NAMES_CHANNELS: Final = ("channels.create", "channels.get_or_create", "channels.edit")
+MAKES_CHANNELS: Final = ("channels.create", "channels.get_or_create")
+NAMES_CHANNELS: Final = (*MAKES_CHANNELS, "channels.edit")
 
-_SPAN: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_RATE: Final = re.compile(r"\s*(\d+)\s*(?:/|per)\s*(second|minute|hour|day)s?\s*")
 _MENTION: Final = re.compile(r"@everyone\b|@here\b|<@[!&]?\d+>")
 _LINK: Final = re.compile(r"(?:https?://|(?<![a-z0-9])www\.)([^\s/\\?#)\]>\"']+)", re.IGNORECASE)
 
-_KEYS: Final[Mapping[str, frozenset[str]]] = {
-    "policy": frozenset(
-        ("allowed_commands", "denied_commands", "require_confirmation", "rate_limits")
-    ),
-    "constraints": frozenset(("guild_id", "channel_ids", "channel_prefix")),
-    "content": frozenset(("max_length", "max_mentions", "max_links", "allowed_links")),
-}
-
 Word = Literal["allow", "ask", "confirm", "refuse"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """At most so many runs of a command within a span of time."""
-
-    most: int
-    span: timedelta
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """One layer of rules. None: no rule of that kind.
-
-    Args:
-        source: What a refusal names.
-        allowed: Commands that may run; in a narrative nothing else may.
-        confirmed: Commands that a person must confirm each time.
-        rates: Command -> how often.
-    """
-
-    source: str
-    allowed: tuple[str, ...] | None = None
-    denied: tuple[str, ...] = ()
-    confirmed: tuple[str, ...] = ()
-    rates: Mapping[str, Rate] = field(default_factory=lambda: NOTHING)
-    guilds: tuple[str, ...] | None = None
-    channels: tuple[str, ...] | None = None
-    channel_prefix: str = ""
-    max_length: int | None = None
-    max_mentions: int | None = None
-    max_links: int | None = None
-    allowed_links: tuple[str, ...] | None = None
-
-    @property
-    def is_about_places(self) -> bool:
-        """Whether it must be known where a command acts."""
-        return self.guilds is not None or self.channels is not None or bool(self.channel_prefix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +30,8 @@ class Asked:
 
     Args:
         command: By its name of today, without the platform; `older` are the names it had.
-        guild_id, channel_id, channel_name, category_id: Where it acts, as the platform itself
-            tells; empty: nowhere, or it cannot be told.
+        guild_id, channel_id, channel_name, category_id, into_id: Where it acts (see Place), as the
+            platform itself tells; empty: nowhere, or it cannot be told.
         secrets: Texts that must never leave.
     """
 
@@ -95,6 +43,7 @@ class Asked:
     channel_id: str = ""
     channel_name: str = ""
     category_id: str = ""
+    into_id: str = ""
     secrets: Sequence[str] = ()
     older: Sequence[str] = ()
 
@@ -136,96 +85,46 @@ class Verdict:
     mend: str = ""
 
 
-def rules_of_user(security: Security) -> Rules:
-    """Return the user's own layer."""
-    return Rules(
-        source="[security] in botticelli.toml",
-        allowed=security.allowed_commands,
-        denied=security.deny,
-        confirmed=security.require_confirmation,
-        rates={name: rate_of(text) for name, text in security.rate_limits.items()},
-        guilds=security.guild_ids or None,
-        channels=security.channel_ids or None,
-        channel_prefix=security.channel_prefix,
-        max_length=security.max_length,
-        max_mentions=security.max_mentions,
-        max_links=security.max_links,
-        allowed_links=security.allowed_links,
-    )
-
-
-def rules_of_narrative(security: Mapping[str, Any]) -> Rules:
-    """Return a narrative's layer, from its [security.*] as written.
-
-    Raises:
-        ConfigError: A rule cannot be understood: then nothing may run, least of all by a typo.
-    """
-    policy, constraints, content = (_section(security, name) for name in _KEYS)
-    _no_others(security, "security", frozenset(_KEYS))
-    confirmed = policy.get("require_confirmation", ())
-    if isinstance(confirmed, bool):
-        confirmed = ("*",) if confirmed else ()
-    allowed = policy.get("allowed_commands")
-    rates = policy.get("rate_limits", NOTHING)
-    if not isinstance(rates, Mapping):
-        raise _bad("security.policy.rate_limits", "is no table of command = limit")
-    links = content.get("allowed_links")
-    return Rules(
-        source="the narrative's [security]",
-        allowed=None if allowed is None else _list(allowed, "security.policy.allowed_commands"),
-        denied=_list(policy.get("denied_commands", ()), "security.policy.denied_commands"),
-        confirmed=_list(confirmed, "security.policy.require_confirmation"),
-        rates={str(name): rate_of(text) for name, text in rates.items()},
-        guilds=_ids(constraints.get("guild_id"), "security.constraints.guild_id"),
-        channels=_ids(constraints.get("channel_ids"), "security.constraints.channel_ids"),
-        channel_prefix=str(constraints.get("channel_prefix", "")),
-        max_length=_number(content, "max_length"),
-        max_mentions=_number(content, "max_mentions"),
-        max_links=_number(content, "max_links"),
-        allowed_links=None if links is None else _list(links, "security.content.allowed_links"),
-    )
-
-
-def rate_of(text: Any) -> Rate:
-    """Return "5/minute" as a rate.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    match = _RATE.fullmatch(str(text))
-    if match is None:
-        raise _bad("security.rate_limits", f"'{text}' is no limit", 'write "5/minute"')
-    return Rate(most=int(match[1]), span=timedelta(seconds=_SPAN[match[2]]))
-
-
 def decide(
-    asked: Asked, *, user: Rules, narrative: Rules, writes: Literal["ask", "allow", "deny"]
+    asked: Asked,
+    *,
+    user: Rules,
+    narratives: Sequence[Rules],
+    writes: Literal["ask", "allow", "deny"],
 ) -> Verdict:
-    """Return what becomes of a command. `writes` is the user's word on writes in general."""
-    if refusal := _refusal(asked, user=user, narrative=narrative):
-        return refusal
-    granted = asked.is_among(narrative.allowed or ())
+    """Return what becomes of a command.
+
+    Args:
+        asked: The command.
+        user: The user's own layer.
+        narratives: The layers of the narrative and of those that called it, its own last: whoever
+            is called may do no more than its callers.
+        writes: The user's word on writes in general.
+    """
+    for layer in (user, *narratives):
+        if refusal := _refusal(asked, layer, is_users=layer is user):
+            return refusal
+    granted = bool(narratives) and asked.is_among(narratives[-1].allowed or ())
     is_open = not asked.writes or asked.is_among(user.allowed or ())
     if writes == "deny" and not is_open:
         return _closed(asked)
-    if asked.is_among((*user.confirmed, *narrative.confirmed)):
+    if any(asked.is_among(layer.confirmed) for layer in (user, *narratives)):
         return Verdict(word="confirm", rule="require_confirmation", why="a person must confirm it")
     if is_open or granted:
         return Verdict(word="allow", rule="allowed_commands" if asked.writes else "read")
     return Verdict(word="allow", rule="writes") if writes == "allow" else _unasked(asked)
 
 
-def _refusal(asked: Asked, *, user: Rules, narrative: Rules) -> Verdict | None:
-    for layer in (user, narrative):
-        for rule, check in _CHECKS:
-            if why := check(asked, layer):
-                return Verdict(word="refuse", rule=rule, why=f"{why} ({layer.source})")
-    if narrative.allowed is None or asked.is_among(narrative.allowed):
+def _refusal(asked: Asked, layer: Rules, *, is_users: bool) -> Verdict | None:
+    for rule, check in _CHECKS:
+        if why := check(asked, layer):
+            return Verdict(word="refuse", rule=rule, why=f"{why} ({layer.source})")
+    if is_users or layer.allowed is None or asked.is_among(layer.allowed):
         return None
     return Verdict(
         word="refuse",
         rule="allowed_commands",
-        why=f"{asked.command} is not among the narrative's allowed_commands",
+        why=f"{asked.command} is not among the allowed_commands of {layer.source}",
         mend=f'add "{asked.command}" to [security.policy] allowed_commands',
     )
 
@@ -274,11 +173,15 @@ def _guild(asked: Asked, layer: Rules) -> str:
 
 
 def _channel(asked: Asked, layer: Rules) -> str:
-    if layer.channels is None or not asked.channel_id:
+    if layer.channels is None:
         return ""
-    if {asked.channel_id, asked.category_id} & set(layer.channels):
+    allowed = f"allowed is {', '.join(layer.channels)}"
+    makes = asked.command in MAKES_CHANNELS and not asked.channel_id
+    if (makes or asked.into_id) and asked.into_id not in layer.channels:
+        return f"it puts a channel into {asked.into_id or 'no category'}, {allowed}"
+    if not asked.channel_id or {asked.channel_id, asked.category_id} & set(layer.channels):
         return ""
-    return f"it acts on channel {asked.channel_id}, allowed is {', '.join(layer.channels)}"
+    return f"it acts on channel {asked.channel_id}, {allowed}"
 
 
 def _prefix(asked: Asked, layer: Rules) -> str:
@@ -350,51 +253,3 @@ def texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from texts(inner)
-
-
-# -- a narrative's own words ----------------------------------------------------------------------
-
-
-def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = security.get(name, NOTHING)
-    if not isinstance(section, Mapping):
-        raise _bad(f"security.{name}", "is no table")
-    _no_others(section, f"security.{name}", _KEYS[name])
-    return section
-
-
-def _no_others(section: Mapping[str, Any], where: str, known: frozenset[str]) -> None:
-    for key in section:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            mend = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
-            raise _bad(where, f"there is no rule '{key}'", mend)
-
-
-def _list(value: Any, where: str) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        raise _bad(where, "is no list of texts")
-    return tuple(value)
-
-
-def _ids(value: Any, where: str) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    given = value if isinstance(value, list | tuple) else [value]
-    ids = tuple(str(one).strip() for one in given if not isinstance(one, bool))
-    if not ids or not all(one.isdecimal() for one in ids):
-        raise _bad(where, "is no Discord id", "write the id's digits")
-    return ids
-
-
-def _number(section: Mapping[str, Any], name: str) -> int | None:
-    value = section.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    raise _bad(f"security.content.{name}", "is no whole number")
-
-
-def _bad(where: str, what: str, mend: str = "") -> ConfigError:
-    return ConfigError(what, where=where, mend=mend)

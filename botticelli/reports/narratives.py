@@ -124,5 +124,5 @@ def _offer(file: NarrativeFile, narrative: Narrative, *, reference: str, cwd: Pa
 
 
 def _target(narrative: Narrative) -> str | None:
-    """Return the table that receives the rows (dialect.md §11.2); None: nothing is stored."""
+    """Return the table that receives the rows (docs/dialect.md §11.2); None: nothing is stored."""
     return None if narrative.skip_content_generation else narrative.target or narrative.name

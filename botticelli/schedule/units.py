@@ -73,7 +73,7 @@ def systemd_units(plans: Sequence[Plan], *, place: Place | None = None) -> Mappi
 
 
 def command(plan: Plan) -> str:
-    """Return what a timer runs: the curate timer judges all that is pending (plan.md, phase 3)."""
+    """Return what a timer runs: the curate timer judges all that is pending."""
     return {"curate": "curate --drain", "prune": "db prune"}.get(plan.stage, plan.stage)
 
 

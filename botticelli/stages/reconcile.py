@@ -26,7 +26,8 @@ from botticelli.stages.delivering import (
 from botticelli.store import deliveries
 from botticelli.store.deliveries import Delivery, Ending
 
-# A channel read back right after a request may not show it yet (facts/discord.md, Consistency).
+# A channel read back right after a request may not show it yet (Discord's API Reference,
+# Consistency).
 SETTLING: Final = timedelta(seconds=60)
 NOT_SENT: Final = "nothing had been sent when its process ended"
 NOT_THERE: Final = "it was not in the channel, so it is sent again"

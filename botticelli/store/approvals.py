@@ -92,6 +92,35 @@ def find(conn: Connection, approval: int, *, now: datetime | None = None) -> App
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What a model was asked, and what it said."""
+
+    act: str
+    model: str
+    prompt: str
+    response: str
+
+
+PROMPTS: Final = """
+    SELECT act_name AS act, coalesce(nullif(model_version, ''), model, '') AS model,
+           coalesce(prompt, '') AS prompt, coalesce(response, '') AS response
+      FROM act_executions
+     WHERE run_id = %(run_id)s
+       AND narrative = %(narrative)s
+       AND state = 'done'
+       AND created_at <= %(requested_at)s
+     ORDER BY id DESC
+     LIMIT %(limit)s
+"""
+
+
+def prompts_before(conn: Connection, wish: Approval, *, limit: int = 20) -> list[Prompt]:
+    """Return what the narrative asked its models in the run that made a wish, in order."""
+    with conn.cursor(row_factory=class_row(Prompt)) as cursor:
+        return cursor.execute(PROMPTS, {**vars(wish), "limit": limit}).fetchall()[::-1]
+
+
 FORGET: Final = """
     DELETE FROM command_approvals
      WHERE digest = %(digest)s
@@ -145,6 +174,25 @@ def use(conn: Connection, wish: Wish, *, now: datetime | None = None) -> tuple[i
     return None if row is None else (int(row[0]), str(row[1]))
 
 
+DENIAL: Final = """
+    SELECT id
+      FROM command_approvals
+     WHERE digest = %(digest)s
+     ORDER BY id DESC
+     LIMIT 1
+"""
+
+
+def find_denial(conn: Connection, wish: Wish) -> Approval | None:
+    """Return the denial of a wish, which holds until a person says otherwise; None: there is none.
+
+    The last word on it counts.
+    """
+    row = conn.execute(DENIAL, {"digest": wish.digest}).fetchone()
+    last = None if row is None else find(conn, int(row[0]))
+    return last if last is not None and last.state == "denied" else None
+
+
 GIVE_BACK: Final = """
     UPDATE command_approvals AS a
        SET state = 'approved'
@@ -166,13 +214,18 @@ def give_back(conn: Connection, approval: int) -> None:
 
 
 DECIDE: Final = """
-    UPDATE command_approvals
+    UPDATE command_approvals AS a
        SET state = %(state)s, decided_by = %(by)s, reason = %(reason)s,
            decided_at = coalesce(%(now)s::timestamptz, now()),
            expires_at = coalesce(%(now)s::timestamptz, now()) + %(lifetime)s
      WHERE id = %(id)s
-       AND (state = 'pending' OR (state = 'approved' AND %(state)s = 'denied'))
-       AND expires_at > coalesce(%(now)s::timestamptz, now())
+       AND state <> %(state)s
+       AND (state = 'denied' OR (state IN ('pending', 'approved')
+                                 AND expires_at > coalesce(%(now)s::timestamptz, now())))
+       AND NOT EXISTS (SELECT
+                         FROM command_approvals AS newer
+                        WHERE newer.digest = a.digest
+                          AND newer.id > a.id)
     RETURNING id
 """
 

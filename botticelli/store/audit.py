@@ -11,6 +11,8 @@ from psycopg.types.json import Jsonb
 from botticelli.store.connection import Connection
 
 Decision = Literal["allowed", "confirmed", "approved", "refused", "pending"]
+# "unknown": it may have been carried out, in full or in part.
+Outcome = Literal["done", "failed", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +40,16 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """At most `most` runs of the command within `span`; of one narrative if it is named."""
+    """At most `most` runs of the command within `span`; of these narratives if any are named."""
 
     most: int
     span: timedelta
-    narrative: str | None = None
+    narratives: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audited:
-    """An entry as it is read back."""
+    """An entry as it is read back; outcome "unknown" is also that of one whose process died."""
 
     id: int
     at: datetime
@@ -74,7 +76,7 @@ COUNT: Final = """
      WHERE platform = %(platform)s
        AND command = %(command)s
        AND decision IN ('allowed', 'confirmed', 'approved')
-       AND (%(narrative)s::text IS NULL OR narrative = %(narrative)s)
+       AND (%(narratives)s::text[] IS NULL OR narrative = ANY (%(narratives)s))
        AND at > coalesce(%(now)s::timestamptz, clock_timestamp()) - %(span)s
 """
 INSERT: Final = """
@@ -99,7 +101,8 @@ def record(
         if bounds:
             conn.execute(LOCK, key)
         for bound in bounds:
-            about = {**key, "narrative": bound.narrative, "span": bound.span}
+            whose = None if bound.narratives is None else list(bound.narratives)
+            about = {**key, "narratives": whose, "span": bound.span}
             count = conn.execute(COUNT, about).fetchone()
             if count is not None and count[0] >= bound.most:
                 return bound
@@ -121,19 +124,22 @@ def end(
     conn: Connection,
     audit_id: int,
     *,
+    outcome: Outcome = "done",
     error: str | None = None,
     result_id: str | None = None,
     now: datetime | None = None,
 ) -> None:
     """Note how a command that was allowed ended. One transaction."""
-    outcome = "failed" if error else "done"
-    values = {"id": audit_id, "outcome": outcome, "result_id": result_id, "error": error}
+    known = None if outcome == "unknown" else outcome
+    values = {"id": audit_id, "outcome": known, "result_id": result_id, "error": error}
     conn.execute(END, {**values, "now": now})
 
 
 LIST: Final = """
     SELECT id, at, platform, command, args, narrative, act, run_id, actor, decision, rule, reason,
-           outcome, result_id, error, ended_at
+           CASE WHEN decision IN ('allowed', 'confirmed', 'approved')
+                THEN coalesce(outcome, 'unknown')
+                END AS outcome, result_id, error, ended_at
       FROM command_audit
      ORDER BY id DESC
      LIMIT %(limit)s

@@ -1,4 +1,4 @@
-"""Tables that come out of what a model returned: types, widening, new columns (dialect.md §11.4).
+"""Tables that come out of what a model returned: types, widening, columns (docs/dialect.md §11.4).
 
 Every inferred column may be null, because the next answer may lack it; a row is never refused for
 its shape. Columns stand in the order of the JSON. What a column cannot show with its type is kept
@@ -22,7 +22,7 @@ OURS: Final = frozenset({
     "run_id", "item_id", "extra",
 })  # fmt: skip
 
-# The metadata of dialect.md §11.6, with a key, the run, and room for what fits nowhere.
+# The metadata of docs/dialect.md §11.6, with a key, the run, and room for what fits nowhere.
 METADATA: Final[Mapping[str, sql.SQL]] = {
     "generated_at": sql.SQL("timestamptz NOT NULL DEFAULT now()"),
     "source_narrative": sql.SQL("text"),

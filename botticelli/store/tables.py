@@ -346,9 +346,11 @@ class Change:
 
 
 def update_rows(
-    conn: Connection, change: Change, *, now: datetime | None = None
+    conn: Connection, change: Change, *, now: datetime | None = None, dry_run: bool = False
 ) -> tuple[str, ...]:
     """Change rows and return their keys. One transaction.
+
+    A dry run makes the change and takes it back, so that the database has its word on it, too.
 
     Raises:
         TableError: Table, column, value or filter do not go together; nothing was changed.
@@ -375,7 +377,7 @@ def update_rows(
         within=within if change.within is not None else NOTHING,
         order=key_order(columns),
     )
-    with _explained(change.table), conn.transaction():
+    with _explained(change.table), conn.transaction(force_rollback=dry_run):
         return tuple(row[0] for row in conn.execute(statement, parameters).fetchall())
 
 

@@ -217,6 +217,99 @@ def test_what_needs_a_person_waits_until_it_is_approved(command, discord):
     ]
 
 
+def test_a_person_sees_all_there_is_to_decide_on(command, discord):
+    said = "tomorrow at noon " * 30
+    text = PUBLISH.replace('"make", "say"', '"write", "make", "say"').replace(
+        "open now", "{{write}}"
+    )
+    asking = '[acts.write]\nprompt = "Say when it opens"\n[acts.make]'
+    (command.cwd / "publish.toml").write_text(text.replace("[acts.make]", asking))
+    path = command.cwd / "answers.json"
+    path.write_text(json.dumps([{"when": "Say when", "text": said}]))
+    command(f"run publish.toml --model scripted:{path}")
+    [wish] = json.loads(command("approvals list --json").out)["approvals"]
+    assert "approvals show ID" in command("approvals list").out
+
+    shown = command(f"approvals show {wish['id']}").out
+    told = json.loads(command(f"approvals show {wish['id']} --json").out)
+
+    assert "narrative 'publish', act 'say'" in shown
+    assert said.strip() in shown
+    assert "Say when it opens" in shown
+    assert told["approval"] == wish
+    assert told["request"]["method"] == "POST"
+    assert told["request"]["json"]["content"] == wish["args"]["content"]
+    assert [(one["act"], one["prompt"]) for one in told["asked_with"]] == [
+        ("write", "Say when it opens")
+    ]
+    assert command("approvals show 999").code == 2
+
+
+def test_a_denial_is_told_when_the_narrative_runs_again(command, discord):
+    (command.cwd / "publish.toml").write_text(PUBLISH)
+    command("run publish.toml")
+    [wish] = json.loads(command("approvals list --json").out)["approvals"]
+    command(["approvals", "deny", str(wish["id"]), "--reason", "too early"])
+
+    ended = command("run publish.toml")
+
+    assert ended.code == 1
+    assert f"denied it (approval {wish['id']}: too early)" in ended.err
+    assert command("approvals list").out == "nothing waits for a person\n"
+    assert "denied" in command("approvals list --all").out
+
+
+def test_a_dry_run_of_an_update_by_hand_says_which_rows(db, command):
+    approved(db, "one")
+    line = "command database update_table --dry-run --json --table-name approved_discord_posts"
+    line += ' --limit 1 --updates {"review_status":"posted"}'
+
+    told = json.loads(command(line).out)["request"]
+
+    assert (told["rows_affected"], len(told["ids"])) == (1, 1)
+    wrong = command([*line.split(), "--where-clause", "colour = 'red'"])
+    assert (wrong.code, "no column 'colour'" in wrong.err) == (1, True)
+
+
+@pytest.mark.parametrize("way", ["input", "act"])
+def test_a_nested_narrative_widens_no_policy(command, discord, way):
+    (command.cwd / "inner.toml").write_text(PUBLISH.replace('"publish"', '"inner"'))
+    outer = """
+        [narrative]
+        name = "outer"
+        [toc]
+        order = ["call"]
+        [security.policy]
+        allowed_commands = ["channels.list"]
+        [[acts.call.input]]
+        type = "narrative"
+        narrative = "inner.toml"
+    """
+    if way == "act":
+        inner = PUBLISH.replace("[narrative]", "[narratives.inner]")
+        inner = inner.replace("[toc]", "[narratives.inner.toc]")
+        outer = (
+            """
+            [narratives.outer]
+            name = "outer"
+            [narratives.outer.toc]
+            order = ["call"]
+            [narratives.outer.security.policy]
+            allowed_commands = ["channels.list"]
+            [acts.call]
+            narrative = "inner"
+        """
+            + inner
+        )
+    (command.cwd / "outer.toml").write_text(outer)
+
+    ended = command("run outer.toml --allow-writes")
+
+    assert ended.code == 1
+    assert "not among the allowed_commands of [security] of narrative 'outer'" in ended.err
+    assert [one for one in discord.requests if one.method != "GET"] == []
+
+
 def test_an_approved_command_can_be_run_at_once_or_denied(command, discord):
     (command.cwd / "publish.toml").write_text(PUBLISH)
     command("run publish.toml")

@@ -11,7 +11,8 @@ from botticelli.config.model import Destination, Security
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.narrative.commands import Call, CommandFailed, DatabaseCommands, Denied
-from botticelli.narrative.guarded import GuardedCommands, Pending, PlatformExecutor
+from botticelli.narrative.executors import PlatformExecutor
+from botticelli.narrative.guarded import GuardedCommands, Pending
 from botticelli.narrative.load import load_text
 from botticelli.narrative.references import validate_security
 from botticelli.platforms.base import LockedOut
@@ -320,14 +321,15 @@ def test_a_person_at_the_terminal_is_asked(house):
         return answers.pop(0)
 
     house.guard = replace(house.guard, ask=ask)
+    long = "x" * 1500 + " and the end"
     with pytest.raises(Denied, match="said no"):
-        house.run("messages.send", filled(SEND, house))
+        house.run("messages.send", filled(SEND | {"content": long}, house))
     for text in ("one", "two", "three"):
         house.run("messages.send", filled(SEND | {"content": text}, house))
 
     assert house.discord.contents() == ["one", "two", "three"]
     assert len(asked) == 3
-    assert "hi" in asked[0]
+    assert long in asked[0]  # nobody decides on what is cut off
     decisions = [decision for _, decision, _ in house.audit()]
     assert decisions == ["confirmed", "confirmed", "confirmed", "refused"]
 
@@ -358,20 +360,164 @@ def test_what_needs_a_person_waits_and_runs_once_as_it_was_shown(house):
     assert [(one.actor, one.outcome) for one in done] == [("vera", "done")]
 
 
-def test_a_denied_or_expired_wish_does_not_run(house):
+def asked_for(house, args, word=None, command="messages.send"):
+    """Have a command wait for a person, who says `word` to it; return its number."""
+    with pytest.raises(Pending):
+        house.run(command, args, security=CAREFUL)
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
+    if word:
+        approvals.decide(house.db, wish.id, word, by="vera", reason="no", now=house.clock.now())
+    return wish.id
+
+
+def test_an_expired_approval_does_not_count(house):
     args = filled(SEND, house)
-    for word in ("denied", "approved"):
-        with pytest.raises(Pending):
-            house.run("messages.send", args, security=CAREFUL)
-        [wish] = approvals.list_approvals(
-            house.db, everything=False, limit=9, now=house.clock.now()
-        )
-        approvals.decide(house.db, wish.id, word, by="vera", now=house.clock.now())
-        house.clock.advance(timedelta(hours=25) if word == "approved" else timedelta())
+    asked_for(house, args, "approved")
+    house.clock.advance(timedelta(hours=25))
 
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)
     assert house.changed() == []
+
+
+def test_a_denial_holds_until_a_person_says_otherwise(house):
+    args = filled(SEND, house)
+    number = asked_for(house, args, "denied")
+
+    for days in (0, 1, 30):  # no narrative wears a person down by asking again
+        house.clock.advance(timedelta(days=days))
+        with pytest.raises(Denied, match=rf"vera denied it \(approval {number}: no\)") as told:
+            house.run("messages.send", args, security=CAREFUL)
+        assert not isinstance(told.value, Pending)
+    asked = {"everything": False, "limit": 9, "now": house.clock.now()}
+    assert approvals.list_approvals(house.db, **asked) == []
+    assert house.audit()[0] == ("messages.send", "refused", None)
+    other = args | {"content": "something else"}
+    with pytest.raises(Pending):
+        house.run("messages.send", other, security=CAREFUL)
+
+    approvals.decide(house.db, number, "approved", by="vera", now=house.clock.now())
+    house.run("messages.send", args, security=CAREFUL)
+    with pytest.raises(Pending):  # that counted once
+        house.run("messages.send", args, security=CAREFUL)
+    assert house.discord.contents() == ["hi"]
+
+
+@pytest.mark.parametrize("command", ["messages.bulk_delete", "messages.clear"])
+def test_an_approval_for_partial_work_is_used_up_and_it_is_told_how_far_it_came(house, command):
+    house.discord.add_message("0")
+    ids = [house.discord.add_message(str(number)) for number in range(1, 130)]
+    args = {"channel_id": house.discord.channel}
+    args |= {"limit": 130} if command == "messages.clear" else {"message_ids": ids}
+    security = policy("*", require_confirmation=[command])
+    with pytest.raises(Pending):
+        house.run(command, args, security=security)
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
+    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    house.discord.script.add("slow:0", "403:50013", to="bulk_delete")
+
+    with pytest.raises(CommandFailed, match=r"only 100 of 1\d\d messages were deleted: the bot"):
+        house.run(command, args, security=security)
+    with pytest.raises(Pending):
+        house.run(command, args, security=security)
+    assert house.audit()[1] == (command, "approved", "unknown")
+
+
+def test_a_refusal_after_a_lost_answer_does_not_give_an_approval_back(house):
+    args = filled(SEND, house)
+    asked_for(house, args, "approved")
+    house.discord.script.add("hang up after storing", "403:50013")
+
+    with pytest.raises(CommandFailed, match="an earlier try may have been carried out"):
+        house.run("messages.send", args, security=CAREFUL)
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+    assert house.discord.contents() == ["hi"]
+
+
+def test_a_dead_token_midway_does_not_give_an_approval_back(house):
+    args = filled(SEND, house) | {"content": "word " * 600}
+    asked_for(house, args, "approved")
+    house.discord.script.add("slow:0", "401")
+
+    with pytest.raises(LockedOut, match="only 1 of 2 parts were sent"):
+        house.run("messages.send", args, security=CAREFUL)
+    with pytest.raises(Pending):
+        house.run("messages.send", args, security=CAREFUL)
+
+
+def test_what_is_refused_wherever_it_acts_is_refused_before_discord_is_asked(house):
+    house.with_rules(deny=("channels.delete",), guild_ids=(house.discord.guild,), writes="allow")
+
+    with pytest.raises(Denied, match=r"channels\.delete is denied"):
+        house.run("channels.delete", {"channel_id": house.other_channel})
+    with pytest.raises(Denied, match="not among"):
+        house.run("messages.send", filled(SEND, house), security=policy("channels.get"))
+    assert house.discord.requests == []
+
+
+def test_channels_are_made_and_moved_only_where_channels_may_be_touched(house):
+    with house.discord.world.lock:
+        inside, outside = (house.discord.add_channel(name, type=4) for name in ("in", "out"))
+        mine = house.discord.add_channel("mine", parent_id=inside)
+    bound = OPEN | {"constraints": {"channel_ids": [inside, house.discord.channel]}}
+    guild = {"guild_id": house.discord.guild}
+    attempts = [
+        ("channels.create", guild | {"name": "x"}),
+        ("channels.create", guild | {"name": "x", "category_id": outside}),
+        ("channels.create", guild | {"name": "x", "parent_id": outside}),
+        ("channels.get_or_create", guild | {"name": "x"}),
+        ("channels.get_or_create", guild | {"name": "out", "kind": "category"}),
+        ("channels.edit", {"channel_id": mine, "category_id": outside}),
+        ("channels.edit", {"channel_id": mine, "parent_id": outside}),
+        ("messages.send", {"channel_id": outside, "content": "x"}),
+    ]
+    for command, args in attempts:
+        with pytest.raises(Denied, match="allowed is"):
+            house.run(command, args, security=bound)
+    assert house.changed() == []
+
+    house.run("channels.create", guild | {"name": "x", "category_id": inside}, security=bound)
+    house.run("channels.get_or_create", guild | {"name": "general"}, security=bound)
+    house.run("channels.edit", {"channel_id": mine, "topic": "t"}, security=bound)
+    assert [one.method for one in house.changed()] == ["POST", "PATCH"]
+
+
+def test_a_dry_run_of_an_update_says_which_rows_and_changes_none(house):
+    house.db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('a'), ('b')")
+    args = {**MARK, "where_clause": "review_status = 'pending'"}
+    told, verdict = house.guard.preview(
+        Call(platform="database", command="update_table", args=args)
+    )
+
+    updates = {"review_status": "posted"}
+    table = "approved_discord_posts"
+    assert told == {"table": table, "rows_affected": 2, "ids": [1, 2], "updates": updates}
+    assert verdict.word == "ask"
+    found = house.db.execute("SELECT review_status FROM approved_discord_posts").fetchall()
+    assert found == [("pending",), ("pending",)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"table_name": "runs"}, "may not be changed"),
+        ({"where_clause": "nonsense = 1"}, "no column 'nonsense'"),
+        ({"where_clause": "id = ("}, "where"),
+        ({"updates": {}}, "needs updates"),
+        ({"updates": {"review_status": "gone"}}, "database refuses"),
+        ({"where_clause": ""}, "every row"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_real_run_would(house, wrong, words):
+    house.db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('a')")
+    call = Call(platform="database", command="update_table", args=MARK | wrong)
+    errors = []
+    for run in (house.guard.preview, replace(house.guard, allow_writes=True).run):
+        with pytest.raises(CommandFailed, match=words) as told:
+            run(call)
+        errors.append(str(told.value))
+    assert errors[0] == errors[1]
 
 
 def test_an_approval_is_given_back_if_the_command_certainly_failed(house):
@@ -411,6 +557,36 @@ def test_a_command_runs_no_more_often_than_its_rate(house, whose):
     house.run("messages.send", filled(SEND, house), security=security)
 
     assert len(house.discord.contents()) == (3 if whose == "user" else 4)
+
+
+def test_whoever_is_called_may_do_no_more_than_its_callers(house):
+    args = filled(SEND, house)
+    outer = policy("channels.get"), policy("messages.*", denied_commands=["messages.send"])
+    call = Call(platform="discord", command="messages.send", args=args, security=OPEN,
+                narrative="inner", act="a")  # fmt: skip
+    for above in outer:
+        call = replace(call, above=[("first", {}), ("outer", above)])
+        with pytest.raises(Denied, match="narrative 'outer'"):
+            house.guard.run(call)
+    careful = replace(call, above=[("outer", CAREFUL)])
+    with pytest.raises(Pending):
+        house.guard.run(careful)
+    granted_above = replace(call, security={}, above=[("outer", OPEN)])
+    with pytest.raises(Denied, match="nobody has allowed"):
+        house.guard.run(granted_above)
+    assert house.changed() == []
+
+
+def test_what_a_narrative_has_called_counts_in_its_own_rate(house):
+    args = filled(SEND, house)
+    outer = policy("*", rate_limits={"messages.send": "2/minute"})
+    call = Call(platform="discord", command="messages.send", args=args, security=OPEN,
+                narrative="inner", act="a", above=[("outer", outer)])  # fmt: skip
+    house.guard.run(call)
+    house.run("messages.send", args, security=outer, narrative="outer")
+
+    with pytest.raises(Denied, match="2 times"):
+        house.guard.run(call)
 
 
 def test_a_dead_token_ends_the_run_not_the_act_alone(house):

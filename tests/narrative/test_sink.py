@@ -1,4 +1,4 @@
-"""Where the rows of a narrative end up: by mode, act and target (dialect.md §11, §16.18)."""
+"""Where the rows of a narrative end up: by mode, act and target (docs/dialect.md §11, §16.18)."""
 
 import pytest
 

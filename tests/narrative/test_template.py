@@ -1,4 +1,4 @@
-"""What placeholders mean, in prompts and in arguments (dialect.md §6.3)."""
+"""What placeholders mean, in prompts and in arguments (docs/dialect.md §6.3)."""
 
 import pytest
 from hypothesis import given

@@ -17,6 +17,7 @@ from botticelli.platforms.open import open_discord_commands
 from tests.clock import PinnedClock
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_crowd import add_member, all_permissions_but
+from tests.fakes.discord_routing import find
 
 
 @dataclass
@@ -533,6 +534,78 @@ def test_a_lost_answer_makes_no_second_message(studio):
 
     assert studio.discord.contents().count("once") == 1
     assert len(studio.discord.sent()) == 2
+
+
+# command, arguments
+REPEATED = [
+    ("channels.delete", {"channel_id": C}),
+    ("messages.delete", AT),
+    ("messages.pin", AT),
+    ("messages.unpin", AT),
+    ("reactions.add", {**AT, "emoji": "👍"}),
+    ("members.ban", {"guild_id": G, "user_id": U}),
+    ("members.kick", {"guild_id": G, "user_id": U}),
+    ("roles.assign", {"guild_id": G, "user_id": U, "role_id": R}),
+    ("roles.delete", {"guild_id": G, "role_id": R}),
+    ("threads.delete", {"thread_id": T}),
+    ("threads.leave", {"thread_id": T}),
+    ("events.delete", {"guild_id": G, "event_id": "{event}"}),
+    ("invites.delete", {"code": "{invite}"}),
+    ("permissions.set", {"channel_id": C, "target_id": "{target}", "target": "role"}),
+    ("channels.typing", {"channel_id": C}),
+]
+
+
+@pytest.mark.parametrize(("command", "args"), REPEATED)
+@pytest.mark.parametrize("fault", ["hang up after storing", "500 after storing"])
+def test_what_was_done_and_whose_answer_was_lost_is_done(studio, command, args, fault):
+    given = filled(args, studio.ids)
+    asked = studio.commands.preview(command, given)
+    path = asked["url"].removeprefix(studio.discord.api)
+    studio.discord.script.add(fault, to=find(asked["method"], path)[0].name)
+
+    assert studio.run(command, **given)
+
+    assert [one.method for one in studio.discord.requests] == [asked["method"]] * 2
+    assert studio.discord.script.waiting() == {}
+
+
+def test_messages_whose_bulk_deletion_was_not_answered_are_gone(studio):
+    ids = [studio.discord.add_message(str(number)) for number in range(3)]
+    studio.discord.script.add("hang up after storing", to="bulk_delete")
+
+    done = studio.run("messages.bulk_delete", channel_id=studio.ids["channel"], message_ids=ids)
+
+    assert done["deleted_count"] == 3
+    assert studio.discord.contents() == ["hello"]
+
+
+def test_a_message_that_was_published_and_not_answered_is_published_once(studio):
+    posted = studio.run("messages.send", channel_id=studio.ids["news"], content="news")
+    studio.discord.script.add("hang up after storing", to="crosspost")
+    place = {"channel_id": studio.ids["news"], "message_id": posted["id"]}
+
+    assert studio.run("messages.crosspost", **place) == {
+        "id": posted["id"], "channel_id": studio.ids["news"], "crossposted": True,
+    }  # fmt: skip
+
+
+def test_deleting_what_was_never_there_is_no_success(studio):
+    for _ in range(2):
+        with pytest.raises(Refused, match="Unknown Message"):
+            studio.run("messages.delete", channel_id=studio.ids["channel"], message_id="77")
+
+
+def test_a_clear_that_may_not_delete_stops_at_the_first_refusal(studio):
+    studio.clock.advance(timedelta(days=20))
+    for _ in range(5):
+        studio.discord.add_message("old")
+    studio.clock.advance(timedelta(days=20))
+    studio.discord.deny("MANAGE_MESSAGES")
+
+    with pytest.raises(Refused, match="lacks the permission Manage Messages"):
+        studio.run("messages.clear", channel_id=studio.ids["channel"])
+    assert len([one for one in studio.discord.requests if one.method == "DELETE"]) == 1
 
 
 def test_a_lost_answer_to_what_cannot_be_repeated_is_told(studio):

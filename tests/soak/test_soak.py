@@ -174,7 +174,7 @@ COUNTS = """
 
 @pytest.mark.parametrize("world", [10], indirect=True)
 def test_the_first_day_follows_the_plan(world):
-    """plan.md, phase 5, step 3; its last line adds the new 50 before the three are approved."""
+    """The plan's two hours of all stages; its last line adds 50 before three are approved."""
     table = [
         (0, "generate", "50 potential, 0 approved, 0 posted"),
         (12, "curate --drain", "47 potential, 3 approved, 0 posted"),

@@ -1,0 +1,178 @@
+"""The rules of bot commands as the user and a narrative write them; policy.py applies them.
+
+A rule that cannot be understood is an error: a typo must not leave a door open.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any, Final
+
+from botticelli.config.model import Security
+from botticelli.errors import ConfigError
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+_SPAN: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_RATE: Final = re.compile(r"\s*(\d+)\s*(?:/|per)\s*(second|minute|hour|day)s?\s*")
+
+_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    "policy": frozenset(
+        ("allowed_commands", "denied_commands", "require_confirmation", "rate_limits")
+    ),
+    "constraints": frozenset(("guild_id", "channel_ids", "channel_prefix")),
+    "content": frozenset(("max_length", "max_mentions", "max_links", "allowed_links")),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """At most so many runs of a command within a span of time."""
+
+    most: int
+    span: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """One layer of rules. None: no rule of that kind.
+
+    Args:
+        source: What a refusal names.
+        allowed: Commands that may run; in a narrative nothing else may.
+        confirmed: Commands that a person must confirm each time.
+        rates: Command -> how often.
+    """
+
+    source: str
+    allowed: tuple[str, ...] | None = None
+    denied: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = ()
+    rates: Mapping[str, Rate] = field(default_factory=lambda: NOTHING)
+    guilds: tuple[str, ...] | None = None
+    channels: tuple[str, ...] | None = None
+    channel_prefix: str = ""
+    max_length: int | None = None
+    max_mentions: int | None = None
+    max_links: int | None = None
+    allowed_links: tuple[str, ...] | None = None
+
+    @property
+    def is_about_places(self) -> bool:
+        """Whether it must be known where a command acts."""
+        return self.guilds is not None or self.channels is not None or bool(self.channel_prefix)
+
+    @property
+    def wherever(self) -> "Rules":
+        """The same rules without those about places."""
+        return replace(self, guilds=None, channels=None, channel_prefix="")
+
+
+def rules_of_user(security: Security) -> Rules:
+    """Return the user's own layer."""
+    return Rules(
+        source="[security] in botticelli.toml",
+        allowed=security.allowed_commands,
+        denied=security.deny,
+        confirmed=security.require_confirmation,
+        rates={name: rate_of(text) for name, text in security.rate_limits.items()},
+        guilds=security.guild_ids or None,
+        channels=security.channel_ids or None,
+        channel_prefix=security.channel_prefix,
+        max_length=security.max_length,
+        max_mentions=security.max_mentions,
+        max_links=security.max_links,
+        allowed_links=security.allowed_links,
+    )
+
+
+def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> Rules:
+    """Return a narrative's layer, from its [security.*] as written.
+
+    Raises:
+        ConfigError: A rule cannot be understood: then nothing may run, least of all by a typo.
+    """
+    policy, constraints, content = (_section(security, name) for name in _KEYS)
+    _no_others(security, "security", frozenset(_KEYS))
+    confirmed = policy.get("require_confirmation", ())
+    if isinstance(confirmed, bool):
+        confirmed = ("*",) if confirmed else ()
+    allowed = policy.get("allowed_commands")
+    rates = policy.get("rate_limits", NOTHING)
+    if not isinstance(rates, Mapping):
+        raise _bad("security.policy.rate_limits", "is no table of command = limit")
+    links = content.get("allowed_links")
+    return Rules(
+        source=f"[security] of narrative '{name}'" if name else "the narrative's [security]",
+        allowed=None if allowed is None else _list(allowed, "security.policy.allowed_commands"),
+        denied=_list(policy.get("denied_commands", ()), "security.policy.denied_commands"),
+        confirmed=_list(confirmed, "security.policy.require_confirmation"),
+        rates={str(name): rate_of(text) for name, text in rates.items()},
+        guilds=_ids(constraints.get("guild_id"), "security.constraints.guild_id"),
+        channels=_ids(constraints.get("channel_ids"), "security.constraints.channel_ids"),
+        channel_prefix=str(constraints.get("channel_prefix", "")),
+        max_length=_number(content, "max_length"),
+        max_mentions=_number(content, "max_mentions"),
+        max_links=_number(content, "max_links"),
+        allowed_links=None if links is None else _list(links, "security.content.allowed_links"),
+    )
+
+
+def rate_of(text: Any) -> Rate:
+    """Return "5/minute" as a rate.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    match = _RATE.fullmatch(str(text))
+    if match is None:
+        raise _bad("security.rate_limits", f"'{text}' is no limit", 'write "5/minute"')
+    return Rate(most=int(match[1]), span=timedelta(seconds=_SPAN[match[2]]))
+
+
+def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = security.get(name, NOTHING)
+    if not isinstance(section, Mapping):
+        raise _bad(f"security.{name}", "is no table")
+    _no_others(section, f"security.{name}", _KEYS[name])
+    return section
+
+
+def _no_others(section: Mapping[str, Any], where: str, known: frozenset[str]) -> None:
+    for key in section:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            mend = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+            raise _bad(where, f"there is no rule '{key}'", mend)
+
+
+def _list(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise _bad(where, "is no list of texts")
+    return tuple(value)
+
+
+def _ids(value: Any, where: str) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    given = value if isinstance(value, list | tuple) else [value]
+    ids = tuple(str(one).strip() for one in given if not isinstance(one, bool))
+    if not ids or not all(one.isdecimal() for one in ids):
+        raise _bad(where, "is no Discord id", "write the id's digits")
+    return ids
+
+
+def _number(section: Mapping[str, Any], name: str) -> int | None:
+    value = section.get(name)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise _bad(f"security.content.{name}", "is no whole number")
+
+
+def _bad(where: str, what: str, mend: str = "") -> ConfigError:
+    return ConfigError(what, where=where, mend=mend)
