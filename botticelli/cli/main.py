@@ -8,8 +8,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
+from botticelli import tracing
 from botticelli.cli.environment import Environment
 from botticelli.errors import BotticelliError, Exit
 
@@ -19,6 +20,7 @@ NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
 RARELY: Final = 50_000  # new objects between two collections: imports alone would cause hundreds
 
+COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 FLAGS: Final = ("--offline", "--debug", "--quiet")
 
 
@@ -59,10 +61,8 @@ def main(args: Sequence[str], env: Environment) -> int:
     import typer
     from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
-    from botticelli.cli.app import execute
-
     try:
-        code = int(execute(globals_first(args), env) or 0)
+        code = int(_traced(globals_first(args), env) or 0)
     except BotticelliError as error:
         code = _tell(error, env)
     except NoArgsIsHelpError as error:
@@ -81,6 +81,26 @@ def main(args: Sequence[str], env: Environment) -> int:
     if code == INTERRUPTED:  # mostly typer's own answer to Ctrl-C
         env.complain("interrupted; what was claimed is free again")
     return code
+
+
+def _traced(args: list[str], env: Environment) -> Any:
+    """Run one command; its spans go to a collector if the environment names one."""
+    from botticelli.cli.app import execute
+
+    tracer = tracing.Late(lambda: _tracer(env))
+    try:
+        with tracing.using(tracer):
+            return execute(args, env)
+    finally:
+        tracer.close()
+
+
+def _tracer(env: Environment) -> tracing.Tracer:
+    if not any(env.environ.get(name) for name in COLLECTORS):
+        return tracing.SILENT
+    from botticelli.cli.traces import exporting
+
+    return exporting(env)
 
 
 def globals_first(args: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from botticelli import tracing
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
@@ -193,7 +194,8 @@ class _Running:
         conn, now = self.conn, self.env.clock.pinned()
         run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
         try:
-            with self._stoppable():
+            facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
+            with self._stoppable(), tracing.span("run", facts):
                 self._walk(file, narrative, run_id=run_id)
         except BaseException as error:
             is_failure = isinstance(error, BotticelliError) and not isinstance(error, TryLater)

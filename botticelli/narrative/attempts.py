@@ -23,6 +23,7 @@ from botticelli.models.base import (
     Usage,
 )
 from botticelli.models.open import Drivers, Opened
+from botticelli.narrative import spans
 from botticelli.store import executions
 from botticelli.store.connection import Connection
 from botticelli.store.executions import Attempt
@@ -159,7 +160,7 @@ class Attempts:
         )
         began = self._clock.monotonic()
         try:
-            reply = opened.driver.generate(replace(call.request, model=opened.name))
+            reply = self._generate(opened, call)
         except ModelError as error:
             # It may have been counted: only the reservation is certain.
             self._record(replace(row, error=str(error), latency_ms=self._since(began)))
@@ -168,6 +169,13 @@ class Attempts:
             raise
         row = replace(row, latency_ms=self._since(began))
         return self._keep(opened, row, reply=reply, grant=grant)
+
+    def _generate(self, opened: Opened, call: Call) -> Reply:
+        request = replace(call.request, model=opened.name)
+        with spans.asking(request, provider=opened.provider, act=call.blank.act_name) as span:
+            reply = opened.driver.generate(request)
+            spans.answered(span, reply)
+            return reply
 
     def _keep(self, opened: Opened, row: Attempt, *, reply: Reply, grant: Grant | None) -> Recorded:
         """Store the answer first, for it is paid; then settle."""

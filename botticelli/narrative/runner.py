@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from botticelli.clock import Clock
 from botticelli.errors import BotticelliError, ConfigError, TryLater
+from botticelli.narrative import spans
 from botticelli.narrative.calls import Caller
 from botticelli.narrative.commands import Commands
 from botticelli.narrative.execution import (
@@ -130,6 +132,20 @@ class Runner:
             ModelError: The model gave no answer.
             ConfigError: A file, variable or model is missing.
         """
+        told = spans.running(narrative.name, iteration=iteration, item_id=item_id)
+        with nullcontext() if self.rehearsal else told:
+            execution = self._run(narrative, iteration=iteration, item_id=item_id, tables=tables)
+        self.on_execution(execution)
+        return execution
+
+    def _run(
+        self,
+        narrative: Narrative,
+        *,
+        iteration: int,
+        item_id: int | None,
+        tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    ) -> Execution:
         runner = self._entered(narrative, iteration)
         walk = runner.walk(narrative, iteration=iteration, item_id=item_id, tables=tables)
         leases = walk.reader.leases
@@ -140,7 +156,6 @@ class Runner:
         except BaseException:
             row_leases.release(self.conn, leases)
             raise
-        self.on_execution(execution)
         return execution
 
     def run_carousel(

@@ -9,6 +9,7 @@ from typing import Final
 from botticelli.clock import Clock
 from botticelli.store import queue
 from botticelli.store.connection import Connection
+from botticelli.tracing import inherited
 
 LEAVE_SECONDS: Final = 2.0  # what workers get to come back in after a signal; supervise has 3
 WATCH_SECONDS: Final = 0.5
@@ -112,7 +113,9 @@ class Crew:
         """
         floor = Floor(stop)
         threads = [
-            threading.Thread(target=self._work, args=(floor,), name=f"worker-{n}", daemon=True)
+            threading.Thread(
+                target=inherited(self._work), args=(floor,), name=f"worker-{n}", daemon=True
+            )
             for n in range(workers)
         ]
         try:

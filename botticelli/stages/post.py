@@ -17,6 +17,7 @@ from botticelli.schedule.due import Due, Rules, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.stages.delivering import Desk, Result, deliver
 from botticelli.stages.reconcile import reconcile
+from botticelli.stages.spans import traced
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.store import deliveries, posts
 from botticelli.store.connection import Connection
@@ -297,7 +298,7 @@ class Stage:
             now=desk.now,
         )
         if delivery is not None:
-            return deliver(desk, delivery)
+            return traced(deliver, desk, delivery)
         return Result(
             destination=desk.destination.name,
             state="waiting",

@@ -23,6 +23,7 @@ from botticelli.stages.delivering import (
     publish,
     still_ours,
 )
+from botticelli.stages.spans import traced
 from botticelli.store import deliveries
 from botticelli.store.deliveries import Delivery, Ending
 
@@ -46,7 +47,7 @@ def reconcile(desk: Desk) -> list[Result]:
         )
         if delivery is None:
             break
-        results.append(_reconcile(desk, delivery))
+        results.append(traced(_reconcile, desk, delivery))
     return results
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Final
 
+from botticelli import tracing
 from botticelli.clock import Clock
 from botticelli.config.model import StageName, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
@@ -88,7 +89,16 @@ def supervise(
         run_id = runs.start(conn, stage, identity=identity, lock=lock, now=now)
         run = Run(id=run_id, stage=stage, identity=identity, stop=stop)
         books = _Books(conn=conn, connect=connect, run=run, lock=lock, config=config, clock=clock)
-        return _work(run, work, books=books)
+        facts: dict[str, tracing.Value | None] = {
+            "botticelli.stage": stage,
+            "botticelli.run.id": run_id,
+        }
+        with tracing.span(stage, facts) as span:
+            outcome = _work(run, work, books=books)
+            span.set({"botticelli.run.exit_code": int(outcome.exit_code)})
+            if outcome.exit_code not in (Exit.DONE, Exit.TRY_LATER):
+                span.fail(outcome.exit_code.name.lower())
+            return outcome
 
 
 def _refuse_while_open(stage: StageName, state: runs.StageState, *, config: Supervision) -> None:

@@ -20,9 +20,9 @@ def discord():
 
 
 @pytest.fixture
-def line(gemini, discord, db_url, tmp_path):
-    """`line("generate")` runs that command as a process with keys for all that is outside."""
-    environ = isolated(tmp_path) | {
+def environ(gemini, discord, db_url, tmp_path):
+    """Variables of a user with keys for all that is outside; a test may add to them."""
+    return isolated(tmp_path) | {
         "DATABASE_URL": db_url,
         "GEMINI_API_KEY": gemini.key,
         "GOOGLE_GEMINI_BASE_URL": gemini.url,
@@ -31,6 +31,11 @@ def line(gemini, discord, db_url, tmp_path):
         "POSTING_CHANNEL_ID": discord.channel,
         "NO_PROXY": "127.0.0.1",
     }
+
+
+@pytest.fixture
+def line(environ, tmp_path):
+    """`line("generate")` runs that command as a process with keys for all that is outside."""
     return lambda words: run_installed(words, environ=environ, cwd=tmp_path)
 
 
