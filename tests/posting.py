@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.config.model import Config, Database, Destination, Post, Retry, Supervision
 from botticelli.config.secrets import Secret
+from botticelli.platforms.discord_limits import SharedLimits
 from botticelli.platforms.open import open_platform
 from botticelli.stages.post import Posting, post
 from botticelli.stages.preview import preview_next
@@ -72,6 +73,7 @@ class PostStage:
         self.clock = clock
         self.identity = Identity(host="here", pid=1, owner=owner)
         self.opened = []
+        self.limits = SharedLimits(clock)
         self.config = Config(
             database=Database(folder=Path("unused")),
             destinations={one.name: one for one in destinations},
@@ -101,4 +103,4 @@ class PostStage:
 
     def _open(self, destination):
         self.opened.append(destination.name)
-        return open_platform(destination, clock=self.clock)
+        return open_platform(destination, clock=self.clock, limits=self.limits)

@@ -14,6 +14,7 @@ from botticelli.cli.telling import telling
 from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.platforms.base import Platform
+from botticelli.platforms.discord_limits import SharedLimits
 from botticelli.stages.delivering import Result
 from botticelli.stages.post import Opener, Posting, PostReport
 from botticelli.stages.post import post as run_post
@@ -73,11 +74,12 @@ def post(
 
 def opener(env: Environment) -> Opener:
     """Return what opens a destination's client when there is something to send."""
+    limits = SharedLimits(env.clock)
 
     def open_late(destination: Destination) -> Platform:
         from botticelli.platforms.open import open_platform
 
-        return open_platform(destination, clock=env.clock)
+        return open_platform(destination, clock=env.clock, limits=limits)
 
     return open_late
 

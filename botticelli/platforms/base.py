@@ -149,5 +149,13 @@ class LockedOutMidway(LockedOut):
     """The same, after a part of the work was done, or may have been."""
 
 
+class KeptOut(ConfigError):
+    """The platform lets us into this one destination no more, neither to read nor to write."""
+
+
+class Gone(KeptOut):
+    """What we write through exists no more: asking again can only be held against us."""
+
+
 class Unconfirmed(PlatformError):
     """The request may have been carried out: look before anything else is done."""

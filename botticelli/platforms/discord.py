@@ -11,22 +11,33 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from botticelli.clock import Clock
 from botticelli.config.secrets import Secret
-from botticelli.errors import BotticelliError
+from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms import discord_channel as channels
-from botticelli.platforms.base import Looked, Message, NotSent, Receipt, Refused, Unconfirmed
+from botticelli.platforms.base import (
+    KeptOut,
+    LockedOut,
+    Looked,
+    Message,
+    NotSent,
+    Receipt,
+    Refused,
+    Unconfirmed,
+)
 from botticelli.platforms.discord_errors import Answer, error_of
 from botticelli.platforms.discord_rest import Question, Rest
 
 if TYPE_CHECKING:
     import requests
 
+    from botticelli.platforms.discord_limits import RateLimits
+
 MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
 CROSSPOSTED_ALREADY: Final = 40033
 THREAD_ALREADY: Final = 160004
 GONE: Final = 10008
+MAY_NOT: Final = 50013  # the only refusal of a right that goes with seeing the channel
 
 _MESSAGE_ID: Final = re.compile(r"/messages/[0-9]+")
 
@@ -59,6 +70,7 @@ class Discord:
         can_read: Whether the session has a bot's token, so that the channel can be looked at.
         session: Whose connections to use; User-Agent and credentials are set on it.
         base_url: Root of the API, with its version.
+        limits: The rate limits of the session's bot.
     """
 
     max_length = MAX_LENGTH
@@ -71,7 +83,7 @@ class Discord:
         channel: str,
         session: "requests.Session",
         base_url: str,
-        clock: Clock,
+        limits: "RateLimits",
         webhook: Webhook | None = None,
         can_read: bool = True,
         extras: Extras = Extras(),
@@ -80,7 +92,7 @@ class Discord:
         self._channel = channel
         self._webhook = webhook
         self._can_read = can_read
-        self._rest = Rest(session, base_url=base_url, clock=clock)
+        self._rest = Rest(session, base_url=base_url, limits=limits)
         self._extras = extras
         # A webhook has no nonce: what was published once must be looked up, never sent again.
         self.idempotency_seconds = 0.0 if webhook else NONCE_SECONDS
@@ -98,21 +110,38 @@ class Discord:
         return self._receipt(response)
 
     def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
-        """See Platform."""
+        """See Platform.
+
+        A channel that may be written to but not looked at is no error: nothing is known of it.
+        """
         if not self._can_read:
             return Looked(why="a webhook cannot read its channel back")
-        place = message.thread or self._channel
-        author = self._webhook.id if self._webhook else self._me()
+        try:
+            return self._find(message, since=since, known=known)
+        except KeptOut as error:
+            if self._webhook is None:  # once we are let in again, the channel tells
+                raise
+            return Looked(why=error.what)
+        except LockedOut:
+            raise
+        except ConfigError as error:
+            return Looked(why=error.what)
+
+    def _find(self, message: Message, *, since: datetime, known: Collection[str]) -> Looked:
         search = channels.Search(
             message=message,
-            author=author,
+            author=self._webhook.id if self._webhook else self._me(),
             since=since,
             known=known,
             whole=partial(self._through_webhook, message.thread) if self._webhook else None,
         )
-        found = channels.search(self._look, place, search)
+        found = channels.search(self._look, message.thread or self._channel, search)
         if isinstance(found, dict):
             return Looked(receipt=self._receipt_of(found), certain=True)
+        if found.certain and not search.author:
+            return Looked(
+                why="the server does not tell who we are, so nothing there is surely ours"
+            )
         return found
 
     def edit(self, remote_id: str, message: Message) -> Receipt:
@@ -179,11 +208,20 @@ class Discord:
         return f"{path}/messages/{remote_id}", {k: v for k, v in query.items() if k != "wait"}
 
     def _through_webhook(self, thread: str, remote_id: str) -> Json:
-        found: Json = self._look(*self._one(remote_id, thread))
+        try:
+            found: Json = self._look(*self._one(remote_id, thread))
+        except Refused:  # deleted since it was listed
+            return {}
         return found
 
     def _me(self) -> str:
-        return str(self._look("/users/@me", {})["id"])
+        """Return our own id; empty where a server has no such route, as other people's may."""
+        try:
+            return str(self._call("GET", "/users/@me").json()["id"])
+        except (KeptOut, LockedOut):
+            raise
+        except (ConfigError, Refused, ValueError, KeyError, TypeError):
+            return ""
 
     def _look(self, path: str, query: Mapping[str, str]) -> Any:
         """GET and return the JSON; whatever goes wrong on the way is NotSent: ask again."""
@@ -217,8 +255,11 @@ class Discord:
         raise error_of(answer, where=self.name, channel=channel, publishing=method != "GET")
 
     def _channel_name(self, answer: Answer, method: str) -> str:
-        """Return "#news" where we may see the channel, else its id; asked only if it is told."""
-        if answer.status != 403 or method == "GET" or not self._can_read:
+        """Return "#news" where we may see the channel, else its id; asked only if it is told.
+
+        Where we may not, asking would be one more invalid request, which Discord counts.
+        """
+        if answer.code != MAY_NOT or method == "GET" or not self._can_read:
             return self._channel
         try:
             return "#" + str(self._look(f"/channels/{self._channel}", {})["name"])

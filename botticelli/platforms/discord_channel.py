@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from botticelli import text
-from botticelli.errors import BotticelliError
+from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms import discord_permissions as permissions
 from botticelli.platforms.base import Looked, Message, NotSent
 
@@ -26,6 +26,7 @@ class Search:
     """What is looked for: this text, by this author (user or webhook id), from then on.
 
     Args:
+        author: Empty: not known, anybody's counts.
         whole: Reads one message by its id where a list may leave its text out: without the
             MESSAGE_CONTENT intent a bot sees its own texts only, not those of its webhook.
     """
@@ -69,14 +70,14 @@ def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
 
     Raises:
         NotSent: Discord cannot be asked right now.
-        ConfigError: It does not let us look.
+        ConfigError: It does not let us look, or shows us nonsense.
     """
     path = f"/channels/{channel}/messages"
     since = wanted.since - CLOCK_SLACK
     seen: set[str] = set()
     query = {"limit": str(PAGE)}
     for _ in range(MOST_PAGES):
-        page = look(path, query)
+        page = _page(look(path, query))
         for message in page:
             if _is_ours(message, wanted, since=since):
                 return dict(message)
@@ -94,17 +95,30 @@ def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
     )
 
 
+def _page(answer: Any) -> Sequence[Mapping[str, Any]]:
+    is_page = isinstance(answer, list) and all(
+        isinstance(one, dict) and str(one.get("id")).isdecimal() for one in answer
+    )
+    if not is_page:
+        raise ConfigError("the server's list of messages cannot be read")
+    page: Sequence[Mapping[str, Any]] = answer
+    return page
+
+
 def _is_ours(message: Mapping[str, Any], wanted: Search, *, since: datetime) -> bool:
-    authors = {str(message.get("author", {}).get("id")), str(message.get("webhook_id"))}
-    if wanted.author not in authors or message["id"] in wanted.known:
+    if str(message["id"]) in wanted.known:
         return False
-    if message.get("nonce") is not None and str(message["nonce"]) == wanted.message.nonce:
-        return True
+    nonce = message.get("nonce")
+    if nonce is not None and nonce != "":  # each of our messages has its own, whatever it says
+        return str(nonce) == wanted.message.nonce
+    authors = {str((message.get("author") or {}).get("id")), str(message.get("webhook_id"))}
+    if wanted.author and wanted.author not in authors:
+        return False
     if made_at(message) < since:
         return False
     if wanted.whole is not None and not message.get("content"):
         message = wanted.whole(message["id"])
-    return text.normalise(message.get("content", "")) == text.normalise(wanted.message.text)
+    return text.normalise(message.get("content") or "") == text.normalise(wanted.message.text)
 
 
 def _empty(look: Look, channel: str) -> Looked:
@@ -115,6 +129,8 @@ def _empty(look: Look, channel: str) -> Looked:
         raise
     except BotticelliError as error:
         return Looked(why=f"the channel looks empty, our rights in it are unknown ({error.what})")
+    except (KeyError, TypeError, ValueError, AttributeError):  # not as Discord answers
+        return Looked(why="the channel looks empty, our rights in it are unknown")
     if bits & permissions.READ_MESSAGE_HISTORY:
         return Looked(certain=True)
     return Looked(why="the bot may not read the channel's history: give it Read Message History")

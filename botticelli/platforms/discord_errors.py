@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.platforms.base import LockedOut, NotSent, Refused, Unconfirmed
+from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
 
 DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
+SLOWED_WAIT: Final = 60.0  # seconds after a 429 of Cloudflare's that does not say how long
 BLOCKED_WAIT: Final = 900.0  # seconds after Cloudflare shut the door; its window is 10 minutes
 
 _TOKEN: Final = (
@@ -47,6 +48,8 @@ _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
     ),
     40067: ("{channel} is a forum that wants a tag", _TEXT_CHANNEL),
 }
+# Who meets one of these can neither read nor write in that place; all else is a single right.
+_KEPT_OUT: Final = frozenset({10003, 10004, 50001, 50041, 40333})
 _REFUSED: Final[Mapping[int, str]] = {
     10008: "the message is gone",
     20001: "bots may not do this",
@@ -65,7 +68,11 @@ _PASSING: Final = frozenset({40004, 40006, 40062, 20016, 20022, 20028, 20029, 30
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An answer that is no success, with as much of its body as could be read."""
+    """An answer that is no success, with as much of its body as could be read.
+
+    Args:
+        is_global: Whether it speaks of all routes, not only of the one that was asked.
+    """
 
     status: int
     code: int = 0
@@ -73,6 +80,23 @@ class Answer:
     is_json: bool = False
     errors: Any = None
     retry_after: float | None = None
+    is_global: bool = False
+
+    @property
+    def pause(self) -> float | None:
+        """Seconds in which nothing more may be asked; None: it asks for none."""
+        if self.status == 429:
+            default = DEFAULT_WAIT if self.is_json else SLOWED_WAIT
+        elif self.is_turned_away:
+            default = BLOCKED_WAIT
+        else:
+            return None
+        return default if self.retry_after is None else self.retry_after
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether Cloudflare in front of Discord has answered, which shuts out a whole address."""
+        return self.status == 403 and not self.is_json
 
     @classmethod
     def of(cls, status: int, headers: Mapping[str, str], text: str) -> "Answer":
@@ -91,6 +115,10 @@ class Answer:
             is_json=is_json,
             errors=fields.get("errors"),
             retry_after=_larger(headers.get("Retry-After"), fields.get("retry_after")),
+            is_global=fields.get("global") is True
+            or headers.get("X-RateLimit-Global") == "true"
+            or headers.get("X-RateLimit-Scope") == "global"
+            or (status in {403, 429} and not is_json),
         )
 
 
@@ -108,7 +136,7 @@ def error_of(
         subject: What was asked for, as a refusal names it.
     """
     status, code = answer.status, answer.code
-    if status >= 500 or status == 408:
+    if (status >= 500 and (publishing or status != 501)) or status == 408:
         words = f"Discord answered {status}, which leaves open whether the request was carried out"
         return Unconfirmed(words, where=where) if publishing else NotSent(words, where=where)
     if status == 429 or code in _PASSING:
@@ -118,25 +146,26 @@ def error_of(
         return LockedOut(what, where=where, mend=mend)
     if code == 10015:
         what, mend = _HOOK
-        return LockedOut(what, where=where, mend=mend)
+        return Gone(what, where=where, mend=mend)
     return _for_good(answer, where=where, channel=channel, subject=subject)
 
 
 def _for_good(answer: Answer, *, where: str, channel: str, subject: str) -> BotticelliError:
     if answer.code in _CONFIG:
         what, mend = _CONFIG[answer.code]
-        return ConfigError(what.format(channel=channel), where=where, mend=mend)
-    if answer.status == 403 and not answer.is_json:
+        kind = KeptOut if answer.code in _KEPT_OUT else ConfigError
+        return kind(what.format(channel=channel), where=where, mend=mend)
+    if answer.is_turned_away:
         return NotSent(
             "Cloudflare in front of Discord turns us away, mostly after too many failing requests",
             where=where,
-            retry_after=answer.retry_after or BLOCKED_WAIT,
+            retry_after=answer.pause,
         )
     if answer.status == 403:
         reason = answer.message or "no reason given"
         words = f"Discord does not allow it ({reason}, code {answer.code})"
         return ConfigError(words, where=where, mend=f"look at the bot's permissions in {channel}")
-    if 300 <= answer.status < 400 or (answer.status in {404, 405} and answer.code == 0):
+    if 300 <= answer.status < 400 or (answer.status in {404, 405, 501} and answer.code == 0):
         words = f"this is not Discord's API: it answered {answer.status}"
         return ConfigError(words, where=where, mend="mend base_url (DISCORD_API_BASE)")
     return Refused(_refusal(answer, subject), where=where, code=answer.code)
@@ -151,7 +180,9 @@ def _refusal(answer: Answer, subject: str) -> str:
 
 
 def _slow_down(answer: Answer, where: str) -> NotSent:
-    wait = answer.retry_after if answer.retry_after is not None else DEFAULT_WAIT
+    wait = answer.pause
+    if wait is None:  # no 429, but of the same meaning
+        wait = DEFAULT_WAIT if answer.retry_after is None else answer.retry_after
     return NotSent(f"Discord asks us to wait {wait:g} s", where=where, retry_after=wait)
 
 

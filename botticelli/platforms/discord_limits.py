@@ -13,7 +13,7 @@ LONGEST_WAIT: Final = 5.0  # seconds; a longer one is the caller's to plan, its 
 
 
 class RateLimits:
-    """What one client knows of its limits; not shared between threads or processes."""
+    """What is known of one bot's limits; not shared between threads or processes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -33,19 +33,34 @@ class RateLimits:
             raise NotSent("Discord's rate limit is used up", where=where, retry_after=seconds)
         self._clock.sleep(seconds)
 
-    def learn(self, route: str, headers: Mapping[str, str], *, retry_after: float | None) -> None:
-        """Note what an answer says; `retry_after` only of one that asks us to wait."""
+    def learn(self, route: str, headers: Mapping[str, str]) -> None:
+        """Note what the headers of an answer say of the limit it counted against."""
         # The same bucket name counts apart for each channel, which the route has in it.
         name = headers.get("X-RateLimit-Bucket")
         bucket = f"{name} {_top(route)}" if name else route
         self._bucket_of[route] = bucket
-        now = self._clock.monotonic()
-        if retry_after is not None:
-            is_global = headers.get("X-RateLimit-Global") == "true"
-            is_global = is_global or headers.get("X-RateLimit-Scope") == "global"
-            self._closed_until["" if is_global else bucket] = now + retry_after
-        elif headers.get("X-RateLimit-Remaining") == "0":
-            self._closed_until[bucket] = now + _seconds(headers.get("X-RateLimit-Reset-After"))
+        if headers.get("X-RateLimit-Remaining") == "0":
+            self._close(bucket, _seconds(headers.get("X-RateLimit-Reset-After")))
+
+    def pause(self, route: str, seconds: float, *, is_global: bool) -> None:
+        """Ask nothing for so long: on that route, or on any."""
+        self._close("" if is_global else self._bucket_of.get(route, route), seconds)
+
+    def _close(self, bucket: str, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        self._closed_until[bucket] = max(until, self._closed_until.get(bucket, 0.0))
+
+
+class SharedLimits:
+    """The limits of all bots of one process: of one bot at one address there is one account."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[tuple[str, str], RateLimits] = {}
+
+    def of(self, base_url: str, token: str) -> RateLimits:
+        """Return the account of the bot with that token; empty: of a webhook without one."""
+        return self._known.setdefault((base_url, token), RateLimits(self._clock))
 
 
 def _top(route: str) -> str:

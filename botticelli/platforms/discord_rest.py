@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from botticelli.clock import Clock
 from botticelli.errors import BotticelliError
 from botticelli.platforms.base import NotSent, Refused, Unconfirmed
 from botticelli.platforms.discord_errors import Answer
@@ -53,12 +52,13 @@ class Rest:
     Args:
         session: Whose connections to use; User-Agent and credentials are set on it.
         base_url: Root of the API, with its version.
+        limits: The account of the session's bot; several sessions may keep the same.
     """
 
-    def __init__(self, session: "requests.Session", *, base_url: str, clock: Clock) -> None:
+    def __init__(self, session: "requests.Session", *, base_url: str, limits: RateLimits) -> None:
         self.base_url = base_url
         self._session = session
-        self._limits = RateLimits(clock)
+        self._limits = limits
 
     def ask(self, question: Question, *, where: str) -> "tuple[requests.Response, Answer | None]":
         """Make one request, no retry inside; the Answer is what was wrong, None for a success.
@@ -85,12 +85,12 @@ class Rest:
         except requests.RequestException as error:
             # `from None`: the text of these errors holds the URL, and a webhook's URL is a secret.
             raise _unreachable(error, changing=question.method != "GET", where=where) from None
+        self._limits.learn(route, response.headers)
         if 200 <= response.status_code < 300:
-            self._limits.learn(route, response.headers, retry_after=None)
             return response, None
         answer = Answer.of(response.status_code, response.headers, response.text)
-        asked_to_wait = answer.retry_after if answer.status == 429 else None
-        self._limits.learn(route, response.headers, retry_after=asked_to_wait)
+        if answer.pause is not None:
+            self._limits.pause(route, answer.pause, is_global=answer.is_global)
         return response, answer
 
 

@@ -10,6 +10,7 @@ from botticelli.config.addresses import require_web
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import Platform
+from botticelli.platforms.discord_limits import SharedLimits
 from botticelli.platforms.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -25,8 +26,15 @@ DISCORD_API: Final = "https://discord.com/api/v10"
 USER_AGENT: Final = "DiscordBot (https://github.com/crumplecup/botticelli, {version})"
 
 
-def open_platform(destination: Destination, *, clock: Clock) -> Platform:
+def open_platform(
+    destination: Destination, *, clock: Clock, limits: SharedLimits | None = None
+) -> Platform:
     """Return the client of a destination; nothing is sent yet.
+
+    Args:
+        destination: Where to write to.
+        clock: Whose time rate limits are kept by.
+        limits: What a process has learnt of rate limits, shared by all of its destinations.
 
     Raises:
         ConfigError: A channel, a token or the platform's name is missing or cannot be meant.
@@ -34,7 +42,7 @@ def open_platform(destination: Destination, *, clock: Clock) -> Platform:
     if destination.platform == "outbox":
         return Outbox(destination.name, folder=destination.folder, clock=clock)
     if destination.platform == "discord":
-        return _open_discord(destination, clock)
+        return _open_discord(destination, limits or SharedLimits(clock))
     if plugin := plugins.find(plugins.PLATFORMS, destination.platform):
         made: Platform = plugin(destination, clock=clock)
         return made
@@ -63,7 +71,8 @@ def open_discord_commands(
             mend="set DISCORD_TOKEN",
         )
     base_url = _root(destination)
-    rest = Rest(_session(destination), base_url=base_url, clock=clock)
+    limits = SharedLimits(clock).of(base_url, destination.token.reveal())
+    rest = Rest(_session(destination), base_url=base_url, limits=limits)
     return DiscordCommands(rest, clock=clock, chance=chance)
 
 
@@ -104,19 +113,20 @@ def missing(destination: Destination) -> list[Problem]:
     return problems
 
 
-def _open_discord(destination: Destination, clock: Clock) -> "Discord":
+def _open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
     from botticelli.platforms.discord import Discord, Extras
 
     if problems := missing(destination):
         raise ConfigError.of(problems)
+    base_url = _root(destination)
     return Discord(
         destination.name,
         channel=destination.channel,
         webhook=_webhook(destination),
         can_read=bool(destination.token and destination.channel),
         session=_session(destination),
-        base_url=_root(destination),
-        clock=clock,
+        base_url=base_url,
+        limits=limits.of(base_url, destination.token.reveal()),
         extras=Extras(crosspost=destination.crosspost, thread_name=destination.thread_name),
     )
 

@@ -115,8 +115,10 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
 
 def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:
     """Yield whether each destination has what it needs; `online` asks the platform itself."""
+    from botticelli.platforms.discord_limits import SharedLimits
     from botticelli.platforms.open import missing, open_platform
 
+    limits = SharedLimits(clock)
     for name, destination in config.destinations.items():
         subject = f"destination {name}"
         problems = missing(destination)
@@ -128,7 +130,7 @@ def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterato
             yield Finding(level="ok", subject=subject, what=what)
             continue
         try:
-            complaints = open_platform(destination, clock=clock).check()
+            complaints = open_platform(destination, clock=clock, limits=limits).check()
         except BotticelliError as error:
             yield from errors(error.problems, subject=subject)
             continue

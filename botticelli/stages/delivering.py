@@ -12,6 +12,7 @@ from botticelli.config.curation import Similarity
 from botticelli.config.model import Destination, Retry
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import (
+    Gone,
     LockedOut,
     Message,
     NotSent,
@@ -332,6 +333,8 @@ def _delay(error: BotticelliError) -> timedelta | None:
     """Return how long the destination is left alone; None: it may be asked at once."""
     if isinstance(error, NotSent) and error.retry_after is not None:
         return min(timedelta(seconds=error.retry_after), LONGEST_DELAY)
+    if isinstance(error, Gone):
+        return LONGEST_DELAY
     return CONFIG_DELAY if isinstance(error, ConfigError) else None
 
 

@@ -130,10 +130,13 @@ def _outcome(report: PostReport) -> Outcome:
     for result in report.results:
         counts[result.state] = counts.get(result.state, 0) + 1
     errors = [one.note for one in report.results if one.exit_code != Exit.DONE]
+    served = {one.destination for one in report.results}
+    out_of_order = {one.destination for one in report.results if one.exit_code != Exit.DONE}
     return Outcome(
         exit_code=report.exit_code,
         summary=counts | ({"error": errors[0]} if errors else {}),
         opens_breaker=any(one.locked_out for one in report.results),
+        spares_breaker=out_of_order != served,
     )
 
 

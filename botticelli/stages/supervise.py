@@ -50,11 +50,19 @@ class Outcome:
     Args:
         summary: Stored with the run; must be JSON.
         opens_breaker: Whether this failure alone opens the breaker: trying again does harm.
+        spares_breaker: Whether this failure must not open it: the rest of the stage is in order.
     """
 
     exit_code: Exit
     summary: Mapping[str, Any]
     opens_breaker: bool = False
+    spares_breaker: bool = False
+
+    def threshold(self, config: Supervision) -> int | None:
+        """Return after how many failures in a row the breaker opens; None: this one is spared."""
+        if self.opens_breaker:
+            return 1
+        return None if self.spares_breaker else config.failure_threshold
 
 
 def supervise(
@@ -162,9 +170,7 @@ class _Books:
             clock=self.clock,
         )
 
-    def close(
-        self, ending: runs.Ending, *, afresh: bool = False, opens_breaker: bool = False
-    ) -> None:
+    def close(self, ending: runs.Ending, *, threshold: int | None, afresh: bool = False) -> None:
         """Write the ending down and free the lock; over a new connection if `afresh`."""
         now = self.clock.pinned()
         with closing(self.connect()) if afresh else nullcontext(self.conn) as conn:
@@ -173,7 +179,7 @@ class _Books:
                 conn,
                 self.run.stage,
                 ending=ending,
-                threshold=1 if opens_breaker else self.config.failure_threshold,
+                threshold=threshold,
                 now=now,
             )
             locks.release(conn, self.lock, now=now)
@@ -194,7 +200,7 @@ def _work(run: Run, work: Callable[[Run], Outcome], *, books: _Books) -> Outcome
         bug = runs.Ending(state="failed", exit_code=Exit.BUG, summary={}, error=repr(error)[:500])
         _close_despite(books, bug)
         raise
-    books.close(_ending_of(outcome, run), opens_breaker=outcome.opens_breaker)
+    books.close(_ending_of(outcome, run), threshold=outcome.threshold(books.config))
     return outcome
 
 
@@ -206,7 +212,7 @@ def _close_despite(books: _Books, ending: runs.Ending) -> None:
     """
     try:
         with mapped_errors():
-            books.close(ending, afresh=True)
+            books.close(ending, threshold=books.config.failure_threshold, afresh=True)
     except BotticelliError:
         return
 

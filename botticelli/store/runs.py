@@ -241,16 +241,17 @@ def settle_stage(
     stage: StageName,
     *,
     ending: Ending,
-    threshold: int,
+    threshold: int | None,
     now: datetime | None = None,
 ) -> None:
     """Count a run's ending for the breaker: done closes it, `threshold` failures in a row open it.
 
-    An interrupted run, or one that has to try later, counts neither way. One transaction.
+    An interrupted run, one that has to try later, or a failure with `threshold` None counts
+    neither way. One transaction.
     """
     statement = {
         ("done", 0): SUCCEEDED,
-        ("failed", ending.exit_code): FAILED,
+        ("failed", ending.exit_code): RAN if threshold is None else FAILED,
     }.get((ending.state, ending.exit_code), RAN)
     with conn.transaction():
         conn.execute(

@@ -10,8 +10,9 @@ import pytest
 from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import LockedOut, NotSent, Refused, Unconfirmed
+from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
 from botticelli.platforms.discord_errors import Answer, error_of
+from botticelli.platforms.discord_limits import SharedLimits
 from botticelli.platforms.open import open_platform
 from tests.contracts.platform_contract import PlatformContract, message
 from tests.fakes.discord import FakeDiscord
@@ -109,11 +110,12 @@ def test_nobody_is_pinged_unless_allowed(platform, discord):
     ("fault", "kind", "words"),
     [
         ("401", LockedOut, "the bot's token is not accepted"),
-        ("403:50001", ConfigError, "cannot see the channel"),
+        ("403:50001", KeptOut, "cannot see the channel"),
+        ("404:10015", Gone, "this webhook no longer exists"),
         ("403:50013", ConfigError, "may see #general but not write there; give it Send Messages"),
         ("403:40333", ConfigError, "how we introduce ourselves"),
         ("403:20013", ConfigError, "does not allow it"),
-        ("404:10003", ConfigError, "there is no channel"),
+        ("404:10003", KeptOut, "there is no channel"),
         ("400:50035", Refused, "code 50035"),
         ("400:200000", Refused, "AutoMod"),
         ("400:240000", Refused, "harmful link"),
@@ -197,6 +199,69 @@ def test_a_global_limit_holds_for_every_route(platform, discord, clock):
     assert clock.now() > before
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "seconds"),
+    [
+        (429, {}, '{"retry_after": 30, "global": true, "message": "slow down"}', 30),
+        (429, {"Retry-After": "70"}, "<html>Error 1015</html>", 70),
+        (429, {}, "<html>Error 1015</html>", 60),
+        (403, {}, "<html>Access denied</html>", 900),
+    ],
+)
+def test_a_wait_for_all_routes_is_told_in_several_ways(status, headers, body, seconds):
+    answer = Answer.of(status, headers, body)
+
+    assert (answer.is_global, answer.pause) == (True, seconds)
+
+
+@pytest.mark.parametrize("fault", ["429 global", "403 html", "429 without json"])
+def test_what_one_destination_learns_of_the_whole_bot_holds_for_the_next(discord, clock, fault):
+    limits = SharedLimits(clock)
+    first, second = (
+        open_platform(to_discord(discord, name), clock=clock, limits=limits)
+        for name in ("first", "second")
+    )
+    discord.script.add(fault)
+    with pytest.raises(NotSent) as caught:
+        first.send(message())
+    before = clock.now()
+
+    if caught.value.retry_after > 5:
+        with pytest.raises(NotSent, match="rate limit is used up"):
+            second.send(message())
+        assert len(discord.requests) == 1, "not even asked"
+    else:
+        second.send(message())
+        assert clock.now() - before >= timedelta(seconds=caught.value.retry_after)
+
+
+def test_another_bot_keeps_an_account_of_its_own(clock):
+    limits = SharedLimits(clock)
+
+    assert limits.of("https://a", "one") is limits.of("https://a", "one")
+    assert limits.of("https://a", "one") is not limits.of("https://a", "two")
+
+
+@pytest.mark.parametrize("denied", ["VIEW_CHANNEL", "SEND_MESSAGES"])
+def test_a_refusal_costs_one_invalid_request(platform, discord, denied):
+    """Ten thousand of them in ten minutes shut out a whole address."""
+    discord.deny(denied)
+
+    with pytest.raises(ConfigError):
+        platform.send(message())
+
+    assert sum(one.status == 403 for one in discord.requests) == 1
+
+
+def test_cloudflares_page_is_not_answered_with_another_request(platform, discord):
+    discord.script.add("403 html")
+
+    with pytest.raises(NotSent):
+        platform.send(message())
+
+    assert len(discord.requests) == 1
+
+
 def test_the_larger_of_both_waits_counts():
     answer = Answer.of(429, {"Retry-After": "3"}, '{"retry_after": 2.5, "message": "slow down"}')
     other = Answer.of(429, {"Retry-After": "1"}, '{"retry_after": 2.5, "message": "slow down"}')
@@ -206,7 +271,7 @@ def test_the_larger_of_both_waits_counts():
 
 @pytest.mark.parametrize("nonsense", ["nan", "inf", "-1", "soon"])
 def test_a_nonsensical_wait_falls_back_to_ours(nonsense):
-    answer = Answer.of(429, {"Retry-After": nonsense}, "<html>")
+    answer = Answer.of(429, {"Retry-After": nonsense}, '{"message": "slow down"}')
 
     error = error_of(answer, where="news", channel="#news", publishing=True)
 
@@ -261,6 +326,60 @@ def test_an_old_message_of_ours_is_not_the_one(platform, clock):
     clock.advance(timedelta(hours=1))
 
     assert platform.find(message("Same"), since=clock.now()).receipt is None
+
+
+@pytest.mark.parametrize("fault", ["404", "405", "501", "403:50013"])
+def test_a_server_that_does_not_say_who_we_are_is_asked_for_the_message_all_the_same(
+    platform, discord, clock, fault
+):
+    since = clock.now()
+    platform.send(message("Find me"))
+    discord.script.add(fault, to="get_me")
+
+    assert platform.find(message("Find me"), since=since).receipt is not None
+
+
+def test_what_a_server_that_does_not_say_who_we_are_does_not_show_is_not_believed(
+    platform, discord, clock
+):
+    since = clock.now()
+    platform.send(message("Something else"))
+    discord.script.add("404", to="get_me")
+
+    looked = platform.find(message("Find me", nonce="f" * 25), since=since)
+
+    assert (looked.receipt, looked.certain) == (None, False)
+    assert "does not tell who we are" in looked.why
+
+
+@pytest.mark.parametrize("fault", ["404", "405", "501", "403:50013", "403:1"])
+def test_a_channel_that_may_be_written_to_but_not_listed_proves_nothing(
+    platform, discord, clock, fault
+):
+    discord.script.add(fault, to="get_messages")
+
+    looked = platform.find(message(), since=clock.now())
+
+    assert (looked.receipt, looked.certain) == (None, False)
+    assert looked.why
+
+
+@pytest.mark.parametrize("fault", ["403:50001", "404:10003"])
+def test_who_can_neither_read_nor_write_waits_to_be_let_in_again(platform, discord, clock, fault):
+    discord.script.add(fault, to="get_messages")
+
+    with pytest.raises(KeptOut):
+        platform.find(message(), since=clock.now())
+
+
+@pytest.mark.parametrize("fault", ["403:50001", "403:50013", "404:10003"])
+def test_a_webhook_whose_bot_may_not_look_proves_nothing(discord, clock, fault):
+    hook = to_discord(discord, webhook=Secret(discord.add_webhook()))
+    discord.script.add(fault, to="get_messages")
+
+    looked = open_platform(hook, clock=clock).find(message(), since=clock.now())
+
+    assert (looked.receipt, looked.certain) == (None, False)
 
 
 @pytest.mark.parametrize(

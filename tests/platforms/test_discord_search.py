@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from botticelli.errors import ConfigError
 from botticelli.platforms.base import Looked, Message
 from botticelli.platforms.discord_channel import Search, search
 
@@ -59,6 +60,31 @@ def test_a_nonce_says_more_than_any_clock(wanted):
     look = channel([written(1, "trimmed", minutes=-60) | {"nonce": "n"}])
 
     assert isinstance(search(look, "333", wanted), dict)
+
+
+def test_an_equal_text_with_another_nonce_is_another_message(wanted):
+    look = channel([written(1, "ours", minutes=1) | {"nonce": "other"}])
+
+    assert search(look, "333", wanted) == Looked(certain=True)
+
+
+def test_a_nonce_tells_whose_a_message_is_whoever_wrote_it(wanted):
+    look = channel([written(1, "ours", minutes=1) | {"nonce": "n", "author": None}])
+
+    assert isinstance(search(look, "333", wanted), dict)
+
+
+def test_without_an_author_the_text_and_the_time_decide():
+    wanted = Search(message=Message(text="ours", nonce="n"), author="", since=NOON)
+
+    assert isinstance(search(channel([written(1, "ours", minutes=1)]), "333", wanted), dict)
+    assert search(channel([written(1, "ours", minutes=-60)]), "333", wanted) == Looked(certain=True)
+
+
+@pytest.mark.parametrize("page", [{}, "no", None, [1], [{}], [{"id": "m-1"}]])
+def test_a_list_that_is_not_as_discord_documents_it_is_not_believed(wanted, page):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        search(lambda path, query: page, "333", wanted)
 
 
 def test_a_server_that_always_shows_the_same_page_is_not_believed(wanted):

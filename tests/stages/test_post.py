@@ -42,6 +42,11 @@ def stage(stage_for, discord):
     return stage_for(to_discord(discord))
 
 
+BREAKER = """
+    SELECT circuit_opened_at, consecutive_failures FROM actor_server_state WHERE task_id = 'post'
+"""
+
+
 def states(report):
     return [one.state for one in report.results]
 
@@ -632,6 +637,59 @@ def test_one_destination_out_of_order_does_not_stop_another(db, discord, stage_f
     assert states(report) == ["put back", "posted"]
     assert report.exit_code == Exit.CONFIG
     assert discord.contents() == ["Hello, studio!"]
+
+
+@pytest.mark.parametrize("dead", ["404:10003", "404:10015", "403:50001"])
+def test_one_place_that_is_gone_never_closes_the_others(db, discord, stage_for, clock, dead):
+    """Five failed runs in a row open the breaker, which would stop every destination."""
+    other = discord.add_channel("other")
+    hook = {"webhook": Secret(discord.add_webhook())} if dead.endswith("15") else {}
+    stage = stage_for(to_discord(discord, "gone", **hook), to_discord(discord, channel=other))
+    for number in range(8):
+        approved(db, f"post {number}")
+        route = "execute_webhook" if hook else "create_message"
+        discord.script.add(dead, to=route)
+        assert states(stage()) == ["put back", "posted"]
+        clock.advance(timedelta(hours=1))
+
+    assert len(discord.contents(other)) == 8
+    assert db.execute(BREAKER).fetchone() == (None, 0)
+
+
+def test_a_place_that_is_gone_and_the_only_one_opens_the_breaker_in_time(db, discord, stage, clock):
+    approved(db)
+    for _ in range(5):
+        discord.script.add("404:10003")
+        stage()
+        clock.advance(timedelta(hours=1))
+
+    assert db.execute(BREAKER).fetchone()[0] is not None
+
+
+def test_a_webhook_that_is_gone_is_left_alone_for_long(db, discord, stage_for, clock):
+    """Discord: a 404 of a webhook must not be asked for again."""
+    stage = stage_for(to_discord(discord, webhook=Secret(f"{discord.api}/webhooks/1/x")))
+    approved(db)
+    for _ in range(11):
+        stage()
+        clock.advance(timedelta(minutes=5))
+
+    assert len(discord.requests) == 1
+
+
+def test_a_server_that_does_not_say_who_we_are_blocks_nothing(db, discord, stage, clock):
+    first = approved(db, "one")
+    approved(db, "two")
+    discord.script.add(*["hang up before storing"] * 3)
+    stage()
+    discord.add_message("something else")
+    clock.advance(timedelta(hours=3))
+    discord.script.add("404", to="get_me")
+
+    report = stage()
+
+    assert states(report) == ["held", "posted"]
+    assert f"mark-posted {id_of(db, first)}" in report.results[0].note
 
 
 def test_missed_rounds_are_made_up_as_configured(db, discord, stage, clock):
