@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from botticelli.config.model import STAGES, Config, Destination, Schedule, Supervision
+from botticelli.config.model import STAGES, Config, Schedule, Supervision
 from botticelli.records import record
-from botticelli.schedule.due import Pace, Rules, next_due
-from botticelli.schedule.hours import Hours
-from botticelli.store import ledger, posts
+from botticelli.store import ledger, pace, posts
 from botticelli.store.connection import Connection, place_of
 from botticelli.store.overview import Count, Overview, Spent, StageRow, overview
 
@@ -186,44 +184,27 @@ def _queues(counts: Sequence[Count]) -> Mapping[str, Mapping[str, int]]:
 
 
 def _places(conn: Connection, seen: Overview, config: Config) -> tuple[Place, ...]:
-    wanted = [
-        posts.Wanted(name=place.name, recent=max(1, place.posts_per_day or 1))
-        for place in config.destinations.values()
-    ]
+    wanted = [pace.wanted(place) for place in config.destinations.values()]
     queues = posts.read_queues(conn, wanted, now=seen.now)
+    interval = config.post.schedule.interval
     today = {row.destination: row.today for row in seen.posted}
     approved = _queues(seen.counts)["approved"]
     waiting = approved["pending"] + approved["posting"]
     places = []
     for name, destination in config.destinations.items():
-        pace = queues[name].pace if name in queues else Pace(now=seen.now)
-        due = next_due(pace, _rules(destination))
+        queued = queues[name]
+        due = pace.judge(conn, queued, destination, interval=interval, now=seen.now)
         places.append(
             Place(
                 name=name,
                 waiting=waiting,
                 posts_today=today.get(name, 0),
-                last_post=pace.last_posted,
+                last_post=queued.pace.last_posted,
                 next_post=due.at,
                 why=due.why,
             )
         )
     return tuple(places)
-
-
-def _rules(destination: Destination) -> Rules:
-    active = destination.active_hours
-    return Rules(
-        hours=Hours(
-            zone=destination.time_zone,
-            start=active.start if active else None,
-            end=active.end if active else None,
-            quiet=destination.quiet_dates,
-        ),
-        min_interval=destination.min_interval,
-        posts_per_day=destination.posts_per_day,
-        missed=destination.missed,
-    )
 
 
 def _budget(conn: Connection, now: datetime) -> tuple[Budget, ...]:

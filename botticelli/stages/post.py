@@ -5,7 +5,7 @@ No model stands in this path, and an idle tick opens no platform: requests is no
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from botticelli.clock import Clock
@@ -13,19 +13,17 @@ from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit, UsageError
 from botticelli.platforms.base import Platform
 from botticelli.records import record
-from botticelli.schedule.due import Due, Rules, next_due
-from botticelli.schedule.hours import Hours
+from botticelli.schedule.due import Due
 from botticelli.stages.delivering import Desk, Result, deliver
 from botticelli.stages.reconcile import reconcile
 from botticelli.stages.spans import traced
 from botticelli.stages.supervise import Outcome, Run, supervise
-from botticelli.store import deliveries, posts
+from botticelli.store import deliveries, pace, planning, posts
 from botticelli.store.connection import Connection
 from botticelli.store.identity import Identity
-from botticelli.store.posts import Queued, Wanted
+from botticelli.store.posts import Queued
 from botticelli.store.queue import LostLease
 
-RECENT_FOR_SPREAD: Final = 500  # posting times looked at to tell whether a backlog is made up
 # Worst first: what one destination suffers from must not hide behind another's success.
 _EXITS: Final = (Exit.CONFIG, Exit.FAILED, Exit.UNAVAILABLE, Exit.TRY_LATER, Exit.DONE)
 
@@ -140,58 +138,6 @@ def _outcome(report: PostReport) -> Outcome:
     )
 
 
-def wanted(destination: Destination) -> Wanted:
-    """Return which posts a destination takes, and how much of its past its rules look at."""
-    recent = max(destination.posts_per_day or 1, 1)
-    if destination.missed == "spread":
-        recent = max(recent, RECENT_FOR_SPREAD)
-    return Wanted(
-        name=destination.name,
-        tags=destination.tags,
-        content_types=destination.content_types,
-        recent=recent,
-    )
-
-
-def rules(destination: Destination) -> Rules:
-    """Return a destination's rhythm as the schedule knows it."""
-    hours = destination.active_hours
-    return Rules(
-        hours=Hours(
-            zone=destination.time_zone,
-            start=hours.start if hours else None,
-            end=hours.end if hours else None,
-            quiet=destination.quiet_dates,
-        ),
-        min_interval=destination.min_interval,
-        posts_per_day=destination.posts_per_day,
-        missed=destination.missed,
-    )
-
-
-def judge_pace(
-    conn: Connection,
-    queued: Queued,
-    destination: Destination,
-    *,
-    config: Config,
-    ignoring_rhythm: bool,
-    now: datetime | None = None,
-) -> Due:
-    """Return when a destination may be posted to next. Reads only."""
-    pace = queued.pace
-    if destination.missed != "one":
-        # A tick may be late by a whole interval before it counts as missed.
-        downtime = posts.last_downtime(
-            conn,
-            destination.name,
-            longer_than=2 * config.post.schedule.interval,
-            now=now,
-        )
-        pace = replace(pace, downtime=downtime)
-    return next_due(pace, rules(destination), ignoring_rhythm=ignoring_rhythm)
-
-
 class Stage:
     """One run of the stage: destinations one after the other, each on its own."""
 
@@ -212,8 +158,8 @@ class Stage:
 
     def serve(self, chosen: Sequence[Destination]) -> PostReport:
         """Serve the chosen destinations; one that rejects our credentials ends the run."""
-        everything = [wanted(one) for one in self._posting.config.destinations.values()]
-        posts.plan(self._conn, everything, now=self._clock.pinned())
+        everything = [pace.wanted(one) for one in self._posting.config.destinations.values()]
+        planning.plan(self._conn, everything, now=self._clock.pinned())
         queues = self._read(chosen)
         results: list[Result] = []
         for destination in chosen:
@@ -224,7 +170,7 @@ class Stage:
 
     def _read(self, chosen: Sequence[Destination]) -> Mapping[str, Queued]:
         return posts.read_queues(
-            self._conn, [wanted(one) for one in chosen], now=self._clock.pinned()
+            self._conn, [pace.wanted(one) for one in chosen], now=self._clock.pinned()
         )
 
     def _again(self, destination: Destination) -> Queued:
@@ -282,11 +228,11 @@ class Stage:
         return Result(destination=destination.name, state="waiting", note=due.why, next_due=due.at)
 
     def _judge(self, destination: Destination, queued: Queued, *, ignoring_rhythm: bool) -> Due:
-        return judge_pace(
+        return pace.judge(
             self._conn,
             queued,
             destination,
-            config=self._posting.config,
+            interval=self._posting.config.post.schedule.interval,
             ignoring_rhythm=ignoring_rhythm,
             now=self._clock.pinned(),
         )

@@ -14,8 +14,8 @@ from botticelli.platforms.guard import Verdict, objections
 from botticelli.records import record
 from botticelli.stages.delivering import messages
 from botticelli.stages.examining import examine
-from botticelli.stages.post import Posting, judge_pace, wanted
-from botticelli.store import posts
+from botticelli.stages.post import Posting
+from botticelli.store import pace, posts
 from botticelli.store.connection import Connection
 from botticelli.store.posts import Queued, Waiting
 
@@ -73,7 +73,7 @@ def preview_next(posting: Posting, *, conn: Connection, clock: Clock) -> Preview
     """
     chosen = posting.destinations
     now = clock.pinned()
-    queues = posts.read_queues(conn, [wanted(one) for one in chosen], now=now)
+    queues = posts.read_queues(conn, [pace.wanted(one) for one in chosen], now=now)
     previews = tuple(_preview(posting, conn, one, queues[one.name], now) for one in chosen)
     broken = any(one.problem for one in previews)
     return PreviewReport(previews=previews, exit_code=Exit.CONFIG if broken else Exit.DONE)
@@ -86,12 +86,12 @@ def _preview(
     queued: Queued,
     now: datetime | None,
 ) -> Preview:
-    waiting = posts.peek(conn, wanted(destination), limit=LOOKED_AT)
-    due = judge_pace(
+    waiting = posts.peek(conn, pace.wanted(destination), limit=LOOKED_AT)
+    due = pace.judge(
         conn,
         queued,
         destination,
-        config=posting.config,
+        interval=posting.config.post.schedule.interval,
         ignoring_rhythm=posting.ignoring_rhythm,
         now=now,
     )

@@ -30,47 +30,6 @@ class Wanted:
     recent: int = 1
 
 
-# Planned for a destination that is no longer configured (or the outbox of --offline), never sent:
-# such a delivery would keep its post waiting for ever.
-UNPLAN: Final = """
-    DELETE FROM deliveries
-     WHERE state = 'pending'
-       AND attempts = 0
-       AND decided_by IS NULL
-       AND destination <> ALL (%(names)s)
-    RETURNING post_id
-"""
-# Rows put in by plain SQL are planned, too: a delivery needs nothing but a pending post.
-PLAN: Final = """
-    INSERT INTO deliveries (post_id, destination, created_at)
-    SELECT p.id, w.name, coalesce(%(now)s::timestamptz, now())
-      FROM approved_discord_posts AS p
-     CROSS JOIN jsonb_to_recordset(%(wanted)s)
-           AS w (name text, tags text[], content_types text[])
-     WHERE p.review_status = 'pending'
-       AND (w.tags = '{}' OR p.tags ?| w.tags)
-       AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
-       AND NOT EXISTS (SELECT
-                         FROM deliveries AS d
-                        WHERE d.post_id = p.id
-                          AND d.destination = w.name)
-     ORDER BY p.selected_at, p.id
-        ON CONFLICT (post_id, destination) DO NOTHING
-"""
-
-
-def plan(conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = None) -> int:
-    """Make the deliveries that pending posts still lack; return how many. One transaction.
-
-    Tell all destinations at once, not only the one to be served: a post is done when all its
-    deliveries are. What was planned for others and never begun is given up.
-    """
-    with conn.transaction():
-        for row in conn.execute(UNPLAN, {"names": [one.name for one in wanted]}).fetchall():
-            conn.execute(FOLLOW, {"post_id": row[0], "by_hand": False})
-        return conn.execute(PLAN, {"wanted": _json(wanted), "now": now}).rowcount
-
-
 @record
 class Queued:
     """A destination's pace, and whether a delivery of it has to be reconciled first."""

@@ -227,3 +227,33 @@ def test_watch_draws_again_until_q(botticelli, db_url):
         terminal.write(b"q")
         assert process.wait(30) == 0
     assert b"generate" in seen
+
+
+@pytest.mark.parametrize(
+    ("missed", "why"),
+    [("one", ""), ("skip", "minimum interval 60 min, counted from the end of a downtime")],
+)
+def test_a_destination_is_due_as_the_post_stage_sees_it(botticelli, status, db, missed, why):
+    """Down for ten hours: what was missed is treated as it is configured."""
+    (botticelli.cwd / "botticelli.toml").write_text(
+        '[destinations.news]\nplatform = "outbox"\nfolder = "out"\n'
+        f'min_interval_minutes = 60\nmissed = "{missed}"\n'
+    )
+    db.execute(
+        "INSERT INTO runs (stage, host, pid, state, started_at, ended_at)"
+        " VALUES ('post', 'h', 1, 'done', %(at)s, %(at)s)",
+        {"at": NOON - timedelta(hours=10)},
+    )
+    post = db.execute(
+        "INSERT INTO approved_discord_posts (text_content, review_status) VALUES ('x', 'posted')"
+        " RETURNING id"
+    ).fetchone()[0]
+    db.execute(
+        "INSERT INTO deliveries (post_id, destination, state, posted_at)"
+        " VALUES (%s, 'news', 'posted', %s)",
+        (post, NOON - timedelta(hours=10)),
+    )
+
+    [place] = status()["destinations"]
+
+    assert place["why"] == why

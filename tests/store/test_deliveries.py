@@ -7,18 +7,20 @@ import psycopg
 import pytest
 
 from botticelli.errors import UsageError
-from botticelli.store import decisions, deliveries, posts
+from botticelli.store import decisions, deliveries, planning, posts
 from botticelli.store.connection import connect
 from botticelli.store.deliveries import Ending
 from botticelli.store.posts import Wanted
+from tests.clock import NOON
 from tests.posting import approved, delivery_of, id_of, status_of
 
 NEWS = Wanted(name="news")
 LEASE = timedelta(seconds=45)
+MINUTE = timedelta(minutes=1)
 
 
-def plan(db, *wanted):
-    return posts.plan(db, list(wanted or [NEWS]))
+def plan(db, *wanted, now=None):
+    return planning.plan(db, list(wanted or [NEWS]), now=now)
 
 
 def claim(conn, *, last_posted=None, owner="a", destination="news", now=None):
@@ -250,20 +252,97 @@ def test_the_queue_is_read_through_an_index_however_long_the_past_is(db):
     assert not [line for (line,) in plan_lines if "Seq Scan on deliveries" in line]
 
 
-def test_what_was_planned_for_a_destination_that_is_gone_keeps_no_post_waiting(db):
+DEEP = Wanted(name="deep")
+WEEK = timedelta(days=7)
+
+
+def test_what_was_planned_for_a_destination_that_is_gone_keeps_no_post_waiting_for_ever(db):
     post = approved(db)
-    plan(db, Wanted(name="old"), NEWS)
-    deliveries.settle(db, claim(db), Ending(state="posted", remote_id="1"))
+    plan(db, Wanted(name="old"), NEWS, now=NOON)
+    deliveries.settle(db, claim(db, now=NOON), Ending(state="posted", remote_id="1"), now=NOON)
+
+    plan(db, NEWS, now=NOON + WEEK - MINUTE)
     assert status_of(db, post) == "pending"
 
-    plan(db, NEWS)
-
+    plan(db, NEWS, now=NOON + WEEK)
     assert status_of(db, post) == "posted"
+
+
+def test_a_destination_that_only_another_host_knows_is_left_to_it(db):
+    approved(db)
+    plan(db, NEWS, DEEP, now=NOON)
+    for day in range(1, 30):
+        plan(db, NEWS, DEEP, now=NOON + timedelta(days=day))
+        plan(db, NEWS, now=NOON + timedelta(days=day, hours=1))
+
+    assert claim(db, destination="deep") is not None
 
 
 def test_a_destination_that_comes_back_is_planned_for_again(db):
     approved(db)
-    plan(db, Wanted(name="offline"))
-    plan(db, NEWS)
+    plan(db, Wanted(name="offline"), now=NOON)
+    plan(db, NEWS, now=NOON + WEEK)
 
-    assert plan(db, Wanted(name="offline"), NEWS) == 1
+    assert plan(db, Wanted(name="offline"), NEWS, now=NOON + WEEK + MINUTE) == 1
+
+
+@pytest.fixture
+def done_by_another_host(db):
+    """A post that a host which knows `news` alone has finished; return its id.
+
+    One that knows `deep`, too, has planned an hour before the post was approved.
+    """
+    plan(db, NEWS, DEEP, now=NOON - timedelta(hours=2))
+    post = approved(db, selected_at=NOON - timedelta(hours=1))
+    plan(db, NEWS, now=NOON)
+    deliveries.settle(db, claim(db, now=NOON), Ending(state="posted", remote_id="1"), now=NOON)
+    assert status_of(db, post) == "posted"
+    return post
+
+
+def test_a_post_that_another_host_has_finished_is_planned_for_what_that_one_lacks(
+    db, done_by_another_host
+):
+    assert plan(db, NEWS, DEEP, now=NOON + MINUTE) == 1
+    assert status_of(db, done_by_another_host) == "pending"
+
+    sent = claim(db, destination="deep", now=NOON + MINUTE)
+    deliveries.settle(db, sent, Ending(state="posted", remote_id="2"), now=NOON + MINUTE)
+    assert status_of(db, done_by_another_host) == "posted"
+    assert plan(db, NEWS, DEEP, now=NOON + 2 * MINUTE) == 0
+
+
+def test_a_post_that_another_host_sends_right_now_is_planned_as_well(db):
+    plan(db, NEWS, DEEP, now=NOON - timedelta(hours=2))
+    post = approved(db)
+    plan(db, NEWS, now=NOON)
+    claim(db, now=NOON)
+
+    assert plan(db, NEWS, DEEP, now=NOON + MINUTE) == 1
+    assert status_of(db, post) == "posting"
+
+
+def test_a_new_destination_gets_nothing_that_is_done(db, done_by_another_host):
+    assert plan(db, NEWS, Wanted(name="new"), now=NOON + MINUTE) == 0
+    assert status_of(db, done_by_another_host) == "posted"
+
+
+def test_a_destination_that_begins_to_want_more_gets_nothing_that_is_done(db):
+    picky = Wanted(name="deep", tags=("deep",))
+    post = approved(db)
+    plan(db, NEWS, picky, now=NOON)
+    deliveries.settle(db, claim(db, now=NOON), Ending(state="posted", remote_id="1"), now=NOON)
+    assert status_of(db, post) == "posted"
+
+    assert plan(db, NEWS, DEEP, now=NOON + MINUTE) == 0
+
+
+@pytest.mark.parametrize("typed", ["posted", "held", "withdrawn"])
+def test_what_is_typed_into_a_post_keeps_it_from_being_planned(db, typed):
+    plan(db, NEWS, DEEP, now=NOON - timedelta(hours=2))
+    post = approved(db)
+    plan(db, NEWS, now=NOON)
+    db.execute("UPDATE approved_discord_posts SET review_status = %s WHERE id = %s", (typed, post))
+
+    assert plan(db, NEWS, DEEP, now=NOON + MINUTE) == 0
+    assert status_of(db, post) == typed

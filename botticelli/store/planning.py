@@ -1,0 +1,116 @@
+"""Which deliveries approved posts still lack, as the destinations of all hosts together want them.
+
+Each host knows the destinations of its own configuration. When a post is done, or a delivery of
+no use, is therefore no matter of one host's list: who knew which destination when is kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from psycopg.types.json import Jsonb
+
+from botticelli.store import posts
+from botticelli.store.connection import Connection
+from botticelli.store.posts import Wanted
+
+UNUSED: Final = timedelta(days=7)  # without any host that knows it, a destination counts as gone
+
+# The row lock also lets one host plan at a time.
+REMEMBER: Final = """
+    WITH old AS MATERIALIZED (
+        SELECT coalesce(metadata -> 'destinations', '{}') AS known
+          FROM actor_server_state
+         WHERE task_id = 'post'
+           FOR UPDATE
+    )
+    UPDATE actor_server_state AS s
+       SET metadata = s.metadata || jsonb_build_object('destinations', old.known || (
+               SELECT coalesce(jsonb_object_agg(name, coalesce(%(now)s::timestamptz, now())), '{}')
+                 FROM unnest(%(names)s::text[]) AS name))
+      FROM old
+     WHERE s.task_id = 'post'
+    RETURNING old.known
+"""
+# Such a delivery, never begun, would keep its post waiting for ever.
+UNPLAN: Final = """
+    DELETE FROM deliveries AS d
+     WHERE d.state = 'pending'
+       AND d.attempts = 0
+       AND d.decided_by IS NULL
+       AND d.destination <> ALL (%(names)s)
+       AND greatest(d.created_at, (%(known)s::jsonb ->> d.destination)::timestamptz)
+           <= coalesce(%(now)s::timestamptz, now()) - %(unused)s
+    RETURNING d.post_id
+"""
+# Rows put in by plain SQL are planned, too: a delivery needs nothing but a pending post.
+# A post that others have begun or finished since the destination was last planned for is planned
+# as well, if that is what its state says; what somebody has set by hand stays as it is.
+PLAN: Final = """
+    WITH lacking AS MATERIALIZED (
+        SELECT p.id, p.review_status, w.name
+          FROM approved_discord_posts AS p
+         CROSS JOIN jsonb_to_recordset(%(wanted)s)
+               AS w (name text, tags text[], content_types text[])
+         WHERE (p.review_status = 'pending'
+                OR p.review_status <> 'withdrawn'
+                   AND p.selected_at > (%(known)s::jsonb ->> w.name)::timestamptz
+                   AND EXISTS (SELECT
+                                 FROM deliveries AS d
+                                WHERE d.post_id = p.id
+                                  AND d.state = CASE p.review_status WHEN 'posting' THEN 'sending'
+                                                ELSE p.review_status END)
+                   AND (p.review_status = 'posting'
+                        OR NOT EXISTS (SELECT
+                                         FROM deliveries AS d
+                                        WHERE d.post_id = p.id
+                                          AND d.state IN ('pending', 'sending'))))
+           AND (w.tags = '{}' OR p.tags ?| w.tags)
+           AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
+           AND NOT EXISTS (SELECT
+                             FROM deliveries AS d
+                            WHERE d.post_id = p.id
+                              AND d.destination = w.name)
+         ORDER BY p.selected_at, p.id
+           FOR UPDATE OF p
+    ), planned AS (
+        INSERT INTO deliveries (post_id, destination, created_at)
+        SELECT id, name, coalesce(%(now)s::timestamptz, now())
+          FROM lacking
+            ON CONFLICT (post_id, destination) DO NOTHING
+        RETURNING post_id, destination
+    )
+    SELECT planned.post_id, lacking.review_status IN ('pending', 'posting') AS is_open
+      FROM planned
+      JOIN lacking
+        ON lacking.id = planned.post_id
+       AND lacking.name = planned.destination
+"""
+
+
+def plan(conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = None) -> int:
+    """Make the deliveries that approved posts still lack; return how many. One transaction.
+
+    Tell all destinations of the configuration at once, not only the one to be served: a post is
+    done when all its deliveries are. What was planned for a destination that no host has known
+    for a week, and never begun, is given up.
+    """
+    names = [one.name for one in wanted]
+    with conn.transaction():
+        row = conn.execute(REMEMBER, {"names": names, "now": now}).fetchone()
+        values: dict[str, Any] = {
+            "names": names,
+            "known": Jsonb(row[0] if row else {}),
+            "wanted": Jsonb([asdict(one) for one in wanted]),
+            "unused": UNUSED,
+            "now": now,
+        }
+        for (post_id,) in conn.execute(UNPLAN, values).fetchall():
+            with posts.following(conn, post_id):
+                pass
+        planned = conn.execute(PLAN, values).fetchall()
+        for post_id in {post_id for post_id, is_open in planned if not is_open}:
+            with posts.following(conn, post_id, by_hand=True):
+                pass
+    return len(planned)
