@@ -116,6 +116,7 @@ CREATE TABLE IF NOT EXISTS act_executions (
     narrative            text        NOT NULL,
     iteration            integer     NOT NULL DEFAULT 1,
     act_name             text        NOT NULL,
+    place                text        NOT NULL DEFAULT '',   -- whose act called its narrative: '2/inner#1/'; '': nobody's
     sequence_number      integer     NOT NULL,              -- place in the run of its narrative, from 0
     attempt              integer     NOT NULL DEFAULT 1,
     inputs_digest        text        NOT NULL,              -- sha256 over all that decides the answer: reuse key
@@ -141,10 +142,23 @@ CREATE TABLE IF NOT EXISTS act_executions (
     created_at           timestamptz NOT NULL DEFAULT now(),
     CHECK (state <> 'done' OR response IS NOT NULL)
 );
+-- Since version 3.
+ALTER TABLE act_executions
+    ADD COLUMN IF NOT EXISTS place text NOT NULL DEFAULT '';
 CREATE INDEX IF NOT EXISTS act_executions_reuse
     ON act_executions (item_id, sequence_number, inputs_digest) WHERE state = 'done';
 CREATE INDEX IF NOT EXISTS act_executions_by_run ON act_executions (run_id, id);
 CREATE INDEX IF NOT EXISTS act_executions_by_time ON act_executions (created_at);
+
+-- What an item under way has seen and done beside asking models: rows read, results of commands, narratives that ran
+-- within it. If it is resumed it neither does them again nor asks another question. Removed when the item is done.
+CREATE TABLE IF NOT EXISTS item_memory (
+    item_id     bigint      NOT NULL REFERENCES generation_items (id) ON DELETE CASCADE,
+    place       text        NOT NULL,                       -- '1.0': act 1, input 0; '2/inner#1/': what act 2 ran
+    value       text        NOT NULL,                       -- JSON; as text, for jsonb refuses NUL
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (item_id, place)
+);
 
 -- ---------------------------------------------------------------------------------------------
 -- Candidates and approved posts: the names are the user's own; declared, nullable, with keys,

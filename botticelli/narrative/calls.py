@@ -28,12 +28,14 @@ class ActKey:
 
     Args:
         item_id: The item that may be resumed; None: nothing is ever reused.
+        place: Of the narrative in the item: "" for its own, else whose act calls it.
         iteration: From 1.
         sequence: Place in the run of its narrative, from 0.
     """
 
     run_id: int | None = None
     item_id: int | None = None
+    place: str = ""
     narrative: str
     iteration: int = 1
     act: str
@@ -156,7 +158,11 @@ class LiveCaller:
         if key.item_id is None:
             return None
         return executions.find_finished(
-            self._conn, item_id=key.item_id, sequence=key.sequence, digest=inputs
+            self._conn,
+            item_id=key.item_id,
+            place=key.place,
+            sequence=key.sequence,
+            digest=inputs,
         )
 
     def _first_answer(self, call: Call, *, models: Sequence[str]) -> Answer:
@@ -193,6 +199,7 @@ def _blank(key: ActKey, *, inputs: str, prompt: str) -> Attempt:
         narrative=key.narrative,
         iteration=key.iteration,
         act_name=key.act,
+        place=key.place,
         sequence_number=key.sequence,
         attempt=0,
         inputs_digest=inputs,

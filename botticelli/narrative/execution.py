@@ -85,6 +85,7 @@ class Execution:
         outputs: Rows to store, in the order of the acts.
         leases: Rows to remove in the transaction that stores `outputs`.
         nested: Executions of the narratives it called; stored by themselves already.
+        place: In the item it belongs to: "" if nobody called it, else whose act did.
         error: Why it ended early, where a carousel goes on all the same.
         started_at: By the clock that was handed in.
     """
@@ -98,6 +99,7 @@ class Execution:
     warnings: tuple[str, ...] = ()
     run_id: int | None = None
     item_id: int | None = None
+    place: str = ""
     file: str = ""
     description: str = ""
     error: str = ""

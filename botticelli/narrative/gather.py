@@ -92,8 +92,10 @@ class Gatherer:
     nested: list[Execution] = field(default_factory=list)
     cache: dict[str, tuple[float, Any]] = field(default_factory=dict)
 
-    def gather(self, act: Act) -> Gathered:
+    def gather(self, act: Act, *, sequence: int) -> Gathered:
         """Read and run what the act names; its texts last, for they may speak of the rest.
+
+        `sequence` is the act's place in the run.
 
         Raises:
             ActFailed: A required table or command failed.
@@ -103,7 +105,8 @@ class Gatherer:
         gathered = Gathered(slots=[None] * len(act.inputs))
         for index, given in enumerate(act.inputs):
             try:
-                gathered.slots[index] = self._input(act, given, gathered=gathered)
+                step = f"{sequence}.{index}"
+                gathered.slots[index] = self._input(act, given, gathered=gathered, step=step)
             except CommandFailed as error:
                 gathered.failure = gathered.failure or str(error)
                 self.names.warn(f"act '{act.name}': {error}")
@@ -130,25 +133,25 @@ class Gatherer:
         if result is not None and result.state is not ActState.DONE:
             raise Spent(f"act '{result.name}' is {result.state}: {result.reason}")
 
-    def _input(self, act: Act, given: Input, *, gathered: Gathered) -> Piece | None:
+    def _input(self, act: Act, given: Input, *, gathered: Gathered, step: str) -> Piece | None:
         if isinstance(given, TableRead):
-            piece = self.reader.table(given, act=act.name)
+            piece = self.reader.table(given, act=act.name, step=step)
             gathered.row_counts.append(self.names.tables[given.table].rows if piece else 0)
             return piece
         if isinstance(given, Command):
-            return self._command(act, given, gathered=gathered)
+            return self._command(act, given, gathered=gathered, step=step)
         if isinstance(given, Nested):
-            text = self._nested(given)
+            text = self._nested(given, step=step)
             gathered.answers.append(text)
             self.names.tables[given.name] = TableText(text=text, rows=int(bool(text)))
         if isinstance(given, Media):
             return Piece(part=self.reader.media(given), retention=given.retention)
         return None
 
-    def _nested(self, nested: Nested) -> str:
+    def _nested(self, nested: Nested, *, step: str) -> str:
         """Run it and return its final answer, which goes into no prompt unless it is named."""
         self.cache.clear()  # it may change what was read here
-        executions = self.runner.called_file(nested)
+        executions = self.runner.called_file(nested, step=step)
         self.nested.extend(executions)
         failures = [line for execution in executions for line in execution.failures]
         if failures:
@@ -156,7 +159,7 @@ class Gatherer:
         texts = [execution.acts[-1].text for execution in executions if execution.acts]
         return texts[-1] if texts else ""
 
-    def _command(self, act: Act, command: Command, *, gathered: Gathered) -> Piece:
+    def _command(self, act: Act, command: Command, *, gathered: Gathered, step: str) -> Piece:
         call = Call(
             platform=command.platform,
             command=command.command,
@@ -170,12 +173,15 @@ class Gatherer:
             act=act.name,
             run_id=self.runner.run_id,
         )
-        value = self._run(command, call)
+        kept = self.runner.memory.recall(step)
+        value = self._run(command, call) if kept is None else kept["value"]
+        if kept is None:
+            self.runner.memory.keep(step, {"value": value})
         noun = command.command.partition(".")[0].removesuffix("s")
         gathered.values.append(value)
         gathered.nouns.append(noun)
-        kept = remembered(command, value, noun=noun)
-        self.runner.remember(kept, narrative=self.narrative)
+        ids = remembered(command, value, noun=noun)
+        self.runner.remember(ids, narrative=self.narrative)
         text = json.dumps(value, ensure_ascii=False, indent=2)
         note = f"[Bot command: {call.name}]"
         return Piece(part=Part(text=text), retention=command.retention, note=note)

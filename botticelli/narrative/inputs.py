@@ -17,6 +17,7 @@ from botticelli.narrative.execution import ActFailed
 from botticelli.narrative.files import Folders, find_file
 from botticelli.narrative.formats import format_rows
 from botticelli.narrative.history import Piece
+from botticelli.narrative.memory import Memory
 from botticelli.narrative.model import Media, TableRead, Text
 from botticelli.narrative.scope import Names, TableText
 from botticelli.narrative.template import (
@@ -50,6 +51,7 @@ class Reader:
             preserve_source).
         chance: Seeds samples.
         now: Replaces the database's clock; None in production.
+        memory: What a resumed item had read before.
         leases: Taken so far; grows.
         seen: Table -> keys of rows read so far; grows.
     """
@@ -62,6 +64,7 @@ class Reader:
     now: datetime | None
     names: Names
     warn: Callable[[str], None]
+    memory: Memory
     leases: list[RowLease] = field(default_factory=list)
     seen: dict[str, list[str]] = field(default_factory=dict)
 
@@ -109,30 +112,51 @@ class Reader:
             raise ConfigError(f"'{name}' is larger than {limit // 2**20} MiB", where=str(path))
         return path.read_bytes()
 
-    def table(self, read: TableRead, *, act: str) -> Piece | None:
+    def table(self, read: TableRead, *, act: str, step: str) -> Piece | None:
         """Return rows as a piece of the prompt, and let placeholders find them.
 
         A table or column that is not there is left out with a warning, unless it is required.
+        A resumed item finds the rows that it saw at this `step` before.
 
         Raises:
             ActFailed: It is required and not there, or the database refuses the read.
         """
         try:
-            found = self._rows(read, act)
+            entry = self._seen_before(read, act, step=step) or self._read(read, act, step=step)
         except (tables.NoSuchTable, tables.NoSuchColumn) as missing:
             if read.required:
                 raise ActFailed(str(missing), where=f"act '{act}'") from missing
             self.warn(f"act '{act}' goes without table '{read.table}': {missing}")
+            self.memory.keep(step, {"missing": str(missing)})
             return None
         except TableError as error:
             raise ActFailed(str(error), where=f"act '{act}'") from error
-        text = format_rows(found.rows, columns=found.columns, form=read.format)
-        entry = TableText(text=text, rows=len(found.rows))
         for name in (*read.names, read.table):
             self.names.tables[name] = entry
-        return Piece(
-            part=Part(text=text), retention=read.retention, note=_note(read, len(found.rows))
-        )
+        part = Part(text=entry.text)
+        return Piece(part=part, retention=read.retention, note=_note(read, entry.rows))
+
+    def _read(
+        self, read: TableRead, act: str, *, step: str, keys: Sequence[str] | None = None
+    ) -> TableText:
+        found = self._rows(read, act, keys=keys)
+        text = format_rows(found.rows, columns=found.columns, form=read.format)
+        entry = TableText(text=text, rows=len(found.rows))
+        self.memory.keep(step, {"text": text, "rows": entry.rows, "keys": found.keys})
+        return entry
+
+    def _seen_before(self, read: TableRead, act: str, *, step: str) -> TableText | None:
+        """The rows of the run before; those that are consumed are leased anew, if still there."""
+        kept = self.memory.recall(step)
+        if kept is None:
+            return None
+        if "missing" in kept:
+            raise tables.NoSuchTable(kept["missing"])
+        if read.pull_and_delete and self.terms is not None:
+            again = self._read(read, act, step=step, keys=kept["keys"])
+            return again if again.rows else None
+        self.seen.setdefault(read.table, []).extend(kept["keys"])
+        return TableText(text=kept["text"], rows=kept["rows"])
 
     def would_find(self, read: TableRead) -> bool:
         """Tell whether a read would find any row, without leasing it."""
@@ -144,7 +168,7 @@ class Reader:
         except (TableError, ConfigError, Unresolved):
             return False
 
-    def _rows(self, read: TableRead, act: str) -> tables.Rows:
+    def _rows(self, read: TableRead, act: str, *, keys: Sequence[str] | None = None) -> tables.Rows:
         for name in (read.table, *read.names):
             if name in self.given:
                 rows = tuple(self.given[name])
@@ -160,6 +184,7 @@ class Reader:
             offset=read.offset,
             sample=read.sample,
             seed=str(self.chance.random()),
+            keys=keys,
         )
         lease = self.terms if read.pull_and_delete else None
         found = tables.read_rows(self.conn, query, lease=lease, now=self.now)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from botticelli.clock import Clock
 from botticelli.errors import BotticelliError, ConfigError, TryLater
+from botticelli.models.base import TransientError
 from botticelli.narrative import spans
 from botticelli.narrative.calls import Caller
 from botticelli.narrative.commands import Commands
@@ -28,6 +29,7 @@ from botticelli.narrative.execution import (
 from botticelli.narrative.files import Folders
 from botticelli.narrative.gather import Gatherer
 from botticelli.narrative.inputs import Reader
+from botticelli.narrative.memory import Memory
 from botticelli.narrative.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.scope import Names
 from botticelli.narrative.walk import Walk
@@ -112,6 +114,9 @@ class Runner:
     chain: tuple[str, ...] = ()
     above: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     round: int = 1
+    item_id: int | None = None
+    place: str = ""
+    step: str = ""
 
     def run(
         self,
@@ -146,15 +151,19 @@ class Runner:
         item_id: int | None,
         tables: Mapping[str, Sequence[Mapping[str, Any]]],
     ) -> Execution:
-        runner = self._entered(narrative, iteration)
-        walk = runner.walk(narrative, iteration=iteration, item_id=item_id, tables=tables)
+        runner = self._entered(narrative, iteration, item_id=item_id)
+        before = runner.memory.finished()
+        if before is not None:
+            return before
+        walk = runner.walk(narrative, iteration=iteration, tables=tables)
         leases = walk.reader.leases
         try:
             execution = walk.run()
             if not self.until:
                 runner.settle(execution)
-        except BaseException:
-            row_leases.release(self.conn, leases)
+        except BaseException as error:
+            if not (runner.memory.is_kept and isinstance(error, TransientError | TryLater)):
+                row_leases.release(self.conn, leases)  # else the resumed item wants the same rows
             raise
         return execution
 
@@ -202,7 +211,6 @@ class Runner:
         narrative: Narrative,
         *,
         iteration: int,
-        item_id: int | None,
         tables: Mapping[str, Sequence[Mapping[str, Any]]],
     ) -> Walk:
         """Return the run of a narrative, ready to start."""
@@ -223,7 +231,10 @@ class Runner:
             conn=self.conn,
             folders=self._folders(),
             given=tables,
-            terms=None if keeps else LeaseTerms(owner=self.owner, duration=ROW_LEASE),
+            terms=None
+            if keeps
+            else LeaseTerms(owner=self.memory.owner(self.owner), duration=ROW_LEASE),
+            memory=self.memory,
             chance=self.chance,
             now=self.clock.pinned(),
             names=names,
@@ -237,7 +248,6 @@ class Runner:
             reader=reader,
             gatherer=gatherer,
             iteration=iteration,
-            item_id=item_id,
         )
         heard.append(walk.warn)
         return walk
@@ -253,8 +263,8 @@ class Runner:
             )
         self.sink.store(execution)
 
-    def called(self, key: str) -> tuple[Execution, ...]:
-        """Run a narrative of the same file as an act, its carousel included."""
+    def called(self, key: str, *, step: str) -> tuple[Execution, ...]:
+        """Run a narrative of the same file as the act `step`, its carousel included."""
         narratives = self.file.narratives
         narrative = narratives.get(key) or next(
             (each for each in narratives.values() if each.name == key), None
@@ -265,12 +275,12 @@ class Runner:
                 where=str(self.file.path),
                 mend="it has " + ", ".join(narratives),
             )
-        return self.run_carousel(narrative)
+        return replace(self, step=step).run_carousel(narrative)
 
-    def called_file(self, nested: Nested) -> tuple[Execution, ...]:
-        """Run what a nested input names, its carousel included."""
+    def called_file(self, nested: Nested, *, step: str) -> tuple[Execution, ...]:
+        """Run what the nested input `step` names, its carousel included."""
         file, narrative = self.resolve(self.file, nested)
-        return replace(self, file=file).run_carousel(narrative)
+        return replace(self, file=file, step=step).run_carousel(narrative)
 
     def remember(self, values: Mapping[str, str], *, narrative: Narrative) -> None:
         """Keep values in the state, globally and of the narrative; not of a rehearsal."""
@@ -295,7 +305,7 @@ class Runner:
         context = (*self.context, Path(named)) if named else self.context
         return Folders(own=self.file.path.parent, context=context)
 
-    def _entered(self, narrative: Narrative, iteration: int) -> "Runner":
+    def _entered(self, narrative: Narrative, iteration: int, *, item_id: int | None) -> "Runner":
         place = f"{self.file.path}:{narrative.key}"
         if place in self.chain or len(self.chain) >= DEEPEST:
             way = " -> ".join(step.rpartition(":")[2] for step in (*self.chain, place))
@@ -304,5 +314,22 @@ class Runner:
                 where=str(self.file.path),
                 mend="take one of these calls out",
             )
-        above = (*self.above, (narrative.name, narrative.security))
-        return replace(self, chain=(*self.chain, place), above=above, round=iteration)
+        is_nested = bool(self.chain)
+        memory = Memory(
+            conn=self.conn,
+            item_id=self.item_id if is_nested else item_id,
+            place=f"{self.place}{self.step}/{narrative.key}#{iteration}/" if is_nested else "",
+        )
+        return replace(
+            self,
+            chain=(*self.chain, place),
+            above=(*self.above, (narrative.name, narrative.security)),
+            round=iteration,
+            item_id=memory.item_id,
+            place=memory.place,
+        )
+
+    @property
+    def memory(self) -> Memory:
+        """What a resumed item finds of this narrative's run."""
+        return Memory(conn=self.conn, item_id=self.item_id, place=self.place)

@@ -56,7 +56,6 @@ class Walk:
     reader: Reader
     gatherer: Gatherer
     iteration: int
-    item_id: int | None
     history: list[Turn] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -89,7 +88,8 @@ class Walk:
             nested=tuple(self.gatherer.nested),
             warnings=tuple(self.warnings),
             run_id=self.runner.run_id,
-            item_id=self.item_id,
+            item_id=self.runner.item_id,
+            place=self.runner.place,
             file=str(self.runner.file.path),
             description=self.narrative.description,
             started_at=started,
@@ -155,7 +155,7 @@ class Walk:
         passed = self._pass_through(step) if act.skip_if_valid and act.schema else None
         if passed is not None:
             return passed
-        gathered = self.gatherer.gather(act)
+        gathered = self.gatherer.gather(act, sequence=step.sequence)
         if gathered.found_no_rows and foresight.is_sent_on(self.narrative, act):
             return _idle(step)
         return self._ask(step, gathered) if foresight.asks(act) else self._action(step, gathered)
@@ -163,7 +163,7 @@ class Walk:
     def _composition(self, step: Step) -> ActResult:
         name = step.act.narrative
         self.gatherer.cache.clear()  # it may change what was read here
-        executions = self.runner.called(name)
+        executions = self.runner.called(name, step=str(step.sequence))
         self.gatherer.nested.extend(executions)
         text = "\n\n".join(execution.text for execution in executions if execution.text)
         if text:
@@ -233,7 +233,8 @@ class Walk:
         """Ask until an answer can be used; what cannot is kept and marked, not thrown away."""
         key = ActKey(
             run_id=self.runner.run_id,
-            item_id=self.item_id,
+            item_id=self.runner.item_id,
+            place=self.runner.place,
             narrative=self.narrative.name,
             iteration=self.iteration,
             act=step.act.name,

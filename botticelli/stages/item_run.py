@@ -84,7 +84,6 @@ class ItemRun:
             sink=ItemSink(
                 conn=conn,
                 item=item,
-                name=narrative.name,
                 tables=TableSink(conn=conn, clock=self.workshop.clock, created_by="generate"),
                 clock=self.workshop.clock,
                 made=lambda new, old: self.counts.add(stored=new, repeats=old),
@@ -93,7 +92,7 @@ class ItemRun:
             stop=self.run.stop,
             models=self.workshop.config.models.default,
             override=self.override,
-            variables={"recent_posts": self.recent_posts, "iteration": str(item.iteration)},
+            variables={"recent_posts": self.recent_posts},
         )
         execution = runner.run(narrative, iteration=item.iteration, item_id=item.id)
         self.counts.add(reused=_reused(execution))
@@ -147,4 +146,5 @@ class ItemRun:
 
 
 def _reused(execution: Execution) -> int:
-    return sum(1 for act in execution.acts if act.answer and act.answer.reused and not act.reason)
+    own = sum(1 for act in execution.acts if act.answer and act.answer.reused and not act.reason)
+    return own + sum(map(_reused, execution.nested))

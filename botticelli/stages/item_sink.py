@@ -6,6 +6,7 @@ from typing import Final
 
 from botticelli.clock import Clock
 from botticelli.narrative.execution import Execution, Output, Sink, Stored
+from botticelli.narrative.memory import Memory
 from botticelli.store import candidates, items, queue
 from botticelli.store.candidates import Inserted, Origin
 from botticelli.store.connection import Connection
@@ -18,18 +19,16 @@ CANDIDATES: Final = "potential_discord_posts"
 class ItemSink:
     """Takes the executions of one item; the outermost one settles it.
 
-    What a nested narrative made is stored at once, behind the same fence. Should the item be run
-    again, its stored answers are known by their ids, and their rows are not stored again.
+    What a nested narrative made is stored at once, behind the same fence, and that it is done is
+    kept in the same transaction: should the item be run again, this one is not.
 
     Args:
-        name: Of the item's own narrative, as its execution carries it.
         tables: Stores what belongs into other tables, and removes consumed rows.
         made: Told how many candidates are new, and how many repeat an older one word for word.
     """
 
     conn: Connection
     item: Item
-    name: str
     tables: Sink
     clock: Clock
     made: Callable[[int, int], None]
@@ -45,7 +44,11 @@ class ItemSink:
         with queue.settling(self.conn, queue.ITEMS, claims=[self.item.claim]):
             inserted = [self._insert(output, execution) for output in posts]
             stored = self._store_others(replace(execution, outputs=others))
-            if execution.narrative == self.name:
+            if execution.place:
+                Memory(conn=self.conn, item_id=self.item.id, place=execution.place).finish(
+                    execution
+                )
+            else:
                 items.settle_done(self.conn, self.item, now=self.clock.pinned())
         ids = tuple(id_ for each in inserted for id_ in each.ids)
         repeats = sum(len(each.repeats) for each in inserted)

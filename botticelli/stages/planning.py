@@ -16,13 +16,17 @@ def plan_items(
     """Return the (narrative key, iteration) pairs of a batch, in the order to run them.
 
     A narrative whose acts are all other narratives of its file gives one item for each of them
-    and each iteration, the iterations of an act's own carousel counted on; any other narrative
-    gives one item an iteration. All first iterations come before the second ones.
+    and each iteration, the rounds of the act's carousel and of the narrative's own counted on; any
+    other narrative gives one item an iteration. All first iterations come before the second ones.
     """
     keys = [act.narrative for act in narrative.acts if act.narrative]
     if len(keys) != len(narrative.acts) or not all(key in file.narratives for key in keys):
         return tuple((narrative.key, iteration) for iteration in range(1, iterations + 1))
-    repeated = [key for act in narrative.acts for key in [act.narrative] * _times(act)]
+    repeated = [
+        act.narrative
+        for act in narrative.acts
+        for _ in range(_times(act) * _times(file.narratives[act.narrative]))
+    ]
     return _numbered(repeated, iterations=iterations)
 
 
@@ -36,14 +40,13 @@ def _numbered(keys: Sequence[str], *, iterations: int) -> tuple[tuple[str, int],
     return tuple(items)
 
 
-def _times(act: Act) -> int:
-    return act.carousel.iterations if act.carousel else 1
+def _times(repeated: Act | Narrative) -> int:
+    return repeated.carousel.iterations if repeated.carousel else 1
 
 
 def iterations_of(narrative: Narrative, *, asked: int | None, configured: int | None) -> int:
     """Return how often the narrative is repeated: as asked, as configured, as it says, once."""
-    own = narrative.carousel.iterations if narrative.carousel else 1
-    return asked or configured or own
+    return asked or configured or _times(narrative)
 
 
 def fewest_calls(narrative: Narrative, *, narratives: Mapping[str, Narrative]) -> int:
@@ -53,5 +56,6 @@ def fewest_calls(narrative: Narrative, *, narratives: Mapping[str, Narrative]) -
 
 def _calls(act: Act, *, narratives: Mapping[str, Narrative]) -> int:
     if act.narrative:
-        return _times(act) * fewest_calls(narratives[act.narrative], narratives=narratives)
+        called = narratives[act.narrative]
+        return _times(act) * _times(called) * fewest_calls(called, narratives=narratives)
     return 0 if act.skip_if_valid else _times(act)

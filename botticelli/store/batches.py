@@ -110,7 +110,7 @@ def peek_open(conn: Connection, narrative: str) -> Batch | None:
 # How deep each item is may have been left unsaid by a killed worker; the answers tell.
 COUNT_ACTS: Final = """
     UPDATE generation_items AS i
-       SET acts_done = (SELECT count(DISTINCT e.sequence_number)
+       SET acts_done = (SELECT count(DISTINCT (e.place, e.sequence_number))
                           FROM act_executions AS e
                          WHERE e.item_id = i.id
                            AND e.state = 'done')

@@ -21,6 +21,7 @@ class Attempt:
     narrative: str
     iteration: int
     act_name: str
+    place: str = ""
     sequence_number: int
     attempt: int
     inputs_digest: str
@@ -44,12 +45,12 @@ class Attempt:
 
 RECORD: Final = """
     INSERT INTO act_executions
-           (run_id, item_id, narrative, iteration, act_name, sequence_number, attempt,
+           (run_id, item_id, narrative, iteration, act_name, place, sequence_number, attempt,
             inputs_digest, prompt, state, provider, model, model_version, provider_request_id,
             finish_reason, response, error, input_tokens, cached_tokens, output_tokens,
             thought_tokens, cost_usd, latency_ms, grant_seq, created_at)
     VALUES (%(run_id)s, %(item_id)s, %(narrative)s, %(iteration)s, %(act_name)s,
-            %(sequence_number)s, %(attempt)s, %(inputs_digest)s, %(prompt)s, %(state)s,
+            %(place)s, %(sequence_number)s, %(attempt)s, %(inputs_digest)s, %(prompt)s, %(state)s,
             %(provider)s, %(model)s, %(model_version)s, %(provider_request_id)s,
             %(finish_reason)s, %(response)s, %(error)s, %(input_tokens)s, %(cached_tokens)s,
             %(output_tokens)s, %(thought_tokens)s, %(cost_usd)s, %(latency_ms)s, %(grant_seq)s,
@@ -91,6 +92,7 @@ FIND_FINISHED: Final = """
            input_tokens, cached_tokens, output_tokens, thought_tokens
       FROM act_executions
      WHERE item_id = %(item_id)s
+       AND place = %(place)s
        AND sequence_number = %(sequence)s
        AND inputs_digest = %(digest)s
        AND state = 'done'
@@ -99,12 +101,13 @@ FIND_FINISHED: Final = """
 """
 
 
-def find_finished(conn: Connection, *, item_id: int, sequence: int, digest: str) -> Finished | None:
+def find_finished(
+    conn: Connection, *, item_id: int, place: str, sequence: int, digest: str
+) -> Finished | None:
     """Return the stored answer to the same inputs at the same place of the same item."""
+    values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
     with conn.cursor(row_factory=class_row(Finished)) as cursor:
-        return cursor.execute(
-            FIND_FINISHED, {"item_id": item_id, "sequence": sequence, "digest": digest}
-        ).fetchone()
+        return cursor.execute(FIND_FINISHED, values).fetchone()
 
 
 MARK_UNUSABLE: Final = """

@@ -6,6 +6,7 @@ from typing import Final
 
 from psycopg.rows import class_row
 
+from botticelli.store import item_memory
 from botticelli.store.connection import Connection
 from botticelli.store.queue import Claim
 
@@ -94,7 +95,7 @@ SETTLE: Final = """
            last_error = %(error)s,
            lease_owner = NULL,
            lease_expires_at = NULL,
-           acts_done = (SELECT count(DISTINCT e.sequence_number)
+           acts_done = (SELECT count(DISTINCT (e.place, e.sequence_number))
                           FROM act_executions AS e
                          WHERE e.item_id = i.id
                            AND e.state = 'done'),
@@ -111,6 +112,7 @@ def settle_done(conn: Connection, item: Item, *, now: datetime | None = None) ->
 
     False: it is somebody else's by now.
     """
+    item_memory.forget(conn, item.id)
     return _settle(conn, item, state="done", now=now)
 
 
@@ -171,7 +173,7 @@ def _settle(
 
 UNDER_WAY: Final = """
     SELECT i.id, i.narrative,
-           (SELECT count(DISTINCT e.sequence_number)
+           (SELECT count(DISTINCT (e.place, e.sequence_number))
               FROM act_executions AS e
              WHERE e.item_id = i.id
                AND e.state = 'done')::integer AS acts_done

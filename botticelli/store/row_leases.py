@@ -67,6 +67,7 @@ TAKE: Final = """
                 lease_expires_at = EXCLUDED.lease_expires_at,
                 fence = l.fence + 1
           WHERE l.lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+             OR l.lease_owner = EXCLUDED.lease_owner
       RETURNING row_key, fence
 """
 
@@ -79,7 +80,10 @@ def take(
     terms: LeaseTerms,
     now: datetime | None = None,
 ) -> tuple[RowLease, ...]:
-    """Lease those of the rows that nobody holds, within the caller's transaction."""
+    """Lease those of the rows that nobody else holds, within the caller's transaction.
+
+    What the same owner holds already is leased anew: an earlier lease of it is lost.
+    """
     parameters = {
         "table": table,
         "keys": list(keys),

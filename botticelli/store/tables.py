@@ -54,6 +54,7 @@ class Query:
         where, order_by: As predicates.parse_where and parse_order_by accept them.
         limit: Most rows; None: all.
         sample: Take this many at random, by `seed`.
+        keys: Only rows with these keys (row_leases.row_key), whatever else is asked; None: any.
     """
 
     table: str
@@ -64,6 +65,7 @@ class Query:
     offset: int = 0
     sample: int | None = None
     seed: str = ""
+    keys: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +95,10 @@ FREE: Final = sql.SQL("""
     NOT EXISTS (SELECT FROM row_leases AS l
                  WHERE l.table_name = %(table)s
                    AND l.row_key = {key}
+                   AND l.lease_owner IS DISTINCT FROM %(resuming)s
                    AND l.lease_expires_at > coalesce(%(now)s::timestamptz, clock_timestamp()))
 """)
+KEYED: Final = sql.SQL("{key} = ANY (%(keys)s::text[])")
 SAMPLED: Final = sql.SQL("""
     {key} IN (SELECT {key} FROM {table} AS t WHERE {where}
                ORDER BY md5({key} || %(seed)s) LIMIT %(sample)s)
@@ -107,7 +111,8 @@ def read_rows(
 ) -> Rows:
     """Return rows, leasing them if `lease` is given. One transaction.
 
-    Rows that another run holds are passed over when leases are asked for.
+    Rows that another run holds are passed over when leases are asked for; so are those that the
+    same owner holds, unless they are asked for by their keys.
 
     Raises:
         NoSuchTable, NoSuchColumn: Nothing of that name is there.
@@ -126,13 +131,16 @@ def read_rows(
         key=key,
         columns=sql.SQL(", ").join([sql.SQL("t.{}").format(identifier(name)) for name in chosen]),
         table=table,
-        where=where.clause,
+        where=where.clause if query.keys is None else KEYED.format(key=key),
         free=FREE.format(key=key) if lease else NOTHING,
-        sampled=sampled if query.sample is not None else NOTHING,
+        sampled=sampled if query.sample is not None and query.keys is None else NOTHING,
         order=order,
         locking=sql.SQL("FOR UPDATE OF t SKIP LOCKED" if lease else ""),
     )
-    parameters = {**where.parameters, **_bounds(query), "now": now}
+    parameters = {**where.parameters, **_bounds(query), "resuming": None, "now": now}
+    if query.keys is not None:
+        again = {"keys": list(query.keys), "limit": None, "offset": 0}
+        parameters |= again | {"resuming": lease.owner if lease else None}
     with _explained(query.table), conn.transaction():
         found = conn.execute(statement, parameters).fetchall()
         keys = [row[0] for row in found]
