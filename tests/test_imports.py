@@ -66,6 +66,7 @@ def test_help_loads_neither_the_database_nor_a_command(loaded):
         "botticelli.cli.app",
         "botticelli.cli.commands",
         "botticelli.cli.environment",
+        "botticelli.cli.log",
         "botticelli.cli.main",
     }
 

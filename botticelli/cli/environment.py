@@ -1,5 +1,6 @@
 """What a command may know of the world outside: streams, clock, chance, variables, database."""
 
+import logging
 import os
 import random
 import sys
@@ -10,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from botticelli.cli import log
 from botticelli.clock import Clock, SystemClock
 from botticelli.config.model import Config
 from botticelli.records import record
@@ -17,6 +19,7 @@ from botticelli.store.identity import Identity
 
 if TYPE_CHECKING:
     from botticelli.cli.output import Console
+    from botticelli.config.hiding import Hider
     from botticelli.store.connection import Connection
     from botticelli.store.embedded import Embedded
 
@@ -63,6 +66,7 @@ class Environment:
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
         self.options = Options()
         self._given = config
+        self._hider: tuple[Config | None, Hider] | None = None
 
     @classmethod
     def of_process(cls) -> "Environment":
@@ -71,8 +75,6 @@ class Environment:
 
     def take(self, options: Options) -> None:
         """Remember the global options and set logging up accordingly."""
-        from botticelli.cli import log
-
         self.options = options
         log.set_up(self)
 
@@ -104,6 +106,7 @@ class Environment:
         if config is None:
             file = find_file(environ=self.environ, cwd=self.cwd, named=self.options.config)
             self.environ = with_dotenv(self.environ, file.parent if file else self.cwd)
+            self._hider = None
             config = load(file, environ=self.environ, cwd=self.cwd)
         return offline(config, cwd=self.cwd) if self.options.offline else config
 
@@ -136,19 +139,26 @@ class Environment:
     def say(self, line: str) -> None:
         """Tell a person on stderr how it goes, unless --quiet."""
         if not self.options.quiet:
-            self.stderr.write(self.hide(line) + "\n")
-            self.stderr.flush()
+            log.tell(self, line, logging.INFO)
 
     def complain(self, line: str) -> None:
         """Write `botticelli: line` to stderr, also with --quiet."""
-        self.stderr.write(f"botticelli: {self.hide(line)}\n")
+        log.tell(self, f"botticelli: {line}", logging.ERROR)
 
     def hide(self, text: str) -> str:
         """Return `text` with every secret we know of replaced by asterisks."""
-        from botticelli.cli.log import hide, secrets_of
+        return self.hider.hide(text)
 
-        known = self._given or self.__dict__.get("config")
-        return hide(text, secrets_of(known)) if known else text
+    @property
+    def hider(self) -> "Hider":
+        """What hides the secrets that we know of: those of the environment even without a file."""
+        from botticelli.config.hiding import Hider, secrets_of, secrets_of_environment
+
+        config = self._given or self.__dict__.get("config")
+        if self._hider is None or self._hider[0] is not config:
+            known = secrets_of_environment(self.environ)
+            self._hider = config, Hider([*known, *(secrets_of(config) if config else ())])
+        return self._hider[1]
 
     @contextmanager
     def database(self) -> Iterator["Connection"]:

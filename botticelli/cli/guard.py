@@ -1,12 +1,11 @@
 """Puts together the commands that narratives and people reach, behind their guard."""
 
-import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from botticelli.cli.environment import Environment
-from botticelli.cli.log import secrets_of
 from botticelli.config import plugins
+from botticelli.config.hiding import SHORTEST, secrets_of, secrets_of_environment
 from botticelli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
     from botticelli.narrative.guarded import Answer, Ask, GuardedCommands
     from botticelli.platforms.command_set import CommandSet, Description
     from botticelli.store.connection import Connection
-
-# Variables whose values no command may carry out, whatever they are called in full.
-SECRET_NAMES: Final = re.compile(r"TOKEN|SECRET|PASSW|API_?KEY|PRIVATE|CREDENTIAL", re.IGNORECASE)
-SHORTEST_SECRET: Final = 8
 
 
 def guarded(
@@ -112,12 +107,8 @@ def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
 
 def secrets(env: Environment) -> tuple[str, ...]:
     """Return every text that must not leave, from the configuration and the environment."""
-    of_environment = [
-        value
-        for name, value in env.environ.items()
-        if SECRET_NAMES.search(name) and len(value) >= SHORTEST_SECRET
-    ]
-    return tuple(dict.fromkeys([*secrets_of(env.config), *of_environment]))
+    found = [*secrets_of(env.config), *secrets_of_environment(env.environ)]
+    return tuple(dict.fromkeys(text for text in found if len(text) >= SHORTEST))
 
 
 def asking(env: Environment) -> "Ask | None":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from botticelli import tracing
+from botticelli.cli import log
 from botticelli.cli.environment import Environment
 from botticelli.errors import BotticelliError, Exit
 
@@ -28,6 +29,7 @@ def run() -> NoReturn:
     """Run the command line of this process and end it."""
     gc.set_threshold(RARELY)
     _open_streams()
+    log.catch_strays()
     env = Environment.of_process()
     code = main(sys.argv[1:], env)
     try:
@@ -126,7 +128,7 @@ def globals_first(args: Sequence[str]) -> list[str]:
 
 def _tell(error: BotticelliError, env: Environment) -> int:
     if env.options.debug:
-        env.stderr.write(env.hide(_trace(error)))
+        log.tell(env, _trace(error), logging.DEBUG)
     for problem in error.problems:
         env.complain(str(problem))
     return error.exit_code
@@ -144,7 +146,7 @@ def _full(error: OSError, env: Environment) -> int:
 
 
 def _confess(error: Exception, env: Environment) -> int:
-    env.stderr.write(env.hide(_trace(error)))
+    log.tell(env, _trace(error), logging.ERROR)
     env.complain("this is a bug in botticelli; please report the lines above")
     return Exit.BUG
 

@@ -22,6 +22,7 @@ from botticelli.cli.workshop import workshop
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
 from botticelli.narrative.execution import ActResult, Execution, Stored
 from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.running import here
 
 if TYPE_CHECKING:
     from botticelli.narrative.sink import TableSink
@@ -193,6 +194,7 @@ class _Running:
 
         conn, now = self.conn, self.env.clock.pinned()
         run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
+        here.run = run_id
         try:
             facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
             with self._stoppable(), tracing.span("run", facts):

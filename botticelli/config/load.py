@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.config import plugins
 from botticelli.config.build import Builder
@@ -17,6 +17,9 @@ from botticelli.config.secrets import find_secret
 from botticelli.config.sources import Expander, read_text, user_folder
 from botticelli.config.structure import Mistake, mistakes, schema
 from botticelli.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from botticelli.config.hiding import Hider
 
 DISCORD: Final = "https://discord.com/api/v10"
 DEFAULT_DESTINATIONS: Final = {"discord": {"platform": "discord"}}
@@ -44,7 +47,10 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
         if not found:
             config = replace(config, source=file, unset=MappingProxyType(expander.unset))
             return _with_environment(config, environ)
-    raise ConfigError.of([_problem(mistake, text, name) for mistake in found])
+    from botticelli.config.hiding import Hider, secrets_in_table
+
+    hider = Hider(secrets_in_table(tables))  # a mistake shows the value that is wrong
+    raise ConfigError.of([_problem(_without(hider, one), text, name) for one in found])
 
 
 def offline(config: Config, *, cwd: Path) -> Config:
@@ -88,6 +94,10 @@ def _short(file: Path | None, cwd: Path) -> str:
     if file is None:
         return "botticelli.toml"
     return str(file.relative_to(cwd)) if file.is_relative_to(cwd) else str(file)
+
+
+def _without(hider: "Hider", mistake: Mistake) -> Mistake:
+    return replace(mistake, what=hider.hide(mistake.what), mend=hider.hide(mistake.mend))
 
 
 def _problem(mistake: Mistake, text: str, file: str) -> Problem:

@@ -1,5 +1,6 @@
 """The wrapper around every stage: paused? -> breaker? -> lock -> run record -> work -> settle."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import StageName, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.records import record
+from botticelli.running import here
 from botticelli.store import locks, runs
 from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.identity import Identity
@@ -23,6 +25,8 @@ GRACE_SECONDS: Final = (
     3.0  # of the 5 s in which a signal has to end a run; the rest is for settling
 )
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+log = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -95,6 +99,8 @@ def supervise(
     with _stopping_on_signals(stop):
         lock = _lock(conn, stage, config=config, identity=identity, clock=clock, join=join)
         run_id = runs.start(conn, stage, identity=identity, lock=lock, now=now)
+        here.run = run_id
+        log.info("run started", extra={"stage": stage})
         run = Run(id=run_id, stage=stage, identity=identity, stop=stop)
         books = _Books(conn=conn, connect=connect, run=run, lock=lock, config=config, clock=clock)
         facts: dict[str, tracing.Value | None] = {
@@ -175,6 +181,7 @@ class _Books:
         now = self.clock.pinned()
         with closing(self.connect()) if afresh else nullcontext(self.conn) as conn:
             runs.end(conn, self.run.id, ending=ending, now=now)
+            log.info("run ended", extra={"stage": self.run.stage, **_told(ending)})
             runs.settle_stage(
                 conn,
                 self.run.stage,
@@ -202,6 +209,11 @@ def _work(run: Run, work: Callable[[Run], Outcome], *, books: _Books) -> Outcome
         raise
     books.close(_ending_of(outcome, run), threshold=outcome.threshold(books.config))
     return outcome
+
+
+def _told(ending: runs.Ending) -> dict[str, Any]:
+    reason = {"error": ending.error} if ending.error else {}
+    return {"state": ending.state, "exit_code": ending.exit_code, **reason}
 
 
 def _close_despite(books: _Books, ending: runs.Ending) -> None:

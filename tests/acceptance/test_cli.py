@@ -153,6 +153,12 @@ def test_colours_are_for_terminals_that_want_them(botticelli, db, no_color):
 # --- logs ------------------------------------------------------------------------------------
 
 
+def quiet_again():
+    """Take the command line's handler off again."""
+    root = logging.getLogger()
+    root.handlers[:] = [one for one in root.handlers if "botticelli" not in repr(one.formatter)]
+
+
 @pytest.fixture
 def logged(tmp_path):
     """What a log line looks like for an environment."""
@@ -166,7 +172,7 @@ def logged(tmp_path):
         return err.getvalue()
 
     yield log
-    logging.getLogger("botticelli").handlers.clear()
+    quiet_again()
 
 
 def test_a_person_reads_time_level_event_and_fields(logged):
@@ -218,7 +224,7 @@ def test_logging_is_set_up_once_for_many_commands(tmp_path):
     logging.getLogger("botticelli").warning("x")
 
     assert [stream.getvalue().count("x") for stream in streams] == [0, 1]
-    logging.getLogger("botticelli").handlers.clear()
+    quiet_again()
 
 
 # --- as a process ----------------------------------------------------------------------------

@@ -1,0 +1,207 @@
+"""What must never be shown, and texts shown without it.
+
+A secret is hidden in every spelling that it takes on its way into a message: percent-encoded in a
+URL, escaped in JSON or in what Python shows of a text. Passwords in addresses and connection
+strings are hidden even if nobody has told us of them.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from botticelli.config.secrets import Secret
+
+MASK: Final = "********"
+SHORTEST: Final = 6  # anything shorter would blacken ordinary words
+SHORTEST_GUESSED: Final = 8  # the same, where only a name says that a value is secret
+LARGEST_FILE: Final = 65_536  # bytes; a secret that is longer is none
+
+# Names whose values are secret: of variables, and of options that only a plugin understands.
+SECRET_NAME: Final = re.compile(
+    r"TOKEN|SECRET|PASSW|PASSPHRASE|API_?KEY|(?:^|_)KEY$|PRIVATE|CREDENTIAL|WEBHOOK|COOKIE"
+    r"|(?:^|_)AUTH$",
+    re.IGNORECASE,
+)
+NOT_SECRET: Final = re.compile(r"CREDENTIALS_DIRECTORY|_(?:FILE|PATH|DIR)$", re.IGNORECASE)
+# Keys of botticelli.toml with such values, besides those that are named like one.
+SECRET_KEY: Final = re.compile(r"ping|on_\w+")
+
+URL: Final = re.compile(r"([A-Za-z][\w+.-]*)://([^\s'\"<>]+)")
+# PASSWORD in capitals is our own advice how to write it.
+IN_URL: Final = re.compile(r"(://[^\s/:@'\"<>]*:)(?!PASSWORD@)[^\s/@'\"<>]+(?=@)")
+IN_PAIRS: Final = re.compile(
+    r"(\b(?:ssl)?password\s*=\s*)('(?:\\.|[^'\\])*'|[^\s'\"&,;)]+)", re.IGNORECASE
+)
+LIBPQ: Final = re.compile(
+    r"\b(?:ssl)?password\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s&'])+)", re.IGNORECASE
+)
+
+
+class Hider:
+    """Hides the secrets it was given.
+
+    Args:
+        secrets: As they are meant; what is shorter than six characters is left alone.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = {spelt for one in secrets if len(one) >= SHORTEST for spelt in _spellings(one)}
+        self._known = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
+
+    def hide(self, text: str) -> str:
+        """Return `text` with asterisks in place of every secret in it."""
+        if self._known.pattern:
+            text = self._known.sub(MASK, text)
+        text = IN_URL.sub(rf"\1{MASK}", text)
+        return IN_PAIRS.sub(rf"\1{MASK}", text)
+
+    def hide_within(self, value: Any) -> Any:
+        """Return `value` as JSON can hold it, with every text in it hidden, keys too."""
+        if isinstance(value, Mapping):
+            return {self.hide(str(key)): self.hide_within(each) for key, each in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.hide_within(each) for each in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.hide(str(value))
+
+
+def secrets_of(config: Any) -> list[str]:
+    """Return every secret that a configuration holds, with the parts by which it could be told."""
+    found: list[str] = []
+    for secret in _secrets_within(config):
+        found += [secret, *_pieces(secret)]
+    for destination in config.destinations.values():
+        found += secrets_in_table(destination.options)
+    found += passwords_in(config.database.url)
+    return list(dict.fromkeys(text for text in found if text))
+
+
+def secrets_in_table(table: Any, *, key: str = "") -> list[str]:
+    """Return what stands under keys that are named like a secret, and the passwords in texts."""
+    if isinstance(table, Mapping):
+        return [
+            text
+            for name, value in table.items()
+            for text in secrets_in_table(value, key=key if _is_secret(key) else str(name))
+        ]
+    if isinstance(table, list | tuple):
+        return [text for value in table for text in secrets_in_table(value, key=key)]
+    text = table.reveal() if isinstance(table, Secret) else str(table)
+    if _is_secret(key) or SECRET_KEY.fullmatch(key):
+        return [text, *_pieces(text)]
+    return passwords_in(text)
+
+
+def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
+    """Return the values that variables, credentials and named files keep secret."""
+    found: list[str] = []
+    for name, value in environ.items():
+        if SECRET_NAME.search(name.removesuffix("_FILE")) and name.endswith("_FILE"):
+            found.append(_content(Path(value)))
+        elif _is_secret(name) and len(value) >= SHORTEST_GUESSED:
+            found += [value.strip(), *_pieces(value)]
+        else:
+            found += passwords_in(value)
+    if folder := environ.get("CREDENTIALS_DIRECTORY"):
+        found += [text for path in _files(Path(folder)) for text in (_content(path),)]
+    contents = [text for text in found if text]
+    return [*contents, *(password for text in contents for password in passwords_in(text))]
+
+
+def passwords_in(text: str) -> list[str]:
+    """Return the passwords in an address or a libpq connection string, as written and as meant."""
+    from urllib.parse import unquote, unquote_plus
+
+    found = []
+    for match in URL.finditer(text):
+        rest = match[2]
+        places = (rest.partition("/")[0], rest)  # the second: a / in it was not encoded
+        found += [place.rpartition("@")[0].partition(":")[2] for place in places]
+    for value in LIBPQ.findall(text):
+        found.append(re.sub(r"\\(.)", r"\1", value[1:-1] if value[:1] == "'" else value))
+        found.append(unquote_plus(value))
+    return [each for one in found if one for each in (one, unquote(one))]
+
+
+def _is_secret(name: str) -> bool:
+    return bool(SECRET_NAME.search(name)) and not NOT_SECRET.search(name)
+
+
+def _secrets_within(value: Any) -> Iterator[str]:
+    """Yield every Secret in a record, however deep: a new one must not wait to be named here."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif dataclasses.is_dataclass(value):
+        for each in dataclasses.fields(value):
+            yield from _secrets_within(getattr(value, each.name))
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _secrets_within(inner)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from _secrets_within(inner)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield the parts of an address or a command that give it away: paths, keys, arguments.
+
+    What fails shows them apart: requests names a path without its host, a command its arguments.
+    """
+    for scheme, rest in URL.findall(text):
+        yield f"{scheme}://{rest}"
+        place, _, path = rest.partition("/")
+        shown = path if scheme in ("http", "https") else f"{place}/{path}"
+        yield path
+        yield from filter(_looks_random, re.split(r"[/?&=@:#]", shown))
+    yield from passwords_in(text)
+    if " " in text:
+        yield from filter(_looks_random, re.split(r"[\s=:'\"]", text))
+
+
+def _looks_random(word: str) -> bool:
+    """Tell whether a word is a key rather than a name; ids, which are digits alone, are none."""
+    if len(word) < SHORTEST_GUESSED or word.isdigit() or word.startswith(("-", "/", ".")):
+        return False
+    return len(word) >= 20 or any(c.isdigit() for c in word) or word not in (
+        word.lower(), word.upper(), word.capitalize()
+    )  # fmt: skip
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Yield a secret as URLs, JSON and Python spell it."""
+    import json
+    from urllib.parse import quote, quote_plus, unquote
+
+    yield secret
+    yield unquote(secret)
+    raw = secret.encode("utf-8", "surrogateescape")
+    for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        yield encoded
+        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+    for text in (secret, secret.replace("'", "\\'")):
+        yield json.dumps(text)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    for shown in (repr(secret), ascii(secret)):
+        yield shown[1:-1]
+    yield secret.replace("\\", "\\\\")
+    yield repr(raw)[2:-1]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _content(path: Path) -> str:
+    """Return what a file holds; nothing if it cannot be a secret of ours."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_FILE:
+            return ""
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
