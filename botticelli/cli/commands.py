@@ -32,6 +32,8 @@ COMMANDS: Final = {
     "post": Command("post", "Publish the next approved post that is due."),
     "status": Command("status", "Show the stages, queues, destinations and budget."),
     "metrics": Command("metrics", "Tell the figures in Prometheus' text format."),
+    "runs": Command("runs", "List the latest runs: when, how they ended, what they cost."),
+    "logs": Command("runs", "Tell what a run did, step by step, with times, costs and errors."),
     "run": Command("run", "Run a narrative from any file."),
     "narratives": Command("narratives", "List and validate narratives."),
     "content": Command("content", "Look at candidates and posts, and decide about them by hand."),

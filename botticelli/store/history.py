@@ -14,7 +14,13 @@ from botticelli.store.identity import Identity
 
 @record
 class PastRun:
-    """A run. `seconds` is how long it took, or has taken so far; `calls` asked a model."""
+    """A run.
+
+    Args:
+        state: running, done, failed or interrupted.
+        seconds: How long it took, or has taken so far.
+        calls, tokens, cost_usd: What it asked of models; tokens in and out, US dollars.
+    """
 
     id: int
     stage: str
@@ -28,25 +34,37 @@ class PastRun:
     error: str | None
     summary: Mapping[str, Any]
     calls: int
+    tokens: int
     cost_usd: Decimal
 
 
+# Who is at work holds the stage's lock: without it, a run was killed and nobody has noticed yet.
 RUNS: Final = """
-    SELECT r.id, r.stage, r.state, r.host, r.pid, r.started_at, r.ended_at, r.exit_code,
-           r.error, r.summary,
+    SELECT r.id, r.stage, r.host, r.pid, r.started_at, r.ended_at, r.exit_code, r.summary,
+           CASE WHEN r.is_dead THEN 'interrupted' ELSE r.state END AS state,
+           CASE WHEN r.is_dead THEN 'killed: nothing is heard of it any more'
+                ELSE r.error END AS error,
            extract(epoch FROM coalesce(r.ended_at, %(now)s::timestamptz, now())
                               - r.started_at)::float8 AS seconds,
-           coalesce(a.calls, 0) AS calls,
-           coalesce(a.cost_usd, 0) AS cost_usd
-      FROM runs AS r
-      LEFT JOIN LATERAL (SELECT count(*) AS calls, sum(cost_usd) AS cost_usd
-                           FROM act_executions
-                          WHERE run_id = r.id) AS a ON true
-     WHERE (%(id)s::bigint IS NULL OR r.id = %(id)s)
-       AND (%(stage)s::text IS NULL OR r.stage = %(stage)s)
-       AND (%(state)s::text IS NULL OR r.state = %(state)s)
+           a.calls, a.tokens, a.cost_usd
+      FROM (SELECT *,
+                   state = 'running' AND stage <> 'run' AND NOT EXISTS (
+                       SELECT FROM locks AS l
+                        WHERE l.run_id = runs.id
+                          AND l.expires_at > coalesce(%(now)s::timestamptz, now())) AS is_dead
+              FROM runs
+             WHERE (%(id)s::bigint IS NULL OR id = %(id)s)
+               AND (%(stage)s::text IS NULL OR stage = %(stage)s)
+             ORDER BY started_at DESC, id DESC
+             LIMIT %(limit)s) AS r
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS calls,
+                  coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
+                               + coalesce(thought_tokens, 0)), 0)::bigint AS tokens,
+                  coalesce(sum(cost_usd), 0) AS cost_usd
+             FROM act_executions
+            WHERE run_id = r.id) AS a
      ORDER BY r.started_at DESC, r.id DESC
-     LIMIT %(limit)s
 """
 
 
@@ -55,12 +73,11 @@ def past_runs(
     *,
     run: int | None = None,
     stage: str | None = None,
-    state: str | None = None,
     limit: int = 20,
     now: datetime | None = None,
 ) -> Sequence[PastRun]:
-    """Return the latest runs, newest first; only one of that id, stage or state if named."""
-    values = {"id": run, "stage": stage, "state": state, "limit": limit, "now": now}
+    """Return the latest runs, newest first; only one of that id or stage if named."""
+    values = {"id": run, "stage": stage, "limit": limit, "now": now}
     with conn.cursor(row_factory=class_row(PastRun)) as cursor:
         return cursor.execute(RUNS, values).fetchall()
 
@@ -108,35 +125,90 @@ def own_run(
 
 @record
 class Step:
-    """One line of a run's story: an attempt at an act, a candidate, a delivery or a command."""
+    """One line of a run's story.
+
+    Args:
+        what: act, candidate, judged, set aside, approved, delivery, command or table.
+        name: Of the act or command; what else it is about, with its id.
+        state: How it ended, or how it stands now.
+        seconds, tokens, cost_usd: None: it took none, or that is not known.
+        detail: The first words of a text, a link, a model.
+        error: What went wrong, or why it was decided so.
+    """
 
     at: datetime
     what: str
     name: str
     state: str
-    detail: str
+    seconds: float | None
+    tokens: int | None
+    cost_usd: Decimal | None
+    detail: str | None
+    error: str | None
 
 
+# Deliveries do not know their run, but the lock leaves one post run at a time: what was settled
+# while it lasted, and by no person, was its work. The same holds for scores.
 STEPS: Final = """
-    SELECT created_at AS at, 'act' AS what, narrative || '.' || act_name AS name, state,
-           concat_ws(' ', coalesce(model_version, model), 'attempt ' || attempt,
-                     latency_ms || ' ms', input_tokens || ' tokens in', output_tokens || ' out',
-                     finish_reason, error) AS detail
-      FROM act_executions
-     WHERE run_id = %(run)s
+    WITH run AS (
+        SELECT id, stage, started_at, coalesce(ended_at, 'infinity') AS ended_at
+          FROM runs
+         WHERE id = %(run)s
+    )
+    SELECT e.created_at AS at, 'act' AS what,
+           concat_ws(' ', e.narrative || '.' || e.act_name, e.iteration,
+                     CASE WHEN e.attempt > 1 THEN '(try ' || e.attempt || ')' END) AS name,
+           e.state, e.latency_ms / 1000.0::float8 AS seconds,
+           coalesce(e.input_tokens, 0) + coalesce(e.output_tokens, 0)
+               + coalesce(e.thought_tokens, 0) AS tokens,
+           e.cost_usd, coalesce(e.model_version, e.model) AS detail,
+           coalesce(e.error, CASE WHEN e.state <> 'done' OR lower(e.finish_reason) <> 'stop'
+                                  THEN e.finish_reason END) AS error
+      FROM run JOIN act_executions AS e ON e.run_id = run.id
     UNION ALL
-    SELECT generated_at, 'candidate', id::text, review_status, left(text_content, 60)
-      FROM potential_discord_posts
-     WHERE run_id = %(run)s
+    SELECT c.generated_at, 'candidate', 'candidate ' || c.id, c.review_status,
+           NULL, NULL, NULL, left(c.text_content, 200), NULL
+      FROM run JOIN potential_discord_posts AS c ON c.run_id = run.id
     UNION ALL
-    SELECT selected_at, 'approved', id::text, review_status, left(text_content, 60)
-      FROM approved_discord_posts
-     WHERE run_id = %(run)s
+    SELECT c.judged_at, 'judged', 'candidate ' || c.id,
+           c.review_status || coalesce(', ' || trim_scale(c.curation_score) || ' of 50', ''),
+           NULL, NULL, NULL, left(c.text_content, 200), NULL
+      FROM run
+      JOIN potential_discord_posts AS c
+        ON run.stage = 'curate' AND c.judged_at BETWEEN run.started_at AND run.ended_at
     UNION ALL
-    SELECT at, 'command', platform || '.' || command, decision,
-           concat_ws(' ', outcome, error, reason)
-      FROM command_audit
-     WHERE run_id = %(run)s
+    SELECT c.decided_at, 'set aside', 'candidate ' || c.id, c.review_status,
+           NULL, NULL, NULL, left(c.text_content, 200), c.curation_notes
+      FROM run
+      JOIN potential_discord_posts AS c
+        ON run.stage = 'curate' AND c.decided_at BETWEEN run.started_at AND run.ended_at
+       AND c.decided_by = 'auto' AND c.judged_at IS NULL
+    UNION ALL
+    SELECT p.selected_at, 'approved', 'post ' || p.id, p.review_status,
+           NULL, NULL, NULL, left(p.text_content, 200), NULL
+      FROM run JOIN approved_discord_posts AS p ON p.run_id = run.id
+    UNION ALL
+    SELECT (h ->> 'at')::timestamptz, 'delivery',
+           'delivery ' || d.id || ' (post ' || d.post_id || ') to ' || d.destination,
+           h ->> 'event', NULL, NULL, NULL,
+           CASE h ->> 'event' WHEN 'posted' THEN coalesce(d.remote_url, d.remote_id) END,
+           h ->> 'note'
+      FROM run
+      JOIN deliveries AS d
+        ON run.stage = 'post' AND d.created_at <= run.ended_at AND d.history <> '[]'
+     CROSS JOIN jsonb_array_elements(d.history) AS h
+     WHERE NOT h ? 'by'
+       AND (h ->> 'at')::timestamptz BETWEEN run.started_at AND run.ended_at
+    UNION ALL
+    SELECT a.at, 'command', a.platform || ' ' || a.command, concat_ws(', ', a.decision, a.outcome),
+           extract(epoch FROM a.ended_at - a.at)::float8, NULL, NULL, a.result_id,
+           coalesce(a.error, nullif(a.reason, ''))
+      FROM run JOIN command_audit AS a ON a.run_id = run.id
+    UNION ALL
+    SELECT g.generated_at, 'table', g.table_name,
+           concat_ws(', ', g.status, g.row_count || ' rows'),
+           g.generation_duration_ms / 1000.0::float8, NULL, NULL, g.narrative_name, g.error_message
+      FROM run JOIN content_generations AS g ON g.run_id = run.id
      ORDER BY 1, 2, 3
 """
 
