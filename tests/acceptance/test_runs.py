@@ -110,7 +110,7 @@ def test_a_run_of_curate_tells_who_was_judged_and_approved(command):
 
     assert "judged candidate 1: approved, 40 of 50  A post about" in told
     assert "set aside candidate 2: rejected  A post about" in told
-    assert "repeats candidate 1" in told
+    assert "repeats #1, nearly" in told
     assert "approved post 1: pending  A post about" in told
 
 
@@ -119,15 +119,15 @@ def test_a_run_of_post_tells_of_its_deliveries_and_no_other(command, db, discord
     discord.script.add(*["503"] * 5)
     assert command("post").code == 1
     discord.script.clear()
-    db.execute("UPDATE deliveries SET retry_at = NULL")
+    db.execute("UPDATE deliveries SET retry_at = NULL WHERE id = 1")
     assert command("post").code == 0
 
     failed, posted = command("logs 1").out, command("logs 2").out
 
-    assert f"delivery 1 (post {first}) to news: pending\n" in failed
+    assert f"delivery 1 (post {first}) to news: uncertain\n" in failed
     assert "503" in failed.partition("to news")[2]
     assert f"delivery 1 (post {first}) to news: posted\n         https://" in posted
-    assert "pending" not in posted
+    assert "uncertain" not in posted
     assert f"post {second}" not in failed + posted
 
 
