@@ -45,7 +45,7 @@ def main(rounds: int = 25) -> None:
         hello.write_text(HELLO_TYPER, encoding="utf-8")
         one_query = [sys.executable, "-c", ONE_QUERY.format(url=url)]
         try:
-            for line in ("status", "post", "generate --help"):
+            for line in ("status", "health", "post", "generate --help"):
                 command = [botticelli, *line.split()]
                 show(line, compare(command, one_query, environ=environ, rounds=rounds))
             show(

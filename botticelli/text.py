@@ -1,9 +1,10 @@
-"""Pure text: its length as platforms count it, shortened, compared, fingerprinted, split."""
+"""Pure text: its length as platforms count it, shortened, compared, split; time in words."""
 
 import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Final
 
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
@@ -31,6 +32,30 @@ def utf16_length(text: str) -> int:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return the count with its noun: "1 call", "2 calls", "3 batches"."""
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Return how long ago `then` was, in its largest unit and the next."""
+    return f"{span(now - then)} ago"
+
+
+def until(then: datetime, now: datetime) -> str:
+    """Return in how long `then` will be; "overdue" if it has passed."""
+    return f"in {span(then - now)}" if then > now else "overdue"
+
+
+def span(duration: timedelta) -> str:
+    """Return how long something takes, in its largest unit and the next."""
+    seconds = max(0, int(duration.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days"
 
 
 def visible(text: str) -> str:

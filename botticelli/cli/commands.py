@@ -34,6 +34,9 @@ COMMANDS: Final = {
     "metrics": Command("metrics", "Tell the figures in Prometheus' text format."),
     "runs": Command("runs", "List the latest runs: when, how they ended, what they cost."),
     "logs": Command("runs", "Tell what a run did, step by step, with times, costs and errors."),
+    "health": Command(
+        "health", "Tell in one line whether all is well; exit code 0 if it is, else 1."
+    ),
     "run": Command("run", "Run a narrative from any file."),
     "narratives": Command("narratives", "List and validate narratives."),
     "content": Command("content", "Look at candidates and posts, and decide about them by hand."),

@@ -1,7 +1,7 @@
 """`botticelli status`."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,7 +12,7 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, Styled, render
 from botticelli.config.model import STAGES
 from botticelli.reports.status import Budget, LastRun, Place, Stage, Status, read_status
-from botticelli.text import counted
+from botticelli.text import ago, counted, until
 
 EVERY_SECONDS: Final = 2.0
 SYSTEMD: Final = Path("/run/systemd/system")
@@ -200,26 +200,3 @@ def _amount(number: int) -> str:
             divisor = 1_000_000 if unit == "M" else 1000
             return f"{number / divisor:.1f}".removesuffix(".0") + unit
     return str(number)
-
-
-def ago(then: datetime, now: datetime) -> str:
-    """Return how long ago `then` was, in its largest unit and the next."""
-    return f"{_span(now - then)} ago"
-
-
-def until(then: datetime, now: datetime) -> str:
-    """Return in how long `then` will be; "overdue" if it has passed."""
-    return f"in {_span(then - now)}" if then > now else "overdue"
-
-
-def _span(duration: timedelta) -> str:
-    seconds = max(0, int(duration.total_seconds()))
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes = seconds // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} days"

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.cli.status import ago, until
+from botticelli.text import ago, until
 from tests.clock import NOON, PinnedClock
 
 
