@@ -256,6 +256,7 @@ def _free(folder: Path) -> float:
 
 
 def _disk(free: float | None, config: Config) -> Iterator[Problem]:
-    if free is not None and free < config.health.disk_free_mb:
-        what = f"{free:.0f} MB free at {config.database.folder}"
+    least = config.health.disk_free_mb
+    if free is not None and free < least:
+        what = f"{free:.0f} MB free at {config.database.folder}, {least:.0f} are meant"
         yield Problem(check="disk", what=what)

@@ -6,6 +6,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from botticelli.config.model import Config, Database
+from botticelli.config.operations import Health
+from botticelli.reports.health import read_health
 from tests.acceptance.test_cli import NOWHERE
 from tests.clock import NOON, PinnedClock
 from tests.posting import approved
@@ -269,6 +272,13 @@ def test_a_day_that_is_used_up_is_unhealthy(machine, db, columns, left):
 def test_a_disk_that_is_nearly_full_is_unhealthy_where_we_keep_the_database(machine, db):
     configure(machine, "[health]\ndisk_free_mb = 1000000000\n")
     assert problems(machine) == [], "a server of theirs has a disk of its own"
+
+    folder = machine.cwd / "not" / "there"
+    ours = Config(database=Database(folder=folder), health=Health(disk_free_mb=10**9))
+    report = read_health(db, ours, now=NOON)
+    assert [one.check for one in report.problems] == ["disk"]
+    assert f"free at {folder}, 1000000000 are meant" in report.problems[0].what
+    assert report.disk_free_mb > 0
 
 
 def test_a_database_that_is_away_is_unhealthy_and_not_an_error(botticelli):
