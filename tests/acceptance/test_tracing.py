@@ -11,7 +11,7 @@ from tests.commandline import isolated, run_installed
 from tests.fakes.otlp import FakeCollector
 
 CLIENT, INTERNAL = 3, 1
-BOUND = 2.5  # seconds that a collector may cost a run; 1.5 are its own, the rest is the SDK's start
+BOUND = 7.0  # seconds; 1.5 are granted, a busy machine takes its part, the SDK would take 10 to 30
 
 
 @pytest.fixture
