@@ -4,14 +4,14 @@ A post that fails a rule is held for a person and the next one is taken; nothing
 here, because the text that goes out is the column's, byte for byte.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from botticelli import text as texts
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
+from botticelli.platforms import leftovers
 from botticelli.records import record
 
 OFFLINE_MODEL: Final = "offline"
@@ -20,37 +20,8 @@ _MENTION: Final = re.compile(r"(?<![\w.+-])@(?:everyone|here)\b|<@[!&]?(\d+)>")
 _INVITE: Final = re.compile(
     r"\b(?:discord(?:app)?\.com/invite|discord\.gg|discord\.me|dsc\.gg)/\S+", re.IGNORECASE
 )
-_LINK: Final = re.compile(r"\b(?:https?://|www\.)([^\s/?#)\]>\"']+)", re.IGNORECASE)
-_TEMPLATE: Final = re.compile(
-    r"\{\{.*?\}\}|\$\{\w+.*?\}|<%.*?%>|\{%.*?%\}"
-    r"|\[(?:insert|your|add|link|name|company|todo|placeholder)\b[^\]]{0,60}\](?!\()"
-    r"|\blorem ipsum\b|\bTODO\b|\bTBD\b|\bXXX\b",
-    re.IGNORECASE | re.DOTALL,
-)
-_PREAMBLE: Final = re.compile(
-    r"\A\W*(?:(?:sure|certainly|of course|okay|ok)\b[,!.]?\s*)?"
-    r"(?:here(?:['\u2019]s| is| are)\b[^\n]{0,60}\b(?:post|version|draft|json|revision|text)\b"
-    r"[^\n]{0,40}:)",
-    re.IGNORECASE,
-)
-_JSON_KEY: Final = re.compile(r"\"(?:text_content|content_type|source|tags)\"\s*:")
-# An excuse speaks of the request or the text: "I can't help but smile" does not.
-_REFUSAL: Final = re.compile(
-    r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)"
-    r"(?: (?:language )?(?:model|assistant))?,? I\b"
-    r"|\bas an? (?:ai |large )?language model\b"
-    r"|\bI(?:['\u2019]m| am) (?:sorry|afraid),? (?:but )?I "
-    r"(?:can(?:['\u2019]t|not)|am unable to|won['\u2019]t) "
-    r"(?:assist|help|fulfil|comply|create|generate|write|provide|continue|do (?:that|this))"
-    r"|\bI (?:can(?:['\u2019]t|not)|am (?:not able|unable) to) "
-    r"(?:comply\b|(?:assist|help)(?: you)? with (?:that|this|your)\b|fulfil+ (?:that|this|your)\b"
-    r"|(?:create|generate|write|provide|continue)\b[^.!?\n]{0,40}"
-    r"\b(?:posts?|content|requests?|messages?|texts?)\b)"
-    r"|\bI (?:do not|don(?:['\u2019]t)) have "
-    r"(?:access to (?:real-time|current|live|the internet|external|your)"
-    r"|enough (?:information|context) to)",
-    re.IGNORECASE,
-)
+# A backslash ends a host as a slash does: browsers read it so.
+_LINK: Final = re.compile(r"\b(?:https?://|www\.)([^\s/\\?#)\]<>\"'*~|`,]+)", re.IGNORECASE)
 
 
 @record
@@ -135,8 +106,8 @@ def _links(judged: Judged) -> str:
     if allowed is None:
         return ""
     for match in _LINK.finditer(judged.text):
-        host = match[1].rpartition("@")[2].partition(":")[0].casefold().strip(".,;!")
-        host = host.removeprefix("www.")
+        host = match[1].rpartition("@")[2].partition(":")[0].casefold()
+        host = re.sub(r"[\W_]+$", "", host).removeprefix("www.")
         if not any(_is_within(host, one.casefold()) for one in allowed):
             return f"{host} is not among the allowed links"
     return ""
@@ -161,38 +132,18 @@ def _forbidden(judged: Judged) -> str:
     return ""
 
 
-def _template(judged: Judged) -> str:
-    found = _TEMPLATE.search(texts.without_code(judged.text))
-    return f"'{texts.shorten(found[0], 40)}' looks unfinished" if found else ""
+def _unfinished(judged: Judged) -> str:
+    found = leftovers.unfinished(judged.text)
+    return f"'{texts.shorten(found, 40)}' looks unfinished" if found else ""
 
 
 def _leftovers(judged: Judged) -> str:
-    return next(_signs_of_machinery(judged.text.strip()), "")
-
-
-def _signs_of_machinery(text: str) -> Iterator[str]:
-    if text[:1] in "{[" and _is_json(text):
-        yield "it is JSON, not a post"
-    if _JSON_KEY.search(text) and texts.without_code(text).count('"') >= 4:
-        yield "JSON keys are left in it"
-    if re.fullmatch(r"```[^\n]*\n.*\n```", text, re.DOTALL) and text.count("```") == 2:
-        yield "all of it is one code block"
-    if texts.has_open_fence(text):
-        yield "a code block is not closed"
-    if found := _PREAMBLE.search(text):
-        yield f"'{texts.shorten(found[0], 40)}' speaks about the post"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict | list)
-    except ValueError:
-        return text.startswith('{"')
+    return next(leftovers.machinery(judged.text), "")
 
 
 def _refusal(judged: Judged) -> str:
-    found = _REFUSAL.search(judged.text)
-    return f"'{texts.shorten(found[0], 60)}' sounds like a model's excuse" if found else ""
+    found = leftovers.refusal(judged.text)
+    return f"'{texts.shorten(found, 60)}' sounds like a model's excuse" if found else ""
 
 
 def _offline(judged: Judged) -> str:
@@ -212,7 +163,7 @@ _RULES: Final[tuple[tuple[str, Callable[[Judged], str]], ...]] = (
     ("invites", _invites),
     ("links", _links),
     ("forbidden words", _forbidden),
-    ("unfinished", _template),
+    ("unfinished", _unfinished),
     ("leftovers", _leftovers),
     ("refusal", _refusal),
     ("offline text", _offline),

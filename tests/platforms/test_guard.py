@@ -1,5 +1,6 @@
 """What no message may hold, and what it may."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
 from botticelli.platforms.guard import Judged, objections, verdicts
+from tests.platforms.guard_posts import LEFTOVERS, POSTS
 
 
 def judge(text, *, real=True, model="", too_long="refuse", **guard):
@@ -20,26 +22,14 @@ def judge(text, *, real=True, model="", too_long="refuse", **guard):
     )
 
 
-GOOD = [
-    "Botticelli 2.0 is out! 🎨 Try `botticelli post --dry-run` first.",
-    "**Tip:** write to @support or see https://example.org/docs?a=1.",
-    "Use a fence:\n```toml\n[acts]\nx = '{{recent_posts}}'\n```\nand `${ENV}` in it.",
-    'She said "hello" and "goodbye", twice: "hello".',
-    "[docs](https://example.org) and [your guide](https://example.org/guide)",
-    "Here's what changed this week: faster starts, clearer words.",
-    "I can't wait to see what you make with it!",
-    "In code `@everyone` pings nobody.",
-    "Write to someone@here.com or team@everyone.org.",
-    "I can't help but smile at these sketches.",
-    "I'm sorry, I can't make it on Friday: who takes over?",
-    "As an AI engineer, what do you test first?",
-    "I don't have access to a printer; any ideas?",
-]
-
-
-@pytest.mark.parametrize("text", GOOD)
+@pytest.mark.parametrize("text", POSTS)
 def test_an_honest_post_passes(text):
-    assert judge(text) == ""
+    assert judge(text, allowed_links=("example.org",)) == ""
+
+
+@pytest.mark.parametrize(("text", "why"), LEFTOVERS)
+def test_what_a_model_leaves_behind_is_held(text, why):
+    assert why in judge(text)
 
 
 BAD = [
@@ -52,29 +42,23 @@ BAD = [
     ("Hey <@&123>", "<@&123>"),
     ("Join discord.gg/abc", "invites"),
     ("Join https://discord.com/invite/abc", "invites"),
-    ("Hello {{name}}", "unfinished"),
-    ("Hello ${NAME}", "unfinished"),
-    ("Hello [insert name here]", "unfinished"),
-    ("TODO: write this", "unfinished"),
-    ('{"text_content": "hi"}', "JSON"),
-    ('["a", "b"]', "JSON"),
-    ('Post: "text_content": "hi", "tags": []', "JSON keys"),
-    ("```\nall of it\n```", "one code block"),
-    ("Look:\n```python\nx = 1", "not closed"),
-    ("Sure! Here is the revised post:\n\nHello", "speaks about the post"),
-    ("Here's the final version:\n\nHello", "speaks about the post"),
-    ("As an AI language model, I think", "excuse"),
-    ("I'm sorry, but I can't help with that.", "excuse"),
-    ("I\u2019m sorry, I cannot do that", "excuse"),
-    ("I am unable to create posts about this.", "excuse"),
-    ("As an AI, I have no opinions.", "excuse"),
-    ("I cannot generate content about that.", "excuse"),
 ]
 
 
 @pytest.mark.parametrize(("text", "why"), BAD)
 def test_what_must_not_go_out_is_held_with_the_reason(text, why):
     assert why in judge(text)
+
+
+@pytest.mark.parametrize(
+    "unit", ["[", '{"a":', "here's the ", "I can't create ", "{{", "\\n", "TODO "]
+)
+def test_a_strange_text_is_judged_in_no_time(unit):
+    before = time.monotonic()
+
+    judge(unit * (20_000 // len(unit)), too_long="split")
+
+    assert time.monotonic() - before < 2
 
 
 def test_allowed_mentions_may_be_made():
@@ -96,6 +80,14 @@ def test_invites_may_be_allowed():
         ("https://evilexample.org", False),
         ("https://example.org@evil.com/", False),
         ("[example.org](https://evil.com)", False),
+        ("**https://example.org**", True),
+        ("`https://example.org`", True),
+        ("__https://example.org__", True),
+        ("https://example.org\u3002", True),
+        ("<https://example.org/a>", True),
+        ("HTTPS://EXAMPLE.ORG:443/a", True),
+        ("https://evil.com\\@example.org", False),
+        ("https://ex\u0430mple.org", False),
     ],
 )
 def test_only_allowed_links_pass(link, passes):
