@@ -159,14 +159,23 @@ class Discord:
         """See Platform. Both steps answer a repetition with a code of their own, which is fine."""
         if self._extras == Extras():
             return
-        if not self._can_read:
-            raise Refused("a webhook alone can neither crosspost nor thread", where=self.name)
         path = f"/channels/{self._channel}/messages/{remote_id}"
-        if self._extras.crosspost:
-            self._call("POST", f"{path}/crosspost", fine=(CROSSPOSTED_ALREADY,))
+        thread = {"name": self._extras.thread_name[:100]}
+        steps: list[tuple[str, Json | None, int]] = []
         if self._extras.thread_name:
-            thread = {"name": self._extras.thread_name[:100]}
-            self._call("POST", f"{path}/threads", json=thread, fine=(THREAD_ALREADY,))
+            steps.append((f"{path}/threads", thread, THREAD_ALREADY))
+        if self._extras.crosspost:
+            steps.append((f"{path}/crosspost", None, CROSSPOSTED_ALREADY))
+        failures: list[BotticelliError] = []
+        for step, json, already in steps:  # one that fails does not keep the other from being done
+            try:
+                self._call("POST", step, json=json, fine=(already,))
+            except LockedOut:
+                raise
+            except BotticelliError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def check(self) -> Sequence[str]:
         """See Platform."""

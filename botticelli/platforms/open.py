@@ -79,8 +79,10 @@ def open_discord_commands(
 def missing(destination: Destination) -> list[Problem]:
     """Return what a destination lacks before anything can be sent to it; no network."""
     where = f"destinations.{destination.name}"
-    if destination.platform != "discord" or destination.webhook:
+    if destination.platform != "discord":
         return []
+    if destination.webhook:
+        return _missing_beside_a_webhook(destination)
     problems: list[Problem] = []
     try:
         _root(destination)
@@ -111,6 +113,22 @@ def missing(destination: Destination) -> list[Problem]:
             )
         )
     return problems
+
+
+def _missing_beside_a_webhook(destination: Destination) -> list[Problem]:
+    """A webhook writes by itself; what follows a message is done by a bot."""
+    follows = {"crosspost": destination.crosspost, "thread_name": bool(destination.thread_name)}
+    if destination.token and destination.channel:
+        return []
+    return [
+        Problem(
+            what="a webhook alone can neither crosspost nor open a thread",
+            where=f"destinations.{destination.name}.{key}",
+            mend="name the bot's token and the channel as well, or take it out",
+        )
+        for key, is_wanted in follows.items()
+        if is_wanted
+    ]
 
 
 def _open_discord(destination: Destination, limits: SharedLimits) -> "Discord":

@@ -142,13 +142,14 @@ def publish(desk: Desk, delivery: Delivery, *, text: str, in_doubt: bool = False
         LostLease: Somebody else has taken it over.
     """
     receipts = [_receipt(part) for part in delivery.parts]
-    notes: list[str] = []
+    notes = open_thread(desk, delivery)
     age = delivery.age or timedelta()
     while len(receipts) < len(all_of := _messages(desk, delivery, text, receipts)):
         attempt = _Attempt(in_doubt=in_doubt, age=age)
         outcome = attempt.make(desk, delivery, all_of[len(receipts)], text=text)
         if not isinstance(outcome, Receipt):
-            return _not_out(desk, delivery, outcome, in_doubt=attempt.in_doubt, out=len(receipts))
+            doubt, out = attempt.in_doubt, len(receipts)
+            return _not_out(desk, delivery, outcome, in_doubt=doubt, out=out, notes=notes)
         notes += follow_up(desk, outcome, is_first=not receipts)
         receipts.append(outcome)
         in_doubt, age = False, timedelta()
@@ -232,6 +233,16 @@ def follow_up(desk: Desk, receipt: Receipt, *, is_first: bool) -> list[str]:
     return []
 
 
+def open_thread(desk: Desk, delivery: Delivery) -> list[str]:
+    """Make sure of the thread that the rest of a text goes into; return what stands in the way.
+
+    What followed the first message may have failed, or never have been done.
+    """
+    if not delivery.parts or not desk.destination.thread_name:
+        return []
+    return follow_up(desk, _receipt(delivery.parts[0]), is_first=True)
+
+
 @dataclass(kw_only=True)
 class _Attempt:
     """The attempts of one run at one message.
@@ -287,7 +298,13 @@ def _pause(error: BotticelliError, number: int) -> float | None:
 
 
 def _not_out(
-    desk: Desk, delivery: Delivery, error: BotticelliError, *, in_doubt: bool, out: int
+    desk: Desk,
+    delivery: Delivery,
+    error: BotticelliError,
+    *,
+    in_doubt: bool,
+    out: int,
+    notes: Sequence[str],
 ) -> Result:
     """Settle a delivery whose next message could not be published, or may have been."""
     if in_doubt:
@@ -297,7 +314,8 @@ def _not_out(
         words = f"{out} messages of it are out, then: {error.what}" if out else error.what
         return end(desk, delivery, Ending(state="held" if out else "failed", note=words))
     if out:
-        words = f"{out} messages of it are out; the next run goes on ({error.what})"
+        why = "; ".join([error.what, *notes])
+        words = f"{out} messages of it are out; the next run goes on ({why})"
         return _leave(desk, delivery, error, note=words, in_doubt=False)
     return _put_back(desk, delivery, error)
 

@@ -19,6 +19,7 @@ from botticelli.stages.delivering import (
     keep_part,
     let_go,
     next_message,
+    open_thread,
     posted,
     publish,
     still_ours,
@@ -67,6 +68,7 @@ def _reconcile(desk: Desk, delivery: Delivery) -> Result:
 def _look(desk: Desk, delivery: Delivery, message: Message, *, text: str) -> Result:
     """Read the channel back and decide; a channel that cannot be believed is left to a person."""
     assert delivery.sent_at is not None
+    open_thread(desk, delivery)
     known = deliveries.known_ids(
         desk.conn, delivery.destination, since=delivery.sent_at - timedelta(days=1)
     )

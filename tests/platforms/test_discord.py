@@ -448,6 +448,14 @@ def test_what_follows_a_message_may_be_repeated(discord, clock):
         ({"token": Secret("two words")}, "characters that no token has"),
         ({"webhook": Secret("https://example.org/")}, "does not look like one"),
         ({"platform": "pigeon"}, "no platform 'pigeon'"),
+        (
+            {
+                "webhook": Secret("https://discord.com/api/webhooks/1/x"),
+                "token": Secret(""),
+                "thread_name": "Talk",
+            },
+            "webhook alone can neither",
+        ),
     ],
 )
 def test_what_is_missing_is_named_before_anything_is_asked(discord, clock, facts, words):

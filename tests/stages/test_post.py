@@ -499,6 +499,38 @@ def test_a_split_text_goes_on_where_it_was_interrupted(db, discord, stage, clock
     assert status_of(db, post) == "posted"
 
 
+@pytest.mark.parametrize("faults", [["ok"], ["ok", "500 after storing", "503", "503"]])
+def test_a_thread_that_could_not_be_opened_is_opened_by_the_next_run(
+    db, discord, stage, clock, faults
+):
+    stage.change("news", too_long="split", thread_name="More")
+    long = "\n\n".join("word " * 250 for _ in range(5)).strip()
+    post = approved(db, long)
+    discord.script.add("503", to="start_thread_from_message")
+    discord.script.add(*faults)
+
+    assert states(stage()) == ["uncertain"]
+    for _ in range(3):
+        clock.advance(timedelta(minutes=6))
+        stage()
+
+    [first] = discord.messages()
+    rest = discord.contents(first["id"])
+    assert " ".join([first["content"], *rest]).split() == long.split()
+    assert status_of(db, post) == "posted"
+
+
+def test_a_thread_that_may_not_be_opened_is_named_as_what_stands_in_the_way(db, discord, stage):
+    stage.change("news", too_long="split", thread_name="More")
+    approved(db, "\n\n".join("word " * 250 for _ in range(5)).strip())
+    discord.deny("CREATE_PUBLIC_THREADS")
+
+    [result] = stage().results
+
+    assert result.exit_code == Exit.CONFIG
+    assert "what should follow failed" in result.note
+
+
 def test_a_split_text_is_looked_up_part_by_part_after_a_long_time(db, discord, stage, clock):
     stage.change("news", too_long="split")
     long = "\n\n".join(f"{number} " * 700 for number in range(4)).strip()
