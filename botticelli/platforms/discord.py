@@ -37,6 +37,7 @@ NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce hold
 CROSSPOSTED_ALREADY: Final = 40033
 THREAD_ALREADY: Final = 160004
 GONE: Final = 10008
+LINK_PATIENCE: Final = 3.0  # seconds; a message that is out must not wait long for its link
 MAY_NOT: Final = 50013  # the only refusal of a right that goes with seeing the channel
 
 _MESSAGE_ID: Final = re.compile(r"/messages/[0-9]+")
@@ -94,6 +95,7 @@ class Discord:
         self._can_read = can_read
         self._rest = Rest(session, base_url=base_url, limits=limits)
         self._extras = extras
+        self._guild = ""
         # A webhook has no nonce: what was published once must be looked up, never sent again.
         self.idempotency_seconds = 0.0 if webhook else NONCE_SECONDS
 
@@ -285,12 +287,27 @@ class Discord:
     def _receipt_of(self, message: Mapping[str, Any]) -> Receipt:
         remote_id = str(int(message["id"]))
         channel = message.get("channel_id") or self._channel
-        guild = message.get("guild_id") or "@me"
         return Receipt(
             remote_id=remote_id,
-            url=f"https://discord.com/channels/{guild}/{channel}/{remote_id}",
+            url=f"https://discord.com/channels/{self._server()}/{channel}/{remote_id}",
             at=channels.made_at(message),
         )
+
+    def _server(self) -> str:
+        """Return the id of the channel's server, which a link needs and no message tells.
+
+        "@me" stands for direct messages, and for a server that cannot be asked; it is asked once.
+        """
+        if not self._guild:
+            path = f"/channels/{self._channel}" if self._can_read else self._messages("")[0]
+            question = Question(method="GET", path=path, patience=LINK_PATIENCE)
+            try:
+                response, wrong = self._rest.ask(question, where=self.name)
+                told = None if wrong else response.json().get("guild_id")
+            except (BotticelliError, ValueError, AttributeError):
+                told = None
+            self._guild = str(told or "@me")
+        return self._guild
 
 
 def _mentions(message: Message) -> Json:

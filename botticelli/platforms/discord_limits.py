@@ -31,7 +31,7 @@ class RateLimits:
         seconds = until - self._clock.monotonic()
         if seconds > LONGEST_WAIT:
             raise NotSent("Discord's rate limit is used up", where=where, retry_after=seconds)
-        self._clock.sleep(seconds)
+        self._clock.sleep(max(seconds, 0.0))
 
     def learn(self, route: str, headers: Mapping[str, str]) -> None:
         """Note what the headers of an answer say of the limit it counted against."""

@@ -30,6 +30,7 @@ class Question:
         json: The body; None: none.
         reason: Stands in the server's audit log beside what was done.
         route: What counts as one route for the rate limit; empty: method and path.
+        patience: Seconds to wait for the answer.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Question:
     json: Any = None
     reason: str = ""
     route: str = ""
+    patience: float = READ_TIMEOUT
 
     @property
     def headers(self) -> dict[str, str]:
@@ -79,7 +81,7 @@ class Rest:
                 json=question.json,
                 params=question.query,
                 headers=question.headers,
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                timeout=(CONNECT_TIMEOUT, question.patience),
                 allow_redirects=False,
             )
         except requests.RequestException as error:

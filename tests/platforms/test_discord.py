@@ -61,7 +61,7 @@ class TestWebhook(PlatformContract):
 def test_it_introduces_itself_and_names_the_version_of_the_api(platform, discord):
     platform.send(message())
 
-    [made] = discord.requests
+    made = discord.requests[0]
     assert re.fullmatch(r"DiscordBot \(https://\S+, \S+\)", made.headers["user-agent"])
     assert made.path.startswith("/api/v10/")
 
@@ -486,3 +486,22 @@ def test_without_a_base_it_is_discords_own(clock):
     request = open_platform(real, clock=clock).preview(message())
 
     assert request["url"] == "https://discord.com/api/v10/channels/1/messages"
+
+
+@pytest.mark.parametrize("token", [True, False], ids=["bot", "webhook alone"])
+def test_a_link_names_the_server_which_no_message_does(discord, clock, token):
+    hook = {} if token else {"token": Secret(""), "webhook": Secret(discord.add_webhook())}
+    platform = open_platform(to_discord(discord, **hook), clock=clock)
+
+    first, second = platform.send(message("one", nonce="1")), platform.send(message("two"))
+
+    place = f"https://discord.com/channels/{discord.guild}/{discord.channel}"
+    assert [first.url, second.url] == [f"{place}/{one.remote_id}" for one in (first, second)]
+    assert len(discord.requests) == 3, "asked once"
+
+
+@pytest.mark.parametrize("fault", ["404", "503", "hang up before storing"])
+def test_a_server_that_is_not_told_costs_the_link_only(platform, discord, fault):
+    discord.script.add(fault, to="get_channel")
+
+    assert platform.send(message()).url.startswith("https://discord.com/channels/@me/")
