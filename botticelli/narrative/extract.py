@@ -4,10 +4,13 @@ The whole answer is tried first, so that a code fence inside a string is just te
 never taken for a short one; what had to be mended says so.
 """
 
+import ast
+import html
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 from botticelli.errors import BotticelliError
@@ -23,6 +26,11 @@ OPENING: Final = re.compile(
 )
 # Brackets, and strings with what is in them; a string without its end reaches to the end.
 STRUCTURE: Final = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+# "One " + "text": a text that was written in two.
+CONCATENATED: Final = re.compile(r'(?<!\\)"\s*\+\s*"')
+NO_ESCAPE: Final = re.compile(r"\\[^\\'\"abfnrtvxuUN0-7\n]")  # Python would warn of it, aloud
+LONGEST_LITERAL: Final = 100_000  # characters that may be read as Python
+DEEPEST: Final = 200  # levels; what comes after recurses
 MOST_OPENINGS: Final = 400  # each may cost a pass over the text
 
 
@@ -46,11 +54,10 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _finite(digits: str) -> float:
+def _finite(digits: str) -> float | str:
+    """A number beyond what a float holds stays as it was written."""
     number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError("number too large")
-    return number
+    return number if math.isfinite(number) else digits
 
 
 # Raw line breaks inside strings are common in answers and harmless.
@@ -66,6 +73,8 @@ def extract(text: str) -> Extracted:
     whole = text.strip().removeprefix("\ufeff").strip()
     if not whole:
         raise NotJson("the answer is empty")
+    if _is_too_deep(whole):
+        raise NotJson(f"the JSON in the answer is nested more than {DEEPEST} levels deep")
     for body in _bodies(whole):
         exact = _exact(body)
         if exact is not None:
@@ -77,7 +86,18 @@ def extract(text: str) -> Extracted:
         found = _scan(body)
     except _Cut:
         return _close(body)
-    return found if found is not None else _repair(body)
+    return found if found is not None else _disguised(body)
+
+
+def _is_too_deep(text: str) -> bool:
+    depth = 0
+    for match in STRUCTURE.finditer(text):
+        mark = match[0][0]
+        if mark != '"':
+            depth = depth + 1 if mark in "[{" else max(0, depth - 1)
+            if depth > DEEPEST:
+                return True
+    return False
 
 
 def _bodies(whole: str) -> Iterator[str]:
@@ -97,9 +117,12 @@ def _unfenced(whole: str) -> str:
 def _exact(text: str) -> Extracted | None:
     """The text as one value, or as one object a line."""
     try:
-        return Extracted(value=_DECODER.decode(text))
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         pass
+    else:
+        is_quoted = isinstance(value, str) and OPENING.match(value.lstrip())
+        return replace(extract(value), repaired=True) if is_quoted else Extracted(value=value)
     lines = [line for line in text.splitlines() if line.strip()]
     try:
         values = [_DECODER.decode(line.strip().removesuffix(",")) for line in lines]
@@ -123,6 +146,7 @@ def _headless(body: str) -> Extracted:
 class _Candidate:
     value: Any
     length: int
+    repaired: bool = False
 
 
 def _scan(text: str) -> Extracted | None:
@@ -139,38 +163,48 @@ def _scan(text: str) -> Extracted | None:
             candidates.append(candidate)
     if not candidates:
         return None
-    largest = max(candidates, key=lambda candidate: candidate.length).value
-    alike = [candidate.value for candidate in candidates if _is_like(candidate.value, largest)]
-    return Extracted(value=alike if len(alike) > 1 else largest)
+    largest = max(candidates, key=lambda candidate: candidate.length)
+    alike = [each for each in candidates if _is_like(each.value, largest.value)]
+    if len(alike) < 2:
+        return Extracted(value=largest.value, repaired=largest.repaired)
+    repaired = any(each.repaired for each in alike)
+    return Extracted(value=[each.value for each in alike], repaired=repaired)
 
 
 def _decode_at(text: str, start: int) -> _Candidate | None:
+    """What begins here: as it stands, or mended, for what is inside it is not the answer.
+
+    Raises:
+        _Cut: It has no end.
+    """
     try:
         value, end = _DECODER.raw_decode(text, start)
     except ValueError as error:
-        if _is_open(text[start:]):
+        over = _end_of(text, start)
+        if over is None:
             raise _Cut from error
-        return None
+        value = _mended(text[start:over])
+        return _Candidate(value=value, length=over - start, repaired=True) if value else None
     except RecursionError:
         return None
     return _Candidate(value=value, length=end - start)
 
 
-def _is_open(text: str) -> bool:
-    """Whether the value that begins here is not over where the text ends."""
+def _end_of(text: str, start: int) -> int | None:
+    """Where the value that begins here ends; None: the text is over before."""
     depth = 0
-    for match in STRUCTURE.finditer(text):
+    for match in STRUCTURE.finditer(text, start):
         mark = match[0]
         if mark[0] == '"':
             if len(mark) == 1 or mark[-1] != '"':
-                return True
+                return None
         elif mark in "[{":
             depth += 1
         else:
             depth -= 1
             if depth <= 0:
-                return False
-    return depth > 0
+                return match.end()
+    return None
 
 
 def _is_payload(value: Any) -> bool:
@@ -196,20 +230,55 @@ def _close(body: str) -> Extracted:
     raise NotJson("the answer is cut off in the middle of its JSON")
 
 
-def _repair(body: str) -> Extracted:
-    import json_repair
-
-    match = OPENING.search(body)
-    if not match:
+def _disguised(body: str) -> Extracted:
+    """JSON that was written for a place where it had to be escaped; else whatever can be mended."""
+    if not OPENING.search(body):
+        for plain in (html.unescape(body), body.replace('\\"', '"')):
+            if plain != body and OPENING.search(plain):
+                return replace(extract(plain), repaired=True)
         raise NotJson("there is no JSON in the answer")
+    return _repair(body)
+
+
+def _repair(body: str) -> Extracted:
+    match = OPENING.search(body)
+    assert match is not None, "looked for before"
     text = body[match.start() :]
-    try:
-        value = json_repair.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NotJson("the JSON in the answer cannot be mended") from error
-    if not _is_payload(value) or _lists_are_open(text):
+    value = _mended(text)
+    if value is None or _lists_are_open(text):
         raise NotJson("the JSON in the answer cannot be mended")
     return Extracted(value=value, repaired=True)
+
+
+def _mended(text: str) -> Any:
+    """What is probably meant by broken JSON, or by a Python literal; None: nobody knows."""
+    import json_repair
+
+    value = _python(text)
+    if value is None:
+        try:
+            value = json_repair.loads(CONCATENATED.sub("", text))
+        except (ValueError, RecursionError):
+            return None
+    return _numbered(value) if _is_payload(value) else None
+
+
+def _python(text: str) -> Any:
+    if len(text) > LONGEST_LITERAL or NO_ESCAPE.search(text):
+        return None
+    try:
+        return json.loads(json.dumps(ast.literal_eval(text), allow_nan=False))
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _numbered(value: Any) -> Any:
+    """NaN and Infinity are no numbers that JSON or a table has: nothing is known."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _numbered(inner) for key, inner in value.items()}
+    return [_numbered(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _lists_are_open(text: str) -> bool:
@@ -232,6 +301,8 @@ def rows_of(value: Any) -> tuple[Mapping[str, Any], ...]:
 
 
 def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
     kinds = {str: "a text", bool: "true or false", list: "a list of other things", dict: "empty"}
     return next((name for kind, name in kinds.items() if isinstance(value, kind)), "a number")
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
+from botticelli.store.columns import clean
 from botticelli.store.connection import Connection
 from botticelli.text import fingerprint
 
@@ -79,7 +80,7 @@ def insert(
     answer that the same item has stored before are not stored again. One transaction; inside
     `queue.settling` a part of that one, so that an item leaves its rows once.
     """
-    values = [_columns(row) for row in rows]
+    values = [_columns(clean(row)) for row in rows]
     hashes = [each["hash"] for each in values if each["hash"]]
     shared = {**_origin(origin), "now": now}
     ids: list[int] = []
@@ -103,8 +104,8 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("text_content", "content_type", "source"):
         values[key] = extra.pop(key) if isinstance(row.get(key), str) else None
     rating = row.get("rating")
-    is_integer = isinstance(rating, int) and not isinstance(rating, bool)
-    values["rating"] = extra.pop("rating") if is_integer else None
+    fits = isinstance(rating, int) and not isinstance(rating, bool) and abs(rating) < 2**31
+    values["rating"] = extra.pop("rating") if fits else None
     tags = extra.pop("tags", None)
     text = values["text_content"]
     return {

@@ -154,7 +154,12 @@ def fit(value: Any, column: Column) -> Fit | None:
 
 
 def clean(value: Any) -> Any:
-    """Return a JSON value without what PostgreSQL can hold in no text: NUL, lone surrogates."""
+    """Return a JSON value without what PostgreSQL can hold in no text or JSON.
+
+    NUL and lone surrogates become other characters; NaN and infinity, which JSON has not, null.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str):
         text = value.replace("\x00", "\ufffd")
         return text.encode(errors="replace").decode() if _has_surrogates(text) else text
@@ -184,7 +189,7 @@ def _text(value: Any, column: Column) -> Fit | None:
 
 def _integer(value: Any, column: Column) -> Fit | None:
     number = _number(value)
-    if number is None or not math.isfinite(number) or number != int(number):
+    if number is None or number != int(number):
         return None
     bound = INTEGERS[column.base]
     whole = int(number)
@@ -195,7 +200,7 @@ def _integer(value: Any, column: Column) -> Fit | None:
 
 def _numeric(value: Any, column: Column) -> Fit | None:
     number = _number(value)
-    if number is None or not math.isfinite(number):
+    if number is None:
         return None
     exact = Decimal(str(number))
     size = re.search(r"\((\d+),(\d+)\)", column.type)
@@ -224,9 +229,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any) -> int | float | None:
-    """A number, also one that a model put into quotes."""
-    if isinstance(value, int | float):
-        return int(value) if isinstance(value, bool) else value
+    """A finite number, also one that a model put into quotes."""
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if not isinstance(value, str) or not re.fullmatch(r"\s*[+-]?\d{1,40}(\.\d+)?\s*", value):
         return None
     return float(value) if "." in value else int(value)
