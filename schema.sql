@@ -690,6 +690,141 @@ CREATE TABLE IF NOT EXISTS post_history (
     metadata          jsonb
 );
 
+-- Since version 3: what is known of Discord servers. Filled by `run --process-discord`; templates of narratives.
+-- Without references: a role may be told of before its server is.
+CREATE TABLE IF NOT EXISTS discord_guilds (
+    id                          bigint       PRIMARY KEY,
+    name                        varchar(100) NOT NULL,
+    icon                        varchar(255),
+    banner                      varchar(255),
+    splash                      varchar(255),
+    owner_id                    bigint       NOT NULL,
+    features                    text[],
+    description                 text,
+    vanity_url_code             varchar(50),
+    member_count                integer,
+    approximate_member_count    integer,
+    approximate_presence_count  integer,
+    afk_channel_id              bigint,
+    afk_timeout                 integer,
+    system_channel_id           bigint,
+    rules_channel_id            bigint,
+    public_updates_channel_id   bigint,
+    verification_level          smallint,
+    explicit_content_filter     smallint,
+    mfa_level                   smallint,
+    premium_tier                smallint,
+    premium_subscription_count  integer,
+    max_presences               integer,
+    max_members                 integer,
+    max_video_channel_users     integer,
+    large                       boolean,
+    unavailable                 boolean,
+    joined_at                   timestamptz,
+    left_at                     timestamptz,
+    bot_permissions             bigint,
+    bot_active                  boolean      DEFAULT true,
+    created_at                  timestamptz  NOT NULL DEFAULT now(),
+    updated_at                  timestamptz  NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS discord_users (
+    id             bigint       PRIMARY KEY,
+    username       varchar(32)  NOT NULL,
+    discriminator  varchar(4),
+    global_name    varchar(32),
+    avatar         varchar(255),
+    banner         varchar(255),
+    accent_color   integer,
+    bot            boolean,
+    system         boolean,
+    mfa_enabled    boolean,
+    verified       boolean,
+    premium_type   smallint,
+    public_flags   integer,
+    locale         varchar(10),
+    first_seen     timestamptz  NOT NULL DEFAULT now(),
+    last_seen      timestamptz  NOT NULL DEFAULT now(),
+    created_at     timestamptz  NOT NULL DEFAULT now(),
+    updated_at     timestamptz  NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS discord_channels (
+    id                         bigint       PRIMARY KEY,
+    guild_id                   bigint,
+    name                       varchar(100),
+    channel_type               text         NOT NULL,       -- as it was said: text, guild_text, voice ...
+    position                   integer,
+    topic                      text,
+    nsfw                       boolean,
+    rate_limit_per_user        integer,
+    bitrate                    integer,
+    user_limit                 integer,
+    parent_id                  bigint,
+    owner_id                   bigint,
+    message_count              integer,
+    member_count               integer,
+    archived                   boolean,
+    auto_archive_duration      integer,
+    archive_timestamp          timestamptz,
+    locked                     boolean,
+    invitable                  boolean,
+    available_tags             jsonb,
+    default_reaction_emoji     jsonb,
+    default_thread_rate_limit  integer,
+    default_sort_order         smallint,
+    default_forum_layout       smallint,
+    last_message_at            timestamptz,
+    last_read_message_id       bigint,
+    bot_has_access             boolean,
+    created_at                 timestamptz  NOT NULL DEFAULT now(),
+    updated_at                 timestamptz  NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS discord_roles (
+    id             bigint       PRIMARY KEY,
+    guild_id       bigint       NOT NULL,
+    name           varchar(100) NOT NULL,
+    color          integer      DEFAULT 0,
+    hoist          boolean,
+    icon           varchar(255),
+    unicode_emoji  varchar(100),
+    position       integer      NOT NULL,
+    permissions    bigint       NOT NULL,
+    managed        boolean,
+    mentionable    boolean,
+    tags           jsonb,
+    created_at     timestamptz  NOT NULL DEFAULT now(),
+    updated_at     timestamptz  NOT NULL DEFAULT now()
+);
+
+CREATE TABLE IF NOT EXISTS discord_guild_members (
+    guild_id                      bigint       NOT NULL,
+    user_id                       bigint       NOT NULL,
+    nick                          varchar(32),
+    avatar                        varchar(255),
+    joined_at                     timestamptz  NOT NULL,
+    premium_since                 timestamptz,
+    communication_disabled_until  timestamptz,
+    deaf                          boolean,
+    mute                          boolean,
+    pending                       boolean,
+    left_at                       timestamptz,
+    created_at                    timestamptz  NOT NULL DEFAULT now(),
+    updated_at                    timestamptz  NOT NULL DEFAULT now(),
+    PRIMARY KEY (guild_id, user_id)
+);
+
+CREATE TABLE IF NOT EXISTS discord_member_roles (
+    guild_id     bigint       NOT NULL,
+    user_id      bigint       NOT NULL,
+    role_id      bigint       NOT NULL,
+    assigned_at  timestamptz  NOT NULL,
+    assigned_by  bigint,
+    updated_at   timestamptz  NOT NULL DEFAULT now(),
+    PRIMARY KEY (guild_id, user_id, role_id)
+);
+
 CREATE TABLE IF NOT EXISTS engagement (
     id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     delivery_id   bigint      NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,

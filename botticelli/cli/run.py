@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from threading import Event
 from types import FrameType
@@ -20,12 +20,11 @@ from botticelli.cli.rehearsal import RunForecast, rehearse
 from botticelli.cli.spending import spent
 from botticelli.cli.workshop import workshop
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
-from botticelli.narrative.execution import ActResult, Execution, Stored
+from botticelli.narrative.execution import ActResult, Execution, Sink, Stored
 from botticelli.narrative.model import Narrative, NarrativeFile
 from botticelli.running import here
 
 if TYPE_CHECKING:
-    from botticelli.narrative.sink import TableSink
     from botticelli.stages.workshop import Workshop
     from botticelli.store.connection import Connection
 
@@ -78,6 +77,8 @@ class Wanted:
     variables: Mapping[str, str]
     models: tuple[str, ...]
     shares: Mapping[str, float]
+    saves: bool
+    processes_discord: bool
 
 
 @app.command()
@@ -113,6 +114,13 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
     ] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep every act, with its prompt, with the run.")
+    ] = False,
+    process_discord: Annotated[
+        bool,
+        typer.Option("--process-discord", help="Put servers, channels ... into discord_ tables."),
+    ] = False,
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let bot commands change things unasked.")
     ] = False,
@@ -129,6 +137,8 @@ def run(
         variables=_variables(given or ()),
         models=tuple(model or ()),
         shares={name: share for name, share in shares.items() if share is not None},
+        saves=save,
+        processes_discord=process_discord,
     )
     shop = workshop(env, allow_writes=allow_writes, asks=True)
     found, narrative = shop.find(f"{file}:{narrative_name}" if narrative_name else file)
@@ -171,6 +181,7 @@ class _Running:
     wanted: Wanted
     stop: Event = field(default_factory=Event)
     executions: list[Execution] = field(default_factory=list)
+    saved: list[Mapping[str, Any]] = field(default_factory=list)
     sink: "_Counting | None" = None
 
     def rehearse(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
@@ -195,6 +206,8 @@ class _Running:
         conn, now = self.conn, self.env.clock.pinned()
         run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
         here.run = run_id
+        if self.wanted.saves:
+            self.env.say(f"every act is kept with run {run_id}")
         try:
             facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
             with self._stoppable(), tracing.span("run", facts):
@@ -205,7 +218,7 @@ class _Running:
             ending = runs.Ending(
                 state="failed" if is_failure else "interrupted",
                 exit_code=code,
-                summary={},
+                summary=self._kept(narrative),
                 error=str(error) or type(error).__name__,
             )
             runs.end(conn, run_id, ending=ending, now=now)
@@ -214,18 +227,35 @@ class _Running:
         ending = runs.Ending(
             state="failed" if report.failures else "done",
             exit_code=report.exit_code,
-            summary={"stored": sum(map(len, report.stored.values())), "calls": report.calls},
+            summary={
+                "stored": sum(map(len, report.stored.values())),
+                "calls": report.calls,
+                **self._kept(narrative),
+            },
             error="; ".join(report.failures),
         )
         runs.end(conn, run_id, ending=ending, now=now)
         return report
 
-    def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
-        from botticelli.narrative.sink import TableSink
+    def _kept(self, narrative: Narrative) -> Mapping[str, Any]:
+        """What --save keeps of the run, however it ended."""
+        from botticelli.store.columns import clean
 
+        if not self.wanted.saves:
+            return {}
+        kept: Mapping[str, Any] = clean(
+            {
+                "narrative": narrative.name,
+                "description": narrative.description,
+                "acts": self.saved,
+            }
+        )
+        return kept
+
+    def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
         carousel = narrative.carousel
         budgets = (narrative.budget, carousel.budget if carousel else {}, self.wanted.shares)
-        self.sink = _Counting(TableSink(conn=self.conn, clock=self.env.clock))
+        self.sink = _Counting(self._rows())
         runner = self.shop.runner(
             self.conn,
             file=file,
@@ -237,8 +267,23 @@ class _Running:
             override=self.wanted.models,
             variables=self.wanted.variables,
         )
-        runner = replace(runner, until=self.wanted.until, on_execution=self._ended)
+        runner = replace(
+            runner, until=self.wanted.until, on_execution=self._ended, on_act=self._acted
+        )
         runner.run_carousel(narrative, 1 if self.wanted.until else self.wanted.iterations)
+
+    def _rows(self) -> Sink:
+        from botticelli.narrative.discord_records import DiscordSink
+        from botticelli.narrative.sink import TableSink
+
+        rows = TableSink(conn=self.conn, clock=self.env.clock)
+        if not self.wanted.processes_discord:
+            return rows
+        return DiscordSink(conn=self.conn, rows=rows, clock=self.env.clock, warn=self.env.complain)
+
+    def _acted(self, narrative: Narrative, iteration: int, act: ActResult) -> None:
+        ran = asdict(_ran(act, narrative.name, iteration))
+        self.saved.append({**ran, "prompt": act.prompt or None})
 
     def _ended(self, execution: Execution) -> None:
         self.executions.append(execution)
@@ -266,14 +311,18 @@ class _Running:
         from botticelli.store import runs
 
         usage = runs.usage(self.conn, run_id)
-        outer = [each for each in self.executions if each.narrative == narrative.name]
+        outer = [each for each in self.executions if not each.place]
         failures = tuple(line for each in self.executions for line in each.failures)
         assert self.sink is not None
         return RunReport(
             narrative=narrative.name,
             run_id=run_id,
             answers=tuple(answer for each in outer for answer in _finals(each)),
-            acts=tuple(_ran(act, each) for each in self.executions for act in each.acts),
+            acts=tuple(
+                _ran(act, each.narrative, each.iteration)
+                for each in self.executions
+                for act in each.acts
+            ),
             stored=self.sink.ids,
             removed=self.sink.removed,
             idle=bool(outer) and all(each.is_idle for each in outer),
@@ -289,7 +338,7 @@ class _Running:
 class _Counting:
     """The sink of a run, with what it has stored so far."""
 
-    def __init__(self, sink: "TableSink") -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.ids: dict[str, tuple[int, ...]] = {}
         self.removed = 0
@@ -330,10 +379,10 @@ def _finals(execution: Execution) -> tuple[str, ...]:
     return tuple(answer for nested in execution.nested for answer in _finals(nested))
 
 
-def _ran(act: ActResult, execution: Execution) -> RanAct:
+def _ran(act: ActResult, narrative: str, iteration: int) -> RanAct:
     return RanAct(
-        narrative=execution.narrative,
-        iteration=execution.iteration,
+        narrative=narrative,
+        iteration=iteration,
         name=act.name,
         state=act.state,
         answer=act.text,

@@ -86,7 +86,7 @@ class Runner:
         above: Name and [security] of the narratives that are running, outermost first.
         rehearsal: Change nothing: no leases, no state, nothing stored by the sink's own doing.
         stop: Set: end before the next act.
-        warn, on_act, on_execution: Told as it happens.
+        warn, on_act, on_execution: Told as it happens; an act with its narrative and iteration.
     """
 
     conn: Connection
@@ -108,7 +108,7 @@ class Runner:
     rehearsal: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     warn: Callable[[str], None] = _silent
-    on_act: Callable[[Narrative, ActResult], None] = _silent
+    on_act: Callable[[Narrative, int, ActResult], None] = _silent
     on_execution: Callable[[Execution], None] = _silent
     rehearsed_state: dict[str, str] = field(default_factory=dict)
     chain: tuple[str, ...] = ()
@@ -197,6 +197,7 @@ class Runner:
             narrative=narrative.name,
             iteration=iteration,
             run_id=self.run_id,
+            place=self.place + self.step,
             file=str(self.file.path),
             error=error,
             started_at=self.clock.now(),

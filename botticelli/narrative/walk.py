@@ -76,7 +76,7 @@ class Walk:
                 step = Step(act=act, sequence=len(self.names.results), is_last=is_last)
                 result = _idle(step) if is_idle else self._next(step)
                 self.names.results.append(result)
-                self.runner.on_act(self.narrative, result)
+                self.runner.on_act(self.narrative, self.iteration, result)
             if act.name == self.runner.until:
                 break
         return Execution(
