@@ -33,6 +33,7 @@ class Call:
             meets the very rows that were worked on.
         security: The narrative's [security.*].
         above: Name and [security.*] of the narratives that called it, outermost first.
+        about: The rows that it is about and that the narrative will mark, as a line; empty: none.
         narrative, act, run_id: Who asks; empty: a person, by hand.
     """
 
@@ -42,6 +43,7 @@ class Call:
     seen: Mapping[str, Sequence[str]] = field(default_factory=lambda: NOTHING)
     security: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     above: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    about: str = ""
     narrative: str = ""
     act: str = ""
     run_id: int | None = None

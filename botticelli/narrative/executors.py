@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from botticelli.narrative.commands import Call
-from botticelli.platforms.command_set import CommandSet, Place
+from botticelli.platforms.command_set import CommandSet, Once, OnceOnly, Place
 
 
 @runtime_checkable
@@ -62,8 +62,10 @@ class PlatformExecutor:
         """See CommandExecutor."""
         return self._writes(self._canonical(command))
 
-    def run(self, call: Call) -> Any:
-        """See CommandExecutor."""
+    def run(self, call: Call, *, once: Once | None = None) -> Any:
+        """See CommandExecutor; `once`: for a message that an earlier run may have sent."""
+        if once is not None and isinstance(self.client, OnceOnly):
+            return self.client.run_once(call.command, call.args, once=once)
         return self.client.run(call.command, call.args)
 
     def preview(self, call: Call) -> Any:

@@ -71,6 +71,16 @@ def queue_of(narrative: Narrative) -> tuple[TableRead, ...]:
     return ()
 
 
+def marked_tables(narrative: Narrative) -> frozenset[str]:
+    """Return the tables in which the narrative marks rows that it has read, by update_table."""
+    return frozenset(
+        str(given.args.get("table_name"))
+        for act in narrative.acts
+        for given in _commands(act)
+        if (given.platform, given.command) == ("database", "update_table")
+    )
+
+
 def dangling(narrative: Narrative) -> Iterator[tuple[Act, Placeholder]]:
     """Yield placeholders of commands that neither an act before nor a table can ever fill in.
 

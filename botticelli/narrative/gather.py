@@ -167,6 +167,7 @@ class Gatherer:
                 key: self._argument(act, key, value=value) for key, value in command.args.items()
             },
             seen=self.reader.seen,
+            about=self.reader.about,
             security=self.narrative.security,
             above=self.runner.above[:-1],
             narrative=self.narrative.name,

@@ -12,8 +12,10 @@ from typing import Any, Final, Literal
 
 from botticelli.config.model import Security
 from botticelli.errors import BotticelliError, ConfigError
+from botticelli.narrative import once
 from botticelli.narrative.commands import Call, CommandExecutor, CommandFailed, Denied
 from botticelli.narrative.executors import Located, PlatformExecutor, Previewing
+from botticelli.narrative.written import as_json, result_id_of, storable
 from botticelli.platforms import policy, rules
 from botticelli.platforms.base import (
     LockedOut,
@@ -23,13 +25,11 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.rules import Rules
-from botticelli.store import approvals, audit
+from botticelli.store import approvals, audit, errands
 from botticelli.store.approvals import Wish
 from botticelli.store.connection import Connection
 
-LONGEST_KEPT: Final = 4_000  # characters of one argument in the audit table
-# Keys of results under which the audit table finds what was made or changed.
-RESULT_IDS: Final = ("id", "message_id", "thread_id", "code", "user_id", "role_id", "channel_id")
+LONGEST_KEPT: Final = 20_000  # characters of one argument in the audit table
 
 Answer = Literal["yes", "no", "always"]
 Ask = Callable[[str], Answer]
@@ -81,6 +81,11 @@ class GuardedCommands:
         executor = self._executor(call)
         if isinstance(executor, Located):
             call = replace(call, command=executor.canonical(call.command))
+        errand = once.errand_of(self.conn, call, now=self.now())
+        if errand is not None and errand.result_id:
+            return self._sent_before(call, errand)
+        if errand is not None:
+            call = replace(call, args=errand.args)  # the message that may be out already
         try:
             if isinstance(executor, PlatformExecutor):
                 executor.preview(call)  # what cannot be meant is no matter of rules
@@ -91,7 +96,7 @@ class GuardedCommands:
             self._write(call, decision="refused", rule="not understood", reason=str(error))
             raise _failed(error, call) from error
         leave = self._leave(call, verdict)
-        return self._carry_out(call, executor, leave)
+        return self._carry_out(call, executor, leave, errand)
 
     def request(self, call: Call) -> Any:
         """Return what a command would send, as far as that can be told. No rules, no network.
@@ -225,7 +230,8 @@ class GuardedCommands:
         approval: int | None = None,
     ) -> "_Leave":
         bounds = self._bounds(call)
-        entry = self._entry(call, decision=decision, rule=verdict.rule, reason=verdict.why)
+        why = call.about or verdict.why
+        entry = self._entry(call, decision=decision, rule=verdict.rule, reason=why)
         entry = replace(entry, actor=by or self.actor)
         written = audit.record(self.conn, entry, bounds=bounds, now=self.now())
         if isinstance(written, int):
@@ -249,11 +255,26 @@ class GuardedCommands:
             ]
         return bounds
 
+    def _sent_before(self, call: Call, errand: errands.Errand) -> dict[str, Any]:
+        why = f"sent before, for {call.about}"
+        self._write(call, decision="refused", rule="done before", reason=why)
+        return once.told(errand)
+
     # -- the command itself -----------------------------------------------------------------------
 
-    def _carry_out(self, call: Call, executor: CommandExecutor, leave: "_Leave") -> Any:
+    def _carry_out(
+        self,
+        call: Call,
+        executor: CommandExecutor,
+        leave: "_Leave",
+        errand: errands.Errand | None,
+    ) -> Any:
         try:
-            result = executor.run(call)
+            if once.is_meant(call) and isinstance(executor, PlatformExecutor):
+                means = once.means(self.conn, leave.audit_id, errand)
+                result = executor.run(call, once=means)
+            else:
+                result = executor.run(call)
         except BotticelliError as error:
             is_open = isinstance(error, Unconfirmed | LockedOutMidway)
             self._end(leave, "unknown" if is_open else "failed", str(error))
@@ -264,7 +285,7 @@ class GuardedCommands:
         except BaseException as error:
             self._end(leave, "unknown", type(error).__name__)
             raise
-        audit.end(self.conn, leave.audit_id, result_id=_result_id(result), now=self.now())
+        audit.end(self.conn, leave.audit_id, result_id=result_id_of(result), now=self.now())
         return result
 
     def _end(self, leave: "_Leave", outcome: audit.Outcome, error: str) -> None:
@@ -297,25 +318,25 @@ class GuardedCommands:
         return Wish(
             platform=call.platform,
             command=call.command,
-            args=_json(call.args, lambda text: text),
+            args=as_json(call.args, lambda text: text),
             narrative=call.narrative,
             act=call.act,
             run_id=call.run_id,
         )
 
     def _kept(self, call: Call) -> dict[str, Any]:
-        kept: dict[str, Any] = _json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT])
+        kept: dict[str, Any] = as_json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT])
         return kept
 
     def _whole(self, call: Call) -> dict[str, Any]:
-        whole: dict[str, Any] = _json(call.args, self._clean)
+        whole: dict[str, Any] = as_json(call.args, self._clean)
         return whole
 
     def _clean(self, text: str) -> str:
         for secret in self.secrets:
             if secret:
                 text = text.replace(secret, "***")
-        return _storable(text)
+        return storable(text)
 
 
 def _request_of(call: Call, executor: CommandExecutor) -> Any:
@@ -348,33 +369,6 @@ def _failed(error: BotticelliError, call: Call) -> BotticelliError:
         mend = mend or "look whether it was done before anything else"
     where = error.where or call.name
     return CommandFailed(error.what, where=where, mend=mend)
-
-
-def _result_id(result: Any) -> str | None:
-    if not isinstance(result, Mapping):
-        return None
-    ids = result.get("ids")
-    if isinstance(ids, list):
-        return ",".join(map(str, ids[:20])) or None
-    return next((str(result[key]) for key in RESULT_IDS if result.get(key)), None)
-
-
-def _json(value: Any, change: Callable[[str], str]) -> Any:
-    """Return a value as JSON can hold it, with every text changed."""
-    if isinstance(value, str):
-        return _storable(change(value))
-    if isinstance(value, Mapping):
-        return {_storable(change(str(key))): _json(inner, change) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(inner, change) for inner in value]
-    if value is None or isinstance(value, bool | int):
-        return value
-    return change(str(value))
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL takes neither NUL nor half characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _shown(args: Mapping[str, Any]) -> str:

@@ -52,7 +52,10 @@ class Reader:
         chance: Seeds samples.
         now: Replaces the database's clock; None in production.
         memory: What a resumed item had read before.
-        leases: Taken so far; grows.
+        marked: Tables whose rows the narrative marks when it has worked on them.
+        mark_terms: Whose leases keep other runs from those rows meanwhile; None: a rehearsal.
+        leases: Taken so far on rows that will be consumed; grows.
+        held: Taken so far on rows that will be marked; grows.
         seen: Table -> keys of rows read so far; grows.
     """
 
@@ -65,8 +68,17 @@ class Reader:
     names: Names
     warn: Callable[[str], None]
     memory: Memory
+    marked: frozenset[str] = frozenset()
+    mark_terms: LeaseTerms | None = None
     leases: list[RowLease] = field(default_factory=list)
+    held: list[RowLease] = field(default_factory=list)
     seen: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        """The rows read so far that will be marked, as a line; empty: none."""
+        rows = {table: self.seen.get(table, []) for table in sorted(self.marked)}
+        return "; ".join(f"{table} {', '.join(keys)}" for table, keys in rows.items() if keys)
 
     def text(self, text: Text, *, single_braces: bool) -> str:
         """Return a prompt: inline text is a template, a file's content stands as it is."""
@@ -152,11 +164,17 @@ class Reader:
             return None
         if "missing" in kept:
             raise tables.NoSuchTable(kept["missing"])
-        if read.pull_and_delete and self.terms is not None:
+        if self._terms_for(read) is not None:
             again = self._read(read, act, step=step, keys=kept["keys"])
             return again if again.rows else None
         self.seen.setdefault(read.table, []).extend(kept["keys"])
         return TableText(text=kept["text"], rows=kept["rows"])
+
+    def _terms_for(self, read: TableRead) -> LeaseTerms | None:
+        """On which terms its rows are leased; None: not at all."""
+        if read.pull_and_delete and self.terms is not None:
+            return self.terms
+        return self.mark_terms if read.table in self.marked else None
 
     def would_find(self, read: TableRead) -> bool:
         """Tell whether a read would find any row, without leasing it."""
@@ -186,12 +204,12 @@ class Reader:
             seed=str(self.chance.random()),
             keys=keys,
         )
-        lease = self.terms if read.pull_and_delete else None
-        found = tables.read_rows(self.conn, query, lease=lease, now=self.now)
-        self.leases.extend(found.leases)
-        return self._capped(read, found)
+        found = tables.read_rows(self.conn, query, lease=self._terms_for(read), now=self.now)
+        taken = self.leases if read.pull_and_delete else self.held
+        taken.extend(found.leases)
+        return self._capped(read, found, taken)
 
-    def _capped(self, read: TableRead, found: tables.Rows) -> tables.Rows:
+    def _capped(self, read: TableRead, found: tables.Rows, taken: list[RowLease]) -> tables.Rows:
         if read.limit is None and len(found.rows) > MOST_ROWS:
             self.warn(f"only the first {MOST_ROWS} rows of '{read.table}' are read; give a limit")
             extra = found.leases[MOST_ROWS:]
@@ -199,7 +217,7 @@ class Reader:
                 from botticelli.store.row_leases import release
 
                 release(self.conn, extra)
-                self.leases[:] = [lease for lease in self.leases if lease not in extra]
+                taken[:] = [lease for lease in taken if lease not in extra]
             found = tables.Rows(
                 columns=found.columns, rows=found.rows[:MOST_ROWS], keys=found.keys[:MOST_ROWS]
             )

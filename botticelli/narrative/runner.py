@@ -13,7 +13,7 @@ from typing import Any, Final
 from botticelli.clock import Clock
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import TransientError
-from botticelli.narrative import spans
+from botticelli.narrative import foresight, spans
 from botticelli.narrative.calls import Caller
 from botticelli.narrative.commands import Commands
 from botticelli.narrative.execution import (
@@ -165,6 +165,8 @@ class Runner:
             if not (runner.memory.is_kept and isinstance(error, TransientError | TryLater)):
                 row_leases.release(self.conn, leases)  # else the resumed item wants the same rows
             raise
+        finally:
+            row_leases.release(self.conn, walk.reader.held)
         return execution
 
     def run_carousel(
@@ -227,15 +229,16 @@ class Runner:
             state=partial(self.recall, narrative=narrative),
             warn=warn,
         )
-        keeps = self.rehearsal or narrative.preserve_source
+        owner = self.memory.owner(self.owner)
+        terms = None if self.rehearsal else LeaseTerms(owner=owner, duration=ROW_LEASE)
         reader = Reader(
             conn=self.conn,
             folders=self._folders(),
             given=tables,
-            terms=None
-            if keeps
-            else LeaseTerms(owner=self.memory.owner(self.owner), duration=ROW_LEASE),
+            terms=None if narrative.preserve_source else terms,
             memory=self.memory,
+            marked=foresight.marked_tables(narrative),
+            mark_terms=terms,
             chance=self.chance,
             now=self.clock.pinned(),
             names=names,

@@ -120,9 +120,10 @@ class Walk:
     def _next(self, step: Step) -> ActResult:
         if self.runner.stop.is_set():
             raise Stopped("stopped between two acts, as asked", where=self.narrative.name)
-        if self.reader.terms is not None:
-            now = self.runner.clock.pinned()
-            row_leases.renew(self.runner.conn, self.reader.leases, terms=self.reader.terms, now=now)
+        conn, reader, now = self.runner.conn, self.reader, self.runner.clock.pinned()
+        for terms, leases in ((reader.terms, reader.leases), (reader.mark_terms, reader.held)):
+            if terms is not None:
+                row_leases.renew(conn, leases, terms=terms, now=now)
         try:
             self._refuse_after_failed_write(step.act)
             return self._act(step)

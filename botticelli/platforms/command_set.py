@@ -1,8 +1,9 @@
 """What the commands of a platform are to this house; a plugin fills CommandSet, too."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,25 @@ class Place:
     channel_name: str = ""
     category_id: str = ""
     into_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Once:
+    """What keeps a message from being sent twice, over the life of more than one process.
+
+    Args:
+        key: The same in every try; nonces are made of it.
+        since: When an earlier try may have sent it: look first. None: this is the first.
+        known: Ids of other messages, which may say the same.
+    """
+
+    key: str
+    since: datetime | None = None
+    known: Collection[str] = ()
+
+    def nonce(self, part: int) -> str:
+        """Return the nonce of a part of the message."""
+        return f"{self.key}-{part}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +78,11 @@ class CommandSet(Protocol):
 
     def place(self, command: str, args: Mapping[str, Any]) -> Place:
         """Return where a command would act. May ask the platform."""
+
+
+@runtime_checkable
+class OnceOnly(Protocol):
+    """Commands of a platform that can tell whether an earlier try has sent a message."""
+
+    def run_once(self, command: str, args: Mapping[str, Any], *, once: Once) -> Any:
+        """Run a command that may have been carried out before. Raises as `run`."""

@@ -16,7 +16,7 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.command_set import Description, Place
+from botticelli.platforms.command_set import Description, Once, Place
 from botticelli.platforms.discord_arguments import Argument, BadArgument
 from botticelli.platforms.discord_errors import Answer, error_of
 from botticelli.platforms.discord_rest import Question, Rest
@@ -182,10 +182,17 @@ class DiscordCommands:
             Refused, ConfigError: Discord refused it.
             Unconfirmed: It may have been done.
         """
+        row = find(command)
+        return self._do(row, values_of(row, args))
+
+    def run_once(self, command: str, args: Mapping[str, Any], *, once: Once) -> Any:
+        """See OnceOnly: only messages can be recognised; other commands are simply run."""
+        row = find(command)
+        return self._do(row, {**values_of(row, args), "once": once})
+
+    def _do(self, row: Row, values: Json) -> Any:
         from botticelli.platforms.discord_composites import COMPOSITES
 
-        row = find(command)
-        values = values_of(row, args)
         done = COMPOSITES[row.name](self, row, values) if row.name in COMPOSITES else None
         result = done if done is not None else self.plain(row, values)
         if row.writes:

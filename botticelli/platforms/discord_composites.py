@@ -8,15 +8,16 @@ from typing import Any, Final
 
 from botticelli import text
 from botticelli.errors import BotticelliError
-from botticelli.platforms.base import LockedOut, LockedOutMidway, Refused, Unconfirmed
+from botticelli.platforms.base import LockedOut, LockedOutMidway, Message, Refused, Unconfirmed
+from botticelli.platforms.command_set import Once
+from botticelli.platforms.discord import MAX_LENGTH, NONCE_SECONDS
 from botticelli.platforms.discord_arguments import BadArgument
-from botticelli.platforms.discord_channel import time_of
+from botticelli.platforms.discord_channel import Search, search, time_of
 from botticelli.platforms.discord_commands import DiscordCommands, question
 from botticelli.platforms.discord_rest import Question
 from botticelli.platforms.discord_shapes import shape
 from botticelli.platforms.discord_table import TABLE, Row
 
-MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 BULK: Final = 100  # messages of one bulk-delete, which takes at least two
 BULK_AGE: Final = timedelta(days=13, hours=23)  # of the two weeks that bulk-delete reaches back
 GONE: Final = 10008  # unknown message
@@ -79,11 +80,12 @@ def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
         raise BadArgument("content is empty", where="discord.messages.send")
     sent: list[Any] = []
     for index, piece in enumerate(pieces):
-        own = dict(values) | {"content": piece}
+        own = {**values, "content": piece, "part": index}
         if index:
             own.pop("reply_to_id", None)
         try:
-            sent.append(client.ask(row, prepared(client, row, own)))
+            asked = prepared(client, row, own)
+            sent.append(_sent_before(client, row, own, asked) or client.ask(row, asked))
         except BotticelliError as error:
             ids = ", ".join(str(one["id"]) for one in sent)
             raise _partly(error, len(sent), f"{len(pieces)} parts were sent ({ids})") from error
@@ -94,7 +96,40 @@ def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
 def _message(client: DiscordCommands, row: Row, values: Values) -> Question:
     asked = question(row, values)
     # A nonce of its own for each message: a request that is tried again makes no second one.
-    return replace(asked, json={**asked.json, "nonce": f"{client.chance.getrandbits(80):x}"})
+    once: Once | None = values.get("once")
+    nonce = once.nonce(values["part"]) if once else f"{client.chance.getrandbits(80):x}"
+    return replace(asked, json={**asked.json, "nonce": nonce})
+
+
+def _sent_before(client: DiscordCommands, row: Row, values: Values, asked: Question) -> Any:
+    """Return the message if an earlier try has sent it; None: it is not out.
+
+    Raises:
+        Unconfirmed: Nobody can tell, and Discord has forgotten the nonce by now.
+    """
+    once: Once | None = values.get("once")
+    if once is None or once.since is None:
+        return None
+
+    def look(path: str, query: Mapping[str, str]) -> Any:
+        return client.ask(row, Question(method="GET", path=path, query=query))
+
+    wanted = Search(
+        message=Message(text=values["content"], nonce=asked.json["nonce"]),
+        author=str(look("/users/@me", {})["id"]),
+        since=once.since,
+        known=once.known,
+    )
+    found = search(look, values["channel_id"], wanted)
+    if isinstance(found, dict):
+        return found
+    if found.certain or client.clock.now() - once.since < timedelta(seconds=NONCE_SECONDS):
+        return None
+    raise Unconfirmed(
+        f"an earlier run may have sent it, and {found.why or 'the channel does not tell'}",
+        where="discord.messages.send",
+        mend="look into the channel: is it there, mark the row; else send it by hand and mark it",
+    )
 
 
 def _partly(error: BotticelliError, done: int, of_all: str) -> BotticelliError:

@@ -589,6 +589,79 @@ def test_what_a_narrative_has_called_counts_in_its_own_rate(house):
         house.guard.run(call)
 
 
+def errand(house, text="hi", command="messages.send", **more):
+    """A command of a narrative about row 1, which it is going to mark."""
+    args = filled(SEND | {"content": text}, house) if command == "messages.send" else MARK
+    platform = "discord" if command == "messages.send" else "database"
+    return Call(platform=platform, command=command, args=args, security=OPEN, narrative="poster",
+                act="a", about="approved_discord_posts 1", **more)  # fmt: skip
+
+
+@pytest.fixture
+def runs(house):
+    """Ids of three runs."""
+    sql = "INSERT INTO runs (stage, host, pid) VALUES ('run', 'h', 1) RETURNING id"
+    return [house.db.execute(sql).fetchone()[0] for _ in range(3)]
+
+
+def test_what_was_sent_for_a_row_and_not_marked_is_not_sent_again(house, runs):
+    house.db.execute("INSERT INTO approved_discord_posts (id, text_content) VALUES (1, 'a')")
+    first = house.guard.run(errand(house, "the text", run_id=runs[0]))
+    house.clock.advance(timedelta(hours=3))
+
+    again = house.guard.run(errand(house, "worded otherwise", run_id=runs[1]))
+
+    assert (again["id"], again["existed"], again["content"]) == (first["id"], True, "the text")
+    assert house.discord.contents() == ["the text"]
+    assert house.audit()[0] == ("messages.send", "refused", None)
+    house.guard.run(errand(house, command="update_table", run_id=runs[1]))
+    house.guard.run(errand(house, "meant anew", run_id=runs[2]))
+    assert house.discord.contents() == ["the text", "meant anew"]
+
+
+@pytest.mark.parametrize("fault", ["hang up after storing", "hang up before storing"])
+def test_what_may_have_been_sent_is_looked_up_first(house, runs, fault):
+    long = "word " * 600
+    house.discord.script.add("slow:0", *[fault] * 5)  # the second part gets no answer
+    with pytest.raises(CommandFailed, match="only 1 of 2 parts"):
+        house.guard.run(errand(house, long, run_id=runs[0]))
+    house.discord.script.clear()
+    house.clock.advance(timedelta(hours=3))
+
+    house.guard.run(errand(house, "worded otherwise", run_id=runs[1]))
+
+    assert " ".join(house.discord.contents()).split() == long.split()
+
+
+def test_where_nobody_can_tell_a_person_is_asked_to_look(house, runs):
+    house.discord.script.add(*["hang up after storing"] * 5)
+    with pytest.raises(CommandFailed, match="no answer"):
+        house.guard.run(errand(house, run_id=runs[0]))
+    house.discord.script.clear()
+    house.clock.advance(timedelta(hours=3))
+    house.discord.deny("READ_MESSAGE_HISTORY")
+
+    with pytest.raises(CommandFailed, match="an earlier run may have sent it") as told:
+        house.guard.run(errand(house, run_id=runs[1]))
+
+    assert "mark the row" in told.value.mend
+    assert house.discord.contents() == ["hi"]
+    assert house.audit()[0] == ("messages.send", "allowed", "unknown")
+
+
+def test_the_same_text_for_another_row_is_another_message(house, runs):
+    house.discord.script.add(*["hang up before storing"] * 5)
+    with pytest.raises(CommandFailed):
+        house.guard.run(errand(house, run_id=runs[0]))
+    house.clock.advance(timedelta(seconds=30))
+    house.guard.run(replace(errand(house, run_id=runs[1]), about="approved_discord_posts 2"))
+    house.clock.advance(timedelta(hours=3))
+
+    house.guard.run(errand(house, run_id=runs[2]))
+
+    assert house.discord.contents() == ["hi", "hi"]
+
+
 def test_a_dead_token_ends_the_run_not_the_act_alone(house):
     house.discord.token = "another"
 

@@ -1,0 +1,126 @@
+"""Messages that a narrative sent for rows and has not marked yet: a later run must not send again.
+
+An errand is a command of command_audit whose `reason` names the rows it is about. It is closed by
+the same narrative's update_table about the same rows; a process that dies in between leaves it
+open.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from psycopg.rows import class_row
+
+from botticelli.store.connection import Connection
+
+OPEN_FOR: Final = timedelta(days=30)  # after that, pending rows are meant anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """The first try that has not certainly failed.
+
+    Args:
+        id: Of its row in command_audit.
+        result_id: The message, if one try is known to have sent it.
+    """
+
+    id: int
+    at: datetime
+    args: Mapping[str, Any]
+    result_id: str | None
+
+    @property
+    def key(self) -> str:
+        """What nonces are made of: a restored database may repeat the id, but not the instant."""
+        return hashlib.sha256(f"{self.id} {self.at.isoformat()}".encode()).hexdigest()[:20]
+
+
+FIND: Final = """
+    WITH tries AS (
+        SELECT id, at, args, outcome, result_id
+          FROM command_audit
+         WHERE platform = %(platform)s
+           AND command = %(command)s
+           AND narrative = %(narrative)s
+           AND act = %(act)s
+           AND reason = %(about)s
+           AND run_id IS DISTINCT FROM %(run_id)s
+           AND decision IN ('allowed', 'confirmed', 'approved')
+           AND outcome IS DISTINCT FROM 'failed'
+           AND at > coalesce(%(now)s::timestamptz, clock_timestamp()) - %(open_for)s
+           AND id > (SELECT coalesce(max(id), 0)
+                       FROM command_audit
+                      WHERE platform = 'database'
+                        AND command = 'update_table'
+                        AND narrative = %(narrative)s
+                        AND reason = %(about)s
+                        AND outcome = 'done')
+    )
+    SELECT id, at, args,
+           (SELECT done.result_id FROM tries AS done WHERE done.outcome = 'done'
+             ORDER BY done.id LIMIT 1) AS result_id
+      FROM tries
+     ORDER BY id
+     LIMIT 1
+"""
+
+
+def find(
+    conn: Connection,
+    *,
+    platform: str,
+    command: str,
+    narrative: str,
+    act: str,
+    about: str,
+    run_id: int | None,
+    now: datetime | None = None,
+) -> Errand | None:
+    """Return what earlier runs have left open of a command about these rows; None: nothing."""
+    values = {
+        "platform": platform,
+        "command": command,
+        "narrative": narrative,
+        "act": act,
+        "about": about,
+        "run_id": run_id,
+        "open_for": OPEN_FOR,
+        "now": now,
+    }
+    with conn.cursor(row_factory=class_row(Errand)) as cursor:
+        return cursor.execute(FIND, values).fetchone()
+
+
+GET: Final = "SELECT id, at, args, result_id FROM command_audit WHERE id = %(id)s"
+
+
+def get(conn: Connection, audit_id: int) -> Errand:
+    """Return the try with that entry in command_audit."""
+    with conn.cursor(row_factory=class_row(Errand)) as cursor:
+        found = cursor.execute(GET, {"id": audit_id}).fetchone()
+    assert found is not None, "the entry was written before"
+    return found
+
+
+SENT: Final = """
+    SELECT result_id
+      FROM command_audit
+     WHERE platform = %(platform)s
+       AND outcome = 'done'
+       AND result_id IS NOT NULL
+       AND at >= %(since)s
+     UNION ALL
+    SELECT remote_id
+      FROM deliveries
+     WHERE remote_id IS NOT NULL
+       AND posted_at >= %(since)s
+"""
+
+
+def sent_since(conn: Connection, platform: str, since: datetime) -> list[str]:
+    """Return the ids of all messages that are accounted for since then: others may say the same."""
+    rows = conn.execute(SENT, {"platform": platform, "since": since}).fetchall()
+    return [str(row[0]) for row in rows]
