@@ -204,8 +204,9 @@ class Reader:
             seed=str(self.chance.random()),
             keys=keys,
         )
-        found = tables.read_rows(self.conn, query, lease=self._terms_for(read), now=self.now)
-        taken = self.leases if read.pull_and_delete else self.held
+        terms = self._terms_for(read)
+        found = tables.read_rows(self.conn, query, lease=terms, now=self.now)
+        taken = self.leases if read.pull_and_delete and self.terms is not None else self.held
         taken.extend(found.leases)
         return self._capped(read, found, taken)
 
