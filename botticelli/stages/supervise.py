@@ -103,16 +103,25 @@ def supervise(
         log.info("run started", extra={"stage": stage})
         run = Run(id=run_id, stage=stage, identity=identity, stop=stop)
         books = _Books(conn=conn, connect=connect, run=run, lock=lock, config=config, clock=clock)
-        facts: dict[str, tracing.Value | None] = {
-            "botticelli.stage": stage,
-            "botticelli.run.id": run_id,
-        }
-        with tracing.span(stage, facts) as span:
+        return _traced(run, work, books=books)
+
+
+def _traced(run: Run, work: Callable[[Run], Outcome], *, books: "_Books") -> Outcome:
+    """Do the work inside a span that tells how it ended."""
+    facts: dict[str, tracing.Value | None] = {
+        "botticelli.stage": run.stage,
+        "botticelli.run.id": run.id,
+    }
+    with tracing.span(run.stage, facts) as span:
+        try:
             outcome = _work(run, work, books=books)
-            span.set({"botticelli.run.exit_code": int(outcome.exit_code)})
-            if outcome.exit_code not in (Exit.DONE, Exit.TRY_LATER):
-                span.fail(outcome.exit_code.name.lower())
-            return outcome
+        except BotticelliError as error:
+            span.set({"botticelli.run.exit_code": int(error.exit_code)})
+            raise
+        span.set({"botticelli.run.exit_code": int(outcome.exit_code)})
+        if outcome.exit_code not in (Exit.DONE, Exit.TRY_LATER):
+            span.fail(outcome.exit_code.name.lower())
+        return outcome
 
 
 def _refuse_while_open(stage: StageName, state: runs.StageState, *, config: Supervision) -> None:

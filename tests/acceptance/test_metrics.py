@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import promql_parser
@@ -255,6 +257,32 @@ def test_annotations_of_alerts_name_labels_that_are_left(exposed):
             for text in rule["annotations"].values():
                 named = set(re.findall(r"\$labels\.(\w+)", text))
                 assert named <= labels, rule["alert"]
+
+
+@pytest.fixture
+def promtool():
+    """Prometheus' own checker; it is no Python package, so that not every machine has it."""
+    return shutil.which("promtool") or pytest.skip("there is no promtool on PATH")
+
+
+def test_alerts_fire_when_they_should(promtool, tmp_path):
+    for file in (RULES, Path(__file__).with_name("alerts.yml")):
+        shutil.copy(file, tmp_path)
+
+    done = subprocess.run(
+        [promtool, "test", "rules", "alerts.yml"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_itself_finds_nothing_to_object_to(promtool, told):
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=told, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_the_document_names_every_metric(exposed):

@@ -136,6 +136,16 @@ def test_a_failure_is_told_by_its_kind(traced, generous, collector, gemini, db):
     assert len(named(collector.spans, "generate_content ")) == 16
 
 
+def test_a_run_that_cannot_work_is_an_error_with_its_exit_code(traced, environ, collector, db):
+    environ["GEMINI_API_KEY"] = "wrong"
+
+    ended = traced("generate --iterations 1")
+
+    run = next(span for span in collector.spans if not span.parent)
+    assert run.is_error
+    assert run.facts["botticelli.run.exit_code"] == ended.code != 0
+
+
 def test_a_delivery_that_failed_is_an_error(traced, collector, db, discord):
     db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('hello')")
     discord.script.add("500", "500", "500", "500", "500", "500")
