@@ -63,6 +63,8 @@ def _open_discord(env: Environment) -> "CommandSet":
 
     places = [one for one in env.config.destinations.values() if one.platform == "discord"]
     with_token = [one for one in places if one.token] or places
+    if env.options.offline:
+        raise ConfigError("reaches no platform", where="--offline", mend="leave it out to run this")
     if not with_token:
         raise ConfigError(
             "no destination is on Discord, whose bot could run it",

@@ -144,7 +144,7 @@ def run(
     found, narrative = shop.find(f"{file}:{narrative_name}" if narrative_name else file)
     _check_act(narrative, act)
     for line in found.warnings:
-        env.say(f"{found.path}: {line}")
+        env.say(line)
     with env.database() as conn:
         wanted = replace(wanted, variables={"recent_posts": recent_posts(conn), **wanted.variables})
         running = _Running(env=env, shop=shop, conn=conn, wanted=wanted)

@@ -58,7 +58,7 @@ def offline(config: Config, *, cwd: Path) -> Config:
     outbox = Destination(name="outbox", platform="outbox", folder=cwd / "outbox")
     return replace(
         config,
-        models=replace(config.models, default=("offline",), judge=("offline",)),
+        models=replace(config.models, default=("offline",), judge=("offline",), only=("offline",)),
         destinations=MappingProxyType({"outbox": outbox}),
     )
 

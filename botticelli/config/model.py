@@ -217,6 +217,7 @@ class Models:
     Args:
         default: Writes; the ones behind the first are used when it is spent or keeps failing.
         judge: Scores; not the writer, so that it does not praise its own words.
+        only: Asked in place of whatever a narrative names; `--offline` says so.
         tier: Row set of the limit table (free, tier1, tier2, tier3).
         max_concurrent: Workers that call at once.
         timeout: Longest wait for one answer.
@@ -226,6 +227,7 @@ class Models:
 
     default: tuple[str, ...] = ("gemini-3.5-flash-lite",)
     judge: tuple[str, ...] = ("gemini-3.8-flash",)
+    only: tuple[str, ...] = ()
     tier: str = "free"
     max_concurrent: int = 8
     timeout: timedelta = timedelta(seconds=120)

@@ -10,7 +10,7 @@ from botticelli.narrative.keys import Table
 from botticelli.narrative.lines import Key
 from botticelli.narrative.model import Act, Text
 from botticelli.narrative.sections import Resources, read_defaults
-from botticelli.narrative.sources import Source, read_input, read_text
+from botticelli.narrative.sources import PROMPTS, Source, read_input, read_text
 
 # The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
 REFERENCE: Final = re.compile(
@@ -47,6 +47,9 @@ def act_sources(table: Table) -> list[ActSource]:
 
 def _listed(table: Table, items: list[Any]) -> Iterator[ActSource]:
     for index, item in enumerate(items):
+        if isinstance(item, dict) and "name" not in item and (raw := _of_its_type(item)):
+            yield ActSource(name=f"act_{index + 1}", raw=raw, key=(*table.key, index))
+            continue
         name = item.get("name") if isinstance(item, dict) else None
         if isinstance(name, str) and name:
             raw = {key: value for key, value in item.items() if key != "name"}
@@ -55,6 +58,23 @@ def _listed(table: Table, items: list[Any]) -> Iterator[ActSource]:
             table.findings.error(
                 (*table.key, index), "an act without a name", mend='add name = "..."'
             )
+
+
+def _of_its_type(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `type = "bot"` with a table `bot`, likewise narrative and generation, as an act.
+
+    Such acts of the oldest files have no names. Empty: the item is none.
+    """
+    kind = item.get("type")
+    inner = item.get(kind) if kind in ("bot", "narrative", "generation") else None
+    if not isinstance(inner, dict):
+        return {}
+    rest = {key: value for key, value in item.items() if key not in ("type", kind)}
+    if kind == "bot":
+        return {**rest, "input": [{"type": "bot_command", **inner}]}
+    if kind == "narrative":
+        return {**rest, "input": [{"type": "narrative", **inner}]}
+    return {**rest, **inner}
 
 
 class ActReader:
@@ -134,12 +154,12 @@ class ActReader:
 
     def _own_inputs(self, table: Table) -> list[Source]:
         found: list[Source] = []
-        if table.has("prompt", "text", "content", "file") and (text := read_text(table)):
+        if table.has(*PROMPTS, "file") and (text := read_text(table)):
             found.append(Source(input=text))
         if table.has("input", "inputs"):
             name = table.named(("input", "inputs"))
             found += self._inputs(table.take("input", "inputs"), key=(*table.key, name))
-        elif not table.has("prompt", "text", "content", "file"):
+        elif not table.has(*PROMPTS, "file"):
             mend = "give it a prompt, an input or a narrative"
             self._findings.error(table.key, "an act without input", mend=mend)
         return found
@@ -210,7 +230,7 @@ def _is_blank(item: Any) -> bool:
     """Tell whether an input is a prompt that holds nothing but blanks."""
     if isinstance(item, dict):
         is_text = item.get("type", "text") == "text" and not item.keys() & {"ref", "file"}
-        item = next((item[key] for key in ("content", "text", "prompt") if key in item), None)
+        item = next((item[key] for key in PROMPTS if key in item), None)
         return is_text and isinstance(item, str) and not item.strip()
     return isinstance(item, str) and not item.strip()
 

@@ -212,11 +212,13 @@ class Gatherer:
             self.cache[key] = (now + command.cache_seconds, value)
         return value
 
-    def capture(self, act: Act, values: Sequence[Any]) -> None:
+    def capture(self, act: Act, values: Sequence[Any], *, nouns: Sequence[str] = ()) -> None:
         """Keep what state_capture names of the act's results in the state."""
         kept = {}
+        sorts = nouns or [""] * len(values)
         for key, path in act.state_capture.items():
-            found = next((v for value in values if (v := dig(value, path)) is not None), None)
+            dug = (dig(value, path, noun=noun) for value, noun in zip(values, sorts, strict=True))
+            found = next((each for each in dug if each is not None), None)
             if found is None:
                 self.names.warn(f"act '{act.name}': nothing at {path} to keep as '{key}'")
             else:

@@ -179,8 +179,11 @@ def _of(value: Any) -> Value:
     )
 
 
-def dig(value: Any, path: str) -> Any:
-    """Return what a JSON path ("$.channel.id", "items[0].id") leads to; None if to nothing."""
+def dig(value: Any, path: str, *, noun: str = "") -> Any:
+    """Return what a JSON path ("$.channel.id", "items[0].id") leads to; None if to nothing.
+
+    `noun` says what the value is: the id of a "channel" answers to `channel_id`, too.
+    """
     segments = SEGMENT.findall(path.removeprefix("$"))
-    found = _reach(value, segments, noun="")
+    found = _reach(value, segments, noun=noun)
     return None if found is _NOWHERE else found

@@ -201,7 +201,7 @@ class _Reader:
         toc = _read_toc(table) or _read_toc(self._root)
         known = {source.name: source for source in listed}
         sources = listed if toc is None else self._named(toc, known)
-        if toc is None and not self._is_list(table):
+        if toc is None and not self._has_order(table, listed):
             names = ", ".join(f'"{name}"' for name in known)
             mend = f"add [toc] order = [{names}]" if known else "add [toc] and [acts]"
             self._findings.error(table.key, "there is no toc", mend=mend)
@@ -218,8 +218,10 @@ class _Reader:
             self._findings.error(toc.key, "the toc is empty", mend="name the acts in their order")
         return [known[name] for name in toc.names if name in known]
 
-    def _is_list(self, table: Table) -> bool:
-        """Tell whether the acts stand in a list, which is an order of its own."""
+    def _has_order(self, table: Table, acts: Sequence[ActSource]) -> bool:
+        """Tell whether the acts need no toc: a list, or a file from before there were tocs."""
+        if acts and self._shape is Shape.ROOT:
+            return True
         places = [each.values.get(section) for each in (table, self._root) for section in SECTIONS]
         return any(isinstance(place, list) for place in places)
 

@@ -25,6 +25,7 @@ MediaKind = Literal["image", "audio", "video", "document"]
 Format = Literal["json", "markdown", "csv"]
 
 MEDIA_KINDS: Final = ("image", "audio", "video", "document")
+PROMPTS: Final = ("content", "text", "prompt", "user")
 TYPES: Final = ("text", *MEDIA_KINDS, "bot_command", "table", "narrative")
 KIND_OF_SUFFIX: Final[Mapping[str, MediaKind]] = {
     **dict.fromkeys(("png", "jpg", "jpeg", "gif", "webp", "bmp", "heic"), "image"),
@@ -34,6 +35,7 @@ KIND_OF_SUFFIX: Final[Mapping[str, MediaKind]] = {
 }
 PLATFORMS: Final = ("discord", "database")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BARE_VARIABLE: Final = re.compile(r"\$([A-Z_][A-Z0-9_]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +73,8 @@ def _read_plain(table: Table, *, kind: str) -> Input | None:
 
 
 def read_text(table: Table) -> Text | None:
-    """Read a prompt: content (= text = prompt), else file."""
-    content, file = table.text("content", "text", "prompt"), table.text("file")
+    """Read a prompt: content (= text = prompt = user), else file."""
+    content, file = table.text(*PROMPTS), table.text("file")
     if content.strip():
         if file:
             table.odd(("file",), "content is there as well and wins; the file is not read")
@@ -176,7 +178,7 @@ def read_command(
     cached = args.pop("cache_duration", None)  # where the reference's cache looked for it
     found = replace(
         found,
-        args=_today(args, command=found.command),
+        args=_today(_with_variables(args), command=found.command),
         store_as=store_as,
         cache_seconds=cached if isinstance(cached, int) else found.cache_seconds,
     )
@@ -220,7 +222,7 @@ def _type_of(table: Table) -> str:
     """Return the type as written, in lower case; without one, what the other keys tell."""
     if table.has("type"):
         return table.text("type", default="text").lower()
-    if table.values.keys() & {"content", "text", "prompt"}:
+    if table.values.keys() & set(PROMPTS):
         return "text"
     if "table_name" in table.values:
         return "table"
@@ -258,6 +260,19 @@ def _state(table: Table) -> tuple[str, Mapping[str, str]]:
     name, wanted = state.text("cache_key"), state.text("extract_field")
     state.done()
     return (name, NOTHING) if wanted in ("", "id") else ("", {name: f"$.{wanted}"})
+
+
+def _with_variables(args: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments with `$NAME` as `${NAME}` where an id is wanted, which it cannot be.
+
+    Anywhere else `$NAME` stands as written: a message may speak of $HOME (dialect.md §7).
+    """
+    bare = {
+        name: _BARE_VARIABLE.fullmatch(value)
+        for name, value in args.items()
+        if name.endswith("_id") and isinstance(value, str)
+    }
+    return {**args, **{name: f"${{{found[1]}}}" for name, found in bare.items() if found}}
 
 
 def _today(args: dict[str, Any], *, command: str) -> Mapping[str, Any]:

@@ -198,7 +198,7 @@ class Walk:
         if gathered.pieces:
             self.history.append(Turn(role="user", pieces=gathered.pieces))
         result = step.result(text=gathered.text, values=values, nouns=nouns)
-        self.gatherer.capture(step.act, values)
+        self.gatherer.capture(step.act, values, nouns=nouns)
         if step.act.extract_output:
             objects = tuple(value for value in values if isinstance(value, Mapping))
             self._output(step, objects, answer=None, repaired=False)

@@ -100,7 +100,7 @@ def _id(given: Any) -> str:
     """Ids are strings in answers and may be numbers in files; nothing else gets into a path."""
     match = _SNOWFLAKE.fullmatch(str(given).strip())
     if isinstance(given, bool) or match is None:
-        raise ValueError(f"is no Discord id: {_shown(given)}")
+        raise ValueError(f"is no Discord id: {_shown(given)}; ids are numbers of 17 to 20 digits")
     return match[1]
 
 
@@ -125,6 +125,15 @@ def _int(given: Any) -> int:
         return int(given)
     except (TypeError, ValueError):
         raise ValueError(f"is no whole number: {_shown(given)}") from None
+
+
+def _color(given: Any) -> int:
+    """A number, or hexadecimal as style sheets have it."""
+    text = str(given).strip()
+    try:
+        return int(text.removeprefix("#"), 16) if text.startswith("#") else _int(given)
+    except ValueError:
+        raise ValueError(f"is no color: {_shown(given)}; write #5865F2 or a number") from None
 
 
 def _bool(given: Any) -> bool:
@@ -180,5 +189,5 @@ def _shown(given: Any) -> str:
 
 _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": _id, "ids": _ids, "text": _text, "int": _int, "bool": _bool, "kind": _kind,
-    "emoji": _emoji, "time": _time, "code": _code,
+    "emoji": _emoji, "time": _time, "code": _code, "color": _color,
 }  # fmt: skip

@@ -1,13 +1,14 @@
 """Runs Discord commands: a row of the table and its arguments become requests and a result."""
 
 import random
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
 from botticelli.clock import Clock
-from botticelli.errors import BotticelliError
+from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import (
     LockedOut,
     LockedOutMidway,
@@ -30,10 +31,14 @@ PATIENCE: Final = 60.0  # seconds that one request may spend waiting and being t
 MOST_TRIES: Final = 5
 PAUSE: Final = 1.0  # seconds before another try where Discord names no wait of its own
 MISSING_PERMISSION: Final = 50013
+UNKNOWN_CHANNEL: Final = 10003
 UNKNOWN_GUILD: Final = 10004
 CROSSPOSTED: Final = 40033  # already
 REPEATABLE: Final = ("/bulk-delete", "/typing", "/crosspost")  # POSTs that may be made twice
 NAMED_WELL: Final = (10003, 10004, 10015)  # by discord_errors.py: channel, guild, webhook
+
+GUILD: Final = Argument(name="guild_id", type="id", required=False, least=None, most=None, field="")
+_CHANNEL: Final = re.compile(r"/channels/(\d+)")
 
 Json = dict[str, Any]
 
@@ -85,7 +90,7 @@ def values_of(row: Row, given: Mapping[str, Any]) -> Json:
     for one in row.arguments:
         name = _given_as(one, row, rest)
         if name is not None:
-            found[one.name] = one.value(rest.pop(name))
+            found[one.name] = _value(one, row, rest.pop(name))
         elif one.required:
             raise BadArgument(
                 f"needs {one.name}", where=f"discord.{row.name}", mend=f"it takes {row.takes}"
@@ -98,10 +103,15 @@ def values_of(row: Row, given: Mapping[str, Any]) -> Json:
             f"does not know {names}", where=f"discord.{row.name}", mend=f"it takes {row.takes}"
         )
     if guild is not None and str(guild).strip():
-        found["guild_id"] = Argument(
-            name="guild_id", type="id", required=False, least=None, most=None, field=""
-        ).value(guild)
+        found["guild_id"] = _value(GUILD, row, guild)
     return found | ({"reason": reason} if reason else {})
+
+
+def _value(one: Argument, row: Row, given: Any) -> Any:
+    try:
+        return one.value(given)
+    except BadArgument as error:
+        raise BadArgument(error.what, where=f"discord.{row.name}") from error
 
 
 def _given_as(one: Argument, row: Row, given: Mapping[str, Any]) -> str | None:
@@ -309,7 +319,7 @@ class DiscordCommands:
         if wrong is not None and is_open and _is_done_already(asked, wrong):
             return {}
         if wrong is not None:
-            raise _explained(row, wrong, where=where, changing=asked.method != "GET")
+            raise _explained(row, wrong, where=where, asked=asked)
         if response.status_code == 204 or not response.content:
             return {}
         return _json(response, where, changing=asked.method != "GET")
@@ -352,8 +362,10 @@ def _json(response: "requests.Response", where: str, *, changing: bool) -> Any:
         raise NotSent("Discord's answer cannot be read", where=where) from error
 
 
-def _explained(row: Row, wrong: Answer, *, where: str, changing: bool) -> BotticelliError:
+def _explained(row: Row, wrong: Answer, *, where: str, asked: Question) -> BotticelliError:
     """Return the error of an answer, in words that fit the command."""
+    named = _CHANNEL.match(asked.path)
+    channel = f"channel {named[1]}" if named else "the channel"
     if wrong.code == MISSING_PERMISSION and row.needs:
         return Refused(
             f"the bot lacks the permission {row.needs}",
@@ -361,9 +373,16 @@ def _explained(row: Row, wrong: Answer, *, where: str, changing: bool) -> Bottic
             mend="give it to the bot's role, above the roles and members it is to change",
             code=wrong.code,
         )
+    if wrong.code == UNKNOWN_CHANNEL:
+        mend = "check the id in the narrative, and that it belongs to the bot's server"
+        return ConfigError(f"Discord knows no {channel}", where=where, mend=mend)
     if wrong.status == 404 and wrong.code not in {0, *NAMED_WELL}:
         what = f"Discord says: {wrong.message}"
         return Refused(what, where=where, mend="check the ids", code=wrong.code)
     return error_of(
-        wrong, where=where, channel="the channel", publishing=changing, subject="the command"
+        wrong,
+        where=where,
+        channel=channel,
+        publishing=asked.method != "GET",
+        subject="the command",
     )

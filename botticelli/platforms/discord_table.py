@@ -26,6 +26,10 @@ ALIASES: Final[Mapping[str, str]] = {
     "channels.create_message": "messages.send",
     "channels.send_message": "messages.send",
     "message.send": "messages.send",
+    "message.pin": "messages.pin",
+    "channels.update": "channels.edit",
+    "messages.update": "messages.edit",
+    "roles.update": "roles.edit",
 }
 # Other names of arguments, where the command has no argument of that name itself.
 ARGUMENT_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -234,10 +238,10 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("roles.get", f"GET {_GUILD}/roles/{{role_id}}", "guild_id! role_id!", "",
          f"{_SHOWS_ROLE} icon unicode_emoji"),
     _row("roles.create", f"POST {_GUILD}/roles",
-         "guild_id! name!:text:1-100 color:int:0-16777215 hoist:bool mentionable:bool"
+         "guild_id! name!:text:1-100 color:color:0-16777215 hoist:bool mentionable:bool"
          " permissions:text", "Manage Roles", _SHOWS_ROLE),
     _row("roles.edit", f"PATCH {_GUILD}/roles/{{role_id}}",
-         "guild_id! role_id! name:text:1-100 color:int:0-16777215 hoist:bool mentionable:bool"
+         "guild_id! role_id! name:text:1-100 color:color:0-16777215 hoist:bool mentionable:bool"
          " permissions:text", "Manage Roles", _SHOWS_ROLE),
     _row("roles.delete", f"DELETE {_GUILD}/roles/{{role_id}}", "guild_id! role_id!",
          "Manage Roles", "deleted=!true role_id=$role_id guild_id=$guild_id"),

@@ -100,7 +100,7 @@ class Workshop:
             environ=self.environ,
             variables=variables,
             models=models,
-            override=Override(models=override),
+            override=Override(models=override or self.config.models.only),
             resolve=partial(resolve_nested, cwd=self.cwd),
             context=self.config.narratives.context,
             owner=self.identity.owner,

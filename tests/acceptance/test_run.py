@@ -109,6 +109,40 @@ def test_a_failed_act_is_a_failed_run(botticelli, db):
     assert db.execute("SELECT state FROM runs").fetchone() == ("failed",)
 
 
+def test_offline_means_offline_whatever_models_a_narrative_names(botticelli, db):
+    (botticelli.cwd / "f.toml").write_text(
+        '[narrative]\nname = "f"\nmodel = "gemini-2.5-pro"\nskip_content_generation = true\n'
+        '[toc]\norder = ["a", "b"]\n[acts.a]\nprompt = "Say no."\nmodel = "gpt-4"\n'
+        '[acts.b]\nprompt = "Say yes."\n'
+    )
+    report = json.loads(botticelli("run f --offline --json").out)
+
+    assert [act["model"] for act in report["acts"]] == ["offline", "offline"]
+
+
+def test_offline_reaches_no_platform_and_says_so(botticelli, db):
+    botticelli.environ["DISCORD_TOKEN"] = "t" * 20
+    (botticelli.cwd / "f.toml").write_text(
+        'name = "f"\n[[acts]]\nname = "a"\n[[acts.inputs]]\ntype = "bot_command"\n'
+        'platform = "discord"\ncommand = "channels.list"\nrequired = true\nguild_id = "1"\n'
+    )
+    ended = botticelli("run f --offline")
+
+    assert ended.code == 1
+    assert "--offline: reaches no platform; leave it out to run this" in ended.err
+
+
+def test_a_warning_names_its_file_once(botticelli, db):
+    (botticelli.cwd / "f.toml").write_text(
+        '[narrative]\nname = "f"\nskip_content_generation = true\nauhtor = "x"\n'
+        '[toc]\norder = ["a"]\n[acts]\na = "Say no."\n'
+    )
+    ended = botticelli("run f --offline")
+
+    assert ended.err.count("f.toml") == 1
+    assert "f.toml:4: narrative.auhtor: unknown key, ignored; did you mean 'author'?" in ended.err
+
+
 def test_an_input_without_a_value_is_a_mistake(haiku, db):
     ended = haiku("run haiku --input topic")
 

@@ -608,7 +608,12 @@ command = "channels.create"
 [acts]
 make = "bots.make"
 """
-    stage(db, text, discord={"channels.create": {"id": "42"}}).run()
+    keeping = text + '[acts.make.state_capture]\nour_channel = "$.channel_id"\n'
+    keeping = keeping.replace('make = "bots.make"', '[acts.make]\ninput = ["bots.make"]')
+    run = stage(db, keeping, discord={"channels.create": {"id": "42"}})
+    run.run()
+    assert run.warnings == []
+    assert run.runner.recall("our_channel", narrative=run.runner.file.narratives["n"]) == "42"
     use = text.replace("channels.create", "channels.delete").replace(
         "[acts]", 'channel_id = "${state:channel_id}"\n[acts]'
     )

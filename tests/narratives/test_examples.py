@@ -27,6 +27,7 @@ EXAMPLES = sorted(FOLDER.glob("*.toml"))
 
 # file -> narrative -> its acts in order
 ACTS = {
+    "acts_without_toc": {"acts_without_toc": "make rename tell"},
     "bot_commands": {"bot syntax": "fetch_data analyze"},
     "carousels_everywhere": {"carousels_everywhere": "once often"},
     "content_workflow": {"content_workflow": "gather draft review final"},
@@ -70,6 +71,7 @@ ACTS = {
     "state_captures": {"state_captures": "create list thread use"},
     "steps_with_data": {"steps_with_data": "stats write send send_2"},
     "structured": {"structured": "write audit score"},
+    "typed_acts": {"typed_acts": "act_1 act_2 act_3 act_4"},
     "table_references": {"table_references": "analyze_sales check_stock summary"},
 }
 
@@ -358,3 +360,24 @@ def test_metadata_without_a_narrative_says_what_is_stored():
 
     assert narrative.skip_content_generation
     assert narrative.description == "A narrative that only its metadata names"
+
+
+def test_acts_of_the_oldest_form_are_what_their_type_says():
+    acts = acts_of("typed_acts")
+
+    assert acts["act_1"].inputs == (Nested(name="rules_content.toml", path="rules_content.toml"),)
+    assert acts["act_2"].models == ("gemini-2.5-flash",)
+    assert acts["act_2"].max_tokens == 900
+    assert acts["act_3"].inputs[0].command == "messages.send"
+    assert acts["act_4"].inputs[0].command == "messages.pin"
+
+
+def test_a_bare_variable_is_one_where_an_id_is_wanted_and_nowhere_else():
+    acts = acts_of("acts_without_toc")
+
+    assert acts["make"].inputs[0].args["guild_id"] == "${TEST_GUILD_ID}"
+    assert acts["rename"].inputs[0].command == "channels.edit"
+    assert acts["rename"].inputs[0].args["topic"] == "What $HOME costs"
+    assert acts["tell"].inputs == (
+        Text(content="Welcome whoever finds the channel {{make.channel_id}}."),
+    )

@@ -232,6 +232,13 @@ CASES = [
     ),
     (
         "roles.edit",
+        {"guild_id": G, "role_id": R, "color": "#5865F2"},
+        f"PATCH {GUILD}/roles/{R}",
+        {"color": 0x5865F2},
+        {"name": "painter"},
+    ),
+    (
+        "roles.edit",
         {"guild_id": G, "role_id": R, "hoist": True},
         f"PATCH {GUILD}/roles/{R}",
         {"hoist": True},
@@ -452,6 +459,8 @@ def test_a_guild_id_is_taken_where_the_api_needs_none(studio):
         ("channels.get", {}, "needs channel_id"),
         ("channels.get", {"channel_id": "1", "chanel": 2}, "does not know chanel"),
         ("channels.create", {"guild_id": "1", "name": "x", "kind": "pub"}, "no kind of channel"),
+        ("channels.get", {"channel_id": "$X"}, "discord.channels.get: channel_id is no Discord id"),
+        ("roles.create", {"guild_id": "1", "name": "x", "color": "#red"}, "no color"),
         ("channels.create", {"guild_id": "1", "name": ""}, "between 1 and 100 characters"),
         ("messages.list", {"channel_id": "1", "limit": "ten"}, "no whole number"),
         ("messages.list", {"channel_id": "1", "limit": 5000}, "between 1 and 1000"),
@@ -709,6 +718,8 @@ def test_a_missing_permission_is_named_as_the_server_settings_name_it(studio, co
 
 
 def test_what_is_not_there_and_who_is_not_let_in(studio):
+    with pytest.raises(ConfigError, match="Discord knows no channel 12; check the id"):
+        studio.run("messages.send", channel_id="12", content="x")
     with pytest.raises(Refused, match="Unknown Message"):
         studio.run("messages.get", channel_id=studio.ids["channel"], message_id="12")
     with pytest.raises(ConfigError, match="not on that server"):
