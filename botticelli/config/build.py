@@ -124,6 +124,7 @@ class Builder:
             folders=tuple(self._path(folder) for folder in folders),
             context=tuple(self._path(folder) for folder in table.get("context", ())),
             writable_tables=tuple(table.get("writable_tables", known.writable_tables)),
+            private_urls=table.get("private_urls", known.private_urls),
         )
 
     def _models(self, table: Table) -> Models:

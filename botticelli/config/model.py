@@ -325,6 +325,7 @@ class Narratives:
         folders: Searched in this order; the shipped narratives come last.
         context: Folders for bare file names in narratives.
         writable_tables: Tables that database commands of narratives may change.
+        private_urls: Whether media may be read from private networks and this machine.
     """
 
     folders: tuple[Path, ...] = ()
@@ -335,6 +336,7 @@ class Narratives:
         "content",
         "post_history",
     )
+    private_urls: bool = False
 
 
 @record

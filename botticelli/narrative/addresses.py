@@ -1,7 +1,7 @@
-"""URLs that a narrative may hand on: the public net, never the neighbourhood of this machine.
+"""URLs that a narrative may name: the public net, never the neighbourhood of this machine.
 
-A model behind a local server would fetch http://169.254.169.254/ or http://localhost/ for whoever
-wrote the narrative. Names are resolved, because a public name may lead to a private address; one
+Else http://169.254.169.254/ or http://localhost/ would be read for whoever wrote the narrative, and
+shown to a model. Names are resolved, because a public name may lead to a private address; one
 that cannot be resolved here leads nowhere from here.
 """
 
@@ -19,29 +19,34 @@ NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # holds an IPv4 address th
 Resolve = Callable[[str], Iterable[str]]
 
 
-def check_public(url: str, *, resolve: Resolve | None = None) -> None:
-    """Refuse a URL that leads into a private network, or no network at all.
+def public_addresses(
+    url: str, *, resolve: Resolve | None = None, is_private_allowed: bool = False
+) -> list[str]:
+    """Return the addresses that a URL leads to, all of them public; none if its name has none.
 
     Raises:
-        ConfigError: It is one.
+        ConfigError: It leads into a private network, or no network at all.
     """
     # Readers of URLs do not agree on these: what is checked here might not be what is fetched.
     if "\\" in url or any(sign.isspace() or not sign.isprintable() for sign in url):
         raise ConfigError(f"{url!r} is no URL", mend="write https://...")
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
+        host = (parts.hostname or "").rstrip(".") if parts.port != 0 else ""
     except ValueError as error:
         raise ConfigError(f"'{url}' is no URL", mend="write https://...") from error
     if parts.scheme not in SCHEMES or not host:
         raise ConfigError(f"'{url}' is no URL of the web", mend="write https://..., or use file =")
     if parts.scheme == "gs":
-        return
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return []
+    is_local = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+    if is_local and not is_private_allowed:
         raise _private(url, host)
-    for address in (resolve or addresses_of)(host):
-        if not _is_public(address):
+    addresses = list((resolve or addresses_of)(host))
+    for address in addresses:
+        if not (is_private_allowed or _is_public(address)):
             raise _private(url, address)
+    return addresses
 
 
 def addresses_of(host: str) -> list[str]:
@@ -71,5 +76,5 @@ def _is_public(address: str) -> bool:
 def _private(url: str, address: str) -> ConfigError:
     return ConfigError(
         f"'{url}' leads into a private network ({address})",
-        mend="use a public address, or download it and use file =",
+        mend="download it and use file =, or set [narratives] private_urls = true",
     )

@@ -2,21 +2,20 @@
 
 import base64
 import binascii
-import mimetypes
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from botticelli.errors import ConfigError
 from botticelli.models.base import Part
-from botticelli.narrative.addresses import check_public
 from botticelli.narrative.execution import ActFailed
+from botticelli.narrative.fetch import Fetched, is_left_to_the_provider
 from botticelli.narrative.files import Folders, find_file
 from botticelli.narrative.formats import format_rows
 from botticelli.narrative.history import Piece
+from botticelli.narrative.media import LARGEST, mime_of, mismatch
 from botticelli.narrative.memory import Memory
 from botticelli.narrative.model import Media, TableRead, Text
 from botticelli.narrative.scope import Names, TableText
@@ -33,12 +32,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.row_leases import LeaseTerms, RowLease
 
 MOST_ROWS: Final = 1_000  # of a read without a limit
-LARGEST_MEDIA: Final = 20 * 1024 * 1024  # bytes; Gemini's bound for a whole request
 LARGEST_TEXT: Final = 4 * 1024 * 1024  # bytes
-MIME: Final[Mapping[str, str]] = {
-    ".mp3": "audio/mpeg", ".wav": "audio/wav", ".ogg": "audio/ogg", ".webp": "image/webp",
-    ".md": "text/markdown", ".mov": "video/quicktime", ".avi": "video/x-msvideo",
-}  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -52,6 +46,7 @@ class Reader:
         chance: Seeds samples.
         now: Replaces the database's clock; None in production.
         memory: What a resumed item had read before.
+        fetch: Reads media by URL; None: they are not read (a rehearsal).
         marked: Tables whose rows the narrative marks when it has worked on them.
         mark_terms: Whose leases keep other runs from those rows meanwhile; None: a rehearsal.
         leases: Taken so far on rows that will be consumed; grows.
@@ -68,6 +63,7 @@ class Reader:
     names: Names
     warn: Callable[[str], None]
     memory: Memory
+    fetch: Callable[[str], Fetched] | None
     marked: frozenset[str] = frozenset()
     mark_terms: LeaseTerms | None = None
     leases: list[RowLease] = field(default_factory=list)
@@ -89,34 +85,45 @@ class Reader:
         return self._file(text.file or "", limit=LARGEST_TEXT).decode(errors="replace")
 
     def media(self, media: Media) -> Part:
-        """Return a medium as bytes, or as its address, which is left to the provider.
+        """Return a medium as bytes; what only its provider can read, as its address.
 
         Raises:
-            ConfigError: It cannot be found, is too large or of no known kind, or its address
-                leads into a private network.
+            ConfigError: It cannot be found, is too large, of no known kind or not what it is
+                said to be, or its address leads into a private network.
+            ActFailed: Its server gives no answer.
         """
         name = media.url or media.file or media.filename or ""
-        mime = media.mime or _mime(name)
+        if media.url is not None and (self.fetch is None or is_left_to_the_provider(media.url)):
+            mime = media.mime or mime_of(media.kind, name) or f"{media.kind}/*"
+            return Part(uri=media.url, mime=mime)
+        content, told = self._content(media)
+        mime = media.mime or mime_of(media.kind, name, told=told, content=content)
+        shown = f"'{name}'" if name else "the base64"
         if not mime:
             raise ConfigError(
-                f"nobody knows what kind of {media.kind} '{name or 'base64'}' is",
+                f"nobody knows what kind of {media.kind} {shown} is",
                 mend='add mime = "type/subtype"',
             )
-        if media.url is not None:
-            check_public(media.url)
-            return Part(uri=media.url, mime=mime)
-        return Part(data=self._bytes(media), mime=mime)
+        if wrong := mismatch(media.kind, mime, content=content):
+            raise ConfigError(f"{shown} {wrong}", mend="name the right file, type and mime")
+        return Part(data=content, mime=mime)
 
-    def _bytes(self, media: Media) -> bytes:
+    def _content(self, media: Media) -> tuple[bytes, str]:
+        """Return what a medium holds, and the MIME type that its server gives it."""
         if media.file is not None:
-            return self._file(media.file, limit=LARGEST_MEDIA)
+            return self._file(media.file, limit=LARGEST), ""
+        if media.url is not None and self.fetch is not None:
+            fetched = self.fetch(media.url)
+            return fetched.content, fetched.mime
         try:
             content = base64.b64decode(media.base64 or "", validate=True)
         except binascii.Error as error:
-            raise ConfigError(f"the base64 of an {media.kind} cannot be read") from error
-        if len(content) > LARGEST_MEDIA:
-            raise ConfigError(f"an {media.kind} is larger than {LARGEST_MEDIA // 2**20} MiB")
-        return content
+            raise ConfigError(
+                f"the base64 of this {media.kind} cannot be read", mend="encode it anew"
+            ) from error
+        if len(content) > LARGEST:
+            raise ConfigError(f"the base64 is larger than {LARGEST // 2**20} MiB")
+        return content, ""
 
     def _file(self, name: str, *, limit: int) -> bytes:
         path = find_file(name, folders=self.folders)
@@ -258,11 +265,6 @@ def _sql_literal(value: Any, text: str, *, inside: bool) -> str:
         return doubled
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return text if is_number or text.isdecimal() else f"'{doubled}'"
-
-
-def _mime(name: str) -> str:
-    suffix = Path(name.partition("?")[0]).suffix.lower()
-    return MIME.get(suffix) or mimetypes.guess_type("x" + suffix)[0] or ""
 
 
 def _note(read: TableRead, rows: int) -> str:

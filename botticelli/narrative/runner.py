@@ -26,9 +26,11 @@ from botticelli.narrative.execution import (
     Stopped,
     Stored,
 )
+from botticelli.narrative.fetch import Fetched, fetch
 from botticelli.narrative.files import Folders
 from botticelli.narrative.gather import Gatherer
 from botticelli.narrative.inputs import Reader
+from botticelli.narrative.media import LARGEST
 from botticelli.narrative.memory import Memory
 from botticelli.narrative.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.scope import Names
@@ -44,6 +46,7 @@ __all__ = [
 
 # Leases on consumed rows are renewed at every act; a single call rarely waits longer than this.
 ROW_LEASE: Final = timedelta(minutes=15)
+FETCH: Final = partial(fetch, limit=LARGEST)
 DEEPEST: Final = 12  # narratives within narratives
 
 
@@ -81,6 +84,7 @@ class Runner:
         models: Asked where neither act nor narrative names one.
         resolve: Finds what a nested input runs, with its file.
         context: Folders that files named in narratives are looked up in.
+        fetch: Reads media by URL; it must be told of private addresses that are allowed.
         owner: On leases of consumed rows; unique to this process.
         until: Name of the act to stop after; nothing is stored then.
         above: Name and [security] of the narratives that are running, outermost first.
@@ -102,6 +106,7 @@ class Runner:
     override: Override = Override()
     resolve: Resolve = _unresolved
     context: tuple[Path, ...] = ()
+    fetch: Callable[[str], Fetched] = FETCH
     owner: str = "runner"
     run_id: int | None = None
     until: str = ""
@@ -243,6 +248,7 @@ class Runner:
             now=self.clock.pinned(),
             names=names,
             warn=warn,
+            fetch=None if self.rehearsal else self.fetch,
         )
         gatherer = Gatherer(runner=self, narrative=narrative, names=names, reader=reader)
         walk = Walk(

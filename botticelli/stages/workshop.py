@@ -15,8 +15,10 @@ from botticelli.models.open import Drivers
 from botticelli.narrative.calls import Caller, LiveCaller
 from botticelli.narrative.commands import Call, Commands
 from botticelli.narrative.execution import Sink
+from botticelli.narrative.fetch import fetch
 from botticelli.narrative.forecast import ForecastCaller
 from botticelli.narrative.load import find_narrative, resolve_nested
+from botticelli.narrative.media import LARGEST
 from botticelli.narrative.model import NOTHING, Narrative, NarrativeFile
 from botticelli.narrative.runner import Override, Runner
 from botticelli.narrative.sink import NoSink
@@ -103,6 +105,9 @@ class Workshop:
             override=Override(models=override or self.config.models.only),
             resolve=partial(resolve_nested, cwd=self.cwd),
             context=self.config.narratives.context,
+            fetch=partial(
+                fetch, limit=LARGEST, is_private_allowed=self.config.narratives.private_urls
+            ),
             owner=self.identity.owner,
             run_id=run_id,
             stop=stop,

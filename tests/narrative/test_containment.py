@@ -1,10 +1,14 @@
 """What a narrative may read: files of its project, addresses of the public net."""
 
+from functools import partial
+
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.addresses import check_public
+from botticelli.narrative.addresses import public_addresses
+from botticelli.narrative.fetch import fetch
 from botticelli.narrative.files import Folders, find_file
+from botticelli.narrative.media import LARGEST
 from tests.narrative.scripted import stage
 
 TRICKS = [
@@ -103,6 +107,8 @@ PRIVATE = [
     "gopher://127.0.0.1/x.png",
     "//example.org/x.png",
     "http:///x.png",
+    "http://example.org:99999/x.png",
+    "http://example.org:0/x.png",
     "http://[::1/x.png",
     "http://127.0.0.1\\@example.org/x.png",
     "http://127.0.0.1\t@example.org/x.png",
@@ -116,21 +122,24 @@ PRIVATE = [
 @pytest.mark.parametrize("url", PRIVATE)
 def test_no_url_leads_into_the_neighbourhood(url):
     with pytest.raises(ConfigError):
-        check_public(url)
+        public_addresses(url)
 
 
 def test_a_public_name_with_a_private_address_is_seen_through():
     with pytest.raises(ConfigError, match=r"private network \(10.0.0.7\)"):
-        check_public("https://example.org/x.png", resolve=lambda _: ["93.184.216.34", "10.0.0.7"])
+        public_addresses(
+            "https://example.org/x.png", resolve=lambda _: ["93.184.216.34", "10.0.0.7"]
+        )
 
 
 @pytest.mark.parametrize("url", ["https://example.org/x.png", "gs://bucket/x.png"])
 def test_public_urls_pass(url):
-    check_public(url, resolve=lambda _: ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"])
+    public_addresses(url, resolve=lambda _: ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"])
 
 
 def test_no_model_is_given_a_private_address(db):
-    reader = stage(db, READS % ("image", 'url = "http://169.254.169.254/x.png"'))
+    url = 'url = "http://169.254.169.254/x.png"'
+    reader = stage(db, READS % ("image", url), fetch=partial(fetch, limit=LARGEST))
 
     with pytest.raises(ConfigError, match="private network"):
         reader.run()

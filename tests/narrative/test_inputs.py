@@ -119,7 +119,10 @@ def test_media_of_all_three_origins(db, tmp_path):
         data=b"gif", mime="image/gif"
     )
     assert media(db, tmp_path, 'url = "https://example.org/a.webp?x=1"') == Part(
-        uri="https://example.org/a.webp?x=1", mime="image/webp"
+        data=b"seen at https://example.org/a.webp?x=1", mime="image/webp"
+    )
+    assert media(db, tmp_path, 'url = "gs://bucket/a.png"') == Part(
+        uri="gs://bucket/a.png", mime="image/png"
     )
 
 
@@ -129,16 +132,21 @@ def test_media_of_all_three_origins(db, tmp_path):
         ('file = "none.png"', "no file"),
         ('base64 = "%%%"\nmime = "image/png"', "base64"),
         ('url = "https://example.org/a"', "mime"),
+        ('file = "page.png"', "is no image: it holds text/html"),
+        ('file = "empty.png"', "is empty"),
     ],
 )
 def test_media_that_cannot_be_used_fail_before_anything_is_asked(db, tmp_path, line, reason):
+    (tmp_path / "page.png").write_text("<!DOCTYPE html><title>404</title>")
+    (tmp_path / "empty.png").touch()
+
     with pytest.raises(ConfigError, match=reason):
         media(db, tmp_path, line)
 
 
 def test_media_that_are_too_large_are_refused(db, tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"x" * 11)
-    monkeypatch.setattr(inputs, "LARGEST_MEDIA", 10)
+    monkeypatch.setattr(inputs, "LARGEST", 10)
 
     with pytest.raises(ConfigError, match="larger"):
         media(db, tmp_path, 'file = "a.png"')
