@@ -375,5 +375,5 @@ def test_offline_nothing_is_asked_of_discord(command, discord):
     ended = command(f"command discord channels.list --guild-id {discord.guild} --offline")
 
     assert ended.code == 1
-    assert "no destination is on Discord" in ended.err
+    assert "--offline: reaches no platform" in ended.err
     assert discord.requests == []
