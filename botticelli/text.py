@@ -3,8 +3,9 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Final
 
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
@@ -19,6 +20,12 @@ _CUTS: Final = (
     re.compile(r"(?<=[.!?\u2026\u3002\uff01\uff1f])[ \t]+"),
     re.compile(r"[ \t]+"),
 )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'X'?" for the known word that is most like `word`, or ""."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean '{near[0]}'?" if near else ""
 
 
 def utf16_length(text: str) -> int:

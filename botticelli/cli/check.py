@@ -54,7 +54,7 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     yield from checks.check_models(config, online=online)
     yield from checks.check_destinations(config, clock=env.clock, online=online)
     yield from checks.check_folders(config)
-    yield from checks.check_database(env.database())
+    yield from checks.check_database(env.database(), files=checks.narrative_files(config, files))
 
 
 @render.register

@@ -60,6 +60,17 @@ def addresses_of(host: str) -> list[str]:
     return [str(one[4][0]) for one in found]
 
 
+def numbers(host: str) -> list[str]:
+    """Return the address that a host spells out itself; none for a name. Asks no name server."""
+    import socket
+
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return []
+    return [str(one[4][0]) for one in found]
+
+
 def _is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):

@@ -118,38 +118,50 @@ class DatabaseCommands:
         return {"table": change.table, **_told(keys), "updates": dict(change.updates)}
 
     def _change(self, call: Call) -> tables.Change:
-        if call.command != "update_table":
-            raise CommandFailed(
-                f"there is no database command '{call.command}'",
-                where=call.name,
-                mend="use update_table",
-            )
+        check_update(call.command, call.args, writable=self.writable, where=call.name)
         args = call.args
-        table, updates = str(args.get("table_name", "")), args.get("updates")
-        if table not in self.writable:
-            raise Denied(
-                f"table '{table}' may not be changed by a narrative",
-                where=call.name,
-                mend="add it to [narratives] writable_tables",
-            )
-        if not isinstance(updates, Mapping) or not updates:
-            raise CommandFailed("needs updates = {column = value}", where=call.name)
-        where = str(args.get("where_clause") or args.get("where") or "")
-        limit = _limit(args.get("limit"), call.name)
-        if not where.strip() and limit is None:
-            raise CommandFailed(
-                "would change every row", where=call.name, mend="give it a where_clause or a limit"
-            )
+        table, limit = str(args["table_name"]), _limit(args.get("limit"), call.name)
         # Rows that this narrative has read are the ones it means: "some pending row" is not enough.
         within = call.seen.get(table) if limit is not None else None
-        return tables.Change(table=table, updates=updates, where=where, limit=limit, within=within)
+        return tables.Change(
+            table=table, updates=args["updates"], where=_filter(args), limit=limit, within=within
+        )
+
+
+def check_update(
+    command: str, args: Mapping[str, Any], *, writable: Sequence[str], where: str = ""
+) -> None:
+    """See that a database command can be run; Ellipsis among `args` is a value not known yet.
+
+    Raises:
+        CommandFailed: It cannot, or the table may not be changed (Denied).
+    """
+    if command != "update_table":
+        what = f"there is no database command '{command}'"
+        raise CommandFailed(what, where=where, mend="use update_table")
+    table, updates = args.get("table_name", ""), args.get("updates")
+    if table is not ... and table not in writable:
+        raise Denied(
+            f"table '{table}' may not be changed by a narrative",
+            where=where,
+            mend="add it to [narratives] writable_tables",
+        )
+    if updates is not ... and not (isinstance(updates, Mapping) and updates):
+        raise CommandFailed("needs updates = {column = value}", where=where)
+    if not _filter(args).strip() and _limit(args.get("limit"), where) is None:
+        what = "would change every row"
+        raise CommandFailed(what, where=where, mend="give it a where_clause or a limit")
+
+
+def _filter(args: Mapping[str, Any]) -> str:
+    return str(args.get("where_clause") or args.get("where") or "")
 
 
 def _limit(value: Any, where: str) -> int | None:
     if value is None:
         return None
     try:
-        limit = int(value)
+        limit = 0 if value is ... else int(value)
     except (TypeError, ValueError) as error:
         raise CommandFailed(f"limit is no number: {value!r}", where=where) from error
     if limit < 0:

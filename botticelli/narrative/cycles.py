@@ -4,20 +4,23 @@ from collections.abc import Callable, Iterator, Mapping
 
 from botticelli.errors import ConfigError
 from botticelli.narrative.findings import Findings
+from botticelli.narrative.lines import Key
 from botticelli.narrative.model import Narrative, NarrativeFile, Nested
 
 Place = tuple[NarrativeFile, Narrative]
 Resolve = Callable[[NarrativeFile, Nested], Place]
 
 
-def check_compositions(narratives: Mapping[str, Narrative], *, findings: Findings) -> None:
-    """Note every circle of narratives of one file that run each other."""
+def check_compositions(
+    narratives: Mapping[str, Narrative], *, places: Mapping[str, Key], findings: Findings
+) -> None:
+    """Note every circle of narratives of one file that run each other, where the first stands."""
     calls = {key: _called(narrative) for key, narrative in narratives.items()}
     for key in narratives:
         circle = circle_of(key, calls=calls)
         if circle and key == min(circle):  # each circle is told once
             chain = " -> ".join(circle)
-            findings.error((), f"narratives that run each other for ever: {chain}")
+            findings.error(places.get(key, ()), f"narratives that run each other for ever: {chain}")
 
 
 def circle_of(key: str, *, calls: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

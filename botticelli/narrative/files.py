@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from botticelli.errors import ConfigError
+from botticelli.text import nearest
 
 ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
 LEFT_OUT: Final = frozenset({"target", "node_modules", "__pycache__"})
@@ -138,5 +139,13 @@ def _missing(name: str, folders: Folders) -> ConfigError:
     return ConfigError(
         f"there is no file '{name}'",
         where=str(folders.own),
-        mend="put it beside the narrative, or name its folder in [narratives] context",
+        mend=nearest(name, _beside(folders.own))
+        or "put it beside the narrative, or name its folder in [narratives] context",
     )
+
+
+def _beside(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError:
+        return []

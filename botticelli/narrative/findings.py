@@ -1,19 +1,12 @@
 """What is wrong with a file: collected while it is read, told all at once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 from botticelli.errors import ConfigError, Problem
 from botticelli.narrative.lines import Key, key_lines, line_of
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return "did you mean 'X'?" for the known word that is most like `word`, or ""."""
-    near = get_close_matches(word, list(known), n=1)
-    return f"did you mean '{near[0]}'?" if near else ""
 
 
 def spell(key: Key) -> str:
@@ -34,6 +27,7 @@ class Findings:
         self.path = path
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
+        self._suspects: list[Problem] = []
         self._text = text
         self._is_forgiving = False
 
@@ -52,6 +46,12 @@ class Findings:
         if line not in self.warnings:
             self.warnings.append(line)
 
+    def suspect(self, key: Key, what: str, *, mend: str) -> None:
+        """Warn of a key that looks like a slip; beside a mistake it may well be the reason."""
+        self.warn(key, what, mend=mend)
+        if not self._is_forgiving:
+            self._suspects.append(Problem(what=what, where=self.where(key), mend=mend))
+
     @contextmanager
     def forgiving(self) -> Iterator[None]:
         """Turn mistakes into warnings: for parts of the file that nothing uses."""
@@ -68,9 +68,9 @@ class Findings:
         return f"{place}: {spell(key)}" if key else place
 
     def raise_problems(self) -> None:
-        """Raise one ConfigError with every mistake, if there is any."""
+        """Raise one ConfigError with every mistake, if there is any, and every likely reason."""
         if self.problems:
-            raise ConfigError.of(self.problems)
+            raise ConfigError.of([*self.problems, *self._suspects])
 
     @cached_property
     def _lines(self) -> Mapping[Key, int]:

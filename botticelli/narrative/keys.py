@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from botticelli.narrative.findings import Findings, nearest
+from botticelli.narrative.findings import Findings
 from botticelli.narrative.lines import Key
+from botticelli.text import nearest
 
 _NAMES: Final = {
     bool: "true or false",
@@ -73,7 +74,7 @@ class Table:
         if value.lower() in options:
             return value.lower()
         listed = ", ".join(options)
-        mend = nearest(value.lower(), options) or f"use one of {listed}"
+        mend = nearest(value.lower(), options)
         self.wrong(names, f"'{value}' is not one of {listed}", mend=mend)
         return default
 
@@ -125,10 +126,14 @@ class Table:
 
     def done(self, *, is_strict: bool = False) -> None:
         """Warn of each key that nobody asked for; `is_strict`: it is a mistake."""
-        note = self.wrong if is_strict else self.odd
         for name in self.unasked():
             mend = nearest(name, self._known)
-            note((name,), "unknown key" if is_strict else "unknown key, ignored", mend=mend)
+            if is_strict:
+                self.wrong((name,), "unknown key", mend=mend)
+            elif mend:
+                self.findings.suspect((*self.key, name), "unknown key, ignored", mend=mend)
+            else:
+                self.odd((name,), "unknown key, ignored")
 
     def _typed(self, names: Sequence[str], kind: type) -> Any:
         value = self.take(*names)

@@ -10,11 +10,22 @@ from typing import Any, Final
 
 from botticelli.errors import ConfigError
 from botticelli.narrative.cycles import check_nested
-from botticelli.narrative.findings import Findings, nearest
+from botticelli.narrative.findings import Findings
 from botticelli.narrative.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.shapes import read_document
+from botticelli.text import nearest
 
 _ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
+# What tomllib says -> how to mend what usually is the reason.
+_MENDS: Final = {
+    r"Illegal character '\n'": 'close the text with ", or write """ around several lines',
+    "Invalid value": "a text needs quotes, and true and false are written small",
+    "Unclosed array": "a list ends with ]",
+    "Expected '=' after a key": "write key = value, or # before a remark",
+    "twice": "merge the two tables",
+    "Cannot overwrite a value": "the key is there twice: take one out",
+    "Invalid statement": "write key = value, [table] or # remark",
+}
 _PLACE_IN_ERROR: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
@@ -139,7 +150,13 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         place = _PLACE_IN_ERROR.search(str(error))
         line = f":{place[1]}" if place and place[1] else ""
         what = _PLACE_IN_ERROR.sub(", at the end" if place and not line else "", str(error))
-        raise ConfigError(f"no valid TOML: {what}", where=f"{path}{line}") from error
+        raise ConfigError(
+            f"no valid TOML: {what}", where=f"{path}{line}", mend=_mend_of_toml(what)
+        ) from error
+
+
+def _mend_of_toml(what: str) -> str:
+    return next((mend for words, mend in _MENDS.items() if words in what), "")
 
 
 def _locate(reference: str, places: Sequence[Path]) -> tuple[Path, str] | None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from botticelli.narrative.findings import nearest
 from botticelli.narrative.keys import Table
 from botticelli.narrative.lines import Key
 from botticelli.narrative.sources import Source, nested, read_command, read_media, read_rows
+from botticelli.text import nearest
 
+HOTTEST: Final = 2.0
 KINDS: Final = ("bots", "tables", "media")
 
 
@@ -36,7 +37,7 @@ def read_defaults(table: Table) -> Defaults:
     is_table = isinstance(table.values.get("model"), dict)
     found = Defaults(
         models=() if is_table else table.strings("model", "models"),
-        temperature=table.number("temperature"),
+        temperature=_temperature(table),
         max_tokens=table.integer("max_tokens", least=1),
     )
     if not is_table:
@@ -44,11 +45,18 @@ def read_defaults(table: Table) -> Defaults:
     model = table.table("model")
     told = Defaults(
         models=model.strings("name"),
-        temperature=model.number("temperature"),
+        temperature=_temperature(model),
         max_tokens=model.integer("max_tokens", least=1),
     )
     model.done()
     return found.over(told)
+
+
+def _temperature(table: Table) -> float | None:
+    value = table.number("temperature")
+    if value is not None and value > HOTTEST:
+        table.odd(("temperature",), f"{value:g} is more than models take", mend="use 0 to 2")
+    return value
 
 
 class Resources:

@@ -11,12 +11,13 @@ from typing import Any, Final
 from botticelli.narrative.acts import SECTIONS, ActReader, ActSource, act_sources
 from botticelli.narrative.carousels import read_budget, read_carousel
 from botticelli.narrative.cycles import check_compositions
-from botticelli.narrative.findings import Findings, nearest
+from botticelli.narrative.findings import Findings
 from botticelli.narrative.keys import Table
 from botticelli.narrative.lines import Key
 from botticelli.narrative.model import Act, Carousel, Narrative, NarrativeFile
 from botticelli.narrative.sections import Resources, read_defaults
 from botticelli.narrative.steps import read_steps
+from botticelli.text import nearest
 
 
 class Shape(Enum):
@@ -95,9 +96,12 @@ class _Reader:
         self._finish()
         if not self._tables and self._shape is not Shape.STEPS:
             mend = "add [narrative] with name, [toc] with order and [acts]"
+            if "actor" in self._root.values:
+                mend = "it describes an actor: `botticelli import` makes a configuration of it"
             self._findings.error((), "there is no narrative in this file", mend=mend)
         narratives = {narrative.key: narrative for narrative in read}
-        check_compositions(narratives, findings=self._findings)
+        places = {key: table.key for key, table in self._tables.items()}
+        check_compositions(narratives, places=places, findings=self._findings)
         is_single = self._shape in (Shape.STEPS, Shape.SINGLE, Shape.ROOT)
         return NarrativeFile(
             path=self._findings.path,
@@ -214,7 +218,7 @@ class _Reader:
                 mend = nearest(name, known) or f"add [acts.{name}]"
                 what = f"act '{name}' is in the toc but not defined"
                 self._findings.error(toc.key, what, mend=mend)
-        if not toc.names:
+        if toc.is_empty:
             self._findings.error(toc.key, "the toc is empty", mend="name the acts in their order")
         return [known[name] for name in toc.names if name in known]
 
@@ -278,6 +282,8 @@ class _Reader:
             if name in self._root.unasked():
                 self._root.odd((name,), "belongs to botticelli.toml, ignored here")
                 self._root.ignore(name)
+        if not self._tables:
+            self._root.ignore("actor")
         self._root.ignore(
             "$schema",
             "toc",
@@ -297,20 +303,24 @@ class _Reader:
 class _Toc:
     """The names of acts in order, and where they stand."""
 
-    def __init__(self, names: Sequence[str], *, key: Key) -> None:
+    def __init__(self, names: Sequence[str], *, key: Key, is_empty: bool) -> None:
         self.names = names
         self.key = key
+        self.is_empty = is_empty
 
 
 def _read_toc(table: Table) -> _Toc | None:
     """Read `toc = [...]` or `[toc] order = [...]` of any table; None: there is none."""
     raw = table.take("toc")
     if isinstance(raw, list):
-        return _Toc(table.strings("toc"), key=(*table.key, "toc"))
+        return _Toc(table.strings("toc"), key=(*table.key, "toc"), is_empty=not raw)
     if raw is None:
         return None
     toc = table.table("toc")
-    found = _Toc(toc.strings("order"), key=(*toc.key, "order")) if toc.has("order") else None
+    found = None
+    if toc.has("order"):
+        is_empty = not toc.values["order"]
+        found = _Toc(toc.strings("order"), key=(*toc.key, "order"), is_empty=is_empty)
     toc.ignore("carousel", "description")
     toc.done()
     return found

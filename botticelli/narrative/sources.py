@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
 from botticelli.config import plugins
-from botticelli.narrative.findings import nearest
 from botticelli.narrative.keys import Table
 from botticelli.narrative.model import (
     NOTHING,
@@ -20,6 +19,7 @@ from botticelli.narrative.model import (
     TableRead,
     Text,
 )
+from botticelli.text import nearest
 
 MediaKind = Literal["image", "audio", "video", "document"]
 Format = Literal["json", "markdown", "csv"]

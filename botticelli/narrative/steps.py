@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from botticelli.narrative.findings import nearest
 from botticelli.narrative.keys import Table
 from botticelli.narrative.model import Act, Command, Text
 from botticelli.narrative.sections import Defaults, read_defaults
 from botticelli.narrative.sources import Source, read_command
+from botticelli.text import nearest
 
 _REFERENCE: Final = re.compile(r"(\$\{|\{\{)\s*(?:steps\[(\d+)\]|prev(?=[.}\s]))([^}]*)\}{1,2}")
 

@@ -23,6 +23,7 @@ from botticelli.platforms.discord_errors import Answer, error_of
 from botticelli.platforms.discord_rest import Question, Rest
 from botticelli.platforms.discord_shapes import dig, shape
 from botticelli.platforms.discord_table import ARGUMENT_ALIASES, ROWS, TABLE, Row, canonical
+from botticelli.text import nearest
 
 if TYPE_CHECKING:
     import requests
@@ -69,10 +70,7 @@ def find(command: str) -> Row:
     """
     name = canonical(command)
     if name not in TABLE:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, TABLE, n=1)
-        mend = f"did you mean '{near[0]}'?" if near else "see `botticelli commands`"
+        mend = nearest(name, TABLE) or "see `botticelli commands`"
         raise NoSuchCommand(f"there is no command '{command}'", where="discord", mend=mend)
     return TABLE[name]
 
@@ -92,24 +90,44 @@ def values_of(row: Row, given: Mapping[str, Any]) -> Json:
         if name is not None:
             found[one.name] = _value(one, row, rest.pop(name))
         elif one.required:
-            raise BadArgument(
-                f"needs {one.name}", where=f"discord.{row.name}", mend=f"it takes {row.takes}"
-            )
+            raise _refused(f"needs {one.name}", row, odd=_unknown(rest, row))
     guild = rest.pop("guild_id", None)
     reason = str(rest.pop("reason", ""))
     if rest:
-        names = ", ".join(sorted(rest))
-        raise BadArgument(
-            f"does not know {names}", where=f"discord.{row.name}", mend=f"it takes {row.takes}"
-        )
+        raise _refused(f"does not know {', '.join(sorted(rest))}", row, odd=list(rest))
     if guild is not None and str(guild).strip():
         found["guild_id"] = _value(GUILD, row, guild)
     return found | ({"reason": reason} if reason else {})
 
 
+def _unknown(given: Mapping[str, Any], row: Row) -> list[str]:
+    return [name for name in given if name not in {one.name for one in row.arguments}]
+
+
+def _refused(what: str, row: Row, *, odd: list[str]) -> BadArgument:
+    """Return the error, with the slip that it may be or else what the command takes."""
+    where, names = f"discord.{row.name}", [one.name for one in row.arguments]
+    for name in odd:
+        if mend := nearest(name, names):
+            return BadArgument(what, where=where, mend=f"{mend[:-1]} by '{name}'?")
+    needed = ", ".join(one.name for one in row.arguments if one.required)
+    others = ", ".join(one.name for one in row.arguments if not one.required)
+    takes = " and, if wanted, ".join(part for part in (needed, others) if part)
+    return BadArgument(what, where=where, mend=f"it takes {takes}")
+
+
+def check_arguments(command: str, args: Mapping[str, Any]) -> None:
+    """See that a command can be meant; Ellipsis among `args` is a value not known yet.
+
+    Raises:
+        NoSuchCommand, BadArgument: It cannot.
+    """
+    values_of(find(command), args)
+
+
 def _value(one: Argument, row: Row, given: Any) -> Any:
     try:
-        return one.value(given)
+        return given if given is ... else one.value(given)
     except BadArgument as error:
         raise BadArgument(error.what, where=f"discord.{row.name}") from error
 

@@ -1,16 +1,19 @@
 """Everything a timer could trip over, found in one go; nothing is changed or published."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from botticelli.clock import Clock
-from botticelli.config.model import Config
+from botticelli.config.model import Config, Narratives
 from botticelli.errors import BotticelliError, Exit, Problem
 from botticelli.records import record
 from botticelli.store.connection import Connection
+
+_PLACE: Final = re.compile(r"(.+?:\d+: [^ :]+): ")  # FILE:LINE: KEY, as findings write it
 
 Level = Literal["ok", "warning", "error"]
 
@@ -65,29 +68,67 @@ def check_narratives(config: Config, *, files: Sequence[Path], cwd: Path) -> Ite
             find_narrative(stage.narrative, folders=config.narratives.folders, cwd=cwd)
         except BotticelliError as error:
             yield from errors(error.problems, subject=stage.narrative)
+    for path in narrative_files(config, files):
+        yield from check_narrative(path, config=config)
+
+
+def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
+    """Return `files` and all in the folders of narratives, each once."""
     folders = [folder for folder in config.narratives.folders if folder.is_dir()]
     there = [path for folder in folders for path in sorted(folder.glob("*.toml"))]
-    for path in dict.fromkeys([*files, *there]):
-        yield from check_narrative(path, context=config.narratives.context)
+    return list(dict.fromkeys([*files, *there]))
 
 
-def check_narrative(path: Path, *, context: Sequence[Path] = ()) -> Iterator[Finding]:
+def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Finding]:
     """Yield what is wrong with one narrative file and all that it names, or that it is well."""
     from botticelli.narrative.load import load_file
-    from botticelli.narrative.references import problems_of
+    from botticelli.narrative.prospects import (
+        foresee_commands,
+        foresee_models,
+        foresee_placeholders,
+    )
+    from botticelli.narrative.references import findings_of, problems_of
 
     try:
         file = load_file(path)
     except BotticelliError as error:
         yield from errors(error.problems, subject=str(path))
         return
-    for warning in file.warnings:
-        yield Finding(level="warning", subject=str(path), what=warning.removeprefix(f"{path}: "))
-    problems = problems_of(file, context=context, cwd=path.parent)
+    narratives, findings = config.narratives if config else Narratives(), findings_of(file)
+    foresee_commands(file, writable=narratives.writable_tables, findings=findings)
+    foresee_placeholders(file, findings=findings)
+    if config and not config.models.only:
+        foresee_models(file, config.models, findings=findings)
+    problems = [*problems_of(file, narratives=narratives, cwd=path.parent), *findings.problems]
+    yield from _warnings([*file.warnings, *findings.warnings], path)
     yield from errors(problems, subject=str(path))
     if not problems:
         names = ", ".join(file.narratives)
         yield Finding(level="ok", subject=str(path), what=f"narratives {names}")
+
+
+def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
+    """Yield the tables and columns that narrative files name and the database does not have."""
+    from botticelli.narrative.load import load_file
+    from botticelli.narrative.prospects import foresee_tables
+    from botticelli.narrative.references import findings_of
+
+    for path in paths:
+        try:
+            file = load_file(path)
+        except BotticelliError:
+            continue  # told already
+        findings = findings_of(file)
+        foresee_tables(file, conn=conn, cwd=path.parent, findings=findings)
+        yield from _warnings(findings.warnings, path)
+        yield from errors(findings.problems, subject=str(path))
+
+
+def _warnings(lines: Iterable[str], path: Path) -> Iterator[Finding]:
+    for line in lines:
+        place = _PLACE.match(line)
+        where, what = (place[1], line[place.end() :]) if place else (str(path), line)
+        yield Finding(level="warning", subject=where, what=what)
 
 
 def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
@@ -163,14 +204,18 @@ def can_write(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def check_database(database: AbstractContextManager[Connection]) -> Iterator[Finding]:
-    """Yield whether the database can be reached and its schema is ours."""
+def check_database(
+    database: AbstractContextManager[Connection], *, files: Iterable[Path] = ()
+) -> Iterator[Finding]:
+    """Yield whether the database is there and its schema ours, and what `files` miss in it."""
     from botticelli.store.schema import schema_version
 
     try:
         with database as conn:
             version = schema_version(conn)
+            yield Finding(
+                level="ok", subject="database", what=f"reachable, schema version {version}"
+            )
+            yield from check_tables(files, conn)
     except BotticelliError as error:
         yield from errors(error.problems, subject="database")
-    else:
-        yield Finding(level="ok", subject="database", what=f"reachable, schema version {version}")

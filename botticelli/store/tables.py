@@ -28,6 +28,7 @@ from botticelli.store.columns import (
 from botticelli.store.connection import Connection
 from botticelli.store.predicates import order_columns, parse_order_by, parse_where
 from botticelli.store.row_leases import LeaseTerms, RowLease, row_key
+from botticelli.text import nearest
 
 # What a program decides, never the JSON of an answer; such keys are kept in `extra`.
 RESERVED: Final = inference.OURS | {
@@ -190,7 +191,7 @@ def _check_columns(
         raise NoSuchColumn(
             f"there is no column '{missing}'",
             where=query.table,
-            mend="it has " + ", ".join(columns),
+            mend=nearest(missing, columns) or "it has " + ", ".join(columns),
         )
 
 

@@ -129,3 +129,109 @@ def test_a_channel_that_is_no_id_is_found_without_network(botticelli, db):
 
     assert ("error", "destinations.discord.channel") in findings(ended)
     assert "digits only" in ended.out
+
+
+STORY = """
+[narrative]
+name = "story"
+skip_content_generation = true
+
+[toc]
+order = ["read", "draw", "send", "mark"]
+
+[tables.gone]
+table_name = "nowhere"
+
+[acts]
+read = ["tables.gone", "Say what you see."]
+
+[acts.draw]
+prompt = "Draw {{reda}}."
+model = "claude-3-opus"
+[[acts.draw.input]]
+type = "table"
+table_name = "approved_discord_posts"
+columns = ["txt_content"]
+required = true
+[[acts.draw.input]]
+type = "image"
+file = "sound.png"
+[[acts.draw.input]]
+type = "image"
+url = "http://127.0.0.1/a.png"
+[[acts.draw.input]]
+type = "image"
+base64 = "%%"
+mime = "image/png"
+
+[[acts.send.input]]
+type = "bot_command"
+platform = "discord"
+command = "messages.send"
+required = true
+args = { chanel_id = "1", content = "{{drawing}}" }
+
+[[acts.mark.input]]
+type = "bot_command"
+platform = "database"
+command = "update_table"
+args = { table_name = "runs", updates = { state = "x" }, limit = 1 }
+"""
+TOLD = [
+    ("warning", 9, "tables.gone", "there is no table 'nowhere': the act goes without"),
+    ("warning", 15, "acts.draw", "{{reda}} is neither an act nor a table"),
+    ("error", 17, "acts.draw.model", "no driver for this family"),
+    ("error", 18, "acts.draw.input[0]", "there is no column 'txt_content'"),
+    ("error", 25, "acts.draw.input[1].file", "is no image: it holds audio/wav"),
+    ("error", 28, "acts.draw.input[2].url", "leads into a private network"),
+    ("error", 31, "acts.draw.input[3].base64", "is no base64"),
+    ("error", 34, "acts.send.input[0]", "needs channel_id"),
+    ("warning", 12, "acts.send", "{{drawing}} is no act before this one"),
+    ("warning", 41, "acts.mark.input[0]", "table 'runs' may not be changed by a narrative"),
+]
+
+
+def test_what_would_go_wrong_in_a_run_is_told_with_its_line_and_key(botticelli, db):
+    (botticelli.cwd / "story.toml").write_text(STORY)
+    (botticelli.cwd / "sound.png").write_bytes(b"RIFF\0\0\0\0WAVE")
+
+    found = json.loads(botticelli("check story.toml --json").out)["findings"]
+
+    told = {
+        (each["level"], each["subject"].rpartition("/")[2], each["what"])
+        for each in found
+        if "story.toml" in each["subject"]
+    }
+    for level, line, key, words in TOLD:
+        place = f"story.toml:{line}: {key}"
+        there = [what for one, where, what in told if (one, where) == (level, place)]
+        assert any(words in what for what in there), (place, sorted(told))
+    assert len(told) == len(TOLD)
+
+
+def test_a_table_that_the_file_fills_itself_is_not_missed(botticelli, db):
+    (botticelli.cwd / "inner.toml").write_text(
+        '[narrative]\nname = "inner"\ntarget = "made_inside"\n[toc]\norder = ["a"]\n'
+        '[acts]\na = "As JSON."\n'
+    )
+    (botticelli.cwd / "outer.toml").write_text(
+        '[narrative]\nname = "outer"\nskip_content_generation = true\n'
+        '[toc]\norder = ["make", "use"]\n[tables.made_inside]\ntable_name = "made_inside"\n'
+        '[acts]\nmake = "narratives.inner"\nuse = ["tables.made_inside", "Choose."]\n'
+    )
+
+    ended = botticelli("check --offline outer.toml")
+
+    assert ended.code == 0, ended.out
+    assert "made_inside" not in ended.out
+
+
+def test_no_template_table_is_a_warning(botticelli, db):
+    (botticelli.cwd / "t.toml").write_text(
+        '[narrative]\nname = "t"\ntemplate = "nowhere"\n[toc]\norder = ["a"]\n[acts]\na = "Go."\n'
+    )
+
+    ended = botticelli("check --offline t.toml")
+
+    assert ended.code == 0
+    assert "t.toml:3: narrative.template: there is no table 'nowhere'; make it" in ended.out
