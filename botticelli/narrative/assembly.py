@@ -3,6 +3,7 @@
 A prompt that speaks of fields or a schema itself is left alone (docs/dialect.md §11.3).
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from botticelli.store.columns import Column, columns_of
@@ -31,14 +32,17 @@ RULES: Final = """Rules for the answer:
 - Values are realistic and fit together."""
 
 
-def assembled(conn: Connection, template: str, *, text: str) -> str:
+def assembled(conn: Connection, template: str, *, text: str, warn: Callable[[str], None]) -> str:
     """Return a prompt that asks for an object with the template's columns.
 
-    The text alone if it says already what is wanted, or if there is no such table.
+    The text alone if it says already what is wanted, or, with a warning, if there is no such table.
     """
     lower = text.lower()
+    if any(phrase in lower for phrase in SPEAKS_OF_FIELDS):
+        return text
     columns = columns_of(conn, template)
-    if not columns or any(phrase in lower for phrase in SPEAKS_OF_FIELDS):
+    if not columns:
+        warn(f"there is no table '{template}', so no prompt says which fields are wanted")
         return text
     required = [_line(column) for column in columns.values() if column.is_required]
     optional = [f"{_line(c)} (optional)" for c in columns.values() if not c.is_required]

@@ -124,7 +124,9 @@ class Gatherer:
                 self._refuse_spent(name)
             text = self.reader.text(given, single_braces=single_braces)
             if index == 0 and self.narrative.template:
-                text = assembled(self.runner.conn, self.narrative.template, text=text)
+                text = assembled(
+                    self.runner.conn, self.narrative.template, text=text, warn=self.names.warn
+                )
             gathered.slots[index] = Piece(part=Part(text=text), retention=given.retention)
             _leave_out(act, gathered, quoted=quoted)
 
@@ -191,7 +193,8 @@ class Gatherer:
         where, is_rehearsal = f"act '{act.name}', argument {key}", self.runner.rehearsal
         if key in FILTERS and isinstance(value, str) and not is_rehearsal:
             return fill_filter(value, names=self.names, where=where)
-        return render_value(value, scope=self.names, where=where, is_rehearsal=is_rehearsal)
+        filled = render_value(value, scope=self.names, where=where, is_rehearsal=is_rehearsal)
+        return _id_in(filled, key) if key.endswith("_id") else filled
 
     def _run(self, command: Command, call: Call) -> Any:
         """Run a command, or take a read's result from earlier in this run if it is fresh enough."""
@@ -224,6 +227,17 @@ class Gatherer:
             else:
                 kept[key] = found if isinstance(found, str) else json.dumps(found)
         self.runner.remember(kept, narrative=self.narrative)
+
+
+def _id_in(value: Any, key: str) -> Any:
+    """Return the id in a whole result ("{{send}}" as message_id), which cannot be one itself."""
+    if not (isinstance(value, str) and value.startswith("{")):
+        return value
+    try:
+        result = json.loads(value)
+    except ValueError:
+        return value
+    return result.get(key) or result.get("id") or value
 
 
 def _leave_out(act: Act, gathered: Gathered, *, quoted: Sequence[str]) -> None:

@@ -188,11 +188,8 @@ def _check_columns(
     asked = [*query.columns, *sorted(filtered | order_columns(query.order_by))]
     missing = next((name for name in asked if name not in columns), None)
     if missing is not None:
-        raise NoSuchColumn(
-            f"there is no column '{missing}'",
-            where=query.table,
-            mend=nearest(missing, columns) or "it has " + ", ".join(columns),
-        )
+        mend = nearest(missing, columns) or "it has " + ", ".join(columns)
+        raise NoSuchColumn(f"there is no column '{missing}'", where=query.table, mend=mend)
 
 
 @contextmanager

@@ -705,3 +705,49 @@ def test_a_called_narrative_is_in_its_callers_round(db):
 
     prompts = [request.messages[-1].text for request, _ in family.caller.asked]
     assert prompts == [f"Round {n}." for n in (1, 1, 2, 3, 2, 1, 2, 3)]
+
+
+def test_a_whole_result_where_an_id_is_wanted_stands_for_its_id(db):
+    text = """
+[narrative]
+name = "n"
+skip_content_generation = true
+[toc]
+order = ["send", "pin"]
+[bots.send]
+platform = "discord"
+command = "messages.send"
+channel_id = "1"
+content = "x"
+[bots.pin]
+platform = "discord"
+command = "messages.pin"
+channel_id = "{{send}}"
+message_id = "{{send}}"
+[acts]
+send = "bots.send"
+pin = "bots.pin"
+"""
+    sent = {"id": "42", "channel_id": "7"}
+    run = stage(db, text, discord={"messages.send": sent, "messages.pin": {}})
+    run.run()
+
+    assert run.discord.calls[1].args == {"channel_id": "7", "message_id": "42"}
+
+
+def test_a_template_that_is_not_there_is_told(db):
+    text = """
+[narrative]
+name = "n"
+template = "nowhere"
+[toc]
+order = ["make"]
+[acts]
+make = "Make one."
+"""
+    run = stage(db, text, answers=['{"a": 1}'])
+    run.run()
+
+    assert run.warnings == [
+        "n: there is no table 'nowhere', so no prompt says which fields are wanted"
+    ]
