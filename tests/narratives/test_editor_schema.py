@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from botticelli.platforms.rules import rules_of_narrative
+
 FOLDER = Path(__file__).parent / "examples"
 SHIPPED = Path(str(files("botticelli") / "narratives"))
 SCHEMA = json.loads((files("botticelli") / "narrative" / "dialect.schema.json").read_text("utf-8"))
@@ -16,7 +18,8 @@ GOOD = sorted([*FOLDER.glob("*.toml"), *SHIPPED.glob("*.toml")])
 VISIBLE = (
     "act_blank", "budget_key", "budget_range", "carousel_bare", "carousel_zero", "limit_text",
     "list_act_name", "no_name", "no_narrative", "several", "table_name", "toc_empty", "two_filters",
-    "wrong_type", "format_unknown",
+    "wrong_type", "format_unknown", "type_unknown", "two_sources", "step_idle", "act_empty",
+    "table_nameless", "command_bare",
 )  # fmt: skip
 
 
@@ -36,6 +39,26 @@ def test_an_editor_accepts_what_loads(path):
 @pytest.mark.parametrize("name", VISIBLE)
 def test_an_editor_shows_a_mistake_before_anything_runs(name):
     assert mistakes(FOLDER / "bad" / f"{name}.toml")
+
+
+def test_an_editor_knows_every_security_rule_and_no_other():
+    check = Draft202012Validator(SCHEMA).is_valid
+    story = {"narrative": {"name": "n"}, "toc": {"order": ["a"]}, "acts": {"a": "Go."}}
+    rules = {
+        "policy": {
+            "allowed_commands": ["messages.*"],
+            "denied_commands": ["messages.clear"],
+            "require_confirmation": ["messages.send"],
+            "rate_limits": {"messages.send": "5/hour"},
+        },
+        "constraints": {"guild_id": 1, "channel_ids": ["2"], "channel_prefix": "bot-"},
+        "content": {"max_length": 9, "max_mentions": 0, "max_links": 2, "allowed_links": ["x.org"]},
+    }
+    rules_of_narrative(rules)
+
+    assert check({**story, "security": rules})
+    for section in rules:
+        assert not check({**story, "security": {section: {"allowed_comands": ["x"]}}})
 
 
 def test_every_key_in_the_schema_has_a_description():
