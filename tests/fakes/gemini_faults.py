@@ -9,7 +9,8 @@ def broken(fault: str, call: Call) -> Answer:
     """Return what a scripted fault sends; KeyError if there is no such fault.
 
     "hang", "reset", "close"; a status ("503"); "html-200", "html-502", "empty-200", "list-200",
-    "error-200"; a 429 by kind ("429:day", or just "day"), with its delay if wanted ("minute:2").
+    "error-200"; a 429 by kind ("429:day", or just "day"), with its delay and limit if wanted
+    ("minute:2", "minute:2:30").
     """
     if fault in {"hang", "reset", "close"}:
         return Answer(ending=fault)
@@ -42,9 +43,10 @@ _KINDS = {  # what is counted, per, value, and the delay that Google was seen to
 
 
 def _scripted_429(kind: str, call: Call) -> Answer:
-    """Return a quota refusal; "minute:2" sets the delay in seconds."""
-    name, _, seconds = kind.partition(":")
+    """Return a quota refusal; "minute:2" sets the delay in seconds, "minute:2:30" the limit."""
+    name, seconds, limit, *_ = [*kind.split(":"), "", ""]
     counted, per, value, delay = _KINDS[name]
+    value = int(limit or value)
     tier = "paid-2" if name == "paid-tokens" else "free"
     quota = Quota(model=call.served, counted=counted, per=per, value=value, tier=tier)
     return exhausted(quota, retry_in=float(seconds or delay))
