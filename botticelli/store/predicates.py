@@ -32,10 +32,32 @@ OPERATORS: Final[Mapping[str, str]] = {
     "And": "AND", "Or": "OR", "Add": "+", "Sub": "-", "Mul": "*", "Div": "/", "Mod": "%%",
     "DPipe": "||", "Like": "LIKE", "ILike": "ILIKE", "Is": "IS",
     "NullSafeEQ": "IS NOT DISTINCT FROM", "NullSafeNEQ": "IS DISTINCT FROM",
+    "ArrayContainsAll": "@>", "JSONBContainsTopKey": "?",
 }  # fmt: skip
-FUNCTIONS: Final[Mapping[str, str]] = {
-    "Lower": "lower", "Upper": "upper", "Length": "length", "Abs": "abs", "Trim": "btrim",
-    "Coalesce": "coalesce", "Round": "round", "Greatest": "greatest", "Least": "least",
+# Function -> its name, and which parts of the tree are its arguments, in order.
+FUNCTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "Lower": ("lower", ("this",)), "Upper": ("upper", ("this",)), "Trim": ("btrim", ("this",)),
+    "Length": ("length", ("this",)), "Abs": ("abs", ("this",)), "Ceil": ("ceil", ("this",)),
+    "Floor": ("floor", ("this",)), "Round": ("round", ("this", "decimals")),
+    "Coalesce": ("coalesce", ("this", "expressions")),
+    "Greatest": ("greatest", ("this", "expressions")),
+    "Least": ("least", ("this", "expressions")),
+    "Nullif": ("nullif", ("this", "expression")), "Left": ("left", ("this", "expression")),
+    "Right": ("right", ("this", "expression")),
+    "StartsWith": ("starts_with", ("this", "expression")),
+    "StrPosition": ("strpos", ("this", "substr")),
+    "Substring": ("substr", ("this", "start", "length")),
+    "Replace": ("replace", ("this", "expression", "replacement")),
+}  # fmt: skip
+# What else a part of the tree may say of itself. Anything unknown is refused: it could mean NOT.
+FURTHER: Final[Mapping[str, frozenset[str]]] = {
+    "Like": frozenset({"negate"}), "ILike": frozenset({"negate"}), "Is": frozenset({"negate"}),
+    "Div": frozenset({"typed", "safe"}), "DPipe": frozenset({"safe"}), "In": frozenset({"negate"}),
+    "Between": frozenset({"low", "high", "negate"}), "Cast": frozenset({"to"}),
+    "Interval": frozenset({"unit"}), "TimestampTrunc": frozenset({"unit"}),
+    "Greatest": frozenset({"ignore_nulls"}), "Least": frozenset({"ignore_nulls"}),
+    "Literal": frozenset({"is_string"}), "Escape": frozenset({"this", "expression"}),
+    "JSONExtractScalar": frozenset({"only_json_types"}),
 }  # fmt: skip
 CONSTANTS: Final[Mapping[str, str]] = {
     "CurrentTimestamp": "coalesce(%(now)s::timestamptz, now())",
@@ -75,8 +97,9 @@ def parse_where(text: str) -> Predicate:
     """Return a filter that is exactly one boolean expression; all rows for an empty text.
 
     Allowed are columns, literals, comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS, arithmetic,
-    intervals, `column ->> 'key'`, casts to plain types and the functions now, lower, upper,
-    length, abs, trim, round, coalesce, greatest, least, date_trunc and extract.
+    intervals, `column ->> 'key'`, @> and ? on JSON, casts to plain types and the functions now,
+    lower, upper, length, trim, left, right, substring, position, starts_with, replace, abs, ceil,
+    floor, round, coalesce, nullif, greatest, least, date_trunc and extract.
 
     Raises:
         BadPredicate: It is anything else.
@@ -162,7 +185,10 @@ def _is_boolean(node: "exp.Expression") -> bool:
 
     if isinstance(node, exp.Paren):
         return _is_boolean(node.this)
-    wanted = (exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.Column, exp.Binary)
+    wanted = (
+        exp.Predicate, exp.Connector, exp.Not, exp.Boolean, exp.Column, exp.Binary, exp.StartsWith,
+        exp.Escape,
+    )  # fmt: skip
     arithmetic = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.DPipe)
     return isinstance(node, wanted) and not isinstance(node, arithmetic)
 
@@ -175,6 +201,21 @@ def _refused(why: str, text: str) -> BadPredicate:
     )
 
 
+def _refuse_unknown(node: "exp.Expression", kind: str) -> None:
+    """Refuse what the parser understood and we would not pass on."""
+    known = {"this", "expression", "expressions", *FURTHER.get(kind, ())}
+    known |= set(FUNCTIONS[kind][1]) if kind in FUNCTIONS else set()
+    more = [key for key, value in node.args.items() if value and key not in known]
+    if kind in CONSTANTS and node.args.get("this"):
+        more.append("this")
+    if kind != "Column" and more:
+        raise _refused("says something in an unusual way", node.sql(dialect="postgres"))
+
+
+def _is_character(node: "exp.Expression") -> bool:
+    return type(node).__name__ == "Literal" and node.is_string and len(node.this) == 1
+
+
 @dataclass(kw_only=True)
 class _Rendering:
     """Writes a tree anew; literals are collected as parameters w0, w1 ..."""
@@ -184,6 +225,11 @@ class _Rendering:
 
     def node(self, node: "exp.Expression") -> sql.Composable:
         kind = type(node).__name__
+        _refuse_unknown(node, kind)
+        if node.args.get("negate"):
+            positive = node.copy()
+            positive.set("negate", None)
+            return sql.SQL("(NOT {})").format(self.node(positive))
         if kind in CONSTANTS:
             return sql.SQL(CONSTANTS[kind])
         if kind == "Is" and type(node.args["expression"]).__name__ not in ("Null", "Boolean"):
@@ -192,7 +238,7 @@ class _Rendering:
             left, right = self.node(node.this), self.node(node.args["expression"])
             return sql.SQL("({} {} {})").format(left, sql.SQL(OPERATORS[kind]), right)
         if kind in FUNCTIONS:
-            return self._call(FUNCTIONS[kind], node)
+            return self._call(*FUNCTIONS[kind], node=node)
         own = self._own().get(kind)
         if own is None:
             raise BadPredicate(
@@ -206,6 +252,7 @@ class _Rendering:
         return {
             "Column": self._column,
             "Literal": self._literal,
+            "Escape": self._escape,
             "Boolean": lambda node: sql.SQL("true" if node.this else "false"),
             "Paren": lambda node: sql.SQL("({})").format(self.node(node.this)),
             "Not": lambda node: sql.SQL("(NOT {})").format(self.node(node.this)),
@@ -239,15 +286,22 @@ class _Rendering:
         digits = str(node.this)
         return self._bind(int(digits) if digits.isdecimal() else Decimal(digits))
 
-    def _call(self, name: str, node: "exp.Expression") -> sql.Composable:
-        known = {"this", "expressions", "decimals"}
-        if any(value for key, value in node.args.items() if key not in known and value is not True):
-            raise _refused("calls a function in an unusual way", node.sql(dialect="postgres"))
-        arguments = [node.this, *(node.args.get("expressions") or [])]
-        if node.args.get("decimals"):
-            arguments.append(node.args["decimals"])
-        rendered = [self.node(argument) for argument in arguments]
+    def _call(self, name: str, parts: Sequence[str], *, node: "exp.Expression") -> sql.Composable:
+        given = [node.args.get(part) for part in parts]
+        arguments = [each for one in given for each in (one if isinstance(one, list) else [one])]
+        rendered = [self.node(argument) for argument in arguments if argument is not None]
         return sql.SQL("{}({})").format(sql.SQL(name), sql.SQL(", ").join(rendered))
+
+    def _escape(self, node: "exp.Escape") -> sql.Composable:
+        like, character = node.this, node.args["expression"]
+        if type(like).__name__ not in ("Like", "ILike") or not _is_character(character):
+            raise _refused("escapes in an unusual way", node.sql(dialect="postgres"))
+        is_negated = bool(like.args.get("negate"))
+        left, right = self.node(like.this), self.node(like.args["expression"])
+        found = sql.SQL("({} {} {} ESCAPE {})").format(
+            left, sql.SQL(OPERATORS[type(like).__name__]), right, self._bind(character.this)
+        )
+        return sql.SQL("(NOT {})").format(found) if is_negated else found
 
     def _in(self, node: "exp.In") -> sql.Composable:
         choices: Sequence[exp.Expression] = node.args.get("expressions") or []
