@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "init": Command("init", "Write a starter project: botticelli.toml, narratives, .env.example."),
     "import": Command("importing", "Turn actor_server.toml and its actors into a botticelli.toml."),
     "check": Command("check", "Find everything a timer could trip over, in one run."),
+    "doctor": Command("doctor", "Look whether everything works here, and say how to mend it."),
     "generate": Command("generate", "Have a model write candidate posts."),
     "curate": Command("curate", "Have a model judge the candidates and approve the best few."),
     "review": Command(

@@ -8,7 +8,7 @@ anything else).
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.records import record
@@ -109,6 +109,15 @@ class Platform(Protocol):
         Raises:
             NotSent: The platform cannot be asked right now.
         """
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """A Platform whose answers say what time it is there."""
+
+    @property
+    def told_time(self) -> datetime | None:
+        """Its clock when it last answered, within half a second; None: it did not tell."""
 
 
 class PlatformError(BotticelliError):

@@ -99,6 +99,11 @@ class Discord:
         # A webhook has no nonce: what was published once must be looked up, never sent again.
         self.idempotency_seconds = 0.0 if webhook else NONCE_SECONDS
 
+    @property
+    def told_time(self) -> datetime | None:
+        """See TellsTime."""
+        return self._rest.told_time
+
     def preview(self, message: Message) -> Json:
         """See Platform. A webhook's token is left out."""
         path, query = self._messages(message.thread, shown=True)

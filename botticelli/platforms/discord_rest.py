@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -59,6 +60,7 @@ class Rest:
 
     def __init__(self, session: "requests.Session", *, base_url: str, limits: RateLimits) -> None:
         self.base_url = base_url
+        self.told_time: datetime | None = None  # see TellsTime
         self._session = session
         self._limits = limits
 
@@ -88,12 +90,23 @@ class Rest:
             # `from None`: the text of these errors holds the URL, and a webhook's URL is a secret.
             raise _unreachable(error, changing=question.method != "GET", where=where) from None
         self._limits.learn(route, response.headers)
+        self.told_time = _instant(response.headers.get("Date", ""))
         if 200 <= response.status_code < 300:
             return response, None
         answer = Answer.of(response.status_code, response.headers, response.text)
         if answer.pause is not None:
             self._limits.pause(route, answer.pause, is_global=answer.is_global)
         return response, answer
+
+
+def _instant(date: str) -> datetime | None:
+    """Return what a Date header says; it has no fractions, so half a second is nearest."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC) + timedelta(seconds=0.5)
+    except ValueError:
+        return None
 
 
 def _unreachable(

@@ -1,0 +1,245 @@
+"""What `doctor` looks at: the database and what is in it, the models, the destinations."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Final
+
+from botticelli.clock import Clock
+from botticelli.config.model import STAGES, Config, Destination
+from botticelli.errors import BotticelliError, ConfigError, Exit
+from botticelli.reports.diagnosis import Diagnosis, fault, faults, fine, unknown, warning
+from botticelli.store import drift, leftovers, runs
+from botticelli.store.connection import Connection, mapped_errors
+from botticelli.store.leftovers import Leftover
+from botticelli.store.schema import EXPECTED_VERSION, schema_version
+from botticelli.text import counted
+
+SLOW_CLOCK: Final = timedelta(seconds=5)
+# Reconciliation reads a channel from two minutes before a request on (discord_channel.py).
+WRONG_CLOCK: Final = timedelta(seconds=60)
+SET_CLOCK: Final = "timedatectl set-ntp true"
+SHOWN: Final = 3  # differences of the schema that are named in the line
+
+Opened = Callable[[], AbstractContextManager[Connection]]
+
+
+def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Iterator[Diagnosis]:
+    """Yield how the database is and what is in it; in one transaction that is rolled back.
+
+    Raises:
+        BotticelliError: It cannot be reached.
+    """
+    with mapped_errors(), opened() as conn:
+        version = schema_version(conn)
+        with leftovers.looking(conn):
+            before = clock.now()
+            server = leftovers.server(conn, now=clock.pinned())
+            middle = before + (clock.now() - before) / 2
+            yield _server(server, place=place)
+            yield time_of("the database", server.now - middle)
+            yield from _contents(conn, version, config=config, clock=clock)
+
+
+def _contents(
+    conn: Connection, version: int | None, *, config: Config, clock: Clock
+) -> Iterator[Diagnosis]:
+    now = clock.pinned()
+    yield from _part(conn, "schema", lambda: _schema(conn, version))
+    if version is not None:
+        yield from _part(conn, "stages", lambda: _stages(conn, now=now))
+        yield from _part(conn, "leftovers", lambda: _leftovers(conn, config=config, now=now))
+        yield from _part(conn, "quota", lambda: _quota(conn, config=config, clock=clock))
+
+
+def _part(
+    conn: Connection, subject: str, look: Callable[[], Iterable[Diagnosis]]
+) -> Iterator[Diagnosis]:
+    try:
+        with leftovers.part(conn):
+            found = list(look())
+    except ConfigError as error:
+        found = [unknown(subject, error.what, mend=error.mend)]
+    except BotticelliError as error:
+        found = faults(subject, error)
+    yield from found
+
+
+def _server(server: leftovers.Server, *, place: str) -> Diagnosis:
+    major, minor = divmod(server.version, 10000)
+    what = f"PostgreSQL {major}.{minor} at {place}"
+    if server.version < leftovers.OLDEST_SERVER:
+        return fault("database", f"{what}; 14 or newer is needed", exit_code=Exit.CONFIG)
+    if not server.is_writable:
+        return fault(
+            "database",
+            f"{what} takes no changes: a standby, or set to read only",
+            mend="botticelli db psql -c 'SHOW default_transaction_read_only'",
+            exit_code=Exit.UNAVAILABLE,
+        )
+    return fine("database", what)
+
+
+def time_of(whose: str, ahead: timedelta) -> Diagnosis:
+    """Return how a clock stands to this machine's."""
+    seconds = ahead.total_seconds()
+    if abs(ahead) < SLOW_CLOCK:
+        return fine("clock", f"this machine and {whose} agree ({seconds:+.1f} s)")
+    way = "ahead of" if seconds > 0 else "behind"
+    what = f"{whose} is {abs(seconds):.0f} s {way} this machine"
+    if abs(ahead) < WRONG_CLOCK:
+        return warning("clock", what, mend=SET_CLOCK)
+    return fault("clock", what, mend=SET_CLOCK)
+
+
+def _schema(conn: Connection, version: int | None) -> Iterator[Diagnosis]:
+    if version is None:
+        yield warning("schema", "there is none yet", mend="botticelli db init")
+    elif version < EXPECTED_VERSION:
+        what = f"version {version}; this program brings it to {EXPECTED_VERSION}"
+        yield warning("schema", what, mend="botticelli db migrate")
+    elif version > EXPECTED_VERSION:
+        what = f"version {version}; this program knows {EXPECTED_VERSION}"
+        mend = "pip install --upgrade botticelli"
+        yield fault("schema", what, mend=mend, exit_code=Exit.CONFIG)
+    elif found := drift.differences(conn):
+        yield _drift(found)
+    else:
+        yield fine("schema", f"version {version}, as it should be")
+
+
+def _drift(found: tuple[drift.Difference, ...]) -> Diagnosis:
+    named = ", ".join(f"{each.kind} {each.name} {each.problem}" for each in found[:SHOWN])
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    is_missing = all(each.problem == "missing" for each in found)
+    mend = "botticelli db migrate" if is_missing else "botticelli db doctor"
+    return fault("schema", f"not what schema.sql says: {named}{more}", mend=mend)
+
+
+def _stages(conn: Connection, *, now: datetime | None) -> Iterator[Diagnosis]:
+    stopped = False
+    for stage in STAGES:
+        state = runs.read_state(conn, stage, now=now)
+        mend = f"botticelli resume {stage}"
+        if state.is_paused:
+            yield warning("stages", f"{stage} is paused", mend=mend)
+        if state.circuit_opened_at is not None:
+            why = state.last_error or "no reason recorded"
+            times = state.consecutive_failures
+            yield fault("stages", f"{stage} failed {times} times in a row: {why}", mend=mend)
+        stopped = stopped or state.is_paused or state.circuit_opened_at is not None
+    if not stopped:
+        yield fine("stages", "none is paused, no breaker is open")
+
+
+def _leftovers(conn: Connection, *, config: Config, now: datetime | None) -> Iterator[Diagnosis]:
+    found = leftovers.leftovers(conn, now=now)
+    for each in found:
+        yield _leftover(each, stuck=config.health.stuck)
+    if not found:
+        yield fine("leftovers", "no killed run, no stuck delivery")
+
+
+LEFT: Final = {  # kind -> (noun, plural, what became of it, the command that settles it)
+    "items": ("item", "items", "left by a run that was killed", "generate"),
+    "candidates": ("candidate", "candidates", "left half judged by a killed run", "curate"),
+    "runs": ("run", "runs", "recorded as running, but killed", "locks"),
+    "uncertain": ("delivery", "deliveries", "sent without an answer", "post"),
+    "retrying": ("delivery", "deliveries", "put back after a failure", "deliveries"),
+    "held": ("delivery", "deliveries", "held until somebody decides", "deliveries"),
+    "failed": ("delivery", "deliveries", "refused for good", "deliveries"),
+}
+
+
+def _leftover(each: Leftover, *, stuck: timedelta) -> Diagnosis:
+    noun, nouns, what, command = LEFT[each.kind]
+    why = f" ({each.reason})" if each.reason else ""
+    text = f"{counted(each.count, noun, nouns)} {what} {_age(each.age)} ago{why}"
+    is_stuck = each.kind in {"uncertain", "retrying"} and each.age > stuck
+    return (fault if is_stuck else warning)("leftovers", text, mend=f"botticelli {command}")
+
+
+def _age(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 72 * 60 else f"{minutes // 1440} days"
+
+
+def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Diagnosis]:
+    from botticelli.reports.budget import ModelBudget, Rate, budget_report
+
+    def spent(model: ModelBudget) -> str:
+        if model.held_until is not None:
+            return f"held until {model.held_until:%H:%M} UTC by a 429 ({model.held_why})"
+        least = config.health.budget_left_percent / 100
+        days: tuple[tuple[str, Rate], ...] = (
+            ("requests", model.day_requests),
+            ("tokens", model.day_tokens),
+        )
+        for name, rate in days:
+            if rate.allowed and rate.left is not None and rate.left <= least * rate.allowed:
+                return f"{rate.left} of the day's {rate.allowed} {name} left"
+        return ""
+
+    report = budget_report(conn, models=config.models, multipliers=config.budget, clock=clock)
+    words = {model.model: spent(model) for model in report.models}
+    for name, word in words.items():
+        if word:
+            yield warning("quota", f"{name}: {word}", mend="botticelli budget")
+    if not any(words.values()):
+        yield fine("quota", f"enough left of {', '.join(words) or 'models without limits'}")
+
+
+def models(config: Config) -> Iterator[Diagnosis]:
+    """Yield whether the models that write and judge know our key; no tokens are spent."""
+    from botticelli.models.base import CanLookUp
+    from botticelli.models.open import Drivers, route
+
+    drivers = Drivers(config.models)
+    for name in dict.fromkeys((*config.models.default, *config.models.judge)):
+        subject = f"model {name}"
+        try:
+            route(name, config.models)
+        except ConfigError as error:
+            yield from faults(subject, error)
+            continue
+        try:
+            opened = drivers.open(name)
+        except ConfigError as error:  # no key, or a package that is not installed
+            yield unknown(subject, error.what, mend=error.mend)
+            continue
+        if not isinstance(opened.driver, CanLookUp):
+            why = "needs no key" if opened.is_free else "its service can only be asked at a cost"
+            yield fine(subject, why) if opened.is_free else unknown(subject, why)
+            continue
+        try:
+            opened.driver.look_up(opened.name)
+        except BotticelliError as error:
+            yield from faults(subject, error)
+        else:
+            yield fine(subject, f"{opened.provider} knows the key and serves it")
+
+
+def destination(place: Destination, *, clock: Clock) -> Iterator[Diagnosis]:
+    """Yield whether a destination lets us post, and how its clock stands; nothing is published."""
+    from botticelli.platforms.base import NotSent, TellsTime
+    from botticelli.platforms.open import missing, open_platform
+
+    subject = f"destination {place.name}"
+    if lacking := missing(place):
+        for problem in lacking:
+            yield unknown(subject, problem.what, mend=problem.mend)
+        return
+    platform = open_platform(place, clock=clock)
+    try:
+        complaints = platform.check()
+    except NotSent as error:
+        yield fault(subject, error.what, mend=error.mend, exit_code=Exit.UNAVAILABLE)
+        return
+    for complaint in complaints:
+        yield fault(subject, complaint, exit_code=Exit.CONFIG)
+    if not complaints:
+        yield fine(subject, "lets us post")
+    if isinstance(platform, TellsTime) and platform.told_time is not None:
+        yield time_of(place.platform, platform.told_time - clock.now())

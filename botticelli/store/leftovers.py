@@ -1,0 +1,141 @@
+"""What the server is, what its clock says, and what killed runs have left: for `doctor`.
+
+Nothing is changed, and nothing waits for long: `looking` sets limits and rolls everything back.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final
+
+from psycopg import errors
+from psycopg.rows import class_row
+
+from botticelli.errors import ConfigError
+from botticelli.records import record
+from botticelli.store.connection import Connection, mapped_errors
+
+OLDEST_SERVER: Final = 140000  # as libpq counts: what schema.sql needs
+
+LIMITS: Final = "SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '3s'"
+
+
+@contextmanager
+def looking(conn: Connection) -> Iterator[None]:
+    """Do what is done inside in one transaction that is rolled back, with time limits."""
+    with conn.transaction(force_rollback=True):
+        conn.execute(LIMITS)
+        yield
+
+
+@contextmanager
+def part(conn: Connection) -> Iterator[None]:
+    """Read something inside `looking` whose failure must not spoil the rest.
+
+    Raises:
+        ConfigError: The schema is not what this program reads, or the user may not read it.
+        Unavailable: The server gave up, or took too long.
+    """
+    try:
+        with mapped_errors(), conn.transaction():
+            yield
+    except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
+        raise ConfigError(
+            f"the schema is not what it should be: {error.diag.message_primary}",
+            mend="botticelli db migrate",
+        ) from error
+
+
+@record
+class Server:
+    """The server behind a connection.
+
+    Args:
+        version: As libpq counts: 180006 is 18.6.
+        is_writable: False: a standby, or a database that is set to read only.
+    """
+
+    version: int
+    now: datetime
+    is_writable: bool
+
+
+SERVER: Final = """
+    SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now,
+           NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'
+               AS is_writable
+"""
+
+
+def server(conn: Connection, *, now: datetime | None = None) -> Server:
+    """Return what the server is and what time it is there. One query."""
+    row = conn.execute(SERVER, {"now": now}).fetchone()
+    assert row is not None
+    return Server(version=conn.info.server_version, now=row[0], is_writable=row[1])
+
+
+@record
+class Leftover:
+    """Rows of one kind that somebody ought to have settled.
+
+    Args:
+        kind: items, candidates, uncertain, retrying, runs, held or failed.
+        oldest: Seconds since the oldest of them ought to have been settled.
+        reason: Why, for one of them; empty: not recorded.
+    """
+
+    kind: str
+    count: int
+    oldest: float
+    reason: str
+
+    @property
+    def age(self) -> timedelta:
+        """The same as a timedelta."""
+        return timedelta(seconds=self.oldest)
+
+
+# A run without a lock (stage "run") may take as long as it likes: it is never taken for killed.
+LEFTOVERS: Final = """
+    WITH t AS (SELECT coalesce(%(now)s::timestamptz, now()) AS now),
+         left_over (kind, since, reason) AS (
+        SELECT 'items', i.lease_expires_at, i.last_error
+          FROM generation_items AS i, t
+         WHERE i.state = 'running' AND i.lease_expires_at <= t.now
+        UNION ALL
+        SELECT 'candidates', c.lease_expires_at, c.last_error
+          FROM potential_discord_posts AS c, t
+         WHERE c.review_status = 'judging' AND c.lease_expires_at <= t.now
+        UNION ALL
+        SELECT 'uncertain', coalesce(d.sent_at, d.lease_expires_at), d.last_error
+          FROM deliveries AS d, t
+         WHERE d.state = 'sending' AND d.lease_expires_at <= t.now
+        UNION ALL
+        SELECT 'retrying', d.created_at, d.last_error
+          FROM deliveries AS d, t
+         WHERE d.state = 'pending' AND d.attempts > 0 AND coalesce(d.retry_at, t.now) <= t.now
+        UNION ALL
+        SELECT d.state, d.created_at, d.last_error
+          FROM deliveries AS d
+         WHERE d.state IN ('held', 'failed')
+        UNION ALL
+        SELECT 'runs', r.started_at, r.stage
+          FROM runs AS r, t
+         WHERE r.state = 'running'
+           AND r.stage <> 'run'
+           AND NOT EXISTS (SELECT FROM locks AS l WHERE l.run_id = r.id AND l.expires_at > t.now)
+    )
+    SELECT l.kind,
+           count(*) AS count,
+           extract(epoch FROM max(t.now) - min(l.since))::double precision AS oldest,
+           coalesce((array_agg(l.reason ORDER BY l.since))[1], '') AS reason
+      FROM left_over AS l, t
+     GROUP BY l.kind
+     ORDER BY l.kind
+"""
+
+
+def leftovers(conn: Connection, *, now: datetime | None = None) -> Sequence[Leftover]:
+    """Return what waits for somebody, by kind. One query."""
+    with conn.cursor(row_factory=class_row(Leftover)) as cursor:
+        return tuple(cursor.execute(LEFTOVERS, {"now": now}).fetchall())
