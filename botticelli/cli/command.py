@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, Styled, render
@@ -59,7 +60,12 @@ class CommandPreview:
 def commands(
     ctx: typer.Context,
     platform: Annotated[
-        str, typer.Argument(metavar="[PLATFORM]", help="Only those of this platform.")
+        str,
+        typer.Argument(
+            metavar="[PLATFORM]",
+            help="Only those of this platform.",
+            autocompletion=choices.platforms,
+        ),
     ] = "",
     *,
     as_json: Json = False,
@@ -90,8 +96,18 @@ def commands(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def command(
     ctx: typer.Context,
-    platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="discord or database.")],
-    name: Annotated[str, typer.Argument(metavar="COMMAND", help="Such as channels.list.")],
+    platform: Annotated[
+        str,
+        typer.Argument(
+            metavar="PLATFORM", help="discord or database.", autocompletion=choices.platforms
+        ),
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMMAND", help="Such as channels.list.", autocompletion=choices.bot_commands
+        ),
+    ],
     *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the request and the rules' word; send nothing.")

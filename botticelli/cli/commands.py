@@ -60,4 +60,7 @@ COMMANDS: Final = {
         "notify", "Tell the hooks that a systemd unit failed; its OnFailure runs this."
     ),
     "db": Command("db", "Look after the database."),
+    "completion": Command(
+        "completion", "Print the script that completes command lines in a shell."
+    ),
 }

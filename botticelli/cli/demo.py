@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 import typer
 
 import botticelli.cli.curate  # noqa: F401 - registers how its report reads
-from botticelli.cli import generate, post
+from botticelli.cli import choices, generate, post
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.workshop import progress, workshop
@@ -49,7 +49,13 @@ def demo(
     ctx: typer.Context,
     *,
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="Have this model write and judge.")
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Have this model write and judge.",
+            autocompletion=choices.models,
+        ),
     ] = "offline",
 ) -> int:
     """Show the whole line at work: no key, no server, no questions."""

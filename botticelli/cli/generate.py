@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.jitter import Jitter, wait_at_random
@@ -27,14 +28,22 @@ from botticelli.text import counted
 def generate(
     ctx: typer.Context,
     narrative: Annotated[
-        str, typer.Argument(metavar="[NARRATIVE]", help="FILE or FILE.NAME; else as configured.")
+        str,
+        typer.Argument(
+            metavar="[NARRATIVE]",
+            help="FILE or FILE.NAME; else as configured.",
+            autocompletion=choices.narratives,
+        ),
     ] = "",
     *,
     iterations: Annotated[
         int | None, typer.Option("--iterations", min=1, help="Rounds of the carousel.")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Ask this model; repeat for fallbacks.")
+        list[str] | None,
+        typer.Option(
+            "--model", help="Ask this model; repeat for fallbacks.", autocompletion=choices.models
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Calls under way at once.")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
@@ -58,7 +59,8 @@ def show(
 
 @group.command("break")
 def break_(
-    ctx: typer.Context, name: Annotated[str, typer.Argument(help="As `locks` shows it.")]
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="As `locks` shows it.", autocompletion=choices.locks)],
 ) -> int:
     """Free a lock; its holder stops at its next heartbeat."""
     env: Environment = ctx.obj

@@ -22,6 +22,8 @@ NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 RARELY: Final = 50_000  # new objects between two collections: imports alone would cause hundreds
 
 COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+COMPLETING: Final = "_BOTTICELLI_COMPLETE"  # set by the scripts of `botticelli completion`
+
 FLAGS: Final = ("--offline", "--debug", "--quiet")
 
 
@@ -31,7 +33,7 @@ def run() -> NoReturn:
     _open_streams()
     log.catch_strays()
     env = Environment.of_process()
-    code = main(sys.argv[1:], env)
+    code = _complete(env) if COMPLETING in env.environ else main(sys.argv[1:], env)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -46,6 +48,12 @@ def run() -> NoReturn:
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _complete(env: Environment) -> int:
+    from botticelli.cli.completion import answer
+
+    return answer(sys.argv[1:], env)
 
 
 def _open_streams() -> None:

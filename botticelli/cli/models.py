@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
@@ -37,7 +38,9 @@ def list_(
 @group.command("test")
 def try_one(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="As a narrative would name it.")],
+    name: Annotated[
+        str, typer.Argument(help="As a narrative would name it.", autocompletion=choices.models)
+    ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:

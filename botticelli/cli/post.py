@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.jitter import Jitter, wait_at_random
@@ -43,7 +44,13 @@ def post(
         bool, typer.Option("--now", help="Ignore interval, hours and dates; no safety rule.")
     ] = False,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="NAME", help="Serve this destination only.")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            help="Serve this destination only.",
+            autocompletion=choices.destinations,
+        ),
     ] = None,
     jitter: Jitter = None,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,

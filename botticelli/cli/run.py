@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from botticelli import tracing
+from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
@@ -84,7 +85,12 @@ class Wanted:
 @app.command()
 def run(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE[:NAME]", help="The narrative.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:NAME]", help="The narrative.", autocompletion=choices.narratives
+        ),
+    ],
     *,
     narrative_name: Annotated[
         str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
@@ -100,7 +106,10 @@ def run(
         typer.Option("--input", metavar="KEY=VALUE", help="For {{KEY}}; VALUE - reads stdin."),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Ask this model; repeat for fallbacks.")
+        list[str] | None,
+        typer.Option(
+            "--model", help="Ask this model; repeat for fallbacks.", autocompletion=choices.models
+        ),
     ] = None,
     rpm_multiplier: Annotated[
         float | None, typer.Option(help="Share of the requests per minute.", min=0.01, max=1)

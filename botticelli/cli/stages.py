@@ -4,12 +4,18 @@ from typing import Annotated
 
 import typer
 
+from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.config.model import STAGES, StageName
 from botticelli.errors import UsageError
 
-StageArgument = Annotated[str, typer.Argument(metavar="STAGE", help=f"{', '.join(STAGES)} or all.")]
+StageArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="STAGE", help=f"{', '.join(STAGES)} or all.", autocompletion=choices.stages
+    ),
+]
 
 
 @app.command()
