@@ -48,34 +48,36 @@ class Teller:
 
     def tell(
         self,
-        kind: "Kind",
-        *,
+        *kinds: "Kind",
         run: "OwnRun | None" = None,
         error: str = "",
         exit_code: int | None = None,
     ) -> None:
-        """Tell everybody who wants to know."""
+        """Tell everybody who wants to know, of all these facts at once."""
         from botticelli.hooks.event import Event
         from botticelli.hooks.tell import tell
 
-        event: Event = Event(
-            kind=kind,
-            stage=self._stage,
-            host=self._env.identity.host,
-            run=run.id if run else None,
-            exit_code=run.exit_code if run and exit_code is None else exit_code,
-            error=self._env.hide(error or (run.error if run else "") or ""),
-            summary=run.summary if run else {},
-        )
-        tell(event, hooks=self._env.config.hooks, environ=self._env.environ)
+        events = [
+            Event(
+                kind=kind,
+                stage=self._stage,
+                host=self._env.identity.host,
+                run=run.id if run else None,
+                exit_code=run.exit_code if run and exit_code is None else exit_code,
+                error=self._env.hide(error or (run.error if run else "") or ""),
+                summary=run.summary if run else {},
+            )
+            for kind in kinds
+        ]
+        tell(*events, hooks=self._env.config.hooks, environ=self._env.environ)
 
     def failed(self, error: str, *, exit_code: int) -> None:
         """Tell of a failure that ended the command."""
         run = self.own_run()
-        if self._env.environ.get(BY_UNIT) != "unit":
-            self.tell("failure", run=run, error=error, exit_code=exit_code)
+        kinds: list[Kind] = ["failure"] if self._env.environ.get(BY_UNIT) != "unit" else []
         if run and run.breaker_open:
-            self.tell("breaker_open", run=run, error=error)
+            kinds.append("breaker_open")
+        self.tell(*kinds, run=run, error=error, exit_code=exit_code)
 
     def ended(self) -> None:
         """Tell how the run ended; a paused stage has none."""
@@ -85,9 +87,10 @@ class Teller:
         if run.state == "failed":
             self.failed(run.error or "some work failed", exit_code=run.exit_code or Exit.FAILED)
         elif run.state == "done" and run.exit_code == Exit.DONE:
-            self.tell("success", run=run)
+            kinds: list[Kind] = ["success"]
             if _found_nothing(self._stage, run.summary):
-                self.tell("empty_queue", run=run)
+                kinds.append("empty_queue")
+            self.tell(*kinds, run=run)
 
     def own_run(self, *, of_anybody: bool = False) -> "OwnRun | None":
         """Return the run of this process; None: there was none, or the database is away."""

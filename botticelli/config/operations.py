@@ -28,7 +28,7 @@ class Hooks:
     """Who is told how runs ended.
 
     Args:
-        timeout: Longest wait for one hook.
+        timeout: Longest wait for all that are told of one outcome, at the same time.
         every: Told of every stage.
         stages: Told of one stage besides.
     """

@@ -3,10 +3,16 @@
 A hook that fails is logged and forgotten: it never fails the run that it tells of.
 """
 
+import contextlib
 import json
 import logging
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Final
 
 from botticelli.config.operations import Hooks, StageHooks
@@ -24,21 +30,117 @@ def wanted(hooks: Hooks, stage: str) -> bool:
     return any(told != StageHooks() for told in _groups(hooks, stage))
 
 
-def tell(event: Event, *, hooks: Hooks, environ: Mapping[str, str]) -> int:
-    """Tell everybody who wants to know of `event`; return how many could not be told."""
-    failed = 0
-    for target in _targets(event, hooks):
-        kind, _, _ = target.partition(":")
+def tell(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:
+    """Tell everybody who wants to know of these events; return how many could not be told.
+
+    All are told at the same time, so that one that hangs holds up no other one, and all of them
+    together hold up a run for no longer than `hooks.timeout`.
+    """
+    seconds = hooks.timeout.total_seconds()
+    calls = [
+        _Call(target, event, seconds=seconds, environ=environ)
+        for event in events
+        for target in _targets(event, hooks)
+    ]
+    for call in calls:
+        call.start()
+    deadline = time.monotonic() + seconds
+    try:
+        for call in calls:
+            call.join(max(0.0, deadline - time.monotonic()))
+    finally:  # also if a signal ends us
+        for call in calls:
+            call.give_up()
+    failed = [call for call in calls if call.failure]
+    for call in failed:
+        log.warning(
+            "hook failed",
+            extra={"hook": call.hook, "of": call.event.kind, "reason": call.failure},
+        )
+    return len(failed)
+
+
+class _Call(threading.Thread):
+    """One hook being told. A daemon: what hangs is left behind.
+
+    Args:
+        seconds: Longest wait for an answer.
+    """
+
+    def __init__(
+        self, target: str, event: Event, *, seconds: float, environ: Mapping[str, str]
+    ) -> None:
+        # The word that begins a command may be told; the rest, and addresses, may be secrets.
+        self.hook = target.partition(":")[0].split(" ")[0]
+        super().__init__(name=f"hook {self.hook}", daemon=True)
+        self.event = event
+        self.failure = ""
+        self._target = target
+        self._seconds = seconds
+        self._environ = environ
+        self._process: subprocess.Popen[str] | None = None
+        self._given_up = threading.Event()
+
+    def run(self) -> None:
+        """Tell it."""
         try:
-            _tell_one(target, event, timeout=hooks.timeout, environ=environ)
+            self._tell()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
-            failed += 1
-            reason = type(error).__name__
-            log.warning(
-                "hook failed",
-                extra={"hook": kind.split(" ")[0], "of": event.kind, "reason": reason},
-            )
-    return failed
+            self.failure = type(error).__name__
+
+    def give_up(self) -> None:
+        """Let it go, with every process that it has started; nothing if it has ended."""
+        if not self.is_alive():
+            return
+        self.failure = "no answer in time"
+        self._given_up.set()
+        self._kill()
+
+    def _tell(self) -> None:
+        target, event = self._target, self.event
+        scheme, separator, _ = target.partition("://")
+        if target.startswith("ping:"):
+            _post(target.removeprefix("ping:"), event, seconds=self._seconds, as_text=True)
+        elif scheme in ("http", "https"):
+            _post(target, event, seconds=self._seconds)
+        elif separator and " " not in scheme and "/" not in scheme:
+            _apprise(target, event)
+        else:
+            self._command()
+
+    def _command(self) -> None:
+        """Run a command without a shell: facts in BOTTICELLI_* variables, and as JSON on stdin.
+
+        Nobody reads what it says: a pipe would stay open as long as the last of its children.
+        """
+        facts = self.event.facts()
+        told = {
+            f"BOTTICELLI_{key.upper()}": "" if value is None else str(value)
+            for key, value in facts.items()
+            if key != "summary"
+        }
+        environ = {
+            name: text for name, text in self._environ.items() if not name.endswith(SECRET_ENDINGS)
+        }
+        self._process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
+            shlex.split(self._target),
+            env={**environ, **told, "BOTTICELLI_TEXT": self.event.text},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,  # so that all its children can be ended with it
+        )
+        if self._given_up.is_set():
+            self._kill()
+        self._process.communicate(json.dumps(facts))
+        if self._process.returncode:
+            raise subprocess.CalledProcessError(self._process.returncode, "hook")
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _groups(hooks: Hooks, stage: str) -> Iterator[StageHooks]:
@@ -56,22 +158,9 @@ def _targets(event: Event, hooks: Hooks) -> Iterator[str]:
                 yield target.reveal()
 
 
-def _tell_one(target: str, event: Event, *, timeout: timedelta, environ: Mapping[str, str]) -> None:
-    scheme, separator, _ = target.partition("://")
-    if target.startswith("ping:"):
-        _post(target.removeprefix("ping:"), event, timeout=timeout, as_text=True)
-    elif scheme in ("http", "https"):
-        _post(target, event, timeout=timeout)
-    elif separator and " " not in scheme and "/" not in scheme:
-        _apprise(target, event)
-    else:
-        _command(target, event, timeout=timeout, environ=environ)
-
-
-def _post(url: str, event: Event, *, timeout: timedelta, as_text: bool = False) -> None:
+def _post(url: str, event: Event, *, seconds: float, as_text: bool = False) -> None:
     import requests
 
-    seconds = timeout.total_seconds()
     if as_text:
         answer = requests.post(url, data=event.text.encode(), timeout=seconds)
     else:
@@ -88,26 +177,3 @@ def _apprise(address: str, event: Event) -> None:
     messenger = apprise.Apprise()
     if not messenger.add(address) or not messenger.notify(title=event.title, body=event.text):
         raise ValueError("Apprise could not deliver it")
-
-
-def _command(line: str, event: Event, *, timeout: timedelta, environ: Mapping[str, str]) -> None:
-    """Run a command without a shell: facts in BOTTICELLI_* variables, and as JSON on stdin."""
-    import shlex
-    import subprocess
-
-    facts = event.facts()
-    told = {
-        f"BOTTICELLI_{key.upper()}": "" if value is None else str(value)
-        for key, value in facts.items()
-        if key != "summary"
-    }
-    harmless = {name: text for name, text in environ.items() if not name.endswith(SECRET_ENDINGS)}
-    subprocess.run(  # noqa: S603 - the operator's own command, without a shell
-        shlex.split(line),
-        env={**harmless, **told, "BOTTICELLI_TEXT": event.text},
-        input=json.dumps(facts),
-        text=True,
-        capture_output=True,
-        timeout=timeout.total_seconds(),
-        check=True,
-    )

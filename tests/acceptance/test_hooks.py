@@ -1,11 +1,24 @@
 """Who is told how a run ended: commands, URLs, dead man's switches; none of them can do harm."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
+import time
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from botticelli.config.operations import Hooks, StageHooks
+from botticelli.config.secrets import Secret
+from botticelli.hooks.event import Event
+from botticelli.hooks.tell import tell
 from tests.posting import approved
 
 
@@ -33,6 +46,36 @@ def hearing():
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def silence():
+    """The address of a server that takes what it is told and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/secret-path"
+
+
+@pytest.fixture
+def hanging(tmp_path, silence):
+    """A command that hangs, with its children (`pids()`, while they live), and a URL."""
+    script, pids = tmp_path / "hang", tmp_path / "pids"
+    script.write_text(f"#!/bin/sh\nsleep 300 &\necho $! >> {pids}\necho $$ >> {pids}\nwait\n")
+    script.chmod(0o755)
+
+    def alive():
+        found = pids.read_text().split() if pids.exists() else []
+        return [pid for pid in found if "sleep" in _line(pid) or "hang" in _line(pid)]
+
+    yield SimpleNamespace(command=str(script), url=silence, pids=alive)
+    for pid in alive():
+        os.kill(int(pid), signal.SIGKILL)
+
+
+def _line(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 @pytest.fixture
@@ -64,7 +107,7 @@ def test_each_outcome_reaches_those_who_asked_for_it(botticelli, db, told):
     botticelli.environ["DISCORD_TOKEN"] = "not for a hook"
 
     assert botticelli("post").code == 0
-    assert told() == ["all success post 0 ", "empty empty_queue post 0 "]
+    assert sorted(told()) == ["all success post 0 ", "empty empty_queue post 0 "]
 
     approved(db)
     assert botticelli("post").code == 0
@@ -85,7 +128,7 @@ def test_a_failed_run_is_told_with_its_reason_and_the_breaker_too(botticelli, db
     ended = botticelli("post")
 
     assert ended.code != 0
-    assert [line.split()[:3] for line in told()] == [
+    assert sorted(line.split()[:3] for line in told()) == [
         ["fail", "failure", "post"],
         ["open", "breaker_open", "post"],
     ]
@@ -175,3 +218,61 @@ def test_notify_ends_well_without_a_readable_configuration(botticelli):
 
     assert ended.code == 0
     assert "nobody can be told" in ended.err
+
+
+def test_all_hooks_of_an_outcome_hold_up_a_run_no_longer_than_one(
+    silence, hanging, tmp_path, caplog
+):
+    slow = [hanging.command, silence, hanging.command, silence]
+    said = tmp_path / "said"
+    everybody = tuple(Secret(each) for each in [*slow, f"touch {said}"])
+    hooks = Hooks(
+        timeout=timedelta(seconds=0.7),
+        every=StageHooks(
+            ping=Secret(silence), on_success=everybody, on_empty_queue=(Secret(silence),)
+        ),
+    )
+    events = [Event(kind=kind, stage="post", host="h") for kind in ("success", "empty_queue")]
+
+    began = time.monotonic()
+    failed = tell(*events, hooks=hooks, environ=os.environ)
+
+    assert time.monotonic() - began < 2
+    assert failed == 6
+    assert said.exists(), "who answers is told, whoever hangs before"
+    assert "secret-path" not in caplog.text
+    deadline = time.monotonic() + 5
+    while hanging.pids() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert hanging.pids() == [], "nothing of a hook outlives its time"
+
+
+@pytest.mark.parametrize("moment", ["start", "end"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_whose_hooks_hang(botticelli, db, hanging, moment, number):
+    hooks = (
+        f"ping = '{hanging.url}'"
+        if moment == "start"
+        else f"on_success = ['{hanging.command}', '{hanging.url}']"
+    )
+    configure(botticelli, f"[hooks.post]\n{hooks}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "botticelli", "post"],
+        env=botticelli.environ,
+        cwd=botticelli.cwd,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    ended = "SELECT count(*) FROM runs WHERE state = 'done'"
+    deadline = time.monotonic() + 20
+    while moment == "end" and not db.execute(ended).fetchone()[0] and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(1.5 if moment == "start" else 0.5)
+    assert process.poll() is None, "the hooks hold it up"
+
+    began = time.monotonic()
+    process.send_signal(number)
+    process.wait(timeout=10)
+
+    assert time.monotonic() - began < 5
+    assert db.execute("SELECT count(*) FROM locks WHERE expires_at > now()").fetchone() == (0,)
