@@ -85,7 +85,7 @@ def longest_gap(cron: Cron) -> timedelta:
     minutes = cron.minutes or range(60)
     times = [timedelta(hours=hour, minutes=minute) for hour in hours for minute in minutes]
     longest = max((later - one for one, later in pairwise(times)), default=timedelta(0))
-    days = [day for day in _two_years() if _falls_on(cron, day)]
+    days = [day for day in _two_years() if falls_on(cron, day)]
     overnight = [later - one - (times[-1] - times[0]) for one, later in pairwise(days)]
     return max([longest, *overnight], default=timedelta(days=366)) or timedelta(days=366)
 
@@ -95,7 +95,8 @@ def _two_years() -> Iterator[date]:
     return (start + timedelta(days=number) for number in range(2 * 366))
 
 
-def _falls_on(cron: Cron, day: date) -> bool:
+def falls_on(cron: Cron, day: date) -> bool:
+    """Tell whether there is a round on that day; a bound day and a bound weekday mean "either"."""
     if cron.months is not None and day.month not in cron.months:
         return False
     by_day = cron.days is not None and day.day in cron.days

@@ -54,6 +54,9 @@ def generate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Abandon an unfinished batch; else it comes first.")
     ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Write a batch although none is due by the schedule.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell calls, tokens and cents; spend nothing.")
     ] = False,
@@ -69,6 +72,7 @@ def generate(
         workers=workers,
         join=join,
         fresh=fresh,
+        now=now,
     )
     report: GenerateReport | GenerateForecast
     wait_at_random(env, jitter)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from decimal import Decimal
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.schedule.rounds import earliest_round
 from botticelli.stages.crew import Crew
 from botticelli.stages.item_labour import ItemLabour
 from botticelli.stages.item_run import Counts, ItemRun
@@ -33,6 +35,7 @@ class Wish:
         workers: None: as configured.
         join: Help a run that is under way, without the stage's lock.
         fresh: Abandon an unfinished batch instead of finishing it.
+        now: Write a batch although the schedule's next one is not due.
     """
 
     narrative: str = ""
@@ -41,6 +44,14 @@ class Wish:
     workers: int | None = None
     join: bool = False
     fresh: bool = False
+    now: bool = False
+
+    @property
+    def is_explicit(self) -> bool:
+        """Whether a person wants this very batch: a timer's command says nothing of the kind."""
+        return bool(
+            self.now or self.fresh or self.narrative or self.iterations is not None or self.models
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +172,8 @@ class _Job:
         batch = batches.find_open(self.conn, name)
         if batch is None and self.wish.join:
             return GenerateReport(narrative=name, skipped="no batch to help with")
+        if batch is None and (why := self._why_not_due(name)):
+            return GenerateReport(narrative=name, skipped=why)
         resumed = batch is not None
         batch = batch or self._plan(name)
         started = self.workshop.clock.monotonic()
@@ -168,6 +181,29 @@ class _Job:
         batches.finish(self.conn, batch.id, now=self.workshop.clock.pinned())
         seconds = self.workshop.clock.monotonic() - started
         return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)
+
+    def _why_not_due(self, name: str) -> str:
+        """Return why no batch is due by the schedule; empty if one is, or if a person wants it."""
+        if self.wish.is_explicit:
+            return ""
+        last = batches.find_last(self.conn, name, now=self.workshop.clock.pinned())
+        if last is None:
+            return ""
+        schedule = self.workshop.config.generate.schedule
+        earliest = earliest_round(
+            last.began_at,
+            interval=schedule.interval,
+            jitter_percent=schedule.jitter_percent,
+            at=schedule.at,
+            line=schedule.cron,
+            time_zone=schedule.time_zone,
+        )
+        if earliest <= last.now:
+            return ""
+        return (
+            f"a batch was begun at {last.began_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, the next is"
+            f" due from {earliest.astimezone(UTC):%Y-%m-%d %H:%M} UTC on; --now writes one at once"
+        )
 
     def _plan(self, name: str) -> Batch:
         iterations = iterations_of(
@@ -181,6 +217,7 @@ class _Job:
             items=plan_items(self.file, self.narrative, iterations=iterations),
             options={
                 "models": list(self.wish.models),
+                "asked": self.wish.is_explicit,
                 # As it is now: a resumed item has to ask the very same question again.
                 "recent_posts": recent_posts(self.conn),
             },
@@ -291,6 +328,7 @@ def _exit_code(progress: Progress, counts: Counts) -> Exit:
 def _summary(report: GenerateReport) -> Mapping[str, Any]:
     error = report.reason or "; ".join(report.failures[:1])
     return {
+        **({"nothing": report.skipped} if report.skipped else {}),
         "narrative": report.narrative,
         "batch": report.batch,
         "planned": report.planned,

@@ -107,6 +107,30 @@ def peek_open(conn: Connection, narrative: str) -> Batch | None:
         return cursor.execute(FIND_OPEN, {"narrative": narrative}).fetchone()
 
 
+@dataclass(frozen=True, kw_only=True)
+class LastBatch:
+    """When the newest batch of the schedule's own was begun, and what time it is."""
+
+    began_at: datetime
+    now: datetime
+
+
+# What a person asked for is beside the schedule; batches of version 1 do not tell.
+FIND_LAST: Final = """
+    SELECT max(created_at) AS began_at, coalesce(%(now)s::timestamptz, now()) AS now
+      FROM batches
+     WHERE narrative = %(narrative)s
+       AND NOT coalesce((options -> 'asked')::boolean, false)
+    HAVING max(created_at) IS NOT NULL
+"""
+
+
+def find_last(conn: Connection, narrative: str, *, now: datetime | None = None) -> LastBatch | None:
+    """Return the newest batch of that narrative which nobody asked for; None: there is none."""
+    with conn.cursor(row_factory=class_row(LastBatch)) as cursor:
+        return cursor.execute(FIND_LAST, {"narrative": narrative, "now": now}).fetchone()
+
+
 # How deep each item is may have been left unsaid by a killed worker; the answers tell.
 COUNT_ACTS: Final = """
     UPDATE generation_items AS i
