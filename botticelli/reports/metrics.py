@@ -64,6 +64,16 @@ def read_metrics(
             "When these figures were read, by the database's clock.",
             [((), totals.now.timestamp())],
         ),
+        _gauge(
+            "botticelli_database_size_bytes",
+            "Size of the database on disk.",
+            [((), totals.size_bytes)],
+        ),
+        _gauge(
+            "botticelli_command_approvals_pending",
+            "Bot commands that wait for a person.",
+            [((), totals.approvals)],
+        ),
         *_stages(totals, config),
         *_queues(totals),
         *_deliveries(totals, config),

@@ -99,10 +99,16 @@ class Published:
 
 @record
 class Totals:
-    """Everything at one instant, which is `now` on the database's clock."""
+    """Everything at one instant, which is `now` on the database's clock.
+
+    Args:
+        approvals: Bot commands that wait for a person.
+    """
 
     now: datetime
     schema_version: int
+    size_bytes: int
+    approvals: int
     stages: tuple[StageTotals, ...]
     queues: tuple[Count, ...]
     deliveries: tuple[DeliveryTotals, ...]
@@ -113,7 +119,13 @@ class Totals:
     posts: PostTotals
 
 
-INSTANT: Final = "SELECT now(), max(version) FROM schema_version"
+INSTANT: Final = """
+    SELECT now(),
+           (SELECT max(version) FROM schema_version),
+           pg_database_size(current_database()),
+           (SELECT count(*) FROM command_approvals
+             WHERE state = 'pending' AND expires_at > now())
+"""
 STAGES: Final = """
     SELECT stage, is_paused, breaker_open, consecutive_failures,
            running_since IS NOT NULL AS is_running,
@@ -158,6 +170,8 @@ def read_totals(conn: Connection) -> Totals:
         return Totals(
             now=instant[0],
             schema_version=instant[1],
+            size_bytes=instant[2],
+            approvals=instant[3],
             stages=tuple(_rows(conn, STAGES, StageTotals)),
             queues=tuple(_rows(conn, QUEUES, Count)),
             deliveries=tuple(_rows(conn, DELIVERIES, DeliveryTotals)),
