@@ -84,6 +84,7 @@ def restore(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) 
         raise UsageError("is no backup of ours", where=str(file), mend="name one of `db backup`")
     target, secret = _without_password(url)
     words = ["--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error"]
+    words.append("--no-privileges")  # a role that a new server does not have would refuse it all
     _run(program, *words, f"--dbname={target}", str(file), environ={**environ, **secret})
 
 
