@@ -83,7 +83,7 @@ class _Ear(logging.Handler):
         self.heard = False
         logger = logging.getLogger("opentelemetry")
         logger.handlers[:] = [self]
-        logger.propagate = False
+        logger.propagate = log.isEnabledFor(logging.DEBUG)
 
     def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - logging's signature
         """See logging.Handler."""
