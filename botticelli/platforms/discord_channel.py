@@ -118,7 +118,14 @@ def _is_ours(message: Mapping[str, Any], wanted: Search, *, since: datetime) -> 
         return False
     if wanted.whole is not None and not message.get("content"):
         message = wanted.whole(message["id"])
-    return text.normalise(message.get("content") or "") == text.normalise(wanted.message.text)
+    return _alike(message.get("content") or "", wanted.message.text)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two texts are the same but for their dress; one of marks alone is all dress."""
+    if bare := text.normalise(one):
+        return bare == text.normalise(other)
+    return bool(one.strip()) and one.strip() == other.strip()
 
 
 def _empty(look: Look, channel: str) -> Looked:

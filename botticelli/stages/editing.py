@@ -1,12 +1,14 @@
 """Changing and taking back what is published already, at a person's wish."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from botticelli.config.model import Config, Destination
 from botticelli.errors import UsageError
 from botticelli.platforms.base import Platform
 from botticelli.platforms.guard import objections, verdicts
+from botticelli.platforms.open import place_of
 from botticelli.stages.delivering import messages
 from botticelli.stages.examining import judged
 from botticelli.store import decisions
@@ -39,16 +41,16 @@ def edit_post(
     platform = open_platform(destination)
     if why := objections(verdicts(judged(platform, destination, text=text, model=""))):
         raise UsageError(f"the new text breaks a rule ({why})", where=f"delivery {seen.id}")
-    places = _places(seen)
-    pieces = messages(platform, destination, text=text, nonce=seen.nonce, thread=places[-1][1])
+    places = _places(seen, destination)
+    pieces = messages(platform, destination, text=text, nonce=seen.nonce)
     if len(pieces) != len(places):
         raise UsageError(
             f"the post is {len(places)} messages long, the new text makes {len(pieces)}",
             where=f"delivery {seen.id}",
             mend="withdraw it and approve the new text",
         )
-    for (remote_id, _), message in zip(places, pieces, strict=True):
-        platform.edit(remote_id, message)
+    for (remote_id, place), message in zip(places, pieces, strict=True):
+        platform.edit(remote_id, replace(message, thread=place))
     decisions.record_edit(conn, seen, text=text, by=by, now=now)
     return decisions.find_delivery(conn, delivery_id, now=now)
 
@@ -69,8 +71,9 @@ def withdraw_post(
         PlatformError: The platform could not be changed.
     """
     seen = _published(conn, delivery_id, now=now)
-    platform = open_platform(_destination(config, seen))
-    for remote_id, thread in reversed(_places(seen)):
+    destination = _destination(config, seen)
+    platform = open_platform(destination)
+    for remote_id, thread in reversed(_places(seen, destination)):
         platform.delete(remote_id, thread=thread)
     return decisions.decide(conn, delivery_id, "withdraw", by=by, now=now)
 
@@ -97,9 +100,12 @@ def _destination(config: Config, seen: Seen) -> Destination:
     return config.destinations[seen.destination]
 
 
-def _places(seen: Seen) -> list[tuple[str, str]]:
-    """Return (remote id, thread) of each message of the post."""
+def _places(seen: Seen, destination: Destination) -> list[tuple[str, str]]:
+    """Return (remote id, where it lies if not in the destination's channel) of each message."""
     if seen.parts:
-        return [(part["remote_id"], part.get("thread", "")) for part in seen.parts]
+        return [
+            (part["remote_id"], part.get("thread") or place_of(destination, part.get("url", "")))
+            for part in seen.parts
+        ]
     assert seen.remote_id is not None
-    return [(seen.remote_id, "")]
+    return [(seen.remote_id, place_of(destination, seen.remote_url or ""))]

@@ -87,6 +87,14 @@ def test_a_list_that_is_not_as_discord_documents_it_is_not_believed(wanted, page
         search(lambda path, query: page, "333", wanted)
 
 
+@pytest.mark.parametrize("other", ["", "~~~", "\u200b"])
+def test_a_text_of_marks_alone_is_not_found_in_any_bare_message(other):
+    wanted = Search(message=Message(text="***", nonce="n"), author="7", since=NOON)
+
+    assert search(channel([written(1, other, minutes=1)]), "333", wanted) == Looked(certain=True)
+    assert isinstance(search(channel([written(1, "***", minutes=1)]), "333", wanted), dict)
+
+
 def test_a_server_that_always_shows_the_same_page_is_not_believed(wanted):
     page = [written(n, f"chat {n}", minutes=1) for n in range(100)]
 

@@ -9,6 +9,7 @@ from botticelli.config.curation import Similarity
 from botticelli.config.model import ActiveHours, Guard, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
+from botticelli.stages.editing import edit_post, withdraw_post
 from botticelli.store import decisions
 from botticelli.store.connection import connect as connect_to
 from tests.fakes.discord import FakeDiscord
@@ -722,6 +723,20 @@ def test_a_server_that_does_not_say_who_we_are_blocks_nothing(db, discord, stage
 
     assert states(report) == ["held", "posted"]
     assert f"mark-posted {id_of(db, first)}" in report.results[0].note
+
+
+def test_a_message_is_changed_and_taken_back_where_it_is(db, discord, stage):
+    """The destination has another channel since: there nothing of that id is, which looks done."""
+    post = approved(db, "old")
+    stage()
+    stage.change("news", channel=discord.add_channel("new"))
+    told = {"by": "me", "config": stage.config, "open_platform": stage._open}
+
+    edit_post(db, id_of(db, post), text="changed", **told)
+    assert discord.contents() == ["changed"]
+
+    withdraw_post(db, id_of(db, post), **told)
+    assert discord.contents() == []
 
 
 def test_missed_rounds_are_made_up_as_configured(db, discord, stage, clock):
