@@ -16,7 +16,7 @@ from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.platforms.base import Platform
 from botticelli.platforms.discord_limits import SharedLimits
-from botticelli.stages.delivering import Result
+from botticelli.stages.desk import Result
 from botticelli.stages.post import Opener, Posting, PostReport
 from botticelli.stages.post import post as run_post
 from botticelli.stages.preview import Preview, PreviewReport, preview_next

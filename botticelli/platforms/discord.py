@@ -24,7 +24,13 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.discord_errors import Answer, error_of
+from botticelli.platforms.discord_errors import (
+    CROSSPOST,
+    OPEN_THREAD,
+    WRITE,
+    Answer,
+    error_of,
+)
 from botticelli.platforms.discord_rest import Question, Rest
 
 if TYPE_CHECKING:
@@ -268,7 +274,9 @@ class Discord:
         if answer is None or answer.code in fine:
             return response
         channel = self._channel_name(answer, method)
-        raise error_of(answer, where=self.name, channel=channel, publishing=method != "GET")
+        raise error_of(
+            answer, where=self.name, channel=channel, publishing=method != "GET", right=_right(path)
+        )
 
     def _channel_name(self, answer: Answer, method: str) -> str:
         """Return "#news" where we may see the channel, else its id; asked only if it is told.
@@ -313,6 +321,10 @@ class Discord:
                 told = None
             self._guild = str(told or "@me")
         return self._guild
+
+
+def _right(path: str) -> tuple[str, str]:
+    return {"threads": OPEN_THREAD, "crosspost": CROSSPOST}.get(path.rpartition("/")[2], WRITE)
 
 
 def _mentions(message: Message) -> Json:

@@ -22,6 +22,9 @@ _TOKEN: Final = (
 )
 _HOOK: Final = ("this webhook no longer exists", "make a new one in the channel's settings")
 
+WRITE: Final = ("write there", "Send Messages")  # what is refused by 50013, and the right to it
+OPEN_THREAD: Final = ("open a thread there", "Create Public Threads")
+CROSSPOST: Final = ("publish to its followers", "Send Messages and Manage Messages")
 _TEXT_CHANNEL: Final = "name a text or announcement channel"
 
 # code: what is wrong, how to mend it; {channel} is the channel's name if we may know it.
@@ -34,7 +37,7 @@ _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
     ),
     50008: ("{channel} is no channel for messages", _TEXT_CHANNEL),
     40058: ("{channel} is a forum, which takes no plain messages", _TEXT_CHANNEL),
-    50013: ("the bot may see {channel} but not write there", "give it Send Messages"),
+    50013: ("the bot may see {channel} but not {act}", "give it {right}"),
     50024: ("{channel} is the wrong kind of channel for that", _TEXT_CHANNEL),
     50041: (
         "Discord no longer speaks this version of its API",
@@ -123,7 +126,13 @@ class Answer:
 
 
 def error_of(
-    answer: Answer, *, where: str, channel: str, publishing: bool, subject: str = "the message"
+    answer: Answer,
+    *,
+    where: str,
+    channel: str,
+    publishing: bool,
+    subject: str = "the message",
+    right: tuple[str, str] = WRITE,
 ) -> BotticelliError:
     """Return the error that tells the caller what to do about an answer.
 
@@ -134,6 +143,7 @@ def error_of(
         publishing: Whether the request may have put something into the channel; one that only
             looks is NotSent where a publishing one is Unconfirmed.
         subject: What was asked for, as a refusal names it.
+        right: What was to be done, and the permission that it takes.
     """
     status, code = answer.status, answer.code
     if (status >= 500 and (publishing or status != 501)) or status == 408:
@@ -147,14 +157,19 @@ def error_of(
     if code == 10015:
         what, mend = _HOOK
         return Gone(what, where=where, mend=mend)
-    return _for_good(answer, where=where, channel=channel, subject=subject)
+    return _for_good(answer, where=where, channel=channel, subject=subject, right=right)
 
 
-def _for_good(answer: Answer, *, where: str, channel: str, subject: str) -> BotticelliError:
+def _for_good(
+    answer: Answer, *, where: str, channel: str, subject: str, right: tuple[str, str]
+) -> BotticelliError:
     if answer.code in _CONFIG:
         what, mend = _CONFIG[answer.code]
+        act, permission = right
         kind = KeptOut if answer.code in _KEPT_OUT else ConfigError
-        return kind(what.format(channel=channel), where=where, mend=mend)
+        return kind(
+            what.format(channel=channel, act=act), where=where, mend=mend.format(right=permission)
+        )
     if answer.is_turned_away:
         return NotSent(
             "Cloudflare in front of Discord turns us away, mostly after too many failing requests",

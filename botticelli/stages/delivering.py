@@ -1,18 +1,15 @@
 """One claimed delivery: judged, published, settled; every ending is written down here."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from botticelli import text as texts
-from botticelli.clock import Clock
-from botticelli.config.curation import Similarity
-from botticelli.config.model import Destination, Retry
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import (
     Gone,
+    KeptOut,
     LockedOut,
     Message,
     NotSent,
@@ -23,14 +20,11 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.guard import objections
-from botticelli.records import record
+from botticelli.stages.desk import Desk, Result, State, messages
 from botticelli.stages.examining import examine
 from botticelli.store import deliveries
-from botticelli.store.connection import Connection
 from botticelli.store.deliveries import Delivery, Ending
 from botticelli.store.queue import LostLease
-
-State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
 
 LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt
 FIRST_PAUSE: Final = 1.0
@@ -38,74 +32,6 @@ LONGEST_DELAY: Final = timedelta(hours=1)
 CONFIG_DELAY: Final = timedelta(
     minutes=5
 )  # before a platform that did not let us in is asked again
-
-
-@record
-class Result:
-    """What became of one delivery, or why a destination got nothing.
-
-    Args:
-        state: "put back": nothing was published, it is tried again; "uncertain": it may have been
-            published and is looked up by the next run; "waiting": not due yet.
-        note: Why, for a person.
-        next_due: When the destination may be posted to next.
-        exit_code: What this result alone would end the command with.
-    """
-
-    destination: str
-    state: State
-    delivery: int | None = None
-    post: int | None = None
-    text: str = ""
-    remote_id: str = ""
-    url: str = ""
-    note: str = ""
-    next_due: datetime | None = None
-    exit_code: Exit = Exit.DONE
-    locked_out: bool = False
-
-
-@record
-class Desk:
-    """What it takes to write to one destination. `window`: how long a text counts as said."""
-
-    conn: Connection
-    platform: Platform
-    destination: Destination
-    owner: str
-    lease: timedelta
-    retry: Retry
-    clock: Clock
-    window: timedelta = Similarity().window
-
-    @property
-    def now(self) -> datetime | None:
-        """The instant that replaces the database's clock, if a test holds it."""
-        return self.clock.pinned()
-
-
-def messages(
-    platform: Platform, destination: Destination, *, text: str, nonce: str, thread: str = ""
-) -> tuple[Message, ...]:
-    """Return what a text is published as: one message, or several if it has to be split.
-
-    The nonces of the further ones are derived from the delivery's own, which is committed.
-    """
-    pieces = texts.split(text, platform.max_length)
-    return tuple(
-        Message(
-            text=piece,
-            nonce=nonce if index == 0 else _derived(nonce, index),
-            allowed_mentions=destination.guard.allowed_mentions,
-            thread=thread if index else "",
-        )
-        for index, piece in enumerate(pieces)
-    )
-
-
-def _derived(nonce: str, index: int) -> str:
-    """Return the nonce of a further message: the same after a crash, and nobody else's."""
-    return hashlib.sha256(f"{nonce}:{index}".encode()).hexdigest()[:25]
 
 
 def deliver(desk: Desk, delivery: Delivery) -> Result:
@@ -142,20 +68,22 @@ def publish(desk: Desk, delivery: Delivery, *, text: str, in_doubt: bool = False
         LostLease: Somebody else has taken it over.
     """
     receipts = [_receipt(part) for part in delivery.parts]
-    notes = open_thread(desk, delivery)
+    failed = open_thread(desk, delivery)
     age = delivery.age or timedelta()
     while len(receipts) < len(all_of := _messages(desk, delivery, text, receipts)):
         attempt = _Attempt(in_doubt=in_doubt, age=age)
         outcome = attempt.make(desk, delivery, all_of[len(receipts)], text=text)
+        if isinstance(outcome, KeptOut) and failed and receipts:
+            outcome = failed  # there is no thread yet to write into
         if not isinstance(outcome, Receipt):
             doubt, out = attempt.in_doubt, len(receipts)
-            return _not_out(desk, delivery, outcome, in_doubt=doubt, out=out, notes=notes)
-        notes += follow_up(desk, outcome, is_first=not receipts)
+            return _not_out(desk, delivery, outcome, in_doubt=doubt, out=out)
+        failed = follow_up(desk, outcome, is_first=not receipts) or failed
         receipts.append(outcome)
         in_doubt, age = False, timedelta()
         if len(all_of) > 1:
             keep_part(desk, delivery, outcome, thread=all_of[len(receipts) - 1].thread)
-    return end(desk, delivery, posted(receipts[0], note="; ".join(notes)))
+    return end(desk, delivery, posted(receipts[0], note=note_of(failed)))
 
 
 def posted(receipt: Receipt, *, note: str = "", at: datetime | None = None) -> Ending:
@@ -222,25 +150,35 @@ def result(delivery: Delivery, state: State, **facts: Any) -> Result:
     )
 
 
-def follow_up(desk: Desk, receipt: Receipt, *, is_first: bool) -> list[str]:
-    """Crosspost and open a thread; what goes wrong is a note, for the message is out."""
+def follow_up(desk: Desk, receipt: Receipt, *, is_first: bool) -> BotticelliError | None:
+    """Crosspost and open a thread; return what went wrong, which takes nothing back."""
     if not is_first and desk.destination.thread_name:
-        return []  # it lies in the thread, where neither is possible
+        return None  # it lies in the thread, where neither is possible
     try:
         desk.platform.finish(receipt.remote_id)
     except (PlatformError, ConfigError) as error:
-        return [f"it is out, but what should follow failed ({error.what})"]
-    return []
+        return error
+    return None
 
 
-def open_thread(desk: Desk, delivery: Delivery) -> list[str]:
+def open_thread(desk: Desk, delivery: Delivery) -> BotticelliError | None:
     """Make sure of the thread that the rest of a text goes into; return what stands in the way.
 
     What followed the first message may have failed, or never have been done.
     """
     if not delivery.parts or not desk.destination.thread_name:
-        return []
+        return None
     return follow_up(desk, _receipt(delivery.parts[0]), is_first=True)
+
+
+def note_of(failed: BotticelliError | None) -> str:
+    """Return what is noted of a published message whose follow-up failed."""
+    return f"it is out, but what should follow failed ({_told(failed)})" if failed else ""
+
+
+def _told(error: BotticelliError) -> str:
+    problem = error.problems[0]
+    return f"{problem.what}; {problem.mend}" if problem.mend else problem.what
 
 
 @dataclass(kw_only=True)
@@ -298,13 +236,7 @@ def _pause(error: BotticelliError, number: int) -> float | None:
 
 
 def _not_out(
-    desk: Desk,
-    delivery: Delivery,
-    error: BotticelliError,
-    *,
-    in_doubt: bool,
-    out: int,
-    notes: Sequence[str],
+    desk: Desk, delivery: Delivery, error: BotticelliError, *, in_doubt: bool, out: int
 ) -> Result:
     """Settle a delivery whose next message could not be published, or may have been."""
     if in_doubt:
@@ -314,8 +246,7 @@ def _not_out(
         words = f"{out} messages of it are out, then: {error.what}" if out else error.what
         return end(desk, delivery, Ending(state="held" if out else "failed", note=words))
     if out:
-        why = "; ".join([error.what, *notes])
-        words = f"{out} messages of it are out; the next run goes on ({why})"
+        words = f"{out} messages of it are out; the next run goes on ({_told(error)})"
         return _leave(desk, delivery, error, note=words, in_doubt=False)
     return _put_back(desk, delivery, error)
 

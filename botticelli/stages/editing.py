@@ -9,7 +9,7 @@ from botticelli.errors import UsageError
 from botticelli.platforms.base import Platform
 from botticelli.platforms.guard import objections, verdicts
 from botticelli.platforms.open import place_of
-from botticelli.stages.delivering import messages
+from botticelli.stages.desk import messages
 from botticelli.stages.examining import judged
 from botticelli.store import decisions
 from botticelli.store.connection import Connection

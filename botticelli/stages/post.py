@@ -14,7 +14,8 @@ from botticelli.errors import BotticelliError, ConfigError, Exit, UsageError
 from botticelli.platforms.base import Platform
 from botticelli.records import record
 from botticelli.schedule.due import Due
-from botticelli.stages.delivering import Desk, Result, deliver
+from botticelli.stages.delivering import deliver
+from botticelli.stages.desk import Desk, Result
 from botticelli.stages.reconcile import reconcile
 from botticelli.stages.spans import traced
 from botticelli.stages.supervise import Outcome, Run, supervise

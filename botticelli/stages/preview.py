@@ -12,7 +12,7 @@ from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import Platform
 from botticelli.platforms.guard import Verdict, objections
 from botticelli.records import record
-from botticelli.stages.delivering import messages
+from botticelli.stages.desk import messages
 from botticelli.stages.examining import examine
 from botticelli.stages.post import Posting
 from botticelli.store import pace, posts

@@ -12,18 +12,18 @@ from botticelli.errors import ConfigError, Exit
 from botticelli.platforms.base import LockedOut, Looked, Message, NotSent, Receipt
 from botticelli.stages.delivering import (
     CONFIG_DELAY,
-    Desk,
-    Result,
     end,
     follow_up,
     keep_part,
     let_go,
     next_message,
+    note_of,
     open_thread,
     posted,
     publish,
     still_ours,
 )
+from botticelli.stages.desk import Desk, Result
 from botticelli.stages.spans import traced
 from botticelli.store import deliveries
 from botticelli.store.deliveries import Delivery, Ending
@@ -94,9 +94,9 @@ def _look(desk: Desk, delivery: Delivery, message: Message, *, text: str) -> Res
 def _found(
     desk: Desk, delivery: Delivery, receipt: Receipt, *, message: Message, text: str
 ) -> Result:
-    notes = follow_up(desk, receipt, is_first=not delivery.parts)
+    failed = follow_up(desk, receipt, is_first=not delivery.parts)
     if not delivery.parts and next_message(desk, _with(delivery, receipt), text=text) is None:
-        return end(desk, delivery, posted(receipt, note="; ".join(notes), at=receipt.at))
+        return end(desk, delivery, posted(receipt, note=note_of(failed), at=receipt.at))
     keep_part(desk, delivery, receipt, thread=message.thread)
     return publish(desk, _with(delivery, receipt), text=text)
 

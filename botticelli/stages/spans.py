@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from botticelli import tracing
 from botticelli.errors import Exit
-from botticelli.stages.delivering import Desk, Result
+from botticelli.stages.desk import Desk, Result
 from botticelli.store.deliveries import Delivery
 
 

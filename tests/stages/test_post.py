@@ -529,7 +529,7 @@ def test_a_thread_that_may_not_be_opened_is_named_as_what_stands_in_the_way(db, 
     [result] = stage().results
 
     assert result.exit_code == Exit.CONFIG
-    assert "what should follow failed" in result.note
+    assert "not open a thread there; give it Create Public Threads" in result.note
 
 
 def test_a_split_text_is_looked_up_part_by_part_after_a_long_time(db, discord, stage, clock):

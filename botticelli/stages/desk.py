@@ -1,0 +1,84 @@
+"""What it takes to write to one destination, what goes there, and what is told of it."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Literal
+
+from botticelli import text as texts
+from botticelli.clock import Clock
+from botticelli.config.curation import Similarity
+from botticelli.config.model import Destination, Retry
+from botticelli.errors import Exit
+from botticelli.platforms.base import Message, Platform
+from botticelli.records import record
+from botticelli.store.connection import Connection
+
+State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
+
+
+@record
+class Result:
+    """What became of one delivery, or why a destination got nothing.
+
+    Args:
+        state: "put back": nothing was published, it is tried again; "uncertain": it may have been
+            published and is looked up by the next run; "waiting": not due yet.
+        note: Why, for a person.
+        next_due: When the destination may be posted to next.
+        exit_code: What this result alone would end the command with.
+    """
+
+    destination: str
+    state: State
+    delivery: int | None = None
+    post: int | None = None
+    text: str = ""
+    remote_id: str = ""
+    url: str = ""
+    note: str = ""
+    next_due: datetime | None = None
+    exit_code: Exit = Exit.DONE
+    locked_out: bool = False
+
+
+@record
+class Desk:
+    """What it takes to write to one destination. `window`: how long a text counts as said."""
+
+    conn: Connection
+    platform: Platform
+    destination: Destination
+    owner: str
+    lease: timedelta
+    retry: Retry
+    clock: Clock
+    window: timedelta = Similarity().window
+
+    @property
+    def now(self) -> datetime | None:
+        """The instant that replaces the database's clock, if a test holds it."""
+        return self.clock.pinned()
+
+
+def messages(
+    platform: Platform, destination: Destination, *, text: str, nonce: str, thread: str = ""
+) -> tuple[Message, ...]:
+    """Return what a text is published as: one message, or several if it has to be split.
+
+    The nonces of the further ones are derived from the delivery's own, which is committed.
+    """
+    pieces = texts.split(text, platform.max_length)
+    return tuple(
+        Message(
+            text=piece,
+            nonce=nonce if index == 0 else _derived(nonce, index),
+            allowed_mentions=destination.guard.allowed_mentions,
+            thread=thread if index else "",
+        )
+        for index, piece in enumerate(pieces)
+    )
+
+
+def _derived(nonce: str, index: int) -> str:
+    """Return the nonce of a further message: the same after a crash, and nobody else's."""
+    return hashlib.sha256(f"{nonce}:{index}".encode()).hexdigest()[:25]
