@@ -56,6 +56,8 @@ PLAN: Final = """
          WHERE (p.review_status = 'pending'
                 OR p.review_status <> 'withdrawn'
                    AND p.selected_at > (%(known)s::jsonb ->> w.name)::timestamptz
+                   AND (%(known)s::jsonb ->> w.name)::timestamptz
+                       > coalesce(%(now)s::timestamptz, now()) - %(unused)s
                    AND EXISTS (SELECT
                                  FROM deliveries AS d
                                 WHERE d.post_id = p.id

@@ -322,6 +322,13 @@ def test_a_post_that_another_host_sends_right_now_is_planned_as_well(db):
     assert status_of(db, post) == "posting"
 
 
+def test_a_destination_that_was_gone_for_long_gets_nothing_that_is_done_meanwhile(
+    db, done_by_another_host
+):
+    assert plan(db, NEWS, DEEP, now=NOON + WEEK) == 0
+    assert status_of(db, done_by_another_host) == "posted"
+
+
 def test_a_new_destination_gets_nothing_that_is_done(db, done_by_another_host):
     assert plan(db, NEWS, Wanted(name="new"), now=NOON + MINUTE) == 0
     assert status_of(db, done_by_another_host) == "posted"
