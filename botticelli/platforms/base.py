@@ -84,7 +84,8 @@ class Platform(Protocol):
         Args:
             message: Compared by its normalised text: a platform may trim or strip.
             since: Nothing older is looked at.
-            known: Remote ids of other deliveries, which may say the same.
+            known: Remote ids of other deliveries to this destination, which may say the same, and
+                URLs of deliveries to others.
 
         Raises:
             NotSent: The platform cannot be asked right now.

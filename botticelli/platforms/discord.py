@@ -141,14 +141,17 @@ class Discord:
             return Looked(why=error.what)
 
     def _find(self, message: Message, *, since: datetime, known: Collection[str]) -> Looked:
+        place = message.thread or self._channel
+        links = re.compile(rf"/{place}/(\d+)$")
+        here = {match[1] for one in known if (match := links.search(one))}
         search = channels.Search(
             message=message,
             author=self._webhook.id if self._webhook else self._me(),
             since=since,
-            known=known,
+            known=here.union(known),
             whole=partial(self._through_webhook, message.thread) if self._webhook else None,
         )
-        found = channels.search(self._look, message.thread or self._channel, search)
+        found = channels.search(self._look, place, search)
         if isinstance(found, dict):
             return Looked(receipt=self._receipt_of(found), certain=True)
         if found.certain and not search.author:

@@ -13,7 +13,8 @@ from botticelli.platforms.base import Looked, Message, NotSent
 EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
 PAGE: Final = 100
 MOST_PAGES: Final = 30
-CLOCK_SLACK: Final = timedelta(minutes=2)  # the database's clock may be off Discord's
+# The database's clock may be off Discord's. What else we said within it is known to be ours.
+CLOCK_SLACK: Final = timedelta(minutes=30)
 ANNOUNCEMENT: Final = 5
 THREADS: Final = (10, 11, 12)
 WRITABLE: Final = (0, ANNOUNCEMENT, *THREADS)

@@ -245,11 +245,25 @@ KNOWN: Final = """
       FROM deliveries AS d, jsonb_array_elements(d.parts) AS part
      WHERE d.destination = %(destination)s
        AND (d.posted_at > %(since)s OR d.state = 'sending')
+     UNION
+    SELECT d.remote_url
+      FROM deliveries AS d
+     WHERE d.destination <> %(destination)s
+       AND d.posted_at > %(since)s
+     UNION
+    SELECT part ->> 'url'
+      FROM deliveries AS d, jsonb_array_elements(d.parts) AS part
+     WHERE d.destination <> %(destination)s
+       AND (d.posted_at > %(since)s OR d.state = 'sending')
 """
 
 
 def known_ids(conn: Connection, destination: str, *, since: datetime) -> frozenset[str]:
-    """Return the remote ids that belong to deliveries already, for telling equal texts apart."""
+    """Return the messages that belong to deliveries already, for telling equal texts apart.
+
+    Those of the destination by their remote id, those of others, which may write into the same
+    place, by their URL: ids alone need not be unique among places.
+    """
     rows = conn.execute(KNOWN, {"destination": destination, "since": since}).fetchall()
     return frozenset(row[0] for row in rows if row[0])
 

@@ -104,6 +104,13 @@ def test_a_server_that_always_shows_the_same_page_is_not_believed(wanted):
     assert "by eye" in looked.why
 
 
+@pytest.mark.parametrize("off", [-25, 25])
+def test_a_message_is_found_though_the_databases_clock_is_off(wanted, off):
+    look = channel([written(1, "ours", minutes=off), written(2, "chat", minutes=off)])
+
+    assert isinstance(search(look, "333", wanted), dict)
+
+
 def test_an_equal_text_from_before_is_another_post(wanted):
     look = channel([written(1, "ours", minutes=-60), written(2, "chat", minutes=1)])
 

@@ -725,6 +725,20 @@ def test_a_server_that_does_not_say_who_we_are_blocks_nothing(db, discord, stage
     assert f"mark-posted {id_of(db, first)}" in report.results[0].note
 
 
+def test_the_same_text_for_another_destination_in_the_channel_is_not_the_lost_one(
+    db, discord, stage_for, clock
+):
+    stage = stage_for(to_discord(discord, "one"), to_discord(discord, "two"))
+    approved(db, "Same words.")
+    discord.script.add("ok", *["hang up before storing"] * 3)
+    assert states(stage()) == ["posted", "uncertain"]
+
+    clock.advance(timedelta(hours=3))
+    stage()
+
+    assert discord.contents() == ["Same words.", "Same words."]
+
+
 def test_a_message_is_changed_and_taken_back_where_it_is(db, discord, stage):
     """The destination has another channel since: there nothing of that id is, which looks done."""
     post = approved(db, "old")
