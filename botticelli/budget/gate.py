@@ -10,7 +10,7 @@ from typing import Protocol
 from botticelli.budget.limits import allowance
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
-from botticelli.errors import BotticelliError, ConfigError, TryLater
+from botticelli.errors import ConfigError, TryLater
 from botticelli.store import ledger
 from botticelli.store.connection import Connection
 from botticelli.store.identity import Identity
@@ -115,14 +115,24 @@ class Gate:
                 grant = Grant(asked=asked, seq=booking.seq, tokens=booking.tokens)
                 if self._is_reached(grant, booking.wait_seconds or 0.0, asked_at=began):
                     return grant
-        except BotticelliError:
+        except BaseException:
             ledger.leave(self._conn, asked)
             raise
 
-    def settle(self, grant: Grant, *, tokens: int | None, cost: Decimal | None = None) -> None:
-        """Replace the reservation by what was used; None: nobody knows, the reservation stands."""
+    def settle(
+        self,
+        grant: Grant,
+        *,
+        tokens: int | None,
+        cost: Decimal | None = None,
+        conn: Connection | None = None,
+    ) -> None:
+        """Replace the reservation by what was used; None: nobody knows, the reservation stands.
+
+        `conn`: another thread's, if it settles in our place.
+        """
         ledger.settle(
-            self._conn,
+            conn or self._conn,
             grant.asked,
             seq=grant.seq,
             tokens=tokens,
@@ -220,7 +230,7 @@ class Gate:
         """
         try:
             self.pause(wait)
-        except Stopped:
+        except BaseException:  # a signal, too: it was certainly not sent
             self.release(grant)
             raise
         late = self._clock.monotonic() - asked_at - wait

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
 
 from botticelli.budget.gate import DaySpent, Gate, Grant
 from botticelli.clock import Clock
-from botticelli.errors import ConfigError
+from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models import catalogue
 from botticelli.models.base import (
-    Finish,
-    ModelError,
     PermanentError,
     QuotaError,
     Reply,
@@ -24,17 +21,15 @@ from botticelli.models.base import (
 )
 from botticelli.models.open import Drivers, Opened
 from botticelli.narrative import spans
+from botticelli.narrative.tries import Tries, verdict
 from botticelli.store import executions
 from botticelli.store.connection import Connection
 from botticelli.store.executions import Attempt
 from botticelli.store.ledger import Lesson
 
 BEFORE_FALLBACK = 3  # attempts at one model while another is allowed
-MOST_REFUSALS = 10  # 429s in a row that are waited out: our count and the provider's differ
-LONGEST_BACKOFF = 30.0  # s
 GUESSED_OUTPUT = 1024  # tokens; reserved where output counts and no ceiling is set
-
-Verdict = Literal["whole", "cut", "blocked", "empty"]
+LONGEST_ERROR = 500  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +79,7 @@ class Attempts:
         self._clock = clock
         self._chance = chance
         self._note = note
+        self._under_way: tuple[Attempt, Grant | None, float] | None = None
 
     def ask(self, name: str, call: Call, *, has_fallback: bool) -> Recorded:
         """Return the first whole answer of one model.
@@ -93,7 +89,7 @@ class Attempts:
         """
         opened = self._open(name)
         most = self._drivers.config.max_attempts
-        tries = _Tries(call.request, most=min(most, BEFORE_FALLBACK) if has_fallback else most)
+        tries = Tries(call.request, most=min(most, BEFORE_FALLBACK) if has_fallback else most)
         while True:
             try:
                 recorded = self._once(opened, replace(call, request=tries.request))
@@ -105,6 +101,20 @@ class Attempts:
                 self._take_lesson(opened, error, tries=tries)
             except PermanentError as error:
                 opened = self._successor(opened, error)
+
+    def abandon(self, conn: Connection) -> None:
+        """Write down, over another connection, the call whose answer nobody waits for any more.
+
+        Its thread ends with the process. Does nothing if none is under way.
+        """
+        left, self._under_way = self._under_way, None
+        if left is not None:
+            row, grant, began = left
+            error = told(KeyboardInterrupt())
+            row = replace(row, error=error, latency_ms=self._since(began))
+            executions.record(conn, row, now=self._clock.pinned())
+            if grant is not None:
+                self._gate.settle(grant, tokens=None, conn=conn)
 
     def _open(self, name: str) -> Opened:
         config = self._drivers.config
@@ -159,14 +169,17 @@ class Attempts:
             grant_seq=None if grant is None else grant.seq,
         )
         began = self._clock.monotonic()
+        self._under_way = row, grant, began
         try:
             reply = self._generate(opened, call)
-        except ModelError as error:
-            # It may have been counted: only the reservation is certain.
-            self._record(replace(row, error=str(error), latency_ms=self._since(began)))
+        except BaseException as error:
+            # Whatever broke it off, it may have been counted: only the reservation is certain.
+            self._under_way = None
+            self._record(replace(row, error=told(error), latency_ms=self._since(began)))
             if grant is not None:
                 self._gate.settle(grant, tokens=None)
             raise
+        self._under_way = None
         row = replace(row, latency_ms=self._since(began))
         return self._keep(opened, row, reply=reply, grant=grant)
 
@@ -219,7 +232,7 @@ class Attempts:
             )
         self._drivers.served(opened.name, serving)
 
-    def _take_lesson(self, opened: Opened, error: QuotaError, *, tries: "_Tries") -> None:
+    def _take_lesson(self, opened: Opened, error: QuotaError, *, tries: Tries) -> None:
         """Tell the ledger what a 429 said; return if the same may be asked again.
 
         Raises:
@@ -270,79 +283,13 @@ class Attempts:
             self._note(note)
 
 
-class _Tries:
-    """How often one model was asked in vain, and what to ask next."""
-
-    def __init__(self, request: Request, *, most: int) -> None:
-        self.request = request
-        self._most = most
-        self._failures = 0
-        self._refusals = 0
-        self._unusable: set[Verdict] = set()
-
-    def accept(self, reply: Reply, *, where: str) -> bool:
-        """Tell whether a reply is content; else change what is asked, or raise."""
-        found = verdict(reply)
-        if found == "whole":
-            return True
-        if found == "blocked":
-            raise PermanentError(
-                f"the provider blocked the answer ({reply.finish_detail or 'no reason given'})",
-                where=where,
-                mend="reword the prompt",
-            )
-        if found in self._unusable or (found == "cut" and self.request.max_tokens is None):
-            raise PermanentError(
-                f"the answer is {found} ({reply.finish_detail or reply.finish.value})",
-                where=where,
-                mend="raise max_tokens or ask for less" if found == "cut" else "reword the prompt",
-            )
-        self._unusable.add(found)
-        if found == "cut" and self.request.max_tokens is not None:
-            self.request = replace(
-                self.request,
-                max_tokens=2 * self.request.max_tokens,
-                thinking=_lower(self.request.thinking),
-            )
-        return False
-
-    def delay_after(self, error: TransientError, *, chance: random.Random) -> float:
-        """Return the seconds to wait before the next attempt: the server's own, or backoff.
-
-        The n-th is between half of and the whole of min(30, 2^n).
-
-        Raises:
-            TransientError: The attempts are used up.
-        """
-        self._failures += 1
-        if self._failures >= self._most:
-            raise error
-        longest = min(LONGEST_BACKOFF, float(1 << self._failures))
-        return max(error.retry_after or 0.0, chance.uniform(longest / 2, longest))
-
-    def hold_after(self, error: QuotaError) -> float:
-        """Return the seconds for which a 429 holds everybody.
-
-        Raises:
-            TransientError: It was waited out too often.
-        """
-        self._refusals += 1
-        if self._refusals > (3 if error.scope == "spend" else MOST_REFUSALS):
-            raise TransientError(
-                "the provider keeps refusing", where=error.where, mend="try again later"
-            ) from error
-        if error.scope == "spend":
-            return max(error.retry_after or 0.0, 30.0 * (1 << (self._refusals - 1)))
-        return error.retry_after if error.retry_after is not None else 60.0
-
-
-def verdict(reply: Reply) -> Verdict:
-    """Return whether a reply may be taken for content."""
-    if reply.finish is Finish.LENGTH:
-        return "cut"
-    if reply.finish is Finish.BLOCKED:
-        return "blocked"
-    return "whole" if reply.text.strip() and reply.finish is Finish.STOP else "empty"
+def told(error: BaseException) -> str:
+    """Return what a row says of an attempt that gave no answer."""
+    if isinstance(error, BotticelliError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "broken off by a signal"
+    return f"unexpected: {error!r}"[:LONGEST_ERROR]
 
 
 def counted_tokens(provider: str, usage: Usage) -> int:
@@ -358,8 +305,3 @@ def is_same_model(asked: str, served: str) -> bool:
     return served.removeprefix("models/").startswith(asked) and (
         not rest or re.match(r"-(\d|preview|exp)", rest) is not None
     )
-
-
-def _lower(thinking: str) -> str:
-    levels = ("minimal", "low", "medium", "high")
-    return levels[max(0, levels.index(thinking) - 1)] if thinking in levels else thinking

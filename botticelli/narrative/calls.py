@@ -141,6 +141,10 @@ class LiveCaller:
         if answer.execution_id is not None:
             executions.mark_unusable(self._conn, answer.execution_id, reason=reason)
 
+    def abandon(self, conn: Connection) -> None:
+        """Write down the call that is under way in another thread and will not be waited for."""
+        self._attempts.abandon(conn)
+
     def calls_left(self, models: Sequence[str]) -> int | None:
         """Return how many requests the day still has over all of `models`; None: no limit."""
         left = 0

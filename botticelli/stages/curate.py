@@ -192,6 +192,9 @@ class _Job:
             crew.run(workers, stop=self.run.stop, watch=lambda: watch(self.tally.judged, total))
         except BotticelliError as error:
             return error
+        finally:
+            if self.run.stop.is_set():
+                self.workshop.abandon_calls()
         return None
 
     def _choose(self) -> Selection:

@@ -267,6 +267,9 @@ class _Job:
             crew.run(workers, stop=self.run.stop, watch=tick)
         except TryLater as error:
             return error
+        finally:
+            if self.run.stop.is_set():
+                self.workshop.abandon_calls()
         return None
 
     def _ticker(self, batch: Batch, watch: Callable[[Tick], None]) -> Callable[[], None]:

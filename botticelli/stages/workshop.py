@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
+from weakref import WeakSet
 
 from botticelli.budget.limits import layered
 from botticelli.clock import Clock
@@ -48,6 +50,7 @@ class Workshop:
     drivers: Drivers
     commands: Callable[[Connection], Commands]
     note: Callable[[str], None]
+    _callers: WeakSet[LiveCaller] = field(default_factory=WeakSet, init=False, compare=False)
 
     def find(self, reference: str) -> tuple[NarrativeFile, Narrative]:
         """Return the narrative that the user means, with its file.
@@ -61,7 +64,7 @@ class Workshop:
         self, conn: Connection, *, stop: Event, budgets: tuple[Mapping[str, float], ...]
     ) -> LiveCaller:
         """Return a caller for one thread. `budgets`: shares of the limits, the strongest last."""
-        return LiveCaller(
+        caller = LiveCaller(
             conn,
             models=self.config.models,
             budget=layered(self.config.budget, *budgets),
@@ -72,6 +75,14 @@ class Workshop:
             stop=stop,
             note=self.note,
         )
+        self._callers.add(caller)
+        return caller
+
+    def abandon_calls(self) -> None:
+        """Write down the calls that workers are still at; nobody waits for their answers."""
+        with closing(self.connect()) as conn:
+            for caller in list(self._callers):
+                caller.abandon(conn)
 
     def runner(
         self,

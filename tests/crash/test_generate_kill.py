@@ -125,6 +125,24 @@ def check(conn, gemini):
     assert len({call.prompt for call in gemini.calls}) == 100
 
 
+def test_a_call_that_a_signal_cuts_off_is_written_down(db_url, tmp_path):
+    """The provider may have counted it: whoever reads the history has to know of it."""
+    with FakeGemini(responder=write) as gemini, connect(db_url) as conn:
+        gemini.script.add(*["slow:30"] * 16)
+        line = generating(tmp_path, db_url, gemini)
+        process = line.start()
+        while gemini.summary(brief=True)["calls"] < 4:  # as many as it has workers
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+
+        assert process.returncode == 75, err
+        cut = conn.execute("SELECT error, grant_seq IS NOT NULL FROM act_executions").fetchall()
+        assert cut == [("broken off by a signal", True)] * 4
+        open_ = "SELECT count(*) FROM ledger_grants WHERE settled_at IS NULL"
+        assert conn.execute(open_).fetchone() == (0,)
+
+
 def test_one_kill_in_the_middle_costs_no_stored_answer(db_url, tmp_path):
     moments = Moments(write)
     with FakeGemini(responder=moments, latency=0.02) as gemini, connect(db_url) as conn:

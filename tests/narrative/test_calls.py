@@ -178,6 +178,66 @@ def test_every_attempt_has_its_own_grant_and_row(db, gemini, caller_for, clock):
     assert 3 <= sum(clock.slept) <= 6, "2 s and 4 s, with jitter"
 
 
+class Broken:
+    """A driver that does something unforeseen in mid-call."""
+
+    provider = "gemini"
+
+    def __init__(self, error):
+        self._error = error
+
+    def generate(self, request):
+        raise self._error
+
+    def estimate(self, request):
+        return 100
+
+    def prepare(self):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (AttributeError("of a library"), "unexpected: AttributeError('of a library')"),
+        (KeyboardInterrupt(), "broken off by a signal"),
+        (MemoryError(), "unexpected: MemoryError()"),
+    ],
+)
+def test_whatever_breaks_a_call_off_leaves_a_row_and_a_settled_grant(
+    db, caller_for, monkeypatch, error, words
+):
+    monkeypatch.setattr("botticelli.models.gemini.Gemini", lambda **_settings: Broken(error))
+
+    with pytest.raises(type(error)):
+        caller_for().ask(request(), models=[LITE], key=KEY)
+
+    (row,), (grant,) = rows(db), rows(db, "ledger_grants")
+    assert (row["state"], row["error"], row["grant_seq"]) == ("failed", words, grant["seq"])
+    assert grant["settled_at"] is not None
+    assert grant["tokens"] > 100, "it may have been sent: the reservation stands"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
+def test_a_wait_that_is_broken_off_gives_its_grant_back(db, gemini, caller_for, clock, error):
+    caller = caller_for(gemini, limits={LITE: Limits(rpm=1)})
+    caller.ask(request(), models=[LITE], key=KEY)
+
+    def break_off(_seconds):
+        if len(rows(db, "ledger_grants")) == 2:  # booked a second ahead
+            raise error
+
+    clock.on_sleep = break_off
+    with pytest.raises(type(error)):
+        caller.ask(request("later"), models=[LITE], key=KEY)
+
+    assert len(rows(db, "ledger_grants")) == len(gemini.calls) == 1
+    assert db.execute("SELECT count(*) FROM ledger_waiters").fetchone() == (0,)
+
+
 def test_used_up_attempts_are_a_transient_failure(gemini, caller_for):
     gemini.script.add(*["503"] * 9)
 
@@ -205,6 +265,15 @@ def test_a_minute_429_is_waited_out_and_is_no_failure(db, gemini, caller_for, cl
     assert clock.now() - began >= timedelta(seconds=35)
     assert len(gemini.calls) == 6
     assert "per minute" in rows(db)[0]["error"]
+
+
+def test_a_429_without_a_delay_does_not_make_us_hammer(gemini, caller_for, clock):
+    gemini.script.add(*["429:tokens:0"] * 5)
+
+    caller_for(gemini).ask(request(), models=[LITE], key=KEY)
+
+    assert len(gemini.calls) == 6
+    assert sum(clock.slept) >= 2 + 4 + 8 + 16 + 32 - 5, "holds grow; a start is booked 1 s ahead"
 
 
 def test_a_spent_day_moves_to_the_next_model_at_once(gemini, caller_for):

@@ -1,0 +1,106 @@
+"""How often one model is asked in vain: what an answer is worth, and how long to wait."""
+
+import random
+from dataclasses import replace
+from typing import Literal
+
+from botticelli.models.base import (
+    Finish,
+    PermanentError,
+    QuotaError,
+    Reply,
+    Request,
+    TransientError,
+)
+
+MOST_REFUSALS = 10  # 429s in a row that are waited out: our count and the provider's differ
+LONGEST_BACKOFF = 30.0  # s
+LONGEST_HOLD = 60.0  # s; a minute's quota is whole again after one
+
+Verdict = Literal["whole", "cut", "blocked", "empty"]
+
+
+class Tries:
+    """How often one model was asked in vain, and what to ask next."""
+
+    def __init__(self, request: Request, *, most: int) -> None:
+        self.request = request
+        self._most = most
+        self._failures = 0
+        self._refusals = 0
+        self._unusable: set[Verdict] = set()
+
+    def accept(self, reply: Reply, *, where: str) -> bool:
+        """Tell whether a reply is content; else change what is asked, or raise."""
+        found = verdict(reply)
+        if found == "whole":
+            return True
+        if found == "blocked":
+            raise PermanentError(
+                f"the provider blocked the answer ({reply.finish_detail or 'no reason given'})",
+                where=where,
+                mend="reword the prompt",
+            )
+        if found in self._unusable or (found == "cut" and self.request.max_tokens is None):
+            raise PermanentError(
+                f"the answer is {found} ({reply.finish_detail or reply.finish.value})",
+                where=where,
+                mend="raise max_tokens or ask for less" if found == "cut" else "reword the prompt",
+            )
+        self._unusable.add(found)
+        if found == "cut" and self.request.max_tokens is not None:
+            self.request = replace(
+                self.request,
+                max_tokens=2 * self.request.max_tokens,
+                thinking=_lower(self.request.thinking),
+            )
+        return False
+
+    def delay_after(self, error: TransientError, *, chance: random.Random) -> float:
+        """Return the seconds to wait before the next attempt: the server's own, or backoff.
+
+        The n-th is between half of and the whole of min(30, 2^n).
+
+        Raises:
+            TransientError: The attempts are used up.
+        """
+        self._failures += 1
+        if self._failures >= self._most:
+            raise error
+        longest = min(LONGEST_BACKOFF, float(1 << self._failures))
+        return max(error.retry_after or 0.0, chance.uniform(longest / 2, longest))
+
+    def hold_after(self, error: QuotaError) -> float:
+        """Return the seconds for which a 429 holds everybody: the server's own, or more.
+
+        The n-th holds for min(60, 2^n) at least: a server that says 0, or too little again and
+        again, would else be hammered, and refused requests count as well. Without details
+        (capacity, spending) it is 30 * 2^(n-1), and 60 where the server does not say.
+
+        Raises:
+            TransientError: It was waited out too often.
+        """
+        self._refusals += 1
+        if self._refusals > (3 if error.scope == "spend" else MOST_REFUSALS):
+            raise TransientError(
+                "the provider keeps refusing", where=error.where, mend="try again later"
+            ) from error
+        if error.scope == "spend":
+            return max(error.retry_after or 0.0, 30.0 * (1 << (self._refusals - 1)))
+        if error.retry_after is None:
+            return LONGEST_HOLD
+        return max(error.retry_after, min(LONGEST_HOLD, float(1 << self._refusals)))
+
+
+def verdict(reply: Reply) -> Verdict:
+    """Return whether a reply may be taken for content."""
+    if reply.finish is Finish.LENGTH:
+        return "cut"
+    if reply.finish is Finish.BLOCKED:
+        return "blocked"
+    return "whole" if reply.text.strip() and reply.finish is Finish.STOP else "empty"
+
+
+def _lower(thinking: str) -> str:
+    levels = ("minimal", "low", "medium", "high")
+    return levels[max(0, levels.index(thinking) - 1)] if thinking in levels else thinking
