@@ -1,6 +1,7 @@
 """The chat-completions form of a request and of an answer, as many servers speak it."""
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from botticelli.models.base import Finish, Message, Part, PermanentError, Reply,
 _FINISHES = {
     "stop": Finish.STOP,
     "eos": Finish.STOP,
+    "eos_token": Finish.STOP,
+    "stop_sequence": Finish.STOP,
+    "end_turn": Finish.STOP,
     "length": Finish.LENGTH,
     "content_filter": Finish.BLOCKED,
 }
@@ -28,7 +32,7 @@ def body_of(request: Request) -> dict[str, Any]:
     if request.temperature is not None:
         body["temperature"] = request.temperature
     if request.schema is not None:
-        schema = {"name": "answer", "schema": _plain(request.schema)}
+        schema = {"name": "answer", "schema": plain(request.schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 
@@ -42,7 +46,7 @@ def reply_of(answer: Mapping[str, Any]) -> Reply | None:
     detail = str(choices[0].get("finish_reason") or "")
     refused = message.get("refusal")
     return Reply(
-        text=str(message.get("content") or ""),
+        text=_said(message.get("content")),
         finish=Finish.BLOCKED if refused else _FINISHES.get(detail, Finish.OTHER),
         finish_detail="refusal" if refused else detail,
         usage=_usage(answer.get("usage")),
@@ -51,15 +55,35 @@ def reply_of(answer: Mapping[str, Any]) -> Reply | None:
     )
 
 
+# What a reasoning model thinks aloud where its server does not set it apart; the opening mark may
+# stand in the prompt's template. Without an end there is no answer.
+_THOUGHTS = re.compile(
+    r"\A\s*(?:<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|(?:(?!<think).)*?</think>)\s*", re.DOTALL
+)
+
+
+def _said(content: Any) -> str:
+    """Return the text of an answer: some servers give it in pieces, thoughts among them."""
+    if isinstance(content, list):
+        pieces = [one for one in content if isinstance(one, Mapping)]
+        content = "".join(
+            str(one.get("text") or "")
+            for one in pieces
+            if one.get("type") in {"text", "output_text"}
+        )
+    return _THOUGHTS.sub("", str(content or ""))
+
+
 def _usage(told: Mapping[str, Any] | None) -> Usage | None:
     if not told or told.get("prompt_tokens") is None:
         return None
     details = told.get("prompt_tokens_details") or {}
     thoughts = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
+    output = told.get("completion_tokens") or 0
     return Usage(
         input=told["prompt_tokens"],
         cached=details.get("cached_tokens") or 0,
-        output=(told.get("completion_tokens") or 0) - thoughts,
+        output=output - thoughts if output >= thoughts else output,  # some count them apart
         thoughts=thoughts,
     )
 
@@ -91,9 +115,10 @@ def _part(part: Part) -> dict[str, Any]:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a schema as dicts and lists, which is all that JSON can hold."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return value

@@ -1,23 +1,26 @@
 """OpenAI's API and everything that speaks it: Ollama, llama.cpp, vLLM, LM Studio, OpenRouter ..."""
 
-import re
+import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.models.base import PermanentError, QuotaError, Reply, Request, TransientError
-from botticelli.models.chat import body_of, reply_of
+from botticelli.models import openai_errors
+from botticelli.models.base import Part, Reply, Request, TransientError
+from botticelli.models.chat import body_of, plain, reply_of
+from botticelli.models.openai_errors import Refusal
 from botticelli.models.prompts import input_tokens
 
 if TYPE_CHECKING:
     import openai
 
 _NO_KEY: Final = "none"  # servers of one's own want none, the library wants some
-_LONGEST: Final = 200
-_KEY = re.compile(r"\bsk-[\w*-]{8,}")
+_FORMATS: Final = ("json_schema", "json_object", "")
+"""How a schema is asked for: the next one where a server refuses one; "": in words alone."""
 
 
 class OpenAICompatible:
@@ -46,6 +49,7 @@ class OpenAICompatible:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._made: openai.OpenAI | None = None
+        self._refused: dict[str, int] = {}  # model -> how many of _FORMATS it does not take
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
@@ -55,14 +59,14 @@ class OpenAICompatible:
         try:
             answer = self._client().chat.completions.create(model=request.model, **body)
         except openai.APIStatusError as error:
-            raise _refused(error, model=request.model) from error
+            raise self._meaning(openai_errors.told_by_status(error), request) from error
         except openai.APIConnectionError as error:  # a timeout is one, too
             raise TransientError(
                 f"no answer ({type(error).__name__})", where=f"model {request.model}"
             ) from error
         except (openai.OpenAIError, ValueError) as error:
             raise _unreadable(request.model) from error
-        return self._reply(answer, model=request.model)
+        return self._reply(answer, request=request)
 
     def prepare(self) -> None:
         """See Model."""
@@ -80,7 +84,10 @@ class OpenAICompatible:
                 self._made = None
 
     def _body(self, request: Request) -> dict[str, Any]:
-        body = body_of(request)
+        form = _FORMATS[self._refused.get(request.model, 0)]
+        body = body_of(request if form == "json_schema" else _in_words(request))
+        if request.schema is not None and form == "json_object":
+            body["response_format"] = {"type": form}
         if request.max_tokens is not None:
             # OpenAI refuses the old name for newer models; other servers know only the old one.
             is_openai = not self._base_url or "api.openai.com" in self._base_url
@@ -89,17 +96,32 @@ class OpenAICompatible:
             body["reasoning_effort"] = request.thinking
         return body
 
-    def _reply(self, answer: Any, *, model: str) -> Reply:
+    def _reply(self, answer: Any, *, request: Request) -> Reply:
         """Read an answer; one that is no JSON comes as plain text out of the library."""
         if not hasattr(answer, "model_dump"):
-            raise _unreadable(model)
+            raise _unreadable(request.model)
+        facts = answer.model_dump(warnings=False)
+        refusal = openai_errors.told_inside(facts)
+        if refusal is not None:
+            raise self._meaning(refusal, request)
         try:
-            reply = reply_of(answer.model_dump(warnings=False))
+            reply = reply_of(facts)
         except (TypeError, AttributeError, KeyError) as error:
-            raise _unreadable(model) from error
+            raise _unreadable(request.model) from error
         if reply is None:
-            raise _unreadable(model)
+            raise _unreadable(request.model)
         return reply
+
+    def _meaning(self, refusal: Refusal, request: Request) -> BotticelliError:
+        """Return what a refusal means; that of a response format is remembered for next time."""
+        level = self._refused.get(request.model, 0)
+        if request.schema is None or not refusal.is_of_format or level + 1 == len(_FORMATS):
+            return openai_errors.mapped(refusal, model=request.model)
+        self._refused[request.model] = level + 1
+        return TransientError(
+            f"the server takes no {_FORMATS[level]}; the schema is asked for otherwise",
+            where=f"model {request.model}",
+        )
 
     def _client(self) -> "openai.OpenAI":
         with self._lock:
@@ -115,54 +137,17 @@ class OpenAICompatible:
             return self._made
 
 
+def _in_words(request: Request) -> Request:
+    """Return the request with its schema at the end of the prompt, as words."""
+    if request.schema is None:
+        return request
+    words = "Answer with JSON alone, that keeps to this JSON Schema:\n" + json.dumps(
+        plain(request.schema), ensure_ascii=False
+    )
+    last = request.messages[-1]
+    last = replace(last, parts=(*last.parts, Part(text=words)))
+    return replace(request, schema=None, messages=(*request.messages[:-1], last))
+
+
 def _unreadable(model: str) -> TransientError:
     return TransientError("the answer is not a chat completion", where=f"model {model}")
-
-
-def _refused(error: "openai.APIStatusError", *, model: str) -> BotticelliError:
-    where, said = f"model {model}", _said(error)
-    code = error.status_code
-    if code == 429:
-        return _quota(error, where=where, said=said)
-    if code in {401, 403}:
-        return PermanentError(
-            f"the key is refused: {said}", where=where, mend="check the key", unrecoverable=True
-        )
-    if code == 404:
-        return PermanentError(
-            f"the server does not have this model: {said}",
-            where=where,
-            mend="check its name and the base_url",
-            retired=True,
-        )
-    if code in {408, 409} or code >= 500:
-        return TransientError(
-            f"the server answers {code}: {said}", where=where, retry_after=_delay(error)
-        )
-    return PermanentError(f"the server refuses the request: {said}", where=where)
-
-
-def _quota(error: "openai.APIStatusError", *, where: str, said: str) -> QuotaError:
-    if error.code == "insufficient_quota":
-        return QuotaError(f"the account has no credit: {said}", where=where, scope="none")
-    is_day = re.search(r"per day|\bRP[D]\b|\bTPD\b", said) is not None
-    is_tokens = re.search(r"\btokens? per|\bTP[MD]\b", said) is not None
-    return QuotaError(
-        f"a rate limit is reached: {said}",
-        where=where,
-        scope="day" if is_day else "minute",
-        metric="tokens" if is_tokens else "requests",
-        retry_after=_delay(error),
-    )
-
-
-def _delay(error: "openai.APIStatusError") -> float | None:
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        written = error.response.headers.get(name, "")
-        if re.fullmatch(r"\d+(\.\d+)?", written):
-            return float(written) * unit
-    return None
-
-
-def _said(error: "openai.APIStatusError") -> str:
-    return _KEY.sub("[key]", " ".join(str(error.message).split()))[:_LONGEST]

@@ -4,6 +4,8 @@ import random
 from dataclasses import replace
 from typing import Literal
 
+from botticelli.budget.gate import PATIENCE
+from botticelli.errors import TryLater
 from botticelli.models.base import (
     Finish,
     PermanentError,
@@ -16,6 +18,7 @@ from botticelli.models.base import (
 MOST_REFUSALS = 10  # 429s in a row that are waited out: our count and the provider's differ
 LONGEST_BACKOFF = 30.0  # s
 LONGEST_HOLD = 60.0  # s; a minute's quota is whole again after one
+LONGEST_ASKED = 86_400.0  # s; no quota lasts longer: more is a slip of the server's
 
 Verdict = Literal["whole", "cut", "blocked", "empty"]
 
@@ -63,12 +66,20 @@ class Tries:
 
         Raises:
             TransientError: The attempts are used up.
+            TryLater: The server asks for more patience than a run has.
         """
+        asked = error.retry_after or 0.0
+        if asked > PATIENCE.total_seconds():
+            raise TryLater(
+                f"the provider asks to wait {asked / 60:.0f} minutes ({error.what})",
+                where=error.where,
+                mend="try again then, or give a fallback model",
+            ) from error
         self._failures += 1
         if self._failures >= self._most:
             raise error
         longest = min(LONGEST_BACKOFF, float(1 << self._failures))
-        return max(error.retry_after or 0.0, chance.uniform(longest / 2, longest))
+        return max(asked, chance.uniform(longest / 2, longest))
 
     def hold_after(self, error: QuotaError) -> float:
         """Return the seconds for which a 429 holds everybody: the server's own, or more.
@@ -85,11 +96,12 @@ class Tries:
             raise TransientError(
                 "the provider keeps refusing", where=error.where, mend="try again later"
             ) from error
+        asked = min(error.retry_after or 0.0, LONGEST_ASKED)
         if error.scope == "spend":
-            return max(error.retry_after or 0.0, 30.0 * (1 << (self._refusals - 1)))
+            return max(asked, 30.0 * (1 << (self._refusals - 1)))
         if error.retry_after is None:
             return LONGEST_HOLD
-        return max(error.retry_after, min(LONGEST_HOLD, float(1 << self._refusals)))
+        return max(asked, min(LONGEST_HOLD, float(1 << self._refusals)))
 
 
 def verdict(reply: Reply) -> Verdict:

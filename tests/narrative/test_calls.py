@@ -276,6 +276,20 @@ def test_a_429_without_a_delay_does_not_make_us_hammer(gemini, caller_for, clock
     assert sum(clock.slept) >= 2 + 4 + 8 + 16 + 32 - 5, "holds grow; a start is booked 1 s ahead"
 
 
+def test_a_server_that_asks_for_an_hour_is_left_for_another_model(
+    gemini, caller_for, clock, monkeypatch
+):
+    busy = TransientError("the server answers 503", retry_after=3600)
+    monkeypatch.setattr("botticelli.models.gemini.Gemini", lambda **_settings: Broken(busy))
+    caller = caller_for()
+
+    assert caller.ask(request(), models=[LITE, "offline"], key=KEY).model == "offline"
+    with pytest.raises(TryLater, match="60 minutes"):
+        caller.ask(request(), models=[LITE], key=KEY)
+
+    assert sum(clock.slept) < 1
+
+
 def test_a_spent_day_moves_to_the_next_model_at_once(gemini, caller_for):
     caller = caller_for(gemini)
     gemini.script.add("429:day", to=LITE)

@@ -1,0 +1,217 @@
+"""What each refusal of an OpenAI-compatible server means, told by status or inside an answer.
+
+Sources: error pages of OpenAI, OpenRouter (errors inside a 200, `metadata.raw`), Groq and Cerebras
+(rate-limit headers by metric and by day); RFC 9110 for Retry-After.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from botticelli.errors import BotticelliError
+from botticelli.models.base import PermanentError, QuotaError, TransientError
+
+if TYPE_CHECKING:
+    import openai
+
+_LONGEST: Final = 200  # characters of the server's own words in a message
+_KEY = re.compile(r"\bsk-[\w*-]{8,}")
+_PER_DAY = re.compile(r"per[ -]day|\b[RT]PD\b", re.IGNORECASE)
+_PER_TOKEN = re.compile(r"\btokens? per|\bTP[MD]\b")
+_NO_SUCH_MODEL = re.compile(r"not a valid model|model_not_found|model identifier", re.IGNORECASE)
+_NO_FORMAT = re.compile(
+    r"response_format|json_schema|json_object|structured|grammar", re.IGNORECASE
+)
+_SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
+_TRY_AGAIN = re.compile(r"try again in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE)
+_LEAST_EPOCH: Final = 1e9  # a reset above it is a moment, in seconds or (above 100 times) in ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An error as a server tells it.
+
+    Args:
+        status: Of HTTP, or what the body says in its place.
+        said: The server's own words, short and without keys.
+        code: Its word for the error (insufficient_quota ...), or empty.
+        is_moderation: The prompt was refused, not the key.
+        headers: In lower case.
+    """
+
+    status: int
+    said: str
+    code: str = ""
+    is_moderation: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_of_format(self) -> bool:
+        """Whether it may be the response format that is not taken."""
+        return self.status in {400, 422, 500, 501} and bool(_NO_FORMAT.search(self.said))
+
+
+def told_by_status(error: "openai.APIStatusError") -> Refusal:
+    """Return what a status of 4xx or 5xx came with."""
+    headers = {name.lower(): value for name, value in error.response.headers.items()}
+    return _read(error.body, status=error.status_code, headers=headers)
+
+
+def told_inside(answer: Mapping[str, Any]) -> Refusal | None:
+    """Return the error that stands in an answer, or in its first choice, in place of content."""
+    choices = answer.get("choices")
+    inside = answer.get("error")
+    if not inside and isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+        inside = choices[0].get("error")
+    if not inside:
+        return None
+    status = inside.get("code") if isinstance(inside, Mapping) else None
+    if not isinstance(status, int) or not 400 <= status < 600:
+        status = 502
+    return _read(inside, status=status, headers={})
+
+
+def mapped(refusal: Refusal, *, model: str) -> BotticelliError:
+    """Return what a refusal means to us."""
+    where = f"model {model}"
+    if refusal.status == 402 or refusal.code == "insufficient_quota":
+        return QuotaError(f"the account has no credit: {refusal.said}", where=where, scope="none")
+    if refusal.status == 429:
+        return _quota(refusal, where=where)
+    if refusal.status in {408, 409, 425} or refusal.status >= 500:
+        return TransientError(
+            f"the server answers {refusal.status}: {refusal.said}",
+            where=where,
+            retry_after=_delay(refusal),
+        )
+    return _permanent(refusal, where=where)
+
+
+def _permanent(refusal: Refusal, *, where: str) -> PermanentError:
+    said = refusal.said
+    if refusal.status in {401, 403} and not refusal.is_moderation:
+        return PermanentError(
+            f"the key is refused: {said}", where=where, mend="check the key", unrecoverable=True
+        )
+    if refusal.status == 404 or _NO_SUCH_MODEL.search(f"{refusal.code} {said}"):
+        return PermanentError(
+            f"the server does not have this model: {said}",
+            where=where,
+            mend="check its name and the base_url",
+            retired=True,
+        )
+    return PermanentError(f"the server refuses the request: {said}", where=where)
+
+
+def _read(body: Any, *, status: int, headers: Mapping[str, str]) -> Refusal:
+    facts = body if isinstance(body, Mapping) else {"message": body}
+    about = facts.get("metadata")
+    about = about if isinstance(about, Mapping) else {}
+    within = about.get("headers")
+    if isinstance(within, Mapping):  # a router hands on what its provider said
+        headers = {**headers, **{str(k).lower(): str(v) for k, v in within.items()}}
+    words = (facts.get("message"), facts.get("detail"), about.get("raw"))
+    said = " ".join(" ".join(str(one) for one in words if one).split())
+    said = "a web page" if said.startswith("<") else said
+    codes = f"{facts.get('code') or ''} {facts.get('type') or ''}".split()
+    return Refusal(
+        status=status,
+        said=_KEY.sub("[key]", said)[:_LONGEST] or "no reason given",
+        code="insufficient_quota" if "insufficient_quota" in codes else " ".join(codes[:1]),
+        is_moderation="reasons" in about,
+        headers=headers,
+    )
+
+
+def _quota(refusal: Refusal, *, where: str) -> QuotaError:
+    spent = _spent(refusal.headers)
+    is_day = _PER_DAY.search(refusal.said) or any("day" in suffix for suffix in spent)
+    is_tokens = _PER_TOKEN.search(refusal.said) or (
+        spent and all("token" in suffix for suffix in spent)
+    )
+    return QuotaError(
+        f"a rate limit is reached: {refusal.said}",
+        where=where,
+        scope="day" if is_day else "minute",
+        metric="tokens" if is_tokens else "requests",
+        retry_after=_delay(refusal),
+    )
+
+
+def _delay(refusal: Refusal) -> float | None:
+    """Return the seconds to wait: as it says outright, until what is spent is reset, or in words.
+
+    A moment is measured from the answer's own Date, so that no clock of ours has to be right.
+    """
+    headers = refusal.headers
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    asked = headers.get("retry-after", "")
+    for told in (_number(asked), _until(_moment(asked), headers)):
+        if told is not None:
+            return told
+    resets = {name: value for name, value in headers.items() if name.startswith(_RESET)}
+    spent = _spent(headers)
+    known = [
+        seconds
+        for name, value in resets.items()
+        if not spent or name.removeprefix(_RESET) in spent
+        if (seconds := _reset(value, headers)) is not None
+    ]
+    found = _TRY_AGAIN.search(refusal.said)
+    return max(known, default=None if found is None else _span(found[1]))
+
+
+_RESET: Final = "x-ratelimit-reset"
+_REMAINING: Final = "x-ratelimit-remaining"
+
+
+def _spent(headers: Mapping[str, str]) -> set[str]:
+    """Return what nothing is left of: suffixes of the headers ("-requests", "-tokens-day" ...)."""
+    return {
+        name.removeprefix(_REMAINING)
+        for name, value in headers.items()
+        if name.startswith(_REMAINING) and _number(value.removeprefix("-")) is not None
+        if value.startswith("-") or _number(value) == 0
+    }
+
+
+def _reset(written: str, headers: Mapping[str, str]) -> float | None:
+    number = _number(written)
+    if number is None:
+        return _span(written)
+    if number < _LEAST_EPOCH:
+        return number
+    return _until(number / (1000 if number > 100 * _LEAST_EPOCH else 1), headers)
+
+
+def _until(moment: float | None, headers: Mapping[str, str]) -> float | None:
+    present = _moment(headers.get("date", ""))
+    return None if moment is None or present is None else max(0.0, moment - present)
+
+
+def _moment(written: str) -> float | None:
+    """Return the Unix seconds of a date as HTTP writes it."""
+    try:
+        moment: datetime = parsedate_to_datetime(written)
+    except ValueError:
+        return None
+    return moment.timestamp()
+
+
+def _span(written: str) -> float | None:
+    """Return the seconds of a span such as 1h2m3.5s, 6m0s or 20ms."""
+    found = _SPAN.fullmatch(written.strip())
+    if found is None or not any(found.groups()):
+        return None
+    hours, minutes, seconds, unit = found.groups()
+    last = _number(seconds or "0") or 0.0
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + last / (1000 if unit == "ms" else 1)
+
+
+def _number(written: str) -> float | None:
+    return float(written) if re.fullmatch(r"\d+(\.\d+)?", written.strip()) else None
