@@ -89,7 +89,8 @@ class Gemini:
             raise TransientError(
                 f"no answer from Gemini ({type(error).__name__})", where=f"model {request.model}"
             ) from error
-        except ValueError as error:  # a body that is no JSON, or not the API's
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            # a body that is no JSON, or not the API's: the library trips over a bare number
             raise gemini_errors.unreadable(request.model) from error
         return read(response, model=request.model)
 
@@ -106,7 +107,7 @@ class Gemini:
             raise TransientError(
                 f"no answer from Gemini ({type(error).__name__})", where=f"model {model}"
             ) from error
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise gemini_errors.unreadable(model) from error
 
     def prepare(self) -> None:

@@ -10,11 +10,13 @@ from typing import Any, Literal
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import PermanentError, QuotaError, TransientError
+from botticelli.models.delays import retry_after
 
 _RETRY_IN = re.compile(r"retry in (?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)(ms|s))?", re.IGNORECASE)
 _LIMIT_ZERO = re.compile(r"limit: 0\b(?!\.)")
 _LONGEST = 200  # characters of the provider's own words in a message
 _KEY = re.compile(r"AIza[\w-]{20,}")
+_BAD_KEY = re.compile(r"API_KEY_INVALID|API key (?:not valid|expired)", re.IGNORECASE)
 
 
 def mapped(error: Any, *, model: str) -> BotticelliError:
@@ -24,11 +26,33 @@ def mapped(error: Any, *, model: str) -> BotticelliError:
     said = _said(error)
     if code == 429:
         return _quota(error, where=where)
-    if code in {401, 403} or (code == 400 and "API_KEY_INVALID" in str(error.details)):
+    if code in {408, 409, 499} or code >= 500 or code < 400:
+        return TransientError(
+            f"Gemini answers {code}: {said}", where=where, retry_after=_delay(error)
+        )
+    return _permanent(error, code, where=where, said=said)
+
+
+def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentError:
+    if code in {401, 403} or (code == 400 and _BAD_KEY.search(f"{error.details} {said}")):
         return PermanentError(
             f"Gemini refuses the key: {said}",
             where=where,
             mend="check GEMINI_API_KEY and what its project may use",
+            unrecoverable=True,
+        )
+    if code == 400 and error.status == "FAILED_PRECONDITION":  # the country, or no billing
+        return PermanentError(
+            f"Gemini refuses to serve this project: {said}",
+            where=where,
+            mend="see the project's plan and billing in AI Studio",
+            unrecoverable=True,
+        )
+    if code == 404 and not _is_from_api(error):
+        return PermanentError(
+            "there is no Gemini API at this address",
+            where=where,
+            mend="check GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
             unrecoverable=True,
         )
     if code == 404:
@@ -38,11 +62,12 @@ def mapped(error: Any, *, model: str) -> BotticelliError:
             mend="name another model, or map it in [models.aliases]",
             retired=True,
         )
-    if code in {408, 409, 499} or code >= 500 or code < 400:
-        return TransientError(
-            f"Gemini answers {code}: {said}", where=where, retry_after=_delay(error)
-        )
     return PermanentError(f"Gemini refuses the request: {said}", where=where)
+
+
+def _is_from_api(error: Any) -> bool:
+    """Tell whether the API itself answered: what stands before it sends pages."""
+    return isinstance(error.details, Mapping) and isinstance(error.details.get("error"), Mapping)
 
 
 def unreadable(model: str) -> TransientError:
@@ -108,7 +133,7 @@ def _violations(error: Any) -> list[Mapping[str, Any]]:
 
 
 def _delay(error: Any) -> float | None:
-    """Return the seconds to wait: of RetryInfo and the message the larger, since they differ."""
+    """Return the seconds to wait: of RetryInfo, message and header the largest, for they differ."""
     delays = [
         _seconds(str(item.get("retryDelay", "")))
         for item in _items(error)
@@ -120,6 +145,8 @@ def _delay(error: Any) -> float | None:
         number = float(seconds.rstrip(".") or 0) if seconds else 0.0
         number = number / 1000 if unit == "ms" else number
         delays.append(int(hours or 0) * 3600 + int(minutes or 0) * 60 + number)
+    headers = {k.lower(): v for k, v in (getattr(error.response, "headers", None) or {}).items()}
+    delays.append(retry_after(headers))
     known = [delay for delay in delays if delay is not None]
     return max(known, default=None)
 
@@ -133,4 +160,5 @@ def _seconds(written: str) -> float | None:
 def _said(error: Any) -> str:
     """Return the provider's own words, short, in one line, without anything like a key."""
     words = " ".join(str(error.message or error.status or "no reason given").split())
+    words = "a web page" if words.startswith("<") else words
     return _KEY.sub("[key]", words)[:_LONGEST].rstrip(".")

@@ -7,12 +7,11 @@ Sources: error pages of OpenAI, OpenRouter (errors inside a 200, `metadata.raw`)
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import PermanentError, QuotaError, TransientError
+from botticelli.models.delays import number, retry_after, span, until_reset
 
 if TYPE_CHECKING:
     import openai
@@ -25,9 +24,7 @@ _NO_SUCH_MODEL = re.compile(r"not a valid model|model_not_found|model identifier
 _NO_FORMAT = re.compile(
     r"response_format|json_schema|json_object|structured|grammar", re.IGNORECASE
 )
-_SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
 _TRY_AGAIN = re.compile(r"try again in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE)
-_LEAST_EPOCH: Final = 1e9  # a reset above it is a moment, in seconds or (above 100 times) in ms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,28 +139,21 @@ def _quota(refusal: Refusal, *, where: str) -> QuotaError:
 
 
 def _delay(refusal: Refusal) -> float | None:
-    """Return the seconds to wait: as it says outright, until what is spent is reset, or in words.
-
-    A moment is measured from the answer's own Date, so that no clock of ours has to be right.
-    """
+    """Return the seconds to wait: said outright, until what is spent is reset, or in words."""
     headers = refusal.headers
-    milliseconds = _number(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    asked = headers.get("retry-after", "")
-    for told in (_number(asked), _until(_moment(asked), headers)):
-        if told is not None:
-            return told
+    asked = retry_after(headers)
+    if asked is not None:
+        return asked
     resets = {name: value for name, value in headers.items() if name.startswith(_RESET)}
     spent = _spent(headers)
     known = [
         seconds
         for name, value in resets.items()
         if not spent or name.removeprefix(_RESET) in spent
-        if (seconds := _reset(value, headers)) is not None
+        if (seconds := until_reset(value, headers)) is not None
     ]
     found = _TRY_AGAIN.search(refusal.said)
-    return max(known, default=None if found is None else _span(found[1]))
+    return max(known, default=None if found is None else span(found[1]))
 
 
 _RESET: Final = "x-ratelimit-reset"
@@ -175,43 +165,6 @@ def _spent(headers: Mapping[str, str]) -> set[str]:
     return {
         name.removeprefix(_REMAINING)
         for name, value in headers.items()
-        if name.startswith(_REMAINING) and _number(value.removeprefix("-")) is not None
-        if value.startswith("-") or _number(value) == 0
+        if name.startswith(_REMAINING) and number(value.removeprefix("-")) is not None
+        if value.startswith("-") or number(value) == 0
     }
-
-
-def _reset(written: str, headers: Mapping[str, str]) -> float | None:
-    number = _number(written)
-    if number is None:
-        return _span(written)
-    if number < _LEAST_EPOCH:
-        return number
-    return _until(number / (1000 if number > 100 * _LEAST_EPOCH else 1), headers)
-
-
-def _until(moment: float | None, headers: Mapping[str, str]) -> float | None:
-    present = _moment(headers.get("date", ""))
-    return None if moment is None or present is None else max(0.0, moment - present)
-
-
-def _moment(written: str) -> float | None:
-    """Return the Unix seconds of a date as HTTP writes it."""
-    try:
-        moment: datetime = parsedate_to_datetime(written)
-    except ValueError:
-        return None
-    return moment.timestamp()
-
-
-def _span(written: str) -> float | None:
-    """Return the seconds of a span such as 1h2m3.5s, 6m0s or 20ms."""
-    found = _SPAN.fullmatch(written.strip())
-    if found is None or not any(found.groups()):
-        return None
-    hours, minutes, seconds, unit = found.groups()
-    last = _number(seconds or "0") or 0.0
-    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + last / (1000 if unit == "ms" else 1)
-
-
-def _number(written: str) -> float | None:
-    return float(written) if re.fullmatch(r"\d+(\.\d+)?", written.strip()) else None

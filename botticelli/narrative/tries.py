@@ -20,7 +20,7 @@ LONGEST_BACKOFF = 30.0  # s
 LONGEST_HOLD = 60.0  # s; a minute's quota is whole again after one
 LONGEST_ASKED = 86_400.0  # s; no quota lasts longer: more is a slip of the server's
 
-Verdict = Literal["whole", "cut", "blocked", "empty"]
+Verdict = Literal["whole", "cut", "blocked", "empty", "unfinished"]
 
 
 class Tries:
@@ -110,7 +110,9 @@ def verdict(reply: Reply) -> Verdict:
         return "cut"
     if reply.finish is Finish.BLOCKED:
         return "blocked"
-    return "whole" if reply.text.strip() and reply.finish is Finish.STOP else "empty"
+    if not reply.text.strip():
+        return "empty"
+    return "whole" if reply.finish is Finish.STOP else "unfinished"
 
 
 def _lower(thinking: str) -> str:

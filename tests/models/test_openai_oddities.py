@@ -15,25 +15,10 @@ from botticelli.models.base import (
 )
 from botticelli.models.openai_compatible import OpenAICompatible
 from tests.contracts.model_contract import SCHEMA, user
-from tests.fakes.loopback import LoopbackServer, answer_html, answer_json
+from tests.fakes.canned import Canned
+from tests.fakes.loopback import answer_html, answer_json
 
 NOW = "Sat, 28 Nov 2026 10:00:00 GMT"
-
-
-class Canned(LoopbackServer):
-    """Gives the answers that it is told, the last one again and again, and keeps the questions."""
-
-    def __init__(self):
-        super().__init__()
-        self.answers = []
-        self.bodies = []
-
-    def reply(self, request):
-        self.bodies.append(request.json())
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-    def says(self, *values, status=200, headers=()):
-        self.answers = [answer_json(one, status=status, headers=headers) for one in values]
 
 
 @pytest.fixture

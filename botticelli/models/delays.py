@@ -1,0 +1,60 @@
+"""How long a server asks to wait, in every form that its headers give it. Seconds; None: unsaid.
+
+A moment is measured from the answer's own Date, so that no clock of ours has to be right. Header
+names are in lower case. Sources: RFC 9110 (Retry-After), OpenAI (retry-after-ms, 6m0s).
+"""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+_SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
+_LEAST_EPOCH: Final = 1e9  # a number above it is a moment: in seconds, or above 100 times it in ms
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return what `retry-after-ms` or `Retry-After` asks for."""
+    milliseconds = number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    asked = headers.get("retry-after", "")
+    seconds = number(asked)
+    return _until(_moment(asked), headers) if seconds is None else seconds
+
+
+def until_reset(written: str, headers: Mapping[str, str]) -> float | None:
+    """Return the time until a reset, given as seconds, as a span or as a moment of Unix time."""
+    found = number(written)
+    if found is None:
+        return span(written)
+    if found < _LEAST_EPOCH:
+        return found
+    return _until(found / (1000 if found > 100 * _LEAST_EPOCH else 1), headers)
+
+
+def span(written: str) -> float | None:
+    """Return a span such as 1h2m3.5s, 6m0s or 20ms."""
+    found = _SPAN.fullmatch(written.strip())
+    if found is None or not any(found.groups()):
+        return None
+    hours, minutes, seconds, unit = found.groups()
+    last = number(seconds or "0") or 0.0
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + last / (1000 if unit == "ms" else 1)
+
+
+def number(written: str) -> float | None:
+    """Return a plain number of no sign."""
+    return float(written) if re.fullmatch(r"\d+(\.\d+)?", written.strip()) else None
+
+
+def _until(moment: float | None, headers: Mapping[str, str]) -> float | None:
+    present = _moment(headers.get("date", ""))
+    return None if moment is None or present is None else max(0.0, moment - present)
+
+
+def _moment(written: str) -> float | None:
+    try:
+        return parsedate_to_datetime(written).timestamp()
+    except ValueError:
+        return None
