@@ -7,7 +7,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from botticelli.budget.limits import allowance
+from botticelli.budget import outlook
+from botticelli.budget.limits import allowance, with_lessons
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError, TryLater
@@ -43,14 +44,6 @@ class Grant:
     asked: Asked
     seq: int
     tokens: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DayRoom:
-    """What is left of an account's day; None: unlimited."""
-
-    requests: int | None
-    tokens: int | None
 
 
 class Gate:
@@ -164,18 +157,22 @@ class Gate:
             now=self._clock.pinned(),
         )
 
-    def day_room(self, model: str, *, provider: str) -> DayRoom:
-        """Return how many requests and tokens the day still has for a model."""
-        allowed = self.allowance(model, provider=provider)
-        found = ledger.accounts(
-            self._conn,
-            key=account_key(provider, model),
+    def calls_left(self, model: str, *, provider: str) -> int | None:
+        """Return how many calls the day still has for a model; None: no limit."""
+        account, allowed = self._standing(model, provider=provider)
+        return outlook.calls_left_today(account, allowed)
+
+    def seconds_for(self, model: str, *, provider: str, calls: int, tokens: int) -> float:
+        """Return in how many seconds the last of `calls`, of `tokens` in all, may be sent."""
+        account, allowed = self._standing(model, provider=provider)
+        return outlook.seconds_for(
+            account,
+            allowed,
+            calls=calls,
+            tokens=tokens,
             window=self._window,
-            now=self._clock.pinned(),
+            now=self._clock.now(),
         )
-        if not found:
-            return DayRoom(requests=allowed.rpd, tokens=allowed.tpd)
-        return _room(found[0], allowed)
 
     def allowance(self, model: str, *, provider: str) -> Allowance:
         """Return what may be used of a model, before lessons."""
@@ -195,6 +192,19 @@ class Gate:
             if left < 1e-6:  # no clock of ours is finer
                 return
             self._clock.sleep(min(left, _SLICE))
+
+    def _standing(self, model: str, *, provider: str) -> tuple[Account | None, Allowance]:
+        """Return an account as it stands, and what may be used of it after lessons."""
+        found = ledger.accounts(
+            self._conn,
+            key=account_key(provider, model),
+            window=self._window,
+            now=self._clock.pinned(),
+        )
+        allowed = self.allowance(model, provider=provider)
+        if not found:
+            return None, allowed
+        return found[0], with_lessons(allowed, found[0].learned)
 
     def _book(self, asked: Asked, allowed: Allowance) -> Booking:
         return ledger.reserve(
@@ -248,18 +258,3 @@ class Gate:
 def account_key(provider: str, model: str) -> str:
     """Return the ledger's name for a provider's model."""
     return f"{provider}/{model}"
-
-
-def _room(account: Account, allowed: Allowance) -> DayRoom:
-    if account.blocked_why == "day":
-        return DayRoom(requests=0, tokens=0)
-    requests = _least(account.rpd, allowed.rpd)
-    tokens = _least(account.tpd, allowed.tpd)
-    return DayRoom(
-        requests=None if requests is None else max(0, requests - account.day_requests),
-        tokens=None if tokens is None else max(0, tokens - account.day_tokens),
-    )
-
-
-def _least(*numbers: int | None) -> int | None:
-    return min((number for number in numbers if number is not None), default=None)

@@ -80,6 +80,23 @@ def allowance(model: str, config: Models, *, provider: str, multipliers: Multipl
     )
 
 
+def with_lessons(allowed: Allowance, learned: Mapping[str, int]) -> Allowance:
+    """Return the allowance under the limits that 429s taught, times the same shares."""
+    shares = dict(zip(("rpm", "tpm", "rpd", "tpd"), allowed.shares, strict=True))
+
+    def least(rate: str, own: int | None) -> int | None:
+        taught = _share(learned.get(rate), shares[rate])
+        return min((one for one in (own, taught) if one is not None), default=None)
+
+    return replace(
+        allowed,
+        rpm=least("rpm", allowed.rpm),
+        tpm=least("tpm", allowed.tpm),
+        rpd=least("rpd", allowed.rpd),
+        tpd=least("tpd", allowed.tpd),
+    )
+
+
 def _is_google(base_url: str) -> bool:
     host = urlsplit(base_url).hostname or ""
     return not base_url or host == "googleapis.com" or host.endswith(".googleapis.com")

@@ -1,6 +1,7 @@
 """`botticelli generate`."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from botticelli.cli.jitter import Jitter, wait_at_random
 from botticelli.cli.output import Console, render
 from botticelli.cli.spending import priced, spent
 from botticelli.cli.telling import telling
-from botticelli.cli.workshop import Show, progress, workshop
+from botticelli.cli.workshop import Show, progress, unseen, workshop
 from botticelli.stages.generate import (
     GenerateForecast,
     GenerateReport,
@@ -21,7 +22,8 @@ from botticelli.stages.generate import (
     preview_generate,
 )
 from botticelli.stages.generate import generate as run_generate
-from botticelli.text import counted
+from botticelli.stages.outlook import Outlook
+from botticelli.text import counted, span
 
 
 @app.command()
@@ -88,20 +90,31 @@ def generate(
     return report.exit_code
 
 
-def watcher(show: Show) -> Callable[[Tick], None]:
-    """Return what shows a run's ticks: the count, and what has been asked so far."""
+def watcher(show: Show) -> Callable[[Tick], None] | None:
+    """Return what shows a run's ticks: the count, what was asked for so far, and the time left.
+
+    None if nobody would see it: then nothing is counted either.
+    """
+    if show is unseen:
+        return None
 
     def watch(tick: Tick) -> None:
         progress, usage = tick.progress, tick.usage
         total = progress.left + progress.done + progress.failed
         tokens = usage.input_tokens + usage.output_tokens
-        show(
-            progress.done + progress.failed,
-            total,
-            f"{tick.stored} new, {usage.calls} calls, {tokens:,} tokens",
-        )
+        note = f"{tick.stored} new, {usage.calls} calls, {tokens:,} tokens"
+        # What is left comes first: a narrow terminal cuts the end off.
+        show(progress.done + progress.failed, total, _ahead(tick.ahead) + note)
 
     return watch
+
+
+def _ahead(ahead: Outlook) -> str:
+    if ahead.day_is_short:
+        return "more than the day has left, "
+    if not ahead.seconds or not ahead.calls:
+        return ""
+    return f"{span(timedelta(seconds=ahead.seconds))} left, "
 
 
 def _complain(env: Environment, report: GenerateReport) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from botticelli.cli.environment import Environment
 from botticelli.stages.workshop import Workshop
+
+BAR_WIDTH: Final = 10  # columns; with the words beside it a line has room in 80
 
 
 class Show(Protocol):
@@ -49,21 +51,23 @@ def workshop(env: Environment, *, allow_writes: bool = False, asks: bool = False
 def progress(env: Environment, what: str) -> Iterator[Show]:
     """Give a bar on stderr; one that shows nothing if nobody would see it."""
     if env.options.quiet or not env.stderr.isatty():
-        yield _unseen
+        yield unseen
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.table import Column
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=BAR_WIDTH),
         MofNCompleteColumn(),
         Elapsed(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True)),
     )
     console = Console(file=env.stderr, no_color=bool(env.environ.get("NO_COLOR")))
-    with Progress(*columns, console=console, transient=True) as bar:
+    # The note takes what is left of the line, so that nothing else is squeezed.
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task(what, total=None, note="")
 
         def show(done: int, total: int, note: str = "") -> None:
@@ -72,5 +76,5 @@ def progress(env: Environment, what: str) -> Iterator[Show]:
         yield show
 
 
-def _unseen(done: int, total: int, note: str = "") -> None:
+def unseen(done: int, total: int, note: str = "") -> None:
     """Show nothing."""

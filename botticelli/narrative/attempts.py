@@ -87,7 +87,7 @@ class Attempts:
         Raises:
             See Caller.ask.
         """
-        opened = self._open(name)
+        opened = self.open(name)
         most = self._drivers.config.max_attempts
         tries = Tries(call.request, most=min(most, BEFORE_FALLBACK) if has_fallback else most)
         while True:
@@ -116,7 +116,8 @@ class Attempts:
             if grant is not None:
                 self._gate.settle(grant, tokens=None, conn=conn)
 
-    def _open(self, name: str) -> Opened:
+    def open(self, name: str) -> Opened:
+        """Return the model that is asked for `name` today; if it is another one, that is told."""
         config = self._drivers.config
         current = catalogue.current_name(name, config, on=self._clock.now().date())
         if current != name:

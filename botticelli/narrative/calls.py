@@ -12,7 +12,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import PermanentError, Request, TransientError, Usage
-from botticelli.models.open import Drivers
+from botticelli.models.open import Drivers, Opened
 from botticelli.models.prompts import digest, readable
 from botticelli.narrative.attempts import Attempts, Call, Recorded
 from botticelli.store import executions
@@ -146,17 +146,33 @@ class LiveCaller:
         self._attempts.abandon(conn)
 
     def calls_left(self, models: Sequence[str]) -> int | None:
-        """Return how many requests the day still has over all of `models`; None: no limit."""
+        """Return how many calls the day still has over all of `models`; None: no limit."""
         left = 0
-        for name in tuple(models) or self._models.default:
-            opened = self._drivers.open(name)
-            if opened.is_free:
+        for opened in self._opened(models):
+            room = None if opened.is_free else self._gate.calls_left(**self._account(opened))
+            if room is None:
                 return None
-            room = self._gate.day_room(self._drivers.account(opened.name), provider=opened.provider)
-            if room.requests is None:
-                return None
-            left += room.requests
+            left += room
         return left
+
+    def seconds_for(self, models: Sequence[str], *, calls: int, tokens: int) -> float:
+        """Return how long the minute's allowance keeps the last of `calls` from being sent.
+
+        Of `models` the first counts whose day is not spent.
+        """
+        for opened in self._opened(models):
+            if opened.is_free:
+                return 0.0
+            if self._gate.calls_left(**self._account(opened)) != 0:
+                return self._gate.seconds_for(**self._account(opened), calls=calls, tokens=tokens)
+        return 0.0
+
+    def _opened(self, models: Sequence[str]) -> list[Opened]:
+        names = tuple(models) or self._models.default
+        return [self._attempts.open(name) for name in names]
+
+    def _account(self, opened: Opened) -> dict[str, str]:
+        return {"model": self._drivers.account(opened.name), "provider": opened.provider}
 
     def _finished(self, key: ActKey, inputs: str) -> Finished | None:
         if key.item_id is None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from botticelli.budget.gate import account_key
-from botticelli.budget.limits import allowance
+from botticelli.budget.limits import allowance, with_lessons
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError, Exit
@@ -15,7 +15,7 @@ from botticelli.models.open import FREE, route
 from botticelli.store import executions, ledger
 from botticelli.store.connection import Connection
 from botticelli.store.executions import Spent
-from botticelli.store.ledger import Account, Allowance, Window
+from botticelli.store.ledger import Account, Window
 
 UTC_ZONE = "UTC"  # today and this month of the costs; the providers' days are their own
 
@@ -121,7 +121,7 @@ def _budget(
             day_requests=_rate(0, allowed.rpd),
             day_tokens=_rate(0, allowed.tpd),
         )
-    allowed = _with_lessons(allowed, account)
+    allowed = with_lessons(allowed, account.learned)
     open_requests, open_tokens = account.reserved_requests, account.reserved_tokens
     return ModelBudget(
         provider=provider,
@@ -138,16 +138,6 @@ def _budget(
     )
 
 
-def _with_lessons(allowed: Allowance, account: Account) -> Allowance:
-    """Return the allowance with what 429s taught, as the last reservation saw it."""
-    return Allowance(
-        rpm=_least(allowed.rpm, account.rpm if "rpm" in account.learned else None),
-        tpm=_least(allowed.tpm, account.tpm if "tpm" in account.learned else None),
-        rpd=_least(allowed.rpd, account.rpd if "rpd" in account.learned else None),
-        tpd=_least(allowed.tpd, account.tpd if "tpd" in account.learned else None),
-    )
-
-
 def _rate(total: int, allowed: int | None, *, reserved: int = 0) -> Rate:
     reserved = min(reserved, total)  # one that began before midnight belongs to the day before
     return Rate(
@@ -156,10 +146,6 @@ def _rate(total: int, allowed: int | None, *, reserved: int = 0) -> Rate:
         allowed=allowed,
         left=None if allowed is None else max(0, allowed - total),
     )
-
-
-def _least(*numbers: int | None) -> int | None:
-    return min((number for number in numbers if number is not None), default=None)
 
 
 def _sum(spent: Sequence[Spent]) -> Decimal:

@@ -12,6 +12,7 @@ from botticelli.schedule.rounds import earliest_round
 from botticelli.stages.crew import Crew
 from botticelli.stages.item_labour import ItemLabour
 from botticelli.stages.item_run import Counts, ItemRun
+from botticelli.stages.outlook import Outlook, look_ahead
 from botticelli.stages.planning import iterations_of, plan_items, reference_of
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.workshop import Workshop
@@ -96,6 +97,7 @@ class Tick:
     progress: Progress
     stored: int
     usage: runs.Usage
+    ahead: Outlook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +264,7 @@ class _Job:
         )
         left = batches.progress(self.conn, batch.id, now=clock.pinned()).left
         workers = max(1, min(self.wish.workers or config.models.max_concurrent, left))
-        tick = self._ticker(batch, watch) if watch else lambda: None
+        tick = self._ticker(batch, item_run, watch) if watch else lambda: None
         try:
             crew.run(workers, stop=self.run.stop, watch=tick)
         except TryLater as error:
@@ -272,15 +274,26 @@ class _Job:
                 self.workshop.abandon_calls()
         return None
 
-    def _ticker(self, batch: Batch, watch: Callable[[Tick], None]) -> Callable[[], None]:
+    def _ticker(
+        self, batch: Batch, item_run: ItemRun, watch: Callable[[Tick], None]
+    ) -> Callable[[], None]:
+        clock = self.workshop.clock
+        began = clock.monotonic()
+
         def tick() -> None:
+            usage = runs.usage(self.conn, self.run.id)
             watch(
                 Tick(
-                    progress=batches.progress(
-                        self.conn, batch.id, now=self.workshop.clock.pinned()
-                    ),
+                    progress=batches.progress(self.conn, batch.id, now=clock.pinned()),
                     stored=self.counts.stored,
-                    usage=runs.usage(self.conn, self.run.id),
+                    usage=usage,
+                    ahead=look_ahead(
+                        self.conn,
+                        item_run,
+                        batch_id=batch.id,
+                        usage=usage,
+                        elapsed=clock.monotonic() - began,
+                    ),
                 )
             )
 
@@ -370,7 +383,7 @@ def preview_generate(conn: Connection, workshop: Workshop, *, wish: Wish) -> Gen
         for key, _ in plan_items(file, narrative, iterations=iterations):
             planned[key] = planned.get(key, 0) + 1
     else:
-        planned = batches.count_waiting(conn, batch.id)
+        planned = {one.narrative: one.items for one in batches.list_waiting(conn, batch.id)}
     runner, caller = workshop.rehearsal(
         conn,
         file=file,

@@ -19,6 +19,11 @@ from botticelli.store.items import Item
 FIRST_WAIT: Final = timedelta(seconds=5)  # doubled with each further transient failure of an item
 LONGEST_WAIT: Final = timedelta(minutes=2)
 LOOK_SECONDS: Final = 1.0  # how often an idle worker looks for what another process gave back
+LOOK: Final = timedelta(seconds=LOOK_SECONDS)
+
+
+class NotYet(BotticelliError):
+    """The item has to wait for what others are at; it is nobody's failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,8 @@ class ItemLabour:
             self.run_item(conn, item)
         except queue.LostLease:
             return  # somebody else has it, and will settle it
+        except NotYet:
+            items.put_back(conn, item, wait=LOOK, now=self.clock.pinned())
         except TransientError as error:
             self._try_again(conn, item, error=error)
         except (TryLater, ConfigError, Unavailable) as error:

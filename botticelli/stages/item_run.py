@@ -9,6 +9,7 @@ from botticelli.narrative.calls import LiveCaller
 from botticelli.narrative.execution import Execution
 from botticelli.narrative.model import Narrative, NarrativeFile
 from botticelli.narrative.sink import TableSink
+from botticelli.stages.item_labour import NotYet
 from botticelli.stages.item_sink import ItemSink
 from botticelli.stages.planning import fewest_calls
 from botticelli.stages.supervise import Run
@@ -16,6 +17,7 @@ from botticelli.stages.workshop import Workshop
 from botticelli.store import items
 from botticelli.store.connection import Connection
 from botticelli.store.items import Item
+from botticelli.text import counted
 
 
 @dataclass(kw_only=True)
@@ -68,6 +70,7 @@ class ItemRun:
         Raises:
             LostLease: It is somebody else's by now.
             TryLater: The day has no room for what it still needs.
+            NotYet: Whether it has shows when others are done.
             BotticelliError: It failed; nothing of it was stored.
         """
         narrative = self.file.narratives.get(item.narrative)
@@ -101,6 +104,11 @@ class ItemRun:
         """Return how many calls the day still has for the writer; None: no limit."""
         return self._caller(conn, self.outer).calls_left(self._models(self.outer))
 
+    def seconds_for(self, conn: Connection, *, calls: int, tokens: int) -> float:
+        """Return how long the budget keeps the last of `calls` from being sent."""
+        caller = self._caller(conn, self.outer)
+        return caller.seconds_for(self._models(self.outer), calls=calls, tokens=tokens)
+
     def _models(self, narrative: Narrative) -> tuple[str, ...]:
         return self.override or narrative.models or self.workshop.config.models.default
 
@@ -127,20 +135,22 @@ class ItemRun:
         if left is None:
             return
         promised = sum(
-            max(0, self._calls(other.narrative) - other.acts_done)
+            max(0, self.calls_of(other.narrative) - other.acts_done)
             for other in items.list_under_way(conn, item)
             if other.acts_done or other.id < item.id
         )
-        needed = max(0, self._calls(item.narrative) - item.acts_done)
-        if left - promised < needed:
+        needed = max(0, self.calls_of(item.narrative) - item.acts_done)
+        if left < needed:
             raise TryLater(
-                f"the day has room for {max(0, left - promised)} more calls,"
-                f" and a post needs {needed}",
+                f"the day has room for {counted(left, 'more call')}, and a post needs {needed}",
                 where=item.narrative,
                 mend="what is left waits for the next day",
             )
+        if left - promised < needed:  # calls under way are counted twice: as used and as promised
+            raise NotYet("others may still need what the day has left", where=item.narrative)
 
-    def _calls(self, key: str) -> int:
+    def calls_of(self, key: str) -> int:
+        """Return how many calls an item of that narrative takes if every answer is valid."""
         narrative = self.file.narratives.get(key)
         return fewest_calls(narrative, narratives=self.file.narratives) if narrative else 0
 

@@ -244,15 +244,28 @@ def list_failures(conn: Connection, batch_id: int) -> tuple[tuple[str, int, str]
 
 
 WAITING: Final = """
-    SELECT narrative, count(*)
-      FROM generation_items
-     WHERE batch_id = %(batch_id)s
-       AND state IN ('pending', 'running')
-     GROUP BY narrative
+    SELECT i.narrative, count(*) AS items, coalesce(sum(d.acts), 0)::integer AS acts_done
+      FROM generation_items AS i
+      LEFT JOIN LATERAL (SELECT count(DISTINCT e.sequence_number) AS acts
+                           FROM act_executions AS e
+                          WHERE e.item_id = i.id
+                            AND e.state = 'done') AS d ON true
+     WHERE i.batch_id = %(batch_id)s
+       AND i.state IN ('pending', 'running')
+     GROUP BY i.narrative
 """
 
 
-def count_waiting(conn: Connection, batch_id: int) -> dict[str, int]:
-    """Return how many unfinished items of each narrative a batch has."""
-    rows = conn.execute(WAITING, {"batch_id": batch_id}).fetchall()
-    return {row[0]: row[1] for row in rows}
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """The unfinished items of one narrative, and how many of their acts have their answers."""
+
+    narrative: str
+    items: int
+    acts_done: int
+
+
+def list_waiting(conn: Connection, batch_id: int) -> list[Waiting]:
+    """Return what is left of a batch, by narrative."""
+    with conn.cursor(row_factory=class_row(Waiting)) as cursor:
+        return cursor.execute(WAITING, {"batch_id": batch_id}).fetchall()

@@ -279,6 +279,7 @@ class Account:
         window_frees_at: When the oldest start leaves the window; None: it is empty.
         day_ends_at: The provider's next midnight.
         blocked_until: Until when a 429 holds all callers; None: it does not.
+        learned: rate -> the limit that a 429 named lately, before any multiplier.
     """
 
     key: str
@@ -297,7 +298,7 @@ class Account:
     day_ends_at: datetime
     blocked_until: datetime | None
     blocked_why: str | None
-    learned: dict[str, Any] = field(default_factory=dict)
+    learned: dict[str, int] = field(default_factory=dict)
 
 
 ACCOUNTS: Final = """
@@ -307,7 +308,10 @@ ACCOUNTS: Final = """
           FROM ledger AS a
          WHERE coalesce(a.key = %(key)s, true)
     )
-    SELECT a.key, a.rpm, a.tpm, a.rpd, a.tpd, a.learned,
+    SELECT a.key, a.rpm, a.tpm, a.rpd, a.tpd,
+           (SELECT coalesce(jsonb_object_agg(l.key, l.value -> 'limit'), '{}')
+              FROM jsonb_each(a.learned) AS l
+             WHERE (l.value ->> 'until')::timestamptz > a.moment) AS learned,
            w.requests AS minute_requests, w.tokens AS minute_tokens,
            w.open AS reserved_requests, w.open_tokens AS reserved_tokens,
            (SELECT count(*) FROM ledger_waiters AS q

@@ -42,6 +42,10 @@ def states(db):
     return db.execute(query).fetchall()
 
 
+def states_of_items(db):
+    return dict(db.execute("SELECT state, count(*) FROM generation_items GROUP BY 1").fetchall())
+
+
 def test_a_carousel_of_narratives_gives_one_candidate_for_each_and_iteration(db, run, gemini):
     report = run(iterations=2)
 
@@ -265,7 +269,63 @@ def test_under_a_daily_cap_no_post_is_begun_that_the_day_has_no_room_for(db, run
 
     assert (report.stored, report.left, report.calls) == (2, 6, 4)
     assert report.exit_code == Exit.TRY_LATER
-    assert "more calls, and a post needs 2" in report.reason  # 1, or 0 while another begins
+    assert "room for 1 more call, and a post needs 2" in report.reason
+
+
+def test_several_workers_use_the_day_up_to_the_last_whole_post(db, run, gemini, stages):
+    # 30 x 0.8 = 24 calls: twelve posts of two, whoever is in the middle of one meanwhile.
+    limits = {WRITER: Limits(rpm=10**5, rpd=30)}
+    stages.config = Stages(
+        stages.url, stages.folder, models_at(gemini, limits=limits, max_concurrent=4)
+    ).config
+    gemini.latency = 0.1
+
+    report = run(iterations=10)
+
+    assert (report.stored, report.left, report.calls) == (12, 8, 24)
+    assert states_of_items(db) == {"done": 12, "pending": 8}
+    assert "and a post needs 2" in report.reason
+
+
+def test_a_share_that_another_run_had_does_not_narrow_this_one(db, run, gemini, stages):
+    """The account keeps what its last caller was allowed; the next may be allowed more."""
+    limits = {WRITER: Limits(rpm=10**5, rpd=100)}
+    stages.config = Stages(stages.url, stages.folder, models_at(gemini, limits=limits)).config
+    stages.settings("budget", rpd=0.04)
+    narrow = run(iterations=2)
+    stages.settings("budget", rpd=0.8)
+
+    wide = run(iterations=2)
+
+    assert (narrow.stored, narrow.left) == (2, 2)
+    assert (wide.stored, wide.left) == (2, 0)
+
+
+def test_a_retired_name_is_counted_on_the_account_of_its_successor(db, run, gemini, stages):
+    limits = {WRITER: Limits(rpm=10**5, rpd=7)}
+    stages.config = Stages(stages.url, stages.folder, models_at(gemini, limits=limits)).config
+
+    report = run(iterations=4, models=("gemini-2.0-flash",))
+
+    assert (report.stored, report.left, report.calls) == (2, 6, 4)
+
+
+def test_ticks_tell_what_is_ahead_as_the_budget_allows(db, stages, gemini):
+    limits = {WRITER: Limits(rpm=10, rpd=1000)}
+    stages.config = Stages(stages.url, stages.folder, models_at(gemini, limits=limits)).config
+    ticks = []
+
+    def watch(tick):
+        ticks.append(tick)
+        if tick.usage.calls == 8:  # 10 x 0.8
+            raise TryLater("seen enough")
+
+    wish = Wish(narrative="carousel.batch", iterations=7)
+    generate(db, stages.workshop(), wish=wish, watch=watch)
+
+    last = ticks[-1].ahead
+    assert (last.calls, last.day_is_short) == (20, False), "14 posts of two calls, 8 calls made"
+    assert 165 < last.seconds < 190, "8, 8 and 4 more, each after a minute of 61 s"
 
 
 def test_an_expired_lease_of_a_killed_worker_is_taken_up(db, run, stages):
