@@ -163,8 +163,13 @@ def _json_line(record: logging.LogRecord, fields: Mapping[str, Any]) -> str:
     import json
 
     at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    head = {"time": at, "level": record.levelname.lower(), "logger": record.name}
-    return json.dumps({**fields, **head, "event": record.msg}, ensure_ascii=False)
+    head = {
+        "time": at,
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "event": record.msg,
+    }
+    return json.dumps({**head, **fields, **head}, ensure_ascii=False)  # head first, and it stands
 
 
 def _pairs(fields: Mapping[str, Any]) -> str:
