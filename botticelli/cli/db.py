@@ -13,6 +13,8 @@ from botticelli.cli.output import Console, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
 
+AsJson = dbcare.AsJson
+
 __all__ = ["dbcare"]  # its commands register themselves on import
 
 
@@ -38,7 +40,7 @@ class Database:
 
 
 @db.command()
-def init(ctx: typer.Context) -> int:
+def init(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     """Put the schema in place; harmless where it is."""
     from botticelli.store.schema import apply_schema, schema_version
 
@@ -46,15 +48,19 @@ def init(ctx: typer.Context) -> int:
     with env.database() as conn:
         apply_schema(conn)
         version = schema_version(conn)
-    env.say(f"schema version {version} is in place")
+    env.tell(f"schema version {version} is in place", as_json=as_json, schema_version=version)
     return 0
 
 
 @db.command()
-def url(ctx: typer.Context) -> int:
+def url(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     """Print the database's URL, for psql and other programs."""
     env: Environment = ctx.obj
-    env.stdout.write(env.database_url() + "\n")
+    target = env.database_url()
+    if as_json:
+        env.show({"url": target}, as_json=True)
+    else:
+        env.stdout.write(target + "\n")
     return 0
 
 
@@ -83,23 +89,27 @@ def start(
     if_ours: Annotated[
         bool, typer.Option("--if-ours", help="Do nothing where a server of yours is configured.")
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Start our own PostgreSQL, if it is not running."""
     env: Environment = ctx.obj
     if if_ours and env.config.database.url:
+        env.tell("a server of yours is configured", as_json=as_json, running=None)
         return 0
     _only_embedded(env)
     env.embedded.ensure()
-    env.say(f"running, data in {env.embedded.folder}")
+    folder = env.embedded.folder
+    env.tell(f"running, data in {folder}", as_json=as_json, running=True, folder=folder)
     return 0
 
 
 @db.command()
-def stop(ctx: typer.Context) -> int:
+def stop(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     """Stop our own PostgreSQL; the next command starts it again."""
     env: Environment = ctx.obj
     _only_embedded(env)
-    env.say("stopped" if env.embedded.stop() else "it was not running")
+    stopped = env.embedded.stop()
+    env.tell("stopped" if stopped else "it was not running", as_json=as_json, stopped=stopped)
     return 0
 
 
@@ -107,7 +117,7 @@ def stop(ctx: typer.Context) -> int:
 def status(
     ctx: typer.Context,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Tell where the database is and whether it runs; starts nothing."""
     env: Environment = ctx.obj

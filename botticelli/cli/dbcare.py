@@ -46,7 +46,10 @@ def prune(ctx: typer.Context, *, as_json: AsJson = False) -> int:
 
 @db.command()
 def backup(
-    ctx: typer.Context, file: Annotated[Path, typer.Argument(help="Written anew; 0600.")]
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Written anew; 0600.")],
+    *,
+    as_json: AsJson = False,
 ) -> int:
     """Write the whole database into one file, by pg_dump."""
     from botticelli.store import dump
@@ -56,7 +59,8 @@ def backup(
     with env.database() as conn:
         program = dump.find(conn, "pg_dump", folders=_folders(env))
         size = dump.backup(env.database_url(), target, program=program, environ=env.environ)
-    env.say(f"{file}: {size / 1_000_000:.1f} MB")
+    line = f"{file}: {size / 1_000_000:.1f} MB"
+    env.tell(line, as_json=as_json, file=target, size_bytes=size)
     return 0
 
 
@@ -68,6 +72,7 @@ def restore(
     yes: Annotated[
         bool, typer.Option("--yes", help="Replace what is in the database now.")
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Put a backup in place of the database; posting is paused until you have looked at it."""
     from botticelli.store import dump, runs
@@ -84,15 +89,18 @@ def restore(
     dump.restore(env.database_url(), env.cwd / file, program=program, environ=env.environ)
     with env.database() as conn:
         runs.pause(conn, "post", now=env.clock.pinned())
-    env.say(
+    env.tell(
         "restored; posting is paused, because posts that went out after the backup count as unsent."
-        " Look at botticelli deliveries, drop those, then: botticelli resume post"
+        " Look at botticelli deliveries, drop those, then: botticelli resume post",
+        as_json=as_json,
+        file=env.cwd / file,
+        paused=("post",),
     )
     return 0
 
 
 @db.command()
-def migrate(ctx: typer.Context) -> int:
+def migrate(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     """Bring the schema to this program's version; forwards only, and safe to repeat."""
     from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_version
 
@@ -106,7 +114,8 @@ def migrate(ctx: typer.Context) -> int:
                 mend="upgrade botticelli; there is no way back",
             )
         apply_schema(conn)
-    env.say(f"schema version {before or 'none'} -> {EXPECTED_VERSION}")
+    line = f"schema version {before or 'none'} -> {EXPECTED_VERSION}"
+    env.tell(line, as_json=as_json, before=before, after=EXPECTED_VERSION)
     return 0
 
 

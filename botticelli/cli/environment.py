@@ -136,6 +136,13 @@ class Environment:
 
         output.show(report, self.console, as_json=as_json)
 
+    def tell(self, line: str, *, as_json: bool, **facts: Any) -> None:
+        """Tell what was done: a line for a person on stderr, or the facts as JSON on stdout."""
+        if as_json:
+            self.show(facts, as_json=True)
+        else:
+            self.say(line)
+
     def say(self, line: str) -> None:
         """Tell a person on stderr how it goes, unless --quiet."""
         if not self.options.quiet:

@@ -48,6 +48,7 @@ def init(
     ] = Path(),
     *,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Write a starter project: botticelli.toml, narratives, .env.example."""
     env: Environment = ctx.obj
@@ -61,7 +62,7 @@ def init(
         _write(path, content)
         written.append(name)
     report = Started(folder=target, written=tuple(written), kept=tuple(kept))
-    env.show(report)
+    env.show(report, as_json=as_json)
     return report.exit_code
 
 

@@ -61,6 +61,8 @@ def show(
 def break_(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="As `locks` shows it.", autocompletion=choices.locks)],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Free a lock; its holder stops at its next heartbeat."""
     env: Environment = ctx.obj
@@ -74,7 +76,13 @@ def break_(
             f"nobody holds a lock '{name}'",
             mend=f"held are: {', '.join(held)}" if held else "no lock is held",
         )
-    env.say(f"'{name}' is free; {broken.host} (pid {broken.pid}) stops at its next heartbeat")
+    env.tell(
+        f"'{name}' is free; {broken.host} (pid {broken.pid}) stops at its next heartbeat",
+        as_json=as_json,
+        freed=name,
+        host=broken.host,
+        pid=broken.pid,
+    )
     return Exit.DONE
 
 

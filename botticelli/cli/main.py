@@ -24,7 +24,7 @@ RARELY: Final = 50_000  # new objects between two collections: imports alone wou
 COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 COMPLETING: Final = "_BOTTICELLI_COMPLETE"  # set by the scripts of `botticelli completion`
 
-FLAGS: Final = ("--offline", "--debug", "--quiet")
+FLAGS: Final = ("--offline", "--debug", "--quiet", "--version")
 
 
 def run() -> NoReturn:

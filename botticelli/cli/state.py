@@ -56,14 +56,17 @@ def list_(
 
 
 @group.command()
-def get(ctx: typer.Context, key: Key, *, scope: Scope = GLOBAL) -> int:
+def get(ctx: typer.Context, key: Key, *, scope: Scope = GLOBAL, as_json: Json = False) -> int:
     """Write the value of one key to stdout."""
     env: Environment = ctx.obj
     with env.database() as conn:
         value = store.read(conn, key, scope=scope)
     if value is None:
         raise BotticelliError(f"nothing is kept as '{key}'", where=f"state {scope}")
-    env.stdout.write(f"{value}\n")
+    if as_json:
+        env.show({"scope": scope, "key": key, "value": value}, as_json=True)
+    else:
+        env.stdout.write(f"{value}\n")
     return Exit.DONE
 
 
@@ -74,11 +77,13 @@ def set_(
     value: Annotated[str, typer.Argument(metavar="VALUE", help="What is to be kept.")],
     *,
     scope: Scope = GLOBAL,
+    as_json: Json = False,
 ) -> int:
     """Keep a value."""
     env: Environment = ctx.obj
     with env.database() as conn:
         store.write(conn, {key: value}, scopes=(scope,))
+    env.tell(f"kept as '{key}'", as_json=as_json, scope=scope, key=key, value=value)
     return Exit.DONE
 
 

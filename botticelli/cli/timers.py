@@ -68,6 +68,7 @@ def render_files(
     program: Annotated[
         str | None, typer.Option(metavar="PATH", help=f"What they run; else {PROGRAM}.")
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Render what wakes the stages on their schedules."""
     env: Environment = ctx.obj
@@ -77,13 +78,15 @@ def render_files(
         files: Mapping[str, str] = {"crontab.example": crontab(plans, program=path)}
     else:
         files = systemd_units(plans, place=Place(program=path, of_user=user))
-    if to is None:
+    if to is not None:
+        folder = env.cwd / to
+        write_files(files, folder)
+        line = f"{len(files)} files written to {folder}; botticelli timers install arms them"
+        env.tell(line, as_json=as_json, folder=folder, written=list(files))
+    elif as_json:
+        env.show({"files": files}, as_json=True)
+    else:
         env.stdout.write(_joined(files))
-        return 0
-    folder = env.cwd / to
-    write_files(files, folder)
-    env.say(f"{len(files)} files written to {folder}")
-    env.say("next: botticelli timers install puts them where they work")
     return 0
 
 
@@ -99,6 +102,7 @@ def install(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written and run; do nothing.")
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Install the timers and start them; again after every change of a schedule."""
     from botticelli.cli.installing import installer
@@ -106,22 +110,30 @@ def install(
     env: Environment = ctx.obj
     chosen = installer(env, cron=cron, user=user, program=program)
     if dry_run:
-        env.stdout.write("\n".join(chosen.plan()) + "\n")
+        plan = list(chosen.plan())
+        if as_json:
+            env.show({"plan": plan}, as_json=True)
+        else:
+            env.stdout.write("\n".join(plan) + "\n")
         return 0
     chosen.check()
     chosen.install()
-    env.say("installed and armed; look with botticelli timers status")
+    line = "installed and armed; look with botticelli timers status"
+    env.tell(line, as_json=as_json, installed=True)
     return 0
 
 
 @timers.command()
-def remove(ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False) -> int:
+def remove(
+    ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False, as_json: AsJson = False
+) -> int:
     """Stop the timers and take them out again; the database stays."""
     from botticelli.cli.installing import installer
 
     env: Environment = ctx.obj
     found = installer(env, cron=cron, user=user).remove()
-    env.say("removed" if found else "there was nothing to remove")
+    line = "removed" if found else "there was nothing to remove"
+    env.tell(line, as_json=as_json, removed=found)
     return 0
 
 
