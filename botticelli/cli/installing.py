@@ -113,6 +113,7 @@ class Units:
                 where=self._program,
                 mend="install botticelli below /opt or /usr/local, or use --user",
             )
+        run([*self._systemctl, "show", "--property=Version"])  # before anything is written
         if not self._of_user and not SYSTEM_SETTINGS.exists():
             self._env.say(f"note: {SYSTEM_SETTINGS} is not there: shipped settings are used")
 
@@ -123,7 +124,7 @@ class Units:
             run(words)
 
     def remove(self) -> bool:
-        """See Installer."""
+        """See Installer. Files are taken out also where no systemd runs (any more)."""
         there = [self._folder / name for name in self.files if (self._folder / name).exists()]
         if not there:
             return False
@@ -136,7 +137,7 @@ class Units:
             raise UsageError(
                 f"cannot be removed: {error.strerror}", where=str(self._folder), mend="use sudo"
             ) from error
-        run([*self._systemctl, "daemon-reload"])
+        run([*self._systemctl, "daemon-reload"], may_fail=True)
         return True
 
     def status(self) -> TimersReport:
@@ -277,11 +278,15 @@ def run(words: Sequence[str], *, text: str | None = None, may_fail: bool = False
         raise Unavailable(
             f"there is no {words[0]} here",
             where="timers",
-            mend="see the other ways: --user, --cron",
+            mend="see the other way: --cron" if words[0] == "systemctl" else "install cron",
         ) from error
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"{words[0]} does not answer", where="timers") from error
     if done.returncode and not may_fail:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise Unavailable(said[0] if said else f"it ended with {done.returncode}", where=words[0])
+        raise Unavailable(
+            said[0].rstrip(".") if said else f"it ended with {done.returncode}",
+            where=words[0],
+            mend="see the other ways: --user, --cron" if words[0] == "systemctl" else "",
+        )
     return done.stdout
