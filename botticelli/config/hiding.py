@@ -25,6 +25,7 @@ SECRET_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 NOT_SECRET: Final = re.compile(r"CREDENTIALS_DIRECTORY|_(?:FILE|PATH|DIR)$", re.IGNORECASE)
+HEADERS: Final = "_HEADERS"  # OpenTelemetry's: most often a key for the collector
 # Keys of botticelli.toml with such values, besides those that are named like one.
 SECRET_KEY: Final = re.compile(r"ping|on_\w+")
 
@@ -103,12 +104,22 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
             found.append(_content(Path(value)))
         elif _is_secret(name) and len(value) >= SHORTEST_GUESSED:
             found += [value.strip(), *_pieces(value)]
+        elif name.endswith(HEADERS):
+            found += [text for pair in value.split(",") for text in _in_header(pair)]
         else:
             found += passwords_in(value)
     if folder := environ.get("CREDENTIALS_DIRECTORY"):
         found += [text for path in _files(Path(folder)) for text in (_content(path),)]
     contents = [text for text in found if text]
     return [*contents, *(password for text in contents for password in passwords_in(text))]
+
+
+def _in_header(pair: str) -> list[str]:
+    """Return what gives away a header that is written as NAME=VALUE, percent-encoded."""
+    from urllib.parse import unquote
+
+    text = unquote(pair.partition("=")[2] or pair).strip()
+    return [text, *filter(_looks_random, text.split())]
 
 
 def passwords_in(text: str) -> list[str]:

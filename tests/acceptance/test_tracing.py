@@ -223,6 +223,20 @@ def test_a_collector_in_trouble_neither_fails_nor_holds_up_a_run(
     assert taken < 3 * alone + BOUND
 
 
+@pytest.mark.parametrize(
+    "headers", ["authorization=Bearer%20k3y-of-collector,x-team=studio", "Bearer k3y-of-collector"]
+)
+def test_the_key_of_a_collector_is_never_logged(line, environ, db, headers):
+    environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = refusing()
+    environ["OTEL_EXPORTER_OTLP_HEADERS"] = headers
+
+    ended = line("post --debug")
+
+    assert ended.code == 0
+    assert "traces" in ended.err
+    assert "k3y-of-collector" not in ended.err
+
+
 def timed(line, words):
     """Run a command; return how it ended, and after how many seconds."""
     began = time.monotonic()
