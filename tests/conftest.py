@@ -1,3 +1,13 @@
 """Fixtures for all tests; each family lives in a module of its own."""
 
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no fault of what is tested. The database of a test may see all of its examples.
+settings.register_profile(
+    "botticelli",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("botticelli")
+
 pytest_plugins = ["tests.database", "tests.commandline"]

@@ -94,7 +94,7 @@ def test_demo_says_that_it_waits_while_the_stage_runs_elsewhere(machine):
     with connect(url) as conn:
         conn.execute(
             "INSERT INTO locks (name, holder, host, pid, expires_at)"
-            " VALUES ('generate', 'x', 'other', 7, now() + interval '3 seconds')"
+            " VALUES ('generate', 'x', 'other', 7, now() + interval '8 seconds')"
         )
 
         ended = machine("demo")

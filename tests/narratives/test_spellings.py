@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.errors import ConfigError
@@ -14,11 +14,6 @@ from botticelli.narrative.lines import key_lines
 from botticelli.narrative.load import load_text
 
 PATH = Path("story.toml")
-
-
-def tried(times):
-    """Try so many examples; a busy machine is no reason to fail."""
-    return settings(max_examples=times, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 # --- writing TOML ---------------------------------------------------------------------------
@@ -208,7 +203,7 @@ def flat_input(each):
     return each
 
 
-@tried(60)
+@settings(max_examples=60)
 @given(names, stories)
 def test_equal_narratives_in_different_forms_are_equal_models(name, story):
     own = {key: value for key, value in story.items() if key != "acts"}
@@ -228,7 +223,7 @@ def test_equal_narratives_in_different_forms_are_equal_models(name, story):
     assert all(model == models[0] for model in models)
 
 
-@tried(60)
+@settings(max_examples=60)
 @given(names, st.lists(rows | commands, min_size=1, max_size=3))
 def test_a_resource_is_what_the_same_input_is(name, inputs):
     kinds = ["bots" if "command" in each else "tables" for each in inputs]
@@ -286,7 +281,7 @@ def loaded_or_told(text):
     return None
 
 
-@tried(300)
+@settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(SECTIONS), values, max_size=6))
 def test_any_document_loads_or_is_told_what_is_wrong(document):
     file = loaded_or_told(toml(document))
@@ -314,7 +309,7 @@ EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.toml"))
 changes = st.tuples(st.lists(st.integers(0, 9), min_size=1, max_size=6), values)
 
 
-@tried(400)
+@settings(max_examples=400)
 @given(st.sampled_from(EXAMPLES), st.lists(changes, min_size=1, max_size=3))
 def test_an_example_with_anything_in_the_wrong_place_loads_or_is_told(path, wrongs):
     document = tomllib.loads(path.read_text())
@@ -326,7 +321,7 @@ def test_an_example_with_anything_in_the_wrong_place_loads_or_is_told(path, wron
     assert file is None or all(narrative.acts for narrative in file.narratives.values())
 
 
-@tried(200)
+@settings(max_examples=200)
 @given(st.text(max_size=200))
 def test_any_text_loads_or_is_told_what_is_wrong(text):
     loaded_or_told(text)
@@ -337,7 +332,7 @@ def test_a_document_nested_without_end_is_told_so():
         load_text("x = " + "[" * 5000 + "]" * 5000, PATH)
 
 
-@tried(100)
+@settings(max_examples=100)
 @given(names, stories)
 def test_every_header_and_key_is_found_in_its_line(name, story):
     document = single(name, story["acts"], {"description": "a\n[b]\nc = 1"})

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.store.columns import column_name, columns_of, table_name
@@ -141,9 +141,7 @@ def same(found, given):
     return found == given and isinstance(found, bool) == isinstance(given, bool)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(batches=st.lists(st.lists(objects, min_size=1, max_size=3), min_size=1, max_size=3))
 def test_what_was_inserted_can_be_read_back(db, batches):
     db.execute("DROP TABLE IF EXISTS made")

@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.store.columns import TableError
@@ -142,9 +142,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300)
 @given(text=st.one_of(st.lists(WORDS, max_size=9).map(" ".join), st.text(max_size=60)))
 def test_no_text_can_break_a_query(db, text):
     """Whatever is written, it is refused in our words, or it is one condition on this table."""
@@ -159,9 +157,7 @@ def test_no_text_can_break_a_query(db, text):
     assert db.execute("SELECT to_regclass('runs')").fetchone() != (None,)
 
 
-@settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=100)
 @given(value=st.text(alphabet=st.characters(exclude_characters="\x00", codec="utf-8"), max_size=40))
 def test_a_quoted_value_matches_itself_and_only_itself(db, value):
     db.execute(f"DELETE FROM {TABLE}")
