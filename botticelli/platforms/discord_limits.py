@@ -36,9 +36,9 @@ class RateLimits:
     def learn(self, route: str, headers: Mapping[str, str]) -> None:
         """Note what the headers of an answer say of the limit it counted against."""
         # The same bucket name counts apart for each channel, which the route has in it.
-        name = headers.get("X-RateLimit-Bucket")
-        bucket = f"{name} {_top(route)}" if name else route
-        self._bucket_of[route] = bucket
+        if name := headers.get("X-RateLimit-Bucket"):
+            self._bucket_of[route] = f"{name} {_top(route)}"
+        bucket = self._bucket_of.get(route, route)
         if headers.get("X-RateLimit-Remaining") == "0":
             self._close(bucket, _seconds(headers.get("X-RateLimit-Reset-After")))
 

@@ -235,6 +235,25 @@ def test_what_one_destination_learns_of_the_whole_bot_holds_for_the_next(discord
         assert clock.now() - before >= timedelta(seconds=caught.value.retry_after)
 
 
+def test_an_answer_without_headers_unlearns_nothing(clock):
+    limits = SharedLimits(clock).of("https://a", "one")
+    limits.learn("POST /channels/1/messages", bucket("b", left=1))
+    limits.learn("POST /channels/1/messages", {})
+    limits.learn("GET /channels/1", bucket("b", left=0))
+
+    limits.wait("POST /channels/1/messages", where="news")
+
+    assert sum(clock.slept) == 4, "it counts against the same bucket"
+
+
+def bucket(name, *, left):
+    return {
+        "X-RateLimit-Bucket": name,
+        "X-RateLimit-Remaining": str(left),
+        "X-RateLimit-Reset-After": "4",
+    }
+
+
 def test_another_bot_keeps_an_account_of_its_own(clock):
     limits = SharedLimits(clock)
 
