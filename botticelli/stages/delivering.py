@@ -11,6 +11,7 @@ from botticelli.platforms.base import (
     Gone,
     KeptOut,
     LockedOut,
+    Looked,
     Message,
     NotSent,
     Platform,
@@ -196,18 +197,26 @@ class _Attempt:
     def make(
         self, desk: Desk, delivery: Delivery, message: Message, *, text: str
     ) -> Receipt | BotticelliError:
-        """Return the receipt, or the last error when no further attempt is due."""
-        started = desk.clock.monotonic()
+        """Return the receipt, or the last error when no further attempt is due.
+
+        Before anything is sent again it is looked for: not every server drops a repeated nonce.
+        """
+        error: BotticelliError = Unconfirmed("it is too late to send it again unseen")
+        since, started = delivery.sent_at, desk.clock.monotonic()
         for number in range(desk.retry.max_retries + 1):
-            begun = deliveries.begin(desk.conn, delivery, text=text, lease=desk.lease, now=desk.now)
-            still_ours(begun, delivery)
-            error = self._ask(desk.platform, message)
-            if isinstance(error, Receipt):
-                return error
-            elapsed = self.age.total_seconds() + desk.clock.monotonic() - started
-            pause = _pause(error, number)
+            if self.in_doubt and since:
+                if there := _there(desk, delivery, message, since=since):
+                    return there
+                if not self._may_repeat(desk, started):
+                    return error
+            since = deliveries.begin(desk.conn, delivery, text=text, lease=desk.lease, now=desk.now)
+            still_ours(since is not None, delivery)
+            outcome = self._ask(desk.platform, message)
+            if isinstance(outcome, Receipt):
+                return outcome
+            error, pause = outcome, _pause(outcome, number)
             is_last = number == desk.retry.max_retries
-            if is_last or pause is None or not self._may_repeat(desk.platform, elapsed + pause):
+            if is_last or pause is None or not self._may_repeat(desk, started - pause):
                 return error
             desk.clock.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns")
@@ -221,8 +230,28 @@ class _Attempt:
         except (PlatformError, ConfigError) as error:
             return error
 
-    def _may_repeat(self, platform: Platform, elapsed: float) -> bool:
-        return not self.in_doubt or elapsed < platform.idempotency_seconds
+    def _may_repeat(self, desk: Desk, started: float) -> bool:
+        elapsed = self.age.total_seconds() + desk.clock.monotonic() - started
+        return not self.in_doubt or elapsed < desk.platform.idempotency_seconds
+
+
+def look_for(desk: Desk, delivery: Delivery, message: Message, *, since: datetime) -> Looked:
+    """Read the channel back for a message that may have arrived.
+
+    Raises:
+        NotSent: The platform cannot be asked right now.
+        ConfigError: The platform does not let us in.
+    """
+    earlier = since - timedelta(days=1)
+    known = deliveries.known_ids(desk.conn, delivery.destination, since=earlier)
+    return desk.platform.find(message, since=since, known=known)
+
+
+def _there(desk: Desk, delivery: Delivery, message: Message, *, since: datetime) -> Receipt | None:
+    try:
+        return look_for(desk, delivery, message, since=since).receipt
+    except (NotSent, ConfigError):
+        return None  # the nonce is what we have
 
 
 def _pause(error: BotticelliError, number: int) -> float | None:

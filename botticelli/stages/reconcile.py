@@ -16,6 +16,7 @@ from botticelli.stages.delivering import (
     follow_up,
     keep_part,
     let_go,
+    look_for,
     next_message,
     note_of,
     open_thread,
@@ -69,11 +70,8 @@ def _look(desk: Desk, delivery: Delivery, message: Message, *, text: str) -> Res
     """Read the channel back and decide; a channel that cannot be believed is left to a person."""
     assert delivery.sent_at is not None
     open_thread(desk, delivery)
-    known = deliveries.known_ids(
-        desk.conn, delivery.destination, since=delivery.sent_at - timedelta(days=1)
-    )
     try:
-        looked = desk.platform.find(message, since=delivery.sent_at, known=known)
+        looked = look_for(desk, delivery, message, since=delivery.sent_at)
     except (NotSent, ConfigError) as error:
         wait = getattr(error, "retry_after", None)
         delay = timedelta(seconds=wait) if wait is not None else CONFIG_DELAY

@@ -179,6 +179,7 @@ BEGIN: Final = """
      WHERE id = %(id)s
        AND fence = %(fence)s
        AND state = 'sending'
+    RETURNING sent_at
 """
 
 
@@ -189,14 +190,16 @@ def begin(
     text: str,
     lease: timedelta,
     now: datetime | None = None,
-) -> bool:
-    """Write down that a request is about to be made; False: the claim is no longer ours.
+) -> datetime | None:
+    """Write down that a request is about to be made; None: the claim is no longer ours.
 
-    One transaction, right before the request: from here on its outcome is unknown until settled.
+    Returns when the first one for that message was begun. One transaction, right before the
+    request: from here on its outcome is unknown until settled.
     """
     values = {"id": delivery.id, "fence": delivery.fence, "text": text, "lease": lease, "now": now}
     with conn.transaction():
-        return conn.execute(BEGIN, values).rowcount == 1
+        row = conn.execute(BEGIN, values).fetchone()
+    return row[0] if row else None
 
 
 ADD_PART: Final = """

@@ -126,9 +126,9 @@ def test_a_held_post_is_listed_shown_retried_and_out(db, discord, command):
 
 def test_a_doubtful_post_is_marked_by_hand_and_never_sent_again(db, discord, command, clock):
     post = approved(db)
+    discord.deny("READ_MESSAGE_HISTORY")
     discord.script.add(*["500 after storing"] * 3)
     command("post")
-    discord.deny("READ_MESSAGE_HISTORY")
     clock.advance(timedelta(hours=3))
     assert command("post").code == 1
 

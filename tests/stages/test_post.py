@@ -6,7 +6,7 @@ from datetime import time, timedelta
 import pytest
 
 from botticelli.config.curation import Similarity
-from botticelli.config.model import ActiveHours, Guard, Retry
+from botticelli.config.model import ActiveHours, Guard, Post, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
 from botticelli.stages.editing import edit_post, withdraw_post
@@ -46,6 +46,12 @@ def stage(stage_for, discord):
 BREAKER = """
     SELECT circuit_opened_at, consecutive_failures FROM actor_server_state WHERE task_id = 'post'
 """
+
+
+def lose(discord):
+    """Let all requests of a run be carried out and none be answered, nor the channel be read."""
+    discord.script.add(*["500 after storing"] * 3)
+    discord.script.add(*["503"] * 2, to="get_messages")
 
 
 def states(report):
@@ -227,16 +233,42 @@ def test_a_lost_answer_never_becomes_a_second_message(db, discord, stage, fault)
     report = stage()
 
     assert states(report) == ["posted"]
-    assert len(discord.sent()) == 2
+    assert len(discord.sent()) == 1, "found, not sent again"
     [message] = discord.messages()
-    assert delivery_of(db, post) == ("posted", 2, message["id"])
+    assert delivery_of(db, post) == ("posted", 1, message["id"])
+
+
+@pytest.mark.parametrize("wait", [10, 46, 100, 9000])
+def test_a_server_that_drops_no_repeated_nonce_gets_no_second_message(db, stage_for, clock, wait):
+    with FakeDiscord(clock=lambda: clock.now().timestamp(), nonce_window=0) as discord:
+        stage = stage_for(to_discord(discord))
+        approved(db)
+        discord.script.add("hang up after storing")
+        stage.config = replace(stage.config, post=Post(retry=Retry(max_retries=0)))
+        assert states(stage()) == ["uncertain"]
+        clock.advance(timedelta(seconds=wait))
+
+        stage()
+
+        assert len(discord.messages()) == 1
+        assert db.execute("SELECT state FROM deliveries").fetchall() == [("posted",)]
+
+
+def test_a_channel_that_cannot_be_read_is_sent_the_same_nonce_again(db, discord, stage):
+    approved(db)
+    discord.deny("READ_MESSAGE_HISTORY")
+    discord.script.add("hang up after storing")
+
+    assert states(stage()) == ["posted"]
+    assert len(discord.sent()) == 2
+    assert len(discord.messages()) == 1
 
 
 def test_what_stays_unknown_is_sent_again_with_its_nonce_while_that_is_harmless(
     db, discord, stage, clock
 ):
     post = approved(db)
-    discord.script.add(*["500 after storing"] * 3)
+    lose(discord)
 
     first = stage()
     assert states(first) == ["uncertain"]
@@ -251,7 +283,7 @@ def test_what_stays_unknown_is_sent_again_with_its_nonce_while_that_is_harmless(
 
 def test_long_after_a_lost_answer_the_channel_is_read_back(db, discord, stage, clock):
     post = approved(db, "  *Bold* claim  ")
-    discord.script.add(*["500 after storing"] * 3)
+    lose(discord)
     stage()
     sent = clock.now()
     discord.add_message("something else")
@@ -283,7 +315,7 @@ def test_a_request_that_never_arrived_is_made_again_after_looking(db, discord, s
 def test_an_unreadable_channel_is_left_to_a_person(db, discord, stage, clock):
     """Without Read Message History the answer is an empty list, which proves nothing."""
     post = approved(db)
-    discord.script.add(*["500 after storing"] * 3)
+    lose(discord)
     stage()
     discord.deny("READ_MESSAGE_HISTORY")
 
@@ -488,7 +520,8 @@ def test_a_split_text_goes_on_where_it_was_interrupted(db, discord, stage, clock
     stage.change("news", too_long="split", thread_name="More")
     long = "\n\n".join("word " * 250 for _ in range(5)).strip()
     post = approved(db, long)
-    discord.script.add("ok", *["500 after storing"] * 3)
+    discord.script.add("ok")
+    lose(discord)
 
     assert states(stage()) == ["uncertain"]
     clock.advance(timedelta(seconds=10))
@@ -536,7 +569,8 @@ def test_a_split_text_is_looked_up_part_by_part_after_a_long_time(db, discord, s
     stage.change("news", too_long="split")
     long = "\n\n".join(f"{number} " * 700 for number in range(4)).strip()
     approved(db, long)
-    discord.script.add("ok", *["500 after storing"] * 3)
+    discord.script.add("ok")
+    lose(discord)
     stage()
 
     clock.advance(timedelta(hours=5))
