@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from botticelli.models.base import Finish, Message, Part, PermanentError, Reply, Request, Usage
 
@@ -16,6 +16,7 @@ _FINISHES = {
     "length": Finish.LENGTH,
     "content_filter": Finish.BLOCKED,
 }
+MP3: Final = frozenset(("audio/mpeg", "audio/mp3"))
 
 
 def body_of(request: Request) -> dict[str, Any]:
@@ -99,15 +100,17 @@ def _part(part: Part) -> dict[str, Any]:
     if part.text is not None:
         return {"type": "text", "text": part.text}
     mime = part.mime or ""
+    encoded = base64.b64encode(part.data or b"").decode()
+    inline = f"data:{mime};base64,{encoded}"
     if part.data is not None and mime.startswith("audio/"):
-        encoded = base64.b64encode(part.data).decode()
-        form = "mp3" if "mp" in mime else mime.removeprefix("audio/").removeprefix("x-")
+        form = "mp3" if mime in MP3 else mime.removeprefix("audio/").removeprefix("x-")
         return {"type": "input_audio", "input_audio": {"data": encoded, "format": form}}
     if part.data is not None and mime.startswith("image/"):
-        encoded = base64.b64encode(part.data).decode()
-        return {"type": "image_url", "image_url": {"url": f"data:{mime};base64,{encoded}"}}
-    if part.uri is not None and mime.startswith(("image/", "")) and not mime.startswith("audio/"):
-        return {"type": "image_url", "image_url": {"url": part.uri}}
+        return {"type": "image_url", "image_url": {"url": inline}}
+    if part.data is not None and mime == "application/pdf":
+        return {"type": "file", "file": {"filename": "document.pdf", "file_data": inline}}
+    if part.data is not None and (mime.startswith("text/") or mime == "application/json"):
+        return {"type": "text", "text": part.data.decode(errors="replace")}
     raise PermanentError(
         f"an OpenAI-compatible model takes no {mime or 'such part'}",
         where="chat completions",

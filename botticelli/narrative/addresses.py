@@ -24,6 +24,8 @@ def public_addresses(
 ) -> list[str]:
     """Return the addresses that a URL leads to, all of them public; none if its name has none.
 
+    Link-local addresses are refused even where private ones are allowed.
+
     Raises:
         ConfigError: It leads into a private network, or no network at all.
     """
@@ -44,9 +46,16 @@ def public_addresses(
         raise _private(url, host)
     addresses = list((resolve or addresses_of)(host))
     for address in addresses:
-        if not (is_private_allowed or _is_public(address)):
-            raise _private(url, address)
+        if not _is_public(address):
+            _refuse(url, address, is_private_allowed=is_private_allowed)
     return addresses
+
+
+def _refuse(url: str, address: str, *, is_private_allowed: bool) -> None:
+    if not is_private_allowed:
+        raise _private(url, address)
+    if _is_link_local(address):  # where clouds keep the keys of the machine
+        raise ConfigError(f"'{url}' leads to {address}, which is never read", mend="use file =")
 
 
 def addresses_of(host: str) -> list[str]:
@@ -69,6 +78,12 @@ def numbers(host: str) -> list[str]:
     except (OSError, UnicodeError):
         return []
     return [str(one[4][0]) for one in found]
+
+
+def _is_link_local(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (inner or found).is_link_local
 
 
 def _is_public(address: str) -> bool:

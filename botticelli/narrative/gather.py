@@ -10,7 +10,7 @@ from botticelli.narrative.assembly import assembled
 from botticelli.narrative.commands import Call, CommandFailed
 from botticelli.narrative.execution import ActFailed, ActState, Execution
 from botticelli.narrative.history import Piece
-from botticelli.narrative.inputs import Reader, fill_filter
+from botticelli.narrative.inputs import Reader, fill_filter, placed
 from botticelli.narrative.model import (
     Act,
     Command,
@@ -147,7 +147,8 @@ class Gatherer:
             gathered.answers.append(text)
             self.names.tables[given.name] = TableText(text=text, rows=int(bool(text)))
         if isinstance(given, Media):
-            return Piece(part=self.reader.media(given), retention=given.retention)
+            with placed(f"{self.narrative.name}, act '{act.name}'"):
+                return Piece(part=self.reader.media(given), retention=given.retention)
         return None
 
     def _nested(self, nested: Nested, *, step: str) -> str:
@@ -222,9 +223,9 @@ class Gatherer:
         for key, path in act.state_capture.items():
             dug = (dig(value, path, noun=noun) for value, noun in zip(values, sorts, strict=True))
             found = next((each for each in dug if each is not None), None)
-            if found is None:
+            if found is None and not self.runner.rehearsal:
                 self.names.warn(f"act '{act.name}': nothing at {path} to keep as '{key}'")
-            else:
+            elif found is not None:
                 kept[key] = found if isinstance(found, str) else json.dumps(found)
         self.runner.remember(kept, narrative=self.narrative)
 

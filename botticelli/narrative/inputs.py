@@ -3,9 +3,11 @@
 import base64
 import binascii
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from botticelli.errors import ConfigError
@@ -82,7 +84,7 @@ class Reader:
             return render_prompt(
                 text.content, scope=self.names, single_braces=single_braces, warn=self.warn
             )
-        return self._file(text.file or "", limit=LARGEST_TEXT).decode(errors="replace")
+        return self.locate(text).read_bytes().decode(errors="replace")
 
     def media(self, media: Media) -> Part:
         """Return a medium as bytes; what only its provider can read, as its address.
@@ -111,7 +113,7 @@ class Reader:
     def _content(self, media: Media) -> tuple[bytes, str]:
         """Return what a medium holds, and the MIME type that its server gives it."""
         if media.file is not None:
-            return self._file(media.file, limit=LARGEST), ""
+            return self.locate(media).read_bytes(), ""
         if media.url is not None and self.fetch is not None:
             fetched = self.fetch(media.url)
             return fetched.content, fetched.mime
@@ -125,11 +127,17 @@ class Reader:
             raise ConfigError(f"the base64 is larger than {LARGEST // 2**20} MiB")
         return content, ""
 
-    def _file(self, name: str, *, limit: int) -> bytes:
+    def locate(self, given: Text | Media) -> Path:
+        """Return the file that a text or a medium is in.
+
+        Raises:
+            ConfigError: It is not there, may not be read, or is too large.
+        """
+        name, limit = given.file or "", LARGEST_TEXT if isinstance(given, Text) else LARGEST
         path = find_file(name, folders=self.folders)
         if path.stat().st_size > limit:
             raise ConfigError(f"'{name}' is larger than {limit // 2**20} MiB", where=str(path))
-        return path.read_bytes()
+        return path
 
     def table(self, read: TableRead, *, act: str, step: str) -> Piece | None:
         """Return rows as a piece of the prompt, and let placeholders find them.
@@ -234,6 +242,15 @@ class Reader:
 
     def _where(self, read: TableRead, act: str) -> str:
         return fill_filter(read.where, names=self.names, where=f"act '{act}', where_clause")
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Say of a file or an address that cannot be used which act it is for."""
+    try:
+        yield
+    except (ConfigError, ActFailed) as error:
+        raise type(error)(error.what, where=where, mend=error.mend) from error
 
 
 def fill_filter(text: str, *, names: Names, where: str) -> str:

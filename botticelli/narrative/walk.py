@@ -19,8 +19,8 @@ from botticelli.narrative.execution import (
 from botticelli.narrative.extract import NotJson, extract
 from botticelli.narrative.gather import Gathered, Gatherer
 from botticelli.narrative.history import Piece, Turn, messages
-from botticelli.narrative.inputs import Reader
-from botticelli.narrative.model import Act, Narrative
+from botticelli.narrative.inputs import Reader, placed
+from botticelli.narrative.model import Act, Media, Narrative, Text
 from botticelli.narrative.reading import Reading, Unusable, read_answer
 from botticelli.narrative.scope import Names, Spent
 from botticelli.narrative.template import Unresolved, render_prompt
@@ -70,6 +70,8 @@ class Walk:
         self._refuse_dangling()
         queue = foresight.queue_of(self.narrative)
         is_idle = bool(queue) and not any(map(self.reader.would_find, queue))
+        if not is_idle:
+            self._refuse_missing()
         for position, act in enumerate(self.narrative.acts):
             for _ in range(act.carousel.iterations if act.carousel else 1):
                 is_last = position == len(self.narrative.acts) - 1
@@ -94,6 +96,20 @@ class Walk:
             description=self.narrative.description,
             started_at=started,
         )
+
+    def _refuse_missing(self) -> None:
+        """Find that a file is not there before the first call is paid for.
+
+        Raises:
+            ConfigError: It is not, or cannot be read.
+        """
+        for act in self.narrative.acts:
+            for given in act.inputs:
+                if isinstance(given, Text | Media) and given.file:
+                    with placed(f"{self.narrative.name}, act '{act.name}'"):
+                        self.reader.locate(given)
+            if act.name == self.runner.until:
+                return
 
     def _refuse_dangling(self) -> None:
         """Find what no command could be given before the first call is paid for.

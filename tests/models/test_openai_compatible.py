@@ -5,7 +5,16 @@ from datetime import timedelta
 import pytest
 
 from botticelli.config.secrets import Secret
-from botticelli.models.base import Finish, PermanentError, QuotaError, Request, TransientError
+from botticelli.models.base import (
+    Finish,
+    Message,
+    Part,
+    PermanentError,
+    QuotaError,
+    Request,
+    TransientError,
+)
+from botticelli.models.chat import body_of
 from botticelli.models.openai_compatible import OpenAICompatible
 from tests.contracts.model_contract import SCHEMA, ModelContract, user
 from tests.fakes.openai import FakeOpenAI
@@ -116,3 +125,46 @@ def test_a_model_that_is_not_there_is_told_as_such(model):
         model.generate(Request(model="other", messages=(user("x"),)))
 
     assert caught.value.retired
+
+
+@pytest.mark.parametrize(
+    ("part", "sent"),
+    [
+        (
+            Part(data=b"png", mime="image/png"),
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}},
+        ),
+        (
+            Part(data=b"wav", mime="audio/wav"),
+            {"type": "input_audio", "input_audio": {"data": "d2F2", "format": "wav"}},
+        ),
+        (
+            Part(data=b"mp3", mime="audio/mpeg"),
+            {"type": "input_audio", "input_audio": {"data": "bXAz", "format": "mp3"}},
+        ),
+        (
+            Part(data=b"pdf", mime="application/pdf"),
+            {
+                "type": "file",
+                "file": {
+                    "filename": "document.pdf",
+                    "file_data": "data:application/pdf;base64,cGRm",
+                },
+            },
+        ),
+        (Part(data=b"# Notes", mime="text/markdown"), {"type": "text", "text": "# Notes"}),
+    ],
+)
+def test_media_go_out_in_the_form_of_the_protocol(part, sent):
+    message = Message(role="user", parts=(Part(text="Look."), part))
+    body = body_of(Request(model="m", messages=(message,)))
+
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "Look."}, sent]
+
+
+@pytest.mark.parametrize(
+    "part", [Part(data=b"x", mime="video/mp4"), Part(uri="gs://b/a.png", mime="image/png")]
+)
+def test_what_the_protocol_cannot_carry_is_refused(part):
+    with pytest.raises(PermanentError, match="takes no"):
+        body_of(Request(model="m", messages=(Message(role="user", parts=(part,)),)))

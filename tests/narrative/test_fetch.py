@@ -120,6 +120,12 @@ def test_what_is_not_there_too_large_or_in_trouble_is_told_apart(gallery):
         fetch("http://nowhere.invalid/a.png", limit=9)
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+def test_the_keys_of_a_cloud_machine_are_never_read(host):
+    with pytest.raises(ConfigError, match="never read"):
+        fetch(f"http://{host}/latest/meta-data", limit=9, is_private_allowed=True)
+
+
 def test_the_next_address_is_tried_if_one_cannot_be_reached(gallery):
     fetched = fetch(
         f"http://pictures.example:{port(gallery)}/a.png",

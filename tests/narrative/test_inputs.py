@@ -152,6 +152,18 @@ def test_media_that_are_too_large_are_refused(db, tmp_path, monkeypatch):
         media(db, tmp_path, 'file = "a.png"')
 
 
+def test_a_file_that_is_missing_is_told_before_the_first_call_is_paid_for(db, tmp_path):
+    story = MEDIA % 'file = "none.png"'
+    story = story.replace('["look"]', '["first", "look"]') + '[acts.first]\nprompt = "Begin."\n'
+    run = stage(db, story, folder=tmp_path)
+
+    with pytest.raises(ConfigError, match=r"there is no file 'none\.png'") as told:
+        run.run()
+
+    assert told.value.where == "look, act 'look'"
+    assert run.caller.asked == []
+
+
 def test_a_file_is_never_a_template(db, tmp_path):
     (tmp_path / "c.md").write_text("{{look}} ${HOME}")
     text = MEDIA.replace('type = "image"\n%s', 'type = "text"\nfile = "c.md"')

@@ -77,6 +77,17 @@ def test_4_3_unused_acts_may_be_as_broken_as_they_like(db):
     assert prompts(run) == ["Go."]
 
 
+def test_4_2_an_act_of_the_narrative_itself_goes_before_a_shared_one(db):
+    run = stage(
+        db,
+        '[narrative.x]\ntoc = ["a", "b"]\nskip_content_generation = true\n'
+        '[narrative.x.acts]\na = "Own."\n[acts]\na = "Shared."\nb = "B."\n',
+    )
+    run.run("x")
+
+    assert prompts(run) == ["Own.", "B."]
+
+
 # --- §4.4: acts --------------------------------------------------------------------------------
 
 
