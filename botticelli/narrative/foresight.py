@@ -93,7 +93,13 @@ def dangling(narrative: Narrative) -> Iterator[tuple[Act, Placeholder]]:
             for placeholder in placeholders(given.args):
                 if not _may_mean(placeholder.name, before):
                     yield act, placeholder
-        before |= {act.name, "previous", "prev", "previous_output", "json"}
+        before |= {act.name, "previous", "prev", "previous_output", "json", *keys_of(act)}
+
+
+def keys_of(act: Act) -> frozenset[str]:
+    """Return the keys of the state that the act names for what it keeps there."""
+    stored = (given.store_as for given in _commands(act) if given.store_as)
+    return frozenset((*stored, *act.state_capture))
 
 
 def _names_of(given: Input) -> tuple[str, ...]:

@@ -63,8 +63,9 @@ def foresee_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
         for act, placeholder in foresight.dangling(narrative):
             if placeholder.name in known or _is_variable(placeholder):
                 continue
-            names = [each.name for each in narrative.acts]
-            mend = nearest(placeholder.name, names) or f"give --input {placeholder.name}=..."
+            head = placeholder.name.partition(".")[0]
+            before = [each.name for each in narrative.acts[: narrative.acts.index(act)]]
+            mend = nearest(head, before) or f"give --input {head}=..."
             what = f"{placeholder.source} is no act before this one, no table and no variable"
             findings.warn(places.act(narrative, act.name)[0], what, mend=mend)
         for act, name, near in _slips(narrative, known):

@@ -232,6 +232,7 @@ class Runner:
             variables={"iteration": str(iteration), **narrative.variables, **self.variables},
             environ=self.environ,
             state=partial(self.recall, narrative=narrative),
+            kept=frozenset(key for act in narrative.acts for key in foresight.keys_of(act)),
             warn=warn,
         )
         owner = self.memory.owner(self.owner)

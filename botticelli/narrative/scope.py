@@ -34,6 +34,7 @@ class Names:
         acts: All act names of the narrative, for messages.
         variables: `--input` values, over [narrative.context].
         state: Reads the state store.
+        kept: Keys of the state that the narrative itself names: `${KEY}` will do for them.
         results: Executed acts, oldest first; grows.
         tables: Name -> rows that were read under it; grows.
     """
@@ -43,6 +44,7 @@ class Names:
     environ: Mapping[str, str]
     state: Callable[[str], str | None]
     warn: Callable[[str], None]
+    kept: frozenset[str] = frozenset()
     results: list[ActResult] = field(default_factory=list)
     tables: dict[str, TableText] = field(default_factory=dict)
 
@@ -88,6 +90,8 @@ class Names:
             return Value(value=table.text, text=table.text, truth=table.rows > 0)
         if name in self.variables:
             return _of(self._variable(name))
+        if style == "dollar" and name in self.kept and not self.environ.get(name):
+            return self._stored(name)
         if style == "dollar" and ENVIRONMENT_NAME.fullmatch(name):
             return self._environment(name)
         raise Unresolved(f"nothing is called '{name}' here", mend=self._known())

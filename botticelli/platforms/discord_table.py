@@ -34,6 +34,7 @@ ALIASES: Final[Mapping[str, str]] = {
 # Other names of arguments, where the command has no argument of that name itself.
 ARGUMENT_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": ("channel_type", "type"),
+    "name": ("channel_name",),
     "thread_id": ("channel_id",),
     "category_id": ("parent_id",),
     "nickname": ("nick",),

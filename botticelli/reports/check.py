@@ -127,7 +127,9 @@ def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
 def _warnings(lines: Iterable[str], path: Path) -> Iterator[Finding]:
     for line in lines:
         place = _PLACE.match(line)
-        where, what = (place[1], line[place.end() :]) if place else (str(path), line)
+        where, what = str(path), line.removeprefix(f"{path}: ")
+        if place:
+            where, what = place[1], line[place.end() :]
         yield Finding(level="warning", subject=where, what=what)
 
 

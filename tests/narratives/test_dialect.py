@@ -370,3 +370,49 @@ def test_13_an_unknown_key_in_a_budget_is_a_mistake_wherever_it_stands():
             HEAD + f"{carousel}[{place}]\nrpm = 0.5\n[toc]\norder = ['a']\n[acts]\na = 'x'\n"
         )
         assert [line.rpartition(": ")[2] for line in told] == ["unknown key"], told
+
+
+# --- §16.27: keys of the state, in every spelling ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        'state = { cache_key = "our_channel", extract_field = "id" }',
+        'state = { cache_key = "our_channel", extract_field = "channel_id" }',
+        'store_as = "our_channel"',
+    ],
+)
+@pytest.mark.parametrize("written", ["${our_channel}", "${state:our_channel}"])
+def test_16_27_what_a_file_keeps_answers_to_its_key(db, keep, written):
+    text = TWO + (
+        '[[acts.a.input]]\ntype = "bot_command"\nplatform = "discord"\n'
+        f'command = "channels.create"\nargs = {{ guild_id = 1, name = "x" }}\n{keep}\n'
+        '[[acts.b.input]]\ntype = "bot_command"\nplatform = "discord"\n'
+        f'command = "channels.delete"\nargs = {{ channel_id = "{written}" }}\n'
+    )
+    results = {"channels.create": {"id": "42"}, "channels.delete": {}}
+    run = stage(db, text, discord=results)
+    run.run()
+
+    assert run.discord.calls[1].args == {"channel_id": "42"}
+
+
+def test_6_a_key_that_only_another_file_keeps_is_no_word_of_a_prompt(db):
+    db.execute("INSERT INTO narrative_state (key, value) VALUES ('id', '42')")
+    run = stage(db, ONE + "[acts]\na = 'In JavaScript: ${id}.'\n")
+    run.run()
+
+    assert prompts(run) == ["In JavaScript: ${id}."]
+
+
+def test_3_a_table_of_metadata_names_a_narrative_of_acts_and_a_toc(db):
+    text = (
+        '[metadata]\nname = "My First Narrative"\ndescription = "Two acts"\n'
+        '[toc]\norder = ["a", "b"]\n[acts.a]\nprompt = "Greet."\n[acts]\nb = "Part."\n'
+    )
+    run = stage(db, text)
+    run.run()
+
+    assert prompts(run) == ["Greet.", "Part."]
+    assert run.runner.file.narratives["My First Narrative"].description == "Two acts"
