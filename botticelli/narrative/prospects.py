@@ -29,7 +29,7 @@ from botticelli.narrative.places import Places
 from botticelli.narrative.scope import ENVIRONMENT_NAME
 from botticelli.narrative.template import Placeholder, placeholders
 from botticelli.narrative.template import names as names_in
-from botticelli.store.columns import table_name
+from botticelli.store.columns import answers_table
 from botticelli.store.connection import Connection
 from botticelli.text import nearest
 
@@ -194,7 +194,7 @@ def _made_by(file: NarrativeFile, *, cwd: Path) -> Iterator[str]:
             continue
         seen.add(place)
         if not narrative.skip_content_generation:
-            yield table_name(narrative.target or narrative.name)
+            yield answers_table(target=narrative.target, narrative=narrative.name)
         for act in narrative.acts:
             for nested in (each for each in act.inputs if isinstance(each, Nested)):
                 with suppress(ConfigError):  # told by the check of nested files

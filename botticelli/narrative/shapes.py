@@ -171,6 +171,7 @@ class _Reader:
         settings = read_defaults(table).over(self._resources.defaults)
         output = table.table("output")
         target = table.text("target", "target_table") or output.text("target_table", "target")
+        self._check_target(table, target)
         output.choice("mode", options=("inference", "template"), default="inference")
         output.done()
         own = [] if table is self._root else act_sources(table)
@@ -198,6 +199,13 @@ class _Reader:
         if table is not self._root:
             table.done()
         return narrative
+
+    def _check_target(self, table: Table, target: str) -> None:
+        from botticelli.store.columns import OPERATIONAL
+
+        if target.strip().lower() in OPERATIONAL:
+            what = f"'{target}' is a table of Botticelli's own; no answer can be stored there"
+            self._findings.error((*table.key, "target"), what, mend="name another table")
 
     def _in_order(self, table: Table, *, own: Sequence[ActSource]) -> tuple[Act, ...]:
         """Return the acts in the order of the toc, else of the list they stand in."""

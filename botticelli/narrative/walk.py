@@ -25,7 +25,7 @@ from botticelli.narrative.reading import Reading, Unusable, read_answer
 from botticelli.narrative.scope import Names, Spent
 from botticelli.narrative.template import Unresolved, render_prompt
 from botticelli.store import row_leases
-from botticelli.store.columns import table_name
+from botticelli.store.columns import answers_table
 
 if TYPE_CHECKING:
     from botticelli.narrative.runner import Runner
@@ -315,7 +315,7 @@ class Walk:
             self.warn(f"act '{step.act.name}' gave no rows to store")
             return
         output = Output(
-            table=table_name(self.narrative.target or self.narrative.name),
+            table=answers_table(target=self.narrative.target, narrative=self.narrative.name),
             rows=rows,
             narrative=self.narrative.name,
             act=step.act.name,

@@ -23,6 +23,17 @@ FALSE: Final = frozenset({"false", "f", "no", "n", "0"})
 INTEGERS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
+# Tables that the product runs on: no answer of a model is ever stored there.
+OPERATIONAL: Final = frozenset({
+    "schema_version", "actor_server_state", "runs", "locks", "batches", "generation_items",
+    "act_executions", "item_memory", "deliveries", "ledger", "ledger_grants", "ledger_waiters",
+    "narrative_state", "command_approvals", "command_audit", "content_generation_tables",
+    "content_generations", "row_leases", "engagement", "pruned_rows", "pruned_calls",
+})  # fmt: skip
+# PostgreSQL's own columns of every table.
+SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+
+
 class TableError(BotticelliError):
     """A table is not there, or cannot be used in this way."""
 
@@ -101,13 +112,29 @@ def table_name(text: str) -> str:
     return name
 
 
+def answers_table(*, target: str, narrative: str) -> str:
+    """Return the table that a narrative's rows go to: its target, else one that has its name.
+
+    Raises:
+        TableError: It would be a table that the product runs on, or can be none.
+    """
+    table = table_name(target or narrative)
+    if table not in OPERATIONAL:
+        return table
+    if not target:
+        return f"{table}_rows"
+    raise TableError(
+        f"'{table}' is a table of Botticelli's own; no answer can be stored there",
+        mend="give the narrative another target",
+    )
+
+
 def column_name(key: str) -> str:
     """Return the column that a JSON key gets in a table of ours; empty if it can have none."""
     name = re.sub(r"\W+", "_", snake(key)).strip("_").lower()
     name = f"_{name}" if name[:1].isdecimal() else name
-    if not re.fullmatch(r"[^\W\d]\w*", name) or len(name.encode()) > LONGEST_NAME:
-        return ""
-    return name
+    is_possible = re.fullmatch(r"[^\W\d]\w*", name) and name not in SYSTEM_COLUMNS
+    return name if is_possible and len(name.encode()) <= LONGEST_NAME else ""
 
 
 def _cut(name: str) -> str:

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from botticelli.store.columns import Column, column_name, columns_of, identifier, match
+from botticelli.store.columns import (
+    OPERATIONAL,
+    Column,
+    TableError,
+    column_name,
+    columns_of,
+    identifier,
+    match,
+)
 from botticelli.store.connection import Connection
 
 MOST_COLUMNS: Final = 200  # a model that invents keys goes on in `extra`
@@ -75,13 +83,18 @@ def infer(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
     Keys that are ours or can be no column are left out: their values go to `extra`.
     """
+    return {name: kind or "text" for name, kind in _kinds(rows).items()}
+
+
+def _kinds(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Column -> type; empty where nothing but null was said."""
     types: dict[str, str] = {}
     for row in rows:
         for key, value in row.items():
             name = column_name(key)
             if name and name not in OURS and (name in types or len(types) < MOST_COLUMNS):
                 types[name] = wider(types.get(name, ""), type_of(value))
-    return {name: kind or "text" for name, kind in types.items()}
+    return types
 
 
 CREATE: Final = sql.SQL(
@@ -133,7 +146,12 @@ def make_table(
     """Make `table` if it is not there: like `template`, else from the keys of `rows`.
 
     One transaction; when two processes do it at once, the second finds it made.
+
+    Raises:
+        TableError: It is one that the product runs on.
     """
+    if table in OPERATIONAL:
+        raise TableError("a table of Botticelli's own takes no answers", where=table)
     with conn.transaction():
         conn.execute(ALONE, {"table": table})
         if columns_of(conn, table):
@@ -195,23 +213,20 @@ def _make_like(
 def widen(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) -> None:
     """Give an inferred table the columns and types that `rows` need. One transaction.
 
-    A column that becomes text keeps its earlier values with their types in `extra`.
+    A column that becomes text keeps its earlier values with their types in `extra`; one that held
+    nothing but null takes the type of what comes first.
     """
     with conn.transaction():
         conn.execute(ALONE, {"table": table})
         columns = columns_of(conn, table)
-        for key, kind in infer(rows).items():
+        count = len(columns)
+        for key, kind in _kinds(rows).items():
             name = match(key, columns)
-            if name is None:
-                if len(columns) < MOST_COLUMNS:
-                    _add(conn, table, column=key, kind=kind)
-            elif columns[name].base in TYPES:
-                _retype(
-                    conn,
-                    table,
-                    column=columns[name],
-                    kind=_needed(rows, name, column=columns[name]),
-                )
+            if name is not None:
+                _widen(conn, table, column=columns[name], kind=kind)
+            elif count < MOST_COLUMNS:
+                _add(conn, table, column=key, kind=kind or "text")
+                count += 1
 
 
 def add_missing(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -222,13 +237,22 @@ def add_missing(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any
             _add(conn, table, column=key, kind=kind)
 
 
-def _needed(rows: Sequence[Mapping[str, Any]], name: str, *, column: Column) -> str:
-    kind = column.base
-    for row in rows:
-        for key, value in row.items():
-            if column_name(key) == name and not (kind == "jsonb" and value is not None):
-                kind = wider(kind, type_of(value))
-    return kind
+def _widen(conn: Connection, table: str, *, column: Column, kind: str) -> None:
+    if column.base not in TYPES or column.base == "jsonb" or not kind:
+        return
+    if column.base == "text" and kind != "text" and not _holds_anything(conn, table, column.name):
+        _retype(conn, table, column=column, kind=kind)
+    else:
+        _retype(conn, table, column=column, kind=wider(column.base, kind))
+
+
+HELD: Final = sql.SQL("SELECT EXISTS (SELECT FROM {table} WHERE {column} IS NOT NULL)")
+
+
+def _holds_anything(conn: Connection, table: str, column: str) -> bool:
+    statement = HELD.format(table=identifier(table), column=identifier(column))
+    row = conn.execute(statement, {}).fetchone()
+    return bool(row and row[0])
 
 
 def _add(conn: Connection, table: str, *, column: str, kind: str) -> None:

@@ -55,7 +55,8 @@ def store_outputs(
     ids: dict[str, tuple[int, ...]] = {}
     counts: dict[str, int] = {}
     with conn.transaction():
-        for new in made.rows:
+        # Always in one order: two runs that widen the same tables must not wait in a circle.
+        for new in sorted(made.rows, key=lambda each: each.table):
             facts = dict(new.metadata)
             if now is not None:
                 facts["generated_at"] = now

@@ -177,9 +177,9 @@ def key_order(columns: Mapping[str, Column]) -> sql.Composable:
 
 def _existing(conn: Connection, table: str) -> dict[str, Column]:
     columns = columns_of(conn, table)
-    if not columns:
-        raise NoSuchTable(f"there is no table '{table}'", mend="see `botticelli content list`")
-    return columns
+    if columns:
+        return columns
+    raise NoSuchTable(f"there is no table '{table}'", mend="see `botticelli content list`")
 
 
 def _check_columns(
@@ -291,7 +291,8 @@ def _placed(row: Mapping[str, Any], target: _Target) -> dict[str, Any]:
     """Column -> value for one object; whatever is not shown exactly is kept in `extra`."""
     placed: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    for key, value in row.items():
+    # A key that is the column's very name goes before others that only come to the same.
+    for key, value in sorted(row.items(), key=lambda each: each[0] not in target.columns):
         name = match(key, target.columns)
         if name is None or name in placed or name in target.reserved:
             extra[key] = value
