@@ -36,7 +36,16 @@ UNKNOWN_CHANNEL: Final = 10003
 UNKNOWN_GUILD: Final = 10004
 CROSSPOSTED: Final = 40033  # already
 REPEATABLE: Final = ("/bulk-delete", "/typing", "/crosspost")  # POSTs that may be made twice
-NAMED_WELL: Final = (10003, 10004, 10015)  # by discord_errors.py: channel, guild, webhook
+UNFIT: Final = (40058, 50005, 50008, 50024)  # the wrong kind of channel; somebody else's message
+NAMED_WELL: Final = (UNKNOWN_GUILD, 10015)  # by discord_errors.py: guild, webhook
+PRIVATE_THREAD: Final = 12
+# Field of Modify Guild Member -> the permission it needs.
+MEMBER_RIGHTS: Final[Mapping[str, str]] = {
+    "nick": "Manage Nicknames",
+    "mute": "Mute Members",
+    "deaf": "Deafen Members",
+    "roles": "Manage Roles",
+}
 
 GUILD: Final = Argument(name="guild_id", type="id", required=False, least=None, most=None, field="")
 _CHANNEL: Final = re.compile(r"/channels/(\d+)")
@@ -380,13 +389,24 @@ def _json(response: "requests.Response", where: str, *, changing: bool) -> Any:
         raise NotSent("Discord's answer cannot be read", where=where) from error
 
 
+def _needed(row: Row, asked: Question) -> str:
+    """Return the permission that a request needs, where a command may need one or another."""
+    body = asked.json if isinstance(asked.json, dict) else {}
+    if row.name == "members.edit":
+        return " or ".join(right for key, right in MEMBER_RIGHTS.items() if key in body)
+    if row.name == "threads.create":
+        kind = "Private" if body.get("type") == PRIVATE_THREAD else "Public"
+        return f"Create {kind} Threads"
+    return row.needs
+
+
 def _explained(row: Row, wrong: Answer, *, where: str, asked: Question) -> BotticelliError:
     """Return the error of an answer, in words that fit the command."""
     named = _CHANNEL.match(asked.path)
     channel = f"channel {named[1]}" if named else "the channel"
-    if wrong.code == MISSING_PERMISSION and row.needs:
+    if wrong.code == MISSING_PERMISSION and (right := _needed(row, asked)):
         return Refused(
-            f"the bot lacks the permission {row.needs}",
+            f"the bot lacks the permission {right}",
             where=where,
             mend="give it to the bot's role, above the roles and members it is to change",
             code=wrong.code,
@@ -394,6 +414,9 @@ def _explained(row: Row, wrong: Answer, *, where: str, asked: Question) -> Botti
     if wrong.code == UNKNOWN_CHANNEL:
         mend = "check the id in the narrative, and that it belongs to the bot's server"
         return ConfigError(f"Discord knows no {channel}", where=where, mend=mend)
+    if wrong.code in UNFIT:
+        what = f"Discord says: {wrong.message} ({channel})"
+        return Refused(what, where=where, mend="check the ids", code=wrong.code)
     if wrong.status == 404 and wrong.code not in {0, *NAMED_WELL}:
         what = f"Discord says: {wrong.message}"
         return Refused(what, where=where, mend="check the ids", code=wrong.code)

@@ -233,7 +233,7 @@ ROWS: Final[tuple[Row, ...]] = (
          fixed={"communication_disabled_until": None}),
     _row("members.edit", f"PATCH {_MEMBER}",
          "guild_id! user_id! nickname:text:0-32>nick mute:bool deafen:bool>deaf roles:ids",
-         "Manage Nicknames", _SHOWS_MEMBER),
+         "Manage Nicknames, Mute Members, Deafen Members or Manage Roles", _SHOWS_MEMBER),
     # -- roles ----------------------------------------------------------------------------------
     _row("roles.list", f"GET {_GUILD}/roles", "guild_id!", "", _SHOWS_ROLE),
     _row("roles.get", f"GET {_GUILD}/roles/{{role_id}}", "guild_id! role_id!", "",
@@ -253,7 +253,7 @@ ROWS: Final[tuple[Row, ...]] = (
     # -- threads --------------------------------------------------------------------------------
     _row("threads.create", f"POST {_CHANNEL}/threads",
          f"channel_id! name!:text:1-100 message_id {_ARCHIVE} kind:kind>type",
-         "Create Public Threads", _SHOWS_THREAD),
+         "Create Public Threads or Create Private Threads", _SHOWS_THREAD),
     _row("threads.list", f"GET {_GUILD}/threads/active", "guild_id!", "View Channel",
          _SHOWS_THREAD, wrap="threads", inside="threads"),
     _row("threads.get", f"GET {_THREAD}", "thread_id!", "View Channel", _SHOWS_THREAD),

@@ -605,6 +605,23 @@ def test_deleting_what_was_never_there_is_no_success(studio):
             studio.run("messages.delete", channel_id=studio.ids["channel"], message_id="77")
 
 
+@pytest.mark.parametrize(
+    ("fault", "args", "words"),
+    [
+        ("403:50013", {"mute": True}, "lacks the permission Mute Members;"),
+        ("403:50013", {"nickname": "x", "roles": []}, "Manage Nicknames or Manage Roles;"),
+        ("403:50005", {"mute": True}, "check the ids"),
+        ("400:50024", {"mute": True}, "check the ids"),
+    ],
+)
+def test_a_refusal_names_what_was_lacking_for_this_very_change(studio, fault, args, words):
+    studio.discord.script.add(fault, to="edit_member")
+
+    with pytest.raises(Refused) as told:
+        studio.run("members.edit", **filled({"guild_id": G, "user_id": U}, studio.ids), **args)
+    assert words in str(told.value)
+
+
 def test_a_clear_that_may_not_delete_stops_at_the_first_refusal(studio):
     studio.clock.advance(timedelta(days=20))
     for _ in range(5):
@@ -689,7 +706,6 @@ PERMISSIONS = {
     "members.kick": "KICK_MEMBERS",
     "members.ban": "BAN_MEMBERS",
     "members.timeout": "MODERATE_MEMBERS",
-    "members.edit": "MANAGE_NICKNAMES",
     "roles.create": "MANAGE_ROLES",
     "roles.assign": "MANAGE_ROLES",
     "events.create": "CREATE_EVENTS",
