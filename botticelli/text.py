@@ -73,6 +73,20 @@ def visible(text: str) -> str:
     )
 
 
+def unhidden(text: str) -> str:
+    """Return a text without the signs that nobody sees, and in plain forms of its letters."""
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in plain if unicodedata.category(c) != "Cf")
+
+
+def exposed(text: str) -> str:
+    """Return JSON in which no sign hides or turns the line: a person decides on what it says."""
+    import json
+
+    hidden = {c for c in text if unicodedata.category(c) in ("Cf", "Cc") and c != "\n"}
+    return "".join(json.dumps(c)[1:-1] if c in hidden else c for c in text)
+
+
 def shorten(text: str, limit: int) -> str:
     """Return one line of at most `limit` characters, cut at a word where that is possible."""
     line = _BLANKS.sub(" ", text).strip()

@@ -14,7 +14,7 @@ from botticelli.store import approvals as store
 from botticelli.store import audit
 from botticelli.store.approvals import Approval, Prompt
 from botticelli.store.audit import Audited
-from botticelli.text import shorten
+from botticelli.text import exposed, shorten
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands import Call
@@ -267,4 +267,4 @@ def _(report: AuditReport, console: Console) -> None:
 def _shown(value: Any, *, indent: int | None = None) -> str:
     import json
 
-    return json.dumps(value, ensure_ascii=False, default=str, indent=indent)
+    return exposed(json.dumps(value, ensure_ascii=False, default=str, indent=indent))

@@ -53,6 +53,7 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     yield from checks.check_narratives(config, files=files, cwd=env.cwd)
     yield from checks.check_models(config, online=online)
     yield from checks.check_destinations(config, clock=env.clock, online=online)
+    yield from checks.check_security(config)
     yield from checks.check_folders(config)
     yield from checks.check_database(env.database(), files=checks.narrative_files(config, files))
 

@@ -28,6 +28,7 @@ from botticelli.platforms.rules import Rules
 from botticelli.store import approvals, audit, errands
 from botticelli.store.approvals import Wish
 from botticelli.store.connection import Connection
+from botticelli.text import exposed
 
 LONGEST_KEPT: Final = 20_000  # characters of one argument in the audit table
 
@@ -374,7 +375,7 @@ def _failed(error: BotticelliError, call: Call) -> BotticelliError:
 def _shown(args: Mapping[str, Any]) -> str:
     import json
 
-    return json.dumps(args, ensure_ascii=False)
+    return exposed(json.dumps(args, ensure_ascii=False))
 
 
 def _denied(denial: approvals.Approval) -> policy.Verdict:

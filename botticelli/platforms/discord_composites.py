@@ -12,7 +12,7 @@ from botticelli.platforms.base import LockedOut, LockedOutMidway, Message, Refus
 from botticelli.platforms.command_set import Once
 from botticelli.platforms.discord import MAX_LENGTH, NONCE_SECONDS
 from botticelli.platforms.discord_arguments import BadArgument
-from botticelli.platforms.discord_channel import Search, search, time_of
+from botticelli.platforms.discord_channel import THREADS, Search, search, time_of
 from botticelli.platforms.discord_commands import DiscordCommands, question
 from botticelli.platforms.discord_rest import Question
 from botticelli.platforms.discord_shapes import shape
@@ -262,6 +262,18 @@ def _overwrite(_client: DiscordCommands, row: Row, values: Values) -> Question:
     return replace(asked, json={**asked.json, "type": 1 if word == "member" else 0})
 
 
+def _threads_only(client: DiscordCommands, row: Row, values: Values) -> Any:
+    """A thread is a channel to Discord: who may change threads may not change channels."""
+    look = TABLE["threads.get"]
+    found = client.ask(look, question(look, {"thread_id": values["thread_id"]}))
+    if found.get("type") not in THREADS:
+        what = f"{values['thread_id']} is a channel, no thread"
+        raise Refused(
+            what, where=f"discord.{row.name}", mend="use channels.edit or channels.delete"
+        )
+    return client.plain(row, values)
+
+
 _PREPARE: Final[Mapping[str, Callable[[DiscordCommands, Row, Values], Question]]] = {
     "messages.send": _message,
     "members.ban": _ban,
@@ -278,4 +290,5 @@ COMPOSITES: Final[Mapping[str, Composite]] = {
     "messages.clear": _clear,
     "messages.bulk_delete": _bulk_delete,
     "forum.list_posts": _forum_posts,
+    **dict.fromkeys(("threads.edit", "threads.delete"), _threads_only),
 }

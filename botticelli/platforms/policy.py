@@ -7,19 +7,32 @@ places and texts are judged as they would be sent.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
-from botticelli.platforms.rules import Rate, Rules
-from botticelli.text import utf16_length
+from botticelli.platforms.rules import Rate, Rules, is_named
+from botticelli.text import unhidden, utf16_length
 
 MAKES_CHANNELS: Final = ("channels.create", "channels.get_or_create")
 NAMES_CHANNELS: Final = (*MAKES_CHANNELS, "channels.edit")
 
-_MENTION: Final = re.compile(r"@everyone\b|@here\b|<@[!&]?\d+>")
-_LINK: Final = re.compile(r"(?:https?://|(?<![a-z0-9])www\.)([^\s/\\?#)\]>\"']+)", re.IGNORECASE)
+# Commands that do what another one does: who denies that one means them, too.
+IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
+    "channels.get_or_create": ("channels.create",),
+    "forum.create_post": ("threads.create",),
+    "messages.bulk_delete": ("messages.delete",),
+    "messages.clear": ("messages.delete", "messages.bulk_delete"),
+}
+ROLE_CHANGES: Final = ("roles.assign", "roles.remove")  # of members.edit with roles
+
+_MENTION: Final = re.compile(r"@everyone\b|@here\b|<@[!&]?\d+>", re.IGNORECASE)
+# What Discord makes a link of: any scheme, www, and its own invites without one.
+_LINK: Final = re.compile(
+    r"(?:[a-z][a-z0-9+.\-]*://|(?<![a-z0-9])(?=www\.|discord(?:app)?\.(?:gg|com/invite)/))"
+    r"([^\s/\\?#)\]>\"']+)",
+    re.IGNORECASE,
+)
 
 Word = Literal["allow", "ask", "confirm", "refuse"]
 
@@ -58,11 +71,18 @@ class Asked:
         readable = {k: v for k, v in self.args.items() if not k.endswith(("_id", "_ids"))}
         return tuple(text for value in readable.values() for text in texts(value))
 
+    @property
+    def implied(self) -> tuple[str, ...]:
+        """The commands whose work it does, too."""
+        if self.platform != "discord":
+            return ()
+        if self.command == "members.edit" and self.args.get("roles") is not None:
+            return ROLE_CHANGES
+        return IMPLIED.get(self.command, ())
+
     def is_among(self, patterns: Sequence[str]) -> bool:
         """Tell whether a list names it, as command or platform.command; * stands for anything."""
-        today = (self.command, *self.older)
-        names = (*today, *(f"{self.platform}.{command}" for command in today))
-        return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+        return is_named(self.platform, (self.command, *self.older), patterns)
 
     def rates(self, rules: Rules) -> list[Rate]:
         """How often it may run."""
@@ -155,14 +175,18 @@ def _unasked(asked: Asked) -> Verdict:
 
 
 def _secrets(asked: Asked, _layer: Rules) -> str:
-    for text in texts(asked.args):
+    for text in both(texts(asked.args)):
         if any(secret and secret in text for secret in asked.secrets):
             return "it would give away a secret"
     return ""
 
 
 def _denied(asked: Asked, layer: Rules) -> str:
-    return f"{asked.command} is denied" if asked.is_among(layer.denied) else ""
+    if asked.is_among(layer.denied):
+        return f"{asked.command} is denied"
+    done = (one for one in asked.implied if is_named(asked.platform, (one,), layer.denied))
+    found = next(done, None)
+    return "" if found is None else f"{asked.command} does what {found} does, which is denied"
 
 
 def _guild(asked: Asked, layer: Rules) -> str:
@@ -201,19 +225,19 @@ def _length(asked: Asked, layer: Rules) -> str:
 
 
 def _mentions(asked: Asked, layer: Rules) -> str:
-    count = sum(len(_MENTION.findall(text)) for text in asked.prose)
+    count = sum(max(len(_MENTION.findall(one)) for one in both([text])) for text in asked.prose)
     if layer.max_mentions is None or count <= layer.max_mentions:
         return ""
     return f"it mentions {count} times, {layer.max_mentions} are allowed"
 
 
 def _links(asked: Asked, layer: Rules) -> str:
-    hosts = [match[1] for text in asked.prose for match in _LINK.finditer(text)]
-    if layer.max_links is not None and len(hosts) > layer.max_links:
-        return f"it has {len(hosts)} links, {layer.max_links} are allowed"
+    count = sum(max(len(_LINK.findall(one)) for one in both([text])) for text in asked.prose)
+    if layer.max_links is not None and count > layer.max_links:
+        return f"it has {count} links, {layer.max_links} are allowed"
     if layer.allowed_links is None:
         return ""
-    for found in hosts:
+    for found in (match[1] for text in both(asked.prose) for match in _LINK.finditer(text)):
         host = found.rpartition("@")[2].partition(":")[0].casefold().strip(".,;!")
         if not any(_is_within(host, one.casefold()) for one in layer.allowed_links):
             return f"{host} is not among the allowed links"
@@ -240,6 +264,13 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Asked, Rules], str]], ...]] = (
     ("max_mentions", _only_writes(_mentions)),
     ("links", _only_writes(_links)),
 )
+
+
+def both(found: Iterable[str]) -> Iterator[str]:
+    """Yield every text as it is, and as it reads with hidden signs and odd letters taken away."""
+    for text in found:
+        yield text
+        yield unhidden(text)
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -4,13 +4,16 @@ A rule that cannot be understood is an error: a typo must not leave a door open.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
+from botticelli.config import plugins
 from botticelli.config.model import Security
 from botticelli.errors import ConfigError
 
@@ -72,13 +75,18 @@ class Rules:
 
 
 def rules_of_user(security: Security) -> Rules:
-    """Return the user's own layer."""
+    """Return the user's own layer.
+
+    Raises:
+        ConfigError: A rule forbids or bounds a command that there is not: a typo, most likely.
+    """
+    known = partial(_named, where="[security] in botticelli.toml")
     return Rules(
         source="[security] in botticelli.toml",
         allowed=security.allowed_commands,
-        denied=security.deny,
-        confirmed=security.require_confirmation,
-        rates={name: rate_of(text) for name, text in security.rate_limits.items()},
+        denied=known(security.deny),
+        confirmed=known(security.require_confirmation),
+        rates={known((name,))[0]: rate_of(text) for name, text in security.rate_limits.items()},
         guilds=security.guild_ids or None,
         channels=security.channel_ids or None,
         channel_prefix=security.channel_prefix,
@@ -97,7 +105,7 @@ def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> Rules:
     """
     policy, constraints, content = (_section(security, name) for name in _KEYS)
     _no_others(security, "security", frozenset(_KEYS))
-    confirmed = policy.get("require_confirmation", ())
+    confirmed = policy.get("require_confirmation") or ()
     if isinstance(confirmed, bool):
         confirmed = ("*",) if confirmed else ()
     allowed = policy.get("allowed_commands")
@@ -105,12 +113,13 @@ def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> Rules:
     if not isinstance(rates, Mapping):
         raise _bad("security.policy.rate_limits", "is no table of command = limit")
     links = content.get("allowed_links")
+    known = partial(_named, where="security.policy")
     return Rules(
         source=f"[security] of narrative '{name}'" if name else "the narrative's [security]",
         allowed=None if allowed is None else _list(allowed, "security.policy.allowed_commands"),
-        denied=_list(policy.get("denied_commands", ()), "security.policy.denied_commands"),
-        confirmed=_list(confirmed, "security.policy.require_confirmation"),
-        rates={str(name): rate_of(text) for name, text in rates.items()},
+        denied=known(_list(policy.get("denied_commands", ()), "security.policy.denied_commands")),
+        confirmed=known(_list(confirmed, "security.policy.require_confirmation")),
+        rates={known((str(name),))[0]: rate_of(text) for name, text in rates.items()},
         guilds=_ids(constraints.get("guild_id"), "security.constraints.guild_id"),
         channels=_ids(constraints.get("channel_ids"), "security.constraints.channel_ids"),
         channel_prefix=str(constraints.get("channel_prefix", "")),
@@ -155,6 +164,29 @@ def _list(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         raise _bad(where, "is no list of texts")
     return tuple(value)
+
+
+def is_named(platform: str, commands: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Tell whether a list names one of the commands, in any case; * stands for anything."""
+    names = (*commands, *(f"{platform}.{command}" for command in commands))
+    wanted = [pattern.strip().casefold() for pattern in patterns]
+    return any(fnmatchcase(name.casefold(), pattern) for pattern in wanted for name in names)
+
+
+def _named(patterns: tuple[str, ...], where: str) -> tuple[str, ...]:
+    """Return the patterns of a rule that keeps something from running; each must mean something."""
+    from botticelli.platforms.discord_table import ALIASES, TABLE
+
+    if plugins.names(plugins.COMMANDS):
+        return patterns  # they bring commands that are not known before they are loaded
+    known = {"discord": (*TABLE, *ALIASES), "database": ("update_table",)}
+    for pattern in patterns:
+        if any(is_named(platform, names, [pattern]) for platform, names in known.items()):
+            continue
+        near = get_close_matches(pattern.removeprefix("discord."), known["discord"], n=1)
+        mend = f"did you mean '{near[0]}'?" if near else "see `botticelli commands`"
+        raise _bad(where, f"no command is called '{pattern}'", mend)
+    return patterns
 
 
 def _ids(value: Any, where: str) -> tuple[str, ...] | None:

@@ -183,6 +183,16 @@ def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterato
             yield Finding(level="ok", subject=subject, what="lets us post")
 
 
+def check_security(config: Config) -> Iterator[Finding]:
+    """Yield what of the rules for bot commands cannot be understood: then nothing runs."""
+    from botticelli.platforms.rules import rules_of_user
+
+    try:
+        rules_of_user(config.security)
+    except BotticelliError as error:
+        yield from errors(error.problems)
+
+
 def check_folders(config: Config) -> Iterator[Finding]:
     """Yield whether the folders that are written to can be written to."""
     folders = {

@@ -183,6 +183,56 @@ ATTEMPTS = [
     ("invites.delete", {"code": "../channels/{channel}"}, OPEN, "Unknown Invite|no invite"),
     ("channels.create", {"guild_id": "{guild}", "name": "x", "permission_overwrites": []}, OPEN,
      "does not know"),
+    # mentions and links behind signs that nobody sees, and in other spellings
+    *[
+        ("messages.send", SEND | {"content": text}, OPEN | {"content": {"max_mentions": 0}},
+         "mentions 1 times")
+        for text in ("@\u200beveryone", "@eve\u2060ryone", "\uff20everyone", "<@\u200b12>", "@HERE")
+    ],
+    *[
+        ("messages.send", SEND | {"content": text}, OPEN | {"content": {"max_links": 0}}, "1 links")
+        for text in ("discord.gg/abc", "h\u200bttps://evil.test", "steam://run/1",
+                     "discordapp.com/invite/x", "\uff48ttps://evil.test")
+    ],
+    ("messages.send", SEND | {"content": "https://ex\u0430mple.org"},
+     OPEN | {"content": {"allowed_links": ["example.org"]}}, "not among"),
+    ("messages.send", SEND | {"content": SECRET[:5] + "\u200b" + SECRET[5:]}, OPEN, "a secret"),
+    # the same work under another name
+    ("messages.clear", {"channel_id": "{channel}"},
+     policy("*", denied_commands=["messages.delete"]), "does what messages.delete does"),
+    ("messages.bulk_delete", {"channel_id": "{channel}", "message_ids": ["1", "2"]},
+     policy("*", denied_commands=["messages.delete"]), "does what messages.delete does"),
+    ("channels.get_or_create", {"guild_id": "{guild}", "name": "new"},
+     policy("*", denied_commands=["channels.create"]), "does what channels.create does"),
+    ("members.edit", {"guild_id": "{guild}", "user_id": "1", "roles": ["2"]},
+     policy("*", denied_commands=["roles.*"]), "does what roles.assign does"),
+    ("forum.create_post", {"channel_id": "{channel}", "name": "x", "content": "y"},
+     policy("*", denied_commands=["threads.*"]), "does what threads.create does"),
+    ("threads.delete", {"thread_id": "{channel}"}, policy("threads.*"), "is a channel, no thread"),
+    ("threads.delete", {"channel_id": "{channel}"}, policy("threads.*"), "is a channel, no thread"),
+    ("threads.edit", {"thread_id": "{channel}", "name": "evil"}, policy("threads.*"),
+     "is a channel, no thread"),
+    # two places in one command
+    ("threads.edit", {"thread_id": "1", "channel_id": "{channel}", "name": "x"}, OPEN,
+     "does not know channel_id"),
+    ("channels.create", {"guild_id": "{guild}", "name": "x", "category_id": "1", "parent_id": "2"},
+     OPEN, "does not know parent_id"),
+    ("messages.send", SEND | {"thread_id": "{other}"}, BOUND, "does not know thread_id"),
+    # rules in another case, with blanks, about commands that there are not
+    ("messages.send", SEND, policy("*", denied_commands=["Messages.SEND "]), "is denied"),
+    ("messages.send", SEND, policy("*", denied_commands=["Discord.Messages.*"]), "is denied"),
+    ("messages.send", SEND, policy("*", denied_commands=["messages.snd"]),
+     "no command is called 'messages.snd'"),
+    ("messages.send", SEND, policy("*", rate_limits={"mesages.*": "1/day"}), "no command is"),
+    ("messages.send", SEND, policy("*", require_confirmation=["mesages.send"]), "no command is"),
+    # look-alikes
+    ("m\u0435ssages.send", SEND, OPEN, "there is no command"),
+    ("Messages.Send", SEND, OPEN, "there is no command"),
+    ("messages.send\u200b", SEND, OPEN, "there is no command"),
+    ("messages.send ", SEND, OPEN, "there is no command"),
+    ("messages.send", {**SEND, "ch\u0430nnel_id": "{other}"}, OPEN, "does not know"),
+    ("channels.delete", {"channel_id": "\uff11\uff12"}, OPEN, "no Discord id"),
+    ("channels.delete", {"channel_id": "{channel}\n"}, policy(), "not among"),
     # commands that are none
     ("server.something_else", {"user_id": "1"}, OPEN, "there is no command"),
     ("__class__", {}, OPEN, "there is no command"),

@@ -575,7 +575,8 @@ def test_what_was_done_and_whose_answer_was_lost_is_done(studio, command, args, 
 
     assert studio.run(command, **given)
 
-    assert [one.method for one in studio.discord.requests] == [asked["method"]] * 2
+    changes = [one.method for one in studio.discord.requests if one.method != "GET"]
+    assert changes == [asked["method"]] * 2
     assert studio.discord.script.waiting() == {}
 
 
