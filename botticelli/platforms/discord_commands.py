@@ -1,28 +1,24 @@
 """Runs Discord commands: a row of the table and its arguments become requests and a result."""
 
 import random
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
 from botticelli.clock import Clock
-from botticelli.errors import BotticelliError, ConfigError
+from botticelli.errors import BotticelliError
 from botticelli.platforms.base import (
-    LockedOut,
-    LockedOutMidway,
     NotSent,
     PlatformError,
-    Refused,
     Unconfirmed,
 )
 from botticelli.platforms.command_set import Description, Once, Place
 from botticelli.platforms.discord_arguments import Argument, BadArgument
-from botticelli.platforms.discord_errors import Answer, error_of
 from botticelli.platforms.discord_rest import Question, Rest
 from botticelli.platforms.discord_shapes import dig, shape
 from botticelli.platforms.discord_table import ARGUMENT_ALIASES, ROWS, TABLE, Row, canonical
+from botticelli.platforms.discord_tries import explained, is_done_already, left_open, may_repeat
 from botticelli.text import nearest
 
 if TYPE_CHECKING:
@@ -31,24 +27,8 @@ if TYPE_CHECKING:
 PATIENCE: Final = 60.0  # seconds that one request may spend waiting and being tried again
 MOST_TRIES: Final = 5
 PAUSE: Final = 1.0  # seconds before another try where Discord names no wait of its own
-MISSING_PERMISSION: Final = 50013
-UNKNOWN_CHANNEL: Final = 10003
-UNKNOWN_GUILD: Final = 10004
-CROSSPOSTED: Final = 40033  # already
-REPEATABLE: Final = ("/bulk-delete", "/typing", "/crosspost")  # POSTs that may be made twice
-UNFIT: Final = (40058, 50005, 50008, 50024)  # the wrong kind of channel; somebody else's message
-NAMED_WELL: Final = (UNKNOWN_GUILD, 10015)  # by discord_errors.py: guild, webhook
-PRIVATE_THREAD: Final = 12
-# Field of Modify Guild Member -> the permission it needs.
-MEMBER_RIGHTS: Final[Mapping[str, str]] = {
-    "nick": "Manage Nicknames",
-    "mute": "Mute Members",
-    "deaf": "Deafen Members",
-    "roles": "Manage Roles",
-}
 
 GUILD: Final = Argument(name="guild_id", type="id", required=False, least=None, most=None, field="")
-_CHANNEL: Final = re.compile(r"/channels/(\d+)")
 
 Json = dict[str, Any]
 
@@ -334,8 +314,8 @@ class DiscordCommands:
             except BotticelliError as error:
                 wait = getattr(error, "retry_after", None) or PAUSE * attempt
                 late = self.clock.monotonic() + wait > until
-                if not _may_repeat(asked, error) or late or attempt == MOST_TRIES:
-                    raise _left_open(error) if is_open else error from None
+                if not may_repeat(asked, error) or late or attempt == MOST_TRIES:
+                    raise left_open(error) if is_open else error from None
                 is_open = is_open or isinstance(error, Unconfirmed)
                 self.clock.sleep(wait)
         raise AssertionError("the last try either returns or raises")
@@ -343,10 +323,10 @@ class DiscordCommands:
     def _once(self, row: Row, asked: Question, *, is_open: bool) -> Any:
         where = f"discord.{row.name}"
         response, wrong = self._rest.ask(asked, where=where)
-        if wrong is not None and is_open and _is_done_already(asked, wrong):
+        if wrong is not None and is_open and is_done_already(asked, wrong):
             return {}
         if wrong is not None:
-            raise _explained(row, wrong, where=where, asked=asked)
+            raise explained(row, wrong, where=where, asked=asked)
         if response.status_code == 204 or not response.content:
             return {}
         return _json(response, where, changing=asked.method != "GET")
@@ -356,30 +336,6 @@ def _get(path: str) -> Question:
     return Question(method="GET", path=path)
 
 
-def _left_open(error: BotticelliError) -> BotticelliError:
-    """Return the error of a try after one that may have been carried out."""
-    kind = LockedOutMidway if isinstance(error, LockedOut) else Unconfirmed
-    what = f"{error.what}; an earlier try may have been carried out"
-    return kind(what, where=error.where, mend=error.mend)
-
-
-def _may_repeat(asked: Question, error: BotticelliError) -> bool:
-    """Whether another try can do no harm: nothing was done, or doing it twice is doing it once."""
-    if not isinstance(error, Unconfirmed):
-        return isinstance(error, NotSent)
-    if asked.method != "POST" or asked.path.endswith(REPEATABLE):
-        return True
-    return isinstance(asked.json, dict) and bool(asked.json.get("enforce_nonce"))
-
-
-def _is_done_already(asked: Question, wrong: Answer) -> bool:
-    """Whether a refusal says that the try before, whose answer was lost, was carried out."""
-    if asked.method == "DELETE":
-        is_unknown = 10000 < wrong.code < 10100 and wrong.code != UNKNOWN_GUILD
-        return wrong.status == 404 and is_unknown
-    return wrong.code == CROSSPOSTED
-
-
 def _json(response: "requests.Response", where: str, *, changing: bool) -> Any:
     try:
         return response.json()
@@ -387,43 +343,3 @@ def _json(response: "requests.Response", where: str, *, changing: bool) -> Any:
         if changing:
             raise Unconfirmed("Discord's answer cannot be read", where=where) from error
         raise NotSent("Discord's answer cannot be read", where=where) from error
-
-
-def _needed(row: Row, asked: Question) -> str:
-    """Return the permission that a request needs, where a command may need one or another."""
-    body = asked.json if isinstance(asked.json, dict) else {}
-    if row.name == "members.edit":
-        return " or ".join(right for key, right in MEMBER_RIGHTS.items() if key in body)
-    if row.name == "threads.create":
-        kind = "Private" if body.get("type") == PRIVATE_THREAD else "Public"
-        return f"Create {kind} Threads"
-    return row.needs
-
-
-def _explained(row: Row, wrong: Answer, *, where: str, asked: Question) -> BotticelliError:
-    """Return the error of an answer, in words that fit the command."""
-    named = _CHANNEL.match(asked.path)
-    channel = f"channel {named[1]}" if named else "the channel"
-    if wrong.code == MISSING_PERMISSION and (right := _needed(row, asked)):
-        return Refused(
-            f"the bot lacks the permission {right}",
-            where=where,
-            mend="give it to the bot's role, above the roles and members it is to change",
-            code=wrong.code,
-        )
-    if wrong.code == UNKNOWN_CHANNEL:
-        mend = "check the id in the narrative, and that it belongs to the bot's server"
-        return ConfigError(f"Discord knows no {channel}", where=where, mend=mend)
-    if wrong.code in UNFIT:
-        what = f"Discord says: {wrong.message} ({channel})"
-        return Refused(what, where=where, mend="check the ids", code=wrong.code)
-    if wrong.status == 404 and wrong.code not in {0, *NAMED_WELL}:
-        what = f"Discord says: {wrong.message}"
-        return Refused(what, where=where, mend="check the ids", code=wrong.code)
-    return error_of(
-        wrong,
-        where=where,
-        channel=channel,
-        publishing=asked.method != "GET",
-        subject="the command",
-    )
