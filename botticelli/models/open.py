@@ -1,7 +1,7 @@
 """From a model's name to the driver that reaches it, imported when it is asked for."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from botticelli.config import plugins
 from botticelli.config.addresses import require_web
 from botticelli.config.model import Models, NamedModel
 from botticelli.errors import ConfigError
+from botticelli.models import local
 from botticelli.models.base import Model
 
 PROVIDERS = ("gemini", "openai", "local", "offline", "scripted")
@@ -70,6 +71,15 @@ class Drivers:
             return None
         with self._lock:
             return self._slots.setdefault(name, threading.BoundedSemaphore(limits.max_concurrent))
+
+    def at_once(self, names: Sequence[str]) -> int | None:
+        """Return how many callers of these models are worth having; None: any number.
+
+        A local model keeps a conversation in each of its slots: more callers than slots would
+        only make it read every prompt from its beginning again.
+        """
+        providers = {route(name, self.config).provider for name in names}
+        return local.SLOTS if providers == {"local"} else None
 
     def is_first(self, note: str) -> bool:
         """Tell whether this was not said before in this process."""
@@ -190,9 +200,7 @@ def _openai(way: NamedModel, config: Models) -> Model:
 
 
 def _local(way: NamedModel, _config: Models) -> Model:
-    from botticelli.models.local import Local
-
-    return Local(path=way.path)
+    return local.Local(path=way.path)
 
 
 def _offline(_way: NamedModel, _config: Models) -> Model:

@@ -187,7 +187,8 @@ class _Job:
         )
         waiting = judging.count_waiting(self.conn)
         total = waiting if self.drain else min(waiting, config.curate.batch)
-        workers = min(config.models.max_concurrent, -(-total // config.curate.batch)) or 1
+        most = self.workshop.drivers.at_once(config.models.judge) or config.models.max_concurrent
+        workers = min(most, -(-total // config.curate.batch)) or 1
         try:
             crew.run(workers, stop=self.run.stop, watch=lambda: watch(self.tally.judged, total))
         except BotticelliError as error:

@@ -263,7 +263,8 @@ class _Job:
             clock=clock,
         )
         left = batches.progress(self.conn, batch.id, now=clock.pinned()).left
-        workers = max(1, min(self.wish.workers or config.models.max_concurrent, left))
+        workers = self.wish.workers or item_run.at_once or config.models.max_concurrent
+        workers = max(1, min(workers, left))
         tick = self._ticker(batch, item_run, watch) if watch else lambda: None
         try:
             crew.run(workers, stop=self.run.stop, watch=tick)

@@ -100,6 +100,11 @@ class ItemRun:
         execution = runner.run(narrative, iteration=item.iteration, item_id=item.id)
         self.counts.add(reused=_reused(execution))
 
+    @property
+    def at_once(self) -> int | None:
+        """How many workers the writer is good for; None: any number."""
+        return self.workshop.drivers.at_once(self._models(self.outer))
+
     def calls_left(self, conn: Connection) -> int | None:
         """Return how many calls the day still has for the writer; None: no limit."""
         return self._caller(conn, self.outer).calls_left(self._models(self.outer))
