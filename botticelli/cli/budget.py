@@ -45,6 +45,11 @@ def _(report: BudgetReport, console: Console) -> None:
                 f" (a 429: {model.held_why})",
                 style="yellow",
             )
+    for spend in report.spend:
+        console.line(
+            f"{spend.provider}: ${spend.used:.4f} of ${spend.allowed:.2f} within 10 minutes,"
+            f" the first of it free again at {_moment(spend.frees_at)} UTC"
+        )
     calls_today, calls_month = (
         sum(one.calls for one in spent) for spent in (report.today, report.month)
     )

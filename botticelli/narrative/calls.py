@@ -168,8 +168,21 @@ class LiveCaller:
         return 0.0
 
     def _opened(self, models: Sequence[str]) -> list[Opened]:
-        names = tuple(models) or self._models.default
-        return [self._attempts.open(name) for name in names]
+        """Return those of the models that can be asked: `ask` passes over the others as well.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        opened: list[Opened] = []
+        troubles: list[ConfigError] = []
+        for name in tuple(models) or self._models.default:
+            try:
+                opened.append(self._attempts.open(name))
+            except ConfigError as error:
+                troubles.append(error)
+        if not opened:
+            raise troubles[0]
+        return opened
 
     def _account(self, opened: Opened) -> dict[str, str]:
         return {"model": self._drivers.account(opened.name), "provider": opened.provider}

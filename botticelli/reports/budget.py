@@ -60,10 +60,26 @@ class ModelBudget:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpendBudget:
+    """US dollars of all models of a provider within 10 minutes, reserved included."""
+
+    provider: str
+    used: Decimal
+    allowed: Decimal
+    left: Decimal
+    frees_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class BudgetReport:
-    """Every account, and the costs since the UTC day and month began."""
+    """Every account, and the costs since the UTC day and month began.
+
+    Args:
+        spend: Where `[models] spend_limit` stands; empty: none is configured, or nothing was spent.
+    """
 
     models: tuple[ModelBudget, ...]
+    spend: tuple[SpendBudget, ...]
     today: tuple[Spent, ...]
     month: tuple[Spent, ...]
     cost_today_usd: Decimal
@@ -86,10 +102,27 @@ def budget_report(
         models=tuple(
             _budget(key, found.get(key), models=models, multipliers=multipliers) for key in keys
         ),
+        spend=_spend(conn, models, clock=clock),
         today=tuple(today),
         month=tuple(month),
         cost_today_usd=_sum(today),
         cost_month_usd=_sum(month),
+    )
+
+
+def _spend(conn: Connection, models: Models, *, clock: Clock) -> tuple[SpendBudget, ...]:
+    if models.spend_limit is None:
+        return ()
+    allowed = Decimal(str(models.spend_limit))
+    return tuple(
+        SpendBudget(
+            provider=one.provider,
+            used=one.cost_usd,
+            allowed=allowed,
+            left=max(Decimal(0), allowed - one.cost_usd),
+            frees_at=one.frees_at,
+        )
+        for one in ledger.spent_lately(conn, now=clock.pinned())
     )
 
 

@@ -349,6 +349,36 @@ def accounts(
         ).fetchall()
 
 
+SPENT_LATELY: Final = """
+    SELECT split_part(key, '/', 1) AS provider, coalesce(sum(cost_usd), 0) AS cost_usd,
+           min(start_at) + interval '10 minutes' + %(guard)s AS frees_at
+      FROM ledger_grants
+     WHERE start_at > coalesce(%(now)s::timestamptz, now()) - interval '10 minutes' - %(guard)s
+     GROUP BY 1
+     ORDER BY 1
+"""
+
+
+@record
+class SpentLately:
+    """What all models of a provider may have cost within the rolling 10 minutes.
+
+    Args:
+        cost_usd: Calls under way with what they may cost.
+        frees_at: When the oldest of it leaves the window.
+    """
+
+    provider: str
+    cost_usd: Decimal
+    frees_at: datetime
+
+
+def spent_lately(conn: Connection, *, now: datetime | None = None) -> list[SpentLately]:
+    """Return what counts against a spend limit now, for each provider that was asked."""
+    with conn.cursor(row_factory=class_row(SpentLately)) as cursor:
+        return cursor.execute(SPENT_LATELY, {"guard": GUARD, "now": now}).fetchall()
+
+
 PRUNE: Final = """
     DELETE FROM ledger_grants
      WHERE (key, seq) IN (

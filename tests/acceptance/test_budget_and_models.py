@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -70,6 +71,21 @@ def test_budget_tells_what_is_used_and_left_and_when_it_is_free(db, house):
     assert writer["day_ends_at"] == "2026-11-25T08:00:00+00:00"
     assert report["cost_today_usd"] == report["cost_month_usd"] > 0
     assert report["today"][0]["calls"] == 1
+
+
+def test_budget_tells_where_the_spend_limit_stands(db, house):
+    house.config = replace(house.config, models=replace(house.config.models, spend_limit=0.5))
+    ask(db, house)
+    house.clock.advance(timedelta(seconds=10))
+
+    (spend,) = json.loads(house("budget --json").out)["spend"]
+    text = house("budget").out
+
+    assert spend["provider"] == "gemini"
+    assert 0 < spend["used"] < 0.01
+    assert spend["left"] == pytest.approx(0.5 - spend["used"])
+    assert spend["frees_at"] == "2026-11-24T12:10:01+00:00"
+    assert "of $0.50 within 10 minutes" in text
 
 
 def test_budget_is_readable_before_anything_was_asked(house):

@@ -321,6 +321,15 @@ def test_calls_left_counts_over_all_models(gemini, caller_for):
     assert caller.calls_left(["offline"]) is None
 
 
+def test_a_fallback_without_a_key_does_not_keep_the_first_from_working(gemini, caller_for):
+    caller = caller_for(gemini, limits={LITE: Limits(rpd=10)})
+
+    assert caller.calls_left([LITE, "openai:gpt-9"]) == 10
+    assert caller.ask(request(), models=["openai:gpt-9", LITE], key=KEY).model == LITE
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        caller.calls_left(["openai:gpt-9"])
+
+
 def test_no_quota_at_all_is_a_matter_of_configuration(gemini, caller_for):
     gemini.script.add("429:limit-0")
 

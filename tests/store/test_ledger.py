@@ -130,6 +130,25 @@ def test_who_comes_first_goes_first(db):
     assert all(one.seq for one in served)
 
 
+def test_a_large_call_is_not_starved_by_a_stream_of_small_ones(db):
+    """Whoever comes later may only take what the one before has no use for."""
+    traffic = Traffic(db, seed=3, ratio=1.0, allowance=Allowance(tpm=1000))
+    ledger.reserve(
+        db, asked(estimate=10), allowance=Allowance(tpm=1000), window=WINDOW, now=NOON - 5 * SECOND
+    )
+    ledger.settle(db, asked(estimate=10), seq=1, tokens=10, now=NOON - 5 * SECOND)
+    for n in range(60):  # more than the minute holds, for two minutes
+        traffic.at(NOON + 2 * n * SECOND, traffic.ask, asked(estimate=80))
+    large = asked(estimate=700, waiter="large")
+    traffic.at(NOON + 31 * SECOND, traffic.ask, large)
+
+    traffic.run()
+
+    (sent,) = [when for when, tokens in traffic.arrivals if tokens > 100]
+    assert sent - NOON < timedelta(seconds=31 + 61 + 61), "it waited for two windows at most"
+    assert most_in_a_minute(traffic.arrivals)[1] <= 1000
+
+
 def test_a_waiter_that_died_holds_nobody_up(db):
     book(db, now=NOON, rpm=1)
     dead = book(db, now=NOON + SECOND, call=asked(waiter="dead"), rpm=1)
