@@ -1,7 +1,8 @@
 """`botticelli runs` and `botticelli logs`."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -12,6 +13,7 @@ from botticelli.reports.runs import KINDS, RunsReport, RunStory, list_runs, tell
 from botticelli.store.history import PastRun, Step
 from botticelli.text import counted, shorten
 
+Told = TypeVar("Told", PastRun, Step)
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 WIDTH: Final = 80
@@ -42,6 +44,7 @@ def runs(
     env: Environment = ctx.obj
     with env.database() as conn:
         report = list_runs(conn, stage=stage, limit=limit, now=env.clock.pinned())
+    report = replace(report, runs=tuple(_hidden(run, env.hide) for run in report.runs))
     env.show(report, as_json=as_json)
     return report.exit_code
 
@@ -59,8 +62,18 @@ def logs(
     env: Environment = ctx.obj
     with env.database() as conn:
         report = tell_run(conn, run, now=env.clock.pinned())
+    report = replace(
+        report,
+        run=_hidden(report.run, env.hide),
+        steps=tuple(_hidden(step, env.hide) for step in report.steps),
+    )
     env.show(report, as_json=as_json)
     return report.exit_code
+
+
+def _hidden(one: Told, hide: Callable[[str], str]) -> Told:
+    """Return it without secrets in its error: a plugin may have put one there, or a bug."""
+    return replace(one, error=hide(one.error)) if one.error else one
 
 
 @render.register

@@ -195,6 +195,18 @@ def test_a_failed_run_shows_its_error(command, gemini):
     assert f"generate failed, exit code {code}" in command("logs 1").out
 
 
+def test_an_error_that_holds_a_secret_is_told_without(command, db):
+    db.execute(
+        "INSERT INTO runs (stage, state, host, pid, ended_at, error)"
+        " VALUES ('post', 'failed', 'h', 1, now(), %s)",
+        (f"ValueError('{command.environ['DISCORD_TOKEN']}')",),
+    )
+    for line in ("runs", "runs --json", "logs 1", "logs 1 --json"):
+        ended = command(line)
+        assert "ValueError('********')" in ended.out
+        assert command.environ["DISCORD_TOKEN"] not in ended.out
+
+
 def test_a_run_that_was_killed_is_known_before_the_next_one_notices(botticelli, db):
     me = Identity(host="h", pid=1, owner="h:1:x")
     lock = locks.acquire(db, "post", identity=me, lease=timedelta(seconds=30))
