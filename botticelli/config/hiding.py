@@ -21,7 +21,7 @@ LARGEST_FILE: Final = 65_536  # bytes; a secret that is longer is none
 # Names whose values are secret: of variables, and of options that only a plugin understands.
 SECRET_NAME: Final = re.compile(
     r"TOKEN|SECRET|PASSW|PASSPHRASE|API_?KEY|(?:^|_)KEY$|PRIVATE|CREDENTIAL|WEBHOOK|COOKIE"
-    r"|(?:^|_)AUTH$|OTLP_HEADERS$",
+    r"|(?:^|_)AUTH$",
     re.IGNORECASE,
 )
 NOT_SECRET: Final = re.compile(r"CREDENTIALS_DIRECTORY|_(?:FILE|PATH|DIR)$", re.IGNORECASE)
