@@ -38,3 +38,7 @@ narrate NAME *OPTIONS: setup
 units: setup
     {{botticelli}} timers render --to systemd
     {{botticelli}} timers render --cron > crontab.example
+
+# docs/botticelli.1, the manual page, from the commands
+man: setup
+    {{python}} -m tools.manual > docs/botticelli.1
