@@ -34,6 +34,12 @@ def told(machine):
     return machine.run("cat /var/lib/botticelli/told 2>/dev/null").out.splitlines()
 
 
+def doctor(machine, subject):
+    """Return (level, what) of what doctor finds there."""
+    found = json.loads(machine.run("botticelli doctor --offline --json").out)["findings"]
+    return [(each["level"], each["what"]) for each in found if each["subject"] == subject]
+
+
 @pytest.fixture
 def machine(lab):
     """A machine with our units and our own PostgreSQL."""
@@ -235,6 +241,10 @@ def test_install_arms_all_timers_and_remove_takes_them_away(lab):
     assert all(one["next"] for one in timers)
     assert "T09:00:00" in timers[2]["next"]
     assert lab.run("systemctl is-enabled botticelli.target").out.strip() == "enabled"
+
+    assert doctor(lab, "timers") == [("ok", "system: armed: generate, curate, post, prune")]
+    lab.run("systemctl stop botticelli-post.timer")
+    assert doctor(lab, "timers") == [("fault", "system: not armed: post")]
 
     assert lab.run("botticelli timers remove").code == 0
     assert lab.run("systemctl list-timers --all --no-legend 'botticelli-*'").out == ""
