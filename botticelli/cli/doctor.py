@@ -4,6 +4,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
 
@@ -14,6 +15,8 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.cli.timers import TimersReport
 from botticelli.config.model import Config
+from botticelli.config.operations import Hooks, StageHooks
+from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Unavailable
 from botticelli.reports import doctor as looks
 from botticelli.reports import places
@@ -61,7 +64,8 @@ def doctor(
 def _looks(env: Environment, config: Config) -> dict[str, Look]:
     from botticelli.config.hiding import SHORTEST, secrets_of
 
-    known = [secret for secret in secrets_of(config) if len(secret) >= SHORTEST]
+    guarded = replace(config, hooks=_addresses_of(config.hooks))
+    known = [secret for secret in secrets_of(guarded) if len(secret) >= SHORTEST]
     found: dict[str, Look] = {
         "database": partial(_database, env, config),
         "timers": partial(_timers, env),
@@ -77,6 +81,28 @@ def _looks(env: Environment, config: Config) -> dict[str, Look]:
         places.secrets, config, environ=env.environ, cwd=env.cwd, known=known
     )
     return found
+
+
+def _addresses_of(hooks: Hooks) -> Hooks:
+    """Return the hooks without their commands, which are no secrets in a file of settings."""
+
+    def kept(targets: tuple[Secret, ...]) -> tuple[Secret, ...]:
+        return tuple(one for one in targets if "://" in one.reveal())
+
+    def addresses(told: StageHooks) -> StageHooks:
+        return replace(
+            told,
+            on_failure=kept(told.on_failure),
+            on_success=kept(told.on_success),
+            on_breaker_open=kept(told.on_breaker_open),
+            on_empty_queue=kept(told.on_empty_queue),
+        )
+
+    return replace(
+        hooks,
+        every=addresses(hooks.every),
+        stages={name: addresses(told) for name, told in hooks.stages.items()},
+    )
 
 
 def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:

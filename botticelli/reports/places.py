@@ -63,8 +63,11 @@ def secrets(
             continue
         seen += 1
         if mode & OTHERS:
+            # The services' own user has to read the settings: there the secret has to go.
+            is_settings = path == config.source
             what = f"{path} can be read or changed by others ({stat.S_IMODE(mode):04o})"
-            yield warning("secrets", what, mend=f"chmod 600 {path}")
+            mend = "keep secrets in .env or credentials, and write ${NAME} there"
+            yield warning("secrets", what, mend=mend if is_settings else f"chmod 600 {path}")
             seen -= 1
     folder = config.database.folder
     if not config.database.url and (_mode(folder) or 0) & (OTHERS | stat.S_IXOTH):

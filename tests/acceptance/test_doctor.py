@@ -384,11 +384,23 @@ def test_files_with_secrets_that_others_may_read_are_told(botticelli, db, tmp_pa
     (botticelli.cwd / "botticelli.toml").chmod(0o600)
     good = told(botticelli("doctor --json"), "secrets")
 
-    assert sorted(mend for _, _, mend in bad) == sorted(
-        f"chmod 600 {path}"
-        for path in (folder / "DISCORD_TOKEN", tmp_path / "key", botticelli.cwd / "botticelli.toml")
-    )
+    assert sorted(mend for _, _, mend in bad) == [
+        f"chmod 600 {folder / 'DISCORD_TOKEN'}",
+        f"chmod 600 {tmp_path / 'key'}",
+        "keep secrets in .env or credentials, and write ${NAME} there",
+    ]
     assert good == [("ok", "3 files, read by nobody else", "")]
+
+
+def test_a_hook_that_is_a_command_is_no_secret_in_a_file(botticelli, db):
+    command, address = "/usr/local/bin/tell-somebody", "https://example.org/hook-secret"
+    configure(botticelli, f"{QUIET}[hooks]\non_failure = '{command}'\n")
+    harmless = told(botticelli("doctor --json"), "secrets")
+    configure(botticelli, f"{QUIET}[hooks]\non_failure = ['{command}', '{address}']\n")
+    secret = told(botticelli("doctor --json"), "secrets")
+
+    assert harmless == []
+    assert [level for level, _, _ in secret] == ["warning"]
 
 
 def test_a_broken_configuration_is_told_with_every_mistake(botticelli):

@@ -284,3 +284,16 @@ def test_install_arms_the_timers_of_a_user_as_well(lab):
     assert lab.run(f"{user} botticelli timers remove --user").code == 0
     assert lab.run(f"{user} botticelli timers status --user").code == 1
     assert lab.run("ls /root/.config/systemd/user | grep botticelli.*timer").code != 0
+
+
+EYES = f"CREDENTIALS_DIRECTORY=/etc/botticelli/credentials DATABASE_URL={OURS}"
+
+
+def test_root_may_look_with_the_eyes_of_the_services(machine):
+    machine.run("systemctl start botticelli.target botticelli-post")
+
+    seen = machine.run(f"{EYES} botticelli doctor")
+
+    assert seen.code == 0, seen.out
+    assert "destination news: lets us post" in seen.out
+    assert "version 3, as it should be" in seen.out
