@@ -5,8 +5,9 @@ Consecutive context steps make one act, each command makes one. What `${steps[N]
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from botticelli.narrative.keys import Table
@@ -31,34 +32,39 @@ class _Group:
 
 @dataclass(frozen=True, kw_only=True)
 class _Names:
-    """Which act a step became: the one that answered in text, and the last one."""
+    """Which acts a step became: the one that answered in text, and all."""
 
     texts: Mapping[int, str]
-    last: Mapping[int, str]
+    acts: Mapping[int, Sequence[str]]
 
-    def of(self, index: int, path: str) -> str | None:
-        wanted = self.texts if path == ".text" and index in self.texts else self.last
-        return wanted.get(index)
+    def of(self, index: int, path: str, *, own: str) -> str | None:
+        """Return the act that `steps[index]` means to the act `own`: the last one before it."""
+        if path == ".text" and index in self.texts:
+            return self.texts[index]
+        acts = list(self.acts.get(index, ()))
+        before = acts[: acts.index(own)] if own in acts else []
+        return next(reversed(before or acts), None)
 
 
 def read_steps(root: Table) -> tuple[Act, ...]:
     """Return the acts that the steps of the file are meant to be."""
     groups: list[_Group] = []
     texts: dict[int, str] = {}
-    last: dict[int, str] = {}
+    acts: dict[int, list[str]] = {}
     for index, raw in enumerate(root.take("steps")):
         step = Table(raw, key=("steps", index), findings=root.findings)
         name = step.text("name", "id") or f"step_{index}"
         settings = read_defaults(step)
+        begin = len(groups)
         if _read_contexts(step, name=name, groups=groups):
             groups[-1].settings = settings.over(groups[-1].settings)
             texts[index] = groups[-1].name
+            begin = len(groups) - 1
         _read_actions(step, name=name, groups=groups)
-        if groups:
-            last[index] = groups[-1].name
+        acts[index] = [group.name for group in groups[begin:]]
         step.ignore("description")
         step.done()
-    names = _Names(texts=texts, last=last)
+    names = _Names(texts=texts, acts=acts)
     return tuple(_act(group, names=names) for group in groups)
 
 
@@ -132,11 +138,12 @@ def _tables(step: Table, *names: str) -> list[Table]:
 
 
 def _act(group: _Group, *, names: _Names) -> Act:
-    system = "\n\n".join(_rewritten(text, names=names) for text in group.system)
-    user = [_rewritten(text, names=names) for text in group.user]
+    rewritten = partial(_rewritten, names=names, own=group.name)
+    system = "\n\n".join(map(rewritten, group.system))
+    user = list(map(rewritten, group.user))
     if system and not user:  # nobody asks anything: the instruction is the question
         user, system = [system], ""
-    commands = [_with_args(group.command, names=names)] if group.command else []
+    commands = [_with_args(group.command, rewritten)] if group.command else []
     return Act(
         name=group.name,
         system=system,
@@ -148,23 +155,23 @@ def _act(group: _Group, *, names: _Names) -> Act:
     )
 
 
-def _with_args(source: Source, *, names: _Names) -> Source:
+def _with_args(source: Source, rewritten: Callable[[str], str]) -> Source:
     assert isinstance(source.input, Command)
-    args = _rewritten_all(dict(source.input.args), names=names)
+    args = _rewritten_all(dict(source.input.args), rewritten)
     return replace(source, input=replace(source.input, args=args))
 
 
-def _rewritten_all(value: Any, *, names: _Names) -> Any:
+def _rewritten_all(value: Any, rewritten: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return _rewritten(value, names=names)
+        return rewritten(value)
     if isinstance(value, dict):
-        return {key: _rewritten_all(each, names=names) for key, each in value.items()}
+        return {key: _rewritten_all(each, rewritten) for key, each in value.items()}
     if isinstance(value, list):
-        return [_rewritten_all(each, names=names) for each in value]
+        return [_rewritten_all(each, rewritten) for each in value]
     return value
 
 
-def _rewritten(text: str, *, names: _Names) -> str:
+def _rewritten(text: str, *, names: _Names, own: str) -> str:
     """Return the text with ${steps[0].result.text} as ${step_0}, ${prev.id} as ${previous.id}."""
 
     def name_act(match: re.Match[str]) -> str:
@@ -173,7 +180,7 @@ def _rewritten(text: str, *, names: _Names) -> str:
         if index is None:
             return f"{opening}previous{path.strip()}{closing}"
         path = re.sub(r"^\.result(?=\.|$)", "", path.strip())
-        name = names.of(int(index), path)
+        name = names.of(int(index), path, own=own)
         if name is None:
             return match.group()
         return f"{opening}{name}{'' if path == '.text' else path}{closing}"

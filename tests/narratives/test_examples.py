@@ -181,6 +181,7 @@ def test_references_in_steps_find_the_act_that_a_step_became():
     assert acts["write"].inputs == (Text(content="Write about {{stats}} and ${stats.name}."),)
     assert acts["send"].inputs[0].args["content"] == "{{write}}"
     assert acts["send_2"].inputs[0].args["message_id"] == "${previous.message_id}"
+    assert acts["send_2"].inputs[0].args["nested"] == {"deep": ["${send.id}"]}  # not itself
 
 
 def test_friendly_spellings_are_the_inputs_they_stand_for():
