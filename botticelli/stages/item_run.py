@@ -115,7 +115,8 @@ class ItemRun:
         return caller.seconds_for(self._models(self.outer), calls=calls, tokens=tokens)
 
     def _models(self, narrative: Narrative) -> tuple[str, ...]:
-        return self.override or narrative.models or self.workshop.config.models.default
+        known = self.workshop.config.models
+        return self.override or known.only or narrative.models or known.default
 
     def _caller(self, conn: Connection, narrative: Narrative) -> LiveCaller:
         """Return the thread's caller under the narrative's budget; one has room for many items."""

@@ -72,6 +72,18 @@ def test_a_dry_run_spends_nothing(command, gemini):
     assert len(gemini.calls) == 0
 
 
+def test_offline_generate_asks_nobody_whatever_models_a_narrative_names(botticelli, db):
+    (botticelli.cwd / "mine.toml").write_text(
+        '[narrative]\nname = "mine"\nmodel = "gemini-2.5-pro"\ntarget = "potential_discord_posts"\n'
+        '[toc]\norder = ["write"]\n[acts.write]\nmodel = "claude-3"\n'
+        'prompt = "Write a post as JSON with text_content."\n'
+    )
+    ended = botticelli("--offline generate mine --iterations 1 --now")
+
+    assert ended.code == 0, ended.err
+    assert db.execute("SELECT DISTINCT model FROM act_executions").fetchall() == [("offline",)]
+
+
 def test_curate_tells_whom_it_approved(command, db):
     candidate(db, "A post about lighthouses and their keepers", generation_model="offline")
 
