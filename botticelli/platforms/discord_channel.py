@@ -11,6 +11,7 @@ from botticelli.platforms import discord_permissions as permissions
 from botticelli.platforms.base import Looked, Message, NotSent
 
 EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
+FIRST_SNOWFLAKE: Final = 1 << 32  # what is smaller is a number, no id of Discord's
 PAGE: Final = 100
 MOST_PAGES: Final = 30
 # The database's clock may be off Discord's. What else we said within it is known to be ours.
@@ -53,16 +54,17 @@ def time_of(snowflake: str) -> datetime:
     return datetime.fromtimestamp(((int(snowflake) >> 22) + EPOCH_MS) / 1000, UTC)
 
 
-def made_at(message: Mapping[str, Any]) -> datetime:
+def made_at(message: Mapping[str, Any]) -> datetime | None:
     """Return when a message was written, by its timestamp or its id, whichever is later.
 
-    On Discord both agree. Of other servers some count ids from one, some tell one time for all.
+    On Discord both agree. Of other servers some count ids from one, some tell one time for all;
+    None: neither tells anything.
     """
     by_id = time_of(message["id"])
     try:
         told = datetime.fromisoformat(message["timestamp"])
     except (KeyError, TypeError, ValueError):
-        return by_id
+        return by_id if int(message["id"]) >= FIRST_SNOWFLAKE else None
     return max(by_id, told if told.tzinfo else told.replace(tzinfo=UTC))
 
 
@@ -84,7 +86,7 @@ def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
                 return dict(message)
         if not page and not seen:
             return _empty(look, channel)
-        if len(page) < PAGE or made_at(page[-1]) < since:
+        if len(page) < PAGE or _is_before(page[-1], since):
             return Looked(certain=True)
         before = str(page[-1]["id"])  # the newest come first
         if before in seen:
@@ -112,14 +114,20 @@ def _is_ours(message: Mapping[str, Any], wanted: Search, *, since: datetime) -> 
     nonce = message.get("nonce")
     if nonce is not None and nonce != "":  # each of our messages has its own, whatever it says
         return str(nonce) == wanted.message.nonce
-    authors = {str((message.get("author") or {}).get("id")), str(message.get("webhook_id"))}
-    if wanted.author and wanted.author not in authors:
+    told = ((message.get("author") or {}).get("id"), message.get("webhook_id"))
+    authors = {str(one) for one in told if one is not None}
+    if wanted.author and authors and wanted.author not in authors:
         return False
-    if made_at(message) < since:
+    if _is_before(message, since):
         return False
     if wanted.whole is not None and not message.get("content"):
         message = wanted.whole(message["id"])
     return _alike(message.get("content") or "", wanted.message.text)
+
+
+def _is_before(message: Mapping[str, Any], since: datetime) -> bool:
+    at = made_at(message)
+    return at is not None and at < since
 
 
 def _alike(one: str, other: str) -> bool:

@@ -95,6 +95,13 @@ def test_a_text_of_marks_alone_is_not_found_in_any_bare_message(other):
     assert isinstance(search(channel([written(1, "***", minutes=1)]), "333", wanted), dict)
 
 
+def test_a_message_of_which_neither_author_nor_time_is_told_is_known_by_its_text(wanted):
+    busy = [{"id": str(2 + n), "content": f"chat {n}"} for n in range(250)]
+    look = channel([{"id": "1", "content": "ours"}, *busy])
+
+    assert isinstance(search(look, "333", wanted), dict)
+
+
 def test_a_server_that_always_shows_the_same_page_is_not_believed(wanted):
     page = [written(n, f"chat {n}", minutes=1) for n in range(100)]
 
