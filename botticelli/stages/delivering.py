@@ -201,25 +201,40 @@ class _Attempt:
 
         Before anything is sent again it is looked for: not every server drops a repeated nonce.
         """
-        error: BotticelliError = Unconfirmed("it is too late to send it again unseen")
         since, started = delivery.sent_at, desk.clock.monotonic()
+        failure: BotticelliError | None = None
         for number in range(desk.retry.max_retries + 1):
-            if self.in_doubt and since:
-                if there := _there(desk, delivery, message, since=since):
-                    return there
+            outcome = self._look(desk, delivery, message, since=since) if self.in_doubt else None
+            is_asked = outcome is None
+            if outcome is None:
                 if not self._may_repeat(desk, started):
-                    return error
-            since = deliveries.begin(desk.conn, delivery, text=text, lease=desk.lease, now=desk.now)
-            still_ours(since is not None, delivery)
-            outcome = self._ask(desk.platform, message)
+                    return failure or Unconfirmed("it is too late to send it again unseen")
+                since = deliveries.begin(
+                    desk.conn, delivery, text=text, lease=desk.lease, now=desk.now
+                )
+                still_ours(since is not None, delivery)
+                outcome = self._ask(desk.platform, message)
             if isinstance(outcome, Receipt):
                 return outcome
-            error, pause = outcome, _pause(outcome, number)
+            failure = outcome if is_asked else failure or outcome
+            pause = _pause(outcome, number)
             is_last = number == desk.retry.max_retries
             if is_last or pause is None or not self._may_repeat(desk, started - pause):
-                return error
+                return failure
             desk.clock.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns")
+
+    def _look(
+        self, desk: Desk, delivery: Delivery, message: Message, *, since: datetime | None
+    ) -> Receipt | BotticelliError | None:
+        """Return the receipt if it is there, None if it is not seen, or why nobody can look now."""
+        assert since is not None
+        try:
+            return look_for(desk, delivery, message, since=since).receipt
+        except (NotSent, LockedOut) as error:
+            return error
+        except ConfigError:
+            return None  # what is not to be seen has only its nonce
 
     def _ask(self, platform: Platform, message: Message) -> Receipt | BotticelliError:
         try:
@@ -245,13 +260,6 @@ def look_for(desk: Desk, delivery: Delivery, message: Message, *, since: datetim
     earlier = since - timedelta(days=1)
     known = deliveries.known_ids(desk.conn, delivery.destination, since=earlier)
     return desk.platform.find(message, since=since, known=known)
-
-
-def _there(desk: Desk, delivery: Delivery, message: Message, *, since: datetime) -> Receipt | None:
-    try:
-        return look_for(desk, delivery, message, since=since).receipt
-    except (NotSent, ConfigError):
-        return None  # the nonce is what we have
 
 
 def _pause(error: BotticelliError, number: int) -> float | None:
