@@ -40,6 +40,13 @@ class Format(StrEnum):
     TABLE_NAME_ONLY = "table-name-only"
 
 
+class Outcome(StrEnum):
+    """How a run of a narrative into a table ended."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+
+
 Form = Annotated[Format, typer.Option("--format", help="How it is written.")]
 
 
@@ -148,7 +155,9 @@ def last(ctx: typer.Context, *, form: Form = Format.HUMAN, as_json: Json = False
 def generations(
     ctx: typer.Context,
     *,
-    status: Annotated[str, typer.Option("--status", help="success or failed.")] = "",
+    status: Annotated[
+        Outcome | None, typer.Option("--status", help="Only those that ended so.")
+    ] = None,
     limit: Limit = 20,
     form: Form = Format.HUMAN,
     as_json: Json = False,
@@ -156,7 +165,7 @@ def generations(
     """List the runs that stored anything, newest first."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        found = outputs.generations(conn, status=status or None, limit=limit)
+        found = outputs.generations(conn, status=status.value if status else None, limit=limit)
     if form is Format.TABLE_NAME_ONLY:
         names = dict.fromkeys(each.table_name for each in found)
         env.stdout.writelines(f"{name}\n" for name in names)
@@ -288,7 +297,7 @@ def _(report: Promoted, console: Console) -> None:
 @render.register
 def _(report: Generations, console: Console) -> None:
     if not report.generations:
-        console.line("nothing was generated yet")
+        console.line("nothing to show")
         return
     console.table(
         ("at", "table", "narrative", "rows", "status", "reason"),

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from decimal import Decimal
 from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,57 +15,17 @@ from botticelli import tracing
 from botticelli.cli import choices
 from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
-from botticelli.cli.output import Console, render
 from botticelli.cli.rehearsal import RunForecast, rehearse
-from botticelli.cli.spending import spent
+from botticelli.cli.run_report import Counting, RunReport, finals, ran_act, tell
 from botticelli.cli.workshop import workshop
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
-from botticelli.narrative.execution import ActResult, Execution, Sink, Stored
+from botticelli.narrative.execution import ActResult, Execution, Sink
 from botticelli.narrative.model import Narrative, NarrativeFile
 from botticelli.running import here
 
 if TYPE_CHECKING:
     from botticelli.stages.workshop import Workshop
     from botticelli.store.connection import Connection
-
-
-@dataclass(frozen=True, kw_only=True)
-class RanAct:
-    """One act that ran. `answer` is what it leaves under its name."""
-
-    narrative: str
-    iteration: int
-    name: str
-    state: str
-    answer: str
-    model: str | None
-    reason: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunReport:
-    """What a run of a narrative did.
-
-    Args:
-        answers: The final answer of each iteration.
-        stored: Table -> ids of new rows.
-        removed: Consumed rows.
-        idle: Whether there was nothing to work on.
-    """
-
-    narrative: str
-    run_id: int
-    answers: tuple[str, ...]
-    acts: tuple[RanAct, ...]
-    stored: Mapping[str, tuple[int, ...]]
-    removed: int
-    idle: bool
-    failures: tuple[str, ...]
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal
-    exit_code: Exit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +49,11 @@ def run(
         typer.Argument(
             metavar="FILE[:NAME]", help="The narrative.", autocompletion=choices.narratives
         ),
-    ],
+    ] = "",
     *,
+    narrative: Annotated[
+        str, typer.Option("--narrative", metavar="FILE", help="The same as the argument.")
+    ] = "",
     narrative_name: Annotated[
         str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
     ] = "",
@@ -150,16 +112,23 @@ def run(
         processes_discord=process_discord,
     )
     shop = workshop(env, allow_writes=allow_writes, asks=True)
-    found, narrative = shop.find(f"{file}:{narrative_name}" if narrative_name else file)
-    _check_act(narrative, act)
+    found, chosen = shop.find(_reference(file, narrative, name=narrative_name))
+    _check_act(chosen, act)
     for line in found.warnings:
         env.say(line)
     with env.database() as conn:
         wanted = replace(wanted, variables={"recent_posts": recent_posts(conn), **wanted.variables})
         running = _Running(env=env, shop=shop, conn=conn, wanted=wanted)
-        report = running.rehearse(found, narrative) if dry_run else running.run(found, narrative)
+        report = running.rehearse(found, chosen) if dry_run else running.run(found, chosen)
     env.show(report, as_json=as_json)
     return report.exit_code
+
+
+def _reference(file: str, option: str, *, name: str) -> str:
+    if bool(file) == bool(option):
+        what = "two narratives are named" if file else "no narrative is named"
+        raise UsageError(what, mend="write botticelli run FILE, or FILE:NAME")
+    return f"{file or option}:{name}" if name else file or option
 
 
 def _variables(given: Sequence[str]) -> dict[str, str]:
@@ -191,7 +160,7 @@ class _Running:
     stop: Event = field(default_factory=Event)
     executions: list[Execution] = field(default_factory=list)
     saved: list[Mapping[str, Any]] = field(default_factory=list)
-    sink: "_Counting | None" = None
+    sink: "Counting | None" = None
 
     def rehearse(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
         """Walk through it; nothing is asked, spent or written."""
@@ -205,7 +174,7 @@ class _Running:
         """Run it and tell what was paid."""
         began = self.env.clock.monotonic()
         report = self._record(file, narrative)
-        _say(self.env, report, seconds=self.env.clock.monotonic() - began)
+        tell(self.env, report, seconds=self.env.clock.monotonic() - began)
         return report
 
     def _record(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
@@ -264,7 +233,7 @@ class _Running:
     def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
         carousel = narrative.carousel
         budgets = (narrative.budget, carousel.budget if carousel else {}, self.wanted.shares)
-        self.sink = _Counting(self._rows())
+        self.sink = Counting(self._rows())
         runner = self.shop.runner(
             self.conn,
             file=file,
@@ -291,7 +260,7 @@ class _Running:
         return DiscordSink(conn=self.conn, rows=rows, clock=self.env.clock, warn=self.env.complain)
 
     def _acted(self, narrative: Narrative, iteration: int, act: ActResult) -> None:
-        ran = asdict(_ran(act, narrative.name, iteration))
+        ran = asdict(ran_act(act, narrative.name, iteration))
         self.saved.append({**ran, "prompt": act.prompt or None})
 
     def _ended(self, execution: Execution) -> None:
@@ -326,9 +295,9 @@ class _Running:
         return RunReport(
             narrative=narrative.name,
             run_id=run_id,
-            answers=tuple(answer for each in outer for answer in _finals(each)),
+            answers=tuple(answer for each in outer for answer in finals(each)),
             acts=tuple(
-                _ran(act, each.narrative, each.iteration)
+                ran_act(act, each.narrative, each.iteration)
                 for each in self.executions
                 for act in each.acts
             ),
@@ -342,68 +311,3 @@ class _Running:
             cost_usd=usage.cost_usd,
             exit_code=Exit.FAILED if failures else Exit.DONE,
         )
-
-
-class _Counting:
-    """The sink of a run, with what it has stored so far."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.ids: dict[str, tuple[int, ...]] = {}
-        self.removed = 0
-
-    def store(self, execution: Execution) -> Stored:
-        """See Sink."""
-        stored = self._sink.store(execution)
-        for table, ids in stored.ids.items():
-            self.ids[table] = (*self.ids.get(table, ()), *ids)
-        self.removed += stored.removed
-        return stored
-
-
-def _say(env: Environment, report: RunReport, *, seconds: float) -> None:
-    """Tell on stderr what happened beside the answers."""
-    for failure in report.failures:
-        env.complain(failure)
-    if report.idle:
-        env.say("nothing to do")
-    for table, ids in report.stored.items():
-        env.say(f"{len(ids)} rows stored in {table}")
-    env.say(
-        spent(
-            report.calls,
-            report.input_tokens,
-            report.output_tokens,
-            report.cost_usd,
-            seconds=seconds,
-        )
-    )
-
-
-def _finals(execution: Execution) -> tuple[str, ...]:
-    """The last answer; of a narrative that only calls others, the last one of each of them."""
-    last = next((act for act in reversed(execution.acts) if act.text), None)
-    if last is not None and (last.answer or not execution.nested):
-        return (last.text,)
-    return tuple(answer for nested in execution.nested for answer in _finals(nested))
-
-
-def _ran(act: ActResult, narrative: str, iteration: int) -> RanAct:
-    return RanAct(
-        narrative=narrative,
-        iteration=iteration,
-        name=act.name,
-        state=act.state,
-        answer=act.text,
-        model=act.answer.model if act.answer else None,
-        reason=act.reason or None,
-    )
-
-
-@render.register
-def _(report: RunReport, console: Console) -> None:
-    """The answers alone: what is piped on is what the model said."""
-    for number, answer in enumerate(report.answers):
-        if number:
-            console.line()
-        console.line(answer)

@@ -164,7 +164,9 @@ class Runner:
         leases = walk.reader.leases
         try:
             execution = walk.run()
-            if not self.until:
+            if self.until:
+                row_leases.release(self.conn, leases)
+            else:
                 runner.settle(execution)
         except BaseException as error:
             if not (runner.memory.is_kept and isinstance(error, TransientError | TryLater)):

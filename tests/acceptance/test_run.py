@@ -57,6 +57,14 @@ def test_a_name_behind_a_colon_or_as_an_option(haiku, db):
     assert "other" in ended.err
 
 
+def test_the_file_may_be_an_option_as_it_once_was(haiku, db):
+    assert haiku("run --narrative haiku.toml --narrative-name haiku --offline").code == 0
+    for line in ("run", "run haiku --narrative haiku"):
+        ended = haiku(line)
+        assert ended.code == 2
+        assert "write botticelli run FILE" in ended.err
+
+
 def test_inputs_fill_placeholders(haiku, db):
     ended = haiku(["run", "haiku", "--offline", "--dry-run", "--input", "topic=old boats"])
 

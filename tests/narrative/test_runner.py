@@ -751,3 +751,26 @@ make = "Make one."
     assert run.warnings == [
         "n: there is no table 'nowhere', so no prompt says which fields are wanted"
     ]
+
+
+def test_stopping_after_an_act_holds_no_rows_back(db):
+    for number in range(3):
+        db.execute("INSERT INTO potential_discord_posts (text_content) VALUES (%s)", [str(number)])
+    toml = """
+[narrative]
+name = "n"
+target = "made"
+[toc]
+order = ["read", "write"]
+[acts]
+write = "Write."
+[[acts.read.input]]
+type = "table"
+table_name = "potential_discord_posts"
+pull_and_delete = true
+"""
+
+    stage(db, toml, until="read").run()
+
+    assert db.execute("SELECT count(*) FROM row_leases").fetchone() == (0,)
+    assert db.execute("SELECT count(*) FROM potential_discord_posts").fetchone() == (3,)
