@@ -74,6 +74,7 @@ def secrets_of(config: Any) -> list[str]:
     found: list[str] = []
     for secret in _secrets_within(config):
         found += [secret, *_pieces(secret)]
+    found = [text for text in found if text not in _programs(config)]
     for destination in config.destinations.values():
         found += secrets_in_table(destination.options)
     found += passwords_in(config.database.url)
@@ -156,6 +157,21 @@ def _secrets_within(value: Any) -> Iterator[str]:
             yield from _secrets_within(inner)
 
 
+def _programs(config: Any) -> frozenset[str]:
+    """Return the hooks that are a program's name and nothing else: words such as "notify-send"."""
+    groups = (config.hooks.every, *config.hooks.stages.values())
+    told = (
+        target.reveal()
+        for group in groups
+        for targets in (
+            *(group.on_failure, group.on_success),
+            *(group.on_breaker_open, group.on_empty_queue),
+        )
+        for target in targets
+    )
+    return frozenset(text for text in told if re.fullmatch(r"[\w./-]+", text))
+
+
 def _pieces(text: str) -> Iterator[str]:
     """Yield the parts of an address or a command that give it away: paths, keys, arguments.
 
@@ -165,7 +181,8 @@ def _pieces(text: str) -> Iterator[str]:
         yield f"{scheme}://{rest}"
         place, _, path = rest.partition("/")
         shown = path if scheme in ("http", "https") else f"{place}/{path}"
-        yield path
+        if "/" in path or "?" in path:  # one word may be any: /status, /notify
+            yield path
         yield from filter(_looks_random, re.split(r"[/?&=@:#]", shown))
     yield from passwords_in(text)
     if " " in text:

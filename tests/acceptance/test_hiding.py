@@ -6,6 +6,7 @@ import logging
 import re
 import subprocess
 import sys
+from textwrap import dedent
 from urllib.parse import quote
 
 import pytest
@@ -215,6 +216,21 @@ def test_passwords_in_addresses_are_hidden_though_nobody_told_us():
     )
     advice = "write postgresql://USER:PASSWORD@HOST:5432/NAME"
     assert hide(advice) == advice
+
+
+def test_ordinary_words_in_hooks_stay_readable(botticelli):
+    config = dedent("""
+        [hooks]
+        ping = "https://status.example/health"
+        on_failure = ["notify", "/usr/local/bin/tell-me", "https://example.org/notify"]
+    """)
+    (botticelli.cwd / "botticelli.toml").write_text(config)
+    env = Environment(environ=botticelli.environ, cwd=botticelli.cwd, stdout=None, stderr=None)
+    known = secrets_of(env.config)
+    plain = "notify /usr/local/bin/tell-me health status.example"
+
+    assert Hider(known).hide(plain) == plain
+    assert Hider(known).hide("at https://status.example/health/fail") == "at ********/fail"
 
 
 def test_names_and_places_stay_readable(world):
