@@ -37,7 +37,7 @@ class Memory:
 
     def owner(self, process: str) -> str:
         """Return in whose name rows are leased: the item's, so that its next run has them too."""
-        return process if self.item_id is None else f"item {self.item_id}"
+        return process if self.item_id is None else item_memory.owner(self.item_id)
 
     def recall(self, step: str) -> Any:
         """Return what was kept for an act or an input ("2.0": act 2, input 0); None: nothing."""

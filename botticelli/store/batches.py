@@ -8,6 +8,7 @@ from typing import Any, Final
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from botticelli.store import item_memory
 from botticelli.store.connection import Connection
 
 
@@ -172,6 +173,7 @@ ABANDON_ITEMS: Final = """
            ended_at = coalesce(%(now)s::timestamptz, now())
      WHERE batch_id = ANY (%(batches)s::bigint[])
        AND state IN ('pending', 'running')
+    RETURNING id
 """
 
 
@@ -182,9 +184,10 @@ def abandon(conn: Connection, narrative: str, *, now: datetime | None = None) ->
     """
     with conn.transaction():
         batches = conn.execute(ABANDON_BATCHES, {"narrative": narrative, "now": now}).fetchall()
-        return conn.execute(
-            ABANDON_ITEMS, {"batches": [row[0] for row in batches], "now": now}
-        ).rowcount
+        values = {"batches": [row[0] for row in batches], "now": now}
+        items = [row[0] for row in conn.execute(ABANDON_ITEMS, values).fetchall()]
+        item_memory.forget(conn, items)
+        return len(items)
 
 
 PROGRESS: Final = """
@@ -246,7 +249,7 @@ def list_failures(conn: Connection, batch_id: int) -> tuple[tuple[str, int, str]
 WAITING: Final = """
     SELECT i.narrative, count(*) AS items, coalesce(sum(d.acts), 0)::integer AS acts_done
       FROM generation_items AS i
-      LEFT JOIN LATERAL (SELECT count(DISTINCT e.sequence_number) AS acts
+      LEFT JOIN LATERAL (SELECT count(DISTINCT (e.place, e.sequence_number)) AS acts
                            FROM act_executions AS e
                           WHERE e.item_id = i.id
                             AND e.state = 'done') AS d ON true

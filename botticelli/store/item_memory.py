@@ -1,5 +1,6 @@
 """What an item has seen and done beside asking models: a resumed one goes on where it was."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from botticelli.store.connection import Connection
@@ -30,9 +31,22 @@ def keep(conn: Connection, item_id: int, place: str, value: str) -> None:
     conn.execute(KEEP, {"item_id": item_id, "place": place, "value": value})
 
 
-FORGET: Final = "DELETE FROM item_memory WHERE item_id = %(item_id)s"
+FORGET: Final = "DELETE FROM item_memory WHERE item_id = ANY (%(items)s::bigint[])"
+LET_GO: Final = """
+    DELETE FROM row_leases
+     WHERE lease_owner = ANY (SELECT 'item ' || id FROM unnest(%(items)s::bigint[]) AS id)
+"""
 
 
-def forget(conn: Connection, item_id: int) -> None:
-    """Drop what an item that is done needs no more. Part of the caller's transaction."""
-    conn.execute(FORGET, {"item_id": item_id})
+def owner(item_id: int) -> str:
+    """Return in whose name the rows are leased that an item consumes."""
+    return f"item {item_id}"
+
+
+def forget(conn: Connection, item_ids: Sequence[int]) -> None:
+    """Drop what items that are over need no more, and let go of rows that they still held.
+
+    Part of the caller's transaction.
+    """
+    conn.execute(FORGET, {"items": list(item_ids)})
+    conn.execute(LET_GO, {"items": list(item_ids)})

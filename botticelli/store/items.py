@@ -112,7 +112,6 @@ def settle_done(conn: Connection, item: Item, *, now: datetime | None = None) ->
 
     False: it is somebody else's by now.
     """
-    item_memory.forget(conn, item.id)
     return _settle(conn, item, state="done", now=now)
 
 
@@ -168,6 +167,8 @@ def _settle(
                 "now": now,
             },
         ).rowcount
+        if updated and state != "pending":
+            item_memory.forget(conn, [item.id])
     return updated == 1
 
 

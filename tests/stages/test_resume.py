@@ -4,7 +4,7 @@ import pytest
 
 from botticelli.errors import Exit
 from botticelli.stages.generate import Wish, generate
-from botticelli.store import executions
+from botticelli.store import batches, executions
 from tests import narratives_within as within
 from tests.workshops import WRITER
 
@@ -49,8 +49,7 @@ def test_whatever_act_it_stops_at_nothing_is_asked_sent_stored_or_consumed_twice
         assert made == [f"{name} {n}" for n in (1, 2, 3, 4)]
         assert left == [f"{name} {n}" for n in (5, 6, 7, 8, 9)]
     assert db.execute("SELECT count(*) FROM potential_discord_posts").fetchone() == (2,)
-    assert db.execute("SELECT count(*) FROM item_memory").fetchone() == (0,)
-    assert db.execute("SELECT count(*) FROM row_leases").fetchone() == (0,)
+    nothing_is_held(db)
 
 
 def test_it_asks_the_same_though_the_tables_have_changed_meanwhile(db, stories, gemini):
@@ -80,6 +79,33 @@ def test_rows_that_somebody_else_took_meanwhile_are_not_consumed_twice(db, stori
     left, made = within.whereabouts(db)["ideas"]
     assert made == [f"ideas {n}" for n in (2, 3, 4, 5)]
     assert left == [f"ideas {n}" for n in (6, 7, 8, 9)]
+
+
+def nothing_is_held(db):
+    for table in ("item_memory", "row_leases"):
+        assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
+def test_an_item_that_fails_for_good_holds_nothing_back(db, stories, gemini):
+    run, _ = stories
+    gemini.responder = lambda call: "no JSON" if "as JSON" in call.prompt[-40:] else "thoughts"
+
+    report = run()
+
+    assert report.failed == 2
+    nothing_is_held(db)
+    assert within.whereabouts(db)["ideas"] == ([f"ideas {n}" for n in range(1, 10)], [])
+
+
+def test_a_batch_that_is_given_up_holds_nothing_back(db, stories, gemini):
+    run, _ = stories
+    gemini.script.add("")
+    gemini.script.add("429:day")
+    run()
+    assert db.execute("SELECT count(*) FROM row_leases").fetchone() == (1,)
+
+    assert batches.abandon(db, "stories.story") == 2
+    nothing_is_held(db)
 
 
 def test_a_narrative_within_is_known_by_its_place_not_by_its_name(db, stories):
