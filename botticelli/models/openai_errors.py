@@ -22,7 +22,7 @@ _PER_DAY = re.compile(r"per[ -]day|\b[RT]PD\b", re.IGNORECASE)
 _PER_TOKEN = re.compile(r"\btokens? per|\bTP[MD]\b")
 _NO_SUCH_MODEL = re.compile(r"not a valid model|model_not_found|model identifier", re.IGNORECASE)
 _NO_FORMAT = re.compile(
-    r"response_format|json_schema|json_object|structured|grammar", re.IGNORECASE
+    r"response_format|json[ _]schema|json_object|structured|grammar", re.IGNORECASE
 )
 _TRY_AGAIN = re.compile(r"try again in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE)
 

@@ -93,7 +93,9 @@ class Attempts:
         while True:
             try:
                 recorded = self._once(opened, replace(call, request=tries.request))
-                if tries.accept(recorded.reply, where=f"model {opened.name}"):
+                if tries.accept(
+                    recorded.reply, where=f"model {opened.name}", is_free=opened.is_free
+                ):
                     return recorded
             except TransientError as error:
                 self._gate.pause(tries.delay_after(error, chance=self._chance))

@@ -33,8 +33,11 @@ class Tries:
         self._refusals = 0
         self._unusable: set[Verdict] = set()
 
-    def accept(self, reply: Reply, *, where: str) -> bool:
-        """Tell whether a reply is content; else change what is asked, or raise."""
+    def accept(self, reply: Reply, *, where: str, is_free: bool) -> bool:
+        """Tell whether a reply is content; else change what is asked, or raise.
+
+        A model that costs nothing is asked once more if it did not find an end by itself.
+        """
         found = verdict(reply)
         if found == "whole":
             return True
@@ -44,7 +47,8 @@ class Tries:
                 where=where,
                 mend="reword the prompt",
             )
-        if found in self._unusable or (found == "cut" and self.request.max_tokens is None):
+        is_hopeless = found == "cut" and self.request.max_tokens is None and not is_free
+        if found in self._unusable or is_hopeless:
             raise PermanentError(
                 f"the answer is {found} ({reply.finish_detail or reply.finish.value})",
                 where=where,

@@ -122,3 +122,16 @@ def test_a_script_may_fail_and_answer_by_prompt(tmp_path: Path):
         say("a")
     assert say("well, hello") == "hi"
     assert say("b") == "second"
+
+
+@pytest.mark.parametrize(
+    ("names", "most"),
+    [
+        (["local"], 2),
+        (["local", "local:x.gguf"], 2),
+        (["local", "offline"], None),
+        (["gpt-9"], None),
+    ],
+)
+def test_a_local_model_is_worth_as_many_callers_as_it_has_slots(names, most):
+    assert Drivers(Models()).at_once(names) == most

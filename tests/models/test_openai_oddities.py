@@ -308,6 +308,7 @@ def test_only_a_whole_answer_ends_with_stop(server, ask, finish, read):
         (400, "'response_format.type' must be 'json_schema' or 'text'"),
         (400, "This response_format type is unavailable now"),
         (422, "Unsupported parameter: response_format"),
+        (400, "JSON schema error at #: unrecognized type"),
     ],
 )
 def test_a_schema_that_is_not_taken_is_asked_for_in_another_way(server, ask, status, words):

@@ -14,9 +14,11 @@ from botticelli.config.model import Limits, Models, Multipliers, NamedModel
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, TryLater
 from botticelli.models.base import (
+    Finish,
     Message,
     Part,
     PermanentError,
+    Reply,
     Request,
     TransientError,
 )
@@ -365,6 +367,29 @@ def test_an_answer_cut_twice_is_never_content(db, gemini, caller_for):
         caller_for(gemini).ask(request(max_tokens=200), models=[LITE, FLASH], key=KEY)
 
     assert [row["state"] for row in rows(db)] == ["unusable", "unusable"]
+
+
+def test_a_free_model_that_finds_no_end_is_asked_once_more(db, caller_for, monkeypatch):
+    class Local:
+        provider = "local"
+        answers = iter([("on and on", Finish.LENGTH), ("Hello.", Finish.STOP)])
+
+        def __init__(self, **_settings):
+            pass
+
+        def generate(self, request):
+            text, finish = next(self.answers)
+            return Reply(text=text, finish=finish)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("botticelli.models.local.Local", Local)
+
+    answer = caller_for().ask(request(), models=["local"], key=KEY)
+
+    assert answer.text == "Hello."
+    assert [row["state"] for row in rows(db)] == ["unusable", "done"]
 
 
 def test_a_blocked_answer_is_neither_content_nor_repeated(db, gemini, caller_for):
