@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from botticelli.config.load import load
 from botticelli.errors import ConfigError
 from botticelli.narrative.lines import key_lines
 from botticelli.narrative.load import load_text
+from botticelli.reports.check import check_narrative
 
 PATH = Path("story.toml")
 
@@ -319,6 +321,21 @@ def test_an_example_with_anything_in_the_wrong_place_loads_or_is_told(path, wron
     file = loaded_or_told(toml(document))
 
     assert file is None or all(narrative.acts for narrative in file.narratives.values())
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(EXAMPLES), st.lists(changes, min_size=1, max_size=3))
+def test_check_has_a_word_for_whatever_loads(tmp_path_factory, path, wrongs):
+    document = tomllib.loads(path.read_text())
+    for wrong in wrongs:
+        document = changed(document, wrong)
+    copy = tmp_path_factory.getbasetemp() / "changed.toml"
+    copy.write_text(toml(document))
+
+    findings = list(check_narrative(copy, config=load(None, environ={}, cwd=copy.parent)))
+
+    assert all(each.subject.startswith(str(copy.parent)) for each in findings)
+    assert {each.level for each in findings} & {"ok", "error"}
 
 
 @settings(max_examples=200)
