@@ -11,7 +11,7 @@ from typing import Any, Final
 from botticelli.narrative.acts import SECTIONS, ActReader, ActSource, act_sources
 from botticelli.narrative.carousels import read_budget, read_carousel
 from botticelli.narrative.cycles import check_compositions
-from botticelli.narrative.findings import Findings
+from botticelli.narrative.findings import Findings, spell
 from botticelli.narrative.keys import Table
 from botticelli.narrative.lines import Key
 from botticelli.narrative.model import Act, Carousel, Narrative, NarrativeFile
@@ -223,7 +223,7 @@ class _Reader:
     def _named(self, toc: "_Toc", known: Mapping[str, ActSource]) -> list[ActSource]:
         for name in toc.names:
             if name not in known:
-                mend = nearest(name, known) or f"add [acts.{name}]"
+                mend = _misplaced(name, known) or nearest(name, known) or f"add [acts.{name}]"
                 what = f"act '{name}' is in the toc but not defined"
                 self._findings.error(toc.key, what, mend=mend)
         if toc.is_empty:
@@ -315,6 +315,14 @@ class _Toc:
         self.names = names
         self.key = key
         self.is_empty = is_empty
+
+
+def _misplaced(name: str, acts: Mapping[str, ActSource]) -> str:
+    """Tell where the act stands, if it was written below the header of another one."""
+    for act in acts.values():
+        if isinstance(act.raw, dict) and isinstance(act.raw.get(name), str | list | dict):
+            return f"it stands in [{spell(act.key)}]; move it up, above all [acts.NAME]"
+    return ""
 
 
 def _read_toc(table: Table) -> _Toc | None:

@@ -89,8 +89,8 @@ def read_text(table: Table) -> Text | None:
 
 def read_media(table: Table, *, kind: MediaKind | None) -> Media | None:
     """Read an image, sound, film or document; `kind` None: told by mime or the name's ending."""
-    given = {name: table.text(name) for name in ("url", "base64", "file") if table.has(name)}
-    sources = {name: value for name, value in given.items() if value}
+    sources = _sources(table) | _sources(inner := table.table("source"))
+    inner.done()
     mime = table.text("mime") or None
     if len(sources) != 1:
         what = f"has {' and '.join(sources)}" if sources else "has no source"
@@ -104,6 +104,12 @@ def read_media(table: Table, *, kind: MediaKind | None) -> Media | None:
         return None
     filename = table.text("filename") or None
     return Media(kind=kind, mime=mime, filename=filename, retention=_retention(table), **sources)
+
+
+def _sources(table: Table) -> dict[str, str]:
+    """Return where a medium is, by the kind of place; older files have a table `source` for it."""
+    given = {name: table.text(name) for name in ("url", "base64", "file")}
+    return {name: value for name, value in given.items() if value}
 
 
 def _media_kind(table: Table, *, name: str, mime: str | None) -> MediaKind | None:

@@ -180,6 +180,22 @@ def test_4_4_flat_commands_in_lists_keep_name_as_an_argument(db):
     assert run.caller.asked == []
 
 
+def test_4_6_a_medium_in_a_table_of_its_own_is_one(db):
+    text = (
+        ONE
+        + '[acts.a]\ninputs = [{ type = "image", source = { url = "https://x.org/a.png" } }, "?"]\n'
+    )
+    run = stage(db, text)
+    run.run()
+
+    part = run.caller.asked[0][0].messages[-1].parts[0]
+    assert (part.data, part.mime) == (b"seen at https://x.org/a.png", "image/png")
+    told = mistakes(text.replace("source =", 'file = "b.png", source ='))
+    assert told == [
+        "story.toml:7: acts.a.inputs[0]: has file and url; give exactly one of url, base64 and file"
+    ]
+
+
 # --- §4.5: carousels ---------------------------------------------------------------------------
 
 
