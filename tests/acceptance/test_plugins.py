@@ -39,6 +39,14 @@ def files():
     return dict(re.findall(pattern, DOCUMENT.read_text(), re.MULTILINE | re.DOTALL))
 
 
+def test_the_packages_build_ships_the_module_that_is_shown():
+    """Without saying so, hatchling looks for a folder of the project's name and gives up."""
+    shown = files()
+    wheel = tomli.loads(shown["pyproject.toml"])["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    assert set(wheel["only-include"]) == {name for name in shown if name.endswith(".py")}
+
+
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """The package as an installer leaves it: its module, and its metadata beside it."""
