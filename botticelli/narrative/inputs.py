@@ -51,6 +51,7 @@ class Reader:
         fetch: Reads media by URL; None: they are not read (a rehearsal).
         marked: Tables whose rows the narrative marks when it has worked on them.
         mark_terms: Whose leases keep other runs from those rows meanwhile; None: a rehearsal.
+        fetched: URL -> what was there; grows.
         leases: Taken so far on rows that will be consumed; grows.
         held: Taken so far on rows that will be marked; grows.
         seen: Table -> keys of rows read so far; grows.
@@ -68,6 +69,7 @@ class Reader:
     fetch: Callable[[str], Fetched] | None
     marked: frozenset[str] = frozenset()
     mark_terms: LeaseTerms | None = None
+    fetched: dict[str, Fetched] = field(default_factory=dict)
     leases: list[RowLease] = field(default_factory=list)
     held: list[RowLease] = field(default_factory=list)
     seen: dict[str, list[str]] = field(default_factory=dict)
@@ -115,8 +117,9 @@ class Reader:
         if media.file is not None:
             return self.locate(media).read_bytes(), ""
         if media.url is not None and self.fetch is not None:
-            fetched = self.fetch(media.url)
-            return fetched.content, fetched.mime
+            if media.url not in self.fetched:
+                self.fetched[media.url] = self.fetch(media.url)
+            return self.fetched[media.url].content, self.fetched[media.url].mime
         try:
             content = base64.b64decode(media.base64 or "", validate=True)
         except binascii.Error as error:

@@ -98,15 +98,17 @@ class Walk:
         )
 
     def _refuse_missing(self) -> None:
-        """Find that a file is not there before the first call is paid for.
+        """Find that a file or a medium cannot be read before the first call is paid for.
 
         Raises:
-            ConfigError: It is not, or cannot be read.
+            ConfigError, ActFailed: It cannot.
         """
         for act in self.narrative.acts:
-            for given in act.inputs:
-                if isinstance(given, Text | Media) and given.file:
-                    with placed(f"{self.narrative.name}, act '{act.name}'"):
+            with placed(f"{self.narrative.name}, act '{act.name}'"):
+                for given in act.inputs:
+                    if isinstance(given, Media):
+                        self.reader.media(given)
+                    elif isinstance(given, Text) and given.file:
                         self.reader.locate(given)
             if act.name == self.runner.until:
                 return

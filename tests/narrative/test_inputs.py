@@ -15,6 +15,7 @@ from botticelli.errors import ConfigError
 from botticelli.models.base import Part
 from botticelli.narrative import inputs
 from botticelli.narrative.execution import ActFailed
+from botticelli.narrative.fetch import Fetched
 from botticelli.narrative.files import Folders, find_file
 from botticelli.narrative.formats import format_rows
 from botticelli.narrative.history import Piece, Turn, messages
@@ -162,6 +163,29 @@ def test_a_file_that_is_missing_is_told_before_the_first_call_is_paid_for(db, tm
 
     assert told.value.where == "look, act 'look'"
     assert run.caller.asked == []
+
+
+def test_an_address_is_read_once_before_the_first_call_is_paid_for(db, tmp_path):
+    url = 'url = "https://example.org/a.png"'
+    story = (MEDIA % url).replace('["look"]', '["first", "look", "again"]')
+    story += f'[acts.first]\nprompt = "Begin."\n[[acts.again.input]]\ntype = "image"\n{url}\n'
+    read = []
+
+    def fetch(address):
+        read.append(address)
+        return Fetched(content=b"png", mime="")
+
+    stage(db, story, folder=tmp_path, fetch=fetch).run()
+    assert read == ["https://example.org/a.png"]
+
+    def fail(address):
+        raise ConfigError(f"'{address}' cannot be read: answered 404")
+
+    broken = stage(db, story, folder=tmp_path, fetch=fail)
+    with pytest.raises(ConfigError, match="404") as told:
+        broken.run()
+    assert told.value.where == "look, act 'look'"
+    assert broken.caller.asked == []
 
 
 def test_a_file_is_never_a_template(db, tmp_path):
