@@ -117,6 +117,7 @@ def test_killed_around_the_request_it_is_out_exactly_once(scene, wait):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("wait", [EARLY, LATE], ids=["early", "late"])
 @pytest.mark.parametrize("texts", [["one", "two"], [LONG, "two"]], ids=["short", "split"])
 def test_killed_at_any_step_each_post_is_out_exactly_once(scene, wait, texts):
