@@ -143,7 +143,7 @@ def _leftovers(conn: Connection, *, config: Config, now: datetime | None) -> Ite
 LEFT: Final = {  # kind -> (noun, plural, what became of it, the command that settles it)
     "items": ("item", "items", "left by a run that was killed", "generate"),
     "candidates": ("candidate", "candidates", "left half judged by a killed run", "curate"),
-    "runs": ("run", "runs", "recorded as running, but killed", "locks"),
+    "runs": ("run", "runs", "recorded as running, but killed", ""),  # its own stage notes it
     "uncertain": ("delivery", "deliveries", "sent without an answer", "post"),
     "retrying": ("delivery", "deliveries", "put back after a failure", "deliveries"),
     "held": ("delivery", "deliveries", "held until somebody decides", "deliveries"),
@@ -156,7 +156,8 @@ def _leftover(each: Leftover, *, stuck: timedelta) -> Diagnosis:
     why = f" ({each.reason})" if each.reason else ""
     text = f"{counted(each.count, noun, nouns)} {what} {_age(each.age)} ago{why}"
     is_stuck = each.kind in {"uncertain", "retrying"} and each.age > stuck
-    return (fault if is_stuck else warning)("leftovers", text, mend=f"botticelli {command}")
+    mend = f"botticelli {command or each.reason}"
+    return (fault if is_stuck else warning)("leftovers", text, mend=mend)
 
 
 def _age(age: timedelta) -> str:

@@ -322,7 +322,11 @@ def test_what_killed_runs_leave_is_told(botticelli, db):
     assert ended.code == 1, "a delivery that is stuck for 8 hours is a fault"
     assert told(ended, "leftovers") == [
         ("warning", "1 item left by a run that was killed 8 h ago", "botticelli generate"),
-        ("warning", "1 run recorded as running, but killed 0 min ago (curate)", "botticelli locks"),
+        (
+            "warning",
+            "1 run recorded as running, but killed 0 min ago (curate)",
+            "botticelli curate",
+        ),
         ("fault", "1 delivery sent without an answer 8 h ago (no answer)", "botticelli post"),
     ]
 
