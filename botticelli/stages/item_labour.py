@@ -82,7 +82,9 @@ class ItemLabour:
         except queue.LostLease:
             return  # somebody else has it, and will settle it
         except NotYet:
-            items.put_back(conn, item, wait=LOOK, now=self.clock.pinned())
+            # At random, so that two who stand in each other's way do not do so for ever.
+            wait = LOOK * self.chance.uniform(0.5, 1.5)
+            items.put_back(conn, item, wait=wait, now=self.clock.pinned())
         except TransientError as error:
             self._try_again(conn, item, error=error)
         except (TryLater, ConfigError, Unavailable) as error:

@@ -134,8 +134,8 @@ class ItemRun:
     def _check_room(self, conn: Connection, item: Item, *, caller: LiveCaller) -> None:
         """Start nothing that the day has no room for: half a post is paid for and not there.
 
-        Calls that items under way still need are set aside for them. Of several that are about
-        to start, the one with the smallest id comes first.
+        Calls that items under way still need are set aside for them, whether they have begun or
+        are about to.
         """
         left = caller.calls_left(self._models(self.file.narratives[item.narrative]))
         if left is None:
@@ -143,7 +143,6 @@ class ItemRun:
         promised = sum(
             max(0, self.calls_of(other.narrative) - other.acts_done)
             for other in items.list_under_way(conn, item)
-            if other.acts_done or other.id < item.id
         )
         needed = max(0, self.calls_of(item.narrative) - item.acts_done)
         if left < needed:

@@ -173,7 +173,7 @@ def _settle(
 
 
 UNDER_WAY: Final = """
-    SELECT i.id, i.narrative,
+    SELECT i.narrative,
            (SELECT count(DISTINCT (e.place, e.sequence_number))
               FROM act_executions AS e
              WHERE e.item_id = i.id
@@ -189,7 +189,6 @@ UNDER_WAY: Final = """
 class UnderWay:
     """An item that another worker is at, and how many of its acts have their answers."""
 
-    id: int
     narrative: str
     acts_done: int
 

@@ -1,6 +1,7 @@
 """The generate stage: real database, real threads, a Gemini over loopback."""
 
 import threading
+import time
 from datetime import timedelta
 
 import psycopg
@@ -285,6 +286,24 @@ def test_several_workers_use_the_day_up_to_the_last_whole_post(db, run, gemini, 
     assert (report.stored, report.left, report.calls) == (12, 8, 24)
     assert states_of_items(db) == {"done": 12, "pending": 8}
     assert "and a post needs 2" in report.reason
+
+
+def test_what_another_is_about_to_begin_is_left_to_it(db, run, gemini, stages):
+    # 4 x 0.8 = 3 calls: only one of the two posts has room, and the other process is at its own.
+    limits = {WRITER: Limits(rpm=10**5, rpd=4)}
+    stages.config = Stages(stages.url, stages.folder, models_at(gemini, limits=limits)).config
+    batches.plan(db, "carousel.batch", items=[("feature", 1), ("usecase", 1)], options={})
+    db.execute(
+        "UPDATE generation_items SET state = 'running', lease_owner = 'other', fence = 9,"
+        " lease_expires_at = clock_timestamp() + interval '2 seconds'"
+        " WHERE narrative = 'usecase'"
+    )
+    began = time.monotonic()
+
+    report = run()
+
+    assert gemini.calls[0].arrived - began > 1.5, "not before the other's lease is over"
+    assert (report.stored, report.left, report.calls) == (1, 1, 2)
 
 
 def test_a_share_that_another_run_had_does_not_narrow_this_one(db, run, gemini, stages):
