@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from botticelli.clock import SystemClock
 from botticelli.errors import ConfigError
 from botticelli.narrative.addresses import Resolve, public_addresses
 from botticelli.narrative.execution import ActFailed
@@ -19,6 +20,7 @@ MOST_REDIRECTS: Final = 5
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 CONNECT: Final = 10.0  # seconds
 SILENCE: Final = 30.0  # seconds without a byte
+LONGEST: Final = 120.0  # seconds for all of it
 CHUNK: Final = 64 * 1024  # bytes
 # Providers read these themselves, and nobody else can.
 OF_PROVIDERS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be"))
@@ -73,7 +75,11 @@ def _ask(parts: SplitResult, addresses: list[str], *, url: str) -> "urllib3.Base
             return _pool(parts, address).urlopen(
                 "GET",
                 path,
-                headers={"Host": parts.netloc.rpartition("@")[2], "User-Agent": "botticelli"},
+                headers={
+                    "Host": parts.netloc.rpartition("@")[2],
+                    "User-Agent": "botticelli",
+                    "Accept-Encoding": "identity",
+                },
                 redirect=False,
                 retries=False,
                 preload_content=False,
@@ -109,12 +115,15 @@ def _read(response: "urllib3.BaseHTTPResponse", *, url: str, limit: int) -> Fetc
     if response.status != 200:
         mend = "check the address, or download it and use file ="
         raise ConfigError(f"'{url}' cannot be read: answered {response.status}", mend=mend)
-    content = bytearray()
+    content, clock = bytearray(), SystemClock()
+    until = clock.monotonic() + LONGEST
     try:
-        for chunk in response.stream(CHUNK):
+        while chunk := response.read1(CHUNK):
             content += chunk
             if len(content) > limit:
                 raise ConfigError(f"'{url}' is larger than {limit // 2**20} MiB")
+            if clock.monotonic() > until:
+                raise ActFailed(f"'{url}' cannot be read within {LONGEST:.0f} seconds")
     except urllib3.exceptions.HTTPError as error:
         raise ActFailed(f"'{url}' cannot be read: {_reason(error)}") from error
     mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

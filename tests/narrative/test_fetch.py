@@ -1,6 +1,9 @@
 """Media by URL: read here, never from the neighbourhood, whatever redirects and names say."""
 
 import base64
+import socket
+import threading
+from contextlib import suppress
 
 import pytest
 
@@ -135,6 +138,28 @@ def test_the_next_address_is_tried_if_one_cannot_be_reached(gallery):
     )
 
     assert fetched.content == PNG
+
+
+def test_a_server_that_drips_is_left(monkeypatch):
+    monkeypatch.setattr("botticelli.narrative.fetch.LONGEST", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ends = threading.Event()
+
+        def drip():
+            peer, _ = server.accept()
+            with peer, suppress(OSError):
+                peer.recv(4096)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+                while not ends.wait(0.05):
+                    peer.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.png"
+        with pytest.raises(ActFailed, match="cannot be read within"):
+            fetch(url, limit=9999, is_private_allowed=True)
+        ends.set()
+        thread.join()
 
 
 def test_buckets_and_videos_of_youtube_are_the_providers_business():
