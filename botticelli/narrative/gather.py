@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from botticelli.errors import BotticelliError
 from botticelli.models.base import Part
 from botticelli.narrative.assembly import assembled
 from botticelli.narrative.commands import Call, CommandFailed
@@ -33,6 +34,7 @@ REMEMBERED: Final = (
     "id", "channel_id", "message_id", "role_id", "user_id", "guild_id", "emoji_id", "webhook_id",
     "integration_id", "invite_code", "thread_id", "event_id", "sticker_id",
 )  # fmt: skip
+LOOK: Final = "look there whether it is done"
 FILTERS: Final = ("where", "where_clause")  # arguments that are SQL
 
 
@@ -177,10 +179,7 @@ class Gatherer:
             act=act.name,
             run_id=self.runner.run_id,
         )
-        kept = self.runner.memory.recall(step)
-        value = self._run(command, call) if kept is None else kept["value"]
-        if kept is None:
-            self.runner.memory.keep(step, {"value": value})
+        value = self._once(command, call, step=step)
         noun = command.command.partition(".")[0].removesuffix("s")
         gathered.values.append(value)
         gathered.nouns.append(noun)
@@ -196,6 +195,30 @@ class Gatherer:
             return fill_filter(value, names=self.names, where=where)
         filled = render_value(value, scope=self.names, where=where, is_rehearsal=is_rehearsal)
         return _id_in(filled, key) if key.endswith("_id") else filled
+
+    def _once(self, command: Command, call: Call, *, step: str) -> Any:
+        """Run a command, unless the run before this one of the same item has done so.
+
+        What was begun then, and is not known to have ended, may be done: it is not begun again.
+        """
+        memory = self.runner.memory
+        kept = memory.recall(step)
+        if kept is not None and "value" in kept:
+            return kept["value"]
+        if kept is not None:
+            what = "it was under way when this was killed, and is not tried again"
+            if command.required:
+                raise ActFailed(f"{call.name}: {what}", where=self.narrative.name, mend=LOOK)
+            raise CommandFailed(what, where=call.name, mend=LOOK)
+        if self.runner.commands.writes(call.platform, call.command):
+            memory.keep(step, {"begun": call.name})
+        try:
+            value = self._run(command, call)
+        except BotticelliError:
+            memory.keep(step, None)
+            raise
+        memory.keep(step, {"value": value})
+        return value
 
     def _run(self, command: Command, call: Call) -> Any:
         """Run a command, or take a read's result from earlier in this run if it is fresh enough."""

@@ -1,0 +1,77 @@
+"""Commands of an item that is resumed are run once; what may have been done is not done again."""
+
+import pytest
+
+from botticelli.narrative.execution import ActFailed, ActState
+from tests.narrative.scripted import stage
+
+SENDING = """
+[narrative]
+name = "n"
+skip_content_generation = true
+[toc]
+order = ["send", "write"]
+[acts]
+write = "Write about {{send.id}}."
+[[acts.send.input]]
+type = "bot_command"
+platform = "discord"
+command = "messages.send"
+required = %s
+args = { channel_id = "1", content = "hello" }
+"""
+
+
+class Killed(BaseException):
+    """What no code can clean up after."""
+
+
+def killing(_call):
+    raise Killed
+
+
+@pytest.fixture
+def item(db):
+    """The id of an item under way."""
+    batch = db.execute("INSERT INTO batches (narrative) VALUES ('n') RETURNING id").fetchone()[0]
+    query = "INSERT INTO generation_items (batch_id, narrative, iteration) VALUES (%s, 'n', 1)"
+    return db.execute(f"{query} RETURNING id", [batch]).fetchone()[0]
+
+
+def run(db, item, *, sends, answers=(), required="true"):
+    """Run it as the item; return the scripted stage and the execution."""
+    made = stage(db, SENDING % required, answers=answers, discord={"messages.send": sends})
+    return made, made.run(item_id=item)
+
+
+def test_a_command_that_was_done_is_not_done_again(db, item):
+    with pytest.raises(Killed):
+        run(db, item, sends={"id": "7"}, answers=[Killed()])
+
+    again, _ = run(db, item, sends={"id": "8"})
+
+    assert again.discord.calls == []
+    assert again.caller.prompt().endswith("Write about 7.")
+
+
+@pytest.mark.parametrize("required", ["true", "false"])
+def test_a_command_that_may_have_been_done_is_not_done_again(db, item, required):
+    with pytest.raises(Killed):
+        run(db, item, sends=killing, required=required)
+
+    if required == "true":
+        with pytest.raises(ActFailed, match=r"not tried again.*look there"):
+            run(db, item, sends={"id": "8"})
+    else:
+        again, execution = run(db, item, sends={"id": "8"}, required=required)
+        assert [act.state for act in execution.acts] == [ActState.FAILED, ActState.SKIPPED]
+        assert again.discord.calls == []
+
+
+def test_a_command_that_failed_may_be_tried_again(db, item):
+    with pytest.raises(ActFailed):
+        stage(db, SENDING % "true", discord={}).run(item_id=item)
+
+    again, _ = run(db, item, sends={"id": "8"})
+
+    assert len(again.discord.calls) == 1
