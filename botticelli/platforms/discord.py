@@ -315,7 +315,8 @@ class Discord:
         "@me" stands for direct messages, and for a server that cannot be asked; it is asked once.
         """
         if not self._guild:
-            path = f"/channels/{self._channel}" if self._can_read else self._messages("")[0]
+            # A webhook tells it without a bot, which need not even see the channel.
+            path = self._messages("")[0] if self._webhook else f"/channels/{self._channel}"
             question = Question(method="GET", path=path, patience=LINK_PATIENCE)
             try:
                 response, wrong = self._rest.ask(question, where=self.name)

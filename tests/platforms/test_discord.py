@@ -507,10 +507,12 @@ def test_without_a_base_it_is_discords_own(clock):
     assert request["url"] == "https://discord.com/api/v10/channels/1/messages"
 
 
-@pytest.mark.parametrize("token", [True, False], ids=["bot", "webhook alone"])
-def test_a_link_names_the_server_which_no_message_does(discord, clock, token):
-    hook = {} if token else {"token": Secret(""), "webhook": Secret(discord.add_webhook())}
-    platform = open_platform(to_discord(discord, **hook), clock=clock)
+@pytest.mark.parametrize("way", ["bot", "webhook alone", "webhook beside a blind bot"])
+def test_a_link_names_the_server_which_no_message_does(discord, clock, way):
+    hook = {} if way == "bot" else {"webhook": Secret(discord.add_webhook())}
+    token = {"token": Secret("")} if way == "webhook alone" else {}
+    platform = open_platform(to_discord(discord, **hook, **token), clock=clock)
+    discord.deny(*(["VIEW_CHANNEL"] if way.endswith("blind bot") else []))
 
     first, second = platform.send(message("one", nonce="1")), platform.send(message("two"))
 
