@@ -86,9 +86,7 @@ class Gemini:
         except errors.APIError as error:
             raise gemini_errors.mapped(error, model=request.model) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise TransientError(
-                f"no answer from Gemini ({type(error).__name__})", where=f"model {request.model}"
-            ) from error
+            raise self._unreached(error, model=request.model) from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             # a body that is no JSON, or not the API's: the library trips over a bare number
             raise gemini_errors.unreadable(request.model) from error
@@ -104,9 +102,7 @@ class Gemini:
         except errors.APIError as error:
             raise gemini_errors.mapped(error, model=model) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise TransientError(
-                f"no answer from Gemini ({type(error).__name__})", where=f"model {model}"
-            ) from error
+            raise self._unreached(error, model=model) from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise gemini_errors.unreadable(model) from error
 
@@ -124,6 +120,14 @@ class Gemini:
             if self._made is not None:
                 self._made.close()
                 self._made = None
+
+    def _unreached(self, error: Exception, *, model: str) -> TransientError:
+        at = f" and whether {self._base_url} is right" if self._base_url else ""
+        return TransientError(
+            f"no answer from Gemini ({type(error).__name__})",
+            where=f"model {model}",
+            mend=f"check the network{at}",
+        )
 
     def _client(self) -> "genai.Client":
         with self._lock:

@@ -62,7 +62,11 @@ class OpenAICompatible:
             raise self._meaning(openai_errors.told_by_status(error), request) from error
         except openai.APIConnectionError as error:  # a timeout is one, too
             raise TransientError(
-                f"no answer ({type(error).__name__})", where=f"model {request.model}"
+                f"no answer ({type(error).__name__})",
+                where=f"model {request.model}",
+                mend=f"check that a server runs at {self._base_url}"
+                if self._base_url
+                else "check the network",
             ) from error
         except (openai.OpenAIError, ValueError) as error:
             raise _unreadable(request.model) from error

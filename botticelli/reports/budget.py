@@ -155,14 +155,19 @@ def _budget(
             day_tokens=_rate(0, allowed.tpd),
         )
     allowed = with_lessons(allowed, account.learned)
+    is_closed = account.blocked_why == "day"  # a 429 said so, whatever we counted
     open_requests, open_tokens = account.reserved_requests, account.reserved_tokens
     return ModelBudget(
         provider=provider,
         model=model,
         minute_requests=_rate(account.minute_requests, allowed.rpm, reserved=open_requests),
         minute_tokens=_rate(account.minute_tokens, allowed.tpm, reserved=open_tokens),
-        day_requests=_rate(account.day_requests, allowed.rpd, reserved=open_requests),
-        day_tokens=_rate(account.day_tokens, allowed.tpd, reserved=open_tokens),
+        day_requests=_rate(
+            account.day_requests, allowed.rpd, reserved=open_requests, is_closed=is_closed
+        ),
+        day_tokens=_rate(
+            account.day_tokens, allowed.tpd, reserved=open_tokens, is_closed=is_closed
+        ),
         window_frees_at=account.window_frees_at,
         day_ends_at=account.day_ends_at,
         waiting=account.waiting,
@@ -171,13 +176,14 @@ def _budget(
     )
 
 
-def _rate(total: int, allowed: int | None, *, reserved: int = 0) -> Rate:
+def _rate(total: int, allowed: int | None, *, reserved: int = 0, is_closed: bool = False) -> Rate:
     reserved = min(reserved, total)  # one that began before midnight belongs to the day before
+    left = None if allowed is None else max(0, allowed - total)
     return Rate(
         used=total - reserved,
         reserved=reserved,
         allowed=allowed,
-        left=None if allowed is None else max(0, allowed - total),
+        left=0 if is_closed else left,
     )
 
 

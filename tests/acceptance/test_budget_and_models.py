@@ -9,6 +9,7 @@ import pytest
 
 from botticelli.config.model import Config, Database, Limits, Models, Multipliers
 from botticelli.config.secrets import Secret
+from botticelli.errors import TryLater
 from botticelli.models.base import Message, Part, Request
 from botticelli.narrative.calls import ActKey, LiveCaller
 from botticelli.store.identity import Identity
@@ -71,6 +72,17 @@ def test_budget_tells_what_is_used_and_left_and_when_it_is_free(db, house):
     assert writer["day_ends_at"] == "2026-11-25T08:00:00+00:00"
     assert report["cost_today_usd"] == report["cost_month_usd"] > 0
     assert report["today"][0]["calls"] == 1
+
+
+def test_nothing_is_left_of_a_day_that_a_429_has_closed(db, house, gemini):
+    gemini.script.add("429:day")
+    with pytest.raises(TryLater):
+        ask(db, house)
+
+    writer, _ = json.loads(house("budget --json").out)["models"]
+
+    assert (writer["held_why"], writer["day_requests"]["left"]) == ("day", 0)
+    assert writer["minute_requests"]["left"] > 0
 
 
 def test_budget_tells_where_the_spend_limit_stands(db, house):

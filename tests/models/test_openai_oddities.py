@@ -330,6 +330,15 @@ def test_a_schema_that_is_not_taken_is_asked_for_in_another_way(server, ask, sta
     assert ['"maximum": 10' in text for text in said] == [False, True, True, True, False]
 
 
+def test_a_server_that_does_not_run_is_told_with_its_address():
+    driver = OpenAICompatible(
+        key=Secret(""), base_url="http://127.0.0.1:9/v1", timeout=timedelta(seconds=5)
+    )
+    with pytest.raises(TransientError, match=r"that a server runs at http://127\.0\.0\.1:9/v1"):
+        driver.generate(Request(model="m", messages=(user("Hello"),)))
+    driver.close()
+
+
 def test_a_format_that_no_way_helps_with_is_an_error(server, ask):
     server.says(refusal("json_schema is too deep for the grammar"), status=400)
     for _ in range(2):
