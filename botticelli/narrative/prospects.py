@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from botticelli.config.model import Models
+from botticelli.config.model import Models, Security
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative import foresight
 from botticelli.narrative.commands import check_update
@@ -29,6 +29,9 @@ from botticelli.narrative.places import Places
 from botticelli.narrative.scope import ENVIRONMENT_NAME
 from botticelli.narrative.template import Placeholder, placeholders
 from botticelli.narrative.template import names as names_in
+from botticelli.platforms.discord_table import TABLE, older
+from botticelli.platforms.policy import Asked, decide
+from botticelli.platforms.rules import rules_of_narrative, rules_of_user
 from botticelli.store.columns import answers_table
 from botticelli.store.connection import Connection
 from botticelli.text import nearest
@@ -53,6 +56,45 @@ def foresee_commands(file: NarrativeFile, *, writable: Sequence[str], findings: 
                 note = findings.error if given.required else findings.warn
                 what = f"{given.platform}.{given.command}: {error.what}"
                 note(key, what, mend=error.mend)
+
+
+def foresee_leave(file: NarrativeFile, security: Security, *, findings: Findings) -> None:
+    """Note commands that the rules refuse, or for which nobody has given leave.
+
+    Where a command acts is not looked at: that is asked of its platform when it runs.
+    """
+    places, user = Places(file), rules_of_user(security).wherever
+    for narrative in file.narratives.values():
+        try:
+            own = rules_of_narrative(narrative.security).wherever
+        except ConfigError:
+            continue  # told by the check of the rules themselves
+        for act in narrative.acts:
+            for given in act.inputs:
+                if not isinstance(given, Command) or (asked := _asked(given)) is None:
+                    continue
+                said = decide(asked, user=user, narratives=[own], writes=security.writes)
+                if said.word in ("refuse", "ask"):
+                    is_certain = said.word == "refuse" and given.required
+                    note = findings.error if is_certain else findings.warn
+                    how = "" if said.word == "refuse" else " where nobody can be asked"
+                    what = f"{asked.name} is refused{how}: {said.why}"
+                    note(places.act(narrative, act.name)[0], what, mend=said.mend)
+
+
+def _asked(command: Command) -> Asked | None:
+    """Return what the rules are asked about a command; None: nobody knows it."""
+    if command.platform == "database":
+        return Asked(platform="database", command=command.command, args={}, writes=True)
+    if command.platform != "discord" or command.command not in TABLE:
+        return None
+    return Asked(
+        platform="discord",
+        command=command.command,
+        args={},
+        writes=TABLE[command.command].writes,
+        older=older(command.command),
+    )
 
 
 def foresee_placeholders(file: NarrativeFile, *, findings: Findings) -> None:

@@ -228,6 +228,8 @@ def _type_of(table: Table) -> str:
     """Return the type as written, in lower case; without one, what the other keys tell."""
     if table.has("type"):
         return table.text("type", default="text").lower()
+    if {"platform", "command"} <= table.values.keys():
+        return "bot_command"  # whose own `content` is no prompt
     if table.values.keys() & set(PROMPTS):
         return "text"
     if "table_name" in table.values:

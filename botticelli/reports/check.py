@@ -84,6 +84,7 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
     from botticelli.narrative.load import load_file
     from botticelli.narrative.prospects import (
         foresee_commands,
+        foresee_leave,
         foresee_models,
         foresee_placeholders,
     )
@@ -97,6 +98,8 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
     narratives, findings = config.narratives if config else Narratives(), findings_of(file)
     foresee_commands(file, writable=narratives.writable_tables, findings=findings)
     foresee_placeholders(file, findings=findings)
+    if config:
+        foresee_leave(file, config.security, findings=findings)
     if config and not config.models.only:
         foresee_models(file, config.models, findings=findings)
     problems = [*problems_of(file, narratives=narratives, cwd=path.parent), *findings.problems]

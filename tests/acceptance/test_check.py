@@ -187,6 +187,8 @@ TOLD = [
     ("error", 31, "acts.draw.input[3].base64", "is no base64"),
     ("error", 34, "acts.send.input[0]", "needs channel_id"),
     ("warning", 12, "acts.send", "{{drawing}} is no act before this one"),
+    ("warning", 12, "acts.send", "discord.messages.send is refused where nobody can be asked"),
+    ("warning", 12, "acts.mark", "database.update_table is refused where nobody"),
     ("warning", 41, "acts.mark.input[0]", "table 'runs' may not be changed by a narrative"),
 ]
 
@@ -235,3 +237,28 @@ def test_no_template_table_is_a_warning(botticelli, db):
 
     assert ended.code == 0
     assert "t.toml:3: narrative.template: there is no table 'nowhere'; make it" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("rules", "config", "word"),
+    [
+        ("", "", "is refused where nobody can be asked"),
+        ('allowed_commands = ["messages.*"]', "", ""),
+        ('allowed_commands = ["messages.pin"]', "", "is refused: messages.send is not among"),
+        ("", '[security]\nwrites = "allow"\n', ""),
+        ("", '[security]\nwrites = "deny"\n', "is refused: [security] writes"),
+    ],
+)
+def test_a_command_that_nobody_allowed_is_told_before_a_timer_runs_it(
+    botticelli, db, rules, config, word
+):
+    (botticelli.cwd / "botticelli.toml").write_text(config)
+    (botticelli.cwd / "say.toml").write_text(
+        f'name = "say"\n[security.policy]\n{rules}\n[[acts]]\nname = "say"\n[[acts.inputs]]\n'
+        'platform = "discord"\ncommand = "messages.send"\nchannel_id = "1"\ncontent = "x"\n'
+    )
+
+    told = [line for line in botticelli("check say.toml").out.splitlines() if "acts[0]" in line]
+
+    assert len(told) == bool(word)
+    assert all(word in line for line in told)

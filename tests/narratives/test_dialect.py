@@ -196,6 +196,18 @@ def test_4_6_a_medium_in_a_table_of_its_own_is_one(db):
     ]
 
 
+def test_4_6_an_input_without_a_type_is_what_its_keys_say(db):
+    text = ONE + (
+        '[acts.a]\ninputs = [{ platform = "discord", command = "messages.send", channel_id = "1",'
+        ' content = "x" }, { table_name = "potential_discord_posts" }, { content = "Go." }]\n'
+    )
+    run = stage(db, text, discord={"messages.send": {"id": "1"}})
+    run.run()
+
+    assert run.discord.calls[0].args == {"channel_id": "1", "content": "x"}
+    assert prompts(run)[0].endswith("[]\nGo.")
+
+
 # --- §4.5: carousels ---------------------------------------------------------------------------
 
 
