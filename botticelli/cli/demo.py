@@ -17,10 +17,11 @@ from botticelli.config.model import Config
 from botticelli.errors import TryLater
 from botticelli.stages.curate import CurateReport
 from botticelli.stages.curate import curate as run_curate
-from botticelli.stages.generate import GenerateReport, Wish
+from botticelli.stages.generate import GenerateReport
 from botticelli.stages.generate import generate as run_generate
 from botticelli.stages.post import Posting, PostReport
 from botticelli.stages.post import post as run_post
+from botticelli.stages.wish import Wish
 from botticelli.store.connection import Connection
 
 Report = TypeVar("Report")

@@ -18,11 +18,11 @@ from botticelli.stages.generate import (
     GenerateForecast,
     GenerateReport,
     Tick,
-    Wish,
     preview_generate,
 )
 from botticelli.stages.generate import generate as run_generate
 from botticelli.stages.outlook import Outlook
+from botticelli.stages.wish import Wish
 from botticelli.text import counted, span
 
 
@@ -161,6 +161,8 @@ def _(report: GenerateReport, console: Console) -> None:
 
 @render.register
 def _(report: GenerateForecast, console: Console) -> None:
+    if report.not_due:
+        console.line(f"nothing yet: {report.not_due}. It would be:", style="yellow")
     begun = "an unfinished batch with" if report.resumed else "a new batch of"
     console.line(f"{report.narrative}: {begun} {counted(report.items, 'post')}", style="bold")
     console.line(

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
 from decimal import Decimal
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.model import Narrative, NarrativeFile
-from botticelli.schedule.rounds import earliest_round
 from botticelli.stages.crew import Crew
 from botticelli.stages.item_labour import ItemLabour
 from botticelli.stages.item_run import Counts, ItemRun
 from botticelli.stages.outlook import Outlook, look_ahead
 from botticelli.stages.planning import iterations_of, plan_items, reference_of
 from botticelli.stages.supervise import Outcome, Run, supervise
+from botticelli.stages.wish import Wish, why_not_due
 from botticelli.stages.workshop import Workshop
 from botticelli.store import batches, candidates, queue, runs
 from botticelli.store.batches import Batch, Progress
@@ -23,36 +22,6 @@ from botticelli.text import shorten
 
 RECENT: Final = 20  # openings that a new post must not resemble
 OPENING: Final = 90  # characters of each
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the command line asks for.
-
-    Args:
-        narrative: FILE or FILE.NAME; empty: the configured one.
-        iterations: None: as configured, or as the narrative says.
-        models: Asked instead of those that narrative and configuration name.
-        workers: None: as configured.
-        join: Help a run that is under way, without the stage's lock.
-        fresh: Abandon an unfinished batch instead of finishing it.
-        now: Write a batch although the schedule's next one is not due.
-    """
-
-    narrative: str = ""
-    iterations: int | None = None
-    models: tuple[str, ...] = ()
-    workers: int | None = None
-    join: bool = False
-    fresh: bool = False
-    now: bool = False
-
-    @property
-    def is_explicit(self) -> bool:
-        """Whether a person wants this very batch: a timer's command says nothing of the kind."""
-        return bool(
-            self.now or self.fresh or self.narrative or self.iterations is not None or self.models
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +76,7 @@ class GenerateForecast:
     Args:
         resumed: An unfinished batch would be finished.
         cents: US cents; None: the price of a model is not known.
+        not_due: Why nothing would be done yet; empty: it would.
     """
 
     narrative: str
@@ -117,6 +87,7 @@ class GenerateForecast:
     output_tokens: int
     cents: float | None
     models: tuple[str, ...]
+    not_due: str = ""
     exit_code: Exit = Exit.DONE
 
 
@@ -174,7 +145,7 @@ class _Job:
         batch = batches.find_open(self.conn, name)
         if batch is None and self.wish.join:
             return GenerateReport(narrative=name, skipped="no batch to help with")
-        if batch is None and (why := self._why_not_due(name)):
+        if batch is None and (why := why_not_due(self.conn, name, self.workshop, wish=self.wish)):
             return GenerateReport(narrative=name, skipped=why)
         resumed = batch is not None
         batch = batch or self._plan(name)
@@ -183,29 +154,6 @@ class _Job:
         batches.finish(self.conn, batch.id, now=self.workshop.clock.pinned())
         seconds = self.workshop.clock.monotonic() - started
         return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)
-
-    def _why_not_due(self, name: str) -> str:
-        """Return why no batch is due by the schedule; empty if one is, or if a person wants it."""
-        if self.wish.is_explicit:
-            return ""
-        last = batches.find_last(self.conn, name, now=self.workshop.clock.pinned())
-        if last is None:
-            return ""
-        schedule = self.workshop.config.generate.schedule
-        earliest = earliest_round(
-            last.began_at,
-            interval=schedule.interval,
-            jitter_percent=schedule.jitter_percent,
-            at=schedule.at,
-            line=schedule.cron,
-            time_zone=schedule.time_zone,
-        )
-        if earliest <= last.now:
-            return ""
-        return (
-            f"a batch was begun at {last.began_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, the next is"
-            f" due from {earliest.astimezone(UTC):%Y-%m-%d %H:%M} UTC on; --now writes one at once"
-        )
 
     def _plan(self, name: str) -> Batch:
         iterations = iterations_of(
@@ -407,4 +355,5 @@ def preview_generate(conn: Connection, workshop: Workshop, *, wish: Wish) -> Gen
         output_tokens=sum(call.output_tokens * times for call, times in weighted),
         cents=None if None in cents else sum(each for each in cents if each is not None),
         models=tuple(sorted({call.model for call, _ in weighted})),
+        not_due=why_not_due(conn, name, workshop, wish=wish) if batch is None else "",
     )

@@ -102,3 +102,12 @@ def test_an_unfinished_batch_is_always_due(botticelli, db, often):
     )
 
     assert "5 posts resumed" in botticelli("generate").out
+
+
+def test_a_dry_run_says_that_nothing_is_due(botticelli, db, often):
+    assert "nothing yet" not in botticelli("generate --dry-run").out
+    botticelli("generate")
+    later, asked = botticelli("generate --dry-run").out, botticelli("generate --now --dry-run").out
+
+    assert later.startswith("nothing yet: a batch was begun at 2026-11-24 12:00 UTC, the next is")
+    assert later.splitlines()[1:] == asked.splitlines()

@@ -11,7 +11,8 @@ from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages import item_labour
-from botticelli.stages.generate import Wish, generate, preview_generate
+from botticelli.stages.generate import generate, preview_generate
+from botticelli.stages.wish import Wish
 from botticelli.store import batches, items, locks
 from tests.workshops import NO_RETRY, WRITER, Stages, candidate, models_at
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from botticelli.errors import Exit
-from botticelli.stages.generate import Wish, generate
+from botticelli.stages.generate import generate
+from botticelli.stages.wish import Wish
 from tests.narrative.nasty import READ, REFUSED
 from tests.workshops import NO_RETRY, WRITER
 
