@@ -39,10 +39,16 @@ def key_lines(text: str) -> Mapping[Key, int]:
 
 
 def line_of(key: Key, lines: Mapping[Key, int]) -> int | None:
-    """Return the line of the key, or of the nearest table around it; None: the whole file."""
+    """Return the line of the key, of the first key in it, or of the nearest table around it.
+
+    None: the whole file.
+    """
     for length in range(len(key), 0, -1):
         if (line := lines.get(key[:length])) is not None:
             return line
+        inner = [line for each, line in lines.items() if each[:length] == key[:length]]
+        if inner:
+            return min(inner)
     return None
 
 

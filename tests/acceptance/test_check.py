@@ -186,9 +186,9 @@ TOLD = [
     ("error", 28, "acts.draw.input[2].url", "leads into a private network"),
     ("error", 31, "acts.draw.input[3].base64", "is no base64"),
     ("error", 34, "acts.send.input[0]", "needs channel_id"),
-    ("warning", 12, "acts.send", "{{drawing}} is no act before this one"),
-    ("warning", 12, "acts.send", "discord.messages.send is refused where nobody can be asked"),
-    ("warning", 12, "acts.mark", "database.update_table is refused where nobody"),
+    ("warning", 34, "acts.send", "{{drawing}} is no act before this one"),
+    ("warning", 34, "acts.send", "discord.messages.send is refused where nobody can be asked"),
+    ("warning", 41, "acts.mark", "database.update_table is refused where nobody"),
     ("warning", 41, "acts.mark.input[0]", "table 'runs' may not be changed by a narrative"),
 ]
 
