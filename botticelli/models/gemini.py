@@ -87,8 +87,9 @@ class Gemini:
             raise gemini_errors.mapped(error, model=request.model) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise self._unreached(error, model=request.model) from error
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            # a body that is no JSON, or not the API's: the library trips over a bare number
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            # A body that is no JSON, or not the API's: the library trips over a bare number. And
+            # over an answer to a schema that is nested a thousand levels deep.
             raise gemini_errors.unreadable(request.model) from error
         return read(response, model=request.model)
 

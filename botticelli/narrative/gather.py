@@ -259,7 +259,7 @@ def _id_in(value: Any, key: str) -> Any:
         return value
     try:
         result = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
     return result.get(key) or result.get("id") or value
 

@@ -1,14 +1,16 @@
 """Whatever a model says is stored, or kept whole with the reason; and it is counted."""
 
 import json
+from contextlib import suppress
 
 import pytest
 
-from botticelli.errors import Exit
+from botticelli.errors import BotticelliError, Exit
+from botticelli.stages.curate import curate
 from botticelli.stages.generate import generate
 from botticelli.stages.wish import Wish
 from tests.narrative.nasty import READ, REFUSED
-from tests.workshops import NO_RETRY, WRITER
+from tests.workshops import NO_RETRY, WRITER, candidate
 
 NARRATIVES = """
     [narrative.posts]
@@ -22,6 +24,15 @@ NARRATIVES = """
     [narrative.story]
     target = "potential_discord_posts"
     toc = ["think", "write"]
+    [narrative.bound]
+    target = "potential_discord_posts"
+    toc = ["bound"]
+    [schemas.post]
+    type = "object"
+    required = ["text_content"]
+    [acts.bound]
+    schema = "post"
+    prompt = "Write."
     [acts]
     think = "Think."
     write = "Write."
@@ -92,3 +103,24 @@ def test_what_no_text_can_hold_goes_on_to_the_next_act_and_into_the_table(db, sa
     [(text,)] = db.execute("SELECT text_content FROM potential_discord_posts").fetchall()
     assert text == "a?\ufffdb"
     assert len(gemini.calls) == 2
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_where_a_schema_is_asked_for_no_answer_ends_in_a_traceback(db, said, name):
+    report = said("bound", REFUSED[name][0])
+
+    assert (report.stored, report.failed) == (0, 1)
+    assert db.execute("SELECT last_error FROM generation_items").fetchone()[0]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nothing_that_a_judge_says_ends_in_a_traceback_or_in_an_approval(db, stages, gemini, name):
+    stages.settings("curate", retry=NO_RETRY)
+    gemini.responder = lambda _call: REFUSED[name][0]
+    candidate(db, "A post that is long enough to be judged. What do you think of it?")
+
+    with suppress(BotticelliError):
+        curate(db, stages.workshop(), drain=False)
+
+    assert db.execute("SELECT count(*) FROM act_executions").fetchone()[0] > 0
+    assert db.execute("SELECT count(*) FROM approved_discord_posts").fetchone() == (0,)
