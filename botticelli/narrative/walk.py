@@ -176,7 +176,7 @@ class Walk:
             return passed
         gathered = self.gatherer.gather(act, sequence=step.sequence)
         if gathered.found_no_rows and foresight.is_sent_on(self.narrative, act):
-            return _idle(step)
+            return _idle(step, "no row is free: there is none, or another run has it")
         return self._ask(step, gathered) if foresight.asks(act) else self._action(step, gathered)
 
     def _composition(self, step: Step) -> ActResult:
@@ -329,8 +329,8 @@ class Walk:
         self.outputs.append(output)
 
 
-def _idle(step: Step) -> ActResult:
-    return step.result(ActState.IDLE, reason="nothing to do: the table is empty")
+def _idle(step: Step, why: str = "the table is empty") -> ActResult:
+    return step.result(ActState.IDLE, reason=f"nothing to do: {why}")
 
 
 def _shown(piece: Piece) -> str:

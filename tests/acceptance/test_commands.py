@@ -148,6 +148,21 @@ def test_the_shipped_poster_posts_the_very_text_and_marks_the_very_row(db, comma
     assert discord.requests == []
 
 
+def test_a_row_that_another_run_works_on_is_left_to_it(db, command, discord):
+    post = approved(db, "hello")
+    db.execute(
+        "INSERT INTO row_leases (table_name, row_key, lease_owner, lease_expires_at)"
+        " VALUES ('approved_discord_posts', %s, 'another', now() + interval '1 hour')",
+        (str(post),),
+    )
+
+    ended = command("run discord_poster")
+
+    assert (ended.code, discord.contents()) == (0, [])
+    assert "another run has it" in ended.err
+    assert status_of(db, post) == "pending"
+
+
 def test_a_post_that_was_not_sent_is_not_marked(db, command, discord):
     post = approved(db, "hello")
     discord.deny("SEND_MESSAGES")
