@@ -247,10 +247,7 @@ class _Target:
     table: str
     columns: Mapping[str, Column]
     reserved: frozenset[str]
-
-    @property
-    def keeps_extra(self) -> bool:
-        return "extra" in self.columns
+    keeps_extra: bool
 
 
 def _target(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) -> _Target:
@@ -261,10 +258,11 @@ def _target(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) 
     if "extra" not in columns:
         inference.add_missing(conn, table, rows=rows)
         columns = columns_of(conn, table)
-    reserved = RESERVED if "extra" in columns else frozenset[str]()
+    keeps_extra = "extra" in columns
+    reserved = RESERVED if keeps_extra else frozenset[str]()
     if source not in ("", "inferred"):
         reserved -= {"id"}  # a template's own id, such as a guild's, is part of the answer
-    return _Target(table=table, columns=columns, reserved=reserved)
+    return _Target(table=table, columns=columns, reserved=reserved, keeps_extra=keeps_extra)
 
 
 def _insert(
