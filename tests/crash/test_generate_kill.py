@@ -60,6 +60,15 @@ def let_leases_run_out(conn):
     conn.execute("UPDATE generation_items SET lease_expires_at = now() WHERE state = 'running'")
 
 
+def wait_for_the_dead(conn, gemini):
+    """What a killed process had sent off is still arriving: its last COMMIT, its last requests."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    seen = -1
+    while seen != len(gemini.calls) or conn.execute(others).fetchone() != (1,):
+        seen = len(gemini.calls)
+        time.sleep(0.1)
+
+
 def stored_prompts(conn):
     """(item, sequence, digest) of every answer that is in the database."""
     return {
@@ -98,6 +107,7 @@ def test_after_fifty_kills_no_stored_answer_is_asked_for_again_and_all_posts_are
                 one.send_signal(signal.SIGKILL)
                 one.communicate()
                 kills += one.returncode == -signal.SIGKILL  # else it had ended before
+            wait_for_the_dead(conn, gemini)
             assert not known & {said(write(call)) for call in list(gemini.calls)[asked:]}
             known, asked = stored_answers(conn), len(gemini.calls)
             let_leases_run_out(conn)
@@ -151,6 +161,7 @@ def test_one_kill_in_the_middle_costs_no_stored_answer(db_url, tmp_path):
         moments.wait(40, seconds=30)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        wait_for_the_dead(conn, gemini)
         before, asked_before = stored_prompts(conn), len(gemini.calls)
         let_leases_run_out(conn)
 
