@@ -150,7 +150,12 @@ class _Job:
         resumed = batch is not None
         batch = batch or self._plan(name)
         started = self.workshop.clock.monotonic()
-        trouble = self._drain(batch, watch)
+        try:
+            trouble = self._drain(batch, watch)
+        except BotticelliError:
+            # Nobody shall find tomorrow what a missing key has stopped before anything was asked.
+            batches.take_back(self.conn, batch.id, now=self.workshop.clock.pinned())
+            raise
         batches.finish(self.conn, batch.id, now=self.workshop.clock.pinned())
         seconds = self.workshop.clock.monotonic() - started
         return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)

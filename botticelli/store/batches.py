@@ -116,11 +116,13 @@ class LastBatch:
     now: datetime
 
 
-# What a person asked for is beside the schedule; batches of version 1 do not tell.
+# What a person asked for is beside the schedule; batches of version 1 do not tell. What was given
+# up may be begun anew: a round that a missing key stopped is not over.
 FIND_LAST: Final = """
     SELECT max(created_at) AS began_at, coalesce(%(now)s::timestamptz, now()) AS now
       FROM batches
      WHERE narrative = %(narrative)s
+       AND state <> 'abandoned'
        AND NOT coalesce((options -> 'asked')::boolean, false)
     HAVING max(created_at) IS NOT NULL
 """
@@ -184,10 +186,37 @@ def abandon(conn: Connection, narrative: str, *, now: datetime | None = None) ->
     """
     with conn.transaction():
         batches = conn.execute(ABANDON_BATCHES, {"narrative": narrative, "now": now}).fetchall()
-        values = {"batches": [row[0] for row in batches], "now": now}
-        items = [row[0] for row in conn.execute(ABANDON_ITEMS, values).fetchall()]
-        item_memory.forget(conn, items)
-        return len(items)
+        return _abandon_items(conn, [row[0] for row in batches], now)
+
+
+def _abandon_items(conn: Connection, batches: Sequence[int], now: datetime | None) -> int:
+    values = {"batches": list(batches), "now": now}
+    items = [row[0] for row in conn.execute(ABANDON_ITEMS, values).fetchall()]
+    item_memory.forget(conn, items)
+    return len(items)
+
+
+TAKE_BACK: Final = """
+    UPDATE batches AS b
+       SET state = 'abandoned',
+           ended_at = coalesce(%(now)s::timestamptz, now())
+     WHERE b.id = %(batch_id)s
+       AND b.state = 'open'
+       AND NOT EXISTS (SELECT
+                         FROM generation_items AS i
+                         JOIN act_executions AS e
+                           ON e.item_id = i.id
+                        WHERE i.batch_id = b.id)
+    RETURNING b.id
+"""
+
+
+def take_back(conn: Connection, batch_id: int, *, now: datetime | None = None) -> bool:
+    """Give a batch up of which nothing was ever asked; tell whether it was one. One transaction."""
+    with conn.transaction():
+        taken = conn.execute(TAKE_BACK, {"batch_id": batch_id, "now": now}).fetchall()
+        _abandon_items(conn, [row[0] for row in taken], now)
+        return bool(taken)
 
 
 PROGRESS: Final = """

@@ -175,7 +175,22 @@ def test_a_missing_key_is_told_before_anything_is_asked(db, run, stages):
     stages.config = Stages(stages.url, stages.folder, Models(tier="none")).config
 
     with pytest.raises(ConfigError, match="GEMINI_API_KEY"):
-        run(iterations=1)
+        run()
+
+
+def test_what_a_missing_key_stopped_is_neither_resumed_nor_counted_as_a_round(
+    db, run, stages, gemini
+):
+    stages.config = Stages(stages.url, stages.folder, Models(tier="none")).config
+    with pytest.raises(ConfigError, match="GEMINI_API_KEY"):
+        run()
+    assert {state for *_, state in states(db)} == {"abandoned"}
+    stages.config = Stages(stages.url, stages.folder, models_at(gemini)).config
+
+    asked, round_ = run(iterations=3), run()
+
+    assert (asked.resumed, asked.planned) == (False, 6)
+    assert (round_.skipped, round_.planned) == ("", 2)
 
 
 def test_a_narrative_that_is_not_there_is_told_without_a_run(db, run):
