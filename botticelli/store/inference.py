@@ -266,7 +266,7 @@ def _retype(conn: Connection, table: str, *, column: Column, kind: str) -> None:
         return
     name = identifier(column.name)
     keep = {"text": KEEP, "double precision": KEEP_BIG}.get(kind)
-    if keep:
+    if keep and column.base != "text":  # text is left only where it holds nothing
         conn.execute(keep.format(table=identifier(table), column=name), {"key": column.name})
     cast = sql.SQL("to_jsonb({})" if kind == "jsonb" else "{}::" + kind).format(name)
     conn.execute(
