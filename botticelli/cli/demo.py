@@ -27,6 +27,8 @@ from botticelli.store.connection import Connection
 Report = TypeVar("Report")
 
 ITERATIONS: Final = 2  # of five narratives: ten candidates
+# A model of this machine's own cores takes its time over each word, and its opinions are dice.
+SMALL: Final = "short_posts.batch"
 PATIENCE_SECONDS: Final = 30.0  # for another process that runs the same stage
 
 NEXT: Final = """
@@ -54,7 +56,7 @@ def demo(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="Have this model write and judge.",
+            help="Have this model write (and judge, unless it is local).",
             autocompletion=choices.models,
         ),
     ] = "offline",
@@ -62,8 +64,7 @@ def demo(
     """Show the whole line at work: no key, no server, no questions."""
     env: Environment = ctx.obj
     stage = env.with_config(_demo_config(env, model))
-    leaves = "nothing leaves this machine" if model == "offline" else f"{model} writes and judges"
-    env.console.line(f"The whole line, here and now: {leaves}.", style="bold")
+    env.console.line(f"The whole line, here and now: {_who(model)}.", style="bold")
     env.console.line(f"PostgreSQL of our own in {stage.config.database.folder}")
     stage = _among_its_own(stage)
     with stage.database() as conn:
@@ -74,6 +75,20 @@ def demo(
         ]
     env.console.stream.write(NEXT.format(called=_called(env)))
     return max(codes)
+
+
+def _is_small(model: str) -> bool:
+    return model == "local" or model.startswith("local:")
+
+
+def _who(model: str) -> str:
+    if model == "offline":
+        return "nothing leaves this machine"
+    return (
+        f"{model} writes, the offline stand-in judges"
+        if _is_small(model)
+        else f"{model} writes and judges"
+    )
 
 
 def _called(env: Environment) -> str:
@@ -91,8 +106,13 @@ def _demo_config(env: Environment, model: str) -> Config:
 
     environ = {name: value for name, value in env.environ.items() if "DATABASE_URL" not in name}
     config = offline(load(None, environ=environ, cwd=env.cwd), cwd=env.cwd)
-    models = replace(env.config.models, default=(model,), judge=(model,))
-    return replace(config, models=models)
+    judge = "offline" if _is_small(model) else model
+    narrative = SMALL if _is_small(model) else config.generate.narrative
+    return replace(
+        config,
+        models=replace(env.config.models, default=(model,), judge=(judge,)),
+        generate=replace(config.generate, narrative=narrative),
+    )
 
 
 def _among_its_own(env: Environment) -> Environment:
@@ -108,8 +128,7 @@ def _among_its_own(env: Environment) -> Environment:
 
 
 def _generate(env: Environment, conn: Connection) -> int:
-    # A model on this machine's own cores takes its time over each.
-    iterations = 1 if env.config.models.default[0].startswith("local") else ITERATIONS
+    iterations = 1 if env.config.generate.narrative == SMALL else ITERATIONS
     _head(env, 1, f"generate --iterations {iterations}", "a model writes candidates")
     with progress(env, "posts") as show:
 

@@ -9,6 +9,7 @@ import pytest
 from botticelli.errors import ConfigError
 from botticelli.models.base import Finish, Request
 from botticelli.models.local import Local, bundled
+from tests.commandline import run_installed
 from tests.contracts.model_contract import user
 
 pytest.importorskip("xllamacpp", reason="needs pip install 'botticelli[local]'")
@@ -82,3 +83,18 @@ def test_the_command_line_tries_it(botticelli, db):
     assert db.execute("SELECT state, provider FROM act_executions").fetchall() == [
         ("done", "local")
     ]
+
+
+def test_the_demo_has_it_write_and_publishes_what_was_approved(botticelli, postgres_home):
+    """The judge is the offline stand-in, so that something comes out of it."""
+    environ = botticelli.environ | {"XDG_STATE_HOME": str(postgres_home)}
+
+    ended = run_installed("demo --model local", environ=environ, cwd=botticelli.cwd)
+    made = run_installed(
+        "content list potential_discord_posts --json", environ=environ, cwd=botticelli.cwd
+    )
+    run_installed("db stop", environ=environ, cwd=botticelli.cwd)
+
+    assert ended.code == 0, ended.err
+    assert "3 posts planned, 3 new candidates" in ended.out
+    assert "SmolLM2" in made.out
