@@ -24,6 +24,7 @@ from botticelli.models.offline_words import (
     SLOTS,
 )
 from botticelli.models.prompts import input_tokens, last_user_text, readable
+from botticelli.text import shorten
 
 NAME = "offline"
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -92,7 +93,7 @@ class _Writer:
             return self._scores(schema) if _is_scores(schema) else self._order()
         if name == "text_content":
             text, self._given = self._given or self._post(), ""
-            return text
+            return _within(text, schema.get("maxLength"))
         if schema.get("enum"):
             return self._kind if self._kind in schema["enum"] else None
         if name == "tags" and schema.get("type") == "array":
@@ -155,6 +156,16 @@ class _Writer:
 def _agrees(_name: str, schema: Schema) -> Any:
     """Say yes to a question that the rules know nothing about."""
     return True if schema.get("type") == "boolean" else None
+
+
+def _within(text: str, longest: int | None) -> str:
+    """Return as many of the paragraphs as fit; of a first one that does not, its beginning."""
+    if longest is None or len(text) <= longest:
+        return text
+    paragraphs = text.split("\n\n")
+    while len(paragraphs) > 1 and len("\n\n".join(paragraphs)) > longest:
+        paragraphs.pop()
+    return "\n\n".join(paragraphs) if len(paragraphs) > 1 else shorten(paragraphs[0], longest)
 
 
 def _kind(request: Request) -> str:

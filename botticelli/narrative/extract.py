@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 from botticelli.errors import BotticelliError
+from botticelli.text import shorten
 
 FENCE: Final = re.compile(
     r"\A(?:```+|~~~+)[\w+-]*[ \t]*\n?(?P<body>.*?)(?:\n?[ \t]*(?:```+|~~~+)[ \t]*\Z|\Z)", re.DOTALL
@@ -323,4 +324,7 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> str:
     if first is None:
         return ""
     place = "".join(f"[{part!r}]" for part in first.absolute_path)
-    return f"{place or 'the answer'}: {first.message[:300]}"
+    # What is wrong stands behind the value, which may be a whole post.
+    value_shown = repr(first.instance)
+    message = first.message.replace(value_shown, shorten(value_shown, 60))
+    return f"{place or 'the answer'}: {message[:300]}"

@@ -171,3 +171,12 @@ def test_a_narrative_that_calls_others_prints_their_last_answers(botticelli, db)
 
     assert len(report["answers"]) == 2
     assert report["answers"][0] == report["acts"][1]["answer"]
+
+
+@pytest.mark.parametrize("name", ["short_posts:batch", "generation_carousel:tutorial"])
+def test_a_shipped_narrative_runs_with_the_offline_model(botticelli, db, name):
+    ended = botticelli(f"run {name} --offline")
+
+    assert ended.code == 0, ended.err
+    stored = db.execute("SELECT count(*) FROM potential_discord_posts").fetchone()
+    assert stored == (3 if name.startswith("short") else 1,)

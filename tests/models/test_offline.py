@@ -141,6 +141,13 @@ def test_a_poor_post_scores_below_the_floor():
         {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"const": 3}}},
         {"allOf": [{"properties": {"a": {"enum": ["x"]}}, "required": ["a"]}, {"type": "object"}]},
         {"type": "string", "minLength": 90, "maxLength": 100},
+        *(
+            {
+                "type": "object",
+                "properties": {"text_content": {"type": "string", "maxLength": most}},
+            }
+            for most in (1, 60, 400)
+        ),
         {"type": "object", "properties": {"b": {"type": "boolean"}, "d": {"format": "date"}}},
         {"type": "integer", "exclusiveMinimum": 3, "multipleOf": 5},
         {

@@ -159,6 +159,13 @@ def test_a_mismatch_names_the_place():
     assert "'a' is a required property" in mismatch({}, SCHEMA)
 
 
+def test_a_mismatch_says_what_is_wrong_with_a_whole_post():
+    told = mismatch({"a": "A post about oars. " * 50}, SCHEMA)
+
+    assert told.endswith("is too long")
+    assert len(told) < 100
+
+
 def test_one_object_and_a_list_of_one_stand_for_each_other():
     assert read_answer('[{"a": "x"}]', schema=SCHEMA).value == {"a": "x"}
     listed = {"type": "array", "items": SCHEMA}
