@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from botticelli.errors import UsageError
 from botticelli.store import inference, reviews, tables
-from botticelli.store.columns import columns_of
+from botticelli.store.columns import Column, columns_of
 from botticelli.store.connection import Connection
 from botticelli.store.tables import Change, Query, Rows
 
@@ -61,9 +61,10 @@ def list_rows(conn: Connection, table: str, *, status: str = "", limit: int = 20
     """Return the newest rows of a table, of one review_status or of all. Reads only.
 
     Raises:
-        TableError: There is no such table, or it has no review_status to choose by.
+        UsageError: There is no such table.
+        TableError: It has no review_status to choose by.
     """
-    columns = columns_of(conn, table)
+    columns = _columns_named(conn, table)
     newest = [name for name in ("generated_at", "created_at", "id") if name in columns]
     order = ", ".join(f"{name} DESC" for name in newest[:1] + newest[-1:])
     doubled = status.replace("'", "''")
@@ -71,13 +72,21 @@ def list_rows(conn: Connection, table: str, *, status: str = "", limit: int = 20
     return tables.read_rows(conn, Query(table=table, where=where, order_by=order, limit=limit))
 
 
+def _columns_named(conn: Connection, table: str) -> Mapping[str, Column]:
+    columns = columns_of(conn, table)
+    if not columns:
+        raise UsageError(f"there is no table '{table}'", mend="see `botticelli content list`")
+    return columns
+
+
 def find_row(conn: Connection, table: str, *, id_: int) -> Mapping[str, Any]:
     """Return one row. Reads only.
 
     Raises:
-        UsageError: There is no row of that id.
-        TableError: There is no such table, or it has no id.
+        UsageError: There is no such table, or no row of that id.
+        TableError: The table has no id.
     """
+    _columns_named(conn, table)
     found = tables.read_rows(conn, Query(table=table, where=f"id = {int(id_)}", limit=1)).rows
     if not found:
         raise UsageError(f"there is no row {id_}", where=table, mend=f"see `content list {table}`")
@@ -147,8 +156,8 @@ def promote(
     A candidate that is promoted to the approved posts is approved.
 
     Raises:
-        UsageError: There is no such row.
-        TableError: There is no such table, or it cannot take the row.
+        UsageError: There is no such row, or no such table.
+        TableError: The table cannot take the row.
     """
     with conn.transaction():
         if (table, target) == (CANDIDATES, APPROVED):
@@ -156,9 +165,7 @@ def promote(
             query = Query(table=target, columns=("id",), where=f"candidate_id = {int(id_)}")
             return int(tables.read_rows(conn, query).rows[0]["id"])
         row = dict(find_row(conn, table, id_=id_))
-        columns = columns_of(conn, target)
-        if not columns:
-            raise tables.NoSuchTable(f"there is no table '{target}'")
+        columns = _columns_named(conn, target)
         ours = set(inference.METADATA) - {"tags"} | {"id", "run_id", "item_id"}
         ours -= {name for name in columns if columns[name].is_required}
         content = {name: value for name, value in row.items() if name not in ours}

@@ -97,3 +97,13 @@ def test_what_was_generated(botticelli, db):
     report = json.loads(botticelli("content generations --json").out)["generations"]
     assert [(each["table_name"], each["row_count"]) for each in report] == [("facts", 1)]
     assert botticelli("content last --format table-name-only").out == "facts\n"
+
+
+@pytest.mark.parametrize("line", ["list nosuch", "show nosuch 1", f"promote {POSTS} 1 nosuch"])
+def test_a_table_that_is_not_there_is_told_with_where_to_look(botticelli, db, line):
+    db.execute(f"INSERT INTO {POSTS} (text_content) VALUES ('oars')")
+
+    ended = botticelli(f"content {line}")
+
+    assert ended.code == 2
+    assert ended.err == "botticelli: there is no table 'nosuch'; see `botticelli content list`\n"
