@@ -24,10 +24,12 @@ import psycopg
 
 from benchmarks.server import own_postgres
 from botticelli.stages.curate import CurateReport, curate
-from botticelli.store import executions, judging, ledger
+from botticelli.store import ledger
 from botticelli.store.connection import connect
-from botticelli.store.executions import Attempt
-from botticelli.store.judging import CRITERIA, Scored
+from botticelli.store.curation import judging
+from botticelli.store.curation.judging import CRITERIA, Scored
+from botticelli.store.generation import executions
+from botticelli.store.generation.executions import Attempt
 from botticelli.store.ledger import Allowance, Asked, Window
 from tests.fakes.gemini import FakeGemini
 from tests.workshops import JUDGE, Stages, models_at

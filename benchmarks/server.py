@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from botticelli.store.connection import connect
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded.server import Embedded
 from botticelli.store.schema import ensure_schema
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.store.connection import connect
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded.server import Embedded
 from botticelli.store.schema import apply_schema
 from tests.clock import PinnedClock
 

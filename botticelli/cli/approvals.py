@@ -10,10 +10,10 @@ from botticelli.cli.deliveries import who
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, Styled, render
 from botticelli.errors import BotticelliError, Exit, UsageError
-from botticelli.store import approvals as store
-from botticelli.store import audit
-from botticelli.store.approvals import Approval, Prompt
-from botticelli.store.audit import Audited
+from botticelli.store.commands import approvals as store
+from botticelli.store.commands import audit
+from botticelli.store.commands.approvals import Approval, Prompt
+from botticelli.store.commands.audit import Audited
 from botticelli.text import exposed, shorten
 
 if TYPE_CHECKING:

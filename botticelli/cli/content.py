@@ -14,9 +14,10 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import Exit
 from botticelli.narrative.formats import plain
-from botticelli.store import content, outputs
-from botticelli.store.content import ContentTable
-from botticelli.store.outputs import Generation
+from botticelli.store.curation import content
+from botticelli.store.curation.content import ContentTable
+from botticelli.store.tables import outputs
+from botticelli.store.tables.outputs import Generation
 from botticelli.text import shorten
 
 PREVIEWS = ("text_content", "content", "title", "name", "text")

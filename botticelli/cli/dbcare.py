@@ -12,7 +12,7 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
-from botticelli.store.drift import Difference
+from botticelli.store.maintenance.drift import Difference
 
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
@@ -29,7 +29,8 @@ class Pruned:
 @db.command()
 def prune(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     """Remove history that is older than [retention] says."""
-    from botticelli.store import ledger, retention
+    from botticelli.store import ledger
+    from botticelli.store.maintenance import retention
 
     env: Environment = ctx.obj
     now = env.clock.pinned()
@@ -52,7 +53,7 @@ def backup(
     as_json: AsJson = False,
 ) -> int:
     """Write the whole database into one file, by pg_dump."""
-    from botticelli.store import dump
+    from botticelli.store.maintenance import dump
 
     env: Environment = ctx.obj
     target = env.cwd / file
@@ -75,7 +76,8 @@ def restore(
     as_json: AsJson = False,
 ) -> int:
     """Put a backup in place of the database; posting is paused until you have looked at it."""
-    from botticelli.store import dump, runs
+    from botticelli.store import runs
+    from botticelli.store.maintenance import dump
 
     env: Environment = ctx.obj
     if not yes:
@@ -131,7 +133,7 @@ class Drift:
 @db.command()
 def doctor(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     """Compare the database with the schema that this program expects; exit 1 if it differs."""
-    from botticelli.store.drift import differences
+    from botticelli.store.maintenance.drift import differences
     from botticelli.store.schema import schema_version
 
     env: Environment = ctx.obj

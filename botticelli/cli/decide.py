@@ -11,8 +11,8 @@ from botticelli.cli.deliveries import who
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import Exit
-from botticelli.store import reviews
-from botticelli.store.reviews import INTO, Decision, Reviewed
+from botticelli.store.curation import reviews
+from botticelli.store.curation.reviews import INTO, Decision, Reviewed
 from botticelli.text import shorten
 
 Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Of the candidates.")]

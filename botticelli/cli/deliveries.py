@@ -9,8 +9,8 @@ from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, Styled, render
 from botticelli.errors import Exit
-from botticelli.store import decisions
-from botticelli.store.decisions import Decision, Seen
+from botticelli.store.delivery import decisions
+from botticelli.store.delivery.decisions import Decision, Seen
 from botticelli.text import shorten
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]

@@ -117,7 +117,7 @@ def _demo_config(env: Environment, model: str) -> Config:
 
 def _among_its_own(env: Environment) -> Environment:
     """Keep out of a database in which a real channel is looked after."""
-    from botticelli.store.practice import has_stopped, holds_real_work, practice_url
+    from botticelli.store.reads.demo import has_stopped, holds_real_work, practice_url
 
     with env.database() as conn:
         if not holds_real_work(conn) and not has_stopped(conn):

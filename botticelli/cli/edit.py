@@ -13,7 +13,7 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.post import opener
 from botticelli.errors import Exit, UsageError
 from botticelli.stages.editing import edit_post, withdraw_post
-from botticelli.store import decisions
+from botticelli.store.delivery import decisions
 
 
 @app.command()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from botticelli.cli.output import Console
     from botticelli.config.hiding import Hider
     from botticelli.store.connection import Connection
-    from botticelli.store.embedded import Embedded
+    from botticelli.store.embedded.server import Embedded
 
 
 @record
@@ -194,7 +194,7 @@ class Environment:
         if not self.options.offline:
             return
         from botticelli.errors import ConfigError
-        from botticelli.store.practice import holds_real_work
+        from botticelli.store.reads.demo import holds_real_work
 
         if holds_real_work(conn):
             raise ConfigError(
@@ -216,7 +216,7 @@ class Environment:
     @cached_property
     def embedded(self) -> "Embedded":
         """Our own PostgreSQL."""
-        from botticelli.store.embedded import Embedded
+        from botticelli.store.embedded.server import Embedded
 
         # A terminal below systemd's user manager has INVOCATION_ID, too, but no unit to end.
         in_unit = "INVOCATION_ID" in self.environ and not self.stderr.isatty()

@@ -14,9 +14,9 @@ from botticelli.cli.deliveries import who
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import Exit, UsageError
-from botticelli.store import reviews
 from botticelli.store.connection import mapped_errors
-from botticelli.store.reviews import Decision, Reviewed
+from botticelli.store.curation import reviews
+from botticelli.store.curation.reviews import Decision, Reviewed
 from botticelli.text import shorten
 
 

@@ -11,7 +11,7 @@ from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
 
 from botticelli.cli.review import Desk, View
 from botticelli.errors import BotticelliError
-from botticelli.store.reviews import Decision, Reviewed
+from botticelli.store.curation.reviews import Decision, Reviewed
 from botticelli.text import shorten, visible
 
 WORDS: Final = {View.OPEN: "to decide", View.APPROVED: "approved", View.REJECTED: "rejected"}

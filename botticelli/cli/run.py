@@ -217,7 +217,7 @@ class _Running:
 
     def _kept(self, narrative: Narrative) -> Mapping[str, Any]:
         """What --save keeps of the run, however it ended."""
-        from botticelli.store.columns import clean
+        from botticelli.store.tables.columns import clean
 
         if not self.wanted.saves:
             return {}

@@ -10,7 +10,7 @@ from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, Styled, render
 from botticelli.reports.runs import KINDS, RunsReport, RunStory, list_runs, tell_run
-from botticelli.store.history import PastRun, Step
+from botticelli.store.reads.runs import PastRun, Step
 from botticelli.text import counted, shorten
 
 Told = TypeVar("Told", PastRun, Step)

@@ -9,8 +9,8 @@ from botticelli.cli.app import app
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import BotticelliError, Exit, UsageError
-from botticelli.store import state as store
-from botticelli.store.state import GLOBAL, Entry
+from botticelli.store.commands import state as store
+from botticelli.store.commands.state import GLOBAL, Entry
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="As in ${state:KEY}.")]

@@ -11,7 +11,7 @@ from botticelli.errors import BotticelliError, Exit, TryLater
 
 if TYPE_CHECKING:
     from botticelli.hooks.event import Kind
-    from botticelli.store.history import OwnRun
+    from botticelli.store.reads.runs import OwnRun
 
 # Set in our units: their OnFailure= tells of failures, which then are told once, however we end.
 BY_UNIT: Final = "BOTTICELLI_FAILURES"
@@ -94,7 +94,7 @@ class Teller:
 
     def own_run(self, *, of_anybody: bool = False) -> "OwnRun | None":
         """Return the run of this process; None: there was none, or the database is away."""
-        from botticelli.store.history import own_run
+        from botticelli.store.reads.runs import own_run
 
         try:
             with self._env.database() as conn:

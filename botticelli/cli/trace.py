@@ -11,9 +11,9 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.reports.trace import Life
 from botticelli.reports.trace import trace as report_life
-from botticelli.store.decisions import Seen
-from botticelli.store.lives import Call
-from botticelli.store.reviews import Reviewed
+from botticelli.store.curation.reviews import Reviewed
+from botticelli.store.delivery.decisions import Seen
+from botticelli.store.reads.trace import Call
 from botticelli.text import counted, shorten
 
 PREVIEW: Final = 300

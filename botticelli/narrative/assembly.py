@@ -6,8 +6,8 @@ A prompt that speaks of fields or a schema itself is left alone (docs/dialect.md
 from collections.abc import Callable
 from typing import Final
 
-from botticelli.store.columns import Column, columns_of
 from botticelli.store.connection import Connection
+from botticelli.store.tables.columns import Column, columns_of
 
 SPEAKS_OF_FIELDS: Final = (
     "required fields", "optional fields", "json object", "critical output", "schema", "data type",

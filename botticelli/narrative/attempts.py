@@ -22,9 +22,9 @@ from botticelli.models.base import (
 from botticelli.models.open import Drivers, Opened
 from botticelli.narrative import spans
 from botticelli.narrative.tries import Tries, verdict
-from botticelli.store import executions
 from botticelli.store.connection import Connection
-from botticelli.store.executions import Attempt
+from botticelli.store.generation import executions
+from botticelli.store.generation.executions import Attempt
 from botticelli.store.ledger import Lesson
 
 BEFORE_FALLBACK = 3  # attempts at one model while another is allowed

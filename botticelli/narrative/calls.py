@@ -15,9 +15,9 @@ from botticelli.models.base import PermanentError, Request, TransientError, Usag
 from botticelli.models.open import Drivers, Opened
 from botticelli.models.prompts import digest, readable
 from botticelli.narrative.attempts import Attempts, Call, Recorded
-from botticelli.store import executions
 from botticelli.store.connection import Connection
-from botticelli.store.executions import Attempt, Finished
+from botticelli.store.generation import executions
+from botticelli.store.generation.executions import Attempt, Finished
 from botticelli.store.identity import Identity
 from botticelli.store.ledger import Window
 

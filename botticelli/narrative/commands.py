@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from botticelli.errors import BotticelliError
 from botticelli.narrative.model import NOTHING
 from botticelli.platforms.command_set import Description
-from botticelli.store import tables
 from botticelli.store.connection import Connection
+from botticelli.store.tables import rows
 
 
 class CommandFailed(BotticelliError):
@@ -108,22 +108,22 @@ class DatabaseCommands:
 
     def run(self, call: Call) -> Any:
         """See CommandExecutor. The result is {"rows_affected": n, "ids": [...]}."""
-        keys = tables.update_rows(self.conn, self._change(call), now=self.now())
+        keys = rows.update_rows(self.conn, self._change(call), now=self.now())
         return _told(keys)
 
     def preview(self, call: Call) -> Any:
         """Return which rows would be changed, and to what; raises what `run` would."""
         change = self._change(call)
-        keys = tables.update_rows(self.conn, change, now=self.now(), dry_run=True)
+        keys = rows.update_rows(self.conn, change, now=self.now(), dry_run=True)
         return {"table": change.table, **_told(keys), "updates": dict(change.updates)}
 
-    def _change(self, call: Call) -> tables.Change:
+    def _change(self, call: Call) -> rows.Change:
         check_update(call.command, call.args, writable=self.writable, where=call.name)
         args = call.args
         table, limit = str(args["table_name"]), _limit(args.get("limit"), call.name)
         # Rows that this narrative has read are the ones it means: "some pending row" is not enough.
         within = call.seen.get(table) if limit is not None else None
-        return tables.Change(
+        return rows.Change(
             table=table, updates=args["updates"], where=_filter(args), limit=limit, within=within
         )
 

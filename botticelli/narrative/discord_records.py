@@ -11,10 +11,10 @@ from typing import Any, Final
 from botticelli.clock import Clock
 from botticelli.narrative.execution import ActResult, ActState, Execution, Sink, Stored
 from botticelli.narrative.extract import NotJson, extract, rows_of
-from botticelli.store import discord_records
-from botticelli.store.columns import TableError
 from botticelli.store.connection import Connection
-from botticelli.store.discord_records import (
+from botticelli.store.tables import discord_records
+from botticelli.store.tables.columns import TableError
+from botticelli.store.tables.discord_records import (
     CHANNEL,
     GUILD,
     MEMBER,

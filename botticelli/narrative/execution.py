@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.calls import Answer
-from botticelli.store.row_leases import RowLease
+from botticelli.store.tables.row_leases import RowLease
 
 
 class ActFailed(BotticelliError):

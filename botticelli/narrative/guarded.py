@@ -25,8 +25,8 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.rules import Rules
-from botticelli.store import approvals, audit, errands
-from botticelli.store.approvals import Wish
+from botticelli.store.commands import approvals, audit, unmarked_sends
+from botticelli.store.commands.approvals import Wish
 from botticelli.store.connection import Connection
 from botticelli.text import exposed
 
@@ -256,7 +256,7 @@ class GuardedCommands:
             ]
         return bounds
 
-    def _sent_before(self, call: Call, errand: errands.Errand) -> dict[str, Any]:
+    def _sent_before(self, call: Call, errand: unmarked_sends.Errand) -> dict[str, Any]:
         why = f"sent before, for {call.about}"
         self._write(call, decision="refused", rule="done before", reason=why)
         return once.told(errand)
@@ -268,7 +268,7 @@ class GuardedCommands:
         call: Call,
         executor: CommandExecutor,
         leave: "_Leave",
-        errand: errands.Errand | None,
+        errand: unmarked_sends.Errand | None,
     ) -> Any:
         try:
             if once.is_meant(call) and isinstance(executor, PlatformExecutor):

@@ -28,10 +28,10 @@ from botticelli.narrative.template import (
     parse,
     render_prompt,
 )
-from botticelli.store import tables
-from botticelli.store.columns import TableError
 from botticelli.store.connection import Connection
-from botticelli.store.row_leases import LeaseTerms, RowLease
+from botticelli.store.tables import rows as tables
+from botticelli.store.tables.columns import TableError
+from botticelli.store.tables.row_leases import LeaseTerms, RowLease
 
 MOST_ROWS: Final = 1_000  # of a read without a limit
 LARGEST_TEXT: Final = 4 * 1024 * 1024  # bytes
@@ -233,7 +233,7 @@ class Reader:
             self.warn(f"only the first {MOST_ROWS} rows of '{read.table}' are read; give a limit")
             extra = found.leases[MOST_ROWS:]
             if extra:
-                from botticelli.store.row_leases import release
+                from botticelli.store.tables.row_leases import release
 
                 release(self.conn, extra)
                 taken[:] = [lease for lease in taken if lease not in extra]

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from botticelli.narrative.commands import Call
 from botticelli.platforms.command_set import Once
-from botticelli.store import errands
+from botticelli.store.commands import unmarked_sends
+from botticelli.store.commands.unmarked_sends import Errand
 from botticelli.store.connection import Connection
-from botticelli.store.errands import Errand
 
 RECOGNISED: Final = ("discord.messages.send",)  # what can be found again once it is out
 
@@ -21,7 +21,7 @@ def errand_of(conn: Connection, call: Call, *, now: datetime | None) -> Errand |
     """Return what an earlier run has sent, or may have, for the same rows without marking them."""
     if not is_meant(call):
         return None
-    return errands.find(
+    return unmarked_sends.find(
         conn,
         platform=call.platform,
         command=call.command,
@@ -36,8 +36,8 @@ def errand_of(conn: Connection, call: Call, *, now: datetime | None) -> Errand |
 def means(conn: Connection, audit_id: int, errand: Errand | None) -> Once:
     """Return what keeps this try from sending a second message; `audit_id` is its own entry."""
     if errand is None:
-        return Once(key=errands.get(conn, audit_id).key)
-    known = errands.sent_since(conn, "discord", errand.at)
+        return Once(key=unmarked_sends.get(conn, audit_id).key)
+    known = unmarked_sends.sent_since(conn, "discord", errand.at)
     return Once(key=errand.key, since=errand.at, known=known)
 
 

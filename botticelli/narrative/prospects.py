@@ -32,8 +32,8 @@ from botticelli.narrative.template import names as names_in
 from botticelli.platforms.discord_table import TABLE, older
 from botticelli.platforms.policy import Asked, decide
 from botticelli.platforms.rules import rules_of_narrative, rules_of_user
-from botticelli.store.columns import answers_table
 from botticelli.store.connection import Connection
+from botticelli.store.tables.columns import answers_table
 from botticelli.text import nearest
 
 # What every run knows without being told.
@@ -162,8 +162,8 @@ def _open_or(value: Any) -> Any:
 
 def foresee_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings: Findings) -> None:
     """Note tables and columns that are named and not there, unless the file itself makes them."""
-    from botticelli.store.columns import TableError
-    from botticelli.store.tables import Query, read_rows
+    from botticelli.store.tables.columns import TableError
+    from botticelli.store.tables.rows import Query, read_rows
 
     places = Places(file)
     made = set(_made_by(file, cwd=cwd))
@@ -189,7 +189,7 @@ def foresee_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings
 
 
 def _foresee_templates(file: NarrativeFile, *, conn: Connection, findings: Findings) -> None:
-    from botticelli.store.columns import columns_of
+    from botticelli.store.tables.columns import columns_of
 
     for narrative in file.narratives.values():
         if narrative.template and not columns_of(conn, narrative.template):

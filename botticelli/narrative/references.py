@@ -99,7 +99,7 @@ def _within(key: Key, name: str) -> Key:
 
 def validate_queries(file: NarrativeFile) -> list[Problem]:
     """Return a problem for each WHERE and ORDER BY that would be refused when the act runs."""
-    from botticelli.store.predicates import parse_order_by, parse_where
+    from botticelli.store.tables.predicates import parse_order_by, parse_where
 
     findings = findings_of(file)
     for key, _, each in Places(file).inputs():

@@ -35,9 +35,10 @@ from botticelli.narrative.memory import Memory
 from botticelli.narrative.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.scope import Names
 from botticelli.narrative.walk import Walk
-from botticelli.store import row_leases, state
+from botticelli.store.commands import state
 from botticelli.store.connection import Connection
-from botticelli.store.row_leases import LeaseTerms
+from botticelli.store.tables import row_leases
+from botticelli.store.tables.row_leases import LeaseTerms
 
 __all__ = [
     "ActFailed", "ActResult", "ActState", "Execution", "Output", "Override", "Runner", "Sink",

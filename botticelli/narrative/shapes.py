@@ -201,7 +201,7 @@ class _Reader:
         return narrative
 
     def _check_target(self, table: Table, target: str) -> None:
-        from botticelli.store.columns import OPERATIONAL
+        from botticelli.store.tables.columns import OPERATIONAL
 
         if target.strip().lower() in OPERATIONAL:
             what = f"'{target}' is a table of Botticelli's own; no answer can be stored there"

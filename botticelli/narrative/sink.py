@@ -8,7 +8,7 @@ from typing import Any
 from botticelli.clock import Clock
 from botticelli.narrative.execution import Execution, Output, Stored
 from botticelli.store.connection import Connection
-from botticelli.store.outputs import Delivery, NewRows, store_outputs
+from botticelli.store.tables.outputs import Delivery, NewRows, store_outputs
 
 
 @dataclass(frozen=True, kw_only=True)

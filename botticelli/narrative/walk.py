@@ -24,8 +24,8 @@ from botticelli.narrative.model import Act, Media, Narrative, Text
 from botticelli.narrative.reading import Reading, Unusable, read_answer
 from botticelli.narrative.scope import Names, Spent
 from botticelli.narrative.template import Unresolved, render_prompt
-from botticelli.store import row_leases
-from botticelli.store.columns import answers_table
+from botticelli.store.tables import row_leases
+from botticelli.store.tables.columns import answers_table
 
 if TYPE_CHECKING:
     from botticelli.narrative.runner import Runner

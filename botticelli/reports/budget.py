@@ -12,9 +12,10 @@ from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError, Exit
 from botticelli.models import catalogue
 from botticelli.models.open import FREE, route
-from botticelli.store import executions, ledger
+from botticelli.store import ledger
 from botticelli.store.connection import Connection
-from botticelli.store.executions import Spent
+from botticelli.store.generation import executions
+from botticelli.store.generation.executions import Spent
 from botticelli.store.ledger import Account, Window
 
 UTC_ZONE = "UTC"  # today and this month of the costs; the providers' days are their own

@@ -9,9 +9,11 @@ from botticelli.clock import Clock
 from botticelli.config.model import STAGES, Config, Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.reports.diagnosis import Diagnosis, fault, faults, fine, unknown, warning
-from botticelli.store import drift, leftovers, runs
+from botticelli.store import runs
 from botticelli.store.connection import Connection, mapped_errors
-from botticelli.store.leftovers import Leftover
+from botticelli.store.maintenance import drift
+from botticelli.store.reads import doctor
+from botticelli.store.reads.doctor import Leftover
 from botticelli.store.schema import EXPECTED_VERSION, schema_version
 from botticelli.text import counted
 
@@ -32,9 +34,9 @@ def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Ite
     """
     with mapped_errors(), opened() as conn:
         version = schema_version(conn)
-        with leftovers.looking(conn):
+        with doctor.looking(conn):
             before = clock.now()
-            server = leftovers.server(conn, now=clock.pinned())
+            server = doctor.server(conn, now=clock.pinned())
             middle = before + (clock.now() - before) / 2
             yield _server(server, place=place)
             yield time_of("the database", server.now - middle)
@@ -56,7 +58,7 @@ def _part(
     conn: Connection, subject: str, look: Callable[[], Iterable[Diagnosis]]
 ) -> Iterator[Diagnosis]:
     try:
-        with leftovers.part(conn):
+        with doctor.part(conn):
             found = list(look())
     except ConfigError as error:
         found = [unknown(subject, error.what, mend=error.mend)]
@@ -65,10 +67,10 @@ def _part(
     yield from found
 
 
-def _server(server: leftovers.Server, *, place: str) -> Diagnosis:
+def _server(server: doctor.Server, *, place: str) -> Diagnosis:
     major, minor = divmod(server.version, 10000)
     what = f"PostgreSQL {major}.{minor} at {place}"
-    if server.version < leftovers.OLDEST_SERVER:
+    if server.version < doctor.OLDEST_SERVER:
         return fault("database", f"{what}; 14 or newer is needed", exit_code=Exit.CONFIG)
     if not server.is_writable:
         return fault(
@@ -133,7 +135,7 @@ def _stages(conn: Connection, *, now: datetime | None) -> Iterator[Diagnosis]:
 
 
 def _leftovers(conn: Connection, *, config: Config, now: datetime | None) -> Iterator[Diagnosis]:
-    found = leftovers.leftovers(conn, now=now)
+    found = doctor.leftovers(conn, now=now)
     for each in found:
         yield _leftover(each, stuck=config.health.stuck)
     if not found:

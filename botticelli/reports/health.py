@@ -11,7 +11,7 @@ from botticelli.records import record
 from botticelli.schedule.due import Pace, Rules, next_due
 from botticelli.schedule.hours import Hours, next_allowed
 from botticelli.store.connection import Connection
-from botticelli.store.vitals import Line, Pulse, Spending, Vitals, read_vitals
+from botticelli.store.reads.health import Line, Pulse, Spending, Vitals, read_vitals
 from botticelli.text import counted, span
 
 MEGABYTE: Final = 1024 * 1024

@@ -14,7 +14,7 @@ from botticelli.records import record
 from botticelli.reports.budget import ModelBudget, Rate, budget_report
 from botticelli.reports.status import QUEUE_STATES
 from botticelli.store.connection import Connection
-from botticelli.store.totals import CallTotals, StageTotals, Totals, read_totals
+from botticelli.store.reads.metrics import CallTotals, StageTotals, Totals, read_totals
 
 DELIVERY_STATES: Final = (
     "pending",

@@ -6,9 +6,9 @@ from typing import Final
 
 from botticelli.config.model import STAGES
 from botticelli.errors import Exit, UsageError
-from botticelli.store import history
 from botticelli.store.connection import Connection
-from botticelli.store.history import PastRun, Step
+from botticelli.store.reads import runs as history
+from botticelli.store.reads.runs import PastRun, Step
 
 KINDS: Final = (*STAGES, "run")  # the last: narratives that were run by hand
 MOST: Final = 2**63 - 1  # what an id can be

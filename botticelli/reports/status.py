@@ -6,9 +6,10 @@ from typing import Final
 
 from botticelli.config.model import STAGES, Config, Schedule, Supervision
 from botticelli.records import record
-from botticelli.store import ledger, pace, posts
+from botticelli.store import ledger, pace
 from botticelli.store.connection import Connection, place_of
-from botticelli.store.overview import Count, Overview, Spent, StageRow, overview
+from botticelli.store.delivery import posts
+from botticelli.store.reads.status import Count, Overview, Spent, StageRow, overview
 
 QUEUE_STATES: Final[Mapping[str, Sequence[str]]] = {
     "candidates": ("pending", "judging", "approved", "rejected", "held", "posted"),

@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Final
 
 from botticelli.errors import Exit, UsageError
-from botticelli.store import decisions, lives, reviews
 from botticelli.store.connection import Connection
-from botticelli.store.decisions import Seen
-from botticelli.store.lives import Call, Kind, Post
-from botticelli.store.reviews import Reviewed
+from botticelli.store.curation import reviews
+from botticelli.store.curation.reviews import Reviewed
+from botticelli.store.delivery import decisions
+from botticelli.store.delivery.decisions import Seen
+from botticelli.store.reads import trace as lives
+from botticelli.store.reads.trace import Call, Kind, Post
 
 SNOWFLAKE: Final = 15  # digits: no id of ours is as long, every one of Discord's is longer
 MOST: Final = 2**63 - 1  # what an id of ours can be

@@ -15,8 +15,9 @@ from botticelli.stages.selection import Selection, Selector
 from botticelli.stages.sieve import open_sieve
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.workshop import Workshop
-from botticelli.store import judging, queue, runs
+from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
+from botticelli.store.curation import judging
 from botticelli.text import shorten
 
 PREVIEW: Final = 60

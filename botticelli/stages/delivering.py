@@ -23,8 +23,8 @@ from botticelli.platforms.base import (
 from botticelli.platforms.guard import objections
 from botticelli.stages.desk import Desk, Result, State, messages
 from botticelli.stages.examining import examine
-from botticelli.store import deliveries
-from botticelli.store.deliveries import Delivery, Ending
+from botticelli.store.delivery import deliveries
+from botticelli.store.delivery.deliveries import Delivery, Ending
 from botticelli.store.queue import LostLease
 
 LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt

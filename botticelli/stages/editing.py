@@ -11,9 +11,9 @@ from botticelli.platforms.guard import objections, verdicts
 from botticelli.platforms.open import place_of
 from botticelli.stages.desk import messages
 from botticelli.stages.examining import judged
-from botticelli.store import decisions
 from botticelli.store.connection import Connection
-from botticelli.store.decisions import Seen
+from botticelli.store.delivery import decisions
+from botticelli.store.delivery.decisions import Seen
 
 Opener = Callable[[Destination], Platform]
 

@@ -15,9 +15,10 @@ from botticelli.stages.planning import iterations_of, plan_items, reference_of
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.wish import Wish, why_not_due
 from botticelli.stages.workshop import Workshop
-from botticelli.store import batches, candidates, queue, runs
-from botticelli.store.batches import Batch, Progress
+from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
+from botticelli.store.generation import batches, candidates
+from botticelli.store.generation.batches import Batch, Progress
 from botticelli.text import shorten
 
 RECENT: Final = 20  # openings that a new post must not resemble

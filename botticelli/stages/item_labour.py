@@ -11,10 +11,11 @@ from botticelli.config.model import Retry
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.stages.crew import Floor
-from botticelli.store import batches, items, queue
-from botticelli.store.batches import Progress
+from botticelli.store import queue
 from botticelli.store.connection import Connection
-from botticelli.store.items import Item
+from botticelli.store.generation import batches, items
+from botticelli.store.generation.batches import Progress
+from botticelli.store.generation.items import Item
 
 FIRST_WAIT: Final = timedelta(seconds=5)  # doubled with each further transient failure of an item
 LONGEST_WAIT: Final = timedelta(minutes=2)

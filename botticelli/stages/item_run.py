@@ -14,9 +14,9 @@ from botticelli.stages.item_sink import ItemSink
 from botticelli.stages.planning import fewest_calls
 from botticelli.stages.supervise import Run
 from botticelli.stages.workshop import Workshop
-from botticelli.store import items
 from botticelli.store.connection import Connection
-from botticelli.store.items import Item
+from botticelli.store.generation import items
+from botticelli.store.generation.items import Item
 from botticelli.text import counted
 
 

@@ -7,10 +7,11 @@ from typing import Final
 from botticelli.clock import Clock
 from botticelli.narrative.execution import Execution, Output, Sink, Stored
 from botticelli.narrative.memory import Memory
-from botticelli.store import candidates, items, queue
-from botticelli.store.candidates import Inserted, Origin
+from botticelli.store import queue
 from botticelli.store.connection import Connection
-from botticelli.store.items import Item
+from botticelli.store.generation import candidates, items
+from botticelli.store.generation.candidates import Inserted, Origin
+from botticelli.store.generation.items import Item
 
 CANDIDATES: Final = "potential_discord_posts"
 

@@ -17,10 +17,10 @@ from botticelli.narrative.sink import NoSink
 from botticelli.stages.judge_labour import Judgement
 from botticelli.stages.supervise import Run
 from botticelli.stages.workshop import Workshop
-from botticelli.store import judging
-from botticelli.store.choice import Judged
 from botticelli.store.connection import Connection
-from botticelli.store.judging import Candidate
+from botticelli.store.curation import judging
+from botticelli.store.curation.choice import Judged
+from botticelli.store.curation.judging import Candidate
 
 TABLE: Final = "candidates"
 RANKING: Final = "rank"  # the narrative beside the judge's own that puts candidates in order

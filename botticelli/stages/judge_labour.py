@@ -13,9 +13,9 @@ from botticelli.models.base import PermanentError, TransientError
 from botticelli.stages.crew import Floor
 from botticelli.stages.rubric import Sample, combine, read_answer
 from botticelli.stages.sieve import Sieve
-from botticelli.store import judging
 from botticelli.store.connection import Connection
-from botticelli.store.judging import Candidate, Scored
+from botticelli.store.curation import judging
+from botticelli.store.curation.judging import Candidate, Scored
 
 MOST_RUNS: Final = 3  # without a usable answer; then the candidate is held for a person
 

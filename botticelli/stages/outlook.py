@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from botticelli.stages.item_run import ItemRun
-from botticelli.store import batches
 from botticelli.store.connection import Connection
+from botticelli.store.generation import batches
 from botticelli.store.runs import Usage
 
 

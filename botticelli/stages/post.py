@@ -19,10 +19,11 @@ from botticelli.stages.desk import Desk, Result
 from botticelli.stages.reconcile import reconcile
 from botticelli.stages.spans import traced
 from botticelli.stages.supervise import Outcome, Run, supervise
-from botticelli.store import deliveries, pace, planning, posts
+from botticelli.store import pace
 from botticelli.store.connection import Connection
+from botticelli.store.delivery import deliveries, posts, schedule
+from botticelli.store.delivery.posts import Queued
 from botticelli.store.identity import Identity
-from botticelli.store.posts import Queued
 from botticelli.store.queue import LostLease
 
 # Worst first: what one destination suffers from must not hide behind another's success.
@@ -160,7 +161,7 @@ class Stage:
     def serve(self, chosen: Sequence[Destination]) -> PostReport:
         """Serve the chosen destinations; one that rejects our credentials ends the run."""
         everything = [pace.wanted(one) for one in self._posting.config.destinations.values()]
-        planning.plan(self._conn, everything, now=self._clock.pinned())
+        schedule.plan(self._conn, everything, now=self._clock.pinned())
         queues = self._read(chosen)
         results: list[Result] = []
         for destination in chosen:

@@ -15,9 +15,10 @@ from botticelli.records import record
 from botticelli.stages.desk import messages
 from botticelli.stages.examining import examine
 from botticelli.stages.post import Posting
-from botticelli.store import pace, posts
+from botticelli.store import pace
 from botticelli.store.connection import Connection
-from botticelli.store.posts import Queued, Waiting
+from botticelli.store.delivery import posts
+from botticelli.store.delivery.posts import Queued, Waiting
 
 LOOKED_AT: Final = 20  # posts tried until one passes the rules
 # A delivery gets its nonce when it is planned, and planning is writing.

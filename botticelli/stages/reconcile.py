@@ -26,8 +26,8 @@ from botticelli.stages.delivering import (
 )
 from botticelli.stages.desk import Desk, Result
 from botticelli.stages.spans import traced
-from botticelli.store import deliveries
-from botticelli.store.deliveries import Delivery, Ending
+from botticelli.store.delivery import deliveries
+from botticelli.store.delivery.deliveries import Delivery, Ending
 
 # A channel read back right after a request may not show it yet (Discord's API Reference,
 # Consistency).

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from botticelli.config.curation import Similarity, Weights
 from botticelli.stages.similarity import alike
-from botticelli.store.judging import CRITERIA, Scored
+from botticelli.store.curation.judging import CRITERIA, Scored
 
 LEAST_TIED: Final = 8  # fewer are not worth a ranking: the fixed rules decide
 MOST_TIED: Final = 30

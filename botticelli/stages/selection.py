@@ -10,9 +10,9 @@ from botticelli.config.model import Curate
 from botticelli.errors import TryLater
 from botticelli.stages.ranking import rank
 from botticelli.stages.rubric import choose, tied
-from botticelli.store import choice
-from botticelli.store.choice import Choice, Chosen, Judged
 from botticelli.store.connection import Connection
+from botticelli.store.curation import choice
+from botticelli.store.curation.choice import Choice, Chosen, Judged
 
 BEST: Final = 50  # looked at; more than enough for a few that are not alike
 RECENT: Final = 200  # approved posts that a new one must not repeat

@@ -7,10 +7,10 @@ from datetime import datetime
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
 from botticelli.stages.similarity import Sameness, Source
-from botticelli.store import sameness
 from botticelli.store.connection import Connection
-from botticelli.store.judging import Candidate
-from botticelli.store.sameness import Aside, Unjudged
+from botticelli.store.curation import duplicates
+from botticelli.store.curation.duplicates import Aside, Unjudged
+from botticelli.store.curation.judging import Candidate
 
 
 class Sieve:
@@ -27,8 +27,8 @@ class Sieve:
         Runs before any batch is made, so that batches are full and nothing of it is paid for.
         """
         aside = 0
-        while found := sameness.list_unjudged(conn, after=self._through, now=now):
-            aside += sameness.reject_unjudged(conn, found, self._look(found), now=now)
+        while found := duplicates.list_unjudged(conn, after=self._through, now=now):
+            aside += duplicates.reject_unjudged(conn, found, self._look(found), now=now)
             self._through = found[-1].id
         return aside
 
@@ -43,7 +43,7 @@ class Sieve:
         gone = frozenset(one.id for one in aside)
         if gone:
             claims = [each.claim for each in late if each.id in gone]
-            sameness.reject_claimed(conn, claims, aside, now=now)
+            duplicates.reject_claimed(conn, claims, aside, now=now)
         return gone
 
     def _look(self, found: Sequence[Unjudged]) -> list[Aside]:
@@ -64,8 +64,8 @@ class Sieve:
 def open_sieve(conn: Connection, settings: Similarity, *, now: datetime | None = None) -> Sieve:
     """Return a sieve that knows every text of the window, and what was approved before it."""
     known = Sameness(settings, meanings=open_meanings() if settings.reworded < 1 else None)
-    for one in sameness.list_known(conn, window=settings.window, now=now):
+    for one in duplicates.list_known(conn, window=settings.window, now=now):
         known.add(Source(id=one.id, is_post=one.is_post), one.text)
-    for id_, digest in sameness.list_posted_before(conn, window=settings.window, now=now):
+    for id_, digest in duplicates.list_posted_before(conn, window=settings.window, now=now):
         known.know(Source(id=id_), digest)
     return Sieve(known)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from botticelli import tracing
 from botticelli.errors import Exit
 from botticelli.stages.desk import Desk, Result
-from botticelli.store.deliveries import Delivery
+from botticelli.store.delivery.deliveries import Delivery
 
 
 def traced(work: Callable[[Desk, Delivery], Result], desk: Desk, delivery: Delivery) -> Result:

@@ -5,8 +5,8 @@ from datetime import UTC
 
 from botticelli.schedule.rounds import earliest_round
 from botticelli.stages.workshop import Workshop
-from botticelli.store import batches
 from botticelli.store.connection import Connection
+from botticelli.store.generation import batches
 
 
 @dataclass(frozen=True, kw_only=True)

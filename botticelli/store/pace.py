@@ -7,9 +7,9 @@ from typing import Final
 from botticelli.config.model import Destination
 from botticelli.schedule.due import Due, Rules, next_due
 from botticelli.schedule.hours import Hours
-from botticelli.store import posts
 from botticelli.store.connection import Connection
-from botticelli.store.posts import Queued, Wanted
+from botticelli.store.delivery import posts
+from botticelli.store.delivery.posts import Queued, Wanted
 
 RECENT_FOR_SPREAD: Final = 500  # posting times looked at to tell whether a backlog is made up
 

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from botticelli.cli.environment import Environment
 from botticelli.cli.review import Desk, View
 from botticelli.cli.reviewing import ReviewApp, visible
-from botticelli.store import reviews
+from botticelli.store.curation import reviews
 from tests.workshops import candidate
 
 POINTS = {f"score_{name}": 8 for name in ("engagement", "clarity", "value", "tone", "polish")}

@@ -7,8 +7,8 @@ import pytest
 
 from botticelli.errors import UsageError
 from botticelli.reports.trace import reference
-from botticelli.store import reviews
-from botticelli.store.judging import CRITERIA
+from botticelli.store.curation import reviews
+from botticelli.store.curation.judging import CRITERIA
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.gemini import FakeGemini
 from tests.posting import approved

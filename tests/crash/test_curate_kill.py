@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from botticelli.store.connection import connect
-from botticelli.store.judging import CRITERIA
+from botticelli.store.curation.judging import CRITERIA
 from tests.crash.line import Line, Moments
 from tests.fakes.gemini import FakeGemini
 from tests.workshops import candidate

@@ -18,7 +18,7 @@ from botticelli.narrative.references import validate_security
 from botticelli.platforms.base import LockedOut
 from botticelli.platforms.discord_table import TABLE, canonical
 from botticelli.platforms.open import open_discord_commands
-from botticelli.store import approvals, audit
+from botticelli.store.commands import approvals, audit
 from tests.fakes.discord import FakeDiscord
 
 SECRET = "do-not-tell-4711"

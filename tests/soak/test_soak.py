@@ -10,7 +10,7 @@ import pytest
 
 from botticelli.config.load import load
 from botticelli.store.connection import connect
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded.server import Embedded
 from botticelli.store.schema import apply_schema
 from tests.commandline import isolated
 from tests.database import HASTY

@@ -12,9 +12,11 @@ from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.curate import curate, preview_curate
 from botticelli.stages.judge import shuffled
-from botticelli.store import candidates, judging, locks
-from botticelli.store.candidates import Origin
-from botticelli.store.judging import CRITERIA
+from botticelli.store import locks
+from botticelli.store.curation import judging
+from botticelli.store.curation.judging import CRITERIA
+from botticelli.store.generation import candidates
+from botticelli.store.generation.candidates import Origin
 from botticelli.text import fingerprint
 from tests.posting import approved as approved_post
 from tests.workshops import JUDGE, candidate, models_at

@@ -13,7 +13,8 @@ from botticelli.models.base import PermanentError
 from botticelli.stages import item_labour
 from botticelli.stages.generate import generate, preview_generate
 from botticelli.stages.wish import Wish
-from botticelli.store import batches, items, locks
+from botticelli.store import locks
+from botticelli.store.generation import batches, items
 from tests.workshops import NO_RETRY, WRITER, Stages, candidate, models_at
 
 

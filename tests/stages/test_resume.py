@@ -5,7 +5,7 @@ import pytest
 from botticelli.errors import Exit
 from botticelli.stages.generate import generate
 from botticelli.stages.wish import Wish
-from botticelli.store import batches, executions
+from botticelli.store.generation import batches, executions
 from tests import narratives_within as within
 from tests.workshops import WRITER
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from botticelli.config.curation import Weights
 from botticelli.stages.rubric import choose, combine, read_answer
-from botticelli.store.judging import CRITERIA
+from botticelli.store.curation.judging import CRITERIA
 
 
 def entry(id_, points=7, **changes):

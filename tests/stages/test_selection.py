@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from botticelli.stages.curate import curate
-from botticelli.store.judging import CRITERIA
+from botticelli.store.curation.judging import CRITERIA
 from tests.workshops import candidate
 
 TEXTS = (

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import botticelli
-from botticelli.store import postgres_files
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded import files
+from botticelli.store.embedded.server import Embedded
 
 ROOT = Path(botticelli.__file__).parents[1]
 IS_ROOT = os.geteuid() == 0
@@ -85,7 +85,7 @@ def kill_postmaster(server: Embedded, *, and_wait=False):
     """Kill the server's first process with no chance to tidy up."""
     os.kill(server.status().pid, signal.SIGKILL)
     if and_wait:
-        wait_until(lambda: not postgres_files.is_alive(server.folder))
+        wait_until(lambda: not files.is_alive(server.folder))
 
 
 def owner_of_process(pid):

@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.store import batches, candidates, choice, items, judging, queue, reviews, sameness
-from botticelli.store.candidates import Origin
-from botticelli.store.choice import Choice
-from botticelli.store.judging import CRITERIA, Scored
+from botticelli.store import queue
+from botticelli.store.curation import choice, duplicates, judging, reviews
+from botticelli.store.curation.choice import Choice
+from botticelli.store.curation.judging import CRITERIA, Scored
+from botticelli.store.generation import batches, candidates, items
+from botticelli.store.generation.candidates import Origin
 from botticelli.store.queue import CANDIDATES, ITEMS, LostLease
 from botticelli.text import fingerprint
 from tests.workshops import candidate
@@ -196,16 +198,16 @@ def test_scores_are_kept_and_a_judged_candidate_is_not_judged_again(db):
 
 def test_what_is_set_aside_is_rejected_with_its_reason_unless_somebody_has_it_already(db):
     original, copy = candidate(db, "Some *post*"), candidate(db, "some   post")
-    seen = sameness.list_unjudged(db, after=0)
+    seen = duplicates.list_unjudged(db, after=0)
     claim(db, limit=2)
     aside = [
-        sameness.Aside(id=copy, note=f"repeats #{original}", duplicate_of=original),
-        sameness.Aside(id=original, note="has no text"),
+        duplicates.Aside(id=copy, note=f"repeats #{original}", duplicate_of=original),
+        duplicates.Aside(id=original, note="has no text"),
     ]
 
-    while_claimed = sameness.reject_unjudged(db, seen, aside)
+    while_claimed = duplicates.reject_unjudged(db, seen, aside)
     queue.release(db, CANDIDATES, owner="judge")
-    afterwards = sameness.reject_unjudged(db, seen, aside[:1])
+    afterwards = duplicates.reject_unjudged(db, seen, aside[:1])
 
     assert (while_claimed, afterwards) == (0, 1)
     query = (
@@ -221,7 +223,7 @@ def test_what_is_set_aside_is_rejected_with_its_reason_unless_somebody_has_it_al
 def test_what_came_in_by_plain_sql_gets_its_fingerprint(db):
     candidate(db, "Some *post*")
 
-    sameness.reject_unjudged(db, sameness.list_unjudged(db, after=0), [])
+    duplicates.reject_unjudged(db, duplicates.list_unjudged(db, after=0), [])
 
     query = "SELECT content_hash FROM potential_discord_posts"
     assert db.execute(query).fetchone() == (fingerprint("some post"),)

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 
 from botticelli.errors import UsageError
-from botticelli.store import decisions, deliveries, planning, posts
 from botticelli.store.connection import connect
-from botticelli.store.deliveries import Ending
-from botticelli.store.posts import Wanted
+from botticelli.store.delivery import decisions, deliveries, posts, schedule
+from botticelli.store.delivery.deliveries import Ending
+from botticelli.store.delivery.posts import Wanted
 from tests.clock import NOON
 from tests.posting import approved, delivery_of, id_of, status_of
 
@@ -20,7 +20,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def plan(db, *wanted, now=None):
-    return planning.plan(db, list(wanted or [NEWS]), now=now)
+    return schedule.plan(db, list(wanted or [NEWS]), now=now)
 
 
 def claim(conn, *, last_posted=None, owner="a", destination="news", now=None):

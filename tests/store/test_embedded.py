@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from botticelli.errors import Unavailable
-from botticelli.store import postgres_files
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded import files
+from botticelli.store.embedded.server import Embedded
 from tests.store.servers import (
     HASTY,
     begin_elsewhere,
@@ -251,7 +251,7 @@ def test_a_setting_that_postgres_refuses_is_told_in_its_words(postgres_home):
 def test_in_a_unit_the_starter_ends_the_server(server):
     start_elsewhere(server.folder, act="server.release()")
 
-    assert not postgres_files.is_alive(server.folder)
+    assert not files.is_alive(server.folder)
 
 
 def test_in_a_unit_the_server_waits_for_other_processes(server):
@@ -265,7 +265,7 @@ def test_in_a_unit_the_server_waits_for_other_processes(server):
 
     assert guest.closed
     assert not guest.broken  # it left, it was not thrown out
-    assert not postgres_files.is_alive(server.folder)
+    assert not files.is_alive(server.folder)
 
 
 def test_who_did_not_start_the_server_does_not_end_it(server):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded.server import Embedded
 from tests.store.servers import HASTY, IS_ROOT, owner_of_process, start_elsewhere
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")

@@ -5,8 +5,8 @@ import time
 import psycopg
 import pytest
 
-from botticelli.store.predicates import BadPredicate, parse_order_by, parse_where
-from botticelli.store.tables import Query, read_rows
+from botticelli.store.tables.predicates import BadPredicate, parse_order_by, parse_where
+from botticelli.store.tables.rows import Query, read_rows
 
 TABLE = "shelf"
 
@@ -331,7 +331,7 @@ def test_what_the_parser_says_beyond_what_we_know_is_refused():
     """A newer parser may write NOT in a way of its own: it must not be dropped on the way."""
     import sqlglot
 
-    from botticelli.store.predicates import _Rendering
+    from botticelli.store.tables.predicates import _Rendering
 
     like = sqlglot.parse_one("status LIKE 'x'", read="postgres")
     like.set("novelty", True)

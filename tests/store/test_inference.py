@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botticelli.store.columns import (
+from botticelli.store.connection import connect
+from botticelli.store.tables.columns import (
     OPERATIONAL,
     TableError,
     answers_table,
@@ -17,10 +18,9 @@ from botticelli.store.columns import (
     columns_of,
     table_name,
 )
-from botticelli.store.connection import connect
-from botticelli.store.inference import METADATA, MOST_COLUMNS, OURS, infer, type_of, wider
-from botticelli.store.outputs import Delivery, NewRows, store_outputs
-from botticelli.store.tables import insert_rows
+from botticelli.store.tables.inference import METADATA, MOST_COLUMNS, OURS, infer, type_of, wider
+from botticelli.store.tables.outputs import Delivery, NewRows, store_outputs
+from botticelli.store.tables.rows import insert_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from botticelli.store import batches, items
+from botticelli.store.generation import batches, items
 
 LEASE = timedelta(seconds=30)
 PLAN = [("a", 1), ("b", 1), ("a", 2)]

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from botticelli.store.columns import TableError
-from botticelli.store.predicates import BadPredicate, parse_order_by, parse_where
-from botticelli.store.tables import Query, read_rows
+from botticelli.store.tables.columns import TableError
+from botticelli.store.tables.predicates import BadPredicate, parse_order_by, parse_where
+from botticelli.store.tables.rows import Query, read_rows
 
 TABLE = "potential_discord_posts"
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from botticelli.clock import SystemClock
-from botticelli.store import batches, items, queue
+from botticelli.store import queue
+from botticelli.store.generation import batches, items
 from botticelli.store.queue import ITEMS, LeaseKeeper, LostLease
 
 LEASE = timedelta(seconds=30)

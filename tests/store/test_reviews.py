@@ -7,8 +7,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import UsageError
-from botticelli.store import judging, reviews
-from botticelli.store.reviews import decide, edit, find_candidates, list_candidates
+from botticelli.store.curation import judging, reviews
+from botticelli.store.curation.reviews import decide, edit, find_candidates, list_candidates
 from botticelli.text import fingerprint
 from tests.workshops import candidate
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from botticelli.narrative.commands import Call, CommandFailed, DatabaseCommands, Denied
-from botticelli.store import row_leases
-from botticelli.store.columns import TableError, columns_of
 from botticelli.store.connection import connect
-from botticelli.store.outputs import Delivery, NewRows, generations, store_outputs
-from botticelli.store.row_leases import LeaseTerms, LostLease
-from botticelli.store.tables import Change, Query, insert_rows, read_rows, update_rows
+from botticelli.store.tables import row_leases
+from botticelli.store.tables.columns import TableError, columns_of
+from botticelli.store.tables.outputs import Delivery, NewRows, generations, store_outputs
+from botticelli.store.tables.row_leases import LeaseTerms, LostLease
+from botticelli.store.tables.rows import Change, Query, insert_rows, read_rows, update_rows
 
 POSTS = "potential_discord_posts"
 

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded.server import Embedded
 from tests.database import HASTY
 from tests.fakes.discord import FakeDiscord
 

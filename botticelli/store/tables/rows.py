@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from botticelli.store import inference, row_leases
-from botticelli.store.columns import (
+from botticelli.store.connection import Connection
+from botticelli.store.tables import inference, row_leases
+from botticelli.store.tables.columns import (
     Column,
     TableError,
     as_text,
@@ -25,9 +26,8 @@ from botticelli.store.columns import (
     identifier,
     match,
 )
-from botticelli.store.connection import Connection
-from botticelli.store.predicates import order_columns, parse_order_by, parse_where
-from botticelli.store.row_leases import LeaseTerms, RowLease, row_key
+from botticelli.store.tables.predicates import order_columns, parse_order_by, parse_where
+from botticelli.store.tables.row_leases import LeaseTerms, RowLease, row_key
 from botticelli.text import nearest
 
 # What a program decides, never the JSON of an answer; such keys are kept in `extra`.

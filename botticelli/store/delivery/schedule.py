@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
-from botticelli.store import posts
 from botticelli.store.connection import Connection
-from botticelli.store.posts import Wanted
+from botticelli.store.delivery import posts
+from botticelli.store.delivery.posts import Wanted
 
 UNUSED: Final = timedelta(days=7)  # without any host that knows it, a destination counts as gone
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from botticelli.store.columns import (
+from botticelli.store.connection import Connection
+from botticelli.store.tables.columns import (
     OPERATIONAL,
     Column,
     TableError,
@@ -20,7 +21,6 @@ from botticelli.store.columns import (
     identifier,
     match,
 )
-from botticelli.store.connection import Connection
 
 MOST_COLUMNS: Final = 200  # a model that invents keys goes on in `extra`
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from psycopg.rows import class_row
 
-from botticelli.store import row_leases, tables
 from botticelli.store.connection import Connection
-from botticelli.store.row_leases import RowLease
+from botticelli.store.tables import row_leases
+from botticelli.store.tables import rows as tables
+from botticelli.store.tables.row_leases import RowLease
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,9 @@ from urllib.parse import quote
 import psycopg
 
 from botticelli.errors import Unavailable
-from botticelli.store import postgres_files
-from botticelli.store.postgres_account import choose_account
-from botticelli.store.postgres_programs import Programs
+from botticelli.store.embedded import files
+from botticelli.store.embedded.account import choose_account
+from botticelli.store.embedded.programs import Programs
 
 NAME: Final = "botticelli"  # of the database and of its only role
 START_TIMEOUT: Final = 60  # seconds; a long crash recovery needs it
@@ -34,7 +34,7 @@ LOCK_TIMEOUT: Final = 180  # another process may make, recover and stop a cluste
 PING_TIMEOUT: Final = 10
 GUESTS_TIMEOUT: Final = 600  # how long a server that must end waits for other processes' work
 TICK: Final = 0.01
-SOCKET_LENGTH: Final = 107 - len(f"/{postgres_files.SOCKET}")  # sun_path, unix(7)
+SOCKET_LENGTH: Final = 107 - len(f"/{files.SOCKET}")  # sun_path, unix(7)
 
 SETTINGS: Final = (
     "listen_addresses=",
@@ -161,13 +161,13 @@ class Embedded:
     def status(self) -> ServerStatus:
         """Look at the server without starting it."""
         with self._told():
-            is_alive = postgres_files.is_alive(self.folder)
+            is_alive = files.is_alive(self.folder)
             return ServerStatus(
                 running=self._answers("postgres"),
-                pid=postgres_files.postmaster_pid(self.data) if is_alive else None,
+                pid=files.postmaster_pid(self.data) if is_alive else None,
                 folder=self.folder,
                 version=str(self._major() or ""),
-                size=postgres_files.size_of(self.data),
+                size=files.size_of(self.data),
             )
 
     def psql(self) -> Path:
@@ -189,11 +189,11 @@ class Embedded:
         Raises:
             Unavailable: There is none.
         """
-        return postgres_files.find_binaries(self._binaries, major=self._major())
+        return files.find_binaries(self._binaries, major=self._major())
 
     def places(self) -> list[Path]:
         """Return every folder that may hold PostgreSQL's programs, ours first."""
-        return list(postgres_files.places(self._binaries))
+        return list(files.places(self._binaries))
 
     # -- the slow path, behind the lock
 
@@ -202,26 +202,26 @@ class Embedded:
             self._launch()
             if not self._comes_up():
                 log = self.folder / "server.log"
-                raise postgres_files.explain("postgres", log, since=self._log_start)
+                raise files.explain("postgres", log, since=self._log_start)
         with psycopg.connect(self._url("postgres"), autocommit=True) as conn:
             if conn.execute(DATABASE).fetchone() is None:
                 conn.execute(CREATE_DATABASE)
 
     def _launch(self) -> None:
         major = self._major()
-        binaries = postgres_files.find_binaries(self._binaries, major=major)
+        binaries = files.find_binaries(self._binaries, major=major)
         account = choose_account(
             binaries / "initdb", folder=self.folder, makes_cluster=major is None
         )
         self.socket_folder.mkdir(mode=0o700, exist_ok=True)
-        postgres_files.check_owner(self.socket_folder)
-        with postgres_files.lifeline(self.folder) as line:
+        files.check_owner(self.socket_folder)
+        with files.lifeline(self.folder) as line:
             programs = Programs(
                 binaries=binaries, account=account, folder=self.folder, lifeline=line
             )
             if major is None:
                 programs.make_cluster(role=NAME, in_a_hurry="fsync=off" in self._settings)
-            postgres_files.drop_stale(self.data, self.socket_folder)
+            files.drop_stale(self.data, self.socket_folder)
             self._log_start = programs.start_server(
                 socket_folder=self.socket_folder, settings=self._settings
             )
@@ -231,7 +231,7 @@ class Embedded:
         """Wait for a server that is starting or dying; False: no process of it is left."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers("postgres"):
-            if not postgres_files.is_alive(self.folder):
+            if not files.is_alive(self.folder):
                 return False
             if time.monotonic() > deadline:
                 raise Unavailable(
@@ -246,8 +246,8 @@ class Embedded:
     def _end(self, number: signal.Signals, *, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         told = None
-        while postgres_files.is_alive(self.folder):
-            pid = postgres_files.postmaster_pid(self.data)
+        while files.is_alive(self.folder):
+            pid = files.postmaster_pid(self.data)
             if pid is not None and pid != told:
                 os.kill(pid, number)
                 told = pid
@@ -276,9 +276,9 @@ class Embedded:
         return f"postgresql://{NAME}@/{database}?host={folder}&port=5432"
 
     def _answers(self, database: str) -> bool:
-        if not (self.socket_folder / postgres_files.SOCKET).exists():
+        if not (self.socket_folder / files.SOCKET).exists():
             return False
-        postgres_files.check_owner(self.socket_folder)
+        files.check_owner(self.socket_folder)
         try:
             psycopg.connect(self._url(database), connect_timeout=PING_TIMEOUT).close()
         except psycopg.OperationalError:
@@ -306,7 +306,7 @@ class Embedded:
         """Be the only one who starts or stops."""
         deadline = time.monotonic() + LOCK_TIMEOUT
         with (self.folder / "lock").open("a", encoding="ascii") as file:
-            while not postgres_files.try_lock(file.fileno()):
+            while not files.try_lock(file.fileno()):
                 if time.monotonic() > deadline:
                     raise Unavailable(
                         f"another process has been starting or stopping it for {LOCK_TIMEOUT} s",
@@ -320,4 +320,4 @@ class Embedded:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.chmod(0o700)  # made by hand for us
-        postgres_files.check_owner(self.folder)
+        files.check_owner(self.folder)

@@ -7,8 +7,16 @@ from typing import Any, Final
 from psycopg import sql
 
 from botticelli.records import record
-from botticelli.store.columns import Column, TableError, clean, columns_of, fit, identifier, match
 from botticelli.store.connection import Connection
+from botticelli.store.tables.columns import (
+    Column,
+    TableError,
+    clean,
+    columns_of,
+    fit,
+    identifier,
+    match,
+)
 
 
 @record

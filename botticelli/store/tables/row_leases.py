@@ -13,8 +13,8 @@ from typing import Final
 from psycopg import sql
 
 from botticelli.errors import TryLater
-from botticelli.store.columns import Column, columns_of, identifier
 from botticelli.store.connection import Connection
+from botticelli.store.tables.columns import Column, columns_of, identifier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from botticelli.store import postgres_files
-from botticelli.store.postgres_account import Account
+from botticelli.store.embedded import files
+from botticelli.store.embedded.account import Account
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Programs:
         self._give(fresh)
         log = self.folder / "initdb.log"
         log.write_bytes(b"")
-        is_builtin = postgres_files.major_version(self.binaries) >= 17
+        is_builtin = files.major_version(self.binaries) >= 17
         builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         self._run(
             [
@@ -63,7 +63,7 @@ class Programs:
         data = self.folder / "data"
         self._give(data)
         log = self.folder / "server.log"
-        log_start = postgres_files.shorten(log)
+        log_start = files.shorten(log)
         quoted = str(socket_folder).replace('"', '""')  # a list: a comma would part it
         options = (
             f"data_directory={data}",  # the postmaster's command line tells whose it is
@@ -81,7 +81,7 @@ class Programs:
 
     def _give(self, path: Path) -> None:
         if os.geteuid() == 0:
-            postgres_files.give(path, uid=self.account.uid, gid=self.account.gid)
+            files.give(path, uid=self.account.uid, gid=self.account.gid)
 
     def _run(
         self, command: Sequence[str | Path], *, log: Path, environ: Mapping[str, str] | None = None
@@ -106,4 +106,4 @@ class Programs:
                 check=False,
             )
         if ended.returncode != 0:
-            raise postgres_files.explain(Path(command[0]).name, log, since=before)
+            raise files.explain(Path(command[0]).name, log, since=before)

@@ -9,8 +9,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import BotticelliError, UsageError
-from botticelli.store import posts
 from botticelli.store.connection import Connection
+from botticelli.store.delivery import posts
 
 Decision = Literal["hold", "retry", "mark-posted", "drop", "withdraw"]
 

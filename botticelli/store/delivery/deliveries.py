@@ -16,8 +16,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
-from botticelli.store import posts
 from botticelli.store.connection import Connection
+from botticelli.store.delivery import posts
 
 Settled = Literal["posted", "pending", "failed", "held"]
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 from psycopg.rows import class_row
 
 from botticelli.errors import UsageError
-from botticelli.store import inference, reviews, tables
-from botticelli.store.columns import Column, columns_of
 from botticelli.store.connection import Connection
-from botticelli.store.tables import Change, Query, Rows
+from botticelli.store.curation import reviews
+from botticelli.store.tables import inference, rows
+from botticelli.store.tables.columns import Column, columns_of
+from botticelli.store.tables.rows import Change, Query, Rows
 
 CANDIDATES: Final = "potential_discord_posts"
 APPROVED: Final = "approved_discord_posts"
@@ -69,7 +70,7 @@ def list_rows(conn: Connection, table: str, *, status: str = "", limit: int = 20
     order = ", ".join(f"{name} DESC" for name in newest[:1] + newest[-1:])
     doubled = status.replace("'", "''")
     where = f"review_status = '{doubled}'" if status else ""
-    return tables.read_rows(conn, Query(table=table, where=where, order_by=order, limit=limit))
+    return rows.read_rows(conn, Query(table=table, where=where, order_by=order, limit=limit))
 
 
 def _columns_named(conn: Connection, table: str) -> Mapping[str, Column]:
@@ -87,7 +88,7 @@ def find_row(conn: Connection, table: str, *, id_: int) -> Mapping[str, Any]:
         TableError: The table has no id.
     """
     _columns_named(conn, table)
-    found = tables.read_rows(conn, Query(table=table, where=f"id = {int(id_)}", limit=1)).rows
+    found = rows.read_rows(conn, Query(table=table, where=f"id = {int(id_)}", limit=1)).rows
     if not found:
         raise UsageError(f"there is no row {id_}", where=table, mend=f"see `content list {table}`")
     return found[0]
@@ -163,14 +164,14 @@ def promote(
         if (table, target) == (CANDIDATES, APPROVED):
             review(conn, table, id_=id_, status="approved", by=by, now=now)
             query = Query(table=target, columns=("id",), where=f"candidate_id = {int(id_)}")
-            return int(tables.read_rows(conn, query).rows[0]["id"])
+            return int(rows.read_rows(conn, query).rows[0]["id"])
         row = dict(find_row(conn, table, id_=id_))
         columns = _columns_named(conn, target)
         ours = set(inference.METADATA) - {"tags"} | {"id", "run_id", "item_id"}
         ours -= {name for name in columns if columns[name].is_required}
         content = {name: value for name, value in row.items() if name not in ours}
         kept = {name: value for name, value in content.items() if name in columns}
-        ids = tables.insert_rows(conn, target, rows=[_as_json(kept)])
+        ids = rows.insert_rows(conn, target, rows=[_as_json(kept)])
         return ids[0] if ids else None
 
 
@@ -178,7 +179,7 @@ def _change(
     conn: Connection, table: str, *, id_: int, updates: Mapping[str, Any], now: datetime | None
 ) -> None:
     change = Change(table=table, updates=updates, where=f"id = {int(id_)}")
-    tables.update_rows(conn, change, now=now)
+    rows.update_rows(conn, change, now=now)
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
-from botticelli.store.columns import clean
 from botticelli.store.connection import Connection
+from botticelli.store.tables.columns import clean
 from botticelli.text import fingerprint
 
 
