@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.config.model import Config, Database, Destination, Post, Retry, Supervision
 from botticelli.config.secrets import Secret
-from botticelli.platforms.discord_limits import SharedLimits
+from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
 from botticelli.stages.post import Posting, post
 from botticelli.stages.preview import preview_next

@@ -49,7 +49,7 @@ def guarded(
 def discord(env: Environment) -> "PlatformExecutor":
     """Return Discord's commands; a client is made when one is about to run."""
     from botticelli.narrative.executors import PlatformExecutor
-    from botticelli.platforms.discord_table import TABLE, canonical
+    from botticelli.platforms.discord.commands.table import TABLE, canonical
 
     return PlatformExecutor(
         lambda: _open_discord(env),
@@ -97,7 +97,7 @@ def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
 def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
     """Return every command there is, by platform."""
     from botticelli.narrative.commands import describe_database
-    from botticelli.platforms.discord_commands import describe
+    from botticelli.platforms.discord.commands.client import describe
 
     found = {"discord": describe(), "database": describe_database()}
     for platform in plugins.names(plugins.COMMANDS):

@@ -15,7 +15,7 @@ from botticelli.cli.telling import telling
 from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.platforms.base import Platform
-from botticelli.platforms.discord_limits import SharedLimits
+from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.stages.desk import Result
 from botticelli.stages.post import Opener, Posting, PostReport
 from botticelli.stages.post import post as run_post

@@ -1,6 +1,6 @@
 """The commands that narratives reach: every one is judged, written down and only then run.
 
-judged by the user's rules and the narrative's (platforms/policy.py)
+judged by the user's rules and the narrative's (platforms/rules/command_policy.py)
   -> refused | a person at the terminal is asked | waits in command_approvals | runs
 and written into command_audit whatever the word was.
 """
@@ -16,7 +16,6 @@ from botticelli.narrative import once
 from botticelli.narrative.commands import Call, CommandExecutor, CommandFailed, Denied
 from botticelli.narrative.executors import Located, PlatformExecutor, Previewing
 from botticelli.narrative.written import as_json, result_id_of, storable
-from botticelli.platforms import policy, rules
 from botticelli.platforms.base import (
     LockedOut,
     LockedOutMidway,
@@ -24,7 +23,8 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.rules import Rules
+from botticelli.platforms.rules import command_policy, security_rules
+from botticelli.platforms.rules.security_rules import Rules
 from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import Wish
 from botticelli.store.connection import Connection
@@ -110,7 +110,7 @@ class GuardedCommands:
         except BotticelliError as error:
             raise _failed(error, call) from error
 
-    def preview(self, call: Call) -> tuple[Any, policy.Verdict]:
+    def preview(self, call: Call) -> tuple[Any, command_policy.Verdict]:
         """Return what a command would send and what the rules say to it. Nothing is changed.
 
         Raises:
@@ -137,7 +137,7 @@ class GuardedCommands:
             )
         return executor
 
-    def _judge(self, call: Call, executor: CommandExecutor) -> policy.Verdict:
+    def _judge(self, call: Call, executor: CommandExecutor) -> command_policy.Verdict:
         layers = self._layers(call)
         asked = self._as_asked(call, writes=executor.writes(call.command))
         # What is refused wherever it acts is refused before the platform is asked where that is.
@@ -148,21 +148,23 @@ class GuardedCommands:
             asked = replace(asked, **vars(executor.place(call.command, call.args)))
         return self._decide(asked, layers)
 
-    def _decide(self, asked: policy.Asked, layers: Sequence[Rules]) -> policy.Verdict:
+    def _decide(
+        self, asked: command_policy.Asked, layers: Sequence[Rules]
+    ) -> command_policy.Verdict:
         mode = self.security.writes
         if self.allow_writes and mode == "ask":
             mode = "allow"
         user, *narratives = layers
-        return policy.decide(asked, user=user, narratives=narratives, writes=mode)
+        return command_policy.decide(asked, user=user, narratives=narratives, writes=mode)
 
     def _layers(self, call: Call) -> list[Rules]:
         """The rules that hold for a call: the user's, then the callers', then its own."""
-        above = [rules.rules_of_narrative(security, name) for name, security in call.above]
-        own = rules.rules_of_narrative(call.security)
-        return [rules.rules_of_user(self.security), *above, own]
+        above = [security_rules.rules_of_narrative(security, name) for name, security in call.above]
+        own = security_rules.rules_of_narrative(call.security)
+        return [security_rules.rules_of_user(self.security), *above, own]
 
-    def _as_asked(self, call: Call, *, writes: bool) -> policy.Asked:
-        return policy.Asked(
+    def _as_asked(self, call: Call, *, writes: bool) -> command_policy.Asked:
+        return command_policy.Asked(
             platform=call.platform,
             command=call.command,
             args=call.args,
@@ -173,7 +175,7 @@ class GuardedCommands:
 
     # -- what the verdict means -----------------------------------------------------------------
 
-    def _leave(self, call: Call, verdict: policy.Verdict) -> "_Leave":
+    def _leave(self, call: Call, verdict: command_policy.Verdict) -> "_Leave":
         """Return the leave to run, written into the audit.
 
         Raises:
@@ -197,7 +199,7 @@ class GuardedCommands:
             raise self._pending(call, wish)
         raise self._refused(call, verdict)
 
-    def _asked(self, call: Call, verdict: policy.Verdict, ask: Ask) -> "_Leave":
+    def _asked(self, call: Call, verdict: command_policy.Verdict, ask: Ask) -> "_Leave":
         if call.name not in self.always or verdict.word == "confirm":
             answer = ask(f"{call.name} {_shown(self._whole(call))}: {verdict.why}. Run it?")
             if answer == "no":
@@ -217,7 +219,7 @@ class GuardedCommands:
             f" {number} and run this again",
         )
 
-    def _refused(self, call: Call, verdict: policy.Verdict) -> Denied:
+    def _refused(self, call: Call, verdict: command_policy.Verdict) -> Denied:
         self._write(call, decision="refused", rule=verdict.rule, reason=verdict.why)
         return Denied(f"refused: {verdict.why}", where=call.name, mend=verdict.mend)
 
@@ -225,7 +227,7 @@ class GuardedCommands:
         self,
         call: Call,
         decision: audit.Decision,
-        verdict: policy.Verdict,
+        verdict: command_policy.Verdict,
         *,
         by: str = "",
         approval: int | None = None,
@@ -240,7 +242,9 @@ class GuardedCommands:
         if approval is not None:
             approvals.give_back(self.conn, approval)
         why = f"it has run {written.most} times within {written.span}, which is the most"
-        raise self._refused(call, policy.Verdict(word="refuse", rule="rate_limits", why=why))
+        raise self._refused(
+            call, command_policy.Verdict(word="refuse", rule="rate_limits", why=why)
+        )
 
     def _bounds(self, call: Call) -> list[audit.Bound]:
         asked = self._as_asked(call, writes=True)
@@ -356,7 +360,7 @@ class _Leave:
 def _older(call: Call) -> tuple[str, ...]:
     if call.platform != "discord":
         return ()
-    from botticelli.platforms.discord_table import older
+    from botticelli.platforms.discord.commands.table import older
 
     return older(call.command)
 
@@ -378,8 +382,8 @@ def _shown(args: Mapping[str, Any]) -> str:
     return exposed(json.dumps(args, ensure_ascii=False))
 
 
-def _denied(denial: approvals.Approval) -> policy.Verdict:
+def _denied(denial: approvals.Approval) -> command_policy.Verdict:
     why = f"{denial.decided_by} denied it (approval {denial.id}"
     why += f": {denial.reason})" if denial.reason else ")"
     mend = f"should that have changed: botticelli approvals approve {denial.id}"
-    return policy.Verdict(word="refuse", rule="denied by a person", why=why, mend=mend)
+    return command_policy.Verdict(word="refuse", rule="denied by a person", why=why, mend=mend)

@@ -29,9 +29,9 @@ from botticelli.narrative.places import Places
 from botticelli.narrative.scope import ENVIRONMENT_NAME
 from botticelli.narrative.template import Placeholder, placeholders
 from botticelli.narrative.template import names as names_in
-from botticelli.platforms.discord_table import TABLE, older
-from botticelli.platforms.policy import Asked, decide
-from botticelli.platforms.rules import rules_of_narrative, rules_of_user
+from botticelli.platforms.discord.commands.table import TABLE, older
+from botticelli.platforms.rules.command_policy import Asked, decide
+from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_of_user
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import answers_table
 from botticelli.text import nearest
@@ -148,7 +148,7 @@ def _meant(narrative: Narrative) -> Iterator[str]:
 def _check_command(command: Command, *, writable: Sequence[str]) -> None:
     args = {name: _open_or(value) for name, value in command.args.items()}
     if command.platform == "discord":
-        from botticelli.platforms.discord_commands import check_arguments
+        from botticelli.platforms.discord.commands.client import check_arguments
 
         check_arguments(command.command, args)
     elif command.platform == "database":

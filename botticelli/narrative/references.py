@@ -163,7 +163,7 @@ def validate_schemas(file: NarrativeFile) -> list[Problem]:
 
 def validate_security(file: NarrativeFile) -> list[Problem]:
     """Return a problem for each [security] that cannot be understood: it would let nothing run."""
-    from botticelli.platforms.rules import rules_of_narrative
+    from botticelli.platforms.rules.security_rules import rules_of_narrative
 
     findings = findings_of(file)
     for narrative in file.narratives.values():

@@ -194,7 +194,7 @@ def read_command(
 def _command_today(command: str, *, platform: str) -> str:
     if platform != "discord":
         return command
-    from botticelli.platforms.discord_table import canonical
+    from botticelli.platforms.discord.commands.table import canonical
 
     return canonical(command)
 

@@ -10,7 +10,7 @@ from botticelli.config.addresses import require_web
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import Platform
-from botticelli.platforms.discord_limits import SharedLimits
+from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import requests
 
-    from botticelli.platforms.discord import Discord, Webhook
-    from botticelli.platforms.discord_commands import DiscordCommands
+    from botticelli.platforms.discord.client import Discord, Webhook
+    from botticelli.platforms.discord.commands.client import DiscordCommands
 
 DISCORD_API: Final = "https://discord.com/api/v10"
 # Discord blocks clients that do not introduce themselves in this form (API Reference, User Agent).
@@ -61,8 +61,8 @@ def open_discord_commands(
     Raises:
         ConfigError: It has no bot token.
     """
-    from botticelli.platforms.discord_commands import DiscordCommands
-    from botticelli.platforms.discord_rest import Rest
+    from botticelli.platforms.discord.commands.client import DiscordCommands
+    from botticelli.platforms.discord.rest import Rest
 
     if not destination.token:
         raise ConfigError(
@@ -140,7 +140,7 @@ def _missing_beside_a_webhook(destination: Destination) -> list[Problem]:
 
 
 def _open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
-    from botticelli.platforms.discord import Discord, Extras
+    from botticelli.platforms.discord.client import Discord, Extras
 
     if problems := missing(destination):
         raise ConfigError.of(problems)
@@ -191,7 +191,7 @@ def _version() -> str:
 
 def _webhook(destination: Destination) -> "Webhook | None":
     from botticelli.config.secrets import Secret
-    from botticelli.platforms.discord import Webhook
+    from botticelli.platforms.discord.client import Webhook
 
     if not destination.webhook:
         return None

@@ -161,7 +161,7 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
 
 def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:
     """Yield whether each destination has what it needs; `online` asks the platform itself."""
-    from botticelli.platforms.discord_limits import SharedLimits
+    from botticelli.platforms.discord.rate_limits import SharedLimits
     from botticelli.platforms.open import missing, open_platform
 
     limits = SharedLimits(clock)
@@ -188,7 +188,7 @@ def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterato
 
 def check_security(config: Config) -> Iterator[Finding]:
     """Yield what of the rules for bot commands cannot be understood: then nothing runs."""
-    from botticelli.platforms.rules import rules_of_user
+    from botticelli.platforms.rules.security_rules import rules_of_user
 
     try:
         rules_of_user(config.security)

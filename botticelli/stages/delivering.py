@@ -20,7 +20,7 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.guard import objections
+from botticelli.platforms.rules.post_rules import objections
 from botticelli.stages.desk import Desk, Result, State, messages
 from botticelli.stages.examining import examine
 from botticelli.store.delivery import deliveries

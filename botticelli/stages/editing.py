@@ -7,8 +7,8 @@ from datetime import datetime
 from botticelli.config.model import Config, Destination
 from botticelli.errors import UsageError
 from botticelli.platforms.base import Platform
-from botticelli.platforms.guard import objections, verdicts
 from botticelli.platforms.open import place_of
+from botticelli.platforms.rules.post_rules import objections, verdicts
 from botticelli.stages.desk import messages
 from botticelli.stages.examining import judged
 from botticelli.store.connection import Connection

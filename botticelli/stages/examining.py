@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from botticelli.config.model import Destination
 from botticelli.platforms.base import Platform
-from botticelli.platforms.guard import Judged, Verdict, verdicts
+from botticelli.platforms.rules.post_rules import Judged, Verdict, verdicts
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
 

@@ -10,7 +10,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import Platform
-from botticelli.platforms.guard import Verdict, objections
+from botticelli.platforms.rules.post_rules import Verdict, objections
 from botticelli.records import record
 from botticelli.stages.desk import messages
 from botticelli.stages.examining import examine

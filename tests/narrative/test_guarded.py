@@ -16,7 +16,7 @@ from botticelli.narrative.guarded import GuardedCommands, Pending
 from botticelli.narrative.load import load_text
 from botticelli.narrative.references import validate_security
 from botticelli.platforms.base import LockedOut
-from botticelli.platforms.discord_table import TABLE, canonical
+from botticelli.platforms.discord.commands.table import TABLE, canonical
 from botticelli.platforms.open import open_discord_commands
 from botticelli.store.commands import approvals, audit
 from tests.fakes.discord import FakeDiscord

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from botticelli.platforms.rules import rules_of_narrative
+from botticelli.platforms.rules.security_rules import rules_of_narrative
 
 FOLDER = Path(__file__).parent / "examples"
 SHIPPED = Path(str(files("botticelli") / "narratives"))

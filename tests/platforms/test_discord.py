@@ -11,8 +11,8 @@ from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
-from botticelli.platforms.discord_errors import Answer, error_of
-from botticelli.platforms.discord_limits import SharedLimits
+from botticelli.platforms.discord.errors import Answer, error_of
+from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
 from tests.contracts.platform_contract import PlatformContract, message
 from tests.fakes.discord import FakeDiscord

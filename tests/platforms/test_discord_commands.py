@@ -10,9 +10,9 @@ from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Refused, Unconfirmed
-from botticelli.platforms.discord_arguments import BadArgument
-from botticelli.platforms.discord_commands import NoSuchCommand
-from botticelli.platforms.discord_table import ALIASES, ROWS, TABLE
+from botticelli.platforms.discord.commands.arguments import BadArgument
+from botticelli.platforms.discord.commands.client import NoSuchCommand
+from botticelli.platforms.discord.commands.table import ALIASES, ROWS, TABLE
 from botticelli.platforms.open import open_discord_commands
 from tests.clock import PinnedClock
 from tests.fakes.discord import FakeDiscord

@@ -6,7 +6,7 @@ import pytest
 
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Looked, Message
-from botticelli.platforms.discord_channel import Search, search
+from botticelli.platforms.discord.channel import Search, search
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

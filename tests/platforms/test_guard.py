@@ -7,7 +7,7 @@ import pytest
 
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
-from botticelli.platforms.guard import Judged, objections, verdicts
+from botticelli.platforms.rules.post_rules import Judged, objections, verdicts
 from tests.platforms.guard_posts import LEFTOVERS, POSTS
 
 

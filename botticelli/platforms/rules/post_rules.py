@@ -11,7 +11,7 @@ from typing import Final
 from botticelli import text as texts
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
-from botticelli.platforms import leftovers
+from botticelli.platforms.rules import unfinished_text
 from botticelli.records import record
 
 OFFLINE_MODEL: Final = "offline"
@@ -133,16 +133,16 @@ def _forbidden(judged: Judged) -> str:
 
 
 def _unfinished(judged: Judged) -> str:
-    found = leftovers.unfinished(judged.text)
+    found = unfinished_text.unfinished(judged.text)
     return f"'{texts.shorten(found, 40)}' looks unfinished" if found else ""
 
 
 def _leftovers(judged: Judged) -> str:
-    return next(leftovers.machinery(judged.text), "")
+    return next(unfinished_text.machinery(judged.text), "")
 
 
 def _refusal(judged: Judged) -> str:
-    found = leftovers.refusal(judged.text)
+    found = unfinished_text.refusal(judged.text)
     return f"'{texts.shorten(found, 60)}' sounds like a model's excuse" if found else ""
 
 

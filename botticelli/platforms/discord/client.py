@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.platforms import discord_channel as channels
 from botticelli.platforms.base import (
     KeptOut,
     LockedOut,
@@ -24,19 +23,14 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.discord_errors import (
-    CROSSPOST,
-    OPEN_THREAD,
-    WRITE,
-    Answer,
-    error_of,
-)
-from botticelli.platforms.discord_rest import Question, Rest
+from botticelli.platforms.discord import channel as channels
+from botticelli.platforms.discord.errors import CROSSPOST, OPEN_THREAD, WRITE, Answer, error_of
+from botticelli.platforms.discord.rest import Question, Rest
 
 if TYPE_CHECKING:
     import requests
 
-    from botticelli.platforms.discord_limits import RateLimits
+    from botticelli.platforms.discord.rate_limits import RateLimits
 
 MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side

@@ -175,7 +175,7 @@ def is_named(platform: str, commands: Sequence[str], patterns: Sequence[str]) ->
 
 def _named(patterns: tuple[str, ...], where: str) -> tuple[str, ...]:
     """Return the patterns of a rule that keeps something from running; each must mean something."""
-    from botticelli.platforms.discord_table import ALIASES, TABLE
+    from botticelli.platforms.discord.commands.table import ALIASES, TABLE
 
     if plugins.names(plugins.COMMANDS):
         return patterns  # they bring commands that are not known before they are loaded

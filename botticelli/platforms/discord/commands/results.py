@@ -7,8 +7,8 @@ behind it says how the value is shown.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from botticelli.platforms.discord_arguments import KIND_NAMES
-from botticelli.platforms.discord_table import Row
+from botticelli.platforms.discord.commands.arguments import KIND_NAMES
+from botticelli.platforms.discord.commands.table import Row
 
 ABSENT: Final = object()
 

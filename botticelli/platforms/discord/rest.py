@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from botticelli.errors import BotticelliError
 from botticelli.platforms.base import NotSent, Refused, Unconfirmed
-from botticelli.platforms.discord_errors import Answer
-from botticelli.platforms.discord_limits import RateLimits
+from botticelli.platforms.discord.errors import Answer
+from botticelli.platforms.discord.rate_limits import RateLimits
 
 if TYPE_CHECKING:
     import requests

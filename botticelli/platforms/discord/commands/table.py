@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
-from botticelli.platforms.discord_arguments import Argument, arguments
+from botticelli.platforms.discord.commands.arguments import Argument, arguments
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 SILENT: Final[Mapping[str, Any]] = {"parse": []}  # a command never pings anybody

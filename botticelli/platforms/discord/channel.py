@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from botticelli import text
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.platforms import discord_permissions as permissions
 from botticelli.platforms.base import Looked, Message, NotSent
+from botticelli.platforms.discord import permissions
 
 EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
 FIRST_SNOWFLAKE: Final = 1 << 32  # what is smaller is a number, no id of Discord's

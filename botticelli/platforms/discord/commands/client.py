@@ -14,11 +14,22 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.command_set import Description, Once, Place
-from botticelli.platforms.discord_arguments import Argument, BadArgument
-from botticelli.platforms.discord_rest import Question, Rest
-from botticelli.platforms.discord_shapes import dig, shape
-from botticelli.platforms.discord_table import ARGUMENT_ALIASES, ROWS, TABLE, Row, canonical
-from botticelli.platforms.discord_tries import explained, is_done_already, left_open, may_repeat
+from botticelli.platforms.discord.commands.arguments import Argument, BadArgument
+from botticelli.platforms.discord.commands.results import dig, shape
+from botticelli.platforms.discord.commands.retry import (
+    explained,
+    is_done_already,
+    left_open,
+    may_repeat,
+)
+from botticelli.platforms.discord.commands.table import (
+    ARGUMENT_ALIASES,
+    ROWS,
+    TABLE,
+    Row,
+    canonical,
+)
+from botticelli.platforms.discord.rest import Question, Rest
 from botticelli.text import nearest
 
 if TYPE_CHECKING:
@@ -208,7 +219,7 @@ class DiscordCommands:
         return self._do(row, {**values_of(row, args), "once": once})
 
     def _do(self, row: Row, values: Json) -> Any:
-        from botticelli.platforms.discord_composites import COMPOSITES
+        from botticelli.platforms.discord.commands.composites import COMPOSITES
 
         done = COMPOSITES[row.name](self, row, values) if row.name in COMPOSITES else None
         result = done if done is not None else self.plain(row, values)
@@ -218,7 +229,7 @@ class DiscordCommands:
 
     def preview(self, command: str, args: Mapping[str, Any]) -> Json:
         """See CommandSet: method, url, query, json."""
-        from botticelli.platforms.discord_composites import prepared
+        from botticelli.platforms.discord.commands.composites import prepared
 
         row = find(command)
         asked = prepared(self, row, values_of(row, args))
@@ -253,7 +264,7 @@ class DiscordCommands:
         return replace(self._places[channel], into_id=into if row.name == "channels.edit" else "")
 
     def _existing(self, values: Mapping[str, Any]) -> str:
-        from botticelli.platforms.discord_composites import existing_channel
+        from botticelli.platforms.discord.commands.composites import existing_channel
 
         found = existing_channel(self, values)
         return "" if found is None else str(found["id"])

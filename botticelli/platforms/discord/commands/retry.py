@@ -6,9 +6,9 @@ from typing import Final
 
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import LockedOut, LockedOutMidway, NotSent, Refused, Unconfirmed
-from botticelli.platforms.discord_errors import Answer, error_of
-from botticelli.platforms.discord_rest import Question
-from botticelli.platforms.discord_table import Row
+from botticelli.platforms.discord.commands.table import Row
+from botticelli.platforms.discord.errors import Answer, error_of
+from botticelli.platforms.discord.rest import Question
 
 MISSING_PERMISSION: Final = 50013
 UNKNOWN_CHANNEL: Final = 10003

@@ -10,13 +10,13 @@ from botticelli import text
 from botticelli.errors import BotticelliError
 from botticelli.platforms.base import LockedOut, LockedOutMidway, Message, Refused, Unconfirmed
 from botticelli.platforms.command_set import Once
-from botticelli.platforms.discord import MAX_LENGTH, NONCE_SECONDS
-from botticelli.platforms.discord_arguments import BadArgument
-from botticelli.platforms.discord_channel import THREADS, Search, search, time_of
-from botticelli.platforms.discord_commands import DiscordCommands, question
-from botticelli.platforms.discord_rest import Question
-from botticelli.platforms.discord_shapes import shape
-from botticelli.platforms.discord_table import TABLE, Row
+from botticelli.platforms.discord.channel import THREADS, Search, search, time_of
+from botticelli.platforms.discord.client import MAX_LENGTH, NONCE_SECONDS
+from botticelli.platforms.discord.commands.arguments import BadArgument
+from botticelli.platforms.discord.commands.client import DiscordCommands, question
+from botticelli.platforms.discord.commands.results import shape
+from botticelli.platforms.discord.commands.table import TABLE, Row
+from botticelli.platforms.discord.rest import Question
 
 BULK: Final = 100  # messages of one bulk-delete, which takes at least two
 BULK_AGE: Final = timedelta(days=13, hours=23)  # of the two weeks that bulk-delete reaches back

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from botticelli.platforms.rules import Rate, Rules, is_named
+from botticelli.platforms.rules.security_rules import Rate, Rules, is_named
 from botticelli.text import unhidden, utf16_length
 
 MAKES_CHANNELS: Final = ("channels.create", "channels.get_or_create")
