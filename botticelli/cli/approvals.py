@@ -17,7 +17,7 @@ from botticelli.store.commands.audit import Audited
 from botticelli.text import exposed, shorten
 
 if TYPE_CHECKING:
-    from botticelli.narrative.commands import Call
+    from botticelli.narrative.commands.base import Call
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="Of the approval.")]
@@ -157,7 +157,7 @@ def _run(env: Environment, conn: Any, wish: Approval) -> Any:
 
 
 def _call(wish: Approval) -> "Call":
-    from botticelli.narrative.commands import Call
+    from botticelli.narrative.commands.base import Call
 
     return Call(
         platform=wish.platform,

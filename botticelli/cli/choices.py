@@ -37,7 +37,7 @@ def narratives(ctx: typer.Context) -> list[tuple[str, str]]:
     """Return the narratives of the usual folders, as `run` and `generate` take them."""
     from pathlib import Path
 
-    from botticelli.narrative.load import shipped_narratives
+    from botticelli.narrative.language.load import shipped_narratives
     from botticelli.reports.narratives import listing
 
     env = _environment(ctx)

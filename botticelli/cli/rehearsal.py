@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from botticelli.cli.output import Console, render
 from botticelli.cli.spending import priced
 from botticelli.errors import Exit
-from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.narrative.language.model import Narrative, NarrativeFile
 
 if TYPE_CHECKING:
-    from botticelli.narrative.commands import Call, Commands
+    from botticelli.narrative.commands.base import Call, Commands
     from botticelli.stages.workshop import Workshop
     from botticelli.store.connection import Connection
 

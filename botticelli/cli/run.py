@@ -19,8 +19,8 @@ from botticelli.cli.rehearsal import RunForecast, rehearse
 from botticelli.cli.run_report import Counting, RunReport, finals, ran_act, tell
 from botticelli.cli.workshop import workshop
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
-from botticelli.narrative.execution import ActResult, Execution, Sink
-from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.run.results import ActResult, Execution, Sink
 from botticelli.running import here
 
 if TYPE_CHECKING:
@@ -251,8 +251,8 @@ class _Running:
         runner.run_carousel(narrative, 1 if self.wanted.until else self.wanted.iterations)
 
     def _rows(self) -> Sink:
-        from botticelli.narrative.discord_records import DiscordSink
-        from botticelli.narrative.sink import TableSink
+        from botticelli.narrative.run.discord_sink import DiscordSink
+        from botticelli.narrative.run.sinks import TableSink
 
         rows = TableSink(conn=self.conn, clock=self.env.clock)
         if not self.wanted.processes_discord:

@@ -8,7 +8,7 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.output import Console, render
 from botticelli.cli.spending import spent
 from botticelli.errors import Exit
-from botticelli.narrative.execution import ActResult, Execution, Sink, Stored
+from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from botticelli.narrative.keys import Table
-from botticelli.narrative.model import Carousel
+from botticelli.narrative.language.model import Carousel
+from botticelli.narrative.language.table import Table
 
 RATES: Final = ("rpm", "tpm", "rpd", "tpd")
 

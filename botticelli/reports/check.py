@@ -61,7 +61,7 @@ def check_variables(config: Config) -> Iterator[Finding]:
 
 def check_narratives(config: Config, *, files: Sequence[Path], cwd: Path) -> Iterator[Finding]:
     """Yield what is wrong with the stages' narratives, those in the folders, and `files`."""
-    from botticelli.narrative.load import find_narrative
+    from botticelli.narrative.language.load import find_narrative
 
     for stage in (config.generate, config.curate):
         try:
@@ -81,14 +81,14 @@ def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
 
 def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Finding]:
     """Yield what is wrong with one narrative file and all that it names, or that it is well."""
-    from botticelli.narrative.load import load_file
-    from botticelli.narrative.prospects import (
+    from botticelli.narrative.checks.commands_and_tables import (
         foresee_commands,
         foresee_leave,
         foresee_models,
         foresee_placeholders,
     )
-    from botticelli.narrative.references import findings_of, problems_of
+    from botticelli.narrative.checks.references import findings_of, problems_of
+    from botticelli.narrative.language.load import load_file
 
     try:
         file = load_file(path)
@@ -112,9 +112,9 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
 
 def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
     """Yield the tables and columns that narrative files name and the database does not have."""
-    from botticelli.narrative.load import load_file
-    from botticelli.narrative.prospects import foresee_tables
-    from botticelli.narrative.references import findings_of
+    from botticelli.narrative.checks.commands_and_tables import foresee_tables
+    from botticelli.narrative.checks.references import findings_of
+    from botticelli.narrative.language.load import load_file
 
     for path in paths:
         try:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from botticelli.errors import ConfigError, Exit
-from botticelli.narrative.counting import calls_per_run
-from botticelli.narrative.cycles import check_nested
-from botticelli.narrative.load import load_file, resolve_nested
-from botticelli.narrative.model import Narrative, NarrativeFile
-from botticelli.narrative.shapes import Shape, shape_of
+from botticelli.narrative.checks.call_count import calls_per_run
+from botticelli.narrative.language.cycles import check_nested
+from botticelli.narrative.language.document import Shape, shape_of
+from botticelli.narrative.language.load import load_file, resolve_nested
+from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.records import record
 
 LEFT_OUT: Final = frozenset({"target", "node_modules", "__pycache__"})

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.stages.crew import Crew
 from botticelli.stages.judge import TABLE, Judge, bound, check, rows
 from botticelli.stages.judge_labour import JudgeLabour, Tally

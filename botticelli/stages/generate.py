@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.narrative.model import Narrative, NarrativeFile
+from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.stages.crew import Crew
 from botticelli.stages.item_labour import ItemLabour
 from botticelli.stages.item_run import Counts, ItemRun

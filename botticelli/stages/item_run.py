@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from botticelli.errors import BotticelliError, TryLater
-from botticelli.narrative.calls import LiveCaller
-from botticelli.narrative.execution import Execution
-from botticelli.narrative.model import Narrative, NarrativeFile
-from botticelli.narrative.sink import TableSink
+from botticelli.narrative.answers.caller import LiveCaller
+from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.run.results import Execution
+from botticelli.narrative.run.sinks import TableSink
 from botticelli.stages.item_labour import NotYet
 from botticelli.stages.item_sink import ItemSink
 from botticelli.stages.planning import fewest_calls

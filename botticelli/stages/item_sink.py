@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from botticelli.clock import Clock
-from botticelli.narrative.execution import Execution, Output, Sink, Stored
-from botticelli.narrative.memory import Memory
+from botticelli.narrative.run.results import Execution, Output, Sink, Stored
+from botticelli.narrative.run.resume import Memory
 from botticelli.store import queue
 from botticelli.store.connection import Connection
 from botticelli.store.generation import candidates, items

@@ -9,11 +9,11 @@ from typing import Any, Final, TypeVar
 
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models.base import Request
-from botticelli.narrative.calls import ActKey, Answer, Caller
-from botticelli.narrative.execution import ActResult
-from botticelli.narrative.extract import extract
-from botticelli.narrative.model import Act, Narrative, NarrativeFile
-from botticelli.narrative.sink import NoSink
+from botticelli.narrative.answers.caller import ActKey, Answer, Caller
+from botticelli.narrative.answers.json_extraction import extract
+from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
+from botticelli.narrative.run.results import ActResult
+from botticelli.narrative.run.sinks import NoSink
 from botticelli.stages.judge_labour import Judgement
 from botticelli.stages.supervise import Run
 from botticelli.stages.workshop import Workshop

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from botticelli.narrative.model import Act, Narrative, NarrativeFile
+from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 
 
 def reference_of(file: NarrativeFile, narrative: Narrative) -> str:

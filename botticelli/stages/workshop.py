@@ -14,16 +14,16 @@ from botticelli.budget.limits import layered
 from botticelli.clock import Clock
 from botticelli.config.model import Config
 from botticelli.models.open import Drivers
-from botticelli.narrative.calls import Caller, LiveCaller
-from botticelli.narrative.commands import Call, Commands
-from botticelli.narrative.execution import Sink
-from botticelli.narrative.fetch import fetch
-from botticelli.narrative.forecast import ForecastCaller
-from botticelli.narrative.load import find_narrative, resolve_nested
-from botticelli.narrative.media import LARGEST
-from botticelli.narrative.model import NOTHING, Narrative, NarrativeFile
-from botticelli.narrative.runner import Override, Runner
-from botticelli.narrative.sink import NoSink
+from botticelli.narrative.answers.caller import Caller, LiveCaller
+from botticelli.narrative.answers.dry_run import ForecastCaller
+from botticelli.narrative.commands.base import Call, Commands
+from botticelli.narrative.files.fetch import fetch
+from botticelli.narrative.files.media import LARGEST
+from botticelli.narrative.language.load import find_narrative, resolve_nested
+from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile
+from botticelli.narrative.run.results import Sink
+from botticelli.narrative.run.runner import Override, Runner
+from botticelli.narrative.run.sinks import NoSink
 from botticelli.store.connection import Connection
 from botticelli.store.identity import Identity
 

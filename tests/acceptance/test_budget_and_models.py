@@ -11,7 +11,7 @@ from botticelli.config.model import Config, Database, Limits, Models, Multiplier
 from botticelli.config.secrets import Secret
 from botticelli.errors import TryLater
 from botticelli.models.base import Message, Part, Request
-from botticelli.narrative.calls import ActKey, LiveCaller
+from botticelli.narrative.answers.caller import ActKey, LiveCaller
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock
 from tests.fakes.gemini import FakeGemini

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from botticelli.narrative.discord_records import DiscordSink
-from botticelli.narrative.sink import TableSink
+from botticelli.narrative.run.discord_sink import DiscordSink
+from botticelli.narrative.run.sinks import TableSink
 from tests.narrative.scripted import StillClock
 from tests.narrative.scripted import stage as scripted
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from botticelli.models.base import Request
-from botticelli.narrative.calls import ActKey, Answer
-from botticelli.narrative.commands import Call, CommandFailed
-from botticelli.narrative.fetch import Fetched
-from botticelli.narrative.load import load_text, resolve_nested
-from botticelli.narrative.runner import Runner
-from botticelli.narrative.sink import TableSink
+from botticelli.narrative.answers.caller import ActKey, Answer
+from botticelli.narrative.commands.base import Call, CommandFailed
+from botticelli.narrative.files.fetch import Fetched
+from botticelli.narrative.language.load import load_text, resolve_nested
+from botticelli.narrative.run.runner import Runner
+from botticelli.narrative.run.sinks import TableSink
 from tests.narrative.unguarded import CommandRegistry
 
 READING = ("get", "list", "get_stats")

@@ -23,8 +23,8 @@ from botticelli.models.base import (
     TransientError,
 )
 from botticelli.models.open import Drivers
-from botticelli.narrative.calls import ActKey, LiveCaller
-from botticelli.narrative.forecast import ForecastCaller
+from botticelli.narrative.answers.caller import ActKey, LiveCaller
+from botticelli.narrative.answers.dry_run import ForecastCaller
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock
 from tests.fakes.gemini import FakeGemini

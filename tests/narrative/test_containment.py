@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.addresses import public_addresses
-from botticelli.narrative.fetch import fetch
-from botticelli.narrative.files import Folders, find_file
-from botticelli.narrative.media import LARGEST
+from botticelli.narrative.files.fetch import fetch
+from botticelli.narrative.files.lookup import Folders, find_file
+from botticelli.narrative.files.media import LARGEST
+from botticelli.narrative.files.public_addresses import public_addresses
 from tests.narrative.scripted import stage
 
 TRICKS = [

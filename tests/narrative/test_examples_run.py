@@ -7,8 +7,8 @@ import pytest
 
 from botticelli.errors import BotticelliError
 from botticelli.models.fill import fill
-from botticelli.narrative.commands import DatabaseCommands
-from botticelli.narrative.load import load_file, resolve_nested, shipped_narratives
+from botticelli.narrative.commands.base import DatabaseCommands
+from botticelli.narrative.language.load import load_file, resolve_nested, shipped_narratives
 from tests.narrative.scripted import stage
 
 EXAMPLES = Path(__file__).parents[1] / "narratives" / "examples"

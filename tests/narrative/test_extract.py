@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.narrative.extract import Extracted, NotJson, extract, mismatch, rows_of
-from botticelli.narrative.reading import Unusable, read_answer
+from botticelli.narrative.answers.json_extraction import (
+    Extracted,
+    NotJson,
+    extract,
+    mismatch,
+    rows_of,
+)
+from botticelli.narrative.answers.validate import Unusable, read_answer
 
 POST = {"text": "use ```python\nprint([1])\n``` so", "tags": ["a", "b"]}
 BARE = json.dumps(POST)

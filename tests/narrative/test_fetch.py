@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.execution import ActFailed
-from botticelli.narrative.fetch import fetch, is_left_to_the_provider
-from botticelli.narrative.media import mime_of, mismatch
+from botticelli.narrative.files.fetch import fetch, is_left_to_the_provider
+from botticelli.narrative.files.media import mime_of, mismatch
+from botticelli.narrative.run.results import ActFailed
 from tests.fakes.loopback import Answer, LoopbackServer
 
 PNG = base64.b64decode(
@@ -62,7 +62,9 @@ def test_a_name_is_resolved_once_and_the_connection_goes_there(gallery, monkeypa
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["10.0.0.1"]
 
-    monkeypatch.setattr("botticelli.narrative.addresses._is_public", lambda one: one[:3] != "10.")
+    monkeypatch.setattr(
+        "botticelli.narrative.files.public_addresses._is_public", lambda one: one[:3] != "10."
+    )
 
     fetched = fetch(f"http://pictures.example:{port(gallery)}/a.png", limit=999, resolve=resolve)
 
@@ -82,7 +84,9 @@ def test_a_name_is_resolved_once_and_the_connection_goes_there(gallery, monkeypa
 )
 def test_a_redirect_into_the_neighbourhood_is_refused(gallery, monkeypatch, target):
     gallery.redirect("/r.png", target)
-    monkeypatch.setattr("botticelli.narrative.addresses._is_public", lambda one: one == "127.0.0.1")
+    monkeypatch.setattr(
+        "botticelli.narrative.files.public_addresses._is_public", lambda one: one == "127.0.0.1"
+    )
     resolve = {"pictures.example": ["127.0.0.1"]}.get
 
     with pytest.raises(ConfigError, match=r"private network|no URL"):
@@ -141,7 +145,7 @@ def test_the_next_address_is_tried_if_one_cannot_be_reached(gallery):
 
 
 def test_a_server_that_drips_is_left(monkeypatch):
-    monkeypatch.setattr("botticelli.narrative.fetch.LONGEST", 0.3)
+    monkeypatch.setattr("botticelli.narrative.files.fetch.LONGEST", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         ends = threading.Event()
 

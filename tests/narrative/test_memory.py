@@ -2,7 +2,7 @@
 
 import pytest
 
-from botticelli.narrative.execution import ActFailed, ActState
+from botticelli.narrative.run.results import ActFailed, ActState
 from tests.narrative.scripted import stage
 
 SENDING = """

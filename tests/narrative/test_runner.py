@@ -5,9 +5,9 @@ import json
 import pytest
 
 from botticelli.errors import BotticelliError, ConfigError, TryLater
-from botticelli.narrative.commands import CommandFailed, DatabaseCommands
-from botticelli.narrative.execution import ActFailed, ActState
-from botticelli.narrative.runner import Override
+from botticelli.narrative.commands.base import CommandFailed, DatabaseCommands
+from botticelli.narrative.run.results import ActFailed, ActState
+from botticelli.narrative.run.runner import Override
 from tests.narrative.scripted import stage
 
 TWO_ACTS = """

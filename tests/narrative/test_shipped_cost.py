@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.narrative.load import load_file, shipped_narratives
+from botticelli.narrative.language.load import load_file, shipped_narratives
 from botticelli.stages.planning import fewest_calls, plan_items
 from tests.narrative.scripted import stage
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.narrative.execution import ActResult, ActState
-from botticelli.narrative.scope import Names, Spent, TableText, dig
-from botticelli.narrative.template import Unresolved, names, render_prompt, render_value
+from botticelli.narrative.language.template import Unresolved, names, render_prompt, render_value
+from botticelli.narrative.run.names import Names, Spent, TableText, dig
+from botticelli.narrative.run.results import ActResult, ActState
 
 
 def scope(*results, tables=None, variables=None, environ=None, state=None, warnings=None):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botticelli.narrative.commands import Call, CommandExecutor, CommandFailed
+from botticelli.narrative.commands.base import Call, CommandExecutor, CommandFailed
 
 
 @dataclass(frozen=True, kw_only=True)

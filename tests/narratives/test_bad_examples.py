@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.load import load_file
+from botticelli.narrative.language.load import load_file
 
 BAD = sorted((Path(__file__).parent / "examples" / "bad").glob("*.toml"))
 

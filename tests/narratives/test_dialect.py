@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.narrative.load import choose, find_narrative, load_text
+from botticelli.narrative.language.load import choose, find_narrative, load_text
 from tests.narrative.scripted import stage
 
 HEAD = '[narrative]\nname = "n"\nskip_content_generation = true\n'

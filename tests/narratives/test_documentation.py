@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.narrative.load import load_text
-from botticelli.narrative.references import validate_queries, validate_schemas
+from botticelli.narrative.checks.references import validate_queries, validate_schemas
+from botticelli.narrative.language.load import load_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "narratives.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

@@ -7,20 +7,28 @@ import pytest
 
 from botticelli.config.model import Narratives
 from botticelli.errors import ConfigError
-from botticelli.narrative.files import Folders, find_file
-from botticelli.narrative.load import (
+from botticelli.narrative.checks.references import (
+    missing_files,
+    problems_of,
+    validate_queries,
+    validate_schemas,
+)
+from botticelli.narrative.files.lookup import Folders, find_file
+from botticelli.narrative.language.load import (
     choose,
     find_narrative,
     load_file,
     load_text,
     shipped_narratives,
 )
-from botticelli.narrative.model import Carousel, Command, Media, Nested, Retention, TableRead, Text
-from botticelli.narrative.references import (
-    missing_files,
-    problems_of,
-    validate_queries,
-    validate_schemas,
+from botticelli.narrative.language.model import (
+    Carousel,
+    Command,
+    Media,
+    Nested,
+    Retention,
+    TableRead,
+    Text,
 )
 
 FOLDER = Path(__file__).parent / "examples"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.counting import calls_per_run
-from botticelli.narrative.load import find_narrative, load_file, resolve_nested
-from botticelli.narrative.model import Nested
+from botticelli.narrative.checks.call_count import calls_per_run
+from botticelli.narrative.language.load import find_narrative, load_file, resolve_nested
+from botticelli.narrative.language.model import Nested
 
 FOLDER = Path(__file__).parent / "examples"
 

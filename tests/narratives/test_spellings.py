@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from botticelli.config.load import load
 from botticelli.errors import ConfigError
+from botticelli.narrative.language.load import load_text
 from botticelli.narrative.lines import key_lines
-from botticelli.narrative.load import load_text
 from botticelli.reports.check import check_narrative
 
 PATH = Path("story.toml")

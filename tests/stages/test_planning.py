@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from botticelli.narrative.load import load_text
+from botticelli.narrative.language.load import load_text
 from botticelli.stages.planning import fewest_calls, plan_items
 
 FILE = """

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.narrative.commands import Call, CommandFailed, DatabaseCommands, Denied
+from botticelli.narrative.commands.base import Call, CommandFailed, DatabaseCommands, Denied
 from botticelli.store.connection import connect
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import TableError, columns_of

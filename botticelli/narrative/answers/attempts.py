@@ -1,0 +1,310 @@
+"""One act at one model: attempts until an answer is whole, each with a grant and a row."""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from botticelli.budget.gate import DaySpent, Gate, Grant
+from botticelli.clock import Clock
+from botticelli.errors import BotticelliError, ConfigError
+from botticelli.models import catalogue
+from botticelli.models.base import (
+    PermanentError,
+    QuotaError,
+    Reply,
+    Request,
+    TransientError,
+    Usage,
+)
+from botticelli.models.open import Drivers, Opened
+from botticelli.narrative.answers import spans
+from botticelli.narrative.answers.retry_policy import Tries, verdict
+from botticelli.store.connection import Connection
+from botticelli.store.generation import executions
+from botticelli.store.generation.executions import Attempt
+from botticelli.store.ledger import Lesson
+
+BEFORE_FALLBACK = 3  # attempts at one model while another is allowed
+GUESSED_OUTPUT = 1024  # tokens; reserved where output counts and no ceiling is set
+LONGEST_ERROR = 500  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What is asked, and the row to be filled for every attempt.
+
+    Args:
+        numbers: Counts the attempts of one act over all its models.
+    """
+
+    request: Request
+    blank: Attempt
+    numbers: Iterator[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A reply and its row."""
+
+    reply: Reply
+    execution_id: int
+    model: str
+    cost_usd: Decimal
+
+
+class Attempts:
+    """Sends requests through the gate, and knows when to send again.
+
+    Policy: transient failures back off with jitter, or as long as the server says; a 429 is a
+    lesson for the ledger, not a failure; a cut answer gets twice the room, once; an empty one is
+    asked for again, once; a blocked one never.
+    """
+
+    def __init__(
+        self,
+        conn: Connection,
+        *,
+        gate: Gate,
+        drivers: Drivers,
+        clock: Clock,
+        chance: random.Random,
+        note: Callable[[str], None],
+    ) -> None:
+        self._conn = conn
+        self._gate = gate
+        self._drivers = drivers
+        self._clock = clock
+        self._chance = chance
+        self._note = note
+        self._under_way: tuple[Attempt, Grant | None, float] | None = None
+
+    def ask(self, name: str, call: Call, *, has_fallback: bool) -> Recorded:
+        """Return the first whole answer of one model.
+
+        Raises:
+            See Caller.ask.
+        """
+        opened = self.open(name)
+        most = self._drivers.config.max_attempts
+        tries = Tries(call.request, most=min(most, BEFORE_FALLBACK) if has_fallback else most)
+        while True:
+            try:
+                recorded = self._once(opened, replace(call, request=tries.request))
+                if tries.accept(
+                    recorded.reply, where=f"model {opened.name}", is_free=opened.is_free
+                ):
+                    return recorded
+            except TransientError as error:
+                self._gate.pause(tries.delay_after(error, chance=self._chance))
+            except QuotaError as error:
+                self._take_lesson(opened, error, tries=tries)
+            except PermanentError as error:
+                opened = self._successor(opened, error)
+
+    def abandon(self, conn: Connection) -> None:
+        """Write down, over another connection, the call whose answer nobody waits for any more.
+
+        Its thread ends with the process. Does nothing if none is under way.
+        """
+        left, self._under_way = self._under_way, None
+        if left is not None:
+            row, grant, began = left
+            error = told(KeyboardInterrupt())
+            row = replace(row, error=error, latency_ms=self._since(began))
+            executions.record(conn, row, now=self._clock.pinned())
+            if grant is not None:
+                self._gate.settle(grant, tokens=None, conn=conn)
+
+    def open(self, name: str) -> Opened:
+        """Return the model that is asked for `name` today; if it is another one, that is told."""
+        config = self._drivers.config
+        current = catalogue.current_name(name, config, on=self._clock.now().date())
+        if current != name:
+            self._say(f"{name} is not served any more; {current} is asked in its place")
+        return self._drivers.open(self._drivers.replacement(current))
+
+    def _successor(self, opened: Opened, error: PermanentError) -> Opened:
+        """Return the model that replaces one that the provider does not know, or raise again."""
+        follows = catalogue.successor(opened.name) if error.retired else None
+        if follows is None:
+            raise error
+        self._drivers.replace(opened.name, follows)
+        self._say(f"{opened.name} is not served to this account; {follows} is asked in its place")
+        return self._drivers.open(follows)
+
+    def _once(self, opened: Opened, call: Call) -> Recorded:
+        """Make one attempt: slot, grant, request, row, settlement."""
+        slot = self._drivers.slot(opened.name)
+        if slot is not None:
+            while not slot.acquire(blocking=False):
+                self._gate.pause(0.05)
+        try:
+            grant = self._reserve(opened, call)
+            return self._send(opened, call, grant=grant)
+        finally:
+            if slot is not None:
+                slot.release()
+
+    def _reserve(self, opened: Opened, call: Call) -> Grant | None:
+        if opened.is_free:
+            return None
+        opened.driver.prepare()
+        estimate = opened.driver.estimate(call.request)
+        output = call.request.max_tokens or GUESSED_OUTPUT
+        counted = estimate if opened.provider == "gemini" else estimate + output
+        return self._gate.reserve(
+            self._drivers.account(opened.name),
+            provider=opened.provider,
+            estimate=counted,
+            cost=self._cost(opened.name, Usage(input=estimate, output=output)),
+            run_id=call.blank.run_id,
+        )
+
+    def _send(self, opened: Opened, call: Call, *, grant: Grant | None) -> Recorded:
+        row = replace(
+            call.blank,
+            attempt=next(call.numbers),
+            provider=opened.provider,
+            model=opened.name,
+            grant_seq=None if grant is None else grant.seq,
+        )
+        began = self._clock.monotonic()
+        self._under_way = row, grant, began
+        try:
+            reply = self._generate(opened, call)
+        except BaseException as error:
+            # Whatever broke it off, it may have been counted: only the reservation is certain.
+            self._under_way = None
+            self._record(replace(row, error=told(error), latency_ms=self._since(began)))
+            if grant is not None:
+                self._gate.settle(grant, tokens=None)
+            raise
+        self._under_way = None
+        row = replace(row, latency_ms=self._since(began))
+        return self._keep(opened, row, reply=reply, grant=grant)
+
+    def _generate(self, opened: Opened, call: Call) -> Reply:
+        request = replace(call.request, model=opened.name)
+        with spans.asking(request, provider=opened.provider, act=call.blank.act_name) as span:
+            reply = opened.driver.generate(request)
+            spans.answered(span, reply)
+            return reply
+
+    def _keep(self, opened: Opened, row: Attempt, *, reply: Reply, grant: Grant | None) -> Recorded:
+        """Store the answer first, for it is paid; then settle."""
+        usage = reply.usage
+        served = reply.model_version or opened.name
+        cost = Decimal(0) if usage is None else self._cost(served, usage)
+        found = verdict(reply)
+        id_ = self._record(
+            replace(
+                row,
+                state="done" if found == "whole" else "unusable",
+                error=None if found == "whole" else f"the answer is {found}",
+                model_version=reply.model_version or None,
+                provider_request_id=reply.request_id or None,
+                finish_reason=reply.finish_detail or reply.finish.value,
+                response=reply.text,
+                input_tokens=None if usage is None else usage.input,
+                cached_tokens=None if usage is None else usage.cached,
+                output_tokens=None if usage is None else usage.output,
+                thought_tokens=None if usage is None else usage.thoughts,
+                cost_usd=cost,
+            )
+        )
+        if grant is not None:
+            self._settle(opened, grant, served=served, usage=usage)
+        return Recorded(reply=reply, execution_id=id_, model=served, cost_usd=cost)
+
+    def _settle(self, opened: Opened, grant: Grant, *, served: str, usage: Usage | None) -> None:
+        tokens = None if usage is None else counted_tokens(opened.provider, usage)
+        cost = None if usage is None else self._cost(served, usage)
+        self._gate.settle(grant, tokens=tokens, cost=cost)
+        if opened.provider != "gemini":
+            return  # a server of one's own may call its model anything
+        serving = opened.name if is_same_model(opened.name, served) else served
+        if serving != opened.name:
+            self._say(f"{opened.name} was asked, {serving} answered")
+        account = self._drivers.account(opened.name)
+        for other in sorted({opened.name, serving} - {account}):
+            self._gate.charge(
+                grant, model=other, provider=opened.provider, tokens=tokens or grant.tokens
+            )
+        self._drivers.served(opened.name, serving)
+
+    def _take_lesson(self, opened: Opened, error: QuotaError, *, tries: Tries) -> None:
+        """Tell the ledger what a 429 said; return if the same may be asked again.
+
+        Raises:
+            DaySpent, ConfigError, TransientError: It may not.
+        """
+        where = f"model {opened.name}"
+        if error.scope == "none":
+            raise ConfigError(
+                "this account has no quota for the model",
+                where=where,
+                mend="choose another model, or enable billing for the key's project",
+            ) from error
+        wait = tries.hold_after(error)
+        rate = ("r" if error.metric == "requests" else "t") + (
+            "pd" if error.scope == "day" else "pm"
+        )
+        self._gate.learn(
+            self._drivers.account(opened.name),
+            provider=opened.provider,
+            lesson=Lesson(
+                scope=error.scope,
+                wait=timedelta(seconds=wait),
+                rate="" if error.scope == "spend" else rate,
+                limit=error.limit,
+            ),
+        )
+        if error.scope == "day":
+            raise DaySpent(
+                "the provider says that the day's quota is spent",
+                where=where,
+                mend="try again tomorrow, or give a fallback model",
+            ) from error
+        if opened.is_free:
+            self._gate.pause(wait)  # no account holds us
+
+    def _record(self, attempt: Attempt) -> int:
+        return executions.record(self._conn, attempt, now=self._clock.pinned())
+
+    def _cost(self, model: str, usage: Usage) -> Decimal:
+        rate = catalogue.price(model, self._drivers.config, on=self._clock.now().date())
+        return catalogue.cost(usage, rate)
+
+    def _since(self, began: float) -> int:
+        return round((self._clock.monotonic() - began) * 1000)
+
+    def _say(self, note: str) -> None:
+        if self._drivers.is_first(note):
+            self._note(note)
+
+
+def told(error: BaseException) -> str:
+    """Return what a row says of an attempt that gave no answer."""
+    if isinstance(error, BotticelliError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "broken off by a signal"
+    return f"unexpected: {error!r}"[:LONGEST_ERROR]
+
+
+def counted_tokens(provider: str, usage: Usage) -> int:
+    """Return the tokens that count against a provider's limits: Gemini counts input only."""
+    if provider == "gemini":
+        return usage.input
+    return usage.input + usage.output + usage.thoughts
+
+
+def is_same_model(asked: str, served: str) -> bool:
+    """Tell whether `served` is `asked` or a dated or numbered version of it."""
+    rest = served.removeprefix("models/").removeprefix(asked)
+    return served.removeprefix("models/").startswith(asked) and (
+        not rest or re.match(r"-(\d|preview|exp)", rest) is not None
+    )

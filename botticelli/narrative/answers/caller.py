@@ -1,0 +1,269 @@
+"""The only way to a model: a stored answer if there is one, else a call that is paid for once."""
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from botticelli.budget.gate import Gate, Stop, Stopped
+from botticelli.clock import Clock
+from botticelli.config.model import Models, Multipliers
+from botticelli.errors import BotticelliError, ConfigError, TryLater
+from botticelli.models.base import PermanentError, Request, TransientError, Usage
+from botticelli.models.open import Drivers, Opened
+from botticelli.models.prompts import digest, readable
+from botticelli.narrative.answers.attempts import Attempts, Call, Recorded
+from botticelli.store.connection import Connection
+from botticelli.store.generation import executions
+from botticelli.store.generation.executions import Attempt, Finished
+from botticelli.store.identity import Identity
+from botticelli.store.ledger import Window
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActKey:
+    """Which act of which run asks.
+
+    Args:
+        item_id: The item that may be resumed; None: nothing is ever reused.
+        place: Of the narrative in the item: "" for its own, else whose act calls it.
+        iteration: From 1.
+        sequence: Place in the run of its narrative, from 0.
+    """
+
+    run_id: int | None = None
+    item_id: int | None = None
+    place: str = ""
+    narrative: str
+    iteration: int = 1
+    act: str
+    sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A whole answer.
+
+    Args:
+        execution_id: Its row in act_executions; None: nothing was recorded (a dry run).
+        model: The model that served it, as far as the provider says.
+        cost_usd: What this answer cost now: 0 if it was reused.
+        reused: Whether it had been paid for before.
+    """
+
+    text: str
+    execution_id: int | None = None
+    model: str = ""
+    usage: Usage | None = None
+    cost_usd: Decimal = Decimal(0)
+    reused: bool = False
+
+
+class Caller(Protocol):
+    """Asks models. Safe to share between threads only where the filling says so."""
+
+    def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
+        """Return an answer to `request` from the first of `models` that gives one.
+
+        `request.model` is replaced by each model in turn. An answer that was stored for the
+        same item, place and inputs is returned for nothing. A cut or blocked answer is recorded,
+        and never returned.
+
+        Raises:
+            TryLater: The day's quota is spent on every model, or the run was asked to stop.
+            TransientError: The attempts are used up.
+            PermanentError: No further attempt can succeed.
+            ConfigError: A key or a model is not configured.
+        """
+
+    def reject(self, answer: Answer, reason: str) -> None:
+        """Note that `answer` could not be used, so that it is not reused."""
+
+
+class LiveCaller:
+    """Calls models in earnest. One for each thread, since it holds a connection.
+
+    Args:
+        budget: Shares of the limits, after narrative, carousel and command line (limits.layered).
+        drivers: Shared by all callers of a process; None: this one makes its own.
+        stop: Set when the run shall end; waits are left within a second.
+        note: Told once what the user should know (a model that was replaced ...).
+    """
+
+    def __init__(
+        self,
+        conn: Connection,
+        *,
+        models: Models,
+        budget: Multipliers,
+        identity: Identity,
+        clock: Clock,
+        chance: random.Random,
+        drivers: Drivers | None = None,
+        stop: Stop | None = None,
+        note: Callable[[str], None] = lambda _line: None,
+        window: Window | None = None,
+    ) -> None:
+        self._conn = conn
+        self._models = models
+        self._drivers = drivers or Drivers(models)
+        self._gate = Gate(
+            conn,
+            models=models,
+            multipliers=budget,
+            identity=identity,
+            clock=clock,
+            stop=stop,
+            window=window,
+        )
+        self._attempts = Attempts(
+            conn, gate=self._gate, drivers=self._drivers, clock=clock, chance=chance, note=note
+        )
+
+    def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
+        """See Caller."""
+        models = tuple(models) or self._models.default
+        inputs = digest(request, models=models)
+        found = self._finished(key, inputs)
+        if found is not None:
+            return _reused(found)
+        call = Call(
+            request=request,
+            blank=_blank(key, inputs=inputs, prompt=readable(request)),
+            numbers=itertools.count(1),
+        )
+        return self._first_answer(call, models=models)
+
+    def reject(self, answer: Answer, reason: str) -> None:
+        """See Caller."""
+        if answer.execution_id is not None:
+            executions.mark_unusable(self._conn, answer.execution_id, reason=reason)
+
+    def abandon(self, conn: Connection) -> None:
+        """Write down the call that is under way in another thread and will not be waited for."""
+        self._attempts.abandon(conn)
+
+    def calls_left(self, models: Sequence[str]) -> int | None:
+        """Return how many calls the day still has over all of `models`; None: no limit."""
+        left = 0
+        for opened in self._opened(models):
+            room = None if opened.is_free else self._gate.calls_left(**self._account(opened))
+            if room is None:
+                return None
+            left += room
+        return left
+
+    def seconds_for(self, models: Sequence[str], *, calls: int, tokens: int) -> float:
+        """Return how long the minute's allowance keeps the last of `calls` from being sent.
+
+        Of `models` the first counts whose day is not spent.
+        """
+        for opened in self._opened(models):
+            if opened.is_free:
+                return 0.0
+            if self._gate.calls_left(**self._account(opened)) != 0:
+                return self._gate.seconds_for(**self._account(opened), calls=calls, tokens=tokens)
+        return 0.0
+
+    def _opened(self, models: Sequence[str]) -> list[Opened]:
+        """Return those of the models that can be asked: `ask` passes over the others as well.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        opened: list[Opened] = []
+        troubles: list[ConfigError] = []
+        for name in tuple(models) or self._models.default:
+            try:
+                opened.append(self._attempts.open(name))
+            except ConfigError as error:
+                troubles.append(error)
+        if not opened:
+            raise troubles[0]
+        return opened
+
+    def _account(self, opened: Opened) -> dict[str, str]:
+        return {"model": self._drivers.account(opened.name), "provider": opened.provider}
+
+    def _finished(self, key: ActKey, inputs: str) -> Finished | None:
+        if key.item_id is None:
+            return None
+        return executions.find_finished(
+            self._conn,
+            item_id=key.item_id,
+            place=key.place,
+            sequence=key.sequence,
+            digest=inputs,
+        )
+
+    def _first_answer(self, call: Call, *, models: Sequence[str]) -> Answer:
+        failures: list[BotticelliError] = []
+        for position, name in enumerate(models, start=1):
+            try:
+                recorded = self._attempts.ask(name, call, has_fallback=position < len(models))
+            except Stopped:
+                raise
+            except (TransientError, TryLater, ConfigError) as error:
+                failures.append(error)
+            except PermanentError as error:
+                if not (error.retired or error.unrecoverable):
+                    raise
+                failures.append(error)
+            else:
+                return _answer(recorded)
+        raise _gravest(failures)
+
+
+def _gravest(failures: Sequence[BotticelliError]) -> BotticelliError:
+    """Return what the caller has to act on: another attempt, another day, or a mend."""
+    for kind in (TransientError, TryLater):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return failure
+    return failures[0]
+
+
+def _blank(key: ActKey, *, inputs: str, prompt: str) -> Attempt:
+    return Attempt(
+        run_id=key.run_id,
+        item_id=key.item_id,
+        narrative=key.narrative,
+        iteration=key.iteration,
+        act_name=key.act,
+        place=key.place,
+        sequence_number=key.sequence,
+        attempt=0,
+        inputs_digest=inputs,
+        prompt=prompt,
+        state="failed",
+        provider="",
+        model="",
+    )
+
+
+def _answer(recorded: Recorded) -> Answer:
+    return Answer(
+        text=recorded.reply.text,
+        execution_id=recorded.execution_id,
+        model=recorded.model,
+        usage=recorded.reply.usage,
+        cost_usd=recorded.cost_usd,
+    )
+
+
+def _reused(found: Finished) -> Answer:
+    usage = Usage(
+        input=found.input_tokens or 0,
+        cached=found.cached_tokens or 0,
+        output=found.output_tokens or 0,
+        thoughts=found.thought_tokens or 0,
+    )
+    return Answer(
+        text=found.response,
+        execution_id=found.id,
+        model=found.model,
+        usage=None if found.input_tokens is None else usage,
+        reused=True,
+    )

@@ -1,0 +1,84 @@
+"""A dry run: what would be asked, of which model, for how much; nothing is sent or written."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from botticelli.config.model import Models
+from botticelli.models import catalogue
+from botticelli.models.base import Request, Usage
+from botticelli.models.fill import fill
+from botticelli.models.open import FREE, route
+from botticelli.models.prompts import input_tokens, readable
+from botticelli.narrative.answers.caller import ActKey, Answer
+
+TYPICAL_OUTPUT = 400  # tokens: a post of 1200 characters with its JSON; critiques are shorter
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCall:
+    """One call that a real run would make. Tokens are estimates, high rather than low.
+
+    Args:
+        cents: US cents; None: nobody knows the model's price.
+    """
+
+    model: str
+    narrative: str
+    iteration: int
+    act: str
+    prompt: str
+    input_tokens: int
+    output_tokens: int
+    cents: float | None
+
+
+@dataclass
+class ForecastCaller:
+    """Fills Caller without any model: collects the calls and answers with placeholders.
+
+    Args:
+        on: The day whose prices and names hold.
+        typical_output: Tokens that an answer is taken to have.
+        calls: What was asked so far, in order.
+    """
+
+    models: Models
+    on: date
+    typical_output: int = TYPICAL_OUTPUT
+    calls: list[PlannedCall] = field(default_factory=list)
+
+    def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
+        """See Caller. Raises ConfigError for a model that no driver can reach."""
+        asked = (tuple(models) or self.models.default)[0]
+        name = catalogue.current_name(asked, self.models, on=self.on)
+        way = route(name, self.models)
+        usage = Usage(input=input_tokens(request), output=self._output(request))
+        rate = catalogue.price(way.model, self.models, on=self.on)
+        cents = None if rate is None else float(catalogue.cost(usage, rate) * 100)
+        self.calls.append(
+            PlannedCall(
+                model=way.model,
+                narrative=key.narrative,
+                iteration=key.iteration,
+                act=key.act,
+                prompt=readable(request),
+                input_tokens=usage.input,
+                output_tokens=usage.output,
+                cents=0.0 if way.provider in FREE else cents,
+            )
+        )
+        return Answer(text=_placeholder(request, act=key.act), model=way.model, usage=usage)
+
+    def reject(self, answer: Answer, reason: str) -> None:
+        """See Caller. Nothing was recorded, so there is nothing to note."""
+
+    def _output(self, request: Request) -> int:
+        return min(self.typical_output, request.max_tokens or self.typical_output)
+
+
+def _placeholder(request: Request, *, act: str) -> str:
+    if request.schema is None:
+        return f"[the answer of act {act}]"
+    return json.dumps(fill(request.schema), ensure_ascii=False)

@@ -1,0 +1,137 @@
+"""Media by URL, read here: what was checked is what is sent, and every model gets the same bytes.
+
+A name is resolved once and the connection goes to that very address, so that no second answer of
+the name server can lead it elsewhere; each redirect is checked in the same way.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from botticelli.clock import SystemClock
+from botticelli.errors import ConfigError
+from botticelli.narrative.files.public_addresses import Resolve, public_addresses
+from botticelli.narrative.run.results import ActFailed
+
+if TYPE_CHECKING:
+    import urllib3
+
+MOST_REDIRECTS: Final = 5
+REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+CONNECT: Final = 10.0  # seconds
+SILENCE: Final = 30.0  # seconds without a byte
+LONGEST: Final = 120.0  # seconds for all of it
+CHUNK: Final = 64 * 1024  # bytes
+# Providers read these themselves, and nobody else can.
+OF_PROVIDERS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What an address holds. `mime` is what its server calls it, without parameters."""
+
+    content: bytes
+    mime: str
+
+
+def is_left_to_the_provider(url: str) -> bool:
+    """Tell whether only the model's provider can read what is there: a bucket, a YouTube video."""
+    parts = urlsplit(url)
+    return parts.scheme == "gs" or (parts.hostname or "") in OF_PROVIDERS
+
+
+def fetch(
+    url: str, *, limit: int, is_private_allowed: bool = False, resolve: Resolve | None = None
+) -> Fetched:
+    """Return what is at a URL, at most `limit` bytes.
+
+    Raises:
+        ConfigError: It, or what it redirects to, leads into a private network; there is nothing,
+            or too much.
+        ActFailed: Its server cannot be reached now, or is in trouble.
+    """
+    here = url
+    for _ in range(MOST_REDIRECTS + 1):
+        addresses = public_addresses(here, resolve=resolve, is_private_allowed=is_private_allowed)
+        response = _ask(urlsplit(here), addresses, url=url)
+        try:
+            target = response.headers.get("Location", "")
+            if response.status in REDIRECTS and target:
+                here = urljoin(here, target)
+                continue
+            return _read(response, url=url, limit=limit)
+        finally:
+            response.close()
+    raise ConfigError(f"'{url}' redirects without end", mend="use the address it should lead to")
+
+
+def _ask(parts: SplitResult, addresses: list[str], *, url: str) -> "urllib3.BaseHTTPResponse":
+    import urllib3
+
+    reason = f"{parts.hostname} has no address"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    for address in addresses:  # the next one if this one cannot be reached from here
+        try:
+            return _pool(parts, address).urlopen(
+                "GET",
+                path,
+                headers={
+                    "Host": parts.netloc.rpartition("@")[2],
+                    "User-Agent": "botticelli",
+                    "Accept-Encoding": "identity",
+                },
+                redirect=False,
+                retries=False,
+                preload_content=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            reason = _reason(error)
+    raise ActFailed(f"'{url}' cannot be read: {reason}")
+
+
+def _pool(parts: SplitResult, address: str) -> "urllib3.HTTPConnectionPool":
+    import urllib3
+
+    timeout = urllib3.Timeout(connect=CONNECT, read=SILENCE)
+    if parts.scheme == "http":
+        return urllib3.HTTPConnectionPool(address, parts.port or 80, timeout=timeout)
+    import certifi
+
+    return urllib3.HTTPSConnectionPool(
+        address,
+        parts.port or 443,
+        timeout=timeout,
+        ca_certs=certifi.where(),
+        server_hostname=parts.hostname,
+        assert_hostname=parts.hostname,
+    )
+
+
+def _read(response: "urllib3.BaseHTTPResponse", *, url: str, limit: int) -> Fetched:
+    import urllib3
+
+    if response.status >= 500 or response.status == 429:
+        raise ActFailed(f"'{url}' cannot be read now: its server answered {response.status}")
+    if response.status != 200:
+        mend = "check the address, or download it and use file ="
+        raise ConfigError(f"'{url}' cannot be read: answered {response.status}", mend=mend)
+    content, clock = bytearray(), SystemClock()
+    until = clock.monotonic() + LONGEST
+    try:
+        while chunk := response.read1(CHUNK):
+            content += chunk
+            if len(content) > limit:
+                raise ConfigError(f"'{url}' is larger than {limit // 2**20} MiB")
+            if clock.monotonic() > until:
+                raise ActFailed(f"'{url}' cannot be read within {LONGEST:.0f} seconds")
+    except urllib3.exceptions.HTTPError as error:
+        raise ActFailed(f"'{url}' cannot be read: {_reason(error)}") from error
+    mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return Fetched(content=bytes(content), mime=mime)
+
+
+def _reason(error: Exception) -> str:
+    """The words of the innermost error, without the pools and retries around it."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return str(error) or type(error).__name__

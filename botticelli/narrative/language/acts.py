@@ -1,0 +1,243 @@
+"""Every spelling of an act -> `Act` (docs/dialect.md §4.4)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botticelli.narrative.carousels import read_carousel
+from botticelli.narrative.language.inputs import PROMPTS, Source, read_input, read_text
+from botticelli.narrative.language.model import Act, Text
+from botticelli.narrative.language.resources import Resources, read_defaults
+from botticelli.narrative.language.table import Table
+from botticelli.narrative.lines import Key
+
+# The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
+REFERENCE: Final = re.compile(
+    r"(?:bots|tables|media|narratives)\.[A-Za-z0-9_-]+|narrative:[\w./-]+"
+)
+
+SECTIONS: Final = ("acts", "act")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActSource:
+    """An act as the file has it, and where."""
+
+    name: str
+    raw: Any
+    key: Key
+
+
+def act_sources(table: Table) -> list[ActSource]:
+    """Return the acts in the order written: `acts` and `act`, as a map or a list."""
+    found: list[ActSource] = []
+    for section in SECTIONS:
+        raw, key = table.take(section), (*table.key, section)
+        if isinstance(raw, dict):
+            found += [ActSource(name=name, raw=raw[name], key=(*key, name)) for name in raw]
+        elif isinstance(raw, list):
+            if not raw:
+                table.wrong((section,), "there are no acts")
+            found += _listed(Table({}, key=key, findings=table.findings), raw)
+        elif raw is not None:
+            table.wrong((section,), "must be a table or a list of tables")
+    return found
+
+
+def _listed(table: Table, items: list[Any]) -> Iterator[ActSource]:
+    for index, item in enumerate(items):
+        if isinstance(item, dict) and "name" not in item and (raw := _of_its_type(item)):
+            yield ActSource(name=f"act_{index + 1}", raw=raw, key=(*table.key, index))
+            continue
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and name:
+            raw = {key: value for key, value in item.items() if key != "name"}
+            yield ActSource(name=name, raw=raw, key=(*table.key, index))
+        else:
+            table.findings.error(
+                (*table.key, index), "an act without a name", mend='add name = "..."'
+            )
+
+
+def _of_its_type(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `type = "bot"` with a table `bot`, likewise narrative and generation, as an act.
+
+    Such acts of the oldest files have no names. Empty: the item is none.
+    """
+    kind = item.get("type")
+    inner = item.get(kind) if kind in ("bot", "narrative", "generation") else None
+    if not isinstance(inner, dict):
+        return {}
+    rest = {key: value for key, value in item.items() if key not in ("type", kind)}
+    if kind == "bot":
+        return {**rest, "input": [{"type": "bot_command", **inner}]}
+    if kind == "narrative":
+        return {**rest, "input": [{"type": "narrative", **inner}]}
+    return {**rest, **inner}
+
+
+class ActReader:
+    """Reads each act of a file once, however many narratives share it."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._findings = resources.findings
+        self._read: dict[Key, Act | None] = {}
+
+    def read(self, source: ActSource) -> Act | None:
+        """Return the act; None: it is wrong, and that is noted."""
+        if source.key not in self._read:
+            self._read[source.key] = self._act(source)
+        return self._read[source.key]
+
+    def finish(self, sources: list[ActSource]) -> None:
+        """Read acts that no toc names: their mistakes are only warnings."""
+        with self._findings.forgiving():
+            for source in sources:
+                self.read(source)
+
+    def _act(self, source: ActSource) -> Act | None:
+        raw = source.raw
+        if isinstance(raw, dict):
+            return self._table_act(source.name, self._table(raw, key=source.key))
+        if not isinstance(raw, str | list):
+            self._findings.error(source.key, "must be a string, a list or a table")
+            return None
+        inputs = self._inputs(raw, key=source.key)
+        if not inputs:
+            return None
+        return Act(
+            name=source.name,
+            inputs=tuple(each.input for each in inputs),
+            state_capture=_captures(inputs),
+        )
+
+    def _table_act(self, name: str, table: Table) -> Act | None:
+        settings = read_defaults(table)
+        config = table.table("config")
+        settings = settings.over(read_defaults(config))
+        config.done()
+        calls, inputs = self._called(table)
+        schema = self._schema(table)
+        act = Act(
+            name=name,
+            inputs=tuple(each.input for each in inputs),
+            narrative=calls,
+            models=settings.models,
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            carousel=read_carousel(table),
+            extract_output=table.flag("extract_output") if table.has("extract_output") else None,
+            skip_content_generation=table.flag("skip_content_generation"),
+            state_capture={**_captures(inputs), **_paths(table.table("state_capture"))},
+            schema=schema,
+            skip_if_valid=table.flag("skip_if_valid"),
+            system=table.text("system"),
+        )
+        _check(act, table)
+        return act if calls or inputs else None
+
+    def _called(self, table: Table) -> tuple[str, list[Source]]:
+        """Return the narrative of this file that the act runs, or its inputs."""
+        called = table.text("narrative", "narrative_ref")
+        if not called:
+            return "", self._own_inputs(table)
+        if table.has("input", "inputs", "prompt", "text", "content"):
+            table.odd(("narrative", "narrative_ref"), "wins over the act's inputs")
+        known = self._resources.narratives
+        if called in known:
+            return known[called], []
+        key = (*table.key, table.named(("narrative", "narrative_ref")))
+        source = self._resources.narrative(called, key=key)
+        return "", [] if source is None else [source]
+
+    def _own_inputs(self, table: Table) -> list[Source]:
+        found: list[Source] = []
+        if table.has(*PROMPTS, "file") and (text := read_text(table)):
+            found.append(Source(input=text))
+        if table.has("input", "inputs"):
+            name = table.named(("input", "inputs"))
+            found += self._inputs(table.take("input", "inputs"), key=(*table.key, name))
+        elif not table.has(*PROMPTS, "file"):
+            mend = "give it a prompt, an input or a narrative"
+            self._findings.error(table.key, "an act without input", mend=mend)
+        return found
+
+    def _inputs(self, raw: Any, *, key: Key) -> list[Source]:
+        """Read a string, a table or a list of both."""
+        if not isinstance(raw, list):
+            found = self._input(raw, key=key)
+            return [] if found is None else [found]
+        if not raw:
+            self._findings.error(key, "an act without input", mend="give it one or more inputs")
+        items = {(*key, index): item for index, item in enumerate(raw)}
+        blank = [place for place, item in items.items() if _is_blank(item)]
+        if len(blank) < len(items):  # beside others, a prompt without text only does nothing
+            for place in blank:
+                self._findings.warn(place, "a prompt without text, ignored")
+                del items[place]
+        each = (self._input(item, key=place) for place, item in items.items())
+        return [source for source in each if source is not None]
+
+    def _input(self, raw: Any, *, key: Key) -> Source | None:
+        if isinstance(raw, dict):
+            return self._table_input(self._table(raw, key=key))
+        if not isinstance(raw, str):
+            self._findings.error(key, "must be a string or a table")
+            return None
+        if REFERENCE.fullmatch(raw):
+            return self._resources.reference(raw, key=key)
+        if not raw.strip():
+            self._findings.error(key, "a prompt without text")
+            return None
+        return Source(input=Text(content=raw))
+
+    def _table_input(self, table: Table) -> Source | None:
+        if not table.has("ref"):
+            return read_input(table)
+        table.ignore("type")
+        for name in table.unasked():
+            table.odd((name,), "is ignored beside ref", mend="set it where the resource is defined")
+        return self._resources.reference(table.text("ref"), key=(*table.key, "ref"))
+
+    def _schema(self, table: Table) -> Mapping[str, Any] | None:
+        raw = table.take("schema")
+        if isinstance(raw, str):
+            return self._resources.schema(raw, key=(*table.key, "schema"))
+        if raw is not None and not isinstance(raw, dict):
+            table.wrong(("schema",), "must be the name of a [schemas.NAME] or a table")
+            return None
+        return raw
+
+    def _table(self, raw: Mapping[str, Any], *, key: Key) -> Table:
+        return Table(raw, key=key, findings=self._findings)
+
+
+def _check(act: Act, table: Table) -> None:
+    """Note what is wrong with the act as a whole, and the keys that nobody asked for."""
+    if act.skip_if_valid and not table.has("schema"):
+        mend = 'add schema = "NAME"'
+        table.wrong(("skip_if_valid",), "there is no schema to be valid against", mend=mend)
+    kind = table.text("type", default="generate")
+    if kind not in ("generate", "text"):
+        table.odd(("type",), f"an act's type '{kind}' is not known, ignored")
+    table.ignore("description", "title", "name")
+    table.done()
+
+
+def _is_blank(item: Any) -> bool:
+    """Tell whether an input is a prompt that holds nothing but blanks."""
+    if isinstance(item, dict):
+        is_text = item.get("type", "text") == "text" and not item.keys() & {"ref", "file"}
+        item = next((item[key] for key in PROMPTS if key in item), None)
+        return is_text and isinstance(item, str) and not item.strip()
+    return isinstance(item, str) and not item.strip()
+
+
+def _captures(inputs: list[Source]) -> dict[str, str]:
+    return {name: path for source in inputs for name, path in source.capture.items()}
+
+
+def _paths(table: Table) -> dict[str, str]:
+    return {name: table.text(name) for name in table.values}

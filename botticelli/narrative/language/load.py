@@ -1,0 +1,196 @@
+"""A narrative file, read and checked; narratives found by what a user calls them."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from botticelli.errors import ConfigError
+from botticelli.narrative.language.cycles import check_nested
+from botticelli.narrative.language.document import read_document
+from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
+from botticelli.narrative.language.problems import Findings
+from botticelli.text import nearest
+
+_ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
+# What tomllib says -> how to mend what usually is the reason.
+_MENDS: Final = {
+    r"Illegal character '\n'": 'close the text with ", or write """ around several lines',
+    "Invalid value": "a text needs quotes, and true and false are written small",
+    "Unclosed array": "a list ends with ]",
+    "Expected '=' after a key": "write key = value, or # before a remark",
+    "twice": "merge the two tables",
+    "Cannot overwrite a value": "the key is there twice: take one out",
+    "Invalid statement": "write key = value, [table] or # remark",
+}
+_PLACE_IN_ERROR: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+
+
+def load_file(path: Path) -> NarrativeFile:
+    """Read a narrative file in any spelling; text and media files it names are not opened.
+
+    Raises:
+        ConfigError: It cannot be read, is no TOML or holds mistakes; carries every one of them.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        mend = "save it as UTF-8"
+        raise ConfigError("is no UTF-8 text", where=str(path), mend=mend) from error
+    return load_text(text, path)
+
+
+def load_text(text: str, path: Path) -> NarrativeFile:
+    """Read the text of a narrative file; `path` names it and is where its files are looked up.
+
+    Raises:
+        ConfigError: The text is no TOML or holds mistakes; carries every one of them.
+    """
+    document = _parse(text, path)
+    findings = Findings(path=path, text=text)
+    file = read_document(document, findings=findings)
+    findings.raise_problems()
+    return file
+
+
+def find_narrative(
+    reference: str, *, folders: Sequence[Path], cwd: Path
+) -> tuple[NarrativeFile, Narrative]:
+    """Return the narrative that FILE, FILE:NAME or FILE.NAME means, with its file.
+
+    FILE, with or without ".toml", is looked for from the working directory, then in the folders,
+    then among the shipped narratives.
+
+    Raises:
+        ConfigError: There is no such file or narrative, the file holds mistakes, a file that it
+            runs is missing or runs it in turn.
+    """
+    places = (cwd, *folders, shipped_narratives())
+    found = _locate(reference, places)
+    if found is None:
+        raise ConfigError(
+            f"there is no narrative '{reference}'",
+            mend=_nearest_file(reference, places) or "see `botticelli narratives`",
+        )
+    file = load_file(found[0])
+    narrative = choose(file, found[1])
+    check_nested(file, narrative, resolve=partial(resolve_nested, cwd=cwd))
+    return file, narrative
+
+
+def resolve_nested(
+    file: NarrativeFile, nested: Nested, *, cwd: Path
+) -> tuple[NarrativeFile, Narrative]:
+    """Return what a nested input runs: a narrative of the file itself, else of another file.
+
+    Looked for beside the calling file, then from the working directory, then from the project's
+    root, and last by its bare name beside the calling file, in case both were moved.
+
+    Raises:
+        ConfigError: There is no such file or narrative, or the file holds mistakes.
+    """
+    if nested.name not in file.nested and nested.name in file.narratives:
+        return file, file.narratives[nested.name]
+    beside = file.path.parent
+    places = (beside, cwd, *_project_roots(cwd), *_project_roots(beside.absolute()))
+    found = _locate(nested.path, places) or _locate(Path(nested.path).name, (beside,))
+    if found is None:
+        raise ConfigError(
+            f"nested narrative '{nested.name}': there is no file {nested.path}",
+            where=str(file.path),
+            mend=f"looked beside this file, in {cwd} and from the project's root",
+        )
+    inner = load_file(found[0])
+    return inner, choose(inner, found[1])
+
+
+def choose(file: NarrativeFile, name: str = "") -> Narrative:
+    """Return the narrative of that name (key, own name; of a single form also the file's stem).
+
+    Without a name: the only one, the one of a single form, or the one that is called as its file.
+
+    Raises:
+        ConfigError: There is no such narrative, or several and no name.
+    """
+    listed = ", ".join(file.narratives)
+    if not name:
+        if file.default:
+            return file.narratives[file.default]
+        if file.path.stem in file.narratives:
+            return file.narratives[file.path.stem]
+        mend = f"say which: {file.path.stem}:NAME with one of {listed}"
+        raise ConfigError("holds several narratives", where=str(file.path), mend=mend)
+    if name in file.narratives:
+        return file.narratives[name]
+    named = [each for each in file.narratives.values() if each.name == name]
+    if len(named) == 1:
+        return named[0]
+    if name == file.path.stem and file.default:
+        return file.narratives[file.default]
+    mend = nearest(name, file.narratives) or f"it holds {listed}"
+    raise ConfigError(f"there is no narrative '{name}'", where=str(file.path), mend=mend)
+
+
+def shipped_narratives() -> Path:
+    """Return the folder of the narratives that come with Botticelli."""
+    return Path(str(files("botticelli") / "narratives"))
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError("is nested too deeply", where=str(path)) from None
+    except ValueError as error:
+        place = _PLACE_IN_ERROR.search(str(error))
+        line = f":{place[1]}" if place and place[1] else ""
+        what = _PLACE_IN_ERROR.sub(", at the end" if place and not line else "", str(error))
+        raise ConfigError(
+            f"no valid TOML: {what}", where=f"{path}{line}", mend=_mend_of_toml(what)
+        ) from error
+
+
+def _mend_of_toml(what: str) -> str:
+    return next((mend for words, mend in _MENDS.items() if words in what), "")
+
+
+def _locate(reference: str, places: Sequence[Path]) -> tuple[Path, str] | None:
+    """Return the first file that the reference can mean, with the name of the narrative or ""."""
+    for file, name in _readings(reference):
+        for place in places:
+            for path in (place / file, place / f"{file}.toml"):
+                if _is_file(path):
+                    return path, name
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long to be one
+        return False
+
+
+def _readings(reference: str) -> Iterator[tuple[str, str]]:
+    """Yield (file, name) in the order in which they are tried."""
+    yield reference, ""
+    for sign in ":.":
+        file, found, name = reference.rpartition(sign)
+        if found and file and "/" not in name:
+            yield file, name
+
+
+def _project_roots(folder: Path) -> list[Path]:
+    """Return the nearest folder above (or the folder itself) that is the root of a project."""
+    above = (folder, *folder.parents)
+    return [each for each in above if any((each / mark).exists() for mark in _ROOT_MARKS)][:1]
+
+
+def _nearest_file(reference: str, places: Sequence[Path]) -> str:
+    stems = {path.stem for place in places for path in place.glob("*.toml")}
+    return nearest(re.split(r"[:.]", Path(reference).name)[0], stems)

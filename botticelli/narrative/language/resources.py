@@ -1,0 +1,193 @@
+"""What the acts of a file share: resources, schemas, defaults (docs/dialect.md §4.7-4.10)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from botticelli.narrative.language.inputs import Source, nested, read_command, read_media, read_rows
+from botticelli.narrative.language.table import Table
+from botticelli.narrative.lines import Key
+from botticelli.text import nearest
+
+HOTTEST: Final = 2.0
+KINDS: Final = ("bots", "tables", "media")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """Model settings; empty and None: nothing said."""
+
+    models: tuple[str, ...] = ()
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    def over(self, weaker: "Defaults") -> "Defaults":
+        """Return these settings, filled up with the weaker ones."""
+        return Defaults(
+            models=self.models or weaker.models,
+            temperature=weaker.temperature if self.temperature is None else self.temperature,
+            max_tokens=weaker.max_tokens if self.max_tokens is None else self.max_tokens,
+        )
+
+
+def read_defaults(table: Table) -> Defaults:
+    """Read model, temperature and max_tokens of any table, or of `[....model] name = ...`."""
+    is_table = isinstance(table.values.get("model"), dict)
+    found = Defaults(
+        models=() if is_table else table.strings("model", "models"),
+        temperature=_temperature(table),
+        max_tokens=table.integer("max_tokens", least=1),
+    )
+    if not is_table:
+        return found
+    model = table.table("model")
+    told = Defaults(
+        models=model.strings("name"),
+        temperature=_temperature(model),
+        max_tokens=model.integer("max_tokens", least=1),
+    )
+    model.done()
+    return found.over(told)
+
+
+def _temperature(table: Table) -> float | None:
+    value = table.number("temperature")
+    if value is not None and value > HOTTEST:
+        table.odd(("temperature",), f"{value:g} is more than models take", mend="use 0 to 2")
+    return value
+
+
+class Resources:
+    """Everything an act can refer to. What nothing refers to is read forgivingly at the end.
+
+    Args:
+        root: The whole file.
+        narratives: How composition may call the file's narratives -> their key.
+    """
+
+    def __init__(self, root: Table, *, narratives: Mapping[str, str]) -> None:
+        self.findings = root.findings
+        self.narratives = narratives
+        self.nested = _read_nested(root)
+        self.defaults = _file_defaults(root)
+        self._sections = {kind: root.table(kind) for kind in KINDS}
+        self._schemas = root.table("schemas")
+        self._read: dict[Key, Source | None] = {}
+        self._read_schemas: dict[str, Mapping[str, Any] | None] = {}
+
+    def reference(self, text: str, *, key: Key) -> Source | None:
+        """Return what "bots.x", "tables.x", "media.x", "narratives.x", "narrative:x" refers to."""
+        kind, _, name = text.replace("narrative:", "narratives.", 1).partition(".")
+        if kind == "narratives":
+            return self.narrative(name, key=key)
+        if kind in KINDS and name in self._sections[kind].values:
+            return self._resource(kind, name)
+        if kind not in KINDS:
+            mend = nearest(kind, (*KINDS, "narratives")) or "write bots.NAME, tables.NAME ..."
+            self.findings.error(key, f"'{text}' refers to nothing", mend=mend)
+            return None
+        mend = nearest(name, self._sections[kind].values) or f"add [{kind}.{name}]"
+        self.findings.error(
+            key, f"{kind[:-1] if kind != 'media' else kind} '{name}' is not defined", mend=mend
+        )
+        return None
+
+    def schema(self, name: str, *, key: Key) -> Mapping[str, Any] | None:
+        """Return the schema of that name, read from its file if it has one."""
+        if name not in self._schemas.values:
+            mend = nearest(name, self._schemas.values) or f"add [schemas.{name}]"
+            self.findings.error(key, f"schema '{name}' is not defined", mend=mend)
+            return None
+        if name not in self._read_schemas:
+            self._read_schemas[name] = _read_schema(self._schemas.table(name))
+        return self._read_schemas[name]
+
+    def finish(self) -> None:
+        """Read what nothing refers to: its mistakes are only warnings."""
+        with self.findings.forgiving():
+            for kind, section in self._sections.items():
+                for name in section.values:
+                    self._resource(kind, name)
+            for name in self._schemas.values:
+                self.schema(name, key=self._schemas.key)
+
+    def _resource(self, kind: str, name: str) -> Source | None:
+        table = self._sections[kind].table(name)
+        if table.key not in self._read:
+            self._read[table.key] = _read_resource(kind, table, name=name) if table.values else None
+            if not table.values and isinstance(self._sections[kind].values[name], dict):
+                self.findings.error(table.key, "is empty")
+        return self._read[table.key]
+
+    def narrative(self, name: str, *, key: Key) -> Source | None:
+        """Return the nested file of that name, a narrative of this file, or a file NAME.toml."""
+        found = nested(name, self.nested.get(name, name))
+        known = {*self.nested, *self.narratives}
+        is_beside = (self.findings.path.parent / found.path).is_file
+        if name not in known and (mend := nearest(name, known)) and not is_beside():
+            self.findings.error(key, f"narrative '{name}' is not defined", mend=mend)
+            return None
+        return Source(input=found)
+
+
+def _read_resource(kind: str, table: Table, *, name: str) -> Source | None:
+    if kind == "bots":
+        return read_command(table, is_flat=True)
+    table.ignore("type", "description")
+    found = read_rows(table, name=name) if kind == "tables" else read_media(table, kind=None)
+    table.done()
+    return None if found is None else Source(input=found)
+
+
+def _read_nested(root: Table) -> Mapping[str, str]:
+    """Return NAME -> path of every `[narratives.NAME] narrative = "path"`."""
+    section = root.table("narratives")
+    paths: dict[str, str] = {}
+    for name, entry in section.values.items():
+        if isinstance(entry, str):
+            paths[name] = entry
+        elif isinstance(entry, dict) and isinstance(entry.get("narrative"), str):
+            table = section.table(name)
+            paths[name] = table.text("narrative")
+            table.ignore("description")
+            table.done()
+        elif not (isinstance(entry, dict) and "toc" in entry):
+            mend = 'add a toc, or narrative = "PATH"'
+            section.wrong((name,), "is neither a narrative nor a file", mend=mend)
+    return {name: nested(name, path).path for name, path in paths.items()}
+
+
+def _file_defaults(root: Table) -> Defaults:
+    """Return the file's defaults: root keys, then [config.PROVIDER], [config], [shared]."""
+    found = read_defaults(root)
+    config = root.table("config")
+    flat = read_defaults(config)
+    for name in config.unasked():
+        provider = config.table(name)
+        found = found.over(read_defaults(provider))
+        provider.done()
+    shared = root.table("shared")
+    found = found.over(flat).over(read_defaults(shared))
+    shared.done()
+    return found
+
+
+def _read_schema(table: Table) -> Mapping[str, Any] | None:
+    """Return a schema: the table itself, or the JSON file that its only key `file` names."""
+    file = table.values.get("file")
+    if set(table.values) != {"file"} or not isinstance(file, str):
+        return table.values
+    path = table.findings.path.parent / Path(file)
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        table.wrong(("file",), f"{path} cannot be read: {error.strerror}")
+    except ValueError as error:
+        table.wrong(("file",), f"{path} is no JSON: {error}")
+    else:
+        if isinstance(schema, dict):
+            return schema
+        table.wrong(("file",), f"{path} holds no JSON object")
+    return None

@@ -1,0 +1,155 @@
+"""Typed reading of a TOML table that notes every mistake and every key that nobody asked for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from botticelli.narrative.language.problems import Findings
+from botticelli.narrative.lines import Key
+from botticelli.text import nearest
+
+_NAMES: Final = {
+    bool: "true or false",
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
+
+
+class Table:
+    """One table of the file. Keys that are asked for are known; `done` warns of all others."""
+
+    def __init__(self, values: Mapping[str, Any], *, key: Key, findings: Findings) -> None:
+        self.values = values
+        self.key = key
+        self.findings = findings
+        self._known: set[str] = set()
+
+    def take(self, *names: str) -> Any:
+        """Return the value of the first of these synonyms that is there; None: none is."""
+        self._known.update(names)
+        return next((self.values[name] for name in names if name in self.values), None)
+
+    def has(self, *names: str) -> bool:
+        """Tell whether one of these keys is there; asking makes them known."""
+        self._known.update(names)
+        return any(name in self.values for name in names)
+
+    def text(self, *names: str, default: str = "") -> str:
+        """Return a string."""
+        value = self._typed(names, str)
+        return default if value is None else value
+
+    def flag(self, *names: str, default: bool = False) -> bool:
+        """Return true or false."""
+        value = self._typed(names, bool)
+        return default if value is None else value
+
+    def integer(self, *names: str, least: int = 0) -> int | None:
+        """Return a whole number, also from a string of digits; None: not given."""
+        value = self.take(*names)
+        if isinstance(value, str) and value.strip().isdecimal() and len(value) < 19:
+            value = int(value)
+        if value is None:
+            return None
+        if _is(value, int) and value >= least:
+            return int(value)
+        self.wrong(names, f"must be a whole number from {least} on, not {_show(value)}")
+        return None
+
+    def number(self, *names: str, least: float = 0.0) -> float | None:
+        """Return a number, whole or not; None: not given."""
+        value = self.take(*names)
+        if value is None:
+            return None
+        if _is(value, float) and least <= value < float("inf"):
+            return float(value)
+        self.wrong(names, f"must be a number from {least:g} on, not {_show(value)}")
+        return None
+
+    def choice(self, *names: str, options: Sequence[str], default: str) -> str:
+        """Return one of the options, in any case."""
+        value = self.text(*names, default=default)
+        if value.lower() in options:
+            return value.lower()
+        listed = ", ".join(options)
+        mend = nearest(value.lower(), options)
+        self.wrong(names, f"'{value}' is not one of {listed}", mend=mend)
+        return default
+
+    def strings(self, *names: str) -> tuple[str, ...]:
+        """Return a list of strings; a single string is a list of one."""
+        value = self.take(*names)
+        values = [value] if isinstance(value, str) else value or []
+        if isinstance(values, list) and all(isinstance(each, str) for each in values):
+            return tuple(values)
+        self.wrong(names, f"must be a string or a list of strings, not {_show(value)}")
+        return ()
+
+    def table(self, *names: str) -> "Table":
+        """Return a table below this one; an empty one if it is not there."""
+        return self.below(self.named(names), self._typed(names, dict) or {})
+
+    def tables(self, *names: str) -> "Iterator[tuple[str, Table]]":
+        """Yield each table in the table of that name, with its key; anything else is a mistake."""
+        outer = self.table(*names)
+        for name in outer.values:
+            if isinstance(outer.take(name), dict):
+                yield name, outer.table(name)
+            else:
+                outer.wrong((name,), f"must be a table, not {_show(outer.take(name))}")
+
+    def below(self, name: str | int, values: Mapping[str, Any]) -> "Table":
+        """Return a table below this one."""
+        return Table(values, key=(*self.key, name), findings=self.findings)
+
+    def named(self, names: Sequence[str]) -> str:
+        """Return the synonym that the file uses, or the first."""
+        return next((name for name in names if name in self.values), names[0])
+
+    def wrong(self, names: Sequence[str], what: str, *, mend: str = "") -> None:
+        """Note a mistake in that key."""
+        self.findings.error((*self.key, self.named(names)), what, mend=mend)
+
+    def odd(self, names: Sequence[str], what: str, *, mend: str = "") -> None:
+        """Warn of that key."""
+        self.findings.warn((*self.key, self.named(names)), what, mend=mend)
+
+    def ignore(self, *names: str) -> None:
+        """Know these keys without a use for them."""
+        self._known.update(names)
+
+    def unasked(self) -> list[str]:
+        """Return the keys that nobody asked for, in the order written."""
+        return [name for name in self.values if name not in self._known]
+
+    def done(self, *, is_strict: bool = False) -> None:
+        """Warn of each key that nobody asked for; `is_strict`: it is a mistake."""
+        for name in self.unasked():
+            mend = nearest(name, self._known)
+            if is_strict:
+                self.wrong((name,), "unknown key", mend=mend)
+            elif mend:
+                self.findings.suspect((*self.key, name), "unknown key, ignored", mend=mend)
+            else:
+                self.odd((name,), "unknown key, ignored")
+
+    def _typed(self, names: Sequence[str], kind: type) -> Any:
+        value = self.take(*names)
+        if value is None or _is(value, kind):
+            return value
+        self.wrong(names, f"must be {_NAMES[kind]}, not {_show(value)}")
+        return None
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Tell whether the value is of that TOML type; a whole number is a number, true is none."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _show(value: Any) -> str:
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,121 @@
+"""What can be said of an act before it runs: whether it asks, writes, stores, is sent out."""
+
+from collections.abc import Iterator
+
+from botticelli.narrative.commands.base import Commands
+from botticelli.narrative.language.model import (
+    Act,
+    Command,
+    Input,
+    Narrative,
+    Nested,
+    TableRead,
+    Text,
+)
+from botticelli.narrative.language.template import Placeholder, names, placeholders
+
+
+def asks(act: Act) -> bool:
+    """Whether the act has a prompt of its own; else it only acts, and no model is called."""
+    return any(
+        isinstance(given, Text) and (given.file is not None or (given.content or "").strip())
+        for given in act.inputs
+    )
+
+
+def writes(act: Act, commands: Commands) -> bool:
+    """Whether one of the act's commands changes anything."""
+    return any(commands.writes(given.platform, given.command) for given in _commands(act))
+
+
+def stores(narrative: Narrative, act: Act, *, is_last: bool) -> bool:
+    """Whether the act's JSON is stored: all in template mode, else the last.
+
+    docs/dialect.md §16.18.
+    """
+    if narrative.skip_content_generation or act.skip_content_generation:
+        return False
+    if act.extract_output is not None:
+        return act.extract_output
+    return bool(narrative.template) or is_last
+
+
+def insists(narrative: Narrative, act: Act) -> bool:
+    """Whether JSON is what the act is there for; else an answer in prose is as good."""
+    wants_rows = bool(narrative.target or narrative.template)
+    return act.schema is not None or bool(act.extract_output) or wants_rows
+
+
+def is_sent_on(narrative: Narrative, act: Act) -> bool:
+    """Whether a later command has what this act gives among its arguments."""
+    position = next(index for index, each in enumerate(narrative.acts) if each is act)
+    for index, later in enumerate(narrative.acts[position + 1 :]):
+        for given in _commands(later):
+            heads = {name.partition(".")[0] for name in names(given.args)}
+            if act.name in heads or (index == 0 and heads & {"previous", "prev"}):
+                return True
+    return False
+
+
+def queue_of(narrative: Narrative) -> tuple[TableRead, ...]:
+    """Return the reads that a poster lives on: rows that a later command sends out.
+
+    Empty if the narrative is no poster, or fills its tables itself before it reads them.
+    """
+    for act in narrative.acts:
+        if act.narrative or any(isinstance(given, Nested) for given in act.inputs):
+            return ()
+        reads = tuple(given for given in act.inputs if isinstance(given, TableRead))
+        if reads and is_sent_on(narrative, act):
+            return reads
+    return ()
+
+
+def marked_tables(narrative: Narrative) -> frozenset[str]:
+    """Return the tables in which the narrative marks rows that it has read, by update_table."""
+    return frozenset(
+        str(given.args.get("table_name"))
+        for act in narrative.acts
+        for given in _commands(act)
+        if (given.platform, given.command) == ("database", "update_table")
+    )
+
+
+def dangling(narrative: Narrative) -> Iterator[tuple[Act, Placeholder]]:
+    """Yield placeholders of commands that neither an act before nor a table can ever fill in.
+
+    Whether they name a variable or something in the state is for the caller to find out.
+    """
+    before: set[str] = set()
+    for act in narrative.acts:
+        before |= {name for given in act.inputs for name in _names_of(given)}
+        for given in _commands(act):
+            for placeholder in placeholders(given.args):
+                if not _may_mean(placeholder.name, before):
+                    yield act, placeholder
+        before |= {act.name, "previous", "prev", "previous_output", "json", *keys_of(act)}
+
+
+def keys_of(act: Act) -> frozenset[str]:
+    """Return the keys of the state that the act names for what it keeps there."""
+    stored = (given.store_as for given in _commands(act) if given.store_as)
+    return frozenset((*stored, *act.state_capture))
+
+
+def _names_of(given: Input) -> tuple[str, ...]:
+    if isinstance(given, TableRead):
+        return (given.table, *given.names)
+    return (given.name,) if isinstance(given, Nested) else ()
+
+
+def _may_mean(name: str, known: set[str]) -> bool:
+    head = name.partition(".")[0].partition("[")[0]
+    if head.startswith(("state:", "STATE:")) or head in known:
+        return True
+    return any(
+        name.startswith((f"{each}.", f"{each}[")) or each.endswith(f"_{head}") for each in known
+    )
+
+
+def _commands(act: Act) -> Iterator[Command]:
+    return (given for given in act.inputs if isinstance(given, Command))

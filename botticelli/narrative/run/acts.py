@@ -1,0 +1,348 @@
+"""One run of one narrative, act by act."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from botticelli.models.base import Part, Request
+from botticelli.narrative.answers.caller import ActKey, Answer
+from botticelli.narrative.answers.json_extraction import NotJson, extract
+from botticelli.narrative.answers.validate import Reading, Unusable, read_answer
+from botticelli.narrative.language.model import Act, Media, Narrative, Text
+from botticelli.narrative.language.template import Unresolved, render_prompt
+from botticelli.narrative.run import act_facts
+from botticelli.narrative.run.act_inputs import Gathered, Gatherer
+from botticelli.narrative.run.history import Piece, Turn, messages
+from botticelli.narrative.run.names import Names, Spent
+from botticelli.narrative.run.readers import Reader, placed
+from botticelli.narrative.run.results import (
+    ActFailed,
+    ActResult,
+    ActState,
+    Execution,
+    Output,
+    Stopped,
+)
+from botticelli.store.tables import row_leases
+from botticelli.store.tables.columns import answers_table
+
+if TYPE_CHECKING:
+    from botticelli.narrative.run.runner import Runner
+
+TRIES: Final = 2  # a whole answer that cannot be used is asked for once more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One act at its place in the run; an act that is repeated makes several."""
+
+    act: Act
+    sequence: int
+    is_last: bool
+
+    def result(self, state: ActState = ActState.DONE, **more: Any) -> ActResult:
+        """Return the act's result."""
+        return ActResult(name=self.act.name, sequence=self.sequence, state=state, **more)
+
+
+@dataclass(kw_only=True)
+class Walk:
+    """The state of one run; made by Runner.walk and used once."""
+
+    runner: "Runner"
+    narrative: Narrative
+    names: Names
+    reader: Reader
+    gatherer: Gatherer
+    iteration: int
+    history: list[Turn] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> Execution:
+        """Walk through the acts.
+
+        Raises:
+            BotticelliError: An act failed for good, or the run was asked to stop.
+        """
+        started = self.runner.clock.now()
+        self._refuse_dangling()
+        queue = act_facts.queue_of(self.narrative)
+        is_idle = bool(queue) and not any(map(self.reader.would_find, queue))
+        if not is_idle:
+            self._refuse_missing()
+        for position, act in enumerate(self.narrative.acts):
+            for _ in range(act.carousel.iterations if act.carousel else 1):
+                is_last = position == len(self.narrative.acts) - 1
+                step = Step(act=act, sequence=len(self.names.results), is_last=is_last)
+                result = _idle(step) if is_idle else self._next(step)
+                self.names.results.append(result)
+                self.runner.on_act(self.narrative, self.iteration, result)
+            if act.name == self.runner.until:
+                break
+        return Execution(
+            narrative=self.narrative.name,
+            iteration=self.iteration,
+            acts=tuple(self.names.results),
+            outputs=tuple(self.outputs),
+            leases=tuple(self.reader.leases),
+            nested=tuple(self.gatherer.nested),
+            warnings=tuple(self.warnings),
+            run_id=self.runner.run_id,
+            item_id=self.runner.item_id,
+            place=self.runner.place,
+            file=str(self.runner.file.path),
+            description=self.narrative.description,
+            started_at=started,
+        )
+
+    def _refuse_missing(self) -> None:
+        """Find that a file or a medium cannot be read before the first call is paid for.
+
+        Raises:
+            ConfigError, ActFailed: It cannot.
+        """
+        for act in self.narrative.acts:
+            with placed(f"{self.narrative.name}, act '{act.name}'"):
+                for given in act.inputs:
+                    if isinstance(given, Media):
+                        self.reader.media(given)
+                    elif isinstance(given, Text) and given.file:
+                        self.reader.locate(given)
+            if act.name == self.runner.until:
+                return
+
+    def _refuse_dangling(self) -> None:
+        """Find what no command could be given before the first call is paid for.
+
+        Raises:
+            Unresolved: A placeholder of a command has no value, and will have none.
+        """
+        for act, placeholder in act_facts.dangling(self.narrative):
+            try:
+                self.names.find(placeholder.name, style=placeholder.style)
+            except Unresolved as unknown:
+                what = f"{placeholder.source} cannot be filled in: {unknown.what}"
+                if not self.runner.rehearsal:
+                    where = f"{self.narrative.name}, act '{act.name}'"
+                    raise Unresolved(what, where=where, mend=unknown.mend) from unknown
+                self.warn(f"act '{act.name}': {what}")
+
+    def warn(self, line: str) -> None:
+        """Note something that the author of the narrative should know, once."""
+        if line not in self.warnings:
+            self.warnings.append(line)
+            self.runner.warn(f"{self.narrative.name}: {line}")
+
+    def _next(self, step: Step) -> ActResult:
+        if self.runner.stop.is_set():
+            raise Stopped("stopped between two acts, as asked", where=self.narrative.name)
+        conn, reader, now = self.runner.conn, self.reader, self.runner.clock.pinned()
+        for terms, leases in ((reader.terms, reader.leases), (reader.mark_terms, reader.held)):
+            if terms is not None:
+                row_leases.renew(conn, leases, terms=terms, now=now)
+        try:
+            self._refuse_after_failed_write(step.act)
+            return self._act(step)
+        except Spent as spent:
+            self.warn(f"act '{step.act.name}' is skipped: {spent.what}")
+            return step.result(self._state_after(), reason=spent.what)
+
+    def _state_after(self) -> ActState:
+        """What nothing but an empty table kept from running has not failed."""
+        states = {result.state for result in self.names.results}
+        if states & {ActState.FAILED, ActState.SKIPPED}:
+            return ActState.SKIPPED
+        return ActState.IDLE
+
+    def _refuse_after_failed_write(self, act: Act) -> None:
+        """After something was not sent, nothing is marked as sent (docs/dialect.md §16.23)."""
+        commands = self.runner.commands
+        if not act_facts.writes(act, commands):
+            return
+        acts = {each.name: each for each in self.narrative.acts}
+        for result in self.names.results:
+            is_done = result.state is ActState.DONE
+            if not is_done and act_facts.writes(acts[result.name], commands):
+                raise Spent(f"act '{result.name}' is {result.state}: {result.reason}")
+
+    def _act(self, step: Step) -> ActResult:
+        act = step.act
+        if act.narrative:
+            return self._composition(step)
+        passed = self._pass_through(step) if act.skip_if_valid and act.schema else None
+        if passed is not None:
+            return passed
+        gathered = self.gatherer.gather(act, sequence=step.sequence)
+        if gathered.found_no_rows and act_facts.is_sent_on(self.narrative, act):
+            return _idle(step, "no row is free: there is none, or another run has it")
+        return self._ask(step, gathered) if act_facts.asks(act) else self._action(step, gathered)
+
+    def _composition(self, step: Step) -> ActResult:
+        name = step.act.narrative
+        self.gatherer.cache.clear()  # it may change what was read here
+        executions = self.runner.called(name, step=str(step.sequence))
+        self.gatherer.nested.extend(executions)
+        text = "\n\n".join(execution.text for execution in executions if execution.text)
+        if text:
+            piece = Piece(part=Part(text=text), note=f"[Nested narrative: {name}]")
+            self.history.append(Turn(role="user", pieces=(piece,)))
+        failures = [line for execution in executions for line in execution.failures]
+        state = ActState.FAILED if failures else ActState.DONE
+        return step.result(state, text=text, reason="; ".join(failures))
+
+    def _pass_through(self, step: Step) -> ActResult | None:
+        """The answer before, if it satisfies this act's schema already: no call, nothing to pay."""
+        before = self.names.results[-1] if self.names.results else None
+        if before is None or before.state is not ActState.DONE or not before.text.strip():
+            return None
+        try:
+            reading = read_answer(before.text, schema=step.act.schema)
+        except Unusable:
+            return None
+        text = json.dumps(reading.value, ensure_ascii=False) if reading.repaired else before.text
+        reason = "the answer before was valid already"
+        result = step.result(text=text, answer=before.answer, reason=reason)
+        self._take(step, result, reading=reading)
+        return result
+
+    def _action(self, step: Step, gathered: Gathered) -> ActResult:
+        """An act without a prompt: what it read and did is there for later acts."""
+        values, nouns = tuple(gathered.values), tuple(gathered.nouns)
+        if gathered.failure:
+            reason = gathered.failure
+            return step.result(ActState.FAILED, reason=reason, values=values, nouns=nouns)
+        if gathered.pieces:
+            self.history.append(Turn(role="user", pieces=gathered.pieces))
+        result = step.result(text=gathered.text, values=values, nouns=nouns)
+        self.gatherer.capture(step.act, values, nouns=nouns)
+        if step.act.extract_output:
+            objects = tuple(value for value in values if isinstance(value, Mapping))
+            self._output(step, objects, answer=None, repaired=False)
+        return result
+
+    def _ask(self, step: Step, gathered: Gathered) -> ActResult:
+        turn = Turn(role="user", pieces=gathered.pieces)
+        answer, reading = self._answer(step, self._request(step.act, turn))
+        said = Turn(role="assistant", pieces=(Piece(part=Part(text=answer.text)),))
+        self.history += [turn, said]
+        prompt = "\n\n".join(_shown(piece) for piece in gathered.pieces)
+        result = step.result(text=answer.text, prompt=prompt, answer=answer)
+        self._take(step, result, reading=reading)
+        return result
+
+    def _request(self, act: Act, turn: Turn) -> Request:
+        override, narrative = self.runner.override, self.narrative
+        models = self._models(act)
+        return Request(
+            model=models[0] if models else "",
+            messages=messages(self.history, latest=turn),
+            system=render_prompt(act.system, scope=self.names, warn=self.warn),
+            temperature=_first(override.temperature, act.temperature, narrative.temperature),
+            max_tokens=_first(override.max_tokens, act.max_tokens, narrative.max_tokens),
+            schema=act.schema,
+        )
+
+    def _models(self, act: Act) -> tuple[str, ...]:
+        runner = self.runner
+        return runner.override.models or act.models or self.narrative.models or runner.models
+
+    def _answer(self, step: Step, request: Request) -> tuple[Answer, Reading | None]:
+        """Ask until an answer can be used; what cannot is kept and marked, not thrown away."""
+        key = ActKey(
+            run_id=self.runner.run_id,
+            item_id=self.runner.item_id,
+            place=self.runner.place,
+            narrative=self.narrative.name,
+            iteration=self.iteration,
+            act=step.act.name,
+            sequence=step.sequence,
+        )
+        reason = ""
+        for _ in range(TRIES):
+            answer = self.runner.caller.ask(request, models=self._models(step.act), key=key)
+            try:
+                return answer, self._reading(step, answer.text)
+            except Unusable as unusable:
+                reason = unusable.what
+                self.runner.caller.reject(answer, reason)
+        raise ActFailed(
+            reason,
+            where=f"{self.narrative.name}, act '{step.act.name}'",
+            mend="the answers are kept in act_executions; mend the prompt or the schema",
+        )
+
+    def _reading(self, step: Step, text: str) -> Reading | None:
+        """The answer as JSON where the act is there to give JSON; None where prose will do.
+
+        Raises:
+            Unusable: JSON is wanted and there is none, or not the one that is wanted.
+        """
+        if not text.strip():
+            raise Unusable("the answer is empty")
+        act = step.act
+        stores = act_facts.stores(self.narrative, act, is_last=step.is_last)
+        if act.schema is None and not stores:
+            return None
+        try:
+            return read_answer(text, schema=act.schema, as_rows=stores)
+        except Unusable as unusable:
+            if self.runner.rehearsal:
+                return None  # nobody has answered
+            if act_facts.insists(self.narrative, act):
+                raise
+            self.warn(f"act '{act.name}' stores nothing: {unusable.what}")
+            return None
+
+    def _take(self, step: Step, result: ActResult, *, reading: Reading | None) -> None:
+        """Keep what the answer is for: state, and rows."""
+        if reading and reading.repaired:
+            self.warn(f"act '{step.act.name}': the JSON of an answer had to be mended")
+        if step.act.state_capture and not self.runner.rehearsal:
+            values = [reading.value] if reading else _json_in(result.text)
+            self.gatherer.capture(step.act, values)
+        if reading and act_facts.stores(self.narrative, step.act, is_last=step.is_last):
+            self._output(step, reading.rows, answer=result.answer, repaired=reading.repaired)
+
+    def _output(
+        self,
+        step: Step,
+        rows: tuple[Mapping[str, Any], ...],
+        *,
+        answer: Answer | None,
+        repaired: bool,
+    ) -> None:
+        if not rows:
+            self.warn(f"act '{step.act.name}' gave no rows to store")
+            return
+        output = Output(
+            table=answers_table(target=self.narrative.target, narrative=self.narrative.name),
+            rows=rows,
+            narrative=self.narrative.name,
+            act=step.act.name,
+            model=answer.model if answer else "",
+            execution_id=answer.execution_id if answer else None,
+            template=self.narrative.template,
+            repaired=repaired,
+        )
+        self.outputs.append(output)
+
+
+def _idle(step: Step, why: str = "the table is empty") -> ActResult:
+    return step.result(ActState.IDLE, reason=f"nothing to do: {why}")
+
+
+def _shown(piece: Piece) -> str:
+    return piece.part.text if piece.part.text is not None else f"[{piece.part.mime}]"
+
+
+def _first(*choices: Any) -> Any:
+    return next((choice for choice in choices if choice is not None), None)
+
+
+def _json_in(text: str) -> list[Any]:
+    try:
+        return [extract(text).value]
+    except NotJson:
+        return []

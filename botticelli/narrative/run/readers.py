@@ -1,0 +1,292 @@
+"""What acts read: files, media and table rows, as pieces of a prompt."""
+
+import base64
+import binascii
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from botticelli.errors import ConfigError
+from botticelli.models.base import Part
+from botticelli.narrative.files.fetch import Fetched, is_left_to_the_provider
+from botticelli.narrative.files.lookup import Folders, find_file
+from botticelli.narrative.files.media import LARGEST, mime_of, mismatch
+from botticelli.narrative.language.model import Media, TableRead, Text
+from botticelli.narrative.language.template import (
+    Literally,
+    Placeholder,
+    Unresolved,
+    parse,
+    render_prompt,
+)
+from botticelli.narrative.run.history import Piece
+from botticelli.narrative.run.names import Names, TableText
+from botticelli.narrative.run.results import ActFailed
+from botticelli.narrative.run.resume import Memory
+from botticelli.narrative.run.row_formats import format_rows
+from botticelli.store.connection import Connection
+from botticelli.store.tables import rows as tables
+from botticelli.store.tables.columns import TableError
+from botticelli.store.tables.row_leases import LeaseTerms, RowLease
+
+MOST_ROWS: Final = 1_000  # of a read without a limit
+LARGEST_TEXT: Final = 4 * 1024 * 1024  # bytes
+
+
+@dataclass(kw_only=True)
+class Reader:
+    """Reads for one run of one narrative.
+
+    Args:
+        given: Table -> rows handed in by the caller in place of a read.
+        terms: Whose leases consuming reads take; None: nothing is consumed (a rehearsal, or
+            preserve_source).
+        chance: Seeds samples.
+        now: Replaces the database's clock; None in production.
+        memory: What a resumed item had read before.
+        fetch: Reads media by URL; None: they are not read (a rehearsal).
+        marked: Tables whose rows the narrative marks when it has worked on them.
+        mark_terms: Whose leases keep other runs from those rows meanwhile; None: a rehearsal.
+        fetched: URL -> what was there; grows.
+        leases: Taken so far on rows that will be consumed; grows.
+        held: Taken so far on rows that will be marked; grows.
+        seen: Table -> keys of rows read so far; grows.
+    """
+
+    conn: Connection
+    folders: Folders
+    given: Mapping[str, Sequence[Mapping[str, Any]]]
+    terms: LeaseTerms | None
+    chance: random.Random
+    now: datetime | None
+    names: Names
+    warn: Callable[[str], None]
+    memory: Memory
+    fetch: Callable[[str], Fetched] | None
+    marked: frozenset[str] = frozenset()
+    mark_terms: LeaseTerms | None = None
+    fetched: dict[str, Fetched] = field(default_factory=dict)
+    leases: list[RowLease] = field(default_factory=list)
+    held: list[RowLease] = field(default_factory=list)
+    seen: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        """The rows read so far that will be marked, as a line; empty: none."""
+        rows = {table: self.seen.get(table, []) for table in sorted(self.marked)}
+        return "; ".join(f"{table} {', '.join(keys)}" for table, keys in rows.items() if keys)
+
+    def text(self, text: Text, *, single_braces: bool) -> str:
+        """Return a prompt: inline text is a template, a file's content stands as it is."""
+        if text.content is not None:
+            return render_prompt(
+                text.content, scope=self.names, single_braces=single_braces, warn=self.warn
+            )
+        return self.locate(text).read_bytes().decode(errors="replace")
+
+    def media(self, media: Media) -> Part:
+        """Return a medium as bytes; what only its provider can read, as its address.
+
+        Raises:
+            ConfigError: It cannot be found, is too large, of no known kind or not what it is
+                said to be, or its address leads into a private network.
+            ActFailed: Its server gives no answer.
+        """
+        name = media.url or media.file or media.filename or ""
+        if media.url is not None and (self.fetch is None or is_left_to_the_provider(media.url)):
+            mime = media.mime or mime_of(media.kind, name) or f"{media.kind}/*"
+            return Part(uri=media.url, mime=mime)
+        content, told = self._content(media)
+        mime = media.mime or mime_of(media.kind, name, told=told, content=content)
+        shown = f"'{name}'" if name else "the base64"
+        if not mime:
+            raise ConfigError(
+                f"nobody knows what kind of {media.kind} {shown} is",
+                mend='add mime = "type/subtype"',
+            )
+        if wrong := mismatch(media.kind, mime, content=content):
+            raise ConfigError(f"{shown} {wrong}", mend="name the right file, type and mime")
+        return Part(data=content, mime=mime)
+
+    def _content(self, media: Media) -> tuple[bytes, str]:
+        """Return what a medium holds, and the MIME type that its server gives it."""
+        if media.file is not None:
+            return self.locate(media).read_bytes(), ""
+        if media.url is not None and self.fetch is not None:
+            if media.url not in self.fetched:
+                self.fetched[media.url] = self.fetch(media.url)
+            return self.fetched[media.url].content, self.fetched[media.url].mime
+        try:
+            content = base64.b64decode(media.base64 or "", validate=True)
+        except binascii.Error as error:
+            raise ConfigError(
+                f"the base64 of this {media.kind} cannot be read", mend="encode it anew"
+            ) from error
+        if len(content) > LARGEST:
+            raise ConfigError(f"the base64 is larger than {LARGEST // 2**20} MiB")
+        return content, ""
+
+    def locate(self, given: Text | Media) -> Path:
+        """Return the file that a text or a medium is in.
+
+        Raises:
+            ConfigError: It is not there, may not be read, or is too large.
+        """
+        name, limit = given.file or "", LARGEST_TEXT if isinstance(given, Text) else LARGEST
+        path = find_file(name, folders=self.folders)
+        if path.stat().st_size > limit:
+            raise ConfigError(f"'{name}' is larger than {limit // 2**20} MiB", where=str(path))
+        return path
+
+    def table(self, read: TableRead, *, act: str, step: str) -> Piece | None:
+        """Return rows as a piece of the prompt, and let placeholders find them.
+
+        A table or column that is not there is left out with a warning, unless it is required.
+        A resumed item finds the rows that it saw at this `step` before.
+
+        Raises:
+            ActFailed: It is required and not there, or the database refuses the read.
+        """
+        try:
+            entry = self._seen_before(read, act, step=step) or self._read(read, act, step=step)
+        except (tables.NoSuchTable, tables.NoSuchColumn) as missing:
+            if read.required:
+                raise ActFailed(str(missing), where=f"act '{act}'") from missing
+            self.warn(f"act '{act}' goes without table '{read.table}': {missing}")
+            self.memory.keep(step, {"missing": str(missing)})
+            return None
+        except TableError as error:
+            raise ActFailed(str(error), where=f"act '{act}'") from error
+        for name in (*read.names, read.table):
+            self.names.tables[name] = entry
+        part = Part(text=entry.text)
+        return Piece(part=part, retention=read.retention, note=_note(read, entry.rows))
+
+    def _read(
+        self, read: TableRead, act: str, *, step: str, keys: Sequence[str] | None = None
+    ) -> TableText:
+        found = self._rows(read, act, keys=keys)
+        text = format_rows(found.rows, columns=found.columns, form=read.format)
+        entry = TableText(text=text, rows=len(found.rows))
+        self.memory.keep(step, {"text": text, "rows": entry.rows, "keys": found.keys})
+        return entry
+
+    def _seen_before(self, read: TableRead, act: str, *, step: str) -> TableText | None:
+        """The rows of the run before; those that are consumed are leased anew, if still there."""
+        kept = self.memory.recall(step)
+        if kept is None:
+            return None
+        if "missing" in kept:
+            raise tables.NoSuchTable(kept["missing"])
+        if self._terms_for(read) is not None:
+            again = self._read(read, act, step=step, keys=kept["keys"])
+            return again if again.rows else None
+        self.seen.setdefault(read.table, []).extend(kept["keys"])
+        return TableText(text=kept["text"], rows=kept["rows"])
+
+    def _terms_for(self, read: TableRead) -> LeaseTerms | None:
+        """On which terms its rows are leased; None: not at all."""
+        if read.pull_and_delete and self.terms is not None:
+            return self.terms
+        return self.mark_terms if read.table in self.marked else None
+
+    def would_find(self, read: TableRead) -> bool:
+        """Tell whether a read would find any row, without leasing it."""
+        if not {read.table, *read.names}.isdisjoint(self.given):
+            return True
+        try:
+            query = tables.Query(table=read.table, where=self._where(read, ""), limit=1)
+            return bool(tables.read_rows(self.conn, query, now=self.now).rows)
+        except (TableError, ConfigError, Unresolved):
+            return False
+
+    def _rows(self, read: TableRead, act: str, *, keys: Sequence[str] | None = None) -> tables.Rows:
+        for name in (read.table, *read.names):
+            if name in self.given:
+                rows = tuple(self.given[name])
+                columns = read.columns or tuple(dict.fromkeys(key for row in rows for key in row))
+                return tables.Rows(columns=columns, rows=rows)
+        limit = read.limit if read.limit is not None else MOST_ROWS + 1
+        query = tables.Query(
+            table=read.table,
+            columns=read.columns,
+            where=self._where(read, act),
+            order_by=read.order_by,
+            limit=limit,
+            offset=read.offset,
+            sample=read.sample,
+            seed=str(self.chance.random()),
+            keys=keys,
+        )
+        terms = self._terms_for(read)
+        found = tables.read_rows(self.conn, query, lease=terms, now=self.now)
+        taken = self.leases if read.pull_and_delete and self.terms is not None else self.held
+        taken.extend(found.leases)
+        return self._capped(read, found, taken)
+
+    def _capped(self, read: TableRead, found: tables.Rows, taken: list[RowLease]) -> tables.Rows:
+        if read.limit is None and len(found.rows) > MOST_ROWS:
+            self.warn(f"only the first {MOST_ROWS} rows of '{read.table}' are read; give a limit")
+            extra = found.leases[MOST_ROWS:]
+            if extra:
+                from botticelli.store.tables.row_leases import release
+
+                release(self.conn, extra)
+                taken[:] = [lease for lease in taken if lease not in extra]
+            found = tables.Rows(
+                columns=found.columns, rows=found.rows[:MOST_ROWS], keys=found.keys[:MOST_ROWS]
+            )
+        self.seen.setdefault(read.table, []).extend(found.keys)
+        return found
+
+    def _where(self, read: TableRead, act: str) -> str:
+        return fill_filter(read.where, names=self.names, where=f"act '{act}', where_clause")
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Say of a file or an address that cannot be used which act it is for."""
+    try:
+        yield
+    except (ConfigError, ActFailed) as error:
+        raise type(error)(error.what, where=where, mend=error.mend) from error
+
+
+def fill_filter(text: str, *, names: Names, where: str) -> str:
+    """Return a filter with its placeholders filled in as literals, never as SQL.
+
+    Raises:
+        Unresolved: A placeholder has no value. `where` names act and argument in the message.
+    """
+    pieces: list[str] = []
+    for node in parse(text):
+        if isinstance(node, Literally):
+            pieces.append(node.text)
+        elif isinstance(node, Placeholder):
+            try:
+                value = names.find(node.name, style=node.style)
+            except Unresolved as unknown:
+                what = f"{node.source} cannot be filled in: {unknown.what}"
+                raise type(unknown)(what, where=where, mend=unknown.mend) from unknown
+            is_inside = "".join(pieces).count("'") % 2 == 1
+            pieces.append(_sql_literal(value.value, value.text, inside=is_inside))
+        else:
+            raise Unresolved("{% if %} may not stand in a filter", where=where)
+    return "".join(pieces)
+
+
+def _sql_literal(value: Any, text: str, *, inside: bool) -> str:
+    doubled = text.replace("'", "''")
+    if inside:
+        return doubled
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text if is_number or text.isdecimal() else f"'{doubled}'"
+
+
+def _note(read: TableRead, rows: int) -> str:
+    offset = f", offset {read.offset}" if read.offset else ""
+    return f"[Table: {read.table}, {rows} rows queried{offset}]"

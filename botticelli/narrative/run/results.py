@@ -1,0 +1,147 @@
+"""What running a narrative leaves behind: answers by act, rows to store, rows to remove."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from botticelli.errors import BotticelliError, TryLater
+from botticelli.narrative.answers.caller import Answer
+from botticelli.store.tables.row_leases import RowLease
+
+
+class ActFailed(BotticelliError):
+    """An act cannot give what it is there for, and the narrative ends with it."""
+
+
+class Stopped(TryLater):
+    """The run was asked to end between two acts."""
+
+
+class ActState(StrEnum):
+    """How an act ended."""
+
+    DONE = "done"
+    FAILED = "failed"  # an optional command failed; acts that use it are skipped
+    SKIPPED = "skipped"  # what it needs is not there
+    IDLE = "idle"  # it would have worked on an empty table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActResult:
+    """One executed act.
+
+    Args:
+        sequence: Place in the run of its narrative, from 0.
+        text: What later acts see under its name.
+        values: JSON results of its commands, in order; empty for an act that a model answered.
+        nouns: For each of `values` what kind of thing its "id" is ("channel", "message" ...).
+        prompt: The rendered prompt as a person reads it; empty if no model was asked.
+        reason: Why it is not done.
+        answer: What the model answered; None: none was asked.
+    """
+
+    name: str
+    sequence: int
+    state: ActState = ActState.DONE
+    text: str = ""
+    values: tuple[Any, ...] = ()
+    nouns: tuple[str, ...] = ()
+    prompt: str = ""
+    reason: str = ""
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Rows that one act made.
+
+    Args:
+        table: Where they belong; it need not exist yet.
+        narrative, act: source_narrative and source_act.
+        model: The model that served the answer.
+        execution_id: The answer's row in act_executions.
+        template: Table whose columns a new `table` gets; empty: inferred from the rows.
+        repaired: Whether the JSON had to be mended.
+    """
+
+    table: str
+    rows: tuple[Mapping[str, Any], ...]
+    narrative: str
+    act: str
+    model: str = ""
+    execution_id: int | None = None
+    template: str = ""
+    repaired: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One run of one narrative, from its first act to its last.
+
+    Args:
+        narrative: Its name; `file` and `description` say where it comes from.
+        outputs: Rows to store, in the order of the acts.
+        leases: Rows to remove in the transaction that stores `outputs`.
+        nested: Executions of the narratives it called; stored by themselves already.
+        place: In the item it belongs to: "" if nobody called it, else whose act did.
+        error: Why it ended early, where a carousel goes on all the same.
+        started_at: By the clock that was handed in.
+    """
+
+    narrative: str
+    iteration: int = 1
+    acts: tuple[ActResult, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    leases: tuple[RowLease, ...] = ()
+    nested: tuple["Execution", ...] = ()
+    warnings: tuple[str, ...] = ()
+    run_id: int | None = None
+    item_id: int | None = None
+    place: str = ""
+    file: str = ""
+    description: str = ""
+    error: str = ""
+    started_at: datetime
+
+    @property
+    def text(self) -> str:
+        """The answers of all acts, joined by a blank line: what a caller sees as its result."""
+        return "\n\n".join(act.text for act in self.acts if act.text)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One line for each act that failed or had to be skipped."""
+        bad = (ActState.FAILED, ActState.SKIPPED)
+        lines = [f"{act.name}: {act.reason}" for act in self.acts if act.state in bad]
+        return tuple([*lines, self.error] if self.error else lines)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether an act found nothing to work on."""
+        return any(act.state is ActState.IDLE for act in self.acts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What a sink did with an Execution.
+
+    Args:
+        ids: Table -> ids of the new rows.
+        removed: Consumed rows that are gone from their tables.
+    """
+
+    ids: Mapping[str, tuple[int, ...]]
+    removed: int = 0
+
+
+class Sink(Protocol):
+    """Takes what a narrative made."""
+
+    def store(self, execution: Execution) -> Stored:
+        """Store the rows and remove the consumed ones, in one transaction.
+
+        Raises:
+            BotticelliError: Nothing was stored and nothing removed.
+        """

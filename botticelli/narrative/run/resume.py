@@ -1,0 +1,103 @@
+"""What a resumed item finds of the run before: rows read, results of commands, finished narratives.
+
+Answers of models are found by what was asked (calls.py). This is about the rest: whatever else
+would be done twice, or would make the resumed item ask another question than the one it has an
+answer to.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from botticelli.narrative.answers.caller import Answer
+from botticelli.narrative.run.results import ActResult, ActState, Execution
+from botticelli.store import item_memory
+from botticelli.store.connection import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What is kept for one run of a narrative.
+
+    Args:
+        item_id: The item that may be resumed; None: nothing is kept, and nothing found.
+        place: Of the narrative in the item: "" for its own, else whose act calls it.
+    """
+
+    conn: Connection
+    item_id: int | None = None
+    place: str = ""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a run that ends early may be resumed."""
+        return self.item_id is not None
+
+    def owner(self, process: str) -> str:
+        """Return in whose name rows are leased: the item's, so that its next run has them too."""
+        return process if self.item_id is None else item_memory.owner(self.item_id)
+
+    def recall(self, step: str) -> Any:
+        """Return what was kept for an act or an input ("2.0": act 2, input 0); None: nothing."""
+        if self.item_id is None:
+            return None
+        text = item_memory.recall(self.conn, self.item_id, self.place + step)
+        return None if text is None else json.loads(text)
+
+    def keep(self, step: str, value: Any) -> None:
+        """Keep a JSON value for an act or an input. One transaction, or part of the caller's."""
+        if self.item_id is not None:
+            text = json.dumps(value, default=str)
+            item_memory.keep(self.conn, self.item_id, self.place + step, text)
+
+    def finished(self) -> Execution | None:
+        """Return the run of this narrative if it was finished, and what it made stored, before."""
+        kept = self.recall("") if self.place else None
+        return None if kept is None else _execution(kept)
+
+    def finish(self, execution: Execution) -> None:
+        """Keep a nested run, in the transaction that stores what it made."""
+        self.keep("", {**_plain(execution), "acts": [_plain_act(act) for act in execution.acts]})
+
+
+def _plain(execution: Execution) -> dict[str, Any]:
+    return {
+        "narrative": execution.narrative,
+        "iteration": execution.iteration,
+        "warnings": execution.warnings,
+        "started_at": execution.started_at.isoformat(),
+    }
+
+
+def _plain_act(act: ActResult) -> dict[str, Any]:
+    answer = act.answer and {
+        "text": act.answer.text,
+        "execution_id": act.answer.execution_id,
+        "model": act.answer.model,
+    }
+    return {**asdict(act), "prompt": "", "answer": answer}
+
+
+def _execution(kept: Mapping[str, Any]) -> Execution:
+    return Execution(
+        narrative=kept["narrative"],
+        iteration=kept["iteration"],
+        warnings=tuple(kept["warnings"]),
+        started_at=datetime.fromisoformat(kept["started_at"]),
+        acts=tuple(_act(each) for each in kept["acts"]),
+    )
+
+
+def _act(kept: Mapping[str, Any]) -> ActResult:
+    return ActResult(
+        name=kept["name"],
+        sequence=kept["sequence"],
+        state=ActState(kept["state"]),
+        text=kept["text"],
+        values=tuple(kept["values"]),
+        nouns=tuple(kept["nouns"]),
+        reason=kept["reason"],
+        answer=Answer(**kept["answer"], reused=True) if kept["answer"] else None,
+    )
