@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.server import own_postgres
-from botticelli.stages.curate import CurateReport, curate
+from botticelli.stages.curate.stage import CurateReport, curate
 from botticelli.store import ledger
 from botticelli.store.connection import connect
 from botticelli.store.curation import judging

@@ -17,7 +17,7 @@ from botticelli.config.model import Config, Database, Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import Exit
 from botticelli.platforms.open import open_platform
-from botticelli.stages.post import Posting, post
+from botticelli.stages.post.stage import Posting, post
 from botticelli.store.connection import connect
 from botticelli.store.identity import Identity
 from tests.fakes.discord import FakeDiscord

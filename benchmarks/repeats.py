@@ -14,7 +14,7 @@ import tomli
 
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
-from botticelli.stages.similarity import Sameness, Source
+from botticelli.stages.curate.similarity import Sameness, Source
 
 Post = Mapping[str, Any]
 

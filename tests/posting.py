@@ -10,8 +10,8 @@ from botticelli.config.model import Config, Database, Destination, Post, Retry, 
 from botticelli.config.secrets import Secret
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
-from botticelli.stages.post import Posting, post
-from botticelli.stages.preview import preview_next
+from botticelli.stages.post.preview import preview_next
+from botticelli.stages.post.stage import Posting, post
 from botticelli.store.identity import Identity
 from tests.clock import NOON
 

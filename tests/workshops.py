@@ -10,7 +10,7 @@ from botticelli.config.curation import Similarity
 from botticelli.config.model import Config, Database, Limits, Models, Retry
 from botticelli.config.secrets import Secret
 from botticelli.models.open import Drivers
-from botticelli.stages.workshop import Workshop
+from botticelli.stages.runners import Workshop
 from botticelli.store.connection import connect
 from botticelli.store.identity import Identity
 from tests.narrative.unguarded import CommandRegistry

@@ -11,8 +11,8 @@ from botticelli.cli.output import Console, render
 from botticelli.cli.spending import priced, spent
 from botticelli.cli.telling import telling
 from botticelli.cli.workshop import progress, workshop
-from botticelli.stages.curate import CurateForecast, CurateReport, preview_curate
-from botticelli.stages.curate import curate as run_curate
+from botticelli.stages.curate.stage import CurateForecast, CurateReport, preview_curate
+from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
 
 

@@ -15,12 +15,12 @@ from botticelli.cli.environment import Environment
 from botticelli.cli.workshop import progress, workshop
 from botticelli.config.model import Config
 from botticelli.errors import TryLater
-from botticelli.stages.curate import CurateReport
-from botticelli.stages.curate import curate as run_curate
-from botticelli.stages.generate import GenerateReport
-from botticelli.stages.generate import generate as run_generate
-from botticelli.stages.post import Posting, PostReport
-from botticelli.stages.post import post as run_post
+from botticelli.stages.curate.stage import CurateReport
+from botticelli.stages.curate.stage import curate as run_curate
+from botticelli.stages.generate.stage import GenerateReport
+from botticelli.stages.generate.stage import generate as run_generate
+from botticelli.stages.post.stage import Posting, PostReport
+from botticelli.stages.post.stage import post as run_post
 from botticelli.stages.wish import Wish
 from botticelli.store.connection import Connection
 

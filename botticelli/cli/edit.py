@@ -12,7 +12,7 @@ from botticelli.cli.deliveries import Decided, Id, Json, who
 from botticelli.cli.environment import Environment
 from botticelli.cli.post import opener
 from botticelli.errors import Exit, UsageError
-from botticelli.stages.editing import edit_post, withdraw_post
+from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.delivery import decisions
 
 

@@ -14,13 +14,13 @@ from botticelli.cli.output import Console, render
 from botticelli.cli.spending import priced, spent
 from botticelli.cli.telling import telling
 from botticelli.cli.workshop import Show, progress, unseen, workshop
-from botticelli.stages.generate import (
+from botticelli.stages.generate.stage import (
     GenerateForecast,
     GenerateReport,
     Tick,
     preview_generate,
 )
-from botticelli.stages.generate import generate as run_generate
+from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.stages.outlook import Outlook
 from botticelli.stages.wish import Wish
 from botticelli.text import counted, span

@@ -16,10 +16,10 @@ from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.platforms.base import Platform
 from botticelli.platforms.discord.rate_limits import SharedLimits
-from botticelli.stages.desk import Result
-from botticelli.stages.post import Opener, Posting, PostReport
-from botticelli.stages.post import post as run_post
-from botticelli.stages.preview import Preview, PreviewReport, preview_next
+from botticelli.stages.post.preview import Preview, PreviewReport, preview_next
+from botticelli.stages.post.stage import Opener, Posting, PostReport
+from botticelli.stages.post.stage import post as run_post
+from botticelli.stages.post.target import Result
 
 STYLES: Final = {
     "posted": "green",

@@ -11,7 +11,7 @@ from botticelli.narrative.language.model import Narrative, NarrativeFile
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands.base import Call, Commands
-    from botticelli.stages.workshop import Workshop
+    from botticelli.stages.runners import Workshop
     from botticelli.store.connection import Connection
 
 

@@ -24,7 +24,7 @@ from botticelli.narrative.run.results import ActResult, Execution, Sink
 from botticelli.running import here
 
 if TYPE_CHECKING:
-    from botticelli.stages.workshop import Workshop
+    from botticelli.stages.runners import Workshop
     from botticelli.store.connection import Connection
 
 
@@ -98,7 +98,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Run a narrative from any file."""
-    from botticelli.stages.generate import recent_posts
+    from botticelli.stages.generate.stage import recent_posts
 
     env: Environment = ctx.obj
     shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}

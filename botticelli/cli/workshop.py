@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from botticelli.cli.environment import Environment
-from botticelli.stages.workshop import Workshop
+from botticelli.stages.runners import Workshop
 
 BAR_WIDTH: Final = 10  # columns; with the words beside it a line has room in 80
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from botticelli.stages.item_run import ItemRun
+from botticelli.stages.generate.item import ItemRun
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches
 from botticelli.store.runs import Usage

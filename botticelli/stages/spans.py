@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from botticelli import tracing
 from botticelli.errors import Exit
-from botticelli.stages.desk import Desk, Result
+from botticelli.stages.post.target import Desk, Result
 from botticelli.store.delivery.deliveries import Delivery
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from botticelli.schedule.rounds import earliest_round
-from botticelli.stages.workshop import Workshop
+from botticelli.stages.runners import Workshop
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches
 

@@ -23,7 +23,7 @@ from botticelli.config.model import Destination, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.platforms.open import open_platform
-from botticelli.stages.post import Posting, Stage
+from botticelli.stages.post.stage import Posting, Stage
 from botticelli.stages.supervise import Run
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.narrative.language.load import load_file, shipped_narratives
-from botticelli.stages.planning import fewest_calls, plan_items
+from botticelli.stages.generate.plan import fewest_calls, plan_items
 from tests.narrative.scripted import stage
 
 FILE = load_file(Path(shipped_narratives()) / "generation_carousel.toml")

@@ -10,8 +10,8 @@ import pytest
 from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
-from botticelli.stages import item_labour
-from botticelli.stages.generate import generate, preview_generate
+from botticelli.stages.generate import item_task
+from botticelli.stages.generate.stage import generate, preview_generate
 from botticelli.stages.wish import Wish
 from botticelli.store import locks
 from botticelli.store.generation import batches, items
@@ -138,7 +138,7 @@ def test_an_item_whose_retries_are_used_up_fails_for_good(db, run, gemini, stage
 
 
 def test_a_transient_failure_is_tried_again_after_a_wait(db, run, gemini, stages, monkeypatch):
-    monkeypatch.setattr(item_labour, "FIRST_WAIT", timedelta(milliseconds=20))
+    monkeypatch.setattr(item_task, "FIRST_WAIT", timedelta(milliseconds=20))
     stages.settings("models", max_concurrent=1)
     gemini.script.add("503")
 

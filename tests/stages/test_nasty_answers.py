@@ -6,8 +6,8 @@ from contextlib import suppress
 import pytest
 
 from botticelli.errors import BotticelliError, Exit
-from botticelli.stages.curate import curate
-from botticelli.stages.generate import generate
+from botticelli.stages.curate.stage import curate
+from botticelli.stages.generate.stage import generate
 from botticelli.stages.wish import Wish
 from tests.narrative.nasty import READ, REFUSED
 from tests.workshops import NO_RETRY, WRITER, candidate

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from botticelli.narrative.language.load import load_text
-from botticelli.stages.planning import fewest_calls, plan_items
+from botticelli.stages.generate.plan import fewest_calls, plan_items
 
 FILE = """
 [narrative.batch]

@@ -9,7 +9,7 @@ from botticelli.config.curation import Similarity
 from botticelli.config.model import ActiveHours, Guard, Post, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
-from botticelli.stages.editing import edit_post, withdraw_post
+from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import connect as connect_to
 from botticelli.store.delivery import decisions
 from tests.fakes.discord import FakeDiscord

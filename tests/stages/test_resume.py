@@ -3,7 +3,7 @@
 import pytest
 
 from botticelli.errors import Exit
-from botticelli.stages.generate import generate
+from botticelli.stages.generate.stage import generate
 from botticelli.stages.wish import Wish
 from botticelli.store.generation import batches, executions
 from tests import narratives_within as within

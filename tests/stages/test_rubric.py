@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.config.curation import Weights
-from botticelli.stages.rubric import choose, combine, read_answer
+from botticelli.stages.curate.rubric import choose, combine, read_answer
 from botticelli.store.curation.judging import CRITERIA
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from botticelli.stages.curate import curate
+from botticelli.stages.curate.stage import curate
 from botticelli.store.curation.judging import CRITERIA
 from tests.workshops import candidate
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.repeats import KINDS, PLANTED, measure
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
-from botticelli.stages.similarity import Sameness, Source, alike, overlap, trigrams
+from botticelli.stages.curate.similarity import Sameness, Source, alike, overlap, trigrams
 
 
 def test_the_planted_set_is_as_large_as_we_say():

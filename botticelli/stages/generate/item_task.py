@@ -10,7 +10,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import Retry
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
-from botticelli.stages.crew import Floor
+from botticelli.stages.worker_pool import Floor
 from botticelli.store import queue
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, items

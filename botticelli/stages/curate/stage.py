@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.language.model import Narrative, NarrativeFile
-from botticelli.stages.crew import Crew
-from botticelli.stages.judge import TABLE, Judge, bound, check, rows
-from botticelli.stages.judge_labour import JudgeLabour, Tally
-from botticelli.stages.selection import Selection, Selector
-from botticelli.stages.sieve import open_sieve
+from botticelli.stages.curate.batch_task import JudgeLabour, Tally
+from botticelli.stages.curate.judge import TABLE, Judge, bound, check, rows
+from botticelli.stages.curate.prefilter import open_sieve
+from botticelli.stages.curate.selection import Selection, Selector
+from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Outcome, Run, supervise
-from botticelli.stages.workshop import Workshop
+from botticelli.stages.worker_pool import Crew
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging

@@ -9,11 +9,11 @@ from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.results import Execution
 from botticelli.narrative.run.sinks import TableSink
-from botticelli.stages.item_labour import NotYet
+from botticelli.stages.generate.item_task import NotYet
+from botticelli.stages.generate.plan import fewest_calls
 from botticelli.stages.item_sink import ItemSink
-from botticelli.stages.planning import fewest_calls
+from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Run
-from botticelli.stages.workshop import Workshop
 from botticelli.store.connection import Connection
 from botticelli.store.generation import items
 from botticelli.store.generation.items import Item

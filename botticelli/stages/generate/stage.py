@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.language.model import Narrative, NarrativeFile
-from botticelli.stages.crew import Crew
-from botticelli.stages.item_labour import ItemLabour
-from botticelli.stages.item_run import Counts, ItemRun
+from botticelli.stages.generate.item import Counts, ItemRun
+from botticelli.stages.generate.item_task import ItemLabour
+from botticelli.stages.generate.plan import iterations_of, plan_items, reference_of
 from botticelli.stages.outlook import Outlook, look_ahead
-from botticelli.stages.planning import iterations_of, plan_items, reference_of
+from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.wish import Wish, why_not_due
-from botticelli.stages.workshop import Workshop
+from botticelli.stages.worker_pool import Crew
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates

@@ -14,9 +14,9 @@ from botticelli.errors import BotticelliError, ConfigError, Exit, UsageError
 from botticelli.platforms.base import Platform
 from botticelli.records import record
 from botticelli.schedule.due import Due
-from botticelli.stages.delivering import deliver
-from botticelli.stages.desk import Desk, Result
-from botticelli.stages.reconcile import reconcile
+from botticelli.stages.post.reconcile import reconcile
+from botticelli.stages.post.send import deliver
+from botticelli.stages.post.target import Desk, Result
 from botticelli.stages.spans import traced
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.store import pace

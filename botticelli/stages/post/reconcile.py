@@ -10,7 +10,7 @@ from typing import Final
 
 from botticelli.errors import ConfigError, Exit
 from botticelli.platforms.base import LockedOut, Looked, Message, NotSent, Receipt
-from botticelli.stages.delivering import (
+from botticelli.stages.post.send import (
     CONFIG_DELAY,
     end,
     follow_up,
@@ -24,7 +24,7 @@ from botticelli.stages.delivering import (
     publish,
     still_ours,
 )
-from botticelli.stages.desk import Desk, Result
+from botticelli.stages.post.target import Desk, Result
 from botticelli.stages.spans import traced
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, Ending

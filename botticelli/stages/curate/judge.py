@@ -14,9 +14,9 @@ from botticelli.narrative.answers.json_extraction import extract
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.results import ActResult
 from botticelli.narrative.run.sinks import NoSink
-from botticelli.stages.judge_labour import Judgement
+from botticelli.stages.curate.batch_task import Judgement
+from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Run
-from botticelli.stages.workshop import Workshop
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import Judged

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
-from botticelli.stages.similarity import Sameness, Source
+from botticelli.stages.curate.similarity import Sameness, Source
 from botticelli.store.connection import Connection
 from botticelli.store.curation import duplicates
 from botticelli.store.curation.duplicates import Aside, Unjudged

@@ -10,9 +10,9 @@ from botticelli.clock import Clock
 from botticelli.config.model import Curate
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
-from botticelli.stages.crew import Floor
-from botticelli.stages.rubric import Sample, combine, read_answer
-from botticelli.stages.sieve import Sieve
+from botticelli.stages.curate.prefilter import Sieve
+from botticelli.stages.curate.rubric import Sample, combine, read_answer
+from botticelli.stages.worker_pool import Floor
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import Candidate, Scored

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from botticelli.config.model import Curate
 from botticelli.errors import TryLater
-from botticelli.stages.ranking import rank
-from botticelli.stages.rubric import choose, tied
+from botticelli.stages.curate.ranking import rank
+from botticelli.stages.curate.rubric import choose, tied
 from botticelli.store.connection import Connection
 from botticelli.store.curation import choice
 from botticelli.store.curation.choice import Choice, Chosen, Judged

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any, Final, Protocol, TypeVar
 
 from botticelli.config.curation import Similarity, Weights
-from botticelli.stages.similarity import alike
+from botticelli.stages.curate.similarity import alike
 from botticelli.store.curation.judging import CRITERIA, Scored
 
 LEAST_TIED: Final = 8  # fewer are not worth a ranking: the fixed rules decide
