@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.cli.environment import Environment
 from botticelli.cli.main import main
+from botticelli.cli.shell.environment import Environment
 
 
 @dataclass(frozen=True)

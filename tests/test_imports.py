@@ -66,10 +66,10 @@ def test_help_loads_neither_the_database_nor_a_command(loaded):
 
     assert "psycopg" not in packages
     assert {name for name in ours if name.startswith("botticelli.cli.")} <= {
-        "botticelli.cli.app",
-        "botticelli.cli.commands",
-        "botticelli.cli.environment",
-        "botticelli.cli.log",
+        "botticelli.cli.shell.app",
+        "botticelli.cli.shell.command_table",
+        "botticelli.cli.shell.environment",
+        "botticelli.cli.shell.log",
         "botticelli.cli.main",
     }
 

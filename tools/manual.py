@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import typer
 
-from botticelli.cli.app import app
-from botticelli.cli.commands import COMMANDS
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command_table import COMMANDS
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ROOT / "docs"

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from botticelli.cli.dbgroup import db
-from botticelli.cli.environment import Environment
-from botticelli.cli.output import Console, render
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
 from botticelli.store.maintenance.drift import Difference

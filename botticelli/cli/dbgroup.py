@@ -2,7 +2,7 @@
 
 import typer
 
-from botticelli.cli.app import app
+from botticelli.cli.shell.app import app
 
 db = typer.Typer(no_args_is_help=True)
 app.add_typer(db, name="db")

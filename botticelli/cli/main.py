@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from botticelli import tracing
-from botticelli.cli import log
-from botticelli.cli.environment import Environment
+from botticelli.cli.shell import log
+from botticelli.cli.shell.environment import Environment
 from botticelli.errors import BotticelliError, Exit
 
 INTERRUPTED: Final = 130  # 128 + SIGINT
@@ -51,7 +51,7 @@ def run() -> NoReturn:
 
 
 def _complete(env: Environment) -> int:
-    from botticelli.cli.completion import answer
+    from botticelli.cli.shell.completion import answer
 
     return answer(sys.argv[1:], env)
 
@@ -95,7 +95,7 @@ def main(args: Sequence[str], env: Environment) -> int:
 
 def _traced(args: list[str], env: Environment) -> Any:
     """Run one command; its spans go to a collector if the environment names one."""
-    from botticelli.cli.app import execute
+    from botticelli.cli.shell.app import execute
 
     tracer = tracing.Late(lambda: _tracer(env))
     try:

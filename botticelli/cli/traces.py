@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Final
 
-from botticelli.cli.environment import Environment
+from botticelli.cli.shell.environment import Environment
 from botticelli.tracing import SILENT, Tracer
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from importlib import import_module
 import pytest
 import typer
 
-from botticelli.cli.app import app
-from botticelli.cli.commands import COMMANDS
-from botticelli.cli.environment import Environment, Options
-from botticelli.cli.log import set_up
 from botticelli.cli.main import globals_first
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command_table import COMMANDS
+from botticelli.cli.shell.environment import Environment, Options
+from botticelli.cli.shell.log import set_up
 from tests.commandline import Terminal, run_installed
 
 NOWHERE = "postgresql://user:hunter22@127.0.0.1:1/none"
@@ -269,7 +269,7 @@ def pressing_ctrl_c(script, botticelli):
 def test_ctrl_c_ends_with_130_and_one_line(botticelli, db_url):
     script = (
         "import os, signal\n"
-        "from botticelli.cli.environment import Environment\n"
+        "from botticelli.cli.shell.environment import Environment\n"
         "from botticelli.cli.main import run\n"
         "Environment.database_url = lambda self: os.kill(os.getpid(), signal.SIGINT)\n"
         "import sys; sys.argv = ['botticelli', 'db', 'url']\n"

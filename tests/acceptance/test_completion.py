@@ -185,5 +185,5 @@ def test_the_first_words_cost_no_import_of_a_command(botticelli):
     ended = run_installed(["po"], environ=environ, cwd=botticelli.cwd)
 
     assert ended.out.startswith("post\t")
-    assert "import 'botticelli.cli.post'" not in ended.err
+    assert "import 'botticelli.cli.work.post'" not in ended.err
     assert "import 'psycopg'" not in ended.err

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from botticelli.cli.app import app
-from botticelli.cli.commands import COMMANDS
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command_table import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from botticelli.cli.environment import Environment, Options
+from botticelli.cli.shell.environment import Environment, Options
 from botticelli.config.hiding import SHORTEST, Hider, passwords_in, secrets_of
 from botticelli.running import here
 from tests.commandline import Terminal, isolated, run_installed

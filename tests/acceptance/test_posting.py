@@ -246,7 +246,7 @@ def test_a_marked_post_can_be_given_its_message_later(db, discord, command):
 def test_an_idle_run_loads_neither_requests_nor_rich(db, db_url, tmp_path):
     script = (
         "import sys\n"
-        "from botticelli.cli.environment import Environment\n"
+        "from botticelli.cli.shell.environment import Environment\n"
         "from botticelli.cli.main import main\n"
         "code = main(['post'], Environment.of_process())\n"
         "heavy = {'requests', 'rich', 'google.genai', 'jsonschema', 'sqlglot'} & set(sys.modules)\n"

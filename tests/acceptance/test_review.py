@@ -7,9 +7,9 @@ import json
 import pytest
 from psycopg.types.json import Jsonb
 
-from botticelli.cli.environment import Environment
-from botticelli.cli.review import Desk, View
-from botticelli.cli.reviewing import ReviewApp, visible
+from botticelli.cli.review.review import Desk, View
+from botticelli.cli.review.screen import ReviewApp, visible
+from botticelli.cli.shell.environment import Environment
 from botticelli.store.curation import reviews
 from tests.workshops import candidate
 

@@ -262,7 +262,7 @@ def test_without_the_extra_a_run_goes_on_and_says_nothing(environ, collector, db
 
 def test_sdk_is_not_loaded_where_no_collector_is_named(line, environ, tmp_path, db):
     probe = (
-        "import sys; from botticelli.cli.environment import Environment;"
+        "import sys; from botticelli.cli.shell.environment import Environment;"
         "from botticelli.cli.main import main; main(['post'], Environment.of_process());"
         "sys.exit('opentelemetry' in sys.modules)"
     )

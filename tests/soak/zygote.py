@@ -18,8 +18,8 @@ import google.genai
 import psycopg  # noqa: F401
 import requests  # noqa: F401
 
-from botticelli.cli.environment import Environment
 from botticelli.cli.main import main
+from botticelli.cli.shell.environment import Environment
 from tests.soak.clock import SharedClock
 
 

@@ -6,7 +6,7 @@ import tomllib
 
 import pytest
 
-from botticelli.cli.commands import COMMANDS
+from botticelli.cli.shell.command_table import COMMANDS
 from tools.manual import DOCS, ROOT, page
 
 FILE = DOCS / "botticelli.1"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.cli.plans import plans_of
+from botticelli.cli.shared.timer_plans import plans_of
 from botticelli.config.load import load
 from botticelli.schedule.crontab import crontab
 from botticelli.schedule.jitter import span, spread

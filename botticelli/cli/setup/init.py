@@ -1,0 +1,94 @@
+"""`botticelli init`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, render
+from botticelli.errors import UsageError
+from botticelli.records import record
+
+SHIPPED: Final = Path(__file__).parent.parent / "narratives"
+
+VARIABLES: Final = """\
+# Copy this to .env and fill it in; botticelli reads .env beside botticelli.toml.
+# Real environment variables go before it. Keep .env out of version control.
+
+# https://aistudio.google.com/apikey
+GEMINI_API_KEY=
+
+# The bot's token (https://discord.com/developers/applications) and the channel it writes to.
+DISCORD_TOKEN=
+POSTING_CHANNEL_ID=
+
+# Left out: PostgreSQL of our own.
+# DATABASE_URL=postgresql://user:password@localhost/botticelli
+"""
+
+
+@record
+class Started:
+    """What `init` wrote, and what it left as it was."""
+
+    exit_code: int = 0
+    folder: Path
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+@app.command()
+def init(
+    ctx: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where; made if it is not there.")
+    ] = Path(),
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Write a starter project: botticelli.toml, narratives, .env.example."""
+    env: Environment = ctx.obj
+    target = (env.cwd / folder).resolve()
+    written, kept = [], []
+    for name, content in _files():
+        path = target / name
+        if path.exists() and not force:
+            kept.append(name)
+            continue
+        _write(path, content)
+        written.append(name)
+    report = Started(folder=target, written=tuple(written), kept=tuple(kept))
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    from botticelli.config.sample import sample
+
+    yield "botticelli.toml", sample().encode()
+    yield ".env.example", VARIABLES.encode()
+    for path in sorted(SHIPPED.iterdir()):
+        if path.is_file():
+            yield f"narratives/{path.name}", path.read_bytes()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+@render.register
+def _(report: Started, console: Console) -> None:
+    for name in report.written:
+        console.line(f"wrote {report.folder / name}")
+    for name in report.kept:
+        console.line(f"kept  {report.folder / name} (--force overwrites)", style="yellow")
+    console.line()
+    console.line("next: fill in .env (see .env.example), then: botticelli check", style="bold")

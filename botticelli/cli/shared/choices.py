@@ -1,0 +1,70 @@
+"""Values that Tab offers: read from files and tables of this program, never from the database."""
+
+from dataclasses import replace
+
+import typer
+
+from botticelli.cli.shell.environment import Environment
+from botticelli.config.model import STAGES
+
+
+def stages() -> list[str]:
+    """Return the stages, and the word for all of them."""
+    return [*STAGES, "all"]
+
+
+def locks() -> list[str]:
+    """Return the locks that there may be."""
+    return list(STAGES)
+
+
+def destinations(ctx: typer.Context) -> list[str]:
+    """Return the configured destinations."""
+    return list(_environment(ctx).config.destinations)
+
+
+def models(ctx: typer.Context) -> list[str]:
+    """Return the models that are configured or in our table."""
+    from botticelli.models.catalogue import CATALOGUE
+
+    models = _environment(ctx).config.models
+    return [
+        *dict.fromkeys([*models.default, *models.judge, *models.named, *models.aliases, *CATALOGUE])
+    ]
+
+
+def narratives(ctx: typer.Context) -> list[tuple[str, str]]:
+    """Return the narratives of the usual folders, as `run` and `generate` take them."""
+    from pathlib import Path
+
+    from botticelli.narrative.language.load import shipped_narratives
+    from botticelli.reports.narratives import listing
+
+    env = _environment(ctx)
+    usual = [*filter(Path.is_dir, env.config.narratives.folders), shipped_narratives()]
+    report = listing(usual, folders=usual, cwd=env.cwd)
+    return [
+        (offer.reference, offer.description) for file in report.files for offer in file.narratives
+    ]
+
+
+def platforms(ctx: typer.Context) -> list[str]:
+    """Return the platforms that have commands."""
+    from botticelli.cli.shared.command_guard import descriptions
+
+    return list(descriptions(_environment(ctx)))
+
+
+def bot_commands(ctx: typer.Context) -> list[str]:
+    """Return the commands of the platform that stands before."""
+    from botticelli.cli.shared.command_guard import descriptions
+
+    found = descriptions(_environment(ctx)).get(ctx.params["platform"], ())
+    return [one.name for one in found]
+
+
+def _environment(ctx: typer.Context) -> Environment:
+    """Return the environment; the root's callback, which takes --config, is not run for Tab."""
+    env: Environment = ctx.obj
+    env.options = replace(env.options, config=ctx.find_root().params.get("config"))
+    return env

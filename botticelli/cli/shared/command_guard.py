@@ -1,0 +1,127 @@
+"""Puts together the commands that narratives and people reach, behind their guard."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from botticelli.cli.shell.environment import Environment
+from botticelli.config import plugins
+from botticelli.config.hiding import SHORTEST, secrets_of, secrets_of_environment
+from botticelli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from botticelli.narrative.commands.executors import PlatformExecutor
+    from botticelli.narrative.commands.guard import Answer, Ask, GuardedCommands
+    from botticelli.platforms.command_set import CommandSet, Description
+    from botticelli.store.connection import Connection
+
+
+def guarded(
+    env: Environment, conn: "Connection", *, allow_writes: bool = False, asks: bool = False
+) -> "GuardedCommands":
+    """Return the commands of this process over a connection, which is used by one thread.
+
+    Args:
+        env: Where configuration, clock and chance come from.
+        conn: For database commands, the audit and the approvals.
+        allow_writes: What --allow-writes says.
+        asks: Whether a person at a terminal may be asked.
+    """
+    from botticelli.narrative.commands.base import DatabaseCommands
+    from botticelli.narrative.commands.guard import GuardedCommands
+
+    writable, now = env.config.narratives.writable_tables, env.clock.pinned
+    return GuardedCommands(
+        conn=conn,
+        executors={
+            "database": DatabaseCommands(conn=conn, writable=writable, now=now),
+            "discord": discord(env),
+        },
+        find=lambda platform: plugged_in(env, platform),
+        security=env.config.security,
+        secrets=secrets(env),
+        ask=asking(env) if asks else None,
+        allow_writes=allow_writes,
+        actor=env.identity.owner,
+        now=now,
+    )
+
+
+def discord(env: Environment) -> "PlatformExecutor":
+    """Return Discord's commands; a client is made when one is about to run."""
+    from botticelli.narrative.commands.executors import PlatformExecutor
+    from botticelli.platforms.discord.commands.table import TABLE, canonical
+
+    return PlatformExecutor(
+        lambda: _open_discord(env),
+        writes=lambda command: command not in TABLE or TABLE[command].writes,
+        canonical=canonical,
+    )
+
+
+def _open_discord(env: Environment) -> "CommandSet":
+    from botticelli.platforms.open import open_discord_commands
+
+    places = [one for one in env.config.destinations.values() if one.platform == "discord"]
+    with_token = [one for one in places if one.token] or places
+    if env.options.offline:
+        raise ConfigError("reaches no platform", where="--offline", mend="leave it out to run this")
+    if not with_token:
+        raise ConfigError(
+            "no destination is on Discord, whose bot could run it",
+            where="destinations",
+            mend='add one with platform = "discord" and its token',
+        )
+    return open_discord_commands(with_token[0], clock=env.clock, chance=env.chance)
+
+
+def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
+    """Return the commands that a plugin brings for a platform; None: no plugin does.
+
+    Raises:
+        ConfigError: The plugin cannot be loaded.
+    """
+    from botticelli.narrative.commands.executors import PlatformExecutor
+
+    made = plugins.find(plugins.COMMANDS, platform)
+    if made is None:
+        return None
+    client: CommandSet = made(env.config, clock=env.clock, chance=env.chance)
+    reads = {one.name for one in client.describe() if not one.writes}
+    return PlatformExecutor(
+        lambda: client,
+        writes=lambda command: command not in reads,
+        canonical=client.canonical,
+    )
+
+
+def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
+    """Return every command there is, by platform."""
+    from botticelli.narrative.commands.base import describe_database
+    from botticelli.platforms.discord.commands.client import describe
+
+    found = {"discord": describe(), "database": describe_database()}
+    for platform in plugins.names(plugins.COMMANDS):
+        executor = plugged_in(env, platform)
+        if platform not in found and executor is not None:
+            found[platform] = executor.client.describe()
+    return found
+
+
+def secrets(env: Environment) -> tuple[str, ...]:
+    """Return every text that must not leave, from the configuration and the environment."""
+    found = [*secrets_of(env.config), *secrets_of_environment(env.environ)]
+    return tuple(dict.fromkeys(text for text in found if len(text) >= SHORTEST))
+
+
+def asking(env: Environment) -> "Ask | None":
+    """Return how to ask the person at the terminal; None: nobody is there."""
+    if not (env.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
+        return None
+    answers: dict[str, Answer] = {"y": "yes", "yes": "yes", "a": "always", "always": "always"}
+
+    def ask(question: str) -> "Answer":
+        env.stderr.write(env.hide(f"{question} [y]es, [a]lways in this run, [N]o: "))
+        env.stderr.flush()
+        return answers.get(sys.stdin.readline().strip().lower(), "no")
+
+    return ask

@@ -1,0 +1,80 @@
+"""Puts together what the stages need to run narratives, and shows how far they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from botticelli.cli.shell.environment import Environment
+from botticelli.stages.runners import Workshop
+
+BAR_WIDTH: Final = 10  # columns; with the words beside it a line has room in 80
+
+
+class Show(Protocol):
+    """Shows how far the work is."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` are done."""
+
+
+def workshop(env: Environment, *, allow_writes: bool = False, asks: bool = False) -> Workshop:
+    """Return this process's means of running narratives.
+
+    `allow_writes`: commands may change what nobody has forbidden; `asks`: else a person at the
+    terminal is asked. A stage asks nobody: its workers would all speak at once.
+    """
+    from botticelli.cli.shared.command_guard import guarded
+    from botticelli.models.open import Drivers
+
+    said: set[str] = set()
+
+    def note(line: str) -> None:
+        if line not in said:  # several workers come upon the same thing
+            said.add(line)
+            env.say(line)
+
+    return Workshop(
+        config=env.config,
+        connect=env.connect,
+        identity=env.identity,
+        clock=env.clock,
+        chance=env.chance,
+        environ=env.environ,
+        cwd=env.cwd,
+        drivers=Drivers(env.config.models),
+        commands=lambda conn: guarded(env, conn, allow_writes=allow_writes, asks=asks),
+        note=note,
+    )
+
+
+@contextmanager
+def progress(env: Environment, what: str) -> Iterator[Show]:
+    """Give a bar on stderr; one that shows nothing if nobody would see it."""
+    if env.options.quiet or not env.stderr.isatty():
+        yield unseen
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+    from rich.table import Column
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=BAR_WIDTH),
+        MofNCompleteColumn(),
+        Elapsed(),
+        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True)),
+    )
+    console = Console(file=env.stderr, no_color=bool(env.environ.get("NO_COLOR")))
+    # The note takes what is left of the line, so that nothing else is squeezed.
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+        task = bar.add_task(what, total=None, note="")
+
+        def show(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield show
+
+
+def unseen(done: int, total: int, note: str = "") -> None:
+    """Show nothing."""

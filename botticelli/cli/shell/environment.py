@@ -1,0 +1,224 @@
+"""What a command may know of the world outside: streams, clock, chance, variables, database."""
+
+import logging
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from botticelli.cli.shell import log
+from botticelli.clock import Clock, SystemClock
+from botticelli.config.model import Config
+from botticelli.records import record
+from botticelli.store.identity import Identity
+
+if TYPE_CHECKING:
+    from botticelli.cli.shell.output import Console
+    from botticelli.config.hiding import Hider
+    from botticelli.store.connection import Connection
+    from botticelli.store.embedded.server import Embedded
+
+
+@record
+class Options:
+    """The global options of the command line."""
+
+    config: Path | None = None
+    offline: bool = False
+    debug: bool = False
+    quiet: bool = False
+
+
+class Environment:
+    """The world as one command sees it; a test puts in what it likes.
+
+    Args:
+        environ: Environment variables.
+        cwd: Folder that relative paths start from.
+        stdout: Where results go.
+        stderr: Where everything else goes.
+        clock: Time.
+        chance: Randomness.
+        config: Used as it is instead of being looked for in files and variables.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        cwd: Path,
+        stdout: TextIO,
+        stderr: TextIO,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
+        config: Config | None = None,
+    ) -> None:
+        self.environ = dict(environ)
+        self.cwd = cwd
+        self.stdout = stdout
+        self.stderr = stderr
+        self.clock: Clock = clock or SystemClock()
+        self.chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
+        self.options = Options()
+        self._given = config
+        self._hider: tuple[Config | None, Hider] | None = None
+
+    @classmethod
+    def of_process(cls) -> "Environment":
+        """Return the world as it really is."""
+        return cls(environ=os.environ, cwd=Path.cwd(), stdout=sys.stdout, stderr=sys.stderr)
+
+    def take(self, options: Options) -> None:
+        """Remember the global options and set logging up accordingly."""
+        self.options = options
+        log.set_up(self)
+
+    def with_config(self, config: Config) -> "Environment":
+        """Return the same world with `config` in place of the one that would be found."""
+        other = Environment(
+            environ=self.environ,
+            cwd=self.cwd,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            clock=self.clock,
+            chance=self.chance,
+            config=config,
+        )
+        other.options = replace(self.options, offline=False)
+        return other
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration, read on first use.
+
+        Raises:
+            ConfigError: The file or a variable has to be mended; carries every mistake.
+        """
+        from botticelli.config.load import load, offline
+        from botticelli.config.sources import find_file, with_dotenv
+
+        config = self._given
+        if config is None:
+            file = find_file(environ=self.environ, cwd=self.cwd, named=self.options.config)
+            self.environ = with_dotenv(self.environ, file.parent if file else self.cwd)
+            self._hider = None
+            config = load(file, environ=self.environ, cwd=self.cwd)
+        return offline(config, cwd=self.cwd) if self.options.offline else config
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who we are on locks, leases and runs."""
+        from socket import gethostname
+
+        host, pid = gethostname(), os.getpid()
+        return Identity(host=host, pid=pid, owner=f"{host}:{pid}:{os.urandom(4).hex()}")
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person is reading stdout."""
+        return self.stdout.isatty()
+
+    @cached_property
+    def console(self) -> "Console":
+        """Where reports are written."""
+        from botticelli.cli.shell.output import Console
+
+        return Console(self.stdout, colour=not self.environ.get("NO_COLOR"))
+
+    def show(self, report: Any, *, as_json: bool = False) -> None:
+        """Write a report to stdout: for a person, or as JSON with the same facts."""
+        from botticelli.cli.shell import output
+
+        output.show(report, self.console, as_json=as_json)
+
+    def tell(self, line: str, *, as_json: bool, **facts: Any) -> None:
+        """Tell what was done: a line for a person on stderr, or the facts as JSON on stdout."""
+        if as_json:
+            self.show(facts, as_json=True)
+        else:
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Tell a person on stderr how it goes, unless --quiet."""
+        if not self.options.quiet:
+            log.tell(self, line, logging.INFO)
+
+    def complain(self, line: str) -> None:
+        """Write `botticelli: line` to stderr, also with --quiet."""
+        log.tell(self, f"botticelli: {line}", logging.ERROR)
+
+    def hide(self, text: str) -> str:
+        """Return `text` with every secret we know of replaced by asterisks."""
+        return self.hider.hide(text)
+
+    @property
+    def hider(self) -> "Hider":
+        """What hides the secrets that we know of: those of the environment even without a file."""
+        from botticelli.config.hiding import Hider, secrets_of, secrets_of_environment
+
+        config = self._given or self.__dict__.get("config")
+        if self._hider is None or self._hider[0] is not config:
+            known = secrets_of_environment(self.environ)
+            self._hider = config, Hider([*known, *(secrets_of(config) if config else ())])
+        return self._hider[1]
+
+    @contextmanager
+    def database(self) -> Iterator["Connection"]:
+        """Open the database, with the schema in place; our own server is started if needed.
+
+        Raises:
+            Unavailable: It cannot be reached or started.
+        """
+        from botticelli.store.connection import connect, mapped_errors
+        from botticelli.store.schema import ensure_schema
+
+        try:
+            with mapped_errors(), connect(self.database_url()) as conn:
+                ensure_schema(conn)
+                yield conn
+        finally:
+            if "embedded" in self.__dict__:
+                self.embedded.release()
+
+    def keep_apart(self, conn: "Connection") -> None:
+        """Let `--offline` touch nothing that waits for a real channel.
+
+        Raises:
+            ConfigError: The database holds posts that the offline model did not write.
+        """
+        if not self.options.offline:
+            return
+        from botticelli.errors import ConfigError
+        from botticelli.store.reads.demo import holds_real_work
+
+        if holds_real_work(conn):
+            raise ConfigError(
+                "this database holds posts for a real channel",
+                where="--offline",
+                mend="practise in another (DATABASE_URL, XDG_STATE_HOME), or run botticelli demo",
+            )
+
+    def connect(self) -> "Connection":
+        """Return one more connection, for a thread; the caller closes it."""
+        from botticelli.store.connection import connect
+
+        return connect(self.database_url())
+
+    def database_url(self) -> str:
+        """Return the URL of the database, after starting our own server if it is meant."""
+        return self.config.database.url or self.embedded.url
+
+    @cached_property
+    def embedded(self) -> "Embedded":
+        """Our own PostgreSQL."""
+        from botticelli.store.embedded.server import Embedded
+
+        # A terminal below systemd's user manager has INVOCATION_ID, too, but no unit to end.
+        in_unit = "INVOCATION_ID" in self.environ and not self.stderr.isatty()
+        database = self.config.database
+        return Embedded(database.folder, binaries=database.binaries, stop_when_last=in_unit)

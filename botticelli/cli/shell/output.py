@@ -1,0 +1,188 @@
+"""Reports become words, tables or JSON. A command module registers how its report reads.
+
+`@render.register` in the command's own module; what it writes through Console is coloured on a
+terminal and plain, aligned text in a pipe. JSON holds the same facts without further work.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cached_property, singledispatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from botticelli.text import visible
+
+if TYPE_CHECKING:
+    import rich.console
+
+
+@dataclass(frozen=True)
+class Styled:
+    """A cell with a look: `style` is rich's word for it, and nothing in a pipe."""
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        """Return the bare text."""
+        return self.text
+
+
+def _style(cell: object) -> str:
+    return cell.style if isinstance(cell, Styled) else ""
+
+
+class Console:
+    """Where a report is written: a terminal with colours, or a plain stream.
+
+    Args:
+        stream: stdout.
+        colour: Whether a terminal may be coloured (NO_COLOR says no).
+    """
+
+    def __init__(self, stream: TextIO, *, colour: bool = True) -> None:
+        self.stream = stream
+        self.colour = colour
+        self.is_terminal = stream.isatty()
+
+    @cached_property
+    def rich(self) -> "rich.console.Console":
+        """A rich console on the same stream; only worth its import on a terminal."""
+        from rich.console import Console as RichConsole
+
+        return RichConsole(file=self.stream, no_color=not self.colour, highlight=False)
+
+    def line(self, text: str = "", *, style: str = "") -> None:
+        """Write one line; `style` is rich's word for its look on a terminal."""
+        if self.is_terminal:
+            self.rich.print(visible(text), style=style or None, markup=False, soft_wrap=True)
+        else:
+            self.stream.write(text + "\n")
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        title: str = "",
+        right: Sequence[str] = (),
+    ) -> None:
+        """Write a table; columns named in `right` are numbers. None is shown as a dash."""
+        cells = [[Styled("-", "dim") if cell is None else cell for cell in row] for row in rows]
+        if self.is_terminal:
+            self._rich_table(columns, cells, title=title, right=right)
+            return
+        if title:
+            self.stream.write(f"{title}\n")
+        self.stream.write(
+            aligned(
+                [list(columns), *[list(map(str, row)) for row in cells]],
+                right=[name in right for name in columns],
+            )
+        )
+
+    def watch(self, frames: Iterator[Any], *, seconds: float) -> None:
+        """Show report after report on the whole terminal until `frames` end or q is pressed."""
+        from botticelli.cli.shell.watch import watch
+
+        watch(self, frames, seconds=seconds)
+
+    def _rich_table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        title: str,
+        right: Sequence[str],
+    ) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(
+            title=title or None,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            show_edge=False,
+        )
+        for name in columns:
+            table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(visible(str(cell)), style=_style(cell)) for cell in row))
+        self.rich.print(table)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[bool] = ()) -> str:
+    """Return rows as lines with aligned columns, two blanks apart, none at the end of a line."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if index < len(right) and right[index] else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip() + "\n")
+    return "".join(lines)
+
+
+def show(report: Any, console: Console, *, as_json: bool) -> None:
+    """Write `report` in the form that is wanted; its exit code is the process's own."""
+    if as_json:
+        import json
+
+        facts = plain(report)
+        facts.pop("exit_code", None)
+        console.stream.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    else:
+        render(report, console)
+
+
+@singledispatch
+def render(report: Any, console: Console) -> None:  # noqa: ARG001 - for the registered ones
+    """Write a report for a person; every command module registers its own reports.
+
+    Raises:
+        TypeError: Nobody registered this kind of report.
+    """
+    raise TypeError(f"no rendering for {type(report).__name__}")
+
+
+SCALARS: Final = (str, int, float, bool, type(None))
+CONVERSIONS: Final[Mapping[type, Callable[[Any], Any]]] = {
+    Enum: lambda value: value.value,
+    date: lambda value: value.isoformat(),
+    time: lambda value: value.isoformat(),
+    timedelta: lambda value: value.total_seconds(),
+    Decimal: float,
+    Path: str,
+    str: str,
+}
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON can hold it: dataclasses as objects, times as ISO 8601.
+
+    Secrets stay hidden.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if type(value) in SCALARS:
+        return value
+    for kind, convert in CONVERSIONS.items():
+        if isinstance(value, kind):
+            return convert(value)
+    raise TypeError(f"a report holds a {type(value).__name__}, which JSON cannot")

@@ -1,0 +1,207 @@
+"""`botticelli commands` and `botticelli command`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from botticelli.cli.shared import choices
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.errors import Exit, UsageError
+
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A command that narratives can run; ! marks the arguments it needs."""
+
+    platform: str
+    command: str
+    writes: bool
+    takes: tuple[str, ...]
+    needs: str
+    gives: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandsReport:
+    """Every command there is."""
+
+    commands: tuple[Known, ...]
+    exit_code: Exit = Exit.DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandReport:
+    """What a command gave."""
+
+    command: str
+    result: Any
+    exit_code: Exit = Exit.DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandPreview:
+    """What a command would do, and what the rules say to it."""
+
+    command: str
+    request: Any
+    verdict: str
+    why: str
+    exit_code: Exit = Exit.DONE
+
+
+@app.command()
+def commands(
+    ctx: typer.Context,
+    platform: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PLATFORM]",
+            help="Only those of this platform.",
+            autocompletion=choices.platforms,
+        ),
+    ] = "",
+    *,
+    as_json: Json = False,
+) -> int:
+    """List the bot commands that narratives can run."""
+    from botticelli.cli.shared.command_guard import descriptions
+
+    env: Environment = ctx.obj
+    known = [
+        Known(
+            platform=name,
+            command=one.name,
+            writes=one.writes,
+            takes=one.takes,
+            needs=one.needs,
+            gives=one.gives,
+        )
+        for name, found in descriptions(env).items()
+        if platform in ("", name)
+        for one in found
+    ]
+    if not known:
+        raise UsageError(f"there is no platform '{platform}'", mend="see botticelli commands")
+    env.show(CommandsReport(commands=tuple(known)), as_json=as_json)
+    return Exit.DONE
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def command(
+    ctx: typer.Context,
+    platform: Annotated[
+        str,
+        typer.Argument(
+            metavar="PLATFORM", help="discord or database.", autocompletion=choices.platforms
+        ),
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="COMMAND", help="Such as channels.list.", autocompletion=choices.bot_commands
+        ),
+    ],
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the request and the rules' word; send nothing.")
+    ] = False,
+    allow_writes: Annotated[
+        bool, typer.Option("--allow-writes", help="Change things without asking.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Run one bot command by hand; its arguments follow as --name value."""
+    from botticelli.cli.shared.command_guard import guarded
+    from botticelli.narrative.commands.base import Call
+
+    env: Environment = ctx.obj
+    call = Call(platform=platform, command=name, args=arguments(ctx.args))
+    report: CommandPreview | CommandReport
+    with env.database() as conn:
+        guard = guarded(env, conn, allow_writes=allow_writes, asks=True)
+        if dry_run:
+            request, verdict = guard.preview(call)
+            report = CommandPreview(
+                command=call.name, request=request, verdict=verdict.word, why=verdict.why
+            )
+        else:
+            report = CommandReport(command=call.name, result=guard.run(call))
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+def arguments(words: Sequence[str]) -> dict[str, Any]:
+    """Return `--guild-id 1 --tts` as arguments; lists and tables are written as JSON.
+
+    Raises:
+        UsageError: A word belongs to no option.
+    """
+    found: dict[str, Any] = {}
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        name, sign, value = word.partition("=")
+        if not name.startswith("--") or len(name) < 3:
+            raise UsageError(f"'{word}' belongs to no argument", mend="write --name value")
+        if not sign and left and not left[0].startswith("--"):
+            sign, value = "=", left.pop(0)
+        found[name[2:].replace("-", "_")] = _value(value, name) if sign else True
+    return found
+
+
+def _value(text: str, name: str) -> Any:
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{name} is no JSON ({error})", mend="quote it for the shell") from error
+
+
+@render.register
+def _(report: CommandsReport, console: Console) -> None:
+    console.table(
+        ("command", "does", "arguments", "permission"),
+        [
+            (
+                f"{one.platform} {one.command}",
+                Styled("writes", "yellow") if one.writes else "reads",
+                " ".join(one.takes),
+                one.needs or None,
+            )
+            for one in report.commands
+        ],
+    )
+
+
+@render.register
+def _(report: CommandReport, console: Console) -> None:
+    rows = report.result
+    if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+        columns = tuple(dict.fromkeys(key for row in rows for key in row))
+        console.table(columns, [tuple(_cell(row.get(key)) for key in columns) for row in rows])
+        return
+    if isinstance(rows, Mapping) and not any(isinstance(one, list | dict) for one in rows.values()):
+        for key, value in rows.items():
+            console.line(f"{key}: {_cell(value)}")
+        return
+    console.line(json.dumps(rows, ensure_ascii=False, indent=2))
+
+
+@render.register
+def _(report: CommandPreview, console: Console) -> None:
+    console.line(json.dumps(report.request, ensure_ascii=False, indent=2))
+    console.line(f"rules: {report.verdict}" + (f" ({report.why})" if report.why else ""))
+
+
+def _cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

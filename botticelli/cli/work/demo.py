@@ -1,0 +1,201 @@
+"""`botticelli demo`: the whole line on this machine, through the very stages that timers run."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import typer
+
+import botticelli.cli.work.curate  # noqa: F401 - registers how its report reads
+from botticelli.cli.shared import choices
+from botticelli.cli.shared.runners import progress, workshop
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.work import generate, post
+from botticelli.config.model import Config
+from botticelli.errors import TryLater
+from botticelli.stages.curate.stage import CurateReport
+from botticelli.stages.curate.stage import curate as run_curate
+from botticelli.stages.generate.stage import GenerateReport
+from botticelli.stages.generate.stage import generate as run_generate
+from botticelli.stages.post.stage import Posting, PostReport
+from botticelli.stages.post.stage import post as run_post
+from botticelli.stages.wish import Wish
+from botticelli.store.connection import Connection
+
+Report = TypeVar("Report")
+
+ITERATIONS: Final = 2  # of five narratives: ten candidates
+# A model of this machine's own cores takes its time over each word, and its opinions are dice.
+SMALL: Final = "short_posts.batch"
+PATIENCE_SECONDS: Final = 30.0  # for another process that runs the same stage
+
+NEXT: Final = """
+What next?{called}
+  botticelli status --offline       what this demo left behind
+  botticelli init my-channel        a project of your own: settings, narratives, .env.example
+  cd my-channel; botticelli check   what is missing for the real thing
+
+With a key (https://aistudio.google.com/apikey) and a bot's token:
+  export GEMINI_API_KEY=... DISCORD_TOKEN=... POSTING_CHANNEL_ID=...
+  botticelli generate --dry-run     what it would cost
+  botticelli generate
+  botticelli curate --drain
+  botticelli post --dry-run         the very request that would be sent
+  botticelli timers render --help   let systemd or cron do all that
+"""
+
+
+@app.command()
+def demo(
+    ctx: typer.Context,
+    *,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Have this model write (and judge, unless it is local).",
+            autocompletion=choices.models,
+        ),
+    ] = "offline",
+) -> int:
+    """Show the whole line at work: no key, no server, no questions."""
+    env: Environment = ctx.obj
+    stage = env.with_config(_demo_config(env, model))
+    env.console.line(f"The whole line, here and now: {_who(model)}.", style="bold")
+    env.console.line(f"PostgreSQL of our own in {stage.config.database.folder}")
+    stage = _among_its_own(stage)
+    with stage.database() as conn:
+        codes = [
+            _generate(stage, conn),
+            _curate(stage, conn),
+            _post(stage, conn),
+        ]
+    env.console.stream.write(NEXT.format(called=_called(env)))
+    return max(codes)
+
+
+def _is_small(model: str) -> bool:
+    return model == "local" or model.startswith("local:")
+
+
+def _who(model: str) -> str:
+    if model == "offline":
+        return "nothing leaves this machine"
+    return (
+        f"{model} writes, the offline stand-in judges"
+        if _is_small(model)
+        else f"{model} writes and judges"
+    )
+
+
+def _called(env: Environment) -> str:
+    """Return how to make `botticelli` a command of this shell; empty where it is one."""
+    from shutil import which
+
+    if which("botticelli", path=env.environ.get("PATH", "")):
+        return ""
+    return f' First: export PATH="{Path(sys.executable).parent}:$PATH"'
+
+
+def _demo_config(env: Environment, model: str) -> Config:
+    """Return the shipped settings with that model, a file outbox and no server."""
+    from botticelli.config.load import load, offline
+
+    environ = {name: value for name, value in env.environ.items() if "DATABASE_URL" not in name}
+    config = offline(load(None, environ=environ, cwd=env.cwd), cwd=env.cwd)
+    judge = "offline" if _is_small(model) else model
+    narrative = SMALL if _is_small(model) else config.generate.narrative
+    return replace(
+        config,
+        models=replace(env.config.models, default=(model,), judge=(judge,)),
+        generate=replace(config.generate, narrative=narrative),
+    )
+
+
+def _among_its_own(env: Environment) -> Environment:
+    """Keep out of a database in which a real channel is looked after."""
+    from botticelli.store.reads.demo import has_stopped, holds_real_work, practice_url
+
+    with env.database() as conn:
+        if not holds_real_work(conn) and not has_stopped(conn):
+            return env
+    url = practice_url(env.database_url())
+    env.console.line("It is in use for your own posts: the demo works in a database beside them.")
+    return env.with_config(replace(env.config, database=replace(env.config.database, url=url)))
+
+
+def _generate(env: Environment, conn: Connection) -> int:
+    iterations = 1 if env.config.generate.narrative == SMALL else ITERATIONS
+    _head(env, 1, f"generate --iterations {iterations}", "a model writes candidates")
+    with progress(env, "posts") as show:
+
+        def work() -> GenerateReport:
+            wish = Wish(iterations=iterations)
+            return run_generate(conn, workshop(env), wish=wish, watch=generate.watcher(show))
+
+        report = _patiently(env, work)
+    env.show(report)
+    return report.exit_code
+
+
+def _curate(env: Environment, conn: Connection) -> int:
+    _head(env, 2, "curate --drain", "a model scores them, the best are approved")
+    with progress(env, "judged") as show:
+
+        def work() -> CurateReport:
+            return run_curate(conn, workshop(env), drain=True, watch=show)
+
+        report = _patiently(env, work)
+    env.show(report)
+    return report.exit_code
+
+
+def _post(env: Environment, conn: Connection) -> int:
+    _head(env, 3, "post --now", "one approved post goes out, here into a file")
+
+    def work() -> PostReport:
+        posting = Posting(
+            config=env.config, open_platform=post.opener(env), to="", limit=1, ignoring_rhythm=True
+        )
+        return run_post(
+            posting, conn=conn, connect=env.connect, identity=env.identity, clock=env.clock
+        )
+
+    report = _patiently(env, work)
+    env.show(report)
+    for result in report.results:
+        if result.remote_id:
+            _show_post(env, Path(result.url or result.remote_id))
+    return report.exit_code
+
+
+def _head(env: Environment, number: int, command: str, meaning: str) -> None:
+    env.console.line()
+    env.console.line(f"{number}. botticelli {command}: {meaning}", style="bold cyan")
+
+
+def _show_post(env: Environment, path: Path) -> None:
+    if path.is_file():
+        env.console.line()
+        for line in path.read_text(encoding="utf-8").splitlines():
+            env.console.line(f"   | {line}", style="dim")
+
+
+def _patiently(env: Environment, work: Callable[[], Report]) -> Report:
+    """Do the work; while another process runs the same stage, say so and wait a little."""
+    deadline = env.clock.monotonic() + PATIENCE_SECONDS
+    is_told = False
+    while True:
+        try:
+            return work()
+        except TryLater as error:
+            if "already running" not in error.what or env.clock.monotonic() >= deadline:
+                raise
+            if not is_told:
+                env.say(f"waiting up to {PATIENCE_SECONDS:g} s: {error.what}")
+                is_told = True
+            env.clock.sleep(1)

@@ -1,0 +1,158 @@
+"""`botticelli post`."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import typer
+
+from botticelli.cli.shared import choices
+from botticelli.cli.shared.hooks import telling
+from botticelli.cli.shared.jitter import Jitter, wait_at_random
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, render
+from botticelli.config.model import Destination
+from botticelli.errors import Exit
+from botticelli.platforms.base import Platform
+from botticelli.platforms.discord.rate_limits import SharedLimits
+from botticelli.stages.post.preview import Preview, PreviewReport, preview_next
+from botticelli.stages.post.stage import Opener, Posting, PostReport
+from botticelli.stages.post.stage import post as run_post
+from botticelli.stages.post.target import Result
+
+STYLES: Final = {
+    "posted": "green",
+    "held": "yellow",
+    "failed": "red",
+    "put back": "yellow",
+    "uncertain": "bold red",
+}
+
+
+@app.command()
+def post(
+    ctx: typer.Context,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the request; send and write nothing.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Most posts to each destination.")
+    ] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Ignore interval, hours and dates; no safety rule.")
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            help="Serve this destination only.",
+            autocompletion=choices.destinations,
+        ),
+    ] = None,
+    jitter: Jitter = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Publish the next approved post that is due."""
+    env: Environment = ctx.obj
+    posting = Posting(
+        config=env.config,
+        open_platform=opener(env),
+        to=to or "",
+        limit=limit,
+        ignoring_rhythm=now,
+    )
+    report: PostReport | PreviewReport
+    wait_at_random(env, jitter)
+    with telling(env, "post", silent=dry_run), env.database() as conn:
+        if dry_run:
+            report = preview_next(posting, conn=conn, clock=env.clock)
+        else:
+            env.keep_apart(conn)
+            report = run_post(
+                posting, conn=conn, connect=env.connect, identity=env.identity, clock=env.clock
+            )
+            _complain(env, report)
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+def opener(env: Environment) -> Opener:
+    """Return what opens a destination's client when there is something to send."""
+    limits = SharedLimits(env.clock)
+
+    def open_late(destination: Destination) -> Platform:
+        from botticelli.platforms.open import open_platform
+
+        return open_platform(destination, clock=env.clock, limits=limits)
+
+    return open_late
+
+
+def _complain(env: Environment, report: PostReport) -> None:
+    """Tell on stderr what went wrong: a timer's log is read there."""
+    for result in report.results:
+        if result.exit_code != Exit.DONE:
+            for line in result.note.splitlines():
+                env.complain(
+                    line if result.destination in line else f"{result.destination}: {line}"
+                )
+
+
+@render.register
+def _(report: PostReport, console: Console) -> None:
+    if report.skipped:
+        console.line(f"nothing done: the post stage is {report.skipped}")
+    for result in report.results:
+        console.line(in_words(result), style=STYLES.get(result.state, ""))
+
+
+def in_words(result: Result) -> str:
+    """Return one line that tells what became of a delivery, or why there was none."""
+    where, next_at = f"'{result.destination}'", _clock_face(result.next_due)
+    if result.state == "nothing":
+        later = f"; next post to {where} is due at {next_at} at the earliest" if next_at else ""
+        return f"nothing to do: {result.note} for {where}{later}"
+    if result.state == "waiting":
+        when = f"is due at {next_at}" if next_at else "is never due"
+        return f"nothing to do: next post to {where} {when} ({result.note})"
+    if result.delivery is None:
+        return f"failed for {where}: {result.note}"
+    words = f"{result.state}: delivery {result.delivery} (post {result.post}) to {where}"
+    if result.state == "posted":
+        words += f" as {result.url or result.remote_id}"
+    if result.note:
+        words += f": {result.note}"
+    if next_at:
+        words += f"; the next is due at {next_at}"
+    return words
+
+
+def _clock_face(instant: datetime | None) -> str:
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if instant else ""
+
+
+@render.register
+def _(report: PreviewReport, console: Console) -> None:
+    for preview in report.previews:
+        _show_preview(preview, console)
+
+
+def _show_preview(preview: Preview, console: Console) -> None:
+    when = f" (due at {_clock_face(preview.due_at)})" if preview.due_at else ""
+    console.line(f"{preview.destination}: {preview.why}{when}", style="bold")
+    for line in preview.problem.splitlines():
+        console.line(f"  to be mended: {line}", style="red")
+    for held in preview.held:
+        console.line(f"  post {held.post} would be held: {held.why}", style="yellow")
+    if preview.post is not None:
+        console.line(f"  post {preview.post}: {preview.text}")
+    for verdict in preview.verdicts:
+        console.line(f"  {verdict.rule}: {verdict.why or 'passes'}")
+    for request in preview.requests:
+        console.line(f"  {request['method']} {request['url']}")
+        console.line(
+            "  " + json.dumps(request["json"], indent=2, ensure_ascii=False).replace("\n", "\n  ")
+        )

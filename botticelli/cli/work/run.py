@@ -1,0 +1,313 @@
+"""`botticelli run`."""
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from threading import Event
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from botticelli import tracing
+from botticelli.cli.shared import choices
+from botticelli.cli.shared.runners import workshop
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.work.run_dry import RunForecast, rehearse
+from botticelli.cli.work.run_report import Counting, RunReport, finals, ran_act, tell
+from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
+from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.run.results import ActResult, Execution, Sink
+from botticelli.running import here
+
+if TYPE_CHECKING:
+    from botticelli.stages.runners import Workshop
+    from botticelli.store.connection import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the command line asks for."""
+
+    iterations: int | None
+    until: str
+    variables: Mapping[str, str]
+    models: tuple[str, ...]
+    shares: Mapping[str, float]
+    saves: bool
+    processes_discord: bool
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:NAME]", help="The narrative.", autocompletion=choices.narratives
+        ),
+    ] = "",
+    *,
+    narrative: Annotated[
+        str, typer.Option("--narrative", metavar="FILE", help="The same as the argument.")
+    ] = "",
+    narrative_name: Annotated[
+        str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
+    ] = "",
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", min=1, help="Rounds; else as its carousel says.")
+    ] = None,
+    act: Annotated[
+        str, typer.Option("--act", metavar="NAME", help="Stop after this act; store nothing.")
+    ] = "",
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="KEY=VALUE", help="For {{KEY}}; VALUE - reads stdin."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", help="Ask this model; repeat for fallbacks.", autocompletion=choices.models
+        ),
+    ] = None,
+    rpm_multiplier: Annotated[
+        float | None, typer.Option(help="Share of the requests per minute.", min=0.01, max=1)
+    ] = None,
+    tpm_multiplier: Annotated[
+        float | None, typer.Option(help="Share of the tokens per minute.", min=0.01, max=1)
+    ] = None,
+    rpd_multiplier: Annotated[
+        float | None, typer.Option(help="Share of the requests per day.", min=0.01, max=1)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
+    ] = False,
+    save: Annotated[
+        bool, typer.Option("--save", help="Keep every act, with its prompt, with the run.")
+    ] = False,
+    process_discord: Annotated[
+        bool,
+        typer.Option("--process-discord", help="Put servers, channels ... into discord_ tables."),
+    ] = False,
+    allow_writes: Annotated[
+        bool, typer.Option("--allow-writes", help="Let bot commands change things unasked.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> int:
+    """Run a narrative from any file."""
+    from botticelli.stages.generate.stage import recent_posts
+
+    env: Environment = ctx.obj
+    shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
+    wanted = Wanted(
+        iterations=iterations,
+        until=act,
+        variables=_variables(given or ()),
+        models=tuple(model or ()),
+        shares={name: share for name, share in shares.items() if share is not None},
+        saves=save,
+        processes_discord=process_discord,
+    )
+    shop = workshop(env, allow_writes=allow_writes, asks=True)
+    found, chosen = shop.find(_reference(file, narrative, name=narrative_name))
+    _check_act(chosen, act)
+    for line in found.warnings:
+        env.say(line)
+    with env.database() as conn:
+        wanted = replace(wanted, variables={"recent_posts": recent_posts(conn), **wanted.variables})
+        running = _Running(env=env, shop=shop, conn=conn, wanted=wanted)
+        report = running.rehearse(found, chosen) if dry_run else running.run(found, chosen)
+    env.show(report, as_json=as_json)
+    return report.exit_code
+
+
+def _reference(file: str, option: str, *, name: str) -> str:
+    if bool(file) == bool(option):
+        what = "two narratives are named" if file else "no narrative is named"
+        raise UsageError(what, mend="write botticelli run FILE, or FILE:NAME")
+    return f"{file or option}:{name}" if name else file or option
+
+
+def _variables(given: Sequence[str]) -> dict[str, str]:
+    variables = {}
+    for pair in given:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"'{pair}' is no input", where="--input", mend="write KEY=VALUE")
+        variables[key.strip()] = sys.stdin.read() if value == "-" else value
+    return variables
+
+
+def _check_act(narrative: Narrative, name: str) -> None:
+    names = [act.name for act in narrative.acts]
+    if name and name not in names:
+        raise UsageError(
+            f"there is no act '{name}'", where="--act", mend="it has " + ", ".join(names)
+        )
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """One run of a narrative: in earnest with its row in `runs`, or rehearsed."""
+
+    env: Environment
+    shop: "Workshop"
+    conn: "Connection"
+    wanted: Wanted
+    stop: Event = field(default_factory=Event)
+    executions: list[Execution] = field(default_factory=list)
+    saved: list[Mapping[str, Any]] = field(default_factory=list)
+    sink: "Counting | None" = None
+
+    def rehearse(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
+        """Walk through it; nothing is asked, spent or written."""
+        return rehearse(
+            self.conn, self.shop, file=file, narrative=narrative,
+            iterations=self.wanted.iterations, until=self.wanted.until,
+            variables=self.wanted.variables, models=self.wanted.models,
+        )  # fmt: skip
+
+    def run(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
+        """Run it and tell what was paid."""
+        began = self.env.clock.monotonic()
+        report = self._record(file, narrative)
+        tell(self.env, report, seconds=self.env.clock.monotonic() - began)
+        return report
+
+    def _record(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
+        """Run it and record how that ended, whatever happens."""
+        from botticelli.store import runs
+
+        conn, now = self.conn, self.env.clock.pinned()
+        run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
+        here.run = run_id
+        if self.wanted.saves:
+            self.env.say(f"every act is kept with run {run_id}")
+        try:
+            facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
+            with self._stoppable(), tracing.span("run", facts):
+                self._walk(file, narrative, run_id=run_id)
+        except BaseException as error:
+            is_failure = isinstance(error, BotticelliError) and not isinstance(error, TryLater)
+            code = error.exit_code if isinstance(error, BotticelliError) else None
+            ending = runs.Ending(
+                state="failed" if is_failure else "interrupted",
+                exit_code=code,
+                summary=self._kept(narrative),
+                error=str(error) or type(error).__name__,
+            )
+            runs.end(conn, run_id, ending=ending, now=now)
+            raise
+        report = self._report(narrative, run_id)
+        ending = runs.Ending(
+            state="failed" if report.failures else "done",
+            exit_code=report.exit_code,
+            summary={
+                "stored": sum(map(len, report.stored.values())),
+                "calls": report.calls,
+                **self._kept(narrative),
+            },
+            error="; ".join(report.failures),
+        )
+        runs.end(conn, run_id, ending=ending, now=now)
+        return report
+
+    def _kept(self, narrative: Narrative) -> Mapping[str, Any]:
+        """What --save keeps of the run, however it ended."""
+        from botticelli.store.tables.columns import clean
+
+        if not self.wanted.saves:
+            return {}
+        kept: Mapping[str, Any] = clean(
+            {
+                "narrative": narrative.name,
+                "description": narrative.description,
+                "acts": self.saved,
+            }
+        )
+        return kept
+
+    def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
+        carousel = narrative.carousel
+        budgets = (narrative.budget, carousel.budget if carousel else {}, self.wanted.shares)
+        self.sink = Counting(self._rows())
+        runner = self.shop.runner(
+            self.conn,
+            file=file,
+            caller=self.shop.caller(self.conn, stop=self.stop, budgets=budgets),
+            sink=self.sink,
+            run_id=run_id,
+            stop=self.stop,
+            models=self.env.config.models.default,
+            override=self.wanted.models,
+            variables=self.wanted.variables,
+        )
+        runner = replace(
+            runner, until=self.wanted.until, on_execution=self._ended, on_act=self._acted
+        )
+        runner.run_carousel(narrative, 1 if self.wanted.until else self.wanted.iterations)
+
+    def _rows(self) -> Sink:
+        from botticelli.narrative.run.discord_sink import DiscordSink
+        from botticelli.narrative.run.sinks import TableSink
+
+        rows = TableSink(conn=self.conn, clock=self.env.clock)
+        if not self.wanted.processes_discord:
+            return rows
+        return DiscordSink(conn=self.conn, rows=rows, clock=self.env.clock, warn=self.env.complain)
+
+    def _acted(self, narrative: Narrative, iteration: int, act: ActResult) -> None:
+        ran = asdict(ran_act(act, narrative.name, iteration))
+        self.saved.append({**ran, "prompt": act.prompt or None})
+
+    def _ended(self, execution: Execution) -> None:
+        self.executions.append(execution)
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """The first signal ends the run before its next act or call, a second one at once."""
+
+        def hear(number: int, _frame: FrameType | None) -> None:
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+            self.stop.set()
+            self.env.say(f"{signal.Signals(number).name}: stopping after this act")
+
+        before: dict[signal.Signals, Any] = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, hear)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _report(self, narrative: Narrative, run_id: int) -> RunReport:
+        from botticelli.store import runs
+
+        usage = runs.usage(self.conn, run_id)
+        outer = [each for each in self.executions if not each.place]
+        failures = tuple(line for each in self.executions for line in each.failures)
+        assert self.sink is not None
+        return RunReport(
+            narrative=narrative.name,
+            run_id=run_id,
+            answers=tuple(answer for each in outer for answer in finals(each)),
+            acts=tuple(
+                ran_act(act, each.narrative, each.iteration)
+                for each in self.executions
+                for act in each.acts
+            ),
+            stored=self.sink.ids,
+            removed=self.sink.removed,
+            idle=bool(outer) and all(each.is_idle for each in outer),
+            failures=tuple(dict.fromkeys(failures)),
+            calls=usage.calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cost_usd=usage.cost_usd,
+            exit_code=Exit.FAILED if failures else Exit.DONE,
+        )

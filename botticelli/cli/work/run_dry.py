@@ -1,0 +1,134 @@
+"""`botticelli run --dry-run`: every prompt and call, without asking, sending or writing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from botticelli.cli.shared.spending import priced
+from botticelli.cli.shell.output import Console, render
+from botticelli.errors import Exit
+from botticelli.narrative.language.model import Narrative, NarrativeFile
+
+if TYPE_CHECKING:
+    from botticelli.narrative.commands.base import Call, Commands
+    from botticelli.stages.runners import Workshop
+    from botticelli.store.connection import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedPrompt:
+    """A call as it would be made. In later rounds only what earlier answers say differs."""
+
+    narrative: str
+    act: str
+    model: str
+    prompt: str
+    input_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCommand:
+    """A command as it would be run; placeholders without a value yet stay as they are."""
+
+    name: str
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunForecast:
+    """What a run would do.
+
+    Args:
+        prompts: One for each act that would ask, from its first round.
+        cents: US cents for all rounds; None: nobody knows a model's price.
+    """
+
+    narrative: str
+    prompts: tuple[PlannedPrompt, ...]
+    commands: tuple[PlannedCommand, ...]
+    calls: int
+    models: tuple[str, ...]
+    input_tokens: int
+    output_tokens: int
+    cents: float | None
+    exit_code: Exit = Exit.DONE
+
+
+@dataclass
+class _Noted:
+    """Commands that are only written down; whatever they are, nothing happens."""
+
+    real: "Commands"
+    calls: list["Call"] = field(default_factory=list)
+
+    def writes(self, platform: str, command: str) -> bool:
+        """See Commands."""
+        return self.real.writes(platform, command)
+
+    def run(self, call: "Call") -> Any:
+        """See Commands."""
+        self.calls.append(call)
+        return {"id": f"<id of {call.name}>"}
+
+
+def rehearse(
+    conn: "Connection",
+    shop: "Workshop",
+    *,
+    file: NarrativeFile,
+    narrative: Narrative,
+    iterations: int | None,
+    until: str,
+    variables: Mapping[str, str],
+    models: tuple[str, ...],
+) -> RunForecast:
+    """Walk through a narrative and return what it would ask and do."""
+    runner, caller = shop.rehearsal(
+        conn, file=file, models=shop.config.models.default, override=models, variables=variables
+    )
+    noted = _Noted(real=shop.commands(conn))
+    runner = replace(runner, commands=noted, until=until)
+    runner.run_carousel(narrative, 1 if until else iterations)
+    first = {(call.narrative, call.act): call for call in reversed(caller.calls)}
+    prompts = [
+        PlannedPrompt(
+            narrative=call.narrative,
+            act=call.act,
+            model=call.model,
+            prompt=call.prompt,
+            input_tokens=call.input_tokens,
+        )
+        for call in caller.calls
+        if first[call.narrative, call.act] is call
+    ]
+    cents = [call.cents for call in caller.calls]
+    return RunForecast(
+        narrative=narrative.name,
+        prompts=tuple(prompts),
+        commands=tuple(PlannedCommand(name=call.name, args=call.args) for call in noted.calls),
+        calls=len(caller.calls),
+        models=tuple(dict.fromkeys(call.model for call in caller.calls)),
+        input_tokens=sum(call.input_tokens for call in caller.calls),
+        output_tokens=sum(call.output_tokens for call in caller.calls),
+        cents=None if None in cents else sum(cent for cent in cents if cent is not None),
+    )
+
+
+@render.register
+def _(report: RunForecast, console: Console) -> None:
+    for planned in report.prompts:
+        title = f"{planned.narrative}, act {planned.act} -> {planned.model}"
+        console.line(f"== {title}, about {planned.input_tokens:,} tokens", style="bold")
+        console.line(planned.prompt)
+        console.line()
+    for command in report.commands:
+        console.line(f"== would run {command.name} {dict(command.args)}", style="bold")
+    console.line(
+        priced(
+            report.calls,
+            report.input_tokens,
+            report.output_tokens,
+            report.cents,
+            models=report.models,
+        )
+    )
