@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from botticelli.config.load import load
 from botticelli.errors import ConfigError
 from botticelli.narrative.language.load import load_text
-from botticelli.narrative.lines import key_lines
 from botticelli.reports.check import check_narrative
+from botticelli.toml_lines import key_lines
 
 PATH = Path("story.toml")
 

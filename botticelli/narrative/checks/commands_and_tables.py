@@ -26,7 +26,6 @@ from botticelli.narrative.language.positions import Places
 from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.template import Placeholder, placeholders
 from botticelli.narrative.language.template import names as names_in
-from botticelli.narrative.lines import Key
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.names import ENVIRONMENT_NAME
 from botticelli.platforms.discord.commands.table import TABLE, older
@@ -35,6 +34,7 @@ from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import answers_table
 from botticelli.text import nearest
+from botticelli.toml_lines import Key
 
 # What every run knows without being told.
 GIVEN: Final = ("iteration", "recent_posts", "input", "previous", "prev", "previous_output", "json")

@@ -10,7 +10,7 @@ from botticelli.narrative.language.inputs import PROMPTS, Source, read_input, re
 from botticelli.narrative.language.model import Act, Text
 from botticelli.narrative.language.resources import Resources, read_defaults
 from botticelli.narrative.language.table import Table
-from botticelli.narrative.lines import Key
+from botticelli.toml_lines import Key
 
 # The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
 REFERENCE: Final = re.compile(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from botticelli.errors import ConfigError
 from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.language.problems import Findings
-from botticelli.narrative.lines import Key
+from botticelli.toml_lines import Key
 
 Place = tuple[NarrativeFile, Narrative]
 Resolve = Callable[[NarrativeFile, Nested], Place]

@@ -16,8 +16,8 @@ from botticelli.narrative.language.problems import Findings, spell
 from botticelli.narrative.language.resources import Resources, read_defaults
 from botticelli.narrative.language.steps import read_steps
 from botticelli.narrative.language.table import Table
-from botticelli.narrative.lines import Key
 from botticelli.text import nearest
+from botticelli.toml_lines import Key
 
 
 class Shape(Enum):

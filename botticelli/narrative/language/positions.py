@@ -7,7 +7,7 @@ from typing import Any, Final
 from botticelli.narrative.language.acts import REFERENCE, SECTIONS
 from botticelli.narrative.language.inputs import PROMPTS
 from botticelli.narrative.language.model import Act, Input, Narrative, NarrativeFile
-from botticelli.narrative.lines import Key
+from botticelli.toml_lines import Key
 
 _HOLDERS: Final = ("narrative", "narration", "narratives")
 

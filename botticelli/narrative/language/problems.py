@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from botticelli.errors import ConfigError, Problem
-from botticelli.narrative.lines import Key, key_lines, line_of
+from botticelli.toml_lines import Key, key_lines, line_of
 
 
 def spell(key: Key) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from botticelli.narrative.language.inputs import Source, nested, read_command, read_media, read_rows
 from botticelli.narrative.language.table import Table
-from botticelli.narrative.lines import Key
 from botticelli.text import nearest
+from botticelli.toml_lines import Key
 
 HOTTEST: Final = 2.0
 KINDS: Final = ("bots", "tables", "media")

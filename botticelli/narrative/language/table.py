@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from botticelli.narrative.language.problems import Findings
-from botticelli.narrative.lines import Key
 from botticelli.text import nearest
+from botticelli.toml_lines import Key
 
 _NAMES: Final = {
     bool: "true or false",
