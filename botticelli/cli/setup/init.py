@@ -12,7 +12,7 @@ from botticelli.cli.shell.output import Console, render
 from botticelli.errors import UsageError
 from botticelli.records import record
 
-SHIPPED: Final = Path(__file__).parent.parent / "narratives"
+SHIPPED: Final = Path(__file__).parents[2] / "narratives"
 
 VARIABLES: Final = """\
 # Copy this to .env and fill it in; botticelli reads .env beside botticelli.toml.
