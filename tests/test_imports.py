@@ -22,7 +22,7 @@ HEAVY = {
 }
 PROBE = """
 import sys
-from botticelli.cli.environment import Environment
+from botticelli.cli.shell.environment import Environment
 from botticelli.cli.main import main
 
 code = main(sys.argv[1:], Environment.of_process())
@@ -66,6 +66,7 @@ def test_help_loads_neither_the_database_nor_a_command(loaded):
 
     assert "psycopg" not in packages
     assert {name for name in ours if name.startswith("botticelli.cli.")} <= {
+        "botticelli.cli.shell",
         "botticelli.cli.shell.app",
         "botticelli.cli.shell.command_table",
         "botticelli.cli.shell.environment",

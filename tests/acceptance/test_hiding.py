@@ -294,9 +294,9 @@ def test_a_line_that_a_library_wrote_wrongly_is_shown_hidden(world, capfd):
 
 STRAY = """
 import threading, warnings
-from botticelli.cli.environment import Environment
-from botticelli.cli.log import catch_strays
-from botticelli.cli.environment import Options
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.log import catch_strays
+from botticelli.cli.shell.environment import Options
 
 catch_strays()
 Environment.of_process().take(Options())

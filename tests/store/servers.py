@@ -21,7 +21,7 @@ import contextlib, ctypes, os, pwd, signal, sys, time
 import encodings.ascii, encodings.idna, encodings.latin_1
 from pathlib import Path
 import psycopg
-from botticelli.store.embedded import Embedded
+from botticelli.store.embedded.server import Embedded
 with contextlib.suppress(psycopg.OperationalError):
     psycopg.connect("host=/nonexistent")  # everything is loaded before we are somebody else
 folder, binaries, uid, act = sys.argv[1:]
