@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Literal
 
+from botticelli.backoff import Backoff
 from botticelli.budget.gate import PATIENCE
 from botticelli.errors import TryLater
 from botticelli.models.base import (
@@ -16,8 +17,9 @@ from botticelli.models.base import (
 )
 
 MOST_REFUSALS = 10  # 429s in a row that are waited out: our count and the provider's differ
-LONGEST_BACKOFF = 30.0  # s
-LONGEST_HOLD = 60.0  # s; a minute's quota is whole again after one
+FAILURE = Backoff(base=2.0, cap=30.0, jitter=0.5)
+REFUSAL = Backoff(base=2.0, cap=60.0)  # a minute's quota is whole again after one
+OVERSPENT = Backoff(base=30.0)  # 429 without details: capacity, spending
 LONGEST_ASKED = 86_400.0  # s; no quota lasts longer: more is a slip of the server's
 
 Verdict = Literal["whole", "cut", "blocked", "empty", "unfinished"]
@@ -66,8 +68,6 @@ class Tries:
     def delay_after(self, error: TransientError, *, chance: random.Random) -> float:
         """Return the seconds to wait before the next attempt: the server's own, or backoff.
 
-        The n-th is between half of and the whole of min(30, 2^n).
-
         Raises:
             TransientError: The attempts are used up.
             TryLater: The server asks for more patience than a run has.
@@ -82,15 +82,13 @@ class Tries:
         self._failures += 1
         if self._failures >= self._most:
             raise error
-        longest = min(LONGEST_BACKOFF, float(1 << self._failures))
-        return max(asked, chance.uniform(longest / 2, longest))
+        return FAILURE.after(self._failures, asked=asked, chance=chance)
 
     def hold_after(self, error: QuotaError) -> float:
         """Return the seconds for which a 429 holds everybody: the server's own, or more.
 
-        The n-th holds for min(60, 2^n) at least: a server that says 0, or too little again and
-        again, would else be hammered, and refused requests count as well. Without details
-        (capacity, spending) it is 30 * 2^(n-1), and 60 where the server does not say.
+        A server that says 0, or too little again and again, would else be hammered, and refused
+        requests count as well. A minute where the server does not say.
 
         Raises:
             TransientError: It was waited out too often.
@@ -102,10 +100,10 @@ class Tries:
             ) from error
         asked = min(error.retry_after or 0.0, LONGEST_ASKED)
         if error.scope == "spend":
-            return max(asked, 30.0 * (1 << (self._refusals - 1)))
+            return OVERSPENT.after(self._refusals, asked=asked)
         if error.retry_after is None:
-            return LONGEST_HOLD
-        return max(asked, min(LONGEST_HOLD, float(1 << self._refusals)))
+            return REFUSAL.cap
+        return REFUSAL.after(self._refusals, asked=asked)
 
 
 def verdict(reply: Reply) -> Verdict:
