@@ -4,7 +4,7 @@ BotticelliError             1  some work failed
 ├── UsageError              2  the command line cannot be meant
 ├── Unavailable            69  the database, a model or a platform cannot be reached
 ├── TryLater               75  held lock, open breaker, spent daily quota
-└── ConfigError            78  a file or an environment variable has to be mended first
+└── ConfigError            78  a file or an environment variable has to be fixed first
 
 Anything else is a bug: exit 70, and the only case with a traceback.
 Source of the numbers: BSD sysexits.h (69 EX_UNAVAILABLE, 70 EX_SOFTWARE, 75 EX_TEMPFAIL,
@@ -31,22 +31,22 @@ class Exit(IntEnum):
 
 @record
 class Problem:
-    """One mistake in a file or an environment: what a person needs to mend it.
+    """One mistake in a file or an environment: what a person needs to fix it.
 
     Args:
         what: What is wrong, in words of the user's world, without a full stop.
         where: The file (with line), key path, table or variable that it is wrong in.
-        mend: What to do about it, as an order; empty if `what` already says it.
+        hint: What to do about it, as an order; empty if `what` already says it.
     """
 
     what: str
     where: str = ""
-    mend: str = ""
+    hint: str = ""
 
     def __str__(self) -> str:
-        """Return the one line that the user reads: where, what, how to mend it."""
+        """Return the one line that the user reads: where, what, how to fix it."""
         line = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{line}; {self.mend}" if self.mend else line
+        return f"{line}; {self.hint}" if self.hint else line
 
 
 class BotticelliError(Exception):
@@ -55,14 +55,14 @@ class BotticelliError(Exception):
     Args:
         what: What is wrong, in words of the user's world, without a full stop.
         where: The file (with line), table, destination or option that it is wrong in.
-        mend: What to do about it, as an order.
+        hint: What to do about it, as an order.
     """
 
     exit_code: Exit = Exit.FAILED
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
-        self.problems: tuple[Problem, ...] = (Problem(what=what, where=where, mend=mend),)
+        self.problems: tuple[Problem, ...] = (Problem(what=what, where=where, hint=hint),)
 
     @property
     def what(self) -> str:
@@ -75,9 +75,9 @@ class BotticelliError(Exception):
         return self.problems[0].where
 
     @property
-    def mend(self) -> str:
+    def hint(self) -> str:
         """What to do about it, as an order."""
-        return self.problems[0].mend
+        return self.problems[0].hint
 
     def __str__(self) -> str:
         """Return a line for each problem."""
@@ -103,7 +103,7 @@ class TryLater(BotticelliError):
 
 
 class ConfigError(BotticelliError):
-    """A file or an environment variable has to be mended first."""
+    """A file or an environment variable has to be fixed first."""
 
     exit_code = Exit.CONFIG
 
@@ -116,6 +116,6 @@ class ConfigError(BotticelliError):
         """
         if not problems:
             raise ValueError("an error needs a problem")
-        error = cls(problems[0].what, where=problems[0].where, mend=problems[0].mend)
+        error = cls(problems[0].what, where=problems[0].where, hint=problems[0].hint)
         error.problems = tuple(problems)
         return error

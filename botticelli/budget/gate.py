@@ -187,7 +187,7 @@ class Gate:
         end = self._clock.monotonic() + seconds
         while True:
             if self._stop.is_set():
-                raise Stopped("the run was asked to stop", mend="start it again to go on")
+                raise Stopped("the run was asked to stop", hint="start it again to go on")
             left = end - self._clock.monotonic()
             if left < 1e-6:  # no clock of ours is finer
                 return
@@ -221,14 +221,14 @@ class Gate:
             raise ConfigError(
                 f"one call needs about {booking.tokens} tokens, more than may be used",
                 where=where,
-                mend=f'shorten its inputs, or raise tpm in [models.limits."{model}"]',
+                hint=f'shorten its inputs, or raise tpm in [models.limits."{model}"]',
             )
         wait = booking.wait_seconds or 0.0
         opens = f"try again after {self._clock.now() + timedelta(seconds=wait):%Y-%m-%d %H:%M} UTC"
         if booking.why == "day":
-            raise DaySpent("the day's quota is spent", where=where, mend=opens)
+            raise DaySpent("the day's quota is spent", where=where, hint=opens)
         if wait > PATIENCE.total_seconds():
-            raise TryLater("the provider asks to wait", where=where, mend=opens)
+            raise TryLater("the provider asks to wait", where=where, hint=opens)
         # What is reserved ahead of us may be settled for less, so look again half way.
         self.pause(max(wait / 2, min(wait, 0.5)) if booking.why == "tokens" else wait)
 

@@ -84,7 +84,7 @@ def restore(
         raise UsageError(
             "everything that is in the database now would be replaced",
             where="db restore",
-            mend="stop the timers, then say --yes",
+            hint="stop the timers, then say --yes",
         )
     with env.database() as conn:
         program = dump.find(conn, "pg_restore", folders=_folders(env))
@@ -113,7 +113,7 @@ def migrate(ctx: typer.Context, *, as_json: AsJson = False) -> int:
             raise ConfigError(
                 f"the schema has version {before}, this program knows {EXPECTED_VERSION}",
                 where="database",
-                mend="upgrade botticelli; there is no way back",
+                hint="upgrade botticelli; there is no way back",
             )
         apply_schema(conn)
     line = f"schema version {before or 'none'} -> {EXPECTED_VERSION}"
@@ -169,5 +169,5 @@ def _(report: Drift, console: Console) -> None:
             console.line(f"  expected {each.expected}")
             console.line(f"  found    {each.found}")
     console.line(
-        "mend: botticelli db migrate adds what is missing; what differs was changed by hand"
+        "fix: botticelli db migrate adds what is missing; what differs was changed by hand"
     )

@@ -3,13 +3,13 @@
 from botticelli.errors import ConfigError
 
 
-def require_web(address: str, *, where: str, mend: str) -> str:
+def require_web(address: str, *, where: str, hint: str) -> str:
     """Return an address that can be asked, or the empty one that stands for the usual server.
 
     Args:
         address: Root of an API; empty: the provider's own.
         where: What it is the address of, or the key that may hold it.
-        mend: The variable or key to look at.
+        hint: The variable or key to look at.
 
     Raises:
         ConfigError: It does not begin with http:// or https:// and a host.
@@ -19,6 +19,6 @@ def require_web(address: str, *, where: str, mend: str) -> str:
         raise ConfigError(
             f"'{address}' is no web address",
             where=where,
-            mend=f"write http://HOST or https://HOST ({mend})",
+            hint=f"write http://HOST or https://HOST ({hint})",
         )
     return address

@@ -100,12 +100,12 @@ class Builder:
     def _path(self, text: str) -> Path:
         return self.base / Path(text).expanduser()
 
-    def _try(self, path: tuple[Key, ...], make: Callable[[], Made], mend: str = "") -> Made | None:
+    def _try(self, path: tuple[Key, ...], make: Callable[[], Made], hint: str = "") -> Made | None:
         """Return what `make` makes; a value it cannot be made of becomes a mistake."""
         try:
             return make()
         except (ValueError, re.error) as error:
-            self.mistakes.append(Mistake(path=path, what=str(error), mend=mend))
+            self.mistakes.append(Mistake(path=path, what=str(error), hint=hint))
             return None
 
     def _database(self, table: Table) -> Database:
@@ -213,7 +213,7 @@ class Builder:
         for key in table:
             if SCHEDULE_KINDS.get(key, kind) != kind and (key, kind) not in SHARED_KEYS:
                 what = f"'{key}' means nothing to type = \"{kind}\""
-                self.mistakes.append(Mistake(path=(*path, key), what=what, mend="remove it"))
+                self.mistakes.append(Mistake(path=(*path, key), what=what, hint="remove it"))
         self._check_zone(table.get("time_zone", "UTC"), (*path, "time_zone"))
         if kind == "Interval":
             seconds = table.get("seconds", known.interval.total_seconds())
@@ -246,9 +246,9 @@ class Builder:
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            mend = "use a name such as 'Europe/Berlin'"
+            hint = "use a name such as 'Europe/Berlin'"
             self.mistakes.append(
-                Mistake(path=path, what=f"there is no time zone '{name}'", mend=mend)
+                Mistake(path=path, what=f"there is no time zone '{name}'", hint=hint)
             )
 
     def _guard(self, table: Table, path: tuple[Key, ...]) -> Guard:
@@ -256,7 +256,7 @@ class Builder:
             self._try(
                 (*path, "forbidden", index),
                 partial(re.compile, pattern),
-                mend="mend the regular expression",
+                hint="fix the regular expression",
             )
         values: dict[str, Any] = dict(table)
         values |= {key: tuple(value) for key, value in table.items() if isinstance(value, list)}

@@ -80,7 +80,7 @@ def _server(document: Table, draft: _Draft, *, file: Path) -> None:
     actors = document.pop("actors", [])
     if not actors:
         raise ConfigError(
-            "has neither [[actors]] nor an [actor]", where=str(file), mend="name a server's file"
+            "has neither [[actors]] nor an [actor]", where=str(file), hint="name a server's file"
         )
     server = document.get("server", {})
     breaker = server.pop("circuit_breaker", {})

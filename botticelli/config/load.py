@@ -97,7 +97,7 @@ def _short(file: Path | None, cwd: Path) -> str:
 
 
 def _without(hider: "Hider", mistake: Mistake) -> Mistake:
-    return replace(mistake, what=hider.hide(mistake.what), mend=hider.hide(mistake.mend))
+    return replace(mistake, what=hider.hide(mistake.what), hint=hider.hide(mistake.hint))
 
 
 def _problem(mistake: Mistake, text: str, file: str) -> Problem:
@@ -106,7 +106,7 @@ def _problem(mistake: Mistake, text: str, file: str) -> Problem:
     line = line_of(text, mistake.path)
     place = f"{file}:{line}" if line else file
     key = _dotted(mistake.path)
-    return Problem(what=mistake.what, where=f"{place}: {key}" if key else place, mend=mistake.mend)
+    return Problem(what=mistake.what, where=f"{place}: {key}" if key else place, hint=mistake.hint)
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

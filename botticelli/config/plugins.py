@@ -36,7 +36,7 @@ def find(group: str, name: str) -> Callable[..., Any] | None:
         raise ConfigError(
             f"'{name}' is given by several packages: {', '.join(packages)}",
             where=group,
-            mend="uninstall all but one",
+            hint="uninstall all but one",
         )
     try:
         found = points[0].load()
@@ -44,7 +44,7 @@ def find(group: str, name: str) -> Callable[..., Any] | None:
         raise ConfigError(
             f"'{name}' of {packages[0]} cannot be loaded ({type(error).__name__}: {error})",
             where=group,
-            mend=f"look into {packages[0]}, or uninstall it",
+            hint=f"look into {packages[0]}, or uninstall it",
         ) from error
     if not callable(found):
         raise ConfigError(f"'{name}' of {packages[0]} is no function", where=group)

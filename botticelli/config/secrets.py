@@ -66,5 +66,5 @@ def _read(path: Path, name: str) -> Secret:
         raise ConfigError(
             f"the file that {name} names cannot be read",
             where=str(path),
-            mend="check its path and owner",
+            hint="check its path and owner",
         ) from error

@@ -30,13 +30,13 @@ def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = Non
         if path.is_file():
             return path
         if path.is_dir() or path.is_symlink():  # somebody meant it: other settings would surprise
-            raise ConfigError("is no file, or leads nowhere", where=str(path), mend="remove it")
+            raise ConfigError("is no file, or leads nowhere", where=str(path), hint="remove it")
     return None
 
 
 def _existing(path: Path, what: str) -> Path:
     if not path.is_file():
-        raise ConfigError(what, where=str(path), mend="write one with botticelli init")
+        raise ConfigError(what, where=str(path), hint="write one with botticelli init")
     return path
 
 
@@ -69,9 +69,9 @@ def read_text(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError("is not UTF-8 text", where=name, mend="save it as UTF-8") from error
+        raise ConfigError("is not UTF-8 text", where=name, hint="save it as UTF-8") from error
     except OSError as error:
-        raise ConfigError("cannot be read", where=name, mend="check its owner") from error
+        raise ConfigError("cannot be read", where=name, hint="check its owner") from error
 
 
 def _assignments(text: str, path: Path) -> dict[str, str]:

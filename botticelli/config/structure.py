@@ -34,7 +34,7 @@ class Mistake:
 
     path: tuple[Key, ...]
     what: str
-    mend: str = ""
+    hint: str = ""
 
 
 @cache
@@ -98,7 +98,7 @@ def _table(value: dict[str, Any], rule: Schema, path: tuple[Key, ...]) -> Iterat
             yield from mistakes(inner, others, (*path, key))
     for key in rule.get("required", ()):
         if key not in value:
-            yield Mistake(path=path, what=f"'{key}' is missing", mend=_hint(key, known[key]))
+            yield Mistake(path=path, what=f"'{key}' is missing", hint=_hint(key, known[key]))
 
 
 def _misspelt(value: Any, others: Schema, known: Schema) -> bool:
@@ -110,8 +110,8 @@ def _unknown(key: str, path: tuple[Key, ...], known: Schema) -> Mistake:
     from difflib import get_close_matches
 
     near = get_close_matches(key, known, n=1)
-    mend = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(known))}"
-    return Mistake(path=path, what=f"unknown key '{key}'", mend=mend)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(known))}"
+    return Mistake(path=path, what=f"unknown key '{key}'", hint=hint)
 
 
 def _hint(key: str, rule: Schema) -> str:

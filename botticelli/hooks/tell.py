@@ -172,7 +172,7 @@ def _apprise(address: str, event: Event) -> None:
     try:
         import apprise
     except ImportError:
-        log.warning("hook needs a package", extra={"mend": "pip install 'botticelli[apprise]'"})
+        log.warning("hook needs a package", extra={"hint": "pip install 'botticelli[apprise]'"})
         raise
     messenger = apprise.Apprise()
     if not messenger.add(address) or not messenger.notify(title=event.title, body=event.text):

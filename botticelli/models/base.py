@@ -144,9 +144,9 @@ class TransientError(ModelError):
     exit_code = Exit.UNAVAILABLE
 
     def __init__(
-        self, what: str, *, where: str = "", mend: str = "", retry_after: float | None = None
+        self, what: str, *, where: str = "", hint: str = "", retry_after: float | None = None
     ) -> None:
-        super().__init__(what, where=where, mend=mend)
+        super().__init__(what, where=where, hint=hint)
         self.retry_after = retry_after
 
 
@@ -166,13 +166,13 @@ class QuotaError(ModelError):
         what: str,
         *,
         where: str = "",
-        mend: str = "",
+        hint: str = "",
         scope: Literal["minute", "day", "spend", "none"],
         metric: Literal["requests", "tokens"] = "requests",
         retry_after: float | None = None,
         limit: int | None = None,
     ) -> None:
-        super().__init__(what, where=where, mend=mend)
+        super().__init__(what, where=where, hint=hint)
         self.scope = scope
         self.metric = metric
         self.retry_after = retry_after
@@ -192,14 +192,14 @@ class PermanentError(ModelError):
         what: str,
         *,
         where: str = "",
-        mend: str = "",
+        hint: str = "",
         unrecoverable: bool = False,
         retired: bool = False,
     ) -> None:
-        super().__init__(what, where=where, mend=mend)
+        super().__init__(what, where=where, hint=hint)
         self.unrecoverable = unrecoverable
         self.retired = retired
-        if unrecoverable or retired:  # a key or a model's name has to be mended
+        if unrecoverable or retired:  # a key or a model's name has to be fixed
             self.exit_code = Exit.CONFIG
 
 

@@ -114,7 +114,7 @@ def _part(part: Part) -> dict[str, Any]:
     raise PermanentError(
         f"an OpenAI-compatible model takes no {mime or 'such part'}",
         where="chat completions",
-        mend="use a gemini-* model for it",
+        hint="use a gemini-* model for it",
     )
 
 

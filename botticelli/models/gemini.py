@@ -62,7 +62,7 @@ class Gemini:
             raise ConfigError(
                 "GEMINI_API_KEY is not set",
                 where="gemini",
-                mend="set it (or GEMINI_API_KEY_FILE), or try --offline, which needs no key",
+                hint="set it (or GEMINI_API_KEY_FILE), or try --offline, which needs no key",
             )
         self._key = key
         self._base_url = base_url
@@ -127,7 +127,7 @@ class Gemini:
         return TransientError(
             f"no answer from Gemini ({type(error).__name__})",
             where=f"model {model}",
-            mend=f"check the network{at}",
+            hint=f"check the network{at}",
         )
 
     def _client(self) -> "genai.Client":

@@ -1,4 +1,4 @@
-"""What each refusal of the Gemini API means: wait, another day, another model, or mend something.
+"""What each refusal of the Gemini API means: wait, another day, another model, or fix something.
 
 Source: recorded answers (quotaId names the period; its delays were often wrong for daily limits),
 error table of ai.google.dev/gemini-api/docs/troubleshooting.
@@ -38,28 +38,28 @@ def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentErro
         return PermanentError(
             f"Gemini refuses the key: {said}",
             where=where,
-            mend="check GEMINI_API_KEY and what its project may use",
+            hint="check GEMINI_API_KEY and what its project may use",
             unrecoverable=True,
         )
     if code == 400 and error.status == "FAILED_PRECONDITION":  # the country, or no billing
         return PermanentError(
             f"Gemini refuses to serve this project: {said}",
             where=where,
-            mend="see the project's plan and billing in AI Studio",
+            hint="see the project's plan and billing in AI Studio",
             unrecoverable=True,
         )
     if code == 404 and not _is_from_api(error):
         return PermanentError(
             "there is no Gemini API at this address",
             where=where,
-            mend="check GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
+            hint="check GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
             unrecoverable=True,
         )
     if code == 404:
         return PermanentError(
             "Gemini does not serve this model (any more)",
             where=where,
-            mend="name another model, or map it in [models.aliases]",
+            hint="name another model, or map it in [models.aliases]",
             retired=True,
         )
     return PermanentError(f"Gemini refuses the request: {said}", where=where)

@@ -37,20 +37,20 @@ class Local:
             raise ConfigError(
                 "the library for local models is not installed",
                 where="model local",
-                mend="run: pip install 'botticelli[local]'",
+                hint="run: pip install 'botticelli[local]'",
             )
         self._path = path or bundled()
         if self._path is None:
             raise ConfigError(
                 "there is no local model yet",
                 where="model local",
-                mend="run: botticelli models pull smollm2",
+                hint="run: botticelli models pull smollm2",
             )
         if not self._path.is_file():
             raise ConfigError(
                 "there is no such file",
                 where=str(self._path),
-                mend="give local:PATH of a GGUF file",
+                hint="give local:PATH of a GGUF file",
             )
         self._lock = threading.Lock()
         self._made: Any = None
@@ -126,5 +126,5 @@ def _loaded(path: str) -> Any:
         return xllamacpp.Server(settings)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
-            "this is not a model that llama.cpp can load", where=path, mend=f"see: {error}"
+            "this is not a model that llama.cpp can load", where=path, hint=f"see: {error}"
         ) from error

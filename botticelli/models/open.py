@@ -146,7 +146,7 @@ def _check_provider(provider: str, name: str) -> None:
         raise ConfigError(
             f"there is no provider '{provider}'",
             where=f"models.{name}.provider",
-            mend=f"choose one of {', '.join(PROVIDERS)}",
+            hint=f"choose one of {', '.join(PROVIDERS)}",
         )
 
 
@@ -155,13 +155,13 @@ def _unknown(name: str) -> ConfigError:
         return ConfigError(
             "there is no driver for this family of models",
             where=f"model '{name}'",
-            mend=f'reach it through an OpenAI-compatible service: add [models."{name}"] '
+            hint=f'reach it through an OpenAI-compatible service: add [models."{name}"] '
             'with provider = "openai" and its base_url, or choose a gemini-* model',
         )
     return ConfigError(
         "nothing is known about this model",
         where=f"model '{name}'",
-        mend=f'add [models."{name}"] with a provider, or prefix it with openai:, local: or gemini:',
+        hint=f'add [models."{name}"] with a provider, or prefix it with openai:, local: or gemini:',
     )
 
 
@@ -179,7 +179,7 @@ def _gemini(way: NamedModel, config: Models) -> Model:
         base_url=require_web(
             way.base_url or config.gemini_base_url,
             where="gemini",
-            mend="GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
+            hint="GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
         ),
         timeout=config.timeout,
     )
@@ -193,7 +193,7 @@ def _openai(way: NamedModel, config: Models) -> Model:
         base_url=require_web(
             way.base_url or config.openai_base_url,
             where="openai",
-            mend="OPENAI_BASE_URL, or base_url in [models.NAME]",
+            hint="OPENAI_BASE_URL, or base_url in [models.NAME]",
         ),
         timeout=config.timeout,
     )
@@ -214,7 +214,7 @@ def _scripted(way: NamedModel, _config: Models) -> Model:
 
     if way.path is None:
         raise ConfigError(
-            "a scripted model needs a file", where=f"model '{way.model}'", mend="give scripted:PATH"
+            "a scripted model needs a file", where=f"model '{way.model}'", hint="give scripted:PATH"
         )
     return Scripted.from_file(way.path)
 

@@ -38,11 +38,11 @@ class OpenAICompatible:
             raise ConfigError(
                 "the openai library is not installed",
                 where="openai",
-                mend="run: pip install 'botticelli[openai]'",
+                hint="run: pip install 'botticelli[openai]'",
             )
         if not key and not base_url:
             raise ConfigError(
-                "OPENAI_API_KEY is not set", where="openai", mend="set it, or give a base_url"
+                "OPENAI_API_KEY is not set", where="openai", hint="set it, or give a base_url"
             )
         self._key = key
         self._base_url = base_url
@@ -64,7 +64,7 @@ class OpenAICompatible:
             raise TransientError(
                 f"no answer ({type(error).__name__})",
                 where=f"model {request.model}",
-                mend=f"check that a server runs at {self._base_url}"
+                hint=f"check that a server runs at {self._base_url}"
                 if self._base_url
                 else "check the network",
             ) from error

@@ -91,13 +91,13 @@ def _permanent(refusal: Refusal, *, where: str) -> PermanentError:
     said = refusal.said
     if refusal.status in {401, 403} and not refusal.is_moderation:
         return PermanentError(
-            f"the key is refused: {said}", where=where, mend="check the key", unrecoverable=True
+            f"the key is refused: {said}", where=where, hint="check the key", unrecoverable=True
         )
     if refusal.status == 404 or _NO_SUCH_MODEL.search(f"{refusal.code} {said}"):
         return PermanentError(
             f"the server does not have this model: {said}",
             where=where,
-            mend="check its name and the base_url",
+            hint="check its name and the base_url",
             retired=True,
         )
     return PermanentError(f"the server refuses the request: {said}", where=where)

@@ -53,7 +53,7 @@ class Scripted:
             return cls(json.loads(text))
         except (OSError, ValueError) as error:
             raise ConfigError(
-                "the script of answers cannot be read", where=str(path), mend=f"see: {error}"
+                "the script of answers cannot be read", where=str(path), hint=f"see: {error}"
             ) from error
 
     def generate(self, request: Request) -> Reply:
@@ -89,7 +89,7 @@ class Scripted:
                 return step
         if not self._queue:
             raise PermanentError(
-                "the script has no answer left", where="scripted", mend="add answers to its file"
+                "the script has no answer left", where="scripted", hint="add answers to its file"
             )
         return self._queue.pop(0)
 

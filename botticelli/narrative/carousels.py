@@ -18,7 +18,7 @@ def read_carousel(table: Table) -> Carousel | None:
     carousel = table.table("carousel")
     iterations = carousel.integer("iterations", least=1)
     if not carousel.has("iterations"):
-        table.wrong(("carousel",), "has no iterations", mend="add iterations = 3 or so")
+        table.wrong(("carousel",), "has no iterations", hint="add iterations = 3 or so")
     estimate = carousel.integer("estimated_tokens_per_iteration", "estimated_tokens")
     found = Carousel(
         iterations=iterations or 1,

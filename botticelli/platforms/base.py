@@ -133,9 +133,9 @@ class NotSent(PlatformError):
     """
 
     def __init__(
-        self, what: str, *, where: str = "", mend: str = "", retry_after: float | None = None
+        self, what: str, *, where: str = "", hint: str = "", retry_after: float | None = None
     ) -> None:
-        super().__init__(what, where=where, mend=mend)
+        super().__init__(what, where=where, hint=hint)
         self.retry_after = retry_after
 
 
@@ -146,8 +146,8 @@ class Refused(PlatformError):
         code: The platform's own number for it; 0: none is known.
     """
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "", code: int = 0) -> None:
-        super().__init__(what, where=where, mend=mend)
+    def __init__(self, what: str, *, where: str = "", hint: str = "", code: int = 0) -> None:
+        super().__init__(what, where=where, hint=hint)
         self.code = code
 
 

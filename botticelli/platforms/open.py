@@ -49,7 +49,7 @@ def open_platform(
     raise ConfigError(
         f"there is no platform '{destination.platform}'",
         where=f"destinations.{destination.name}.platform",
-        mend="name discord or outbox, or install the package that brings it",
+        hint="name discord or outbox, or install the package that brings it",
     )
 
 
@@ -68,7 +68,7 @@ def open_discord_commands(
         raise ConfigError(
             "Discord commands need a bot token",
             where=f"destinations.{destination.name}.token",
-            mend="set DISCORD_TOKEN",
+            hint="set DISCORD_TOKEN",
         )
     base_url = _root(destination)
     limits = SharedLimits(clock).of(base_url, destination.token.reveal())
@@ -101,7 +101,7 @@ def missing(destination: Destination) -> list[Problem]:
             Problem(
                 what="no channel to post to",
                 where=f"{where}.channel",
-                mend="set POSTING_CHANNEL_ID to the channel's id",
+                hint="set POSTING_CHANNEL_ID to the channel's id",
             )
         )
     elif not destination.channel.isdecimal():
@@ -109,7 +109,7 @@ def missing(destination: Destination) -> list[Problem]:
             Problem(
                 what=f"'{destination.channel}' is no channel id, which has digits only",
                 where=f"{where}.channel",
-                mend="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
+                hint="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
             )
         )
     if not destination.token:
@@ -117,7 +117,7 @@ def missing(destination: Destination) -> list[Problem]:
             Problem(
                 what="no bot token",
                 where=f"{where}.token",
-                mend="set DISCORD_TOKEN, or `webhook` instead",
+                hint="set DISCORD_TOKEN, or `webhook` instead",
             )
         )
     return problems
@@ -132,7 +132,7 @@ def _missing_beside_a_webhook(destination: Destination) -> list[Problem]:
         Problem(
             what="a webhook alone can neither crosspost nor open a thread",
             where=f"destinations.{destination.name}.{key}",
-            mend="name the bot's token and the channel as well, or take it out",
+            hint="name the bot's token and the channel as well, or take it out",
         )
         for key, is_wanted in follows.items()
         if is_wanted
@@ -165,7 +165,7 @@ def _session(destination: Destination) -> "requests.Session":
         raise ConfigError(
             "the bot token has characters that no token has",
             where=f"destinations.{destination.name}.token",
-            mend="copy it again from the developer portal",
+            hint="copy it again from the developer portal",
         )
     session = requests.Session()
     session.headers["User-Agent"] = USER_AGENT.format(version=_version())
@@ -201,7 +201,7 @@ def _webhook(destination: Destination) -> "Webhook | None":
         raise ConfigError(
             "the webhook's URL does not look like one",
             where=f"destinations.{destination.name}.webhook",
-            mend="copy it from the channel's settings: https://discord.com/api/webhooks/ID/TOKEN",
+            hint="copy it from the channel's settings: https://discord.com/api/webhooks/ID/TOKEN",
         )
     return Webhook(id=match[1], token=Secret(match[2]))
 
@@ -215,7 +215,7 @@ def _root(destination: Destination) -> str:
     root = require_web(
         destination.base_url or DISCORD_API,
         where=f"destinations.{destination.name}.base_url",
-        mend="DISCORD_API_BASE",
+        hint="DISCORD_API_BASE",
     ).rstrip("/")
     if re.fullmatch(r"https?://[^/]+", root):  # a bare host: there the API is below /api
         root += "/api"

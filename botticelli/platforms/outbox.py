@@ -114,6 +114,6 @@ def _not_writable(folder: Path, error: OSError) -> NotSent | ConfigError:
         return ConfigError(
             f"the outbox cannot be written ({error.strerror})",
             where=str(folder),
-            mend="give this user the folder, or name another one as `folder`",
+            hint="give this user the folder, or name another one as `folder`",
         )
     return NotSent(f"the outbox cannot be written ({error.strerror})", where=str(folder))

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -25,7 +26,7 @@ class Finding:
     level: Level
     subject: str
     what: str
-    mend: str = ""
+    hint: str = field(default="", metadata={"json": "mend"})
 
 
 @record
@@ -47,16 +48,16 @@ def errors(problems: Iterable[Problem], *, subject: str = "") -> Iterator[Findin
     """Yield each problem as an error; `subject` stands in where a problem names no place."""
     for problem in problems:
         where = problem.where or subject
-        yield Finding(level="error", subject=where, what=problem.what, mend=problem.mend)
+        yield Finding(level="error", subject=where, what=problem.what, hint=problem.hint)
 
 
 def check_variables(config: Config) -> Iterator[Finding]:
     """Yield the variables that the configuration names and nobody has set."""
     for key, variable in config.unset.items():
         if not key.endswith(".channel"):  # the destination's own check says it better
-            mend = f"set {variable}, or give a default: ${{{variable}:-...}}"
+            hint = f"set {variable}, or give a default: ${{{variable}:-...}}"
             what = f"the variable {variable} is not set"
-            yield Finding(level="error", subject=key, what=what, mend=mend)
+            yield Finding(level="error", subject=key, what=what, hint=hint)
 
 
 def check_narratives(config: Config, *, files: Sequence[Path], cwd: Path) -> Iterator[Finding]:
@@ -153,7 +154,7 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
         except BotticelliError as error:
             for problem in error.problems:
                 subject = f"model {name}"
-                yield Finding(level="error", subject=subject, what=problem.what, mend=problem.mend)
+                yield Finding(level="error", subject=subject, what=problem.what, hint=problem.hint)
         else:
             what = f"can be asked through {opened.provider}"
             yield Finding(level="ok", subject=f"model {name}", what=what)
@@ -210,7 +211,7 @@ def check_folders(config: Config) -> Iterator[Finding]:
             yield Finding(level="ok", subject=key, what=f"{folder} can be written to")
         else:
             what = f"{folder} cannot be written to"
-            yield Finding(level="error", subject=key, what=what, mend="change its owner or the key")
+            yield Finding(level="error", subject=key, what=what, hint="change its owner or the key")
 
 
 def can_write(folder: Path) -> bool:

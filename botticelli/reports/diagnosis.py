@@ -1,10 +1,11 @@
-"""What `doctor` says of one thing: how it is, what is wrong, and the command that mends it.
+"""What `doctor` says of one thing: how it is, what is wrong, and the command that fixes it.
 
 Every look has a time of its own, so that nothing that hangs can hold up the rest.
 """
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import Final, Literal
 
 from botticelli.clock import Clock
@@ -23,14 +24,14 @@ class Diagnosis:
 
     Args:
         what: What is wrong, or what was seen.
-        mend: A command to type, where there is one.
+        hint: A command to type, where there is one.
         exit_code: What the command would end with for this one alone.
     """
 
     level: Level
     subject: str
     what: str
-    mend: str = ""
+    hint: str = field(default="", metadata={"json": "mend"})
     exit_code: Exit = Exit.DONE
 
 
@@ -47,19 +48,19 @@ def fine(subject: str, what: str) -> Diagnosis:
     return Diagnosis(level="ok", subject=subject, what=what)
 
 
-def warning(subject: str, what: str, *, mend: str = "") -> Diagnosis:
+def warning(subject: str, what: str, *, hint: str = "") -> Diagnosis:
     """Return that something may soon, or sometimes, be in the way."""
-    return Diagnosis(level="warning", subject=subject, what=what, mend=mend)
+    return Diagnosis(level="warning", subject=subject, what=what, hint=hint)
 
 
-def fault(subject: str, what: str, *, mend: str = "", exit_code: Exit = Exit.FAILED) -> Diagnosis:
+def fault(subject: str, what: str, *, hint: str = "", exit_code: Exit = Exit.FAILED) -> Diagnosis:
     """Return that something does not work."""
-    return Diagnosis(level="fault", subject=subject, what=what, mend=mend, exit_code=exit_code)
+    return Diagnosis(level="fault", subject=subject, what=what, hint=hint, exit_code=exit_code)
 
 
-def unknown(subject: str, why: str, *, mend: str = "") -> Diagnosis:
+def unknown(subject: str, why: str, *, hint: str = "") -> Diagnosis:
     """Return that something could not be looked at, and why."""
-    return Diagnosis(level="not checked", subject=subject, what=why, mend=mend)
+    return Diagnosis(level="not checked", subject=subject, what=why, hint=hint)
 
 
 def faults(subject: str, error: BotticelliError) -> list[Diagnosis]:
@@ -68,7 +69,7 @@ def faults(subject: str, error: BotticelliError) -> list[Diagnosis]:
         fault(
             subject,
             f"{problem.where}: {problem.what}" if problem.where else problem.what,
-            mend=problem.mend,
+            hint=problem.hint,
             exit_code=error.exit_code,
         )
         for problem in error.problems

@@ -61,7 +61,7 @@ def _part(
         with doctor.part(conn):
             found = list(look())
     except ConfigError as error:
-        found = [unknown(subject, error.what, mend=error.mend)]
+        found = [unknown(subject, error.what, hint=error.hint)]
     except BotticelliError as error:
         found = faults(subject, error)
     yield from found
@@ -76,7 +76,7 @@ def _server(server: doctor.Server, *, place: str) -> Diagnosis:
         return fault(
             "database",
             f"{what} takes no changes: a standby, or set to read only",
-            mend="botticelli db psql -c 'SHOW default_transaction_read_only'",
+            hint="botticelli db psql -c 'SHOW default_transaction_read_only'",
             exit_code=Exit.UNAVAILABLE,
         )
     return fine("database", what)
@@ -90,20 +90,20 @@ def time_of(whose: str, ahead: timedelta) -> Diagnosis:
     way = "ahead of" if seconds > 0 else "behind"
     what = f"{whose} is {abs(seconds):.0f} s {way} this machine"
     if abs(ahead) < WRONG_CLOCK:
-        return warning("clock", what, mend=SET_CLOCK)
-    return fault("clock", what, mend=SET_CLOCK)
+        return warning("clock", what, hint=SET_CLOCK)
+    return fault("clock", what, hint=SET_CLOCK)
 
 
 def _schema(conn: Connection, version: int | None) -> Iterator[Diagnosis]:
     if version is None:
-        yield warning("schema", "there is none yet", mend="botticelli db init")
+        yield warning("schema", "there is none yet", hint="botticelli db init")
     elif version < EXPECTED_VERSION:
         what = f"version {version}; this program brings it to {EXPECTED_VERSION}"
-        yield warning("schema", what, mend="botticelli db migrate")
+        yield warning("schema", what, hint="botticelli db migrate")
     elif version > EXPECTED_VERSION:
         what = f"version {version}; this program knows {EXPECTED_VERSION}"
-        mend = "pip install --upgrade botticelli"
-        yield fault("schema", what, mend=mend, exit_code=Exit.CONFIG)
+        hint = "pip install --upgrade botticelli"
+        yield fault("schema", what, hint=hint, exit_code=Exit.CONFIG)
     elif found := drift.differences(conn):
         yield _drift(found)
     else:
@@ -114,21 +114,21 @@ def _drift(found: tuple[drift.Difference, ...]) -> Diagnosis:
     named = ", ".join(f"{each.kind} {each.name} {each.problem}" for each in found[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     is_missing = all(each.problem == "missing" for each in found)
-    mend = "botticelli db migrate" if is_missing else "botticelli db doctor"
-    return fault("schema", f"not what schema.sql says: {named}{more}", mend=mend)
+    hint = "botticelli db migrate" if is_missing else "botticelli db doctor"
+    return fault("schema", f"not what schema.sql says: {named}{more}", hint=hint)
 
 
 def _stages(conn: Connection, *, now: datetime | None) -> Iterator[Diagnosis]:
     stopped = False
     for stage in STAGES:
         state = runs.read_state(conn, stage, now=now)
-        mend = f"botticelli resume {stage}"
+        hint = f"botticelli resume {stage}"
         if state.is_paused:
-            yield warning("stages", f"{stage} is paused", mend=mend)
+            yield warning("stages", f"{stage} is paused", hint=hint)
         if state.circuit_opened_at is not None:
             why = state.last_error or "no reason recorded"
             times = state.consecutive_failures
-            yield fault("stages", f"{stage} failed {times} times in a row: {why}", mend=mend)
+            yield fault("stages", f"{stage} failed {times} times in a row: {why}", hint=hint)
         stopped = stopped or state.is_paused or state.circuit_opened_at is not None
     if not stopped:
         yield fine("stages", "none is paused, no breaker is open")
@@ -158,8 +158,8 @@ def _leftover(each: Leftover, *, stuck: timedelta) -> Diagnosis:
     why = f" ({each.reason})" if each.reason else ""
     text = f"{counted(each.count, noun, nouns)} {what} {_age(each.age)} ago{why}"
     is_stuck = each.kind in {"uncertain", "retrying"} and each.age > stuck
-    mend = f"botticelli {command or each.reason}"
-    return (fault if is_stuck else warning)("leftovers", text, mend=mend)
+    hint = f"botticelli {command or each.reason}"
+    return (fault if is_stuck else warning)("leftovers", text, hint=hint)
 
 
 def _age(age: timedelta) -> str:
@@ -189,7 +189,7 @@ def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Diagno
     words = {model.model: spent(model) for model in report.models}
     for name, word in words.items():
         if word:
-            yield warning("quota", f"{name}: {word}", mend="botticelli budget")
+            yield warning("quota", f"{name}: {word}", hint="botticelli budget")
     if not any(words.values()):
         yield fine("quota", f"enough left of {', '.join(words) or 'models without limits'}")
 
@@ -210,7 +210,7 @@ def models(config: Config) -> Iterator[Diagnosis]:
         try:
             opened = drivers.open(name)
         except ConfigError as error:  # no key, or a package that is not installed
-            yield unknown(subject, error.what, mend=error.mend)
+            yield unknown(subject, error.what, hint=error.hint)
             continue
         if not isinstance(opened.driver, CanLookUp):
             why = "needs no key" if opened.is_free else "its service can only be asked at a cost"
@@ -232,13 +232,13 @@ def destination(place: Destination, *, clock: Clock) -> Iterator[Diagnosis]:
     subject = f"destination {place.name}"
     if lacking := missing(place):
         for problem in lacking:
-            yield unknown(subject, problem.what, mend=problem.mend)
+            yield unknown(subject, problem.what, hint=problem.hint)
         return
     platform = open_platform(place, clock=clock)
     try:
         complaints = platform.check()
     except NotSent as error:
-        yield fault(subject, error.what, mend=error.mend, exit_code=Exit.UNAVAILABLE)
+        yield fault(subject, error.what, hint=error.hint, exit_code=Exit.UNAVAILABLE)
         return
     for complaint in complaints:
         yield fault(subject, complaint, exit_code=Exit.CONFIG)

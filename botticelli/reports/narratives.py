@@ -50,7 +50,7 @@ class Offers:
 
 @record
 class Listing:
-    """Files with what they offer. One that has to be mended makes the exit code 78."""
+    """Files with what they offer. One that has to be fixed makes the exit code 78."""
 
     exit_code: int
     files: tuple[Offers, ...]

@@ -36,14 +36,14 @@ def _room(folder: Path, *, little: float) -> Diagnosis:
     """Return how full a disk is; `little` is in megabytes."""
     facts = os.statvfs(folder)
     free = facts.f_bavail * facts.f_frsize / 1_000_000
-    mend = f"df -h {folder}"
+    hint = f"df -h {folder}"
     if facts.f_files and not facts.f_favail:
-        return fault("disk", f"no more files can be made where {folder} lies", mend=mend)
+        return fault("disk", f"no more files can be made where {folder} lies", hint=hint)
     what = f"{_size(free)} free where {folder} lies"
     if free < little * FULL_SHARE:
-        return fault("disk", what, mend=mend)
+        return fault("disk", what, hint=hint)
     if free < little:
-        return warning("disk", f"{what}; db prune, or more room, soon", mend=mend)
+        return warning("disk", f"{what}; db prune, or more room, soon", hint=hint)
     return fine("disk", what)
 
 
@@ -66,12 +66,12 @@ def secrets(
             # The services' own user has to read the settings: there the secret has to go.
             is_settings = path == config.source
             what = f"{path} can be read or changed by others ({stat.S_IMODE(mode):04o})"
-            mend = "keep secrets in .env or credentials, and write ${NAME} there"
-            yield warning("secrets", what, mend=mend if is_settings else f"chmod 600 {path}")
+            hint = "keep secrets in .env or credentials, and write ${NAME} there"
+            yield warning("secrets", what, hint=hint if is_settings else f"chmod 600 {path}")
             seen -= 1
     folder = config.database.folder
     if not config.database.url and (_mode(folder) or 0) & (OTHERS | stat.S_IXOTH):
-        yield warning("secrets", f"{folder} is open to others", mend=f"chmod 700 {folder}")
+        yield warning("secrets", f"{folder} is open to others", hint=f"chmod 700 {folder}")
     if seen:
         yield fine("secrets", f"{seen} file{'s' * (seen > 1)}, read by nobody else")
 

@@ -40,7 +40,7 @@ def list_runs(
         UsageError: There is no such stage.
     """
     if stage is not None and stage not in KINDS:
-        raise UsageError(f"there is no stage '{stage}'", mend=f"name one of {', '.join(KINDS)}")
+        raise UsageError(f"there is no stage '{stage}'", hint=f"name one of {', '.join(KINDS)}")
     return RunsReport(runs=tuple(history.past_runs(conn, stage=stage, limit=limit, now=now)))
 
 
@@ -57,9 +57,9 @@ def tell_run(conn: Connection, name: str, *, now: datetime | None = None) -> Run
         found = history.past_runs(conn, run=int(name), limit=1, now=now) if known else ()
     else:
         raise UsageError(
-            f"'{name}' is no run", mend=f"give its number, or one of {', '.join(KINDS)}: its last"
+            f"'{name}' is no run", hint=f"give its number, or one of {', '.join(KINDS)}: its last"
         )
     if not found:
         what = f"{name} has not run yet" if name in KINDS else f"there is no run {name}"
-        raise UsageError(what, mend="see `botticelli runs`")
+        raise UsageError(what, hint="see `botticelli runs`")
     return RunStory(run=found[0], steps=tuple(history.steps_of(conn, found[0].id)))

@@ -61,7 +61,7 @@ def reference(text: str) -> tuple[Kind, str]:
         return "message", in_url[1]
     raise UsageError(
         f"'{text}' is no id and no address of a message",
-        mend="give a candidate's id, post:ID, delivery:ID or the URL of a message",
+        hint="give a candidate's id, post:ID, delivery:ID or the URL of a message",
     )
 
 
@@ -76,7 +76,7 @@ def trace(conn: Connection, text: str, *, now: datetime | None = None) -> Life:
     if found is None:
         raise UsageError(
             f"no post is known by {kind} {name}",
-            mend="see `botticelli review --list` and `botticelli deliveries`",
+            hint="see `botticelli review --list` and `botticelli deliveries`",
         )
     id_, post_id = found.candidate_id, found.post_id
     writing = tuple(lives.calls_of(conn, id_, "writing")) if id_ else ()

@@ -134,7 +134,7 @@ def _refuse_while_open(stage: StageName, state: runs.StageState, *, config: Supe
             f"the breaker is open after {state.consecutive_failures} failed runs in a row"
             f" (last: {state.last_error or 'no reason recorded'})",
             where=stage,
-            mend=f"it tries again at {_clock_face(next_try)}, or run `botticelli resume {stage}`",
+            hint=f"it tries again at {_clock_face(next_try)}, or run `botticelli resume {stage}`",
         )
 
 
@@ -153,7 +153,7 @@ def _lock(
         raise TryLater(
             f"{stage} is already running on {lock.host} (pid {lock.pid})"
             f" since {_clock_face(lock.acquired_at)}",
-            mend="wait for its end, or see `botticelli locks`",
+            hint="wait for its end, or see `botticelli locks`",
         )
     return lock
 

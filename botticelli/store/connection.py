@@ -71,7 +71,7 @@ def _parts_of(url: str) -> dict[str, Any]:
     except psycopg.ProgrammingError:
         raise ConfigError(
             "DATABASE_URL is not a PostgreSQL URL",
-            mend="write postgresql://USER:PASSWORD@HOST:5432/NAME",
+            hint="write postgresql://USER:PASSWORD@HOST:5432/NAME",
         ) from None  # libpq's words repeat the whole URL
     port = str(parts.get("port") or 5432)
     astray = "@" in f"{parts.get('host')}{parts.get('dbname')}"
@@ -79,7 +79,7 @@ def _parts_of(url: str) -> dict[str, Any]:
         raise ConfigError(
             "host, port and database cannot be told apart",
             where="DATABASE_URL",
-            mend="write special characters of the password as %40 for @, %2F for /, %3A for :",
+            hint="write special characters of the password as %40 for @, %2F for /, %3A for :",
         )
     return parts
 
@@ -102,13 +102,13 @@ def mapped_errors() -> Iterator[None]:
         raise Unavailable(
             f"the database failed: {_first_line(error)}",
             where="database",
-            mend="look at the server's log and run the command again; nothing was lost",
+            hint="look at the server's log and run the command again; nothing was lost",
         ) from error
     except errors.InsufficientPrivilege as error:
         raise ConfigError(
             _first_line(error),
             where="database",
-            mend="GRANT it to the user in DATABASE_URL, or connect as the owner",
+            hint="GRANT it to the user in DATABASE_URL, or connect as the owner",
         ) from error
 
 
@@ -118,22 +118,22 @@ def _refusal(error: psycopg.Error, url: str) -> BotticelliError:
     words = reason.rpartition("FATAL:")[2].strip()
     if any(sign in reason for sign in NOT_LET_IN):
         return ConfigError(
-            f"the database does not let us in: {words}", where=where, mend="check DATABASE_URL"
+            f"the database does not let us in: {words}", where=where, hint="check DATABASE_URL"
         )
     if "does not exist" in reason and ("database" in reason or "role" in reason):
         return ConfigError(
-            words, where=where, mend="create it (createdb, createuser) or check DATABASE_URL"
+            words, where=where, hint="create it (createdb, createuser) or check DATABASE_URL"
         )
     if any(sign in reason for sign in FULL):
         return Unavailable(
             f"the database takes no more connections: {words}",
             where=where,
-            mend="try again, or raise max_connections",
+            hint="try again, or raise max_connections",
         )
     return Unavailable(
         f"the database cannot be reached: {reason}",
         where=where,
-        mend="start the server, or check DATABASE_URL (unset: the embedded PostgreSQL is used)",
+        hint="start the server, or check DATABASE_URL (unset: the embedded PostgreSQL is used)",
     )
 
 

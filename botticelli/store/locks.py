@@ -1,4 +1,4 @@
-"""Stage locks: leases with a fence; a crashed holder is taken over, nothing is mended by hand."""
+"""Stage locks: leases with a fence; a crashed holder is taken over without repair by hand."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -48,13 +48,13 @@ def apply_schema(conn: Connection) -> None:
         raise Unavailable(
             f"the schema cannot be created: {error.diag.message_primary}",
             where="database",
-            mend="GRANT CREATE ON SCHEMA public TO this user, or apply schema.sql as the owner",
+            hint="GRANT CREATE ON SCHEMA public TO this user, or apply schema.sql as the owner",
         ) from error
     except (errors.InvalidTableDefinition, errors.WrongObjectType) as error:
         raise ConfigError(
             f"the schema cannot be put in place: {error.diag.message_primary}",
             where="database",
-            mend="rename your own table or view of that name, then run botticelli db migrate",
+            hint="rename your own table or view of that name, then run botticelli db migrate",
         ) from error
 
 
@@ -72,5 +72,5 @@ def ensure_schema(conn: Connection) -> None:
         raise ConfigError(
             f"the schema has version {version}, this program knows {EXPECTED_VERSION}",
             where="database",
-            mend="upgrade botticelli",
+            hint="upgrade botticelli",
         )

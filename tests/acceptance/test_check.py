@@ -112,14 +112,14 @@ def test_a_wrong_key_is_found_with_online_and_costs_nothing(botticelli, db, monk
         botticelli.environ |= {"GOOGLE_GEMINI_BASE_URL": gemini.url, "GEMINI_API_KEY": "wrong"}
         off, on = botticelli("check --json"), botticelli("check --online --json")
         botticelli.environ |= {"GEMINI_API_KEY": gemini.key}
-        mended = botticelli("check --online --json")
+        fixed = botticelli("check --online --json")
         assert not gemini.calls
 
     subject = "model gemini-3.5-flash-lite"
     assert ("ok", subject) in findings(off)
     assert ("error", subject) in findings(on)
     assert "GEMINI_API_KEY" in on.out
-    assert ("ok", subject) in findings(mended)
+    assert ("ok", subject) in findings(fixed)
 
 
 def test_a_channel_that_is_no_id_is_found_without_network(botticelli, db):

@@ -86,10 +86,10 @@ def test_a_database_that_is_down_hides_nothing_else(botticelli, discord):
     ended = botticelli("doctor --json")
 
     assert ended.code == 69
-    ((level, what, mend),) = told(ended, "database")
+    ((level, what, hint),) = told(ended, "database")
     assert level == "fault"
     assert "127.0.0.1:1/none" in what
-    assert "DATABASE_URL" in mend
+    assert "DATABASE_URL" in hint
     assert levels(ended)["destination discord"] == "ok"
     assert told(ended, "secrets")[0][2] == f"chmod 600 {botticelli.cwd / '.env'}"
     assert "hunter22" not in ended.out + ended.err
@@ -128,7 +128,7 @@ def test_what_hangs_is_left_behind_and_what_it_found_is_told():
         never.wait()
 
     def fails():
-        raise Unavailable("gone", where="there", mend="look")
+        raise Unavailable("gone", where="there", hint="look")
 
     report = examine(
         {"slow": hangs, "bad": fails, "good": lambda: [fine("good", "here")]},
@@ -182,7 +182,7 @@ def test_an_empty_database_is_told_as_such(botticelli, empty_url):
     ],
 )
 def test_a_schema_that_is_not_ours_is_told_with_its_mend(botticelli, db, case):
-    damage, says, mend, code = case
+    damage, says, hint, code = case
     configure(botticelli)
     db.execute(damage)
 
@@ -191,7 +191,7 @@ def test_a_schema_that_is_not_ours_is_told_with_its_mend(botticelli, db, case):
     assert ended.code == code, ended.out
     ((_, what, command),) = told(ended, "schema")
     assert says in what
-    assert command == mend
+    assert command == hint
 
 
 def test_a_table_that_is_gone_spoils_only_what_reads_it(botticelli, db):
@@ -229,12 +229,12 @@ def test_a_clock_that_is_wrong_is_told(botticelli, db, seconds, level, code):
     ended = botticelli("doctor --json")
 
     assert ended.code == code
-    ((found, what, mend),) = told(ended, "clock")
+    ((found, what, hint),) = told(ended, "clock")
     assert found == level
     if level != "ok":
         way = "behind" if seconds > 0 else "ahead of"
         assert what == f"the database is {abs(seconds)} s {way} this machine"
-        assert mend == "timedatectl set-ntp true"
+        assert hint == "timedatectl set-ntp true"
 
 
 def test_the_platforms_clock_is_read_from_its_answers(botticelli, db, discord, monkeypatch):
@@ -348,8 +348,8 @@ def test_a_paused_stage_an_open_breaker_and_a_spent_day_are_told(botticelli, db)
         ("fault", "generate failed 5 times in a row: bad key", "botticelli resume generate"),
         ("warning", "post is paused", "botticelli resume post"),
     ]
-    ((level, what, mend),) = told(ended, "quota")
-    assert (level, mend) == ("warning", "botticelli budget")
+    ((level, what, hint),) = told(ended, "quota")
+    assert (level, hint) == ("warning", "botticelli budget")
     assert "0 of the day's 8 requests left" in what
 
 
@@ -388,7 +388,7 @@ def test_files_with_secrets_that_others_may_read_are_told(botticelli, db, tmp_pa
     (botticelli.cwd / "botticelli.toml").chmod(0o600)
     good = told(botticelli("doctor --json"), "secrets")
 
-    assert sorted(mend for _, _, mend in bad) == [
+    assert sorted(hint for _, _, hint in bad) == [
         f"chmod 600 {folder / 'DISCORD_TOKEN'}",
         f"chmod 600 {tmp_path / 'key'}",
         "keep secrets in .env or credentials, and write ${NAME} there",

@@ -353,8 +353,8 @@ def test_a_refusal_names_the_lines_to_add(house):
     with pytest.raises(Denied) as told:
         house.run("messages.send", filled(SEND, house))
 
-    assert '[security.policy] allowed_commands = ["messages.send"]' in told.value.mend
-    assert '[security] writes = "allow"' in told.value.mend
+    assert '[security.policy] allowed_commands = ["messages.send"]' in told.value.hint
+    assert '[security] writes = "allow"' in told.value.hint
 
 
 def test_reads_need_nobodys_leave(house):
@@ -694,7 +694,7 @@ def test_where_nobody_can_tell_a_person_is_asked_to_look(house, runs):
     with pytest.raises(CommandFailed, match="an earlier run may have sent it") as told:
         house.guard.run(errand(house, run_id=runs[1]))
 
-    assert "mark the row" in told.value.mend
+    assert "mark the row" in told.value.hint
     assert house.discord.contents() == ["hi"]
     assert house.audit()[0] == ("messages.send", "allowed", "unknown")
 
@@ -741,7 +741,7 @@ def test_a_security_rule_that_cannot_be_understood_is_found_by_check(tmp_path):
     [problem] = validate_security(file)
 
     assert problem.what == "there is no rule 'alowed_commands'"
-    assert problem.mend == "did you mean 'allowed_commands'?"
+    assert problem.hint == "did you mean 'allowed_commands'?"
     assert validate_security(load_text(SECURED, tmp_path / "secured.toml")) == []
 
 

@@ -479,7 +479,7 @@ def test_what_cannot_be_meant_is_told_before_anything_is_sent(studio, command, a
 def test_an_unknown_command_is_answered_with_the_nearest(studio):
     with pytest.raises(NoSuchCommand) as told:
         studio.run("mesages.send", content="x")
-    assert told.value.mend == "did you mean 'messages.send'?"
+    assert told.value.hint == "did you mean 'messages.send'?"
 
 
 def test_a_long_list_is_read_page_by_page_and_no_further_than_asked(studio):

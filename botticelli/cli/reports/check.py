@@ -62,11 +62,11 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
 def _(report: Checked, console: Console) -> None:
     for finding in report.findings:
         text = f"{finding.level:<8} {finding.subject}: {finding.what}"
-        console.line(text + (f"; {finding.mend}" if finding.mend else ""), style=_style(finding))
+        console.line(text + (f"; {finding.hint}" if finding.hint else ""), style=_style(finding))
     bad = sum(finding.level == "error" for finding in report.findings)
     console.line()
     console.line(
-        f"{bad} to be mended" if bad else "all is well", style=STYLES["error" if bad else "ok"]
+        f"{bad} to be fixed" if bad else "all is well", style=STYLES["error" if bad else "ok"]
     )
 
 

@@ -47,7 +47,7 @@ def doctor(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
-    """Look whether everything works here, and say how to mend it."""
+    """Look whether everything works here, and say how to fix it."""
     env: Environment = ctx.obj
     try:
         looking = _looks(env, env.config)
@@ -116,7 +116,7 @@ def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
         if not status.running:
             yield fine("database", f"our own PostgreSQL in {place}: the next command starts it")
             what = "schema, stages, leftovers, quota"
-            yield unknown(what, "the database is not running", mend="botticelli db start")
+            yield unknown(what, "the database is not running", hint="botticelli db start")
             return
     yield from looks.database(
         lambda: closing(env.connect()), place=place, config=config, clock=env.clock
@@ -140,23 +140,23 @@ def _timers(env: Environment) -> Iterator[Diagnosis]:
         yield unknown("timers", "neither systemd nor cron answers here")
     elif not found:
         what = "nothing wakes the stages on this machine"
-        yield warning("timers", what, mend="botticelli timers install")
+        yield warning("timers", what, hint="botticelli timers install")
     for report in found:
         yield from _installed(report)
     for report in found[1:]:
         what = f"the stages are woken by {report.kind} timers, too"
-        yield warning("timers", what, mend=f"botticelli timers remove{KINDS[report.kind]}")
+        yield warning("timers", what, hint=f"botticelli timers remove{KINDS[report.kind]}")
 
 
 def _installed(report: TimersReport) -> Iterator[Diagnosis]:
-    mend = f"botticelli timers install{KINDS[report.kind]}"
+    hint = f"botticelli timers install{KINDS[report.kind]}"
     dead = [timer.name for timer in report.timers if not (timer.installed and timer.armed)]
     old = [timer.name for timer in report.timers if timer.armed and not timer.current]
     if dead:
-        yield fault("timers", f"{report.kind}: not armed: {', '.join(dead)}", mend=mend)
+        yield fault("timers", f"{report.kind}: not armed: {', '.join(dead)}", hint=hint)
     if old:
         what = f"{report.kind}: not what the configuration says: {', '.join(old)}"
-        yield warning("timers", what, mend=mend)
+        yield warning("timers", what, hint=hint)
     if not dead and not old:
         names = ", ".join(timer.name for timer in report.timers)
         yield fine("timers", f"{report.kind}: armed: {names}")
@@ -171,8 +171,8 @@ def _(report: Examination, console: Console) -> None:
         style = "" if each.level == "ok" else STYLES[each.level]
         for line in _wrapped(text, width):
             console.line(line, style=style)
-        if each.mend:
-            for line in _wrapped(f"{'':<{INDENT}}mend: {each.mend}", width):
+        if each.hint:
+            for line in _wrapped(f"{'':<{INDENT}}fix: {each.hint}", width):
                 console.line(line)
     console.line()
     worst = next((level for level in WORST if numbers[level]), "ok")

@@ -37,7 +37,7 @@ def metrics(
     env: Environment = ctx.obj
     if textfile is not None and textfile.suffix != SUFFIX:
         raise UsageError(
-            f"'{textfile}' would not be read", where="--textfile", mend=f"let it end in {SUFFIX}"
+            f"'{textfile}' would not be read", where="--textfile", hint=f"let it end in {SUFFIX}"
         )
     with env.database() as conn:
         found = read_metrics(conn, env.config, version=version("botticelli"), clock=env.clock)
@@ -67,5 +67,5 @@ def _replace(path: Path, text: str) -> None:
         raise ConfigError(
             f"cannot be written ({error.strerror})",
             where=str(path),
-            mend="make the folder and let this user write there",
+            hint="make the folder and let this user write there",
         ) from error

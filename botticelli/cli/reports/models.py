@@ -60,7 +60,7 @@ def pull(
 ) -> int:
     """Install a small model that runs in this process, without a key."""
     if name not in PULLABLE:
-        raise UsageError(f"there is no '{name}' to pull", mend=f"known: {', '.join(PULLABLE)}")
+        raise UsageError(f"there is no '{name}' to pull", hint=f"known: {', '.join(PULLABLE)}")
     env: Environment = ctx.obj
     from importlib.util import find_spec
 
@@ -132,7 +132,7 @@ def _install(*words: str) -> None:
         raise Unavailable(
             f"pip could not install it: {last}",
             where=" ".join(words),
-            mend=f"install it by hand: pip install {' '.join(words)}",
+            hint=f"install it by hand: pip install {' '.join(words)}",
         )
 
 

@@ -31,7 +31,7 @@ def narratives(
     named = [env.cwd / place for place in places or ()]
     for place in named:
         if not place.exists():
-            raise UsageError(f"there is no {place}", mend="name a narrative file or a folder")
+            raise UsageError(f"there is no {place}", hint="name a narrative file or a folder")
     usual = [*filter(Path.is_dir, env.config.narratives.folders), shipped_narratives()]
     report = listing(named or usual, folders=usual, cwd=env.cwd)
     env.show(report, as_json=as_json)

@@ -137,7 +137,7 @@ def approve(
             raise UsageError(
                 "what it changes depends on what its narrative has read",
                 where="--now",
-                mend="approve it without --now and run the narrative again",
+                hint="approve it without --now and run the narrative again",
             )
         found = store.decide(
             conn, approval, "approved", by=who(env), reason=reason, now=env.clock.pinned()

@@ -89,7 +89,7 @@ def _ask_editor(env: Environment, before: str) -> str:
     editor = env.environ.get("VISUAL") or env.environ.get("EDITOR")
     if not editor:
         raise UsageError(
-            "there is no new text", mend="give --text or --file, or set EDITOR to edit it there"
+            "there is no new text", hint="give --text or --file, or set EDITOR to edit it there"
         )
     handle, name = tempfile.mkstemp(suffix=".md", prefix="botticelli-")
     path = Path(name)
@@ -102,7 +102,7 @@ def _ask_editor(env: Environment, before: str) -> str:
         return _read(path)
     except OSError as error:
         raise UsageError(
-            f"'{editor}' cannot be run ({error.strerror})", mend="mend EDITOR"
+            f"'{editor}' cannot be run ({error.strerror})", hint="fix EDITOR"
         ) from error
     finally:
         path.unlink(missing_ok=True)

@@ -105,7 +105,7 @@ def review(
 def _open_desk(desk: Desk, *, view: View) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
-            "the review needs a keyboard", mend="start it in a terminal, or use --list"
+            "the review needs a keyboard", hint="start it in a terminal, or use --list"
         )
     from botticelli.cli.review.screen import ReviewApp
 

@@ -74,7 +74,7 @@ def psql(ctx: typer.Context) -> int:
     if env.config.database.url:
         found = which("psql", path=env.environ.get("PATH"))
         if found is None:
-            raise ConfigError("there is no psql", mend="install postgresql-client")
+            raise ConfigError("there is no psql", hint="install postgresql-client")
         program = Path(found)
     else:
         program = env.embedded.psql()
@@ -131,7 +131,7 @@ def _only_embedded(env: Environment) -> None:
         raise UsageError(
             "a server of yours is configured, which we neither start nor stop",
             where="DATABASE_URL",
-            mend="unset it to use PostgreSQL of our own",
+            hint="unset it to use PostgreSQL of our own",
         )
 
 

@@ -32,7 +32,7 @@ def import_(
         return 0
     target = env.cwd / to
     if target.exists():
-        raise UsageError("there is a file already", where=str(to), mend="choose another name")
+        raise UsageError("there is a file already", where=str(to), hint="choose another name")
     target.write_text(imported.text, encoding="utf-8")
     load(target, environ=env.environ, cwd=env.cwd)
     env.say(f"{to} written; botticelli check --config {to} tells what is still missing")

@@ -105,13 +105,13 @@ class Units:
             raise UsageError(
                 "units of the machine are root's to install",
                 where="timers install",
-                mend="use sudo, or --user for your own timers",
+                hint="use sudo, or --user for your own timers",
             )
         if not self._of_user and self._program.startswith(HIDDEN):
             raise ConfigError(
                 "the sandboxed services cannot see a program in a home folder",
                 where=self._program,
-                mend="install botticelli below /opt or /usr/local, or use --user",
+                hint="install botticelli below /opt or /usr/local, or use --user",
             )
         run([*self._systemctl, "show", "--property=Version"])  # before anything is written
         if not self._of_user and not SYSTEM_SETTINGS.exists():
@@ -135,7 +135,7 @@ class Units:
                 path.unlink()
         except OSError as error:
             raise UsageError(
-                f"cannot be removed: {error.strerror}", where=str(self._folder), mend="use sudo"
+                f"cannot be removed: {error.strerror}", where=str(self._folder), hint="use sudo"
             ) from error
         run([*self._systemctl, "daemon-reload"], may_fail=True)
         return True
@@ -278,7 +278,7 @@ def run(words: Sequence[str], *, text: str | None = None, may_fail: bool = False
         raise Unavailable(
             f"there is no {words[0]} here",
             where="timers",
-            mend="see the other way: --cron" if words[0] == "systemctl" else "install cron",
+            hint="see the other way: --cron" if words[0] == "systemctl" else "install cron",
         ) from error
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"{words[0]} does not answer", where="timers") from error
@@ -287,6 +287,6 @@ def run(words: Sequence[str], *, text: str | None = None, may_fail: bool = False
         raise Unavailable(
             said[0].rstrip(".") if said else f"it ended with {done.returncode}",
             where=words[0],
-            mend="see the other ways: --user, --cron" if words[0] == "systemctl" else "",
+            hint="see the other ways: --user, --cron" if words[0] == "systemctl" else "",
         )
     return done.stdout

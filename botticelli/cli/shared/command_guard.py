@@ -64,12 +64,12 @@ def _open_discord(env: Environment) -> "CommandSet":
     places = [one for one in env.config.destinations.values() if one.platform == "discord"]
     with_token = [one for one in places if one.token] or places
     if env.options.offline:
-        raise ConfigError("reaches no platform", where="--offline", mend="leave it out to run this")
+        raise ConfigError("reaches no platform", where="--offline", hint="leave it out to run this")
     if not with_token:
         raise ConfigError(
             "no destination is on Discord, whose bot could run it",
             where="destinations",
-            mend='add one with platform = "discord" and its token',
+            hint='add one with platform = "discord" and its token',
         )
     return open_discord_commands(with_token[0], clock=env.clock, chance=env.chance)
 

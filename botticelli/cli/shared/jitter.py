@@ -35,5 +35,5 @@ def duration(text: str) -> timedelta:
     """
     parts = PART.findall(text)
     if "".join(number + unit for number, unit in parts) != text or not text:
-        raise UsageError(f"'{text}' is no duration", where="--jitter", mend="write 30m, 1h30m, 45s")
+        raise UsageError(f"'{text}' is no duration", where="--jitter", hint="write 30m, 1h30m, 45s")
     return timedelta(seconds=sum(int(number) * UNITS[unit] for number, unit in parts))

@@ -63,8 +63,8 @@ class LateGroup(TyperGroup):
             from botticelli.errors import UsageError
 
             near = get_close_matches(args[0], COMMANDS, n=1)
-            mend = f"did you mean '{near[0]}'?" if near else "see botticelli --help"
-            raise UsageError(f"there is no command '{args[0]}'", mend=mend)
+            hint = f"did you mean '{near[0]}'?" if near else "see botticelli --help"
+            raise UsageError(f"there is no command '{args[0]}'", hint=hint)
         return super().resolve_command(ctx, args)
 
 

@@ -23,7 +23,7 @@ COMMANDS: Final = {
     ),
     "check": Command("reports.check", "Find everything a timer could trip over, in one run."),
     "doctor": Command(
-        "reports.doctor", "Look whether everything works here, and say how to mend it."
+        "reports.doctor", "Look whether everything works here, and say how to fix it."
     ),
     "generate": Command("work.generate", "Have a model write candidate posts."),
     "curate": Command("work.curate", "Have a model judge the candidates and approve the best few."),

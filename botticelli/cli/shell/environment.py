@@ -97,7 +97,7 @@ class Environment:
         """The configuration, read on first use.
 
         Raises:
-            ConfigError: The file or a variable has to be mended; carries every mistake.
+            ConfigError: The file or a variable has to be fixed; carries every mistake.
         """
         from botticelli.config.load import load, offline
         from botticelli.config.sources import find_file, with_dotenv
@@ -200,7 +200,7 @@ class Environment:
             raise ConfigError(
                 "this database holds posts for a real channel",
                 where="--offline",
-                mend="practise in another (DATABASE_URL, XDG_STATE_HOME), or run botticelli demo",
+                hint="practise in another (DATABASE_URL, XDG_STATE_HOME), or run botticelli demo",
             )
 
     def connect(self) -> "Connection":

@@ -168,10 +168,15 @@ CONVERSIONS: Final[Mapping[type, Callable[[Any], Any]]] = {
 def plain(value: Any) -> Any:
     """Return `value` as JSON can hold it: dataclasses as objects, times as ISO 8601.
 
+    A field's metadata may give it another name in JSON than in Python.
+
     Secrets stay hidden.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        return {
+            each.metadata.get("json", each.name): plain(getattr(value, each.name))
+            for each in dataclasses.fields(value)
+        }
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

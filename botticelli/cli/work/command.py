@@ -88,7 +88,7 @@ def commands(
         for one in found
     ]
     if not known:
-        raise UsageError(f"there is no platform '{platform}'", mend="see botticelli commands")
+        raise UsageError(f"there is no platform '{platform}'", hint="see botticelli commands")
     env.show(CommandsReport(commands=tuple(known)), as_json=as_json)
     return Exit.DONE
 
@@ -149,7 +149,7 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
         word = left.pop(0)
         name, sign, value = word.partition("=")
         if not name.startswith("--") or len(name) < 3:
-            raise UsageError(f"'{word}' belongs to no argument", mend="write --name value")
+            raise UsageError(f"'{word}' belongs to no argument", hint="write --name value")
         if not sign and left and not left[0].startswith("--"):
             sign, value = "=", left.pop(0)
         found[name[2:].replace("-", "_")] = _value(value, name) if sign else True
@@ -162,7 +162,7 @@ def _value(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{name} is no JSON ({error})", mend="quote it for the shell") from error
+        raise UsageError(f"{name} is no JSON ({error})", hint="quote it for the shell") from error
 
 
 @render.register

@@ -74,7 +74,7 @@ def break_(
     if broken is None:
         raise UsageError(
             f"nobody holds a lock '{name}'",
-            mend=f"held are: {', '.join(held)}" if held else "no lock is held",
+            hint=f"held are: {', '.join(held)}" if held else "no lock is held",
         )
     env.tell(
         f"'{name}' is free; {broken.host} (pid {broken.pid}) stops at its next heartbeat",

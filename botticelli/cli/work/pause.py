@@ -58,5 +58,5 @@ def _named(stage: str) -> tuple[StageName, ...]:
     if stage == "all":
         return STAGES
     if stage not in STAGES:
-        raise UsageError(f"there is no stage '{stage}'", mend=f"name {', '.join(STAGES)} or all")
+        raise UsageError(f"there is no stage '{stage}'", hint=f"name {', '.join(STAGES)} or all")
     return (stage,)

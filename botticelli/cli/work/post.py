@@ -144,7 +144,7 @@ def _show_preview(preview: Preview, console: Console) -> None:
     when = f" (due at {_clock_face(preview.due_at)})" if preview.due_at else ""
     console.line(f"{preview.destination}: {preview.why}{when}", style="bold")
     for line in preview.problem.splitlines():
-        console.line(f"  to be mended: {line}", style="red")
+        console.line(f"  to be fixed: {line}", style="red")
     for held in preview.held:
         console.line(f"  post {held.post} would be held: {held.why}", style="yellow")
     if preview.post is not None:

@@ -127,7 +127,7 @@ def run(
 def _reference(file: str, option: str, *, name: str) -> str:
     if bool(file) == bool(option):
         what = "two narratives are named" if file else "no narrative is named"
-        raise UsageError(what, mend="write botticelli run FILE, or FILE:NAME")
+        raise UsageError(what, hint="write botticelli run FILE, or FILE:NAME")
     return f"{file or option}:{name}" if name else file or option
 
 
@@ -136,7 +136,7 @@ def _variables(given: Sequence[str]) -> dict[str, str]:
     for pair in given:
         key, sign, value = pair.partition("=")
         if not sign or not key.strip():
-            raise UsageError(f"'{pair}' is no input", where="--input", mend="write KEY=VALUE")
+            raise UsageError(f"'{pair}' is no input", where="--input", hint="write KEY=VALUE")
         variables[key.strip()] = sys.stdin.read() if value == "-" else value
     return variables
 
@@ -145,7 +145,7 @@ def _check_act(narrative: Narrative, name: str) -> None:
     names = [act.name for act in narrative.acts]
     if name and name not in names:
         raise UsageError(
-            f"there is no act '{name}'", where="--act", mend="it has " + ", ".join(names)
+            f"there is no act '{name}'", where="--act", hint="it has " + ", ".join(names)
         )
 
 

@@ -246,7 +246,7 @@ class Attempts:
             raise ConfigError(
                 "this account has no quota for the model",
                 where=where,
-                mend="choose another model, or enable billing for the key's project",
+                hint="choose another model, or enable billing for the key's project",
             ) from error
         wait = tries.hold_after(error)
         rate = ("r" if error.metric == "requests" else "t") + (
@@ -266,7 +266,7 @@ class Attempts:
             raise DaySpent(
                 "the provider says that the day's quota is spent",
                 where=where,
-                mend="try again tomorrow, or give a fallback model",
+                hint="try again tomorrow, or give a fallback model",
             ) from error
         if opened.is_free:
             self._gate.pause(wait)  # no account holds us

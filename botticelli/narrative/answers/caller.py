@@ -217,7 +217,7 @@ class LiveCaller:
 
 
 def _gravest(failures: Sequence[BotticelliError]) -> BotticelliError:
-    """Return what the caller has to act on: another attempt, another day, or a mend."""
+    """Return what the caller has to act on: another attempt, another day, or a fix."""
     for kind in (TransientError, TryLater):
         for failure in failures:
             if isinstance(failure, kind):

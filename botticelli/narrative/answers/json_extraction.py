@@ -1,7 +1,7 @@
 """JSON out of what models really write (docs/dialect.md §12), and whether it is what was asked for.
 
 The whole answer is tried first, so that a code fence inside a string is just text; a cut list is
-never taken for a short one; what had to be mended says so.
+never taken for a short one; what had to be repaired says so.
 """
 
 import ast
@@ -135,9 +135,9 @@ def _exact(text: str) -> Extracted | None:
 
 def _headless(body: str) -> Extracted:
     """An object without its opening brace; the lists inside it are not the answer."""
-    for mended in ("{" + body, "{" + body + "}", "{" + body.rstrip().rstrip(",") + "}"):
+    for whole in ("{" + body, "{" + body + "}", "{" + body.rstrip().rstrip(",") + "}"):
         try:
-            return Extracted(value=_DECODER.decode(mended), repaired=True)
+            return Extracted(value=_DECODER.decode(whole), repaired=True)
         except (ValueError, RecursionError):
             continue
     raise NotJson("the answer is an object without its opening brace, and broken besides")
@@ -173,7 +173,7 @@ def _scan(text: str) -> Extracted | None:
 
 
 def _decode_at(text: str, start: int) -> _Candidate | None:
-    """What begins here: as it stands, or mended, for what is inside it is not the answer.
+    """What begins here: as it stands, or repaired, for what is inside it is not the answer.
 
     Raises:
         _Cut: It has no end.
@@ -184,7 +184,7 @@ def _decode_at(text: str, start: int) -> _Candidate | None:
         over = _end_of(text, start)
         if over is None:
             raise _Cut from error
-        value = _mended(text[start:over])
+        value = _repaired(text[start:over])
         return _Candidate(value=value, length=over - start, repaired=True) if value else None
     except RecursionError:
         return None
@@ -232,7 +232,7 @@ def _close(body: str) -> Extracted:
 
 
 def _disguised(body: str) -> Extracted:
-    """JSON that was written for a place where it had to be escaped; else whatever can be mended."""
+    """JSON that was written for a place where it had to be escaped; else what can be repaired."""
     if not OPENING.search(body):
         for plain in (html.unescape(body), body.replace('\\"', '"')):
             if plain != body and OPENING.search(plain):
@@ -245,13 +245,13 @@ def _repair(body: str) -> Extracted:
     match = OPENING.search(body)
     assert match is not None, "looked for before"
     text = body[match.start() :]
-    value = _mended(text)
+    value = _repaired(text)
     if value is None or _lists_are_open(text):
-        raise NotJson("the JSON in the answer cannot be mended")
+        raise NotJson("the JSON in the answer cannot be repaired")
     return Extracted(value=value, repaired=True)
 
 
-def _mended(text: str) -> Any:
+def _repaired(text: str) -> Any:
     """What is probably meant by broken JSON, or by a Python literal; None: nobody knows."""
     import json_repair
 

@@ -47,14 +47,14 @@ class Tries:
             raise PermanentError(
                 f"the provider blocked the answer ({reply.finish_detail or 'no reason given'})",
                 where=where,
-                mend="reword the prompt",
+                hint="reword the prompt",
             )
         is_hopeless = found == "cut" and self.request.max_tokens is None and not is_free
         if found in self._unusable or is_hopeless:
             raise PermanentError(
                 f"the answer is {found} ({reply.finish_detail or reply.finish.value})",
                 where=where,
-                mend="raise max_tokens or ask for less" if found == "cut" else "reword the prompt",
+                hint="raise max_tokens or ask for less" if found == "cut" else "reword the prompt",
             )
         self._unusable.add(found)
         if found == "cut" and self.request.max_tokens is not None:
@@ -77,7 +77,7 @@ class Tries:
             raise TryLater(
                 f"the provider asks to wait {asked / 60:.0f} minutes ({error.what})",
                 where=error.where,
-                mend="try again then, or give a fallback model",
+                hint="try again then, or give a fallback model",
             ) from error
         self._failures += 1
         if self._failures >= self._most:
@@ -96,7 +96,7 @@ class Tries:
         self._refusals += 1
         if self._refusals > (3 if error.scope == "spend" else MOST_REFUSALS):
             raise TransientError(
-                "the provider keeps refusing", where=error.where, mend="try again later"
+                "the provider keeps refusing", where=error.where, hint="try again later"
             ) from error
         asked = min(error.retry_after or 0.0, LONGEST_ASKED)
         if error.scope == "spend":

@@ -19,7 +19,7 @@ class Reading:
     Args:
         value: Valid by the schema, if there is one.
         rows: The same as rows; empty if it is not made of objects.
-        repaired: Whether it had to be mended, or put into or out of a list.
+        repaired: Whether it had to be repaired, or put into or out of a list.
     """
 
     value: Any

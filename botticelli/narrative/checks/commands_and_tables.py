@@ -55,7 +55,7 @@ def foresee_commands(file: NarrativeFile, *, writable: Sequence[str], findings: 
             except BotticelliError as error:
                 note = findings.error if given.required else findings.warn
                 what = f"{given.platform}.{given.command}: {error.what}"
-                note(key, what, mend=error.mend)
+                note(key, what, hint=error.hint)
 
 
 def foresee_leave(file: NarrativeFile, security: Security, *, findings: Findings) -> None:
@@ -79,7 +79,7 @@ def foresee_leave(file: NarrativeFile, security: Security, *, findings: Findings
                     note = findings.error if is_certain else findings.warn
                     how = "" if said.word == "refuse" else " where nobody can be asked"
                     what = f"{asked.name} is refused{how}: {said.why}"
-                    note(places.act(narrative, act.name)[0], what, mend=said.mend)
+                    note(places.act(narrative, act.name)[0], what, hint=said.hint)
 
 
 def _asked(command: Command) -> Asked | None:
@@ -107,12 +107,12 @@ def foresee_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
                 continue
             head = placeholder.name.partition(".")[0]
             before = [each.name for each in narrative.acts[: narrative.acts.index(act)]]
-            mend = nearest(head, before) or f"give --input {head}=..."
+            hint = nearest(head, before) or f"give --input {head}=..."
             what = f"{placeholder.source} is no act before this one, no table and no variable"
-            findings.warn(places.act(narrative, act.name)[0], what, mend=mend)
+            findings.warn(places.act(narrative, act.name)[0], what, hint=hint)
         for act, name, near in _slips(narrative, known):
             what = f"{{{{{name}}}}} is neither an act nor a table: it stays as it is"
-            findings.warn(places.act(narrative, act.name)[0], what, mend=near)
+            findings.warn(places.act(narrative, act.name)[0], what, hint=near)
 
 
 def _is_variable(placeholder: Placeholder) -> bool:
@@ -180,9 +180,9 @@ def foresee_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings
                 read_rows(conn, query)
             except TableError as error:
                 if given.required:
-                    findings.error(key, error.what, mend=error.mend)
+                    findings.error(key, error.what, hint=error.hint)
                 else:
-                    findings.warn(key, f"{error.what}: the act goes without", mend=error.mend)
+                    findings.warn(key, f"{error.what}: the act goes without", hint=error.hint)
             except ConfigError:
                 pass  # the filter itself is wrong, which needs no database to be told
     _foresee_templates(file, conn=conn, findings=findings)
@@ -196,7 +196,7 @@ def _foresee_templates(file: NarrativeFile, *, conn: Connection, findings: Findi
             findings.warn(
                 _key_of(file, narrative, "template"),
                 f"there is no table '{narrative.template}'",
-                mend="make it, or say in the prompts which fields the JSON shall have",
+                hint="make it, or say in the prompts which fields the JSON shall have",
             )
 
 
@@ -217,7 +217,7 @@ def foresee_models(file: NarrativeFile, models: Models, *, findings: Findings) -
                 try:
                     route(models.aliases.get(name, name), models)
                 except ConfigError as error:
-                    findings.error(key, f"model '{name}': {error.what}", mend=error.mend)
+                    findings.error(key, f"model '{name}': {error.what}", hint=error.hint)
 
 
 def _key_of(file: NarrativeFile, narrative: Narrative, name: str) -> Key:

@@ -56,9 +56,9 @@ def missing_files(file: NarrativeFile, search: Search) -> list[Problem]:
             elif isinstance(each, Text | Media) and each.file:
                 _check_file(each, search(each.file))
         except ConfigError as error:
-            findings.error(_within(key, name), error.what, mend=error.mend)
+            findings.error(_within(key, name), error.what, hint=error.hint)
         except binascii.Error:
-            findings.error(_within(key, name), "is no base64", mend="encode it anew")
+            findings.error(_within(key, name), "is no base64", hint="encode it anew")
     return findings.problems
 
 
@@ -66,8 +66,8 @@ def _check_file(given: Text | Media, path: Path) -> None:
     size = path.stat().st_size
     most = LARGEST_TEXT if isinstance(given, Text) else LARGEST
     if size > most:
-        mend = f"at most {most // 2**20} MiB can be sent"
-        raise ConfigError(f"'{given.file}' has {size / 2**20:.1f} MiB", mend=mend)
+        hint = f"at most {most // 2**20} MiB can be sent"
+        raise ConfigError(f"'{given.file}' has {size / 2**20:.1f} MiB", hint=hint)
     if isinstance(given, Media):
         with path.open("rb") as stream:
             _check_content(given, stream.read(HEAD), name=f"'{given.file}'")
@@ -76,9 +76,9 @@ def _check_file(given: Text | Media, path: Path) -> None:
 def _check_content(given: Media, head: bytes, *, name: str) -> None:
     mime = given.mime or mime_of(given.kind, given.file or "", content=head)
     if not mime:
-        raise ConfigError(f"nobody knows what {name} is", mend='add mime = "type/subtype"')
+        raise ConfigError(f"nobody knows what {name} is", hint='add mime = "type/subtype"')
     if wrong := mismatch(given.kind, mime, content=head):
-        raise ConfigError(f"{name} {wrong}", mend="name the right file, type and mime")
+        raise ConfigError(f"{name} {wrong}", hint="name the right file, type and mime")
 
 
 def validate_urls(file: NarrativeFile, *, is_private_allowed: bool = False) -> list[Problem]:
@@ -89,7 +89,7 @@ def validate_urls(file: NarrativeFile, *, is_private_allowed: bool = False) -> l
             try:
                 public_addresses(each.url, resolve=numbers, is_private_allowed=is_private_allowed)
             except ConfigError as error:
-                findings.error(_within(key, "url"), error.what, mend=error.mend)
+                findings.error(_within(key, "url"), error.what, hint=error.hint)
     return findings.problems
 
 
@@ -111,7 +111,7 @@ def validate_queries(file: NarrativeFile) -> list[Problem]:
                 if text and not any(placeholders(text)):
                     parse(text)
             except ConfigError as error:
-                findings.error(_within(key, name), error.what, mend=error.mend)
+                findings.error(_within(key, name), error.what, hint=error.hint)
     return findings.problems
 
 
@@ -140,7 +140,7 @@ def _take(error: ConfigError, key: Key, *, file: NarrativeFile, findings: Findin
         if problem.where != str(file.path):
             findings.problems += [] if problem in findings.problems else [problem]
         else:
-            findings.error(key, problem.what, mend=problem.mend)
+            findings.error(key, problem.what, hint=problem.hint)
 
 
 def validate_schemas(file: NarrativeFile) -> list[Problem]:
@@ -170,7 +170,7 @@ def validate_security(file: NarrativeFile) -> list[Problem]:
         try:
             rules_of_narrative(narrative.security)
         except ConfigError as error:
-            findings.error(tuple(error.where.split(".")), error.what, mend=error.mend)
+            findings.error(tuple(error.where.split(".")), error.what, hint=error.hint)
     return findings.problems
 
 

@@ -138,19 +138,19 @@ def check_update(
     """
     if command != "update_table":
         what = f"there is no database command '{command}'"
-        raise CommandFailed(what, where=where, mend="use update_table")
+        raise CommandFailed(what, where=where, hint="use update_table")
     table, updates = args.get("table_name", ""), args.get("updates")
     if table is not ... and table not in writable:
         raise Denied(
             f"table '{table}' may not be changed by a narrative",
             where=where,
-            mend="add it to [narratives] writable_tables",
+            hint="add it to [narratives] writable_tables",
         )
     if updates is not ... and not (isinstance(updates, Mapping) and updates):
         raise CommandFailed("needs updates = {column = value}", where=where)
     if not _filter(args).strip() and _limit(args.get("limit"), where) is None:
         what = "would change every row"
-        raise CommandFailed(what, where=where, mend="give it a where_clause or a limit")
+        raise CommandFailed(what, where=where, hint="give it a where_clause or a limit")
 
 
 def _filter(args: Mapping[str, Any]) -> str:

@@ -133,7 +133,7 @@ class GuardedCommands:
             raise CommandFailed(
                 f"there are no {call.platform} commands here",
                 where=call.name,
-                mend=f"platforms that are set up: {known}",
+                hint=f"platforms that are set up: {known}",
             )
         return executor
 
@@ -203,7 +203,7 @@ class GuardedCommands:
         if call.name not in self.always or verdict.word == "confirm":
             answer = ask(f"{call.name} {_shown(self._whole(call))}: {verdict.why}. Run it?")
             if answer == "no":
-                said = replace(verdict, why="whoever was asked said no", mend="")
+                said = replace(verdict, why="whoever was asked said no", hint="")
                 raise self._refused(call, said)
             if answer == "always":
                 self.always.add(call.name)
@@ -215,13 +215,13 @@ class GuardedCommands:
         return Pending(
             f"a person must confirm it first (approval {number})",
             where=call.name,
-            mend=f"see `botticelli approvals show {number}`, then botticelli approvals approve"
+            hint=f"see `botticelli approvals show {number}`, then botticelli approvals approve"
             f" {number} and run this again",
         )
 
     def _refused(self, call: Call, verdict: command_policy.Verdict) -> Denied:
         self._write(call, decision="refused", rule=verdict.rule, reason=verdict.why)
-        return Denied(f"refused: {verdict.why}", where=call.name, mend=verdict.mend)
+        return Denied(f"refused: {verdict.why}", where=call.name, hint=verdict.hint)
 
     def _begin(
         self,
@@ -369,11 +369,11 @@ def _failed(error: BotticelliError, call: Call) -> BotticelliError:
     """Return a failure as narratives know it; a dead token ends the run, not the act alone."""
     if isinstance(error, CommandFailed | LockedOut):
         return error
-    mend = error.mend
+    hint = error.hint
     if isinstance(error, Unconfirmed):
-        mend = mend or "look whether it was done before anything else"
+        hint = hint or "look whether it was done before anything else"
     where = error.where or call.name
-    return CommandFailed(error.what, where=where, mend=mend)
+    return CommandFailed(error.what, where=where, hint=hint)
 
 
 def _shown(args: Mapping[str, Any]) -> str:
@@ -385,5 +385,5 @@ def _shown(args: Mapping[str, Any]) -> str:
 def _denied(denial: approvals.Approval) -> command_policy.Verdict:
     why = f"{denial.decided_by} denied it (approval {denial.id}"
     why += f": {denial.reason})" if denial.reason else ")"
-    mend = f"should that have changed: botticelli approvals approve {denial.id}"
-    return command_policy.Verdict(word="refuse", rule="denied by a person", why=why, mend=mend)
+    hint = f"should that have changed: botticelli approvals approve {denial.id}"
+    return command_policy.Verdict(word="refuse", rule="denied by a person", why=why, hint=hint)

@@ -62,7 +62,7 @@ def fetch(
             return _read(response, url=url, limit=limit)
         finally:
             response.close()
-    raise ConfigError(f"'{url}' redirects without end", mend="use the address it should lead to")
+    raise ConfigError(f"'{url}' redirects without end", hint="use the address it should lead to")
 
 
 def _ask(parts: SplitResult, addresses: list[str], *, url: str) -> "urllib3.BaseHTTPResponse":
@@ -113,8 +113,8 @@ def _read(response: "urllib3.BaseHTTPResponse", *, url: str, limit: int) -> Fetc
     if response.status >= 500 or response.status == 429:
         raise ActFailed(f"'{url}' cannot be read now: its server answered {response.status}")
     if response.status != 200:
-        mend = "check the address, or download it and use file ="
-        raise ConfigError(f"'{url}' cannot be read: answered {response.status}", mend=mend)
+        hint = "check the address, or download it and use file ="
+        raise ConfigError(f"'{url}' cannot be read: answered {response.status}", hint=hint)
     content, clock = bytearray(), SystemClock()
     until = clock.monotonic() + LONGEST
     try:

@@ -75,13 +75,13 @@ def _inside(path: Path, name: str, *, folders: Folders) -> Path:
         raise ConfigError(
             f"'{name}' lies outside the narrative's project",
             where=str(folders.own),
-            mend="move it beside the narrative, or name its folder in [narratives] context",
+            hint="move it beside the narrative, or name its folder in [narratives] context",
         )
     if all(_is_private(real, below=folder) for folder in holders):
         raise ConfigError(
             f"'{name}' is no file for narratives: keys and passwords are kept in such",
             where=str(folders.own),
-            mend="copy what the narrative needs into a file of its own",
+            hint="copy what the narrative needs into a file of its own",
         )
     return real
 
@@ -100,7 +100,7 @@ def _search(name: str, folders: Folders) -> Path:
         raise ConfigError(
             f"'{name}' is there twice: {found[0]} and {found[1]}",
             where=str(folders.own),
-            mend="write the path of the one that is meant",
+            hint="write the path of the one that is meant",
         )
     return found[0]
 
@@ -139,7 +139,7 @@ def _missing(name: str, folders: Folders) -> ConfigError:
     return ConfigError(
         f"there is no file '{name}'",
         where=str(folders.own),
-        mend=nearest(name, _beside(folders.own))
+        hint=nearest(name, _beside(folders.own))
         or "put it beside the narrative, or name its folder in [narratives] context",
     )
 

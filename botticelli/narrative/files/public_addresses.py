@@ -31,14 +31,14 @@ def public_addresses(
     """
     # Readers of URLs do not agree on these: what is checked here might not be what is fetched.
     if "\\" in url or any(sign.isspace() or not sign.isprintable() for sign in url):
-        raise ConfigError(f"{url!r} is no URL", mend="write https://...")
+        raise ConfigError(f"{url!r} is no URL", hint="write https://...")
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".") if parts.port != 0 else ""
     except ValueError as error:
-        raise ConfigError(f"'{url}' is no URL", mend="write https://...") from error
+        raise ConfigError(f"'{url}' is no URL", hint="write https://...") from error
     if parts.scheme not in SCHEMES or not host:
-        raise ConfigError(f"'{url}' is no URL of the web", mend="write https://..., or use file =")
+        raise ConfigError(f"'{url}' is no URL of the web", hint="write https://..., or use file =")
     if parts.scheme == "gs":
         return []
     is_local = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
@@ -55,7 +55,7 @@ def _refuse(url: str, address: str, *, is_private_allowed: bool) -> None:
     if not is_private_allowed:
         raise _private(url, address)
     if _is_link_local(address):  # where clouds keep the keys of the machine
-        raise ConfigError(f"'{url}' leads to {address}, which is never read", mend="use file =")
+        raise ConfigError(f"'{url}' leads to {address}, which is never read", hint="use file =")
 
 
 def addresses_of(host: str) -> list[str]:
@@ -102,5 +102,5 @@ def _is_public(address: str) -> bool:
 def _private(url: str, address: str) -> ConfigError:
     return ConfigError(
         f"'{url}' leads into a private network ({address})",
-        mend="download it and use file =, or set [narratives] private_urls = true",
+        hint="download it and use file =, or set [narratives] private_urls = true",
     )

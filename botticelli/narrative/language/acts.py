@@ -56,7 +56,7 @@ def _listed(table: Table, items: list[Any]) -> Iterator[ActSource]:
             yield ActSource(name=name, raw=raw, key=(*table.key, index))
         else:
             table.findings.error(
-                (*table.key, index), "an act without a name", mend='add name = "..."'
+                (*table.key, index), "an act without a name", hint='add name = "..."'
             )
 
 
@@ -160,8 +160,8 @@ class ActReader:
             name = table.named(("input", "inputs"))
             found += self._inputs(table.take("input", "inputs"), key=(*table.key, name))
         elif not table.has(*PROMPTS, "file"):
-            mend = "give it a prompt, an input or a narrative"
-            self._findings.error(table.key, "an act without input", mend=mend)
+            hint = "give it a prompt, an input or a narrative"
+            self._findings.error(table.key, "an act without input", hint=hint)
         return found
 
     def _inputs(self, raw: Any, *, key: Key) -> list[Source]:
@@ -170,7 +170,7 @@ class ActReader:
             found = self._input(raw, key=key)
             return [] if found is None else [found]
         if not raw:
-            self._findings.error(key, "an act without input", mend="give it one or more inputs")
+            self._findings.error(key, "an act without input", hint="give it one or more inputs")
         items = {(*key, index): item for index, item in enumerate(raw)}
         blank = [place for place, item in items.items() if _is_blank(item)]
         if len(blank) < len(items):  # beside others, a prompt without text only does nothing
@@ -198,7 +198,7 @@ class ActReader:
             return read_input(table)
         table.ignore("type")
         for name in table.unasked():
-            table.odd((name,), "is ignored beside ref", mend="set it where the resource is defined")
+            table.odd((name,), "is ignored beside ref", hint="set it where the resource is defined")
         return self._resources.reference(table.text("ref"), key=(*table.key, "ref"))
 
     def _schema(self, table: Table) -> Mapping[str, Any] | None:
@@ -217,8 +217,8 @@ class ActReader:
 def _check(act: Act, table: Table) -> None:
     """Note what is wrong with the act as a whole, and the keys that nobody asked for."""
     if act.skip_if_valid and not table.has("schema"):
-        mend = 'add schema = "NAME"'
-        table.wrong(("skip_if_valid",), "there is no schema to be valid against", mend=mend)
+        hint = 'add schema = "NAME"'
+        table.wrong(("skip_if_valid",), "there is no schema to be valid against", hint=hint)
     kind = table.text("type", default="generate")
     if kind not in ("generate", "text"):
         table.odd(("type",), f"an act's type '{kind}' is not known, ignored")

@@ -95,10 +95,10 @@ class _Reader:
         read = self._steps() if self._shape is Shape.STEPS else self._all()
         self._finish()
         if not self._tables and self._shape is not Shape.STEPS:
-            mend = "add [narrative] with name, [toc] with order and [acts]"
+            hint = "add [narrative] with name, [toc] with order and [acts]"
             if "actor" in self._root.values:
-                mend = "it describes an actor: `botticelli import` makes a configuration of it"
-            self._findings.error((), "there is no narrative in this file", mend=mend)
+                hint = "it describes an actor: `botticelli import` makes a configuration of it"
+            self._findings.error((), "there is no narrative in this file", hint=hint)
         narratives = {narrative.key: narrative for narrative in read}
         places = {key: table.key for key, table in self._tables.items()}
         check_compositions(narratives, places=places, findings=self._findings)
@@ -133,15 +133,15 @@ class _Reader:
     def _single(self, table: Table) -> dict[str, Table]:
         name = table.text("name")
         if not name:
-            mend = f'add name = "{self._stem}"'
-            self._findings.error(table.key, "the narrative has no name", mend=mend)
+            hint = f'add name = "{self._stem}"'
+            self._findings.error(table.key, "the narrative has no name", hint=hint)
         return {name or self._stem: table}
 
     def _several(self, table: Table) -> dict[str, Table]:
         for name, value in table.values.items():
             if not isinstance(value, dict):
                 what = "stands outside of any narrative, ignored"
-                table.odd((name,), what, mend="[narrative] has no name, so it holds narratives")
+                table.odd((name,), what, hint="[narrative] has no name, so it holds narratives")
         return {
             name: table.table(name) for name, raw in table.values.items() if isinstance(raw, dict)
         }
@@ -205,7 +205,7 @@ class _Reader:
 
         if target.strip().lower() in OPERATIONAL:
             what = f"'{target}' is a table of Botticelli's own; no answer can be stored there"
-            self._findings.error((*table.key, "target"), what, mend="name another table")
+            self._findings.error((*table.key, "target"), what, hint="name another table")
 
     def _in_order(self, table: Table, *, own: Sequence[ActSource]) -> tuple[Act, ...]:
         """Return the acts in the order of the toc, else of the list they stand in."""
@@ -215,19 +215,19 @@ class _Reader:
         sources = listed if toc is None else self._named(toc, known)
         if toc is None and not self._has_order(table, listed):
             names = ", ".join(f'"{name}"' for name in known)
-            mend = f"add [toc] order = [{names}]" if known else "add [toc] and [acts]"
-            self._findings.error(table.key, "there is no toc", mend=mend)
+            hint = f"add [toc] order = [{names}]" if known else "add [toc] and [acts]"
+            self._findings.error(table.key, "there is no toc", hint=hint)
         read = [self._acts.read(source) for source in sources]
         return tuple(act for act in read if act is not None)
 
     def _named(self, toc: "_Toc", known: Mapping[str, ActSource]) -> list[ActSource]:
         for name in toc.names:
             if name not in known:
-                mend = _misplaced(name, known) or nearest(name, known) or f"add [acts.{name}]"
+                hint = _misplaced(name, known) or nearest(name, known) or f"add [acts.{name}]"
                 what = f"act '{name}' is in the toc but not defined"
-                self._findings.error(toc.key, what, mend=mend)
+                self._findings.error(toc.key, what, hint=hint)
         if toc.is_empty:
-            self._findings.error(toc.key, "the toc is empty", mend="name the acts in their order")
+            self._findings.error(toc.key, "the toc is empty", hint="name the acts in their order")
         return [known[name] for name in toc.names if name in known]
 
     def _has_order(self, table: Table, acts: Sequence[ActSource]) -> bool:

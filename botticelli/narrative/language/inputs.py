@@ -67,8 +67,8 @@ def _read_plain(table: Table, *, kind: str) -> Input | None:
     if kind in MEDIA_KINDS:
         return read_media(table, kind=cast("MediaKind", kind))
     listed = ", ".join(TYPES)
-    mend = nearest(kind, TYPES) or f"use one of {listed}"
-    table.wrong(("type",), f"there is no input type '{kind}'", mend=mend)
+    hint = nearest(kind, TYPES) or f"use one of {listed}"
+    table.wrong(("type",), f"there is no input type '{kind}'", hint=hint)
     return None
 
 
@@ -82,7 +82,7 @@ def read_text(table: Table) -> Text | None:
     if file:
         return Text(file=file, retention=_retention(table))
     table.findings.error(
-        table.key, "a text input without text", mend='give it content = "..." or file = "..."'
+        table.key, "a text input without text", hint='give it content = "..." or file = "..."'
     )
     return None
 
@@ -94,13 +94,13 @@ def read_media(table: Table, *, kind: MediaKind | None) -> Media | None:
     mime = table.text("mime") or None
     if len(sources) != 1:
         what = f"has {' and '.join(sources)}" if sources else "has no source"
-        table.findings.error(table.key, what, mend="give exactly one of url, base64 and file")
+        table.findings.error(table.key, what, hint="give exactly one of url, base64 and file")
         return None
     name = sources.get("file") or urlsplit(sources.get("url", "")).path
     kind = kind or _media_kind(table, name=name, mime=mime)
     if kind is None:
-        mend = 'add mime = "image/png" or what it really is'
-        table.findings.error(table.key, "cannot tell what kind of media this is", mend=mend)
+        hint = 'add mime = "image/png" or what it really is'
+        table.findings.error(table.key, "cannot tell what kind of media this is", hint=hint)
         return None
     filename = table.text("filename") or None
     return Media(kind=kind, mime=mime, filename=filename, retention=_retention(table), **sources)
@@ -125,11 +125,11 @@ def _media_kind(table: Table, *, name: str, mime: str | None) -> MediaKind | Non
 def read_rows(table: Table, *, name: str = "") -> TableRead | None:
     """Read a table input; `name` is the key of `[tables.NAME]`."""
     if table.has("where") and table.has("where_clause"):
-        mend = "keep one of them"
-        table.wrong(("where_clause",), "where and where_clause are the same filter", mend=mend)
+        hint = "keep one of them"
+        table.wrong(("where_clause",), "where and where_clause are the same filter", hint=hint)
     source, columns = table.text("table_name"), table.strings("columns")
     if not source:
-        table.findings.error(table.key, "has no table_name", mend='add table_name = "..."')
+        table.findings.error(table.key, "has no table_name", hint='add table_name = "..."')
     for word in (source, *columns):
         if word and not _IDENTIFIER.fullmatch(word):
             key = "table_name" if word == source else "columns"
@@ -169,8 +169,8 @@ def read_command(
     platform = _platform(table, default=platform)
     command = table.text("command")
     if not command:
-        mend = 'add command = "messages.send" or the one you mean'
-        table.findings.error(table.key, "a bot command without command", mend=mend)
+        hint = 'add command = "messages.send" or the one you mean'
+        table.findings.error(table.key, "a bot command without command", hint=hint)
     found = Command(
         platform=platform,
         command=_command_today(command, platform=platform),
@@ -220,7 +220,7 @@ def _nested(table: Table) -> Nested | None:
     path = table.text("narrative", "path", "file", "name", "content")
     if path:
         return nested(path, path)
-    table.findings.error(table.key, "names no narrative", mend='add narrative = "FILE"')
+    table.findings.error(table.key, "names no narrative", hint='add narrative = "FILE"')
     return None
 
 
@@ -240,11 +240,11 @@ def _type_of(table: Table) -> str:
 def _platform(table: Table, *, default: str) -> str:
     platform = table.text("platform", default=default).lower()
     if not platform:
-        mend = 'add platform = "discord" or "database"'
-        table.findings.error(table.key, "a bot command without platform", mend=mend)
+        hint = 'add platform = "discord" or "database"'
+        table.findings.error(table.key, "a bot command without platform", hint=hint)
     elif platform not in PLATFORMS and platform not in plugins.names(plugins.COMMANDS):
-        mend = nearest(platform, PLATFORMS) or "use discord or database"
-        table.odd(("platform",), f"no command of platform '{platform}' is known", mend=mend)
+        hint = nearest(platform, PLATFORMS) or "use discord or database"
+        table.odd(("platform",), f"no command of platform '{platform}' is known", hint=hint)
     return platform
 
 
@@ -254,8 +254,8 @@ def _retention(table: Table) -> Retention:
     known = [each.value for each in Retention]
     if word in known:
         return Retention(word)
-    mend = nearest(word, known) or f"use one of {', '.join(known)}"
-    table.odd(("history_retention",), f"'{word}' is unknown, taken as full", mend=mend)
+    hint = nearest(word, known) or f"use one of {', '.join(known)}"
+    table.odd(("history_retention",), f"'{word}' is unknown, taken as full", hint=hint)
     return Retention.FULL
 
 

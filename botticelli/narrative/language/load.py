@@ -16,8 +16,8 @@ from botticelli.narrative.language.problems import Findings
 from botticelli.text import nearest
 
 _ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
-# What tomllib says -> how to mend what usually is the reason.
-_MENDS: Final = {
+# What tomllib says -> how to fix the usual cause.
+_HINTS: Final = {
     r"Illegal character '\n'": 'close the text with ", or write """ around several lines',
     "Invalid value": "a text needs quotes, and true and false are written small",
     "Unclosed array": "a list ends with ]",
@@ -40,8 +40,8 @@ def load_file(path: Path) -> NarrativeFile:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except UnicodeDecodeError as error:
-        mend = "save it as UTF-8"
-        raise ConfigError("is no UTF-8 text", where=str(path), mend=mend) from error
+        hint = "save it as UTF-8"
+        raise ConfigError("is no UTF-8 text", where=str(path), hint=hint) from error
     return load_text(text, path)
 
 
@@ -75,7 +75,7 @@ def find_narrative(
     if found is None:
         raise ConfigError(
             f"there is no narrative '{reference}'",
-            mend=_nearest_file(reference, places) or "see `botticelli narratives`",
+            hint=_nearest_file(reference, places) or "see `botticelli narratives`",
         )
     file = load_file(found[0])
     narrative = choose(file, found[1])
@@ -103,7 +103,7 @@ def resolve_nested(
         raise ConfigError(
             f"nested narrative '{nested.name}': there is no file {nested.path}",
             where=str(file.path),
-            mend=f"looked beside this file, in {cwd} and from the project's root",
+            hint=f"looked beside this file, in {cwd} and from the project's root",
         )
     inner = load_file(found[0])
     return inner, choose(inner, found[1])
@@ -123,8 +123,8 @@ def choose(file: NarrativeFile, name: str = "") -> Narrative:
             return file.narratives[file.default]
         if file.path.stem in file.narratives:
             return file.narratives[file.path.stem]
-        mend = f"say which: {file.path.stem}:NAME with one of {listed}"
-        raise ConfigError("holds several narratives", where=str(file.path), mend=mend)
+        hint = f"say which: {file.path.stem}:NAME with one of {listed}"
+        raise ConfigError("holds several narratives", where=str(file.path), hint=hint)
     if name in file.narratives:
         return file.narratives[name]
     named = [each for each in file.narratives.values() if each.name == name]
@@ -132,8 +132,8 @@ def choose(file: NarrativeFile, name: str = "") -> Narrative:
         return named[0]
     if name == file.path.stem and file.default:
         return file.narratives[file.default]
-    mend = nearest(name, file.narratives) or f"it holds {listed}"
-    raise ConfigError(f"there is no narrative '{name}'", where=str(file.path), mend=mend)
+    hint = nearest(name, file.narratives) or f"it holds {listed}"
+    raise ConfigError(f"there is no narrative '{name}'", where=str(file.path), hint=hint)
 
 
 def shipped_narratives() -> Path:
@@ -151,12 +151,12 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         line = f":{place[1]}" if place and place[1] else ""
         what = _PLACE_IN_ERROR.sub(", at the end" if place and not line else "", str(error))
         raise ConfigError(
-            f"no valid TOML: {what}", where=f"{path}{line}", mend=_mend_of_toml(what)
+            f"no valid TOML: {what}", where=f"{path}{line}", hint=_mend_of_toml(what)
         ) from error
 
 
 def _mend_of_toml(what: str) -> str:
-    return next((mend for words, mend in _MENDS.items() if words in what), "")
+    return next((hint for words, hint in _HINTS.items() if words in what), "")
 
 
 def _locate(reference: str, places: Sequence[Path]) -> tuple[Path, str] | None:

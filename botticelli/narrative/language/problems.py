@@ -31,26 +31,26 @@ class Findings:
         self._text = text
         self._is_forgiving = False
 
-    def error(self, key: Key, what: str, *, mend: str = "") -> None:
+    def error(self, key: Key, what: str, *, hint: str = "") -> None:
         """Note a mistake at that key."""
         if self._is_forgiving:
-            return self.warn(key, what, mend=mend)
-        problem = Problem(what=what, where=self.where(key), mend=mend)
+            return self.warn(key, what, hint=hint)
+        problem = Problem(what=what, where=self.where(key), hint=hint)
         if problem not in self.problems:
             self.problems.append(problem)
         return None
 
-    def warn(self, key: Key, what: str, *, mend: str = "") -> None:
+    def warn(self, key: Key, what: str, *, hint: str = "") -> None:
         """Note something that loads, but is probably not what is meant."""
-        line = str(Problem(what=what, where=self.where(key), mend=mend))
+        line = str(Problem(what=what, where=self.where(key), hint=hint))
         if line not in self.warnings:
             self.warnings.append(line)
 
-    def suspect(self, key: Key, what: str, *, mend: str) -> None:
+    def suspect(self, key: Key, what: str, *, hint: str) -> None:
         """Warn of a key that looks like a slip; beside a mistake it may well be the reason."""
-        self.warn(key, what, mend=mend)
+        self.warn(key, what, hint=hint)
         if not self._is_forgiving:
-            self._suspects.append(Problem(what=what, where=self.where(key), mend=mend))
+            self._suspects.append(Problem(what=what, where=self.where(key), hint=hint))
 
     @contextmanager
     def forgiving(self) -> Iterator[None]:

@@ -55,7 +55,7 @@ def read_defaults(table: Table) -> Defaults:
 def _temperature(table: Table) -> float | None:
     value = table.number("temperature")
     if value is not None and value > HOTTEST:
-        table.odd(("temperature",), f"{value:g} is more than models take", mend="use 0 to 2")
+        table.odd(("temperature",), f"{value:g} is more than models take", hint="use 0 to 2")
     return value
 
 
@@ -85,20 +85,20 @@ class Resources:
         if kind in KINDS and name in self._sections[kind].values:
             return self._resource(kind, name)
         if kind not in KINDS:
-            mend = nearest(kind, (*KINDS, "narratives")) or "write bots.NAME, tables.NAME ..."
-            self.findings.error(key, f"'{text}' refers to nothing", mend=mend)
+            hint = nearest(kind, (*KINDS, "narratives")) or "write bots.NAME, tables.NAME ..."
+            self.findings.error(key, f"'{text}' refers to nothing", hint=hint)
             return None
-        mend = nearest(name, self._sections[kind].values) or f"add [{kind}.{name}]"
+        hint = nearest(name, self._sections[kind].values) or f"add [{kind}.{name}]"
         self.findings.error(
-            key, f"{kind[:-1] if kind != 'media' else kind} '{name}' is not defined", mend=mend
+            key, f"{kind[:-1] if kind != 'media' else kind} '{name}' is not defined", hint=hint
         )
         return None
 
     def schema(self, name: str, *, key: Key) -> Mapping[str, Any] | None:
         """Return the schema of that name, read from its file if it has one."""
         if name not in self._schemas.values:
-            mend = nearest(name, self._schemas.values) or f"add [schemas.{name}]"
-            self.findings.error(key, f"schema '{name}' is not defined", mend=mend)
+            hint = nearest(name, self._schemas.values) or f"add [schemas.{name}]"
+            self.findings.error(key, f"schema '{name}' is not defined", hint=hint)
             return None
         if name not in self._read_schemas:
             self._read_schemas[name] = _read_schema(self._schemas.table(name))
@@ -126,8 +126,8 @@ class Resources:
         found = nested(name, self.nested.get(name, name))
         known = {*self.nested, *self.narratives}
         is_beside = (self.findings.path.parent / found.path).is_file
-        if name not in known and (mend := nearest(name, known)) and not is_beside():
-            self.findings.error(key, f"narrative '{name}' is not defined", mend=mend)
+        if name not in known and (hint := nearest(name, known)) and not is_beside():
+            self.findings.error(key, f"narrative '{name}' is not defined", hint=hint)
             return None
         return Source(input=found)
 
@@ -154,8 +154,8 @@ def _read_nested(root: Table) -> Mapping[str, str]:
             table.ignore("description")
             table.done()
         elif not (isinstance(entry, dict) and "toc" in entry):
-            mend = 'add a toc, or narrative = "PATH"'
-            section.wrong((name,), "is neither a narrative nor a file", mend=mend)
+            hint = 'add a toc, or narrative = "PATH"'
+            section.wrong((name,), "is neither a narrative nor a file", hint=hint)
     return {name: nested(name, path).path for name, path in paths.items()}
 
 

@@ -76,7 +76,7 @@ def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> bool:
     for role, part in parts:
         text = part.text("content", "text", "prompt")
         if not text.strip():
-            part.findings.error(part.key, "a step without text", mend='add content = "..."')
+            part.findings.error(part.key, "a step without text", hint='add content = "..."')
         if not groups or groups[-1].command:
             groups.append(_Group(name=_free(name, groups)))
         if role == "system":
@@ -84,8 +84,8 @@ def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> bool:
         else:
             groups[-1].user.append(text)
         if role not in ("system", "user"):
-            mend = nearest(role, ("system", "user")) or "use system or user"
-            part.odd(("role",), f"role '{role}' is taken as user", mend=mend)
+            hint = nearest(role, ("system", "user")) or "use system or user"
+            part.odd(("role",), f"role '{role}' is taken as user", hint=hint)
         if part is not step:
             part.done()
     return bool(parts)
@@ -107,8 +107,8 @@ def _read_actions(step: Table, *, name: str, groups: list[_Group]) -> None:
         own = Table(flat, key=step.key, findings=step.findings)
         commands.append(read_command(own, is_flat=False, platform="discord", required=True))
     elif not (commands or step.values.keys() & {"context", "prompt", "content", "text"}):
-        mend = "give it a context, bot_commands or a command"
-        step.findings.error(step.key, "a step that does nothing", mend=mend)
+        hint = "give it a context, bot_commands or a command"
+        step.findings.error(step.key, "a step that does nothing", hint=hint)
     if processor != "bot" and commands:
         step.odd(("processor",), f"processor '{processor}' is taken as bot")
     for command in commands:

@@ -74,8 +74,8 @@ class Table:
         if value.lower() in options:
             return value.lower()
         listed = ", ".join(options)
-        mend = nearest(value.lower(), options)
-        self.wrong(names, f"'{value}' is not one of {listed}", mend=mend)
+        hint = nearest(value.lower(), options)
+        self.wrong(names, f"'{value}' is not one of {listed}", hint=hint)
         return default
 
     def strings(self, *names: str) -> tuple[str, ...]:
@@ -108,13 +108,13 @@ class Table:
         """Return the synonym that the file uses, or the first."""
         return next((name for name in names if name in self.values), names[0])
 
-    def wrong(self, names: Sequence[str], what: str, *, mend: str = "") -> None:
+    def wrong(self, names: Sequence[str], what: str, *, hint: str = "") -> None:
         """Note a mistake in that key."""
-        self.findings.error((*self.key, self.named(names)), what, mend=mend)
+        self.findings.error((*self.key, self.named(names)), what, hint=hint)
 
-    def odd(self, names: Sequence[str], what: str, *, mend: str = "") -> None:
+    def odd(self, names: Sequence[str], what: str, *, hint: str = "") -> None:
         """Warn of that key."""
-        self.findings.warn((*self.key, self.named(names)), what, mend=mend)
+        self.findings.warn((*self.key, self.named(names)), what, hint=hint)
 
     def ignore(self, *names: str) -> None:
         """Know these keys without a use for them."""
@@ -127,11 +127,11 @@ class Table:
     def done(self, *, is_strict: bool = False) -> None:
         """Warn of each key that nobody asked for; `is_strict`: it is a mistake."""
         for name in self.unasked():
-            mend = nearest(name, self._known)
+            hint = nearest(name, self._known)
             if is_strict:
-                self.wrong((name,), "unknown key", mend=mend)
-            elif mend:
-                self.findings.suspect((*self.key, name), "unknown key, ignored", mend=mend)
+                self.wrong((name,), "unknown key", hint=hint)
+            elif hint:
+                self.findings.suspect((*self.key, name), "unknown key, ignored", hint=hint)
             else:
                 self.odd((name,), "unknown key, ignored")
 

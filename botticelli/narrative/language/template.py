@@ -262,4 +262,4 @@ def _found(node: Placeholder, scope: Scope, *, where: str) -> Value:
         return scope.find(node.name, style=node.style)
     except Unresolved as unknown:
         what = f"{node.source} cannot be filled in: {unknown.what}"
-        raise type(unknown)(what, where=where, mend=unknown.mend) from unknown
+        raise type(unknown)(what, where=where, hint=unknown.hint) from unknown

@@ -208,8 +208,8 @@ class Gatherer:
         if kept is not None:
             what = "it was under way when this was killed, and is not tried again"
             if command.required:
-                raise ActFailed(f"{call.name}: {what}", where=self.narrative.name, mend=LOOK)
-            raise CommandFailed(what, where=call.name, mend=LOOK)
+                raise ActFailed(f"{call.name}: {what}", where=self.narrative.name, hint=LOOK)
+            raise CommandFailed(what, where=call.name, hint=LOOK)
         if self.runner.commands.writes(call.platform, call.command):
             memory.keep(step, {"begun": call.name})
         try:

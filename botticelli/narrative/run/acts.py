@@ -126,7 +126,7 @@ class Walk:
                 what = f"{placeholder.source} cannot be filled in: {unknown.what}"
                 if not self.runner.rehearsal:
                     where = f"{self.narrative.name}, act '{act.name}'"
-                    raise Unresolved(what, where=where, mend=unknown.mend) from unknown
+                    raise Unresolved(what, where=where, hint=unknown.hint) from unknown
                 self.warn(f"act '{act.name}': {what}")
 
     def warn(self, line: str) -> None:
@@ -270,7 +270,7 @@ class Walk:
         raise ActFailed(
             reason,
             where=f"{self.narrative.name}, act '{step.act.name}'",
-            mend="the answers are kept in act_executions; mend the prompt or the schema",
+            hint="the answers are kept in act_executions; fix the prompt or the schema",
         )
 
     def _reading(self, step: Step, text: str) -> Reading | None:
@@ -298,7 +298,7 @@ class Walk:
     def _take(self, step: Step, result: ActResult, *, reading: Reading | None) -> None:
         """Keep what the answer is for: state, and rows."""
         if reading and reading.repaired:
-            self.warn(f"act '{step.act.name}': the JSON of an answer had to be mended")
+            self.warn(f"act '{step.act.name}': the JSON of an answer had to be repaired")
         if step.act.state_capture and not self.runner.rehearsal:
             values = [reading.value] if reading else _json_in(result.text)
             self.gatherer.capture(step.act, values)

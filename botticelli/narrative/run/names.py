@@ -94,7 +94,7 @@ class Names:
             return self._stored(name)
         if style == "dollar" and ENVIRONMENT_NAME.fullmatch(name):
             return self._environment(name)
-        raise Unresolved(f"nothing is called '{name}' here", mend=self._known())
+        raise Unresolved(f"nothing is called '{name}' here", hint=self._known())
 
     def _variable(self, name: str) -> str:
         """The value "{previous_output}" stands for the answer before, or for what was piped in."""
@@ -114,7 +114,7 @@ class Names:
 
     def _environment(self, name: str) -> Value:
         if not self.environ.get(name):
-            raise Unresolved(f"environment variable {name} is not set", mend=f"set {name}")
+            raise Unresolved(f"environment variable {name} is not set", hint=f"set {name}")
         return _of(self.environ[name])
 
     def _stored(self, key: str) -> Value:

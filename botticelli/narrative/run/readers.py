@@ -106,10 +106,10 @@ class Reader:
         if not mime:
             raise ConfigError(
                 f"nobody knows what kind of {media.kind} {shown} is",
-                mend='add mime = "type/subtype"',
+                hint='add mime = "type/subtype"',
             )
         if wrong := mismatch(media.kind, mime, content=content):
-            raise ConfigError(f"{shown} {wrong}", mend="name the right file, type and mime")
+            raise ConfigError(f"{shown} {wrong}", hint="name the right file, type and mime")
         return Part(data=content, mime=mime)
 
     def _content(self, media: Media) -> tuple[bytes, str]:
@@ -124,7 +124,7 @@ class Reader:
             content = base64.b64decode(media.base64 or "", validate=True)
         except binascii.Error as error:
             raise ConfigError(
-                f"the base64 of this {media.kind} cannot be read", mend="encode it anew"
+                f"the base64 of this {media.kind} cannot be read", hint="encode it anew"
             ) from error
         if len(content) > LARGEST:
             raise ConfigError(f"the base64 is larger than {LARGEST // 2**20} MiB")
@@ -253,7 +253,7 @@ def placed(where: str) -> Iterator[None]:
     try:
         yield
     except (ConfigError, ActFailed) as error:
-        raise type(error)(error.what, where=where, mend=error.mend) from error
+        raise type(error)(error.what, where=where, hint=error.hint) from error
 
 
 def fill_filter(text: str, *, names: Names, where: str) -> str:
@@ -271,7 +271,7 @@ def fill_filter(text: str, *, names: Names, where: str) -> str:
                 value = names.find(node.name, style=node.style)
             except Unresolved as unknown:
                 what = f"{node.source} cannot be filled in: {unknown.what}"
-                raise type(unknown)(what, where=where, mend=unknown.mend) from unknown
+                raise type(unknown)(what, where=where, hint=unknown.hint) from unknown
             is_inside = "".join(pieces).count("'") % 2 == 1
             pieces.append(_sql_literal(value.value, value.text, inside=is_inside))
         else:

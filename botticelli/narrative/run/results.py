@@ -63,7 +63,7 @@ class Output:
         model: The model that served the answer.
         execution_id: The answer's row in act_executions.
         template: Table whose columns a new `table` gets; empty: inferred from the rows.
-        repaired: Whether the JSON had to be mended.
+        repaired: Whether the JSON had to be repaired.
     """
 
     table: str

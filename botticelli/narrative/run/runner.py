@@ -288,7 +288,7 @@ class Runner:
             raise ConfigError(
                 f"there is no narrative '{key}'",
                 where=str(self.file.path),
-                mend="it has " + ", ".join(narratives),
+                hint="it has " + ", ".join(narratives),
             )
         return replace(self, step=step).run_carousel(narrative)
 
@@ -327,7 +327,7 @@ class Runner:
             raise ConfigError(
                 f"narratives call each other in a circle: {way}",
                 where=str(self.file.path),
-                mend="take one of these calls out",
+                hint="take one of these calls out",
             )
         is_nested = bool(self.chain)
         memory = Memory(

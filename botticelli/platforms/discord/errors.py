@@ -27,7 +27,7 @@ OPEN_THREAD: Final = ("open a thread there", "Create Public Threads")
 CROSSPOST: Final = ("publish to its followers", "Send Messages and Manage Messages")
 _TEXT_CHANNEL: Final = "name a text or announcement channel"
 
-# code: what is wrong, how to mend it; {channel} is the channel's name if we may know it.
+# code: what is wrong, how to fix it; {channel} is the channel's name if we may know it.
 _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
     10003: ("there is no channel {channel}", "check the channel's id (POSTING_CHANNEL_ID)"),
     10004: ("the bot is not on that server", "invite it there"),
@@ -41,7 +41,7 @@ _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
     50024: ("{channel} is the wrong kind of channel for that", _TEXT_CHANNEL),
     50041: (
         "Discord no longer speaks this version of its API",
-        "mend base_url (DISCORD_API_BASE), or update botticelli",
+        "fix base_url (DISCORD_API_BASE), or update botticelli",
     ),
     40333: ("Discord does not accept how we introduce ourselves", "update botticelli"),
     160005: ("the thread {channel} is locked", "unlock it, or name another channel"),
@@ -152,11 +152,11 @@ def error_of(
     if status == 429 or code in _PASSING:
         return _slow_down(answer, where)
     if status == 401 or code in {50014, 50027}:
-        what, mend = _TOKEN
-        return LockedOut(what, where=where, mend=mend)
+        what, hint = _TOKEN
+        return LockedOut(what, where=where, hint=hint)
     if code == 10015:
-        what, mend = _HOOK
-        return Gone(what, where=where, mend=mend)
+        what, hint = _HOOK
+        return Gone(what, where=where, hint=hint)
     return _for_good(answer, where=where, channel=channel, subject=subject, right=right)
 
 
@@ -164,11 +164,11 @@ def _for_good(
     answer: Answer, *, where: str, channel: str, subject: str, right: tuple[str, str]
 ) -> BotticelliError:
     if answer.code in _CONFIG:
-        what, mend = _CONFIG[answer.code]
+        what, hint = _CONFIG[answer.code]
         act, permission = right
         kind = KeptOut if answer.code in _KEPT_OUT else ConfigError
         return kind(
-            what.format(channel=channel, act=act), where=where, mend=mend.format(right=permission)
+            what.format(channel=channel, act=act), where=where, hint=hint.format(right=permission)
         )
     if answer.is_turned_away:
         return NotSent(
@@ -179,10 +179,10 @@ def _for_good(
     if answer.status == 403:
         reason = answer.message or "no reason given"
         words = f"Discord does not allow it ({reason}, code {answer.code})"
-        return ConfigError(words, where=where, mend=f"look at the bot's permissions in {channel}")
+        return ConfigError(words, where=where, hint=f"look at the bot's permissions in {channel}")
     if 300 <= answer.status < 400 or (answer.status in {404, 405, 501} and answer.code == 0):
         words = f"this is not Discord's API: it answered {answer.status}"
-        return ConfigError(words, where=where, mend="mend base_url (DISCORD_API_BASE)")
+        return ConfigError(words, where=where, hint="fix base_url (DISCORD_API_BASE)")
     return Refused(_refusal(answer, subject), where=where, code=answer.code)
 
 

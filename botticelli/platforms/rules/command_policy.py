@@ -96,13 +96,13 @@ class Verdict:
     Args:
         word: It may run; whoever is at the terminal is asked; a person must confirm it; refused.
         rule: What decided.
-        why, mend: For a person.
+        why, hint: For a person.
     """
 
     word: Word
     rule: str
     why: str = ""
-    mend: str = ""
+    hint: str = ""
 
 
 def decide(
@@ -145,7 +145,7 @@ def _refusal(asked: Asked, layer: Rules, *, is_users: bool) -> Verdict | None:
         word="refuse",
         rule="allowed_commands",
         why=f"{asked.command} is not among the allowed_commands of {layer.source}",
-        mend=f'add "{asked.command}" to [security.policy] allowed_commands',
+        hint=f'add "{asked.command}" to [security.policy] allowed_commands',
     )
 
 
@@ -154,7 +154,7 @@ def _closed(asked: Asked) -> Verdict:
         word="refuse",
         rule="writes",
         why='[security] writes = "deny" in botticelli.toml keeps it from changing anything',
-        mend=f'add "{asked.name}" to [security] allowed_commands there',
+        hint=f'add "{asked.name}" to [security] allowed_commands there',
     )
 
 
@@ -163,7 +163,7 @@ def _unasked(asked: Asked) -> Verdict:
         word="ask",
         rule="writes",
         why="it changes something, and nobody has allowed that",
-        mend=(
+        hint=(
             "run with --allow-writes, or add to the narrative: [security.policy]"
             f' allowed_commands = ["{asked.command}"], or set [security] writes = "allow"'
             " in botticelli.toml"

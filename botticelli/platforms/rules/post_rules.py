@@ -1,6 +1,6 @@
 """What no message may hold: every rule's verdict over a text. Pure.
 
-A post that fails a rule is held for a person and the next one is taken; nothing is ever mended
+A post that fails a rule is held for a person and the next one is taken; nothing is ever repaired
 here, because the text that goes out is the column's, byte for byte.
 """
 

@@ -154,8 +154,8 @@ def _no_others(section: Mapping[str, Any], where: str, known: frozenset[str]) ->
     for key in section:
         if key not in known:
             near = get_close_matches(key, known, n=1)
-            mend = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
-            raise _bad(where, f"there is no rule '{key}'", mend)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+            raise _bad(where, f"there is no rule '{key}'", hint)
 
 
 def _list(value: Any, where: str) -> tuple[str, ...]:
@@ -184,8 +184,8 @@ def _named(patterns: tuple[str, ...], where: str) -> tuple[str, ...]:
         if any(is_named(platform, names, [pattern]) for platform, names in known.items()):
             continue
         near = get_close_matches(pattern.removeprefix("discord."), known["discord"], n=1)
-        mend = f"did you mean '{near[0]}'?" if near else "see `botticelli commands`"
-        raise _bad(where, f"no command is called '{pattern}'", mend)
+        hint = f"did you mean '{near[0]}'?" if near else "see `botticelli commands`"
+        raise _bad(where, f"no command is called '{pattern}'", hint)
     return patterns
 
 
@@ -206,5 +206,5 @@ def _number(section: Mapping[str, Any], name: str) -> int | None:
     raise _bad(f"security.content.{name}", "is no whole number")
 
 
-def _bad(where: str, what: str, mend: str = "") -> ConfigError:
-    return ConfigError(what, where=where, mend=mend)
+def _bad(where: str, what: str, hint: str = "") -> ConfigError:
+    return ConfigError(what, where=where, hint=hint)

@@ -198,7 +198,7 @@ def check(narrative: Narrative, *, file: NarrativeFile) -> None:
         raise ConfigError(
             f"narrative '{narrative.key}' does not end in scores",
             where=str(file.path),
-            mend="bind its last act to a schema with a list 'scores' of objects with an 'id'",
+            hint="bind its last act to a schema with a list 'scores' of objects with an 'id'",
         )
 
 

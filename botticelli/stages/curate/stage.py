@@ -99,7 +99,7 @@ def curate(
 
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
-        BotticelliError: Nothing could be judged, or a person has to mend something.
+        BotticelliError: Nothing could be judged, or a person has to fix something.
     """
     file, narrative = find_judge(workshop)
     reports: list[CurateReport] = []

@@ -149,7 +149,7 @@ class ItemRun:
             raise TryLater(
                 f"the day has room for {counted(left, 'more call')}, and a post needs {needed}",
                 where=item.narrative,
-                mend="what is left waits for the next day",
+                hint="what is left waits for the next day",
             )
         if left - promised < needed:  # calls under way are counted twice: as used and as promised
             raise NotYet("others may still need what the day has left", where=item.narrative)

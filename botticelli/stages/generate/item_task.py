@@ -110,7 +110,7 @@ class ItemLabour:
     def _fail(self, conn: Connection, item: Item, *, error: BotticelliError, floor: Floor) -> None:
         hopeless = isinstance(error, PermanentError) and error.unrecoverable
         if hopeless and self.retry.stop_on_unrecoverable:
-            self._put_back(conn, item)  # not the item's fault: it can be done once this is mended
+            self._put_back(conn, item)  # not the item's fault: it can be done once this is fixed
             floor.close(error)
             return
         items.settle_failed(conn, item, error=str(error), now=self.clock.pinned())

@@ -103,7 +103,7 @@ def generate(
 
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
-        BotticelliError: Nothing can be done before a person mends something.
+        BotticelliError: Nothing can be done before a person fixes something.
     """
     file, narrative = workshop.find(wish.narrative or workshop.config.generate.narrative)
     reports: list[GenerateReport] = []
@@ -185,7 +185,7 @@ class _Job:
         """Run what can be run; return what kept the rest from it, if a later run may fare better.
 
         Raises:
-            BotticelliError: A person has to mend something first.
+            BotticelliError: A person has to fix something first.
         """
         config, clock = self.workshop.config, self.workshop.clock
         item_run = ItemRun(

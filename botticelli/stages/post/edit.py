@@ -47,7 +47,7 @@ def edit_post(
         raise UsageError(
             f"the post is {len(places)} messages long, the new text makes {len(pieces)}",
             where=f"delivery {seen.id}",
-            mend="withdraw it and approve the new text",
+            hint="withdraw it and approve the new text",
         )
     for (remote_id, place), message in zip(places, pieces, strict=True):
         platform.edit(remote_id, replace(message, thread=place))
@@ -86,7 +86,7 @@ def _published(conn: Connection, delivery_id: int, *, now: datetime | None) -> S
         raise UsageError(
             "nobody knows which message it is (it was marked by hand)",
             where=f"delivery {seen.id}",
-            mend=f"name it: `botticelli deliveries mark-posted {seen.id} --message ID`",
+            hint=f"name it: `botticelli deliveries mark-posted {seen.id} --message ID`",
         )
     return seen
 

@@ -43,7 +43,7 @@ class Preview:
         requests: The very requests, in order: one, or several for a split text.
         verdicts: Every rule's word on the post.
         held: Posts in front of it that would be held.
-        problem: What has to be mended before anything can be sent.
+        problem: What has to be fixed before anything can be sent.
     """
 
     destination: str

@@ -179,7 +179,7 @@ def note_of(failed: BotticelliError | None) -> str:
 
 def _told(error: BotticelliError) -> str:
     problem = error.problems[0]
-    return f"{problem.what}; {problem.mend}" if problem.mend else problem.what
+    return f"{problem.what}; {problem.hint}" if problem.hint else problem.what
 
 
 @dataclass(kw_only=True)

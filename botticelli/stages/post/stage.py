@@ -75,11 +75,11 @@ class Posting:
             raise ConfigError(
                 "there is no destination to post to",
                 where=str(self.config.source or "botticelli.toml"),
-                mend="add a [destinations.NAME] table",
+                hint="add a [destinations.NAME] table",
             )
         if self.to and self.to not in known:
             raise UsageError(
-                f"there is no destination '{self.to}'", mend=f"name one of {', '.join(known)}"
+                f"there is no destination '{self.to}'", hint=f"name one of {', '.join(known)}"
             )
         return (known[self.to],) if self.to else tuple(known.values())
 

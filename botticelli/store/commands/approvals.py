@@ -88,7 +88,7 @@ def find(conn: Connection, approval: int, *, now: datetime | None = None) -> App
     with conn.cursor(row_factory=class_row(Approval)) as cursor:
         found = cursor.execute(COLUMNS, values).fetchone()
     if found is None:
-        raise UsageError(f"there is no approval {approval}", mend="see botticelli approvals")
+        raise UsageError(f"there is no approval {approval}", hint="see botticelli approvals")
     return found
 
 

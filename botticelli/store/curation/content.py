@@ -76,7 +76,7 @@ def list_rows(conn: Connection, table: str, *, status: str = "", limit: int = 20
 def _columns_named(conn: Connection, table: str) -> Mapping[str, Column]:
     columns = columns_of(conn, table)
     if not columns:
-        raise UsageError(f"there is no table '{table}'", mend="see `botticelli content list`")
+        raise UsageError(f"there is no table '{table}'", hint="see `botticelli content list`")
     return columns
 
 
@@ -90,7 +90,7 @@ def find_row(conn: Connection, table: str, *, id_: int) -> Mapping[str, Any]:
     _columns_named(conn, table)
     found = rows.read_rows(conn, Query(table=table, where=f"id = {int(id_)}", limit=1)).rows
     if not found:
-        raise UsageError(f"there is no row {id_}", where=table, mend=f"see `content list {table}`")
+        raise UsageError(f"there is no row {id_}", where=table, hint=f"see `content list {table}`")
     return found[0]
 
 
@@ -112,7 +112,7 @@ def review(
         TableError: The table knows no such status.
     """
     if status not in STATUSES:
-        raise UsageError(f"there is no status '{status}'", mend="use " + ", ".join(STATUSES))
+        raise UsageError(f"there is no status '{status}'", hint="use " + ", ".join(STATUSES))
     with conn.transaction():
         row = find_row(conn, table, id_=id_)
         if table == CANDIDATES and status in DECISIONS:

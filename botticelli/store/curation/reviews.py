@@ -113,7 +113,7 @@ def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...
     if missing:
         raise UsageError(
             f"there is no candidate {', '.join(missing)}",
-            mend="see `botticelli content list potential_discord_posts`",
+            hint="see `botticelli content list potential_discord_posts`",
         )
     return tuple(found[id_] for id_ in ids)
 
@@ -246,7 +246,7 @@ def _hold(
             raise UsageError(
                 f"it was changed meanwhile and is {one.review_status} now",
                 where=f"candidate {one.id}",
-                mend="look at it again",
+                hint="look at it again",
             )
     return found
 
@@ -261,10 +261,10 @@ def _check_open(conn: Connection, ids: Sequence[int]) -> None:
     for id_, sending, published, is_out in conn.execute(LOOK, {"ids": list(ids)}).fetchall():
         where = f"candidate {id_}"
         if sending:
-            raise UsageError("its post is being sent right now", where=where, mend="wait a minute")
+            raise UsageError("its post is being sent right now", where=where, hint="wait a minute")
         if published is not None:
-            mend = f"take it back with `botticelli withdraw {published}`"
-            raise UsageError("its post was published", where=where, mend=mend)
+            hint = f"take it back with `botticelli withdraw {published}`"
+            raise UsageError("its post was published", where=where, hint=hint)
         if is_out:
             raise UsageError("its post counts as published", where=where)
 

@@ -89,7 +89,7 @@ def find_delivery(conn: Connection, delivery_id: int, *, now: datetime | None = 
         seen = cursor.execute(LIST, values).fetchone()
     if seen is None:
         raise UsageError(
-            f"there is no delivery {delivery_id}", mend="see `botticelli deliveries` for their ids"
+            f"there is no delivery {delivery_id}", hint="see `botticelli deliveries` for their ids"
         )
     return seen
 
@@ -178,7 +178,7 @@ def decide(
 def _not_open(seen: Seen, decision: Decision) -> BotticelliError:
     if seen.state == "sending":
         return UsageError(
-            "it is being sent right now", where=f"delivery {seen.id}", mend="wait a minute"
+            "it is being sent right now", where=f"delivery {seen.id}", hint="wait a minute"
         )
     states = ", ".join(sorted(_OPEN_TO[decision]))
     return UsageError(

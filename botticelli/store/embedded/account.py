@@ -73,12 +73,12 @@ def _nobody_left(uid: int) -> Unavailable:
         return Unavailable(
             "PostgreSQL refuses to run as root, and root may not become another account here",
             where="embedded PostgreSQL",
-            mend="run botticelli as an ordinary user, or set DATABASE_URL",
+            hint="run botticelli as an ordinary user, or set DATABASE_URL",
         )
     return Unavailable(
         f"initdb refuses user {uid}, who has no name",
         where="embedded PostgreSQL",
-        mend=f"give user {uid} a line in /etc/passwd, or set DATABASE_URL",
+        hint=f"give user {uid} a line in /etc/passwd, or set DATABASE_URL",
     )
 
 

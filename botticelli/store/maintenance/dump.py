@@ -29,7 +29,7 @@ def find(conn: Connection, name: str, *, folders: Iterable[Path]) -> Path:
         raise ConfigError(
             f"there is no {name} of PostgreSQL {server} or newer",
             where="db",
-            mend=f"install postgresql-client-{server}",
+            hint=f"install postgresql-client-{server}",
         )
     return found[fitting[0]]
 
@@ -81,7 +81,7 @@ def restore(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) 
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(file)) from error
     if not is_backup:
-        raise UsageError("is no backup of ours", where=str(file), mend="name one of `db backup`")
+        raise UsageError("is no backup of ours", where=str(file), hint="name one of `db backup`")
     target, secret = _without_password(url)
     words = ["--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error"]
     words.append("--no-privileges")  # a role that a new server does not have would refuse it all
@@ -113,5 +113,5 @@ def _run(program: Path, *words: str, environ: Mapping[str, str]) -> None:
         raise Unavailable(
             reason.rpartition("error: ")[2],
             where=program.name,
-            mend="use PostgreSQL programs of the server's version or newer",
+            hint="use PostgreSQL programs of the server's version or newer",
         )

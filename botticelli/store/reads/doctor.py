@@ -42,7 +42,7 @@ def part(conn: Connection) -> Iterator[None]:
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
         raise ConfigError(
             f"the schema is not what it should be: {error.diag.message_primary}",
-            mend="botticelli db migrate",
+            hint="botticelli db migrate",
         ) from error
 
 

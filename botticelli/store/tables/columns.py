@@ -108,7 +108,7 @@ def table_name(text: str) -> str:
     name = f"t_{name}" if name[:1].isdecimal() else name
     name = _cut(name)
     if not is_table_name(name):
-        raise TableError(f"no table can be called '{text}'", mend="give the narrative a target")
+        raise TableError(f"no table can be called '{text}'", hint="give the narrative a target")
     return name
 
 
@@ -125,7 +125,7 @@ def answers_table(*, target: str, narrative: str) -> str:
         return f"{table}_rows"
     raise TableError(
         f"'{table}' is a table of Botticelli's own; no answer can be stored there",
-        mend="give the narrative another target",
+        hint="give the narrative another target",
     )
 
 

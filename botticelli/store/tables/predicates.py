@@ -131,7 +131,7 @@ def parse_order_by(text: str) -> sql.Composable:
             raise BadPredicate(
                 f"cannot order by '{part.strip()[:60]}'",
                 where="order_by",
-                mend="name columns, each with ASC or DESC",
+                hint="name columns, each with ASC or DESC",
             )
         pieces: list[sql.Composable] = [
             sql.Identifier("t", match["quoted"] or match["bare"].lower())
@@ -197,7 +197,7 @@ def _refused(why: str, text: str) -> BadPredicate:
     return BadPredicate(
         f"the filter '{text[:80]}' {why}",
         where="where_clause",
-        mend="write one condition on columns of the table, such as review_status = 'pending'",
+        hint="write one condition on columns of the table, such as review_status = 'pending'",
     )
 
 
@@ -244,7 +244,7 @@ class _Rendering:
             raise BadPredicate(
                 f"{node.sql(dialect='postgres')[:60]!r} may not stand in a filter",
                 where="where_clause",
-                mend="use columns, literals, comparisons, AND, OR, NOT and intervals",
+                hint="use columns, literals, comparisons, AND, OR, NOT and intervals",
             )
         return own(node)
 

@@ -190,5 +190,5 @@ def _lost(leases: Sequence[RowLease]) -> LostLease:
     return LostLease(
         "another run has taken over rows that this one was consuming",
         where=", ".join(sorted({lease.table for lease in leases})),
-        mend="nothing was stored and nothing removed; run it again",
+        hint="nothing was stored and nothing removed; run it again",
     )

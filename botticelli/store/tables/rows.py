@@ -179,7 +179,7 @@ def _existing(conn: Connection, table: str) -> dict[str, Column]:
     columns = columns_of(conn, table)
     if columns:
         return columns
-    raise NoSuchTable(f"there is no table '{table}'", mend="see `botticelli content list`")
+    raise NoSuchTable(f"there is no table '{table}'", hint="see `botticelli content list`")
 
 
 def _check_columns(
@@ -188,8 +188,8 @@ def _check_columns(
     asked = [*query.columns, *sorted(filtered | order_columns(query.order_by))]
     missing = next((name for name in asked if name not in columns), None)
     if missing is not None:
-        mend = nearest(missing, columns) or "it has " + ", ".join(columns)
-        raise NoSuchColumn(f"there is no column '{missing}'", where=query.table, mend=mend)
+        hint = nearest(missing, columns) or "it has " + ", ".join(columns)
+        raise NoSuchColumn(f"there is no column '{missing}'", where=query.table, hint=hint)
 
 
 @contextmanager

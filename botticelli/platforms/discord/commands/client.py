@@ -70,8 +70,8 @@ def find(command: str) -> Row:
     """
     name = canonical(command)
     if name not in TABLE:
-        mend = nearest(name, TABLE) or "see `botticelli commands`"
-        raise NoSuchCommand(f"there is no command '{command}'", where="discord", mend=mend)
+        hint = nearest(name, TABLE) or "see `botticelli commands`"
+        raise NoSuchCommand(f"there is no command '{command}'", where="discord", hint=hint)
     return TABLE[name]
 
 
@@ -108,12 +108,12 @@ def _refused(what: str, row: Row, *, odd: list[str]) -> BadArgument:
     """Return the error, with the slip that it may be or else what the command takes."""
     where, names = f"discord.{row.name}", [one.name for one in row.arguments]
     for name in odd:
-        if mend := nearest(name, names):
-            return BadArgument(what, where=where, mend=f"{mend[:-1]} by '{name}'?")
+        if hint := nearest(name, names):
+            return BadArgument(what, where=where, hint=f"{hint[:-1]} by '{name}'?")
     needed = ", ".join(one.name for one in row.arguments if one.required)
     others = ", ".join(one.name for one in row.arguments if not one.required)
     takes = " and, if wanted, ".join(part for part in (needed, others) if part)
-    return BadArgument(what, where=where, mend=f"it takes {takes}")
+    return BadArgument(what, where=where, hint=f"it takes {takes}")
 
 
 def check_arguments(command: str, args: Mapping[str, Any]) -> None:

@@ -128,7 +128,7 @@ def _sent_before(client: DiscordCommands, row: Row, values: Values, asked: Quest
     raise Unconfirmed(
         f"an earlier run may have sent it, and {found.why or 'the channel does not tell'}",
         where="discord.messages.send",
-        mend="look into the channel: is it there, mark the row; else send it by hand and mark it",
+        hint="look into the channel: is it there, mark the row; else send it by hand and mark it",
     )
 
 
@@ -137,7 +137,7 @@ def _partly(error: BotticelliError, done: int, of_all: str) -> BotticelliError:
     if not done:
         return error
     kind = LockedOutMidway if isinstance(error, LockedOut) else Unconfirmed
-    return kind(f"only {done} of {of_all}: {error.what}", where=error.where, mend=error.mend)
+    return kind(f"only {done} of {of_all}: {error.what}", where=error.where, hint=error.hint)
 
 
 def _clear(client: DiscordCommands, _row: Row, values: Values) -> Any:
@@ -269,7 +269,7 @@ def _threads_only(client: DiscordCommands, row: Row, values: Values) -> Any:
     if found.get("type") not in THREADS:
         what = f"{values['thread_id']} is a channel, no thread"
         raise Refused(
-            what, where=f"discord.{row.name}", mend="use channels.edit or channels.delete"
+            what, where=f"discord.{row.name}", hint="use channels.edit or channels.delete"
         )
     return client.plain(row, values)
 

@@ -32,7 +32,7 @@ def left_open(error: BotticelliError) -> BotticelliError:
     """Return the error of a try after one that may have been carried out."""
     kind = LockedOutMidway if isinstance(error, LockedOut) else Unconfirmed
     what = f"{error.what}; an earlier try may have been carried out"
-    return kind(what, where=error.where, mend=error.mend)
+    return kind(what, where=error.where, hint=error.hint)
 
 
 def may_repeat(asked: Question, error: BotticelliError) -> bool:
@@ -71,18 +71,18 @@ def explained(row: Row, wrong: Answer, *, where: str, asked: Question) -> Bottic
         return Refused(
             f"the bot lacks the permission {right}",
             where=where,
-            mend="give it to the bot's role, above the roles and members it is to change",
+            hint="give it to the bot's role, above the roles and members it is to change",
             code=wrong.code,
         )
     if wrong.code == UNKNOWN_CHANNEL:
-        mend = "check the id in the narrative, and that it belongs to the bot's server"
-        return ConfigError(f"Discord knows no {channel}", where=where, mend=mend)
+        hint = "check the id in the narrative, and that it belongs to the bot's server"
+        return ConfigError(f"Discord knows no {channel}", where=where, hint=hint)
     if wrong.code in UNFIT:
         what = f"Discord says: {wrong.message} ({channel})"
-        return Refused(what, where=where, mend="check the ids", code=wrong.code)
+        return Refused(what, where=where, hint="check the ids", code=wrong.code)
     if wrong.status == 404 and wrong.code not in {0, *NAMED_WELL}:
         what = f"Discord says: {wrong.message}"
-        return Refused(what, where=where, mend="check the ids", code=wrong.code)
+        return Refused(what, where=where, hint="check the ids", code=wrong.code)
     return error_of(
         wrong,
         where=where,
