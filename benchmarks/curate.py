@@ -130,7 +130,7 @@ def bare_sql(url: str, *, batch: int) -> float:
         while claimed := judging.claim_batch(conn, owner="bare", limit=batch, lease=LEASE):
             asked = Asked(key=f"gemini/{JUDGE}", waiter="bare", owner="bare", estimate=5000)
             booking = ledger.reserve(conn, asked, allowance=ROOMY, window=Window())
-            executions.record(conn, ATTEMPT)
+            executions.insert(conn, ATTEMPT)
             assert booking.seq is not None
             ledger.settle(conn, asked, seq=booking.seq, tokens=4800, cost=Decimal("0.001"))
             judging.store_scores(

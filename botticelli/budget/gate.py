@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -12,6 +11,7 @@ from botticelli.budget.limits import allowance, with_lessons
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError, TryLater
+from botticelli.records import record
 from botticelli.store import ledger
 from botticelli.store.connection import Connection
 from botticelli.store.identity import Identity
@@ -37,7 +37,7 @@ class Stop(Protocol):
         """Tell whether to stop."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Grant:
     """The right to send one request now."""
 

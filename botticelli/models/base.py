@@ -1,14 +1,15 @@
 """What a language model is to this house: one request in, one reply out, three kinds of failure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from botticelli.errors import BotticelliError, Exit
+from botticelli.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Part:
     """One piece of a message: text, or bytes of a media type, or the address of such.
 
@@ -21,7 +22,7 @@ class Part:
     mime: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Message:
     """One turn of a conversation."""
 
@@ -34,7 +35,7 @@ class Message:
         return "\n".join(part.text for part in self.parts if part.text is not None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Request:
     """Everything that decides an answer.
 
@@ -66,7 +67,7 @@ class Finish(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Usage:
     """Tokens as the provider reported them. `input` includes `cached`."""
 
@@ -76,7 +77,7 @@ class Usage:
     thoughts: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Reply:
     """What a model answered.
 
@@ -203,7 +204,7 @@ class PermanentError(ModelError):
             self.exit_code = Exit.CONFIG
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Capabilities:
     """What one model accepts; `models/catalogue.py` has the table.
 

@@ -6,19 +6,19 @@ prices of 2026-10-07; retirements of 2026-06-01 and 2026-12-01). Everything can 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Final
 
 from botticelli.config.model import Models, Price
 from botticelli.models.base import Capabilities, Usage
+from botticelli.records import record
 
 _MEDIA = frozenset({"text", "image", "audio", "video", "document"})
 _LEVELS = ("minimal", "low", "medium", "high")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Known:
     """One model of the catalogue."""
 
@@ -26,7 +26,7 @@ class Known:
     prices: tuple[Price, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Retirement:
     """From `since` on the provider answers 404, or serves `successor` in its place."""
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from botticelli.config import plugins
@@ -11,6 +11,7 @@ from botticelli.config.model import Models, NamedModel
 from botticelli.errors import ConfigError
 from botticelli.models import local
 from botticelli.models.base import Model
+from botticelli.records import record
 
 PROVIDERS = ("gemini", "openai", "local", "offline", "scripted")
 FREE = frozenset({"local", "offline", "scripted"})  # nobody counts these calls
@@ -18,7 +19,7 @@ _PREFIXES = ("openai:", "local:", "scripted:", "gemini:")
 _OTHERS = ("claude", "mistral", "command-", "grok", "whisper")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Opened:
     """A model that can be asked. `name` is the provider's name for it."""
 

@@ -6,12 +6,13 @@ Sources: error pages of OpenAI, OpenRouter (errors inside a 200, `metadata.raw`)
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import PermanentError, QuotaError, TransientError
 from botticelli.models.delays import number, retry_after, span, until_reset
+from botticelli.records import record
 
 if TYPE_CHECKING:
     import openai
@@ -27,7 +28,7 @@ _NO_FORMAT = re.compile(
 _TRY_AGAIN = re.compile(r"try again in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Refusal:
     """An error as a server tells it.
 

@@ -1,12 +1,13 @@
 """What the commands of a platform are to this house; a plugin fills CommandSet, too."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from botticelli.records import record
 
-@dataclass(frozen=True, kw_only=True)
+
+@record
 class Place:
     """Where a command acts, as the platform itself tells; empty: not known, or nowhere.
 
@@ -22,7 +23,7 @@ class Place:
     into_id: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Once:
     """What keeps a message from being sent twice, over the life of more than one process.
 
@@ -41,7 +42,7 @@ class Once:
         return f"{self.key}-{part}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Description:
     """One command, for a person who looks for it.
 

@@ -1,7 +1,6 @@
 """What the models may still use, and what they have cost so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError, Exit
 from botticelli.models import catalogue
 from botticelli.models.open import FREE, route
+from botticelli.records import record
 from botticelli.store import ledger
 from botticelli.store.connection import Connection
 from botticelli.store.generation import executions
@@ -21,7 +21,7 @@ from botticelli.store.ledger import Account, Window
 UTC_ZONE = "UTC"  # today and this month of the costs; the providers' days are their own
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rate:
     """One limit of one model. None: unlimited.
 
@@ -37,7 +37,7 @@ class Rate:
     left: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ModelBudget:
     """One model's account.
 
@@ -60,7 +60,7 @@ class ModelBudget:
     held_why: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class SpendBudget:
     """US dollars of all models of a provider within 10 minutes, reserved included."""
 
@@ -71,7 +71,7 @@ class SpendBudget:
     frees_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class BudgetReport:
     """Every account, and the costs since the UTC day and month began.
 

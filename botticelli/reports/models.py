@@ -1,6 +1,5 @@
 """The models one may name: who serves them, what they may use and what they cost."""
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
@@ -12,9 +11,10 @@ from botticelli.models.base import Usage
 from botticelli.models.catalogue import CATALOGUE
 from botticelli.models.local import bundled
 from botticelli.models.open import FREE, route
+from botticelli.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ListedModel:
     """One model.
 
@@ -37,7 +37,7 @@ class ListedModel:
     trouble: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ModelsReport:
     """Configured models first, then those of the catalogue, then those without a key."""
 
@@ -46,7 +46,7 @@ class ModelsReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class TrialReport:
     """One small call to one model."""
 

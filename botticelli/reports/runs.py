@@ -1,11 +1,11 @@
 """What runs were, and what one of them did."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from botticelli.config.model import STAGES
 from botticelli.errors import Exit, UsageError
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.reads import runs as history
 from botticelli.store.reads.runs import PastRun, Step
@@ -14,7 +14,7 @@ KINDS: Final = (*STAGES, "run")  # the last: narratives that were run by hand
 MOST: Final = 2**63 - 1  # what an id can be
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class RunsReport:
     """The latest runs, newest first."""
 
@@ -22,7 +22,7 @@ class RunsReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class RunStory:
     """A run and all it did, in the order of time."""
 

@@ -1,12 +1,12 @@
 """The whole life of a post: written, judged, decided about, sent, changed."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from botticelli.errors import Exit, UsageError
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Reviewed
@@ -22,7 +22,7 @@ _NAMED: Final = re.compile(r"(?:(candidate|post|delivery)[: #]?)?#?(\d+)")
 _IN_URL: Final = re.compile(r"https?://\S+?/([^/?#]+)/?(?:[?#]\S*)?")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Life:
     """All that is known of a post.
 

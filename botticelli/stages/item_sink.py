@@ -1,12 +1,13 @@
 """Stores what an item made and settles the item, in one transaction behind its fence."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from botticelli.clock import Clock
 from botticelli.narrative.run.results import Execution, Output, Sink, Stored
 from botticelli.narrative.run.resume import Memory
+from botticelli.records import record
 from botticelli.store import queue
 from botticelli.store.connection import Connection
 from botticelli.store.generation import candidates, items
@@ -16,7 +17,7 @@ from botticelli.store.generation.items import Item
 CANDIDATES: Final = "potential_discord_posts"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ItemSink:
     """Takes the executions of one item; the outermost one settles it.
 

@@ -1,14 +1,13 @@
 """How much of a batch is left, and how long that takes: as so far, or as the budget allows."""
 
-from dataclasses import dataclass
-
+from botticelli.records import record
 from botticelli.stages.generate.item import ItemRun
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches
 from botticelli.store.runs import Usage
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Outlook:
     """What is ahead of a batch.
 

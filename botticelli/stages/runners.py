@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -24,11 +24,12 @@ from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFil
 from botticelli.narrative.run.results import Sink
 from botticelli.narrative.run.runner import Override, Runner
 from botticelli.narrative.run.sinks import NoSink
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.identity import Identity
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Workshop:
     """One process's means of running narratives; shared by its threads.
 

@@ -1,15 +1,15 @@
 """What is asked of `generate`, and whether a batch that nobody asks for is due."""
 
-from dataclasses import dataclass
 from datetime import UTC
 
+from botticelli.records import record
 from botticelli.schedule.rounds import earliest_round
 from botticelli.stages.runners import Workshop
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Wish:
     """What the command line asks for.
 

@@ -1,9 +1,9 @@
 """Who is at work: the name that stands on locks, leases and runs."""
 
-from dataclasses import dataclass
+from botticelli.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Identity:
     """One started process.
 

@@ -1,6 +1,5 @@
 """`botticelli state`: what narratives have kept for later (${state:KEY})."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import BotticelliError, Exit, UsageError
+from botticelli.records import record
 from botticelli.store.commands import state as store
 from botticelli.store.commands.state import GLOBAL, Entry
 
@@ -22,7 +22,7 @@ group = typer.Typer(help="Look at what narratives keep for later: ids, mostly.")
 app.add_typer(group, name="state")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class StateReport:
     """What is kept."""
 
@@ -30,7 +30,7 @@ class StateReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ClearedReport:
     """How much was forgotten."""
 

@@ -1,6 +1,5 @@
 """`botticelli approvals`: bot commands that wait for a person, and all that were asked for."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import BotticelliError, Exit, UsageError
+from botticelli.records import record
 from botticelli.store.commands import approvals as store
 from botticelli.store.commands import audit
 from botticelli.store.commands.approvals import Approval, Prompt
@@ -33,7 +33,7 @@ group = typer.Typer(help="Confirm or deny bot commands that wait for a person.")
 app.add_typer(group, name="approvals")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ApprovalsReport:
     """Commands that wait, newest first."""
 
@@ -41,7 +41,7 @@ class ApprovalsReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class WishReport:
     """All that a person needs to decide on one command.
 
@@ -56,7 +56,7 @@ class WishReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class DecidedReport:
     """A command after a person's decision; `result` if it was run at once."""
 
@@ -65,7 +65,7 @@ class DecidedReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class AuditReport:
     """Commands that were asked for, allowed or refused, newest first."""
 

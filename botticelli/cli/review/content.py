@@ -1,7 +1,6 @@
 """`botticelli content`: candidates, posts and what else was made, and decisions about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit
 from botticelli.narrative.run.row_formats import plain
+from botticelli.records import record
 from botticelli.store.curation import content
 from botticelli.store.curation.content import ContentTable
 from botticelli.store.tables import outputs
@@ -51,7 +51,7 @@ class Outcome(StrEnum):
 Form = Annotated[Format, typer.Option("--format", help="How it is written.")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Tables:
     """The tables that hold content."""
 
@@ -59,7 +59,7 @@ class Tables:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Listing:
     """Rows of one table, newest first."""
 
@@ -68,7 +68,7 @@ class Listing:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Shown:
     """One row. `done`: what was done to it; empty: nothing."""
 
@@ -78,7 +78,7 @@ class Shown:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Promoted:
     """A row that was copied."""
 
@@ -89,7 +89,7 @@ class Promoted:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Generations:
     """Runs of narratives into tables, newest first."""
 

@@ -1,7 +1,6 @@
 """`botticelli approve`, `reject` and `hold`: a person's word on candidates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit
+from botticelli.records import record
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import INTO, Decision, Reviewed
 from botticelli.text import shorten
@@ -20,7 +20,7 @@ Note = Annotated[str, typer.Option("--note", help="Why; kept with the decision."
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class DecidedCandidates:
     """Candidates after a person's decision."""
 

@@ -1,6 +1,5 @@
 """`botticelli deliveries`: what became of every post, and what a person decides about it."""
 
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 import typer
@@ -9,6 +8,7 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import Exit
+from botticelli.records import record
 from botticelli.store.delivery import decisions
 from botticelli.store.delivery.decisions import Decision, Seen
 from botticelli.text import shorten
@@ -28,7 +28,7 @@ group = typer.Typer(help="Show deliveries and settle doubtful ones.", invoke_wit
 app.add_typer(group, name="deliveries")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Listing:
     """Deliveries, newest first."""
 
@@ -36,7 +36,7 @@ class Listing:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Shown:
     """One delivery, with all that happened to it."""
 
@@ -44,7 +44,7 @@ class Shown:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Decided:
     """A delivery after a person's decision."""
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -14,6 +13,7 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit, UsageError
+from botticelli.records import record
 from botticelli.store.connection import mapped_errors
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Decision, Reviewed
@@ -35,7 +35,7 @@ STATUSES: Final[Mapping[View, Sequence[str]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ReviewList:
     """Candidates, those first that wait for a person, then the best."""
 

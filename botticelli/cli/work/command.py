@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +11,12 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import Exit, UsageError
+from botticelli.records import record
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Known:
     """A command that narratives can run; ! marks the arguments it needs."""
 
@@ -28,7 +28,7 @@ class Known:
     gives: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class CommandsReport:
     """Every command there is."""
 
@@ -36,7 +36,7 @@ class CommandsReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class CommandReport:
     """What a command gave."""
 
@@ -45,7 +45,7 @@ class CommandReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class CommandPreview:
     """What a command would do, and what the rules say to it."""
 

@@ -1,6 +1,5 @@
 """`botticelli locks`."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
@@ -11,13 +10,14 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit, UsageError
+from botticelli.records import record
 from botticelli.store import locks as store
 
 group = typer.Typer(invoke_without_command=True, help="Show who holds the stages' locks; free one.")
 app.add_typer(group, name="locks")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class HeldLock:
     """A lock that is held, by whom and until when if nothing more is heard of them."""
 
@@ -30,7 +30,7 @@ class HeldLock:
     expires_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class LocksReport:
     """The locks that are held now."""
 

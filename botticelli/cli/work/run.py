@@ -21,6 +21,7 @@ from botticelli.cli.work.run_report import Counting, RunReport, finals, ran_act,
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.results import ActResult, Execution, Sink
+from botticelli.records import record
 from botticelli.running import here
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from botticelli.store.connection import Connection
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Wanted:
     """What the command line asks for."""
 

@@ -8,6 +8,7 @@ from botticelli.cli.shared.spending import priced
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit
 from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.records import record
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands.base import Call, Commands
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from botticelli.store.connection import Connection
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class PlannedPrompt:
     """A call as it would be made. In later rounds only what earlier answers say differs."""
 
@@ -26,7 +27,7 @@ class PlannedPrompt:
     input_tokens: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class PlannedCommand:
     """A command as it would be run; placeholders without a value yet stay as they are."""
 
@@ -34,7 +35,7 @@ class PlannedCommand:
     args: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class RunForecast:
     """What a run would do.
 

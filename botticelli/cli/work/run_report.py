@@ -1,7 +1,6 @@
 """What `botticelli run` did: its report, and what it says beside the answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from botticelli.cli.shared.spending import spent
@@ -9,9 +8,10 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit
 from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
+from botticelli.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class RanAct:
     """One act that ran. `answer` is what it leaves under its name."""
 
@@ -24,7 +24,7 @@ class RanAct:
     reason: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class RunReport:
     """What a run of a narrative did.
 

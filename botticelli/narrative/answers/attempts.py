@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ from botticelli.models.base import (
 from botticelli.models.open import Drivers, Opened
 from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.retry_policy import Tries, verdict
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
@@ -32,7 +33,7 @@ GUESSED_OUTPUT = 1024  # tokens; reserved where output counts and no ceiling is 
 LONGEST_ERROR = 500  # characters
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Call:
     """What is asked, and the row to be filled for every attempt.
 
@@ -45,7 +46,7 @@ class Call:
     numbers: Iterator[int]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Recorded:
     """A reply and its row."""
 
@@ -114,7 +115,7 @@ class Attempts:
             row, grant, began = left
             error = told(KeyboardInterrupt())
             row = replace(row, error=error, latency_ms=self._since(began))
-            executions.record(conn, row, now=self._clock.pinned())
+            executions.insert(conn, row, now=self._clock.pinned())
             if grant is not None:
                 self._gate.settle(grant, tokens=None, conn=conn)
 
@@ -272,7 +273,7 @@ class Attempts:
             self._gate.pause(wait)  # no account holds us
 
     def _record(self, attempt: Attempt) -> int:
-        return executions.record(self._conn, attempt, now=self._clock.pinned())
+        return executions.insert(self._conn, attempt, now=self._clock.pinned())
 
     def _cost(self, model: str, usage: Usage) -> Decimal:
         rate = catalogue.price(model, self._drivers.config, on=self._clock.now().date())

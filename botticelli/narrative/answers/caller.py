@@ -3,7 +3,6 @@
 import itertools
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from botticelli.models.base import PermanentError, Request, TransientError, Usag
 from botticelli.models.open import Drivers, Opened
 from botticelli.models.prompts import digest, readable
 from botticelli.narrative.answers.attempts import Attempts, Call, Recorded
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt, Finished
@@ -22,7 +22,7 @@ from botticelli.store.identity import Identity
 from botticelli.store.ledger import Window
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ActKey:
     """Which act of which run asks.
 
@@ -42,7 +42,7 @@ class ActKey:
     sequence: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Answer:
     """A whole answer.
 

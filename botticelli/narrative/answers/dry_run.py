@@ -12,11 +12,12 @@ from botticelli.models.fill import fill
 from botticelli.models.open import FREE, route
 from botticelli.models.prompts import input_tokens, readable
 from botticelli.narrative.answers.caller import ActKey, Answer
+from botticelli.records import record
 
 TYPICAL_OUTPUT = 400  # tokens: a post of 1200 characters with its JSON; critiques are shorter
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class PlannedCall:
     """One call that a real run would make. Tokens are estimates, high rather than low.
 

@@ -10,10 +10,11 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 from botticelli.errors import BotticelliError
+from botticelli.records import record
 from botticelli.text import shorten
 
 FENCE: Final = re.compile(
@@ -39,7 +40,7 @@ class NotJson(BotticelliError):
     """The answer holds no JSON that can be used."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Extracted:
     """A JSON value; `repaired`: it was not JSON as it stood."""
 
@@ -143,7 +144,7 @@ def _headless(body: str) -> Extracted:
     raise NotJson("the answer is an object without its opening brace, and broken besides")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Candidate:
     value: Any
     length: int

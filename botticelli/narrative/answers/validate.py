@@ -1,18 +1,18 @@
 """An answer as the JSON that was wanted: extracted, fitted to its schema, as rows to store."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from botticelli.errors import BotticelliError
 from botticelli.narrative.answers.json_extraction import NotJson, extract, mismatch, rows_of
+from botticelli.records import record
 
 
 class Unusable(BotticelliError):
     """An answer that cannot be used; the reason is kept with it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Reading:
     """A usable answer.
 

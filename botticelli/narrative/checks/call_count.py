@@ -1,7 +1,5 @@
 """How many model calls one run of a narrative makes, told without running it."""
 
-from dataclasses import dataclass
-
 from botticelli.narrative.language.cycles import Resolve
 from botticelli.narrative.language.model import (
     Act,
@@ -11,9 +9,10 @@ from botticelli.narrative.language.model import (
     Nested,
     Text,
 )
+from botticelli.records import record
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Calls:
     """Model calls of one run.
 

@@ -5,13 +5,14 @@ database is the one that is always there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol
 
 from botticelli.errors import BotticelliError
 from botticelli.narrative.language.model import NOTHING
 from botticelli.platforms.command_set import Description
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables import rows
 
@@ -24,7 +25,7 @@ class Denied(CommandFailed):
     """The narrative's own security rules, or the configuration, forbid the command."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Call:
     """One command with its arguments filled in.
 
@@ -89,7 +90,7 @@ def describe_database() -> tuple[Description, ...]:
     return (Description(name="update_table", writes=True, takes=takes, gives=gives),)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class DatabaseCommands:
     """The `database` platform: update_table on tables that the configuration names.
 

@@ -6,7 +6,7 @@ and written into command_audit whatever the word was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -25,6 +25,7 @@ from botticelli.platforms.base import (
 )
 from botticelli.platforms.rules import command_policy, security_rules
 from botticelli.platforms.rules.security_rules import Rules
+from botticelli.records import record
 from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import Wish
 from botticelli.store.connection import Connection
@@ -40,7 +41,7 @@ class Pending(Denied):
     """A person must confirm the command first; it waits in command_approvals."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class GuardedCommands:
     """See Commands.
 
@@ -236,7 +237,7 @@ class GuardedCommands:
         why = call.about or verdict.why
         entry = self._entry(call, decision=decision, rule=verdict.rule, reason=why)
         entry = replace(entry, actor=by or self.actor)
-        written = audit.record(self.conn, entry, bounds=bounds, now=self.now())
+        written = audit.insert(self.conn, entry, bounds=bounds, now=self.now())
         if isinstance(written, int):
             return _Leave(audit_id=written, approval=approval)
         if approval is not None:
@@ -301,7 +302,7 @@ class GuardedCommands:
 
     def _write(self, call: Call, *, decision: audit.Decision, rule: str, reason: str) -> None:
         entry = self._entry(call, decision=decision, rule=rule, reason=reason)
-        audit.record(self.conn, entry, now=self.now())
+        audit.insert(self.conn, entry, now=self.now())
 
     def _entry(
         self, call: Call, *, decision: audit.Decision, rule: str, reason: str
@@ -349,7 +350,7 @@ def _request_of(call: Call, executor: CommandExecutor) -> Any:
     return executor.preview(call) if isinstance(executor, Previewing) else call.args
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Leave:
     """The leave to run one command."""
 

@@ -4,7 +4,6 @@ A name is resolved once and the connection goes to that very address, so that no
 the name server can lead it elsewhere; each redirect is checked in the same way.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -12,6 +11,7 @@ from botticelli.clock import SystemClock
 from botticelli.errors import ConfigError
 from botticelli.narrative.files.public_addresses import Resolve, public_addresses
 from botticelli.narrative.run.results import ActFailed
+from botticelli.records import record
 
 if TYPE_CHECKING:
     import urllib3
@@ -26,7 +26,7 @@ CHUNK: Final = 64 * 1024  # bytes
 OF_PROVIDERS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Fetched:
     """What an address holds. `mime` is what its server calls it, without parameters."""
 

@@ -6,11 +6,11 @@ is ever read, so a narrative from elsewhere cannot hand the user's files to a mo
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from botticelli.errors import ConfigError
+from botticelli.records import record
 from botticelli.text import nearest
 
 ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
@@ -19,7 +19,7 @@ DEEPEST: Final = 8
 MOST_ENTRIES: Final = 20_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Folders:
     """Where the files of one narrative may be.
 

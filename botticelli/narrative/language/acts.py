@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from botticelli.narrative.carousels import read_carousel
@@ -10,6 +9,7 @@ from botticelli.narrative.language.inputs import PROMPTS, Source, read_input, re
 from botticelli.narrative.language.model import Act, Text
 from botticelli.narrative.language.resources import Resources, read_defaults
 from botticelli.narrative.language.table import Table
+from botticelli.records import record
 from botticelli.toml_lines import Key
 
 # The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
@@ -20,7 +20,7 @@ REFERENCE: Final = re.compile(
 SECTIONS: Final = ("acts", "act")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ActSource:
     """An act as the file has it, and where."""
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from botticelli.narrative.language.model import (
     Text,
 )
 from botticelli.narrative.language.table import Table
+from botticelli.records import record
 from botticelli.text import nearest
 
 MediaKind = Literal["image", "audio", "video", "document"]
@@ -38,7 +39,7 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE_VARIABLE: Final = re.compile(r"\$([A-Z_][A-Z0-9_]*)")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Source:
     """An input, and what of its result is to be kept in the state."""
 

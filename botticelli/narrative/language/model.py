@@ -4,11 +4,13 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
+
+from botticelli.records import record
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -21,7 +23,7 @@ class Retention(StrEnum):
     DROP = "drop"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Text:
     """A prompt. Inline text is a template; what a file holds is taken as it stands.
 
@@ -34,7 +36,7 @@ class Text:
     retention: Retention = Retention.FULL
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Media:
     """An image, sound, film or document; exactly one of `url`, `base64` and `file` is given."""
 
@@ -47,7 +49,7 @@ class Media:
     retention: Retention = Retention.FULL
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class TableRead:
     """Rows of a table as an input.
 
@@ -75,7 +77,7 @@ class TableRead:
     retention: Retention = Retention.FULL
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Command:
     """A bot command. Its arguments are templates; `required`: its failure ends the run.
 
@@ -95,7 +97,7 @@ class Command:
     retention: Retention = Retention.FULL
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Nested:
     """Another narrative file, run for its effects (docs/dialect.md §4.9).
 
@@ -111,7 +113,7 @@ class Nested:
 Input = Text | Media | TableRead | Command | Nested
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Carousel:
     """A narrative or an act that is repeated.
 
@@ -128,7 +130,7 @@ class Carousel:
     budget: Mapping[str, float] = field(default_factory=lambda: NOTHING)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Act:
     """One step.
 
@@ -159,7 +161,7 @@ class Act:
     system: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Narrative:
     """A named list of acts.
 
@@ -194,7 +196,7 @@ class Narrative:
     security: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class NarrativeFile:
     """One file: its narratives by key, in the order written.
 

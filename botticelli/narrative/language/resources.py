@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from botticelli.narrative.language.inputs import Source, nested, read_command, read_media, read_rows
 from botticelli.narrative.language.table import Table
+from botticelli.records import record
 from botticelli.text import nearest
 from botticelli.toml_lines import Key
 
@@ -15,7 +15,7 @@ HOTTEST: Final = 2.0
 KINDS: Final = ("bots", "tables", "media")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Defaults:
     """Model settings; empty and None: nothing said."""
 

@@ -14,6 +14,7 @@ from botticelli.narrative.language.inputs import Source, read_command
 from botticelli.narrative.language.model import Act, Command, Text
 from botticelli.narrative.language.resources import Defaults, read_defaults
 from botticelli.narrative.language.table import Table
+from botticelli.records import record
 from botticelli.text import nearest
 
 _REFERENCE: Final = re.compile(r"(\$\{|\{\{)\s*(?:steps\[(\d+)\]|prev(?=[.}\s]))([^}]*)\}{1,2}")
@@ -30,7 +31,7 @@ class _Group:
     command: Source | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Names:
     """Which acts a step became: the one that answered in text, and all."""
 

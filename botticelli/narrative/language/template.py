@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
 from botticelli.errors import BotticelliError
+from botticelli.records import record
 
 Style = Literal["braces", "dollar", "single"]
 
@@ -27,7 +28,7 @@ class Unresolved(BotticelliError):
     """A placeholder names nothing that is known."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Value:
     """What a name stands for.
 
@@ -53,14 +54,14 @@ class Scope(Protocol):
         """
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Literally:
     """Characters that are no placeholder."""
 
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Placeholder:
     """A name to be replaced; `source` is how it was written."""
 
@@ -69,7 +70,7 @@ class Placeholder:
     style: Style
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Condition:
     """`{% if name %}then{% else %}otherwise{% endif %}`."""
 

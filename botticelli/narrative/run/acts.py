@@ -24,6 +24,7 @@ from botticelli.narrative.run.results import (
     Output,
     Stopped,
 )
+from botticelli.records import record
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import answers_table
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 TRIES: Final = 2  # a whole answer that cannot be used is asked for once more
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Step:
     """One act at its place in the run; an act that is repeated makes several."""
 

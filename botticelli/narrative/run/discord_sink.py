@@ -5,12 +5,13 @@ as what it says enough for.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from botticelli.clock import Clock
 from botticelli.narrative.answers.json_extraction import NotJson, extract, rows_of
 from botticelli.narrative.run.results import ActResult, ActState, Execution, Sink, Stored
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables import discord_records
 from botticelli.store.tables.columns import TableError
@@ -48,7 +49,7 @@ RULES: Final[tuple[tuple[Kind, Says], ...]] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class DiscordSink:
     """Keeps what acts say of Discord, in the transaction in which `rows` stores the rest.
 

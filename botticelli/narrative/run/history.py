@@ -5,17 +5,17 @@ after its own act. Rows and answers stay addressable by placeholder whatever hap
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from botticelli.models.base import Message, Part
 from botticelli.narrative.language.model import Retention
+from botticelli.records import record
 
 LONGEST: Final = 10_000  # bytes of a piece that later acts see whole
 KEPT_ANYWAY: Final = 1_000  # bytes of a text that a summary would not make shorter
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Piece:
     """One part of a prompt and what becomes of it.
 
@@ -28,7 +28,7 @@ class Piece:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Turn:
     """What one side said."""
 

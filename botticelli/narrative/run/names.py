@@ -9,6 +9,7 @@ from typing import Any, Final
 from botticelli.narrative.answers.json_extraction import NotJson, extract
 from botticelli.narrative.language.template import Style, Unresolved, Value
 from botticelli.narrative.run.results import ActResult, ActState
+from botticelli.records import record
 
 ENVIRONMENT_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 SEGMENT: Final = re.compile(r"[^.\[\]]+")
@@ -18,7 +19,7 @@ class Spent(Unresolved):
     """A placeholder names an act that failed or was skipped: what uses it is skipped, too."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class TableText:
     """Rows that an input read, as the prompt shows them."""
 

@@ -1,13 +1,13 @@
 """What running a narrative leaves behind: answers by act, rows to store, rows to remove."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.answers.caller import Answer
+from botticelli.records import record
 from botticelli.store.tables.row_leases import RowLease
 
 
@@ -28,7 +28,7 @@ class ActState(StrEnum):
     IDLE = "idle"  # it would have worked on an empty table
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ActResult:
     """One executed act.
 
@@ -53,7 +53,7 @@ class ActResult:
     answer: Answer | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Output:
     """Rows that one act made.
 
@@ -76,7 +76,7 @@ class Output:
     repaired: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Execution:
     """One run of one narrative, from its first act to its last.
 
@@ -123,7 +123,7 @@ class Execution:
         return any(act.state is ActState.IDLE for act in self.acts)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Stored:
     """What a sink did with an Execution.
 

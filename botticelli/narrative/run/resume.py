@@ -7,17 +7,18 @@ answer to.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from botticelli.narrative.answers.caller import Answer
 from botticelli.narrative.run.results import ActResult, ActState, Execution
+from botticelli.records import record
 from botticelli.store import item_memory
 from botticelli.store.connection import Connection
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Memory:
     """What is kept for one run of a narrative.
 

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from botticelli.narrative.run.results import (
     Stored,
 )
 from botticelli.narrative.run.resume import Memory
+from botticelli.records import record
 from botticelli.store.commands import state
 from botticelli.store.connection import Connection
 from botticelli.store.tables import row_leases
@@ -55,7 +56,7 @@ DEEPEST: Final = 12  # narratives within narratives
 Resolve = Callable[[NarrativeFile, Nested], tuple[NarrativeFile, Narrative]]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Override:
     """What the command line says; stronger than act, narrative and configuration."""
 
@@ -72,7 +73,7 @@ def _unresolved(file: NarrativeFile, nested: Nested) -> tuple[NarrativeFile, Nar
     raise ConfigError(f"narrative '{nested.name}' cannot be run here", where=str(file.path))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Runner:
     """Runs the narratives of one file.
 

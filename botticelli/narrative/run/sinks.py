@@ -1,17 +1,17 @@
 """Where the rows of a narrative go: into their table, while consumed ones leave their own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from botticelli.clock import Clock
 from botticelli.narrative.run.results import Execution, Output, Stored
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables.outputs import Delivery, NewRows, store_outputs
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class TableSink:
     """Stores rows and removes consumed ones in one transaction, and keeps account of it."""
 

@@ -1,7 +1,6 @@
 """A Discord channel looked at: is a message of ours there, and may we write?"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from botticelli import text
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Looked, Message, NotSent
 from botticelli.platforms.discord import permissions
+from botticelli.records import record
 
 EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
 FIRST_SNOWFLAKE: Final = 1 << 32  # what is smaller is a number, no id of Discord's
@@ -23,7 +23,7 @@ WRITABLE: Final = (0, ANNOUNCEMENT, *THREADS)
 Look = Callable[[str, Mapping[str, str]], Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Search:
     """What is looked for: this text, by this author (user or webhook id), from then on.
 
@@ -40,7 +40,7 @@ class Search:
     whole: Callable[[str], Mapping[str, Any]] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Wanted:
     """What we want to do in a channel."""
 

@@ -6,7 +6,6 @@ User-Agent, follows no redirect, has time limits, and waits for the rate limit's
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +25,7 @@ from botticelli.platforms.base import (
 from botticelli.platforms.discord import channel as channels
 from botticelli.platforms.discord.errors import CROSSPOST, OPEN_THREAD, WRITE, Answer, error_of
 from botticelli.platforms.discord.rest import Question, Rest
+from botticelli.records import record
 
 if TYPE_CHECKING:
     import requests
@@ -45,7 +45,7 @@ _MESSAGE_ID: Final = re.compile(r"/messages/[0-9]+")
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Webhook:
     """A webhook's id, and its token: a secret that is part of the path."""
 
@@ -53,12 +53,15 @@ class Webhook:
     token: Secret
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Extras:
     """What follows a message: publishing to followers, a thread of that name."""
 
     crosspost: bool = False
     thread_name: str = ""
+
+
+NO_EXTRAS: Final = Extras()
 
 
 class Discord:
@@ -87,7 +90,7 @@ class Discord:
         limits: "RateLimits",
         webhook: Webhook | None = None,
         can_read: bool = True,
-        extras: Extras = Extras(),
+        extras: Extras = NO_EXTRAS,
     ) -> None:
         self.name = name
         self._channel = channel

@@ -6,11 +6,11 @@ Source of every code and status: docs.discord.com/developers/topics, "Opcodes an
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
+from botticelli.records import record
 
 DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
 SLOWED_WAIT: Final = 60.0  # seconds after a 429 of Cloudflare's that does not say how long
@@ -69,7 +69,7 @@ _REFUSED: Final[Mapping[int, str]] = {
 _PASSING: Final = frozenset({40004, 40006, 40062, 20016, 20022, 20028, 20029, 30046, 130000})
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Answer:
     """An answer that is no success, with as much of its body as could be read.
 

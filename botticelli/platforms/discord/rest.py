@@ -1,7 +1,7 @@
 """One request to Discord's REST API: rate limit, time limits, and what a broken line means."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +11,7 @@ from botticelli.errors import BotticelliError
 from botticelli.platforms.base import NotSent, Refused, Unconfirmed
 from botticelli.platforms.discord.errors import Answer
 from botticelli.platforms.discord.rate_limits import RateLimits
+from botticelli.records import record
 
 if TYPE_CHECKING:
     import requests
@@ -22,7 +23,7 @@ LONGEST_REASON: Final = 512  # characters of X-Audit-Log-Reason
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Question:
     """A request to make.
 

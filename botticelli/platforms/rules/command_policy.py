@@ -8,10 +8,10 @@ places and texts are judged as they would be sent.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from botticelli.platforms.rules.security_rules import Rate, Rules, is_named
+from botticelli.records import record
 from botticelli.text import unhidden, utf16_length
 
 MAKES_CHANNELS: Final = ("channels.create", "channels.get_or_create")
@@ -37,7 +37,7 @@ _LINK: Final = re.compile(
 Word = Literal["allow", "ask", "confirm", "refuse"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Asked:
     """A command that wants to run.
 
@@ -89,7 +89,7 @@ class Asked:
         return [rate for pattern, rate in rules.rates.items() if self.is_among([pattern])]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Verdict:
     """What becomes of a command.
 

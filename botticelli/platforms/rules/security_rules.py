@@ -5,7 +5,7 @@ A rule that cannot be understood is an error: a typo must not leave a door open.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from typing import Any, Final
 from botticelli.config import plugins
 from botticelli.config.model import Security
 from botticelli.errors import ConfigError
+from botticelli.records import record
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -31,7 +32,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rate:
     """At most so many runs of a command within a span of time."""
 
@@ -39,7 +40,7 @@ class Rate:
     span: timedelta
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rules:
     """One layer of rules. None: no rule of that kind.
 

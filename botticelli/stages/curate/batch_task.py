@@ -10,6 +10,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import Curate
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
+from botticelli.records import record
 from botticelli.stages.curate.prefilter import Sieve
 from botticelli.stages.curate.rubric import Sample, combine, read_answer
 from botticelli.stages.worker_pool import Floor
@@ -20,7 +21,7 @@ from botticelli.store.curation.judging import Candidate, Scored
 MOST_RUNS: Final = 3  # without a usable answer; then the candidate is held for a person
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Judgement:
     """What the judge answered about a batch.
 
@@ -59,7 +60,7 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Missing:
     """Candidates that have to be asked for again in one call, each with the reason."""
 
@@ -67,7 +68,7 @@ class _Missing:
     why: Mapping[int, str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class JudgeLabour:
     """Claims a batch, has it judged, and stores the scores at once.
 

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ from botticelli.narrative.answers.json_extraction import extract
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.results import ActResult
 from botticelli.narrative.run.sinks import NoSink
+from botticelli.records import record
 from botticelli.stages.curate.batch_task import Judgement
 from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Run
@@ -40,7 +41,7 @@ LOOSE: Final[Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Judge:
     """Asks about candidates; called from worker threads, each with its own connection.
 
@@ -151,7 +152,7 @@ def shuffled(group: Sequence[T], *, seed: int) -> tuple[T, ...]:
     return tuple(order)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Bound:
     """A caller that binds each act's answer to a stricter schema than the runner checks."""
 

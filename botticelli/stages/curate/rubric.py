@@ -6,11 +6,11 @@ its word is refused and asked for again, never guessed.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final, Protocol, TypeVar
 
 from botticelli.config.curation import Similarity, Weights
+from botticelli.records import record
 from botticelli.stages.curate.similarity import alike
 from botticelli.store.curation.judging import CRITERIA, Scored
 
@@ -18,7 +18,7 @@ LEAST_TIED: Final = 8  # fewer are not worth a ranking: the fixed rules decide
 MOST_TIED: Final = 30
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Sample:
     """What one pass of a judge says about one candidate.
 
@@ -34,7 +34,7 @@ class Sample:
     notes: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Reading:
     """A judge's answer, taken apart.
 

@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
 from botticelli.config.model import Curate
 from botticelli.errors import TryLater
+from botticelli.records import record
 from botticelli.stages.curate.ranking import rank
 from botticelli.stages.curate.rubric import choose, tied
 from botticelli.store.connection import Connection
@@ -18,7 +19,7 @@ BEST: Final = 50  # looked at; more than enough for a few that are not alike
 RECENT: Final = 200  # approved posts that a new one must not repeat
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Selection:
     """What was chosen, and what became of it.
 
@@ -33,7 +34,7 @@ class Selection:
     chosen: Chosen = field(default_factory=Chosen)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Selector:
     """Chooses among all that is judged and undecided.
 

@@ -9,12 +9,12 @@ import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Final, Literal
 
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import Meanings
+from botticelli.records import record
 from botticelli.text import fingerprint, normalise
 
 RUN: Final = 3  # words
@@ -46,7 +46,7 @@ def sketch(text: str) -> tuple[int, ...]:
     return tuple(nsmallest(KEPT, (zlib.crc32(run.encode()) for run in runs)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Source:
     """Where a known text comes from: a candidate, or an approved post."""
 
@@ -58,7 +58,7 @@ class Source:
         return f"post #{self.id}" if self.is_post else f"#{self.id}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Match:
     """A known text that another one repeats. `share`: how near they are, 0 to 1."""
 

@@ -1,13 +1,14 @@
 """Curation: the judge scores what is pending, code adds up and chooses, SQL copies the text."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.records import record
 from botticelli.stages.curate.batch_task import JudgeLabour, Tally
 from botticelli.stages.curate.judge import TABLE, Judge, bound, check, rows
 from botticelli.stages.curate.prefilter import open_sieve
@@ -24,7 +25,7 @@ PREVIEW: Final = 60
 OUTPUT_TOKENS: Final = 200  # of the judge for one candidate: reasons with quotes, scores, a note
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Approved:
     """A candidate that was approved or proposed by this run, in rank order."""
 
@@ -33,7 +34,7 @@ class Approved:
     preview: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class CurateReport:
     """What a curate run did.
 
@@ -67,7 +68,7 @@ class CurateReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class CurateForecast:
     """What a curate run would cost.
 
@@ -122,7 +123,7 @@ def curate(
     return reports[0] if reports else CurateReport(skipped=str(outcome.summary["skipped"]))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Job:
     """One run."""
 

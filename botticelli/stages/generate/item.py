@@ -9,6 +9,7 @@ from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.results import Execution
 from botticelli.narrative.run.sinks import TableSink
+from botticelli.records import record
 from botticelli.stages.generate.item_task import NotYet
 from botticelli.stages.generate.plan import fewest_calls
 from botticelli.stages.item_sink import ItemSink
@@ -45,7 +46,7 @@ class Counts:
             self.unreached += unreached
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ItemRun:
     """Runs items of one batch; called from worker threads, each with its own connection.
 

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -10,6 +9,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import Retry
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
+from botticelli.records import record
 from botticelli.stages.worker_pool import Floor
 from botticelli.store import queue
 from botticelli.store.connection import Connection
@@ -27,7 +27,7 @@ class NotYet(BotticelliError):
     """The item has to wait for what others are at; it is nobody's failure."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ItemLabour:
     """Claims an item of a batch, runs it, and settles what came of it.
 

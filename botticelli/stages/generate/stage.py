@@ -1,12 +1,13 @@
 """Generation: a batch of items, planned once, drained by workers, resumed after any ending."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.records import record
 from botticelli.stages.generate.item import Counts, ItemRun
 from botticelli.stages.generate.item_task import ItemLabour
 from botticelli.stages.generate.plan import iterations_of, plan_items, reference_of
@@ -25,7 +26,7 @@ RECENT: Final = 20  # openings that a new post must not resemble
 OPENING: Final = 90  # characters of each
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class GenerateReport:
     """What a generate run did.
 
@@ -60,7 +61,7 @@ class GenerateReport:
     exit_code: Exit = Exit.DONE
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Tick:
     """How far a run is, twice a second."""
 
@@ -70,7 +71,7 @@ class Tick:
     ahead: Outlook
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class GenerateForecast:
     """What a generate run would cost; estimates, high rather than low.
 
@@ -127,7 +128,7 @@ def generate(
     return reports[0] if reports else GenerateReport(skipped=str(outcome.summary["skipped"]))
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Job:
     """One run at one batch."""
 

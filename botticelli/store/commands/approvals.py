@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -11,12 +10,13 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import UsageError
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 LIFETIME: Final = timedelta(hours=24)  # then the world may be another, and a person asked anew
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Wish:
     """A command that a person must confirm, with the very arguments it would run with."""
 
@@ -35,7 +35,7 @@ class Wish:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Approval:
     """A wish as a person looks at it; state "expired" is one that waited too long."""
 
@@ -92,7 +92,7 @@ def find(conn: Connection, approval: int, *, now: datetime | None = None) -> App
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Prompt:
     """What a model was asked, and what it said."""
 

@@ -1,13 +1,13 @@
 """command_audit: every bot command that was asked for, and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 Decision = Literal["allowed", "confirmed", "approved", "refused", "pending"]
@@ -15,7 +15,7 @@ Decision = Literal["allowed", "confirmed", "approved", "refused", "pending"]
 Outcome = Literal["done", "failed", "unknown"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Entry:
     """A command and the word on it.
 
@@ -38,7 +38,7 @@ class Entry:
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Bound:
     """At most `most` runs of the command within `span`; of these narratives if any are named."""
 
@@ -47,7 +47,7 @@ class Bound:
     narratives: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Audited:
     """An entry as it is read back; outcome "unknown" is also that of one whose process died."""
 
@@ -88,7 +88,7 @@ INSERT: Final = """
 """
 
 
-def record(
+def insert(
     conn: Connection, entry: Entry, *, bounds: Sequence[Bound] = (), now: datetime | None = None
 ) -> int | Bound:
     """Write an entry and return its id; or the bound that it would break, and write nothing.

@@ -1,18 +1,18 @@
 """The narratives' state: ids that commands returned, by key; global, and for each narrative."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 GLOBAL: Final = "global"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Entry:
     """One value; `scope` is "global" or a narrative's name."""
 

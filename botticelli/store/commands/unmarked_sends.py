@@ -7,18 +7,18 @@ open.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 OPEN_FOR: Final = timedelta(days=30)  # after that, pending rows are meant anew
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Errand:
     """The first try that has not certainly failed.
 

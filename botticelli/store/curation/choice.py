@@ -1,17 +1,18 @@
 """The choice among judged candidates: the best are copied by SQL, the others rejected."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Judged:
     """A candidate with scores that waits for the choice; `is_reserved`: kept by an earlier one."""
 
@@ -149,7 +150,7 @@ REJECT_OTHERS: Final = """
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Choice:
     """What is to become of the judged candidates; those it does not name are rejected.
 
@@ -166,7 +167,7 @@ class Choice:
     is_proposal: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Chosen:
     """What became of the judged candidates: ids in rank order, and how many were rejected."""
 

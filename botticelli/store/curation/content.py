@@ -1,13 +1,13 @@
 """What narratives have made, as a person looks at it and decides about it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from psycopg.rows import class_row
 
 from botticelli.errors import UsageError
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.tables import inference, rows
@@ -22,7 +22,7 @@ DECISIONS: Final[Mapping[str, reviews.Decision]] = {
 STATUSES: Final = ("pending", "approved", "rejected", "held", "posted", "withdrawn")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ContentTable:
     """A table that holds what narratives made.
 

@@ -1,12 +1,12 @@
 """What texts are known, and candidates rejected before any judge sees them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import fingerprint
@@ -14,7 +14,7 @@ from botticelli.text import fingerprint
 CHUNK: Final = 500  # rows in memory at once
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Known:
     """A candidate's text, or an approved post's."""
 
@@ -70,7 +70,7 @@ def list_posted_before(
     return conn.execute(POSTED_BEFORE, {"window": window, "now": now}).fetchall()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Unjudged:
     """A candidate that nobody has judged or claimed."""
 
@@ -100,7 +100,7 @@ def list_unjudged(
         return tuple(cursor.execute(UNJUDGED, values).fetchall())
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Aside:
     """A candidate that is not worth a judge, and why.
 

@@ -5,20 +5,20 @@ to the choice of the next one. Nothing is ever deleted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Candidate:
     """A candidate that is claimed for judging. `samples`: earlier passes of the judge over it."""
 
@@ -128,7 +128,7 @@ def count_waiting(conn: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Scored:
     """A candidate after a pass of the judge.
 
@@ -205,7 +205,7 @@ def _columns(scores: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Leftover:
     """An answer of the judge that a killed run may have paid for and not read."""
 

@@ -1,7 +1,6 @@
 """Candidates before a person: looked at, approved, rejected, held, edited; who and when is kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -9,6 +8,7 @@ from typing import Any, Final, Literal
 from psycopg.rows import class_row
 
 from botticelli.errors import UsageError
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.text import fingerprint
 
@@ -21,7 +21,7 @@ INTO: Final[Mapping[Decision, str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Reviewed:
     """A candidate with all that a person wants to know before deciding.
 

@@ -1,7 +1,6 @@
 """What a person decides about deliveries: seen, held, tried again, marked, dropped, changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -9,13 +8,14 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import BotticelliError, UsageError
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
 
 Decision = Literal["hold", "retry", "mark-posted", "drop", "withdraw"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Seen:
     """A delivery as a person looks at it.
 

@@ -15,12 +15,12 @@ import pwd
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from botticelli.errors import Unavailable
+from botticelli.records import record
 
 CLONE_NEWUSER: Final = 0x10000000  # linux/sched.h
 PR_SET_SECUREBITS: Final = 28  # linux/prctl.h
@@ -31,7 +31,7 @@ CAP_DAC_OVERRIDE: Final = 1  # linux/capability.h; Docker leaves it to root by d
 CAPABILITY_VERSION_3: Final = 0x20080522
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Account:
     """Who runs the server.
 

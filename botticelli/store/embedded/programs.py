@@ -5,14 +5,14 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from botticelli.records import record
 from botticelli.store.embedded import files
 from botticelli.store.embedded.account import Account
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Programs:
     """PostgreSQL's programs, run as one account on one folder, whose lock the caller holds.
 

@@ -14,7 +14,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,7 @@ from urllib.parse import quote
 import psycopg
 
 from botticelli.errors import Unavailable
+from botticelli.records import record
 from botticelli.store.embedded import files
 from botticelli.store.embedded.account import choose_account
 from botticelli.store.embedded.programs import Programs
@@ -56,7 +56,7 @@ DATABASE: Final = "SELECT 1 FROM pg_database WHERE datname = 'botticelli'"
 CREATE_DATABASE: Final = "CREATE DATABASE botticelli"
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class ServerStatus:
     """What `db status` tells. `size` is in bytes."""
 

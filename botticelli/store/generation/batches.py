@@ -1,18 +1,18 @@
 """Batches of generation items: planned whole, found again, given up, finished."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from botticelli.records import record
 from botticelli.store import item_memory
 from botticelli.store.connection import Connection
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Batch:
     """One `generate` run's work.
 
@@ -27,7 +27,7 @@ class Batch:
     created_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Progress:
     """How far a batch is.
 
@@ -108,7 +108,7 @@ def peek_open(conn: Connection, narrative: str) -> Batch | None:
         return cursor.execute(FIND_OPEN, {"narrative": narrative}).fetchone()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class LastBatch:
     """When the newest batch of the schedule's own was begun, and what time it is."""
 
@@ -288,7 +288,7 @@ WAITING: Final = """
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Waiting:
     """The unfinished items of one narrative, and how many of their acts have their answers."""
 

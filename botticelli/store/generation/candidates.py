@@ -1,18 +1,18 @@
 """potential_discord_posts: what a model wrote comes in once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import clean
 from botticelli.text import fingerprint
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Origin:
     """Where new candidates come from. `execution_id`: the answer they were read from."""
 
@@ -24,7 +24,7 @@ class Origin:
     execution_id: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Inserted:
     """What became of new rows.
 

@@ -1,18 +1,19 @@
 """What models were asked and what they said: every attempt, failed ones too. Append-only."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 State = Literal["done", "failed", "unusable"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Attempt:
     """One attempt at one act, as it ended. Token counts are the provider's; None: not told."""
 
@@ -59,7 +60,7 @@ RECORD: Final = """
 """
 
 
-def record(conn: Connection, attempt: Attempt, *, now: datetime | None = None) -> int:
+def insert(conn: Connection, attempt: Attempt, *, now: datetime | None = None) -> int:
     """Store one attempt and return its id. One transaction.
 
     What PostgreSQL cannot hold (NUL, half a surrogate pair) must not lose an answer that is paid:
@@ -74,7 +75,7 @@ def record(conn: Connection, attempt: Attempt, *, now: datetime | None = None) -
     return int(row[0])
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Finished:
     """An answer that was paid for before."""
 
@@ -127,7 +128,7 @@ def _storable(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Spent:
     """What one model was asked for within a time. Attempts that failed are counted as well."""
 

@@ -1,17 +1,17 @@
 """Generation items: claimed by any number of workers, and settled behind their fence."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store import item_memory
 from botticelli.store.connection import Connection
 from botticelli.store.queue import Claim
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Item:
     """A claimed item: one iteration of one narrative.
 
@@ -185,7 +185,7 @@ UNDER_WAY: Final = """
 """
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class UnderWay:
     """An item that another worker is at, and how many of its acts have their answers."""
 

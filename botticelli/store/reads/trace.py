@@ -1,19 +1,19 @@
 """Where a post comes from and where it went: found by any of its names. Reads only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 Kind = Literal["candidate", "post", "delivery", "message"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Named:
     """A candidate and the post that was made of it; at least one of them is there."""
 
@@ -49,7 +49,7 @@ def find(conn: Connection, kind: Kind, name: str) -> Named | None:
         return cursor.execute(FIND, values).fetchone()
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Call:
     """One attempt at one act. Token counts are the provider's; None: not told.
 
@@ -116,7 +116,7 @@ def calls_of(
         return tuple(cursor.execute(CALLS, {"ids": row[0] if row else []}).fetchall())
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Post:
     """An approved post. `approved_by`: "auto" or a person; empty: it came in by SQL."""
 

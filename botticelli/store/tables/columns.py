@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -15,6 +14,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import BotticelliError
+from botticelli.records import record
 from botticelli.store.connection import Connection
 
 LONGEST_NAME: Final = 63  # bytes; PostgreSQL cuts longer names, so that two could become one
@@ -38,7 +38,7 @@ class TableError(BotticelliError):
     """A table is not there, or cannot be used in this way."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Column:
     """One column.
 
@@ -154,7 +154,7 @@ def match(key: str, columns: Mapping[str, Any]) -> str | None:
     return next((choice for choice in choices if choice and choice in columns), None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Fit:
     """A value as a column takes it.
 

@@ -1,19 +1,19 @@
 """What a narrative made goes in, what it consumed goes out: one transaction, and its account."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from psycopg.rows import class_row
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables import row_leases
 from botticelli.store.tables import rows as tables
 from botticelli.store.tables.row_leases import RowLease
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class NewRows:
     """Rows for one table; `template`: whose columns it gets if it is not there."""
 
@@ -23,7 +23,7 @@ class NewRows:
     template: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Delivery:
     """Everything one run of a narrative leaves behind.
 
@@ -73,7 +73,7 @@ def store_outputs(
     return ids
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Generation:
     """One run of a narrative into one table, a row of content_generations."""
 

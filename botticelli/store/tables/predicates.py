@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from psycopg import sql
 
 from botticelli.errors import ConfigError
+from botticelli.records import record
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -78,7 +79,7 @@ class BadPredicate(ConfigError):
     """A filter or an order that cannot be accepted."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Predicate:
     """A checked filter: `clause` for a statement that is also given `parameters` and `now`.
 

@@ -5,7 +5,6 @@ may take them again. A late owner finds a foreign fence and removes nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
@@ -13,11 +12,12 @@ from typing import Final
 from psycopg import sql
 
 from botticelli.errors import TryLater
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import Column, columns_of, identifier
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class RowLease:
     """One leased row; `key` is its primary key as text, or its place and fingerprint."""
 
@@ -27,7 +27,7 @@ class RowLease:
     fence: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class LeaseTerms:
     """Who takes leases, and for how long they outlive the last sign of life."""
 

@@ -6,7 +6,6 @@ quoted, and values are always parameters.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables import inference, row_leases
 from botticelli.store.tables.columns import (
@@ -46,7 +46,7 @@ class NoSuchColumn(TableError):
     """The table has no such column."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Query:
     """What to read.
 
@@ -69,7 +69,7 @@ class Query:
     keys: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Rows:
     """Rows that were read.
 
@@ -240,7 +240,7 @@ def insert_rows(
     return tuple(id_ for id_ in ids if id_ is not None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class _Target:
     """The table as it takes rows; `reserved`: columns that no answer fills."""
 
@@ -333,7 +333,7 @@ UPDATE: Final = sql.SQL("""
 """)
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Change:
     """What an update_table command asks for.
 

@@ -6,12 +6,12 @@ A row writes an argument as `name`, `name!` (required), `name:type`, `name:type:
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError
+from botticelli.records import record
 from botticelli.text import utf16_length
 
 KINDS: Final[Mapping[str, int]] = {
@@ -35,7 +35,7 @@ class BadArgument(BotticelliError):
     """A command was given something it cannot use."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Argument:
     """One argument of a command.
 

@@ -6,12 +6,13 @@ Source: docs.discord.com/developers, API v10, and the commands of the earlier sy
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
 from botticelli.platforms.discord.commands.arguments import Argument, arguments
+from botticelli.records import record
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 SILENT: Final[Mapping[str, Any]] = {"parse": []}  # a command never pings anybody
@@ -46,7 +47,7 @@ ARGUMENT_ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Page:
     """How a long list is read.
 
@@ -65,7 +66,7 @@ class Page:
     key: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@record
 class Row:
     """One command.
 
