@@ -5,13 +5,14 @@ What an error says is not told, only its kind: it may quote what a model wrote.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from botticelli.errors import TryLater
-from botticelli.tracing import Kind, Span, Value
+from botticelli.tracing import SILENT, Kind, Span, Tracer, Value
 
 if TYPE_CHECKING:
     import opentelemetry.trace
@@ -19,7 +20,34 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PROTOCOL: Final = "http/protobuf"
 LAST_SECONDS: Final = 1.5  # what a collector gets at the end; supervise's 3 s and these are below 5
+
+
+def tracer(environ: Mapping[str, str], *, host: str) -> Tracer:
+    """Return the tracer for the collector that OTEL_* variables name, a .env's included.
+
+    A wrong setting is logged and never fails the command. `host` is this machine's name.
+    """
+    from importlib.metadata import version
+
+    given = {name: value for name, value in environ.items() if name.startswith("OTEL_")}
+    exporters = given.get("OTEL_TRACES_EXPORTER") or "otlp"
+    if given.get("OTEL_SDK_DISABLED", "").lower() == "true" or "otlp" not in exporters.split(","):
+        return SILENT
+    general = given.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = given.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or general or PROTOCOL
+    if protocol != PROTOCOL:
+        log.warning("traces are off: OTEL_EXPORTER_OTLP_PROTOCOL has to be %s", PROTOCOL)
+        return SILENT
+    os.environ.update(given)  # the SDK reads no other
+    try:
+        return Exporting(version=version("botticelli"), host=host)
+    except ImportError:
+        log.debug("traces are off: pip install 'botticelli[otel]'")
+    except Exception as error:  # noqa: BLE001 - a collector's settings must not fail a stage
+        log.warning("traces are off: %s", error)
+    return SILENT
 
 
 class Exporting:

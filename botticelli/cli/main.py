@@ -24,8 +24,6 @@ RARELY: Final = 50_000  # new objects between two collections: imports alone wou
 COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 COMPLETING: Final = "_BOTTICELLI_COMPLETE"  # set by the scripts of `botticelli completion`
 
-FLAGS: Final = ("--offline", "--debug", "--quiet", "--version")
-
 
 def run() -> NoReturn:
     """Run the command line of this process and end it."""
@@ -72,7 +70,7 @@ def main(args: Sequence[str], env: Environment) -> int:
     from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
     try:
-        code = int(_traced(globals_first(args), env) or 0)
+        code = int(_traced(args, env) or 0)
     except BotticelliError as error:
         code = _tell(error, env)
     except NoArgsIsHelpError as error:
@@ -93,14 +91,14 @@ def main(args: Sequence[str], env: Environment) -> int:
     return code
 
 
-def _traced(args: list[str], env: Environment) -> Any:
+def _traced(args: Sequence[str], env: Environment) -> Any:
     """Run one command; its spans go to a collector if the environment names one."""
-    from botticelli.cli.shell.app import execute
+    from botticelli.cli.shell.app import execute, globals_first
 
     tracer = tracing.Late(lambda: _tracer(env))
     try:
         with tracing.using(tracer):
-            return execute(args, env)
+            return execute(globals_first(args), env)
     finally:
         tracer.close()
 
@@ -108,35 +106,14 @@ def _traced(args: list[str], env: Environment) -> Any:
 def _tracer(env: Environment) -> tracing.Tracer:
     if not any(env.environ.get(name) for name in COLLECTORS):
         return tracing.SILENT
-    from botticelli.cli.traces import exporting
+    from botticelli.otel import tracer
 
-    return exporting(env)
-
-
-def globals_first(args: Sequence[str]) -> list[str]:
-    """Return `args` with the global options moved to the front, wherever they stood before `--`.
-
-    `botticelli post --offline` then means what `botticelli --offline post` does.
-    """
-    front: list[str] = []
-    rest: list[str] = []
-    left = list(args)
-    while left:
-        arg = left.pop(0)
-        if arg == "--":
-            return [*front, *rest, arg, *left]
-        if arg in FLAGS or arg.startswith("--config="):
-            front.append(arg)
-        elif arg == "--config" and left:
-            front += [arg, left.pop(0)]
-        else:
-            rest.append(arg)
-    return front + rest
+    return tracer(env.environ, host=env.identity.host)
 
 
 def _tell(error: BotticelliError, env: Environment) -> int:
     if env.options.debug:
-        log.tell(env, _trace(error), logging.DEBUG)
+        log.write(env, _trace(error), logging.DEBUG)
     for problem in error.problems:
         env.complain(str(problem))
     return error.exit_code
@@ -154,7 +131,7 @@ def _full(error: OSError, env: Environment) -> int:
 
 
 def _confess(error: Exception, env: Environment) -> int:
-    log.tell(env, _trace(error), logging.ERROR)
+    log.write(env, _trace(error), logging.ERROR)
     env.complain("this is a bug in botticelli; please report the lines above")
     return Exit.BUG
 

@@ -11,8 +11,7 @@ from importlib import import_module
 import pytest
 import typer
 
-from botticelli.cli.main import globals_first
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.app import app, globals_first
 from botticelli.cli.shell.command_table import COMMANDS
 from botticelli.cli.shell.environment import Environment, Options
 from botticelli.cli.shell.log import set_up
@@ -219,7 +218,11 @@ def test_quiet_keeps_warnings_out(logged):
 def test_logging_is_set_up_once_for_many_commands(tmp_path):
     streams = [Terminal(), Terminal()]
     for stream in streams:
-        set_up(Environment(environ={}, cwd=tmp_path, stdout=io.StringIO(), stderr=stream))
+        set_up(
+            Environment(environ={}, cwd=tmp_path, stdout=io.StringIO(), stderr=stream),
+            debug=False,
+            quiet=False,
+        )
 
     logging.getLogger("botticelli").warning("x")
 

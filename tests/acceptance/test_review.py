@@ -7,8 +7,8 @@ import json
 import pytest
 from psycopg.types.json import Jsonb
 
-from botticelli.cli.review.review import Desk, View
 from botticelli.cli.review.screen import ReviewApp, visible
+from botticelli.cli.review.session import ReviewSession, View
 from botticelli.cli.shell.environment import Environment
 from botticelli.store.curation import reviews
 from tests.workshops import candidate
@@ -51,7 +51,7 @@ def screen(command, db):
         )
 
         async def work():
-            app = ReviewApp(Desk(env, limit=200), view=View.OPEN)
+            app = ReviewApp(ReviewSession(env, limit=200), view=View.OPEN)
             async with app.run_test(size=(110, 36)) as pilot:
                 await pilot.pause()
                 for key in keys:

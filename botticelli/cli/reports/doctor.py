@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from botticelli.cli.setup.timers import TimersReport
+from botticelli.cli.setup.timer_install import TimersReport, installer
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -125,8 +125,6 @@ def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
 
 def _timers(env: Environment) -> Iterator[Diagnosis]:
     """Yield whether something wakes the stages on this machine."""
-    from botticelli.cli.setup.timer_install import installer
-
     found, hindrances = [], []
     for kind in KINDS:
         try:

@@ -10,6 +10,7 @@ import typer
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
 from botticelli.reports.status import Budget, LastRun, Place, Stage, Status, read_status
 from botticelli.text import ago, counted, until
@@ -46,7 +47,7 @@ def status(
             return read_status(conn, env.config, timers=armed_timers(), now=now)
 
         if watch and env.is_terminal and not as_json:
-            env.console.watch(_again(read), seconds=EVERY_SECONDS)
+            watch_report(env.console, _again(read), seconds=EVERY_SECONDS)
             return 0
         report = read()
         env.show(report, as_json=as_json)

@@ -1,38 +1,19 @@
 """`botticelli review`: candidates before a person, on the whole terminal or as a list."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from botticelli.cli.review.deliveries import who
+from botticelli.cli.review.session import STATUSES, ReviewSession, View
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit, UsageError
 from botticelli.records import record
-from botticelli.store.connection import mapped_errors
 from botticelli.store.curation import reviews
-from botticelli.store.curation.reviews import Decision, Reviewed
+from botticelli.store.curation.reviews import Reviewed
 from botticelli.text import shorten
-
-
-class View(StrEnum):
-    """Which candidates are shown."""
-
-    OPEN = "open"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-
-
-STATUSES: Final[Mapping[View, Sequence[str]]] = {
-    View.OPEN: ("held", "pending"),
-    View.APPROVED: ("approved",),
-    View.REJECTED: ("rejected",),
-}
 
 
 @record
@@ -42,44 +23,6 @@ class ReviewList:
     view: View
     candidates: tuple[Reviewed, ...]
     exit_code: Exit = Exit.DONE
-
-
-class Desk:
-    """What a reviewer does, each with a connection of its own: a review may take all day.
-
-    Raises:
-        BotticelliError: It cannot be done; nothing was changed.
-    """
-
-    def __init__(self, env: Environment, *, limit: int) -> None:
-        self._env = env
-        self._limit = limit
-        self._by = who(env)
-
-    def list(self, view: View) -> tuple[Reviewed, ...]:
-        """Return the candidates of a view."""
-        with mapped_errors(), closing(self._env.connect()) as conn:
-            return reviews.list_candidates(conn, statuses=STATUSES[view], limit=self._limit)
-
-    def decide(self, seen: Reviewed, decision: Decision, *, note: str) -> Reviewed:
-        """Carry a decision out; return the candidate as it is then."""
-        with mapped_errors(), closing(self._env.connect()) as conn:
-            now = self._env.clock.pinned()
-            [found] = reviews.decide(
-                conn, [seen.id], decision, by=self._by, note=note, seen=[seen], now=now
-            )
-            return found
-
-    def edit(self, seen: Reviewed, text: str) -> Reviewed:
-        """Change the text; return the candidate as it is then."""
-        with mapped_errors(), closing(self._env.connect()) as conn:
-            now = self._env.clock.pinned()
-            return reviews.edit(conn, seen.id, text=text, by=self._by, seen=seen, now=now)
-
-    def find(self, id_: int) -> Reviewed:
-        """Return a candidate as it is now."""
-        with mapped_errors(), closing(self._env.connect()) as conn:
-            return reviews.find_candidates(conn, [id_])[0]
 
 
 @app.command()
@@ -98,18 +41,18 @@ def review(
             found = reviews.list_candidates(conn, statuses=STATUSES[view], limit=limit)
             env.show(ReviewList(view=view, candidates=found), as_json=as_json)
             return Exit.DONE
-        _open_desk(Desk(env, limit=limit), view=view)
+        _open_screen(ReviewSession(env, limit=limit), view=view)
     return Exit.DONE
 
 
-def _open_desk(desk: Desk, *, view: View) -> None:
+def _open_screen(session: ReviewSession, *, view: View) -> None:
     if not sys.stdin.isatty():
         raise UsageError(
             "the review needs a keyboard", hint="start it in a terminal, or use --list"
         )
     from botticelli.cli.review.screen import ReviewApp
 
-    ReviewApp(desk, view=view).run()
+    ReviewApp(session, view=view).run()
 
 
 @render.register

@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
 
-from botticelli.cli.review.review import Desk, View
+from botticelli.cli.review.session import ReviewSession, View
 from botticelli.errors import BotticelliError
 from botticelli.store.curation.reviews import Decision, Reviewed
 from botticelli.text import shorten, visible
@@ -143,9 +143,9 @@ class ReviewApp(App[None]):
         Binding("g", "reload", "reload"),
     ]
 
-    def __init__(self, desk: Desk, *, view: View) -> None:
+    def __init__(self, session: ReviewSession, *, view: View) -> None:
         super().__init__()
-        self._desk = desk
+        self._session = session
         self._view = view
         self._shown: list[Reviewed] = []
 
@@ -177,7 +177,7 @@ class ReviewApp(App[None]):
 
     def _load(self) -> None:
         try:
-            self._shown = list(self._desk.list(self._view))
+            self._shown = list(self._session.list(self._view))
         except BotticelliError as error:
             self._complain(error)
             return
@@ -219,7 +219,7 @@ class ReviewApp(App[None]):
         if one is None:
             return
         try:
-            found = self._desk.decide(one, decision, note=note)
+            found = self._session.decide(one, decision, note=note)
         except BotticelliError as error:
             self._refuse(one, error)
             return
@@ -236,7 +236,7 @@ class ReviewApp(App[None]):
             if text is None or text == one.text_content:
                 return
             try:
-                self._replace(self._desk.edit(one, text))
+                self._replace(self._session.edit(one, text))
             except BotticelliError as error:
                 self._refuse(one, error)
 
@@ -277,7 +277,7 @@ class ReviewApp(App[None]):
         """Tell why not, and show what is there now."""
         self._complain(error)
         try:
-            self._replace(self._desk.find(one.id))
+            self._replace(self._session.find(one.id))
         except BotticelliError as again:
             self._complain(again)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from shutil import which
 from typing import Final, Protocol
 
-from botticelli.cli.setup.timers import Timer, TimersReport, write_files
 from botticelli.cli.shared.timer_plans import plans_of
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.sources import user_folder
 from botticelli.errors import ConfigError, Unavailable, UsageError
+from botticelli.records import record
 from botticelli.schedule.crontab import BEGIN, END, crontab, replace_block
 from botticelli.schedule.units import PROGRAM, TARGET, Place, systemd_units
 
@@ -23,6 +23,33 @@ SYSTEM_SETTINGS: Final = Path("/etc/botticelli/botticelli.toml")
 HIDDEN: Final = ("/home/", "/root/", "/run/user/")  # what ProtectHome= hides from a service
 TIMEOUT: Final = 60  # seconds
 SHOWN: Final = "Id,LoadState,ActiveState,LastTriggerUSec,NextElapseUSecRealtime"
+
+
+@record
+class Timer:
+    """One timer as it is on this machine.
+
+    Args:
+        installed: Whether its unit, or its line of the crontab, is there.
+        armed: Whether it will fire: enabled and active.
+        current: Whether what is installed is what the configuration says.
+    """
+
+    name: str
+    installed: bool
+    armed: bool
+    current: bool
+    last: datetime | None
+    next: datetime | None
+
+
+@record
+class TimersReport:
+    """What wakes the stages here. `kind` is system, user, cron or none."""
+
+    kind: str
+    timers: tuple[Timer, ...]
+    exit_code: int
 
 
 class Installer(Protocol):
@@ -290,3 +317,17 @@ def run(words: Sequence[str], *, text: str | None = None, may_fail: bool = False
             hint="see the other ways: --user, --cron" if words[0] == "systemctl" else "",
         )
     return done.stdout
+
+
+def write_files(files: Mapping[str, str], folder: Path) -> None:
+    """Write texts by file name into `folder`, which is made.
+
+    Raises:
+        UsageError: That may not be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write there: {error.strerror}", where=str(folder)) from error

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from botticelli.cli.setup.timer_install import Timer, TimersReport, installer, write_files
 from botticelli.cli.shared.timer_plans import plans_of
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
-from botticelli.errors import UsageError
-from botticelli.records import record
 from botticelli.schedule.crontab import crontab
 from botticelli.schedule.units import PROGRAM, Place, systemd_units
 
@@ -27,33 +26,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 @timers.callback()
 def group() -> None:
     """Write, install and watch systemd timers or a crontab."""
-
-
-@record
-class Timer:
-    """One timer as it is on this machine.
-
-    Args:
-        installed: Whether its unit, or its line of the crontab, is there.
-        armed: Whether it will fire: enabled and active.
-        current: Whether what is installed is what the configuration says.
-    """
-
-    name: str
-    installed: bool
-    armed: bool
-    current: bool
-    last: datetime | None
-    next: datetime | None
-
-
-@record
-class TimersReport:
-    """What wakes the stages here. `kind` is system, user, cron or none."""
-
-    kind: str
-    timers: tuple[Timer, ...]
-    exit_code: int
 
 
 @timers.command(name="render")
@@ -105,8 +77,6 @@ def install(
     as_json: AsJson = False,
 ) -> int:
     """Install the timers and start them; again after every change of a schedule."""
-    from botticelli.cli.setup.timer_install import installer
-
     env: Environment = ctx.obj
     chosen = installer(env, cron=cron, user=user, program=program)
     if dry_run:
@@ -128,8 +98,6 @@ def remove(
     ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False, as_json: AsJson = False
 ) -> int:
     """Stop the timers and take them out again; the database stays."""
-    from botticelli.cli.setup.timer_install import installer
-
     env: Environment = ctx.obj
     found = installer(env, cron=cron, user=user).remove()
     line = "removed" if found else "there was nothing to remove"
@@ -142,8 +110,6 @@ def status(
     ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False, as_json: AsJson = False
 ) -> int:
     """Tell which timers are installed, armed and up to date; exit 1 if one is not."""
-    from botticelli.cli.setup.timer_install import installer
-
     env: Environment = ctx.obj
     report = installer(env, cron=cron, user=user).status()
     env.show(report, as_json=as_json)
@@ -182,17 +148,3 @@ def _joined(files: Mapping[str, str]) -> str:
     if len(files) == 1:
         return "".join(files.values())
     return "\n".join(f"# --- {name}\n{text}" for name, text in files.items())
-
-
-def write_files(files: Mapping[str, str], folder: Path) -> None:
-    """Write texts by file name into `folder`, which is made.
-
-    Raises:
-        UsageError: That may not be.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write there: {error.strerror}", where=str(folder)) from error

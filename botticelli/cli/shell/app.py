@@ -4,8 +4,9 @@ A command module registers itself with `@app.command()` (or `app.add_typer(group
 line in `commands.COMMANDS` is what `--help` shows without importing it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +17,8 @@ from botticelli.cli.shell.environment import Environment, Options
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
     from typer._click.shell_completion import CompletionItem
+
+FLAGS: Final = ("--offline", "--debug", "--quiet", "--version")
 
 
 class LateGroup(TyperGroup):
@@ -121,3 +124,24 @@ def execute(args: list[str], env: Environment) -> Any:
     return typer.main.get_group(app).main(
         args=args, prog_name="botticelli", standalone_mode=False, obj=env
     )
+
+
+def globals_first(args: Sequence[str]) -> list[str]:
+    """Return `args` with the global options moved to the front, wherever they stood before `--`.
+
+    `botticelli post --offline` then means what `botticelli --offline post` does.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    left = list(args)
+    while left:
+        arg = left.pop(0)
+        if arg == "--":
+            return [*front, *rest, arg, *left]
+        if arg in FLAGS or arg.startswith("--config="):
+            front.append(arg)
+        elif arg == "--config" and left:
+            front += [arg, left.pop(0)]
+        else:
+            rest.append(arg)
+    return front + rest

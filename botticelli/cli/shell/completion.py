@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.app import app, globals_first
 from botticelli.cli.shell.environment import Environment
 
 if TYPE_CHECKING:
@@ -67,8 +67,6 @@ class Answer(ShellComplete):
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the finished words, global options first, and the one begun."""
-        from botticelli.cli.main import globals_first
-
         return globals_first(self._words[:-1]), self._words[-1]
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:

@@ -76,7 +76,7 @@ class Environment:
     def take(self, options: Options) -> None:
         """Remember the global options and set logging up accordingly."""
         self.options = options
-        log.set_up(self)
+        log.set_up(self, debug=options.debug, quiet=options.quiet)
 
     def with_config(self, config: Config) -> "Environment":
         """Return the same world with `config` in place of the one that would be found."""
@@ -146,11 +146,11 @@ class Environment:
     def say(self, line: str) -> None:
         """Tell a person on stderr how it goes, unless --quiet."""
         if not self.options.quiet:
-            log.tell(self, line, logging.INFO)
+            log.write(self, line, logging.INFO)
 
     def complain(self, line: str) -> None:
         """Write `botticelli: line` to stderr, also with --quiet."""
-        log.tell(self, f"botticelli: {line}", logging.ERROR)
+        log.write(self, f"botticelli: {line}", logging.ERROR)
 
     def hide(self, text: str) -> str:
         """Return `text` with every secret we know of replaced by asterisks."""

@@ -3,36 +3,47 @@
 `logging.getLogger(__name__).info("posted", extra={"delivery": 17})` becomes
 `12:03:44 info    posted delivery=17` for a person, `<6>event=posted delivery=17` under systemd
 (whose journal reads the number as a priority) and one JSON object with BOTTICELLI_LOG=json. What
-libraries log, and what commands tell on stderr, takes the same way. Lines of a run carry its id.
+libraries log, and what commands print on stderr, takes the same way. Lines of a run carry its id.
 """
 
 import logging
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from botticelli.running import here
 
 if TYPE_CHECKING:
     import threading
 
-    from botticelli.cli.shell.environment import Environment
     from botticelli.config.hiding import Hider
 
 STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 PRIORITIES: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
-def set_up(env: "Environment") -> None:
-    """Send the log of this process to `env.stderr` in the form that fits its reader.
+class Process(Protocol):
+    """What the log needs of the process that it serves; Environment has it."""
+
+    stderr: TextIO
+    environ: dict[str, str]
+
+    @property
+    def hider(self) -> "Hider":
+        """Hides the secrets that are known."""
+        ...
+
+
+def set_up(process: Process, *, debug: bool, quiet: bool) -> None:
+    """Send the log of this process to `process.stderr` in the form that fits its reader.
 
     Libraries speak from warnings on, or from debug on with --debug.
     """
     here.run = None
-    handler = logging.StreamHandler(env.stderr)
-    handler.setFormatter(_Formatter(_style(env), lambda: env.hider))
-    level = _level(env)
+    handler = logging.StreamHandler(process.stderr)
+    handler.setFormatter(_Formatter(_style(process), lambda: process.hider))
+    level = _level(process, debug=debug, quiet=quiet)
     root = logging.getLogger()
     others = [each for each in root.handlers if not isinstance(each.formatter, _Formatter)]
     root.handlers[:] = [*others, handler]
@@ -66,54 +77,54 @@ def catch_strays() -> None:
     sys.unraisablehook = unraisable
 
 
-def tell(env: "Environment", text: str, level: int) -> None:
-    """Write what a command has to say to stderr: as it is for a person, else as a log line.
+def write(process: Process, text: str, level: int) -> None:
+    """Write what a command says to stderr: as it is for a person, else as a log line.
 
     Under systemd every line has its priority, and the run's id at its end.
     """
-    style = _style(env)
+    style = _style(process)
     if style is _json_line:
         record = logging.LogRecord("botticelli", level, "", 0, text, None, None)
-        lines = [_Formatter(style, lambda: env.hider).format(record)]
+        lines = [_Formatter(style, lambda: process.hider).format(record)]
     else:
-        lines = env.hide(text).rstrip("\n").split("\n")
+        lines = process.hider.hide(text).rstrip("\n").split("\n")
     if style is _journal_line:
         mark = f"<{PRIORITIES[logging.getLevelName(level)]}>"
         run = f" run={here.run}" if here.run is not None else ""
         lines = [f"{mark}{line}{run}" for line in lines]
-    env.stderr.write("".join(f"{line}\n" for line in lines))
-    env.stderr.flush()
+    process.stderr.write("".join(f"{line}\n" for line in lines))
+    process.stderr.flush()
 
 
-def _words(env: "Environment") -> list[str]:
-    return env.environ.get("BOTTICELLI_LOG", "").lower().replace(",", " ").split()
+def _words(process: Process) -> list[str]:
+    return process.environ.get("BOTTICELLI_LOG", "").lower().replace(",", " ").split()
 
 
-def _style(env: "Environment") -> Callable[[logging.LogRecord, Mapping[str, Any]], str]:
-    if "json" in _words(env):
+def _style(process: Process) -> Callable[[logging.LogRecord, Mapping[str, Any]], str]:
+    if "json" in _words(process):
         return _json_line
-    return _journal_line if _is_journal(env) else _human_line
+    return _journal_line if _is_journal(process) else _human_line
 
 
-def _is_journal(env: "Environment") -> bool:
+def _is_journal(process: Process) -> bool:
     """Tell whether journald reads our stderr: what a service starts inherits the mere variable."""
-    stream = env.environ.get("JOURNAL_STREAM", "")
-    if not stream or env.stderr.isatty():
+    stream = process.environ.get("JOURNAL_STREAM", "")
+    if not stream or process.stderr.isatty():
         return False
     try:
-        stderr = os.fstat(env.stderr.fileno())
+        stderr = os.fstat(process.stderr.fileno())
     except OSError:  # also what a stream without a file raises
         return True
     return stream == f"{stderr.st_dev}:{stderr.st_ino}"
 
 
-def _level(env: "Environment") -> int:
-    words = _words(env)
-    if env.options.debug or "debug" in words:
+def _level(process: Process, *, debug: bool, quiet: bool) -> int:
+    words = _words(process)
+    if debug or "debug" in words:
         return logging.DEBUG
-    if env.options.quiet:
+    if quiet:
         return logging.ERROR
-    loud = "json" in words or "info" in words or _is_journal(env)
+    loud = "json" in words or "info" in words or _is_journal(process)
     return logging.INFO if loud else logging.WARNING
 
 

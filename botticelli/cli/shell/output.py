@@ -5,7 +5,11 @@ terminal and plain, aligned text in a pipe. JSON holds the same facts without fu
 """
 
 import dataclasses
+import io
+import select
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -84,12 +88,6 @@ class Console:
                 right=[name in right for name in columns],
             )
         )
-
-    def watch(self, frames: Iterator[Any], *, seconds: float) -> None:
-        """Show report after report on the whole terminal until `frames` end or q is pressed."""
-        from botticelli.cli.shell.watch import watch
-
-        watch(self, frames, seconds=seconds)
 
     def _rich_table(
         self,
@@ -191,3 +189,67 @@ def _plain_scalar(value: Any) -> Any:
         if isinstance(value, kind):
             return convert(value)
     raise TypeError(f"a report holds a {type(value).__name__}, which JSON cannot")
+
+
+class _Sheet(Console):
+    """A console that writes as the terminal would, but into memory."""
+
+    def __init__(self, like: Console) -> None:
+        from rich.console import Console as RichConsole
+
+        super().__init__(io.StringIO(), colour=like.colour)
+        self.is_terminal = True
+        width = like.rich.width
+        self.rich = RichConsole(
+            file=self.stream,
+            width=width,
+            force_terminal=True,
+            no_color=not like.colour,
+            highlight=False,
+        )
+
+
+def watch(console: Console, frames: Iterator[Any], *, seconds: float) -> None:
+    """Draw each report in place of the one before, `seconds` apart; q, Ctrl-C or the end stops."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with _keys() as pressed, Live(console=console.rich, screen=True, auto_refresh=False) as live:
+        for report in frames:
+            sheet = _Sheet(console)
+            render(report, sheet)
+            sheet.line()
+            sheet.line(f"again every {seconds:g} s; q ends", style="dim")
+            text = sheet.stream.getvalue() if isinstance(sheet.stream, io.StringIO) else ""
+            live.update(Text.from_ansi(text), refresh=True)
+            if pressed(seconds) in ("q", "Q"):
+                return
+
+
+@contextmanager
+def _keys() -> Iterator[Any]:
+    """Yield a function that waits some seconds for a key, and returns it; "" if none came."""
+    import termios
+    import tty
+
+    if not sys.stdin.isatty():
+        yield _no_key
+        return
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield _key
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _no_key(seconds: float) -> str:
+    import time
+
+    time.sleep(seconds)
+    return ""
+
+
+def _key(seconds: float) -> str:
+    ready, _, _ = select.select([sys.stdin], [], [], seconds)
+    return sys.stdin.read(1) if ready else ""

@@ -1,0 +1,65 @@
+"""What a reviewer can do: the actions behind `botticelli review`."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from enum import StrEnum
+from typing import Final
+
+from botticelli.cli.review.deliveries import who
+from botticelli.cli.shell.environment import Environment
+from botticelli.store.connection import mapped_errors
+from botticelli.store.curation import reviews
+from botticelli.store.curation.reviews import Decision, Reviewed
+
+
+class View(StrEnum):
+    """Which candidates are shown."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+STATUSES: Final[Mapping[View, Sequence[str]]] = {
+    View.OPEN: ("held", "pending"),
+    View.APPROVED: ("approved",),
+    View.REJECTED: ("rejected",),
+}
+
+
+class ReviewSession:
+    """The actions of one reviewer, each on its own connection: a review may take all day.
+
+    Raises:
+        BotticelliError: It cannot be done; nothing was changed.
+    """
+
+    def __init__(self, env: Environment, *, limit: int) -> None:
+        self._env = env
+        self._limit = limit
+        self._by = who(env)
+
+    def list(self, view: View) -> tuple[Reviewed, ...]:
+        """Return the candidates of a view."""
+        with mapped_errors(), closing(self._env.connect()) as conn:
+            return reviews.list_candidates(conn, statuses=STATUSES[view], limit=self._limit)
+
+    def decide(self, seen: Reviewed, decision: Decision, *, note: str) -> Reviewed:
+        """Carry a decision out; return the candidate as it is then."""
+        with mapped_errors(), closing(self._env.connect()) as conn:
+            now = self._env.clock.pinned()
+            [found] = reviews.decide(
+                conn, [seen.id], decision, by=self._by, note=note, seen=[seen], now=now
+            )
+            return found
+
+    def edit(self, seen: Reviewed, text: str) -> Reviewed:
+        """Change the text; return the candidate as it is then."""
+        with mapped_errors(), closing(self._env.connect()) as conn:
+            now = self._env.clock.pinned()
+            return reviews.edit(conn, seen.id, text=text, by=self._by, seen=seen, now=now)
+
+    def find(self, id_: int) -> Reviewed:
+        """Return a candidate as it is now."""
+        with mapped_errors(), closing(self._env.connect()) as conn:
+            return reviews.find_candidates(conn, [id_])[0]
