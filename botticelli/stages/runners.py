@@ -20,7 +20,7 @@ from botticelli.narrative.commands.base import Call, Commands
 from botticelli.narrative.files.fetch import fetch
 from botticelli.narrative.files.media import LARGEST
 from botticelli.narrative.language.load import find_narrative, resolve_nested
-from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile
+from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.run.results import Sink
 from botticelli.narrative.run.runner import Override, Runner
 from botticelli.narrative.run.sinks import NoSink
@@ -60,6 +60,10 @@ class Workshop:
             ConfigError: There is none, or its file holds mistakes.
         """
         return find_narrative(reference, folders=self.config.narratives.folders, cwd=self.cwd)
+
+    def resolve(self, file: NarrativeFile, nested: Nested) -> tuple[NarrativeFile, Narrative]:
+        """Return what a nested input runs. See resolve_nested."""
+        return resolve_nested(file, nested, cwd=self.cwd)
 
     def caller(
         self, conn: Connection, *, stop: Event, budgets: tuple[Mapping[str, float], ...]
@@ -115,7 +119,7 @@ class Workshop:
             variables=variables,
             models=models,
             override=Override(models=override or self.config.models.only),
-            resolve=partial(resolve_nested, cwd=self.cwd),
+            resolve=self.resolve,
             context=self.config.narratives.context,
             fetch=partial(
                 fetch, limit=LARGEST, is_private_allowed=self.config.narratives.private_urls

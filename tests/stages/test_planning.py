@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from botticelli.narrative.language.load import load_text
-from botticelli.stages.generate.plan import fewest_calls, plan_items
+from botticelli.stages.generate.plan import plan_items
 
 FILE = """
 [narrative.batch]
@@ -13,12 +13,6 @@ narrative = "thrice"
 carousel = 2
 [narrative.batch.acts.other]
 narrative = "once"
-[narrative.mixed]
-toc = ["other", "prompt"]
-[narrative.mixed.acts]
-prompt = "Say it."
-[narrative.mixed.acts.other]
-narrative = "thrice"
 [narrative.thrice]
 toc = ["a", "b"]
 carousel = 3
@@ -37,9 +31,3 @@ def test_rounds_of_acts_and_of_the_narratives_they_run_are_items_as_run_would_ru
 
     thrice = [("thrice", number) for number in range(1, 13)]
     assert items == (*thrice[:6], ("once", 1), *thrice[6:], ("once", 2))
-
-
-def test_the_calls_of_a_narrative_count_the_rounds_of_those_it_runs():
-    file = load_text(FILE, Path("/nowhere/file.toml"))
-
-    assert fewest_calls(file.narratives["mixed"], narratives=file.narratives) == 3 * 2 + 1

@@ -1,24 +1,22 @@
-"""How many model calls one run of a narrative makes, told without running it."""
+"""How many model calls a narrative makes, counted without running it: the only counter there is."""
+
+from collections.abc import Callable
 
 from botticelli.narrative.language.cycles import Resolve
-from botticelli.narrative.language.model import (
-    Act,
-    Carousel,
-    Narrative,
-    NarrativeFile,
-    Nested,
-    Text,
-)
+from botticelli.narrative.language.model import Act, Carousel, Narrative, NarrativeFile, Nested
+from botticelli.narrative.run import act_facts
 from botticelli.records import record
+
+Counts = Callable[[Narrative, Act], bool]
 
 
 @record
 class Calls:
-    """Model calls of one run.
+    """Model calls, if every answer is valid.
 
     Args:
         least: If every act that may be skipped is skipped (skip_if_valid).
-        most: If none is; retries not counted.
+        most: If none is.
     """
 
     least: int
@@ -36,23 +34,49 @@ class Calls:
 NO_CALLS = Calls(least=0, most=0)
 
 
-def calls_per_run(file: NarrativeFile, narrative: Narrative, *, resolve: Resolve) -> Calls:
-    """Return the calls of a run with its carousel and everything that it runs.
+def _all(_narrative: Narrative, _act: Act) -> bool:
+    return True
+
+
+def calls_per_run(
+    file: NarrativeFile, narrative: Narrative, *, resolve: Resolve, counts: Counts = _all
+) -> Calls:
+    """Return the calls of a run: all rounds of the carousel, and everything that they run.
+
+    `counts` says which acts are counted. Narratives that run each other in a circle have to be
+    found before (`check_nested`).
 
     Raises:
-        ConfigError: A nested file is missing or holds mistakes; narratives that run each other in
-            a circle have to be found before (`check_nested`).
+        ConfigError: A nested file is missing or holds mistakes.
     """
-    acts = [_of_act(file, act, resolve=resolve) for act in narrative.acts]
-    return sum(acts, NO_CALLS).times(narrative.carousel)
+    one = calls_per_round(file, narrative, resolve=resolve, counts=counts)
+    return one.times(narrative.carousel)
 
 
-def _of_act(file: NarrativeFile, act: Act, *, resolve: Resolve) -> Calls:
+def calls_per_round(
+    file: NarrativeFile, narrative: Narrative, *, resolve: Resolve, counts: Counts = _all
+) -> Calls:
+    """Return the calls of one round: what one item of `generate` takes. See calls_per_run."""
+    calls = NO_CALLS
+    for position, act in enumerate(narrative.acts):
+        for called in _called(file, act, resolve=resolve):
+            inner = calls_per_run(*called, resolve=resolve, counts=counts)
+            calls += inner.times(act.carousel)
+        if act_facts.asks(act) and counts(narrative, act):
+            calls += _own(act, is_first=position == 0)
+    return calls
+
+
+def _called(
+    file: NarrativeFile, act: Act, *, resolve: Resolve
+) -> list[tuple[NarrativeFile, Narrative]]:
     if act.narrative:
-        inner = calls_per_run(file, file.narratives[act.narrative], resolve=resolve)
-        return inner.times(act.carousel)
-    nested = [resolve(file, each) for each in act.inputs if isinstance(each, Nested)]
-    calls = sum((calls_per_run(*each, resolve=resolve) for each in nested), NO_CALLS)
-    if any(isinstance(each, Text) for each in act.inputs):  # else the act only acts
-        calls += Calls(least=0 if act.skip_if_valid else 1, most=1)
-    return calls.times(act.carousel)
+        return [(file, file.narratives[act.narrative])]
+    return [resolve(file, each) for each in act.inputs if isinstance(each, Nested)]
+
+
+def _own(act: Act, *, is_first: bool) -> Calls:
+    """The act's own calls. Its first round cannot be skipped if no answer came before it."""
+    rounds = act.carousel.iterations if act.carousel else 1
+    may_be_skipped = act.skip_if_valid and act.schema is not None
+    return Calls(least=int(is_first) if may_be_skipped else rounds, most=rounds)

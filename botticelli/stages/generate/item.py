@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.answers.caller import LiveCaller
-from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.checks.call_count import calls_per_round
+from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.results import Execution
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
 from botticelli.stages.generate.item_task import NotYet
-from botticelli.stages.generate.plan import fewest_calls
 from botticelli.stages.item_sink import ItemSink
 from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Run
@@ -64,6 +64,7 @@ class ItemRun:
     recent_posts: str
     counts: Counts
     callers: dict[tuple[Connection, str], LiveCaller] = field(default_factory=dict)
+    calls: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
 
     def __call__(self, conn: Connection, item: Item) -> None:
         """Run an item and settle it as done.
@@ -115,9 +116,9 @@ class ItemRun:
         caller = self._caller(conn, self.outer)
         return caller.seconds_for(self._models(self.outer), calls=calls, tokens=tokens)
 
-    def _models(self, narrative: Narrative) -> tuple[str, ...]:
-        known = self.workshop.config.models
-        return self.override or known.only or narrative.models or known.default
+    def _models(self, narrative: Narrative, act: Act | None = None) -> tuple[str, ...]:
+        known, own = self.workshop.config.models, act.models if act else ()
+        return self.override or known.only or own or narrative.models or known.default
 
     def _caller(self, conn: Connection, narrative: Narrative) -> LiveCaller:
         """Return the thread's caller under the narrative's budget; one has room for many items."""
@@ -136,16 +137,17 @@ class ItemRun:
         """Start nothing that the day has no room for: half a post is paid for and not there.
 
         Calls that items under way still need are set aside for them, whether they have begun or
-        are about to.
+        are about to. Acts with models of their own are left out: they use up other days.
         """
-        left = caller.calls_left(self._models(self.file.narratives[item.narrative]))
+        models = self._models(self.file.narratives[item.narrative])
+        left = caller.calls_left(models)
         if left is None:
             return
         promised = sum(
-            max(0, self.calls_of(other.narrative) - other.acts_done)
+            max(0, self.calls_of(other.narrative, models) - other.acts_done)
             for other in items.list_under_way(conn, item)
         )
-        needed = max(0, self.calls_of(item.narrative) - item.acts_done)
+        needed = max(0, self.calls_of(item.narrative, models) - item.acts_done)
         if left < needed:
             raise TryLater(
                 f"the day has room for {counted(left, 'more call')}, and a post needs {needed}",
@@ -155,10 +157,20 @@ class ItemRun:
         if left - promised < needed:  # calls under way are counted twice: as used and as promised
             raise NotYet("others may still need what the day has left", where=item.narrative)
 
-    def calls_of(self, key: str) -> int:
-        """Return how many calls an item of that narrative takes if every answer is valid."""
-        narrative = self.file.narratives.get(key)
-        return fewest_calls(narrative, narratives=self.file.narratives) if narrative else 0
+    def calls_of(self, key: str, models: tuple[str, ...] = ()) -> int:
+        """Return how many calls an item of that narrative takes at least if every answer is valid.
+
+        `models`: only those that ask these; else all.
+        """
+        if (key, models) not in self.calls and (narrative := self.file.narratives.get(key)):
+
+            def counts(calling: Narrative, act: Act) -> bool:
+                return not models or self._models(calling, act) == models
+
+            resolve = self.workshop.resolve
+            found = calls_per_round(self.file, narrative, resolve=resolve, counts=counts)
+            self.calls[key, models] = found.least
+        return self.calls.get((key, models), 0)
 
 
 def _reused(execution: Execution) -> int:

@@ -1,6 +1,6 @@
 """What a `generate` run is made of: which narratives, how often, in which order. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 
@@ -47,15 +47,3 @@ def _times(repeated: Act | Narrative) -> int:
 def iterations_of(narrative: Narrative, *, asked: int | None, configured: int | None) -> int:
     """Return how often the narrative is repeated: as asked, as configured, as it says, once."""
     return asked or configured or _times(narrative)
-
-
-def fewest_calls(narrative: Narrative, *, narratives: Mapping[str, Narrative]) -> int:
-    """Return how many model calls one run of the narrative takes if every answer is valid."""
-    return sum(_calls(act, narratives=narratives) for act in narrative.acts)
-
-
-def _calls(act: Act, *, narratives: Mapping[str, Narrative]) -> int:
-    if act.narrative:
-        called = narratives[act.narrative]
-        return _times(act) * _times(called) * fewest_calls(called, narratives=narratives)
-    return 0 if act.skip_if_valid else _times(act)
