@@ -104,3 +104,15 @@ def span(
 def inherited(work: Callable[..., Any]) -> Callable[..., Any]:
     """Return `work` for a new thread, where its spans lie within the one that is under way here."""
     return partial(copy_context().run, work)
+
+
+class Running:
+    """Which run this process is doing: every line of its log carries the number.
+
+    No context variable: workers are threads, and a thread starts with an empty context.
+    """
+
+    run: int | None = None
+
+
+here: Final = Running()

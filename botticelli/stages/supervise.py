@@ -15,11 +15,11 @@ from botticelli.clock import Clock
 from botticelli.config.model import StageName, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.records import record
-from botticelli.running import here
 from botticelli.store import locks, runs
 from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.identity import Identity
 from botticelli.store.queue import LeaseKeeper
+from botticelli.tracing import here
 
 GRACE_SECONDS: Final = (
     3.0  # of the 5 s in which a signal has to end a run; the rest is for settling

@@ -13,7 +13,7 @@ import pytest
 
 from botticelli.cli.shell.environment import Environment, Options
 from botticelli.config.hiding import SHORTEST, Hider, passwords_in, secrets_of
-from botticelli.running import here
+from botticelli.tracing import here
 from tests.commandline import Terminal, isolated, run_installed
 
 AWKWARD = """it's "q\\uoted" ü\\n/&+€"""  # quotes, a backslash, letters beyond ASCII, URL signs

@@ -4,12 +4,12 @@ import base64
 from dataclasses import replace
 
 import pytest
+from botticelli.stages.wish import Wish
 
 from botticelli.config.model import Limits
 from botticelli.errors import Exit
 from botticelli.narrative.commands.base import CommandFailed
 from botticelli.stages.generate.stage import generate, preview_generate
-from botticelli.stages.wish import Wish
 from tests.narrative.unguarded import CommandRegistry
 from tests.workshops import JUDGE, WRITER
 

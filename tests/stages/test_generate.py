@@ -11,8 +11,8 @@ from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.generate import item_task
+from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate, preview_generate
-from botticelli.stages.wish import Wish
 from botticelli.store import locks
 from botticelli.store.generation import batches, items
 from tests.workshops import NO_RETRY, WRITER, Stages, candidate, models_at
@@ -22,8 +22,10 @@ from tests.workshops import NO_RETRY, WRITER, Stages, candidate, models_at
 def run(db, stages):
     """`run(iterations=2)` generates with the test's narrative."""
 
-    def start(narrative="carousel.batch", *, owner="test:1:a", **wish):
-        return generate(db, stages.workshop(owner), wish=Wish(narrative=narrative, **wish))
+    def start(narrative="carousel.batch", *, owner="test:1:a", **request):
+        return generate(
+            db, stages.workshop(owner), request=GenerateRequest(narrative=narrative, **request)
+        )
 
     return start
 
@@ -236,8 +238,8 @@ def test_two_processes_share_a_batch_with_join(db, run, gemini, stages):
     def help_out():
         entered.wait(10)
         with stages.connect() as conn:
-            wish = Wish(narrative="carousel.batch", join=True)
-            reports.append(generate(conn, stages.workshop("other:2:b"), wish=wish))
+            request = GenerateRequest(narrative="carousel.batch", join=True)
+            reports.append(generate(conn, stages.workshop("other:2:b"), request=request))
 
     helper = threading.Thread(target=help_out)
     helper.start()
@@ -264,7 +266,11 @@ def test_a_second_run_is_refused_without_join(db, run, gemini, stages):
     entered.wait(10)
     try:
         with stages.connect() as conn, pytest.raises(TryLater, match="already running on test"):
-            generate(conn, stages.workshop("other:2:b"), wish=Wish(narrative="carousel.batch"))
+            generate(
+                conn,
+                stages.workshop("other:2:b"),
+                request=GenerateRequest(narrative="carousel.batch"),
+            )
     finally:
         leave.set()
         thread.join(20)
@@ -356,8 +362,8 @@ def test_ticks_tell_what_is_ahead_as_the_budget_allows(db, stages, gemini):
         if tick.usage.calls == 8:  # 10 x 0.8
             raise TryLater("seen enough")
 
-    wish = Wish(narrative="carousel.batch", iterations=7)
-    generate(db, stages.workshop(), wish=wish, watch=watch)
+    request = GenerateRequest(narrative="carousel.batch", iterations=7)
+    generate(db, stages.workshop(), request=request, watch=watch)
 
     last = ticks[-1].ahead
     assert (last.calls, last.day_is_short) == (20, False), "14 posts of two calls, 8 calls made"
@@ -398,7 +404,7 @@ def test_the_command_line_s_model_is_asked_instead(db, run, gemini):
 
 def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
     forecast = preview_generate(
-        db, stages.workshop(), wish=Wish(narrative="carousel.batch", iterations=3)
+        db, stages.workshop(), request=GenerateRequest(narrative="carousel.batch", iterations=3)
     )
 
     assert (forecast.items, forecast.calls, forecast.models) == (6, 12, (WRITER,))
@@ -419,7 +425,9 @@ def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
 def test_a_dry_run_of_an_unfinished_batch_counts_what_is_left(db, stages):
     batches.plan(db, "carousel.batch", items=[("feature", 1), ("usecase", 1)], options={})
 
-    forecast = preview_generate(db, stages.workshop(), wish=Wish(narrative="carousel.batch"))
+    forecast = preview_generate(
+        db, stages.workshop(), request=GenerateRequest(narrative="carousel.batch")
+    )
 
     assert (forecast.resumed, forecast.items, forecast.calls) == (True, 2, 4)
 

@@ -7,8 +7,8 @@ import pytest
 
 from botticelli.errors import BotticelliError, Exit
 from botticelli.stages.curate.stage import curate
+from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate
-from botticelli.stages.wish import Wish
 from tests.narrative.nasty import READ, REFUSED
 from tests.workshops import NO_RETRY, WRITER, candidate
 
@@ -48,8 +48,8 @@ def said(db, stages, gemini):
 
     def generate_from(name, answer):
         gemini.responder = lambda _call: answer
-        wish = Wish(narrative=f"nasty.{name}", iterations=1)
-        return generate(db, stages.workshop(), wish=wish)
+        request = GenerateRequest(narrative=f"nasty.{name}", iterations=1)
+        return generate(db, stages.workshop(), request=request)
 
     return generate_from
 

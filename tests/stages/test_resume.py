@@ -3,8 +3,8 @@
 import pytest
 
 from botticelli.errors import Exit
+from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate
-from botticelli.stages.wish import Wish
 from botticelli.store.generation import batches, executions
 from tests import narratives_within as within
 from tests.workshops import WRITER
@@ -21,7 +21,9 @@ def stories(db, stages, gemini, tmp_path):
     def run():
         db.execute("DELETE FROM ledger_grants")
         db.execute("DELETE FROM ledger")
-        return generate(db, workshop, wish=Wish(narrative="stories.story", iterations=2))
+        return generate(
+            db, workshop, request=GenerateRequest(narrative="stories.story", iterations=2)
+        )
 
     return run, discord
 

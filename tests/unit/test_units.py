@@ -10,8 +10,7 @@ import pytest
 from botticelli.cli.shared.timer_plans import plans_of
 from botticelli.config.load import load
 from botticelli.schedule.crontab import crontab
-from botticelli.schedule.jitter import span, spread
-from botticelli.schedule.units import PROGRAM, systemd_units
+from botticelli.schedule.units import PROGRAM, span, spread, systemd_units
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
-from botticelli.running import here
+from botticelli.tracing import here
 
 if TYPE_CHECKING:
     import threading

@@ -18,11 +18,11 @@ from botticelli.config.model import Config
 from botticelli.errors import TryLater
 from botticelli.stages.curate.stage import CurateReport
 from botticelli.stages.curate.stage import curate as run_curate
+from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import GenerateReport
 from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.stages.post.stage import Posting, PostReport
 from botticelli.stages.post.stage import post as run_post
-from botticelli.stages.wish import Wish
 from botticelli.store.connection import Connection
 
 Report = TypeVar("Report")
@@ -134,8 +134,8 @@ def _generate(env: Environment, conn: Connection) -> int:
     with progress(env, "posts") as show:
 
         def work() -> GenerateReport:
-            wish = Wish(iterations=iterations)
-            return run_generate(conn, workshop(env), wish=wish, watch=generate.watcher(show))
+            request = GenerateRequest(iterations=iterations)
+            return run_generate(conn, workshop(env), request=request, watch=generate.watcher(show))
 
         report = _patiently(env, work)
     env.show(report)

@@ -14,6 +14,8 @@ from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
+from botticelli.stages.generate.item import Outlook
+from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import (
     GenerateForecast,
     GenerateReport,
@@ -21,8 +23,6 @@ from botticelli.stages.generate.stage import (
     preview_generate,
 )
 from botticelli.stages.generate.stage import generate as run_generate
-from botticelli.stages.outlook import Outlook
-from botticelli.stages.wish import Wish
 from botticelli.text import counted, span
 
 
@@ -67,7 +67,7 @@ def generate(
 ) -> int:
     """Have a model write candidate posts."""
     env: Environment = ctx.obj
-    wish = Wish(
+    request = GenerateRequest(
         narrative=narrative,
         iterations=iterations,
         models=tuple(model or ()),
@@ -80,11 +80,11 @@ def generate(
     wait_at_random(env, jitter)
     with telling(env, "generate", silent=dry_run), env.database() as conn:
         if dry_run:
-            report = preview_generate(conn, workshop(env), wish=wish)
+            report = preview_generate(conn, workshop(env), request=request)
         else:
             env.keep_apart(conn)
             with progress(env, "posts") as show:
-                report = run_generate(conn, workshop(env), wish=wish, watch=watcher(show))
+                report = run_generate(conn, workshop(env), request=request, watch=watcher(show))
             _complain(env, report)
     env.show(report, as_json=as_json)
     return report.exit_code

@@ -22,7 +22,7 @@ from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.results import ActResult, Execution, Sink
 from botticelli.records import record
-from botticelli.running import here
+from botticelli.tracing import here
 
 if TYPE_CHECKING:
     from botticelli.stages.runners import Workshop

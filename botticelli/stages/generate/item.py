@@ -1,24 +1,92 @@
 """Runs one generation item: its narrative, with a sink that settles it."""
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from botticelli.clock import Clock
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.checks.call_count import calls_per_round
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
-from botticelli.narrative.run.results import Execution
+from botticelli.narrative.run.results import Execution, Output, Sink, Stored
+from botticelli.narrative.run.resume import Memory
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
 from botticelli.stages.generate.item_task import NotYet
-from botticelli.stages.item_sink import ItemSink
 from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Run
+from botticelli.store import queue
 from botticelli.store.connection import Connection
-from botticelli.store.generation import items
+from botticelli.store.generation import batches, candidates, items
+from botticelli.store.generation.candidates import Inserted, Origin
 from botticelli.store.generation.items import Item
+from botticelli.store.runs import Usage
 from botticelli.text import counted
+
+CANDIDATES: Final = "potential_discord_posts"
+
+
+@record
+class ItemSink:
+    """Takes the executions of one item; the outermost one settles it.
+
+    What a nested narrative made is stored at once, behind the same fence, and that it is done is
+    kept in the same transaction: should the item be run again, this one is not.
+
+    Args:
+        tables: Stores what belongs into other tables, and removes consumed rows.
+        made: Told how many candidates are new, and how many repeat an older one word for word.
+    """
+
+    conn: Connection
+    item: Item
+    tables: Sink
+    clock: Clock
+    made: Callable[[int, int], None]
+
+    def store(self, execution: Execution) -> Stored:
+        """See Sink.
+
+        Raises:
+            LostLease: The item is somebody else's by now; nothing was stored.
+        """
+        posts = [output for output in execution.outputs if output.table == CANDIDATES]
+        others = tuple(output for output in execution.outputs if output.table != CANDIDATES)
+        with queue.settling(self.conn, queue.ITEMS, claims=[self.item.claim]):
+            inserted = [self._insert(output, execution) for output in posts]
+            stored = self._store_others(replace(execution, outputs=others))
+            if execution.place:
+                Memory(conn=self.conn, item_id=self.item.id, place=execution.place).finish(
+                    execution
+                )
+            else:
+                items.settle_done(self.conn, self.item, now=self.clock.pinned())
+        ids = tuple(id_ for each in inserted for id_ in each.ids)
+        repeats = sum(len(each.repeats) for each in inserted)
+        self.made(len(ids) - repeats - sum(each.known for each in inserted), repeats)
+        return replace(stored, ids={**stored.ids, CANDIDATES: ids}) if posts else stored
+
+    def _insert(self, output: Output, execution: Execution) -> Inserted:
+        return candidates.insert(
+            self.conn,
+            output.rows,
+            origin=Origin(
+                narrative=output.narrative,
+                act=output.act,
+                model=output.model,
+                run_id=execution.run_id,
+                item_id=self.item.id,
+                execution_id=output.execution_id,
+            ),
+            now=self.clock.pinned(),
+        )
+
+    def _store_others(self, execution: Execution) -> Stored:
+        if execution.outputs or execution.leases:
+            return self.tables.store(execution)
+        return Stored(ids={})
 
 
 @dataclass(kw_only=True)
@@ -176,3 +244,39 @@ class ItemRun:
 def _reused(execution: Execution) -> int:
     own = sum(1 for act in execution.acts if act.answer and act.answer.reused and not act.reason)
     return own + sum(map(_reused, execution.nested))
+
+
+@record
+class Outlook:
+    """What is ahead of a batch.
+
+    Args:
+        calls: Model calls that its unfinished items still need, if every answer is valid.
+        seconds: Until the last of them is answered; None: nothing was answered yet.
+        day_is_short: Whether the provider's day has no room for them all.
+    """
+
+    calls: int
+    seconds: float | None
+    day_is_short: bool
+
+
+def look_ahead(
+    conn: Connection, item_run: ItemRun, *, batch_id: int, usage: Usage, elapsed: float
+) -> Outlook:
+    """Return the outlook of a batch, of which `usage` was asked for in `elapsed` seconds so far."""
+    calls = sum(
+        max(0, waiting.items * item_run.calls_of(waiting.narrative) - waiting.acts_done)
+        for waiting in batches.list_waiting(conn, batch_id)
+    )
+    left = item_run.calls_left(conn)
+    if not usage.calls:
+        return Outlook(calls=calls, seconds=None, day_is_short=left is not None and left < calls)
+    tokens = calls * usage.input_tokens // usage.calls
+    return Outlook(
+        calls=calls,
+        seconds=max(
+            calls * elapsed / usage.calls, item_run.seconds_for(conn, calls=calls, tokens=tokens)
+        ),
+        day_is_short=left is not None and left < calls,
+    )

@@ -8,13 +8,17 @@ from typing import Any, Final
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.records import record
-from botticelli.stages.generate.item import Counts, ItemRun
+from botticelli.stages.generate.item import Counts, ItemRun, Outlook, look_ahead
 from botticelli.stages.generate.item_task import ItemLabour
-from botticelli.stages.generate.plan import iterations_of, plan_items, reference_of
-from botticelli.stages.outlook import Outlook, look_ahead
+from botticelli.stages.generate.plan import (
+    GenerateRequest,
+    iterations_of,
+    plan_items,
+    reference_of,
+    why_not_due,
+)
 from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Outcome, Run, supervise
-from botticelli.stages.wish import Wish, why_not_due
 from botticelli.stages.worker_pool import Crew
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
@@ -97,7 +101,7 @@ def generate(
     conn: Connection,
     workshop: Workshop,
     *,
-    wish: Wish,
+    request: GenerateRequest,
     watch: Callable[[Tick], None] | None = None,
 ) -> GenerateReport:
     """Finish an unfinished batch of the narrative, or plan one and drain it.
@@ -106,11 +110,13 @@ def generate(
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing can be done before a person fixes something.
     """
-    file, narrative = workshop.find(wish.narrative or workshop.config.generate.narrative)
+    file, narrative = workshop.find(request.narrative or workshop.config.generate.narrative)
     reports: list[GenerateReport] = []
 
     def work(run: Run) -> Outcome:
-        job = _Job(conn=conn, workshop=workshop, wish=wish, file=file, narrative=narrative, run=run)
+        job = _Job(
+            conn=conn, workshop=workshop, request=request, file=file, narrative=narrative, run=run
+        )
         report = job.work(watch)
         reports.append(report)
         return Outcome(exit_code=report.exit_code, summary=_summary(report))
@@ -123,7 +129,7 @@ def generate(
         config=workshop.config.supervision,
         identity=workshop.identity,
         clock=workshop.clock,
-        join=wish.join,
+        join=request.join,
     )
     return reports[0] if reports else GenerateReport(skipped=str(outcome.summary["skipped"]))
 
@@ -134,7 +140,7 @@ class _Job:
 
     conn: Connection
     workshop: Workshop
-    wish: Wish
+    request: GenerateRequest
     file: NarrativeFile
     narrative: Narrative
     run: Run
@@ -142,12 +148,14 @@ class _Job:
 
     def work(self, watch: Callable[[Tick], None] | None) -> GenerateReport:
         name = reference_of(self.file, self.narrative)
-        if self.wish.fresh:
+        if self.request.fresh:
             batches.abandon(self.conn, name, now=self.workshop.clock.pinned())
         batch = batches.find_open(self.conn, name)
-        if batch is None and self.wish.join:
+        if batch is None and self.request.join:
             return GenerateReport(narrative=name, skipped="no batch to help with")
-        if batch is None and (why := why_not_due(self.conn, name, self.workshop, wish=self.wish)):
+        if batch is None and (
+            why := why_not_due(self.conn, name, self.workshop, request=self.request)
+        ):
             return GenerateReport(narrative=name, skipped=why)
         resumed = batch is not None
         batch = batch or self._plan(name)
@@ -165,7 +173,7 @@ class _Job:
     def _plan(self, name: str) -> Batch:
         iterations = iterations_of(
             self.narrative,
-            asked=self.wish.iterations,
+            asked=self.request.iterations,
             configured=self.workshop.config.generate.iterations,
         )
         return batches.plan(
@@ -173,8 +181,8 @@ class _Job:
             name,
             items=plan_items(self.file, self.narrative, iterations=iterations),
             options={
-                "models": list(self.wish.models),
-                "asked": self.wish.is_explicit,
+                "models": list(self.request.models),
+                "asked": self.request.is_explicit,
                 # As it is now: a resumed item has to ask the very same question again.
                 "recent_posts": recent_posts(self.conn),
             },
@@ -194,7 +202,7 @@ class _Job:
             file=self.file,
             outer=self.narrative,
             run=self.run,
-            override=self.wish.models or tuple(batch.options.get("models", ())),
+            override=self.request.models or tuple(batch.options.get("models", ())),
             recent_posts=str(batch.options.get("recent_posts", "")),
             counts=self.counts,
         )
@@ -218,7 +226,7 @@ class _Job:
             clock=clock,
         )
         left = batches.progress(self.conn, batch.id, now=clock.pinned()).left
-        workers = self.wish.workers or item_run.at_once or config.models.max_concurrent
+        workers = self.request.workers or item_run.at_once or config.models.max_concurrent
         workers = max(1, min(workers, left))
         tick = self._ticker(batch, item_run, watch) if watch else lambda: None
         try:
@@ -323,16 +331,18 @@ def recent_posts(conn: Connection) -> str:
     return "\n".join(f"- {shorten(text, OPENING)}" for text in texts) or "(none yet)"
 
 
-def preview_generate(conn: Connection, workshop: Workshop, *, wish: Wish) -> GenerateForecast:
+def preview_generate(
+    conn: Connection, workshop: Workshop, *, request: GenerateRequest
+) -> GenerateForecast:
     """Return what `generate` would do and cost. Nothing is spent, written or locked.
 
     Each narrative is walked through once, and counted as often as it would be run.
     """
-    file, narrative = workshop.find(wish.narrative or workshop.config.generate.narrative)
+    file, narrative = workshop.find(request.narrative or workshop.config.generate.narrative)
     name = reference_of(file, narrative)
-    batch = None if wish.fresh else batches.peek_open(conn, name)
+    batch = None if request.fresh else batches.peek_open(conn, name)
     iterations = iterations_of(
-        narrative, asked=wish.iterations, configured=workshop.config.generate.iterations
+        narrative, asked=request.iterations, configured=workshop.config.generate.iterations
     )
     planned: dict[str, int] = {}
     if batch is None:
@@ -344,7 +354,7 @@ def preview_generate(conn: Connection, workshop: Workshop, *, wish: Wish) -> Gen
         conn,
         file=file,
         models=workshop.config.models.default,
-        override=wish.models,
+        override=request.models,
         variables={"recent_posts": recent_posts(conn), "iteration": "1"},
     )
     weighted = []
@@ -362,5 +372,5 @@ def preview_generate(conn: Connection, workshop: Workshop, *, wish: Wish) -> Gen
         output_tokens=sum(call.output_tokens * times for call, times in weighted),
         cents=None if None in cents else sum(each for each in cents if each is not None),
         models=tuple(sorted({call.model for call, _ in weighted})),
-        not_due=why_not_due(conn, name, workshop, wish=wish) if batch is None else "",
+        not_due=why_not_due(conn, name, workshop, request=request) if batch is None else "",
     )

@@ -9,8 +9,7 @@ from botticelli.errors import UsageError
 from botticelli.platforms.base import Platform
 from botticelli.platforms.open import place_of
 from botticelli.platforms.rules.post_rules import objections, verdicts
-from botticelli.stages.examining import judged
-from botticelli.stages.post.target import messages
+from botticelli.stages.post.target import judged, messages
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import decisions
 from botticelli.store.delivery.decisions import Seen

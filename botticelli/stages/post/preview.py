@@ -12,9 +12,8 @@ from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import Platform
 from botticelli.platforms.rules.post_rules import Verdict, objections
 from botticelli.records import record
-from botticelli.stages.examining import examine
 from botticelli.stages.post.stage import Posting
-from botticelli.stages.post.target import messages
+from botticelli.stages.post.target import examine, messages
 from botticelli.store import pace
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts

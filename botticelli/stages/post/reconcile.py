@@ -24,8 +24,7 @@ from botticelli.stages.post.send import (
     publish,
     still_ours,
 )
-from botticelli.stages.post.target import Desk, Result
-from botticelli.stages.spans import traced
+from botticelli.stages.post.target import Desk, Result, traced
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, Ending
 

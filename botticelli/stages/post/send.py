@@ -21,8 +21,7 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.rules.post_rules import objections
-from botticelli.stages.examining import examine
-from botticelli.stages.post.target import Desk, Result, State, messages
+from botticelli.stages.post.target import Desk, Result, State, examine, messages
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, Ending
 from botticelli.store.queue import LostLease

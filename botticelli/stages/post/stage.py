@@ -16,8 +16,7 @@ from botticelli.records import record
 from botticelli.schedule.due import Due
 from botticelli.stages.post.reconcile import reconcile
 from botticelli.stages.post.send import deliver
-from botticelli.stages.post.target import Desk, Result
-from botticelli.stages.spans import traced
+from botticelli.stages.post.target import Desk, Result, traced
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.store import pace
 from botticelli.store.connection import Connection

@@ -1,17 +1,22 @@
 """What it takes to write to one destination, what goes there, and what is told of it."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
 from botticelli import text as texts
+from botticelli import tracing
 from botticelli.clock import Clock
 from botticelli.config.curation import Similarity
 from botticelli.config.model import Destination, Retry
 from botticelli.errors import Exit
 from botticelli.platforms.base import Message, Platform
+from botticelli.platforms.rules.post_rules import Judged, Verdict, verdicts
 from botticelli.records import record
 from botticelli.store.connection import Connection
+from botticelli.store.delivery import posts
+from botticelli.store.delivery.deliveries import Delivery
 
 State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
 
@@ -82,3 +87,56 @@ def messages(
 def _derived(nonce: str, index: int) -> str:
     """Return the nonce of a further message: the same after a crash, and nobody else's."""
     return hashlib.sha256(f"{nonce}:{index}".encode()).hexdigest()[:25]
+
+
+def traced(work: Callable[[Desk, Delivery], Result], desk: Desk, delivery: Delivery) -> Result:
+    """Do `work` at a delivery inside a span that tells what became of it."""
+    facts: dict[str, tracing.Value | None] = {
+        "botticelli.destination": delivery.destination,
+        "botticelli.platform": desk.platform.name,
+        "botticelli.delivery.id": delivery.id,
+        "botticelli.post.id": delivery.post_id,
+    }
+    with tracing.span(f"deliver {delivery.destination}", facts, kind="client") as span:
+        result = work(desk, delivery)
+        span.set({"botticelli.delivery.state": result.state})
+        if result.exit_code != Exit.DONE:
+            span.fail(result.state)
+        return result
+
+
+def judged(
+    platform: Platform, destination: Destination, *, text: str, model: str, repeats: str = ""
+) -> Judged:
+    """Return a text as the guard's rules look at it."""
+    return Judged(
+        text=text,
+        destination=destination,
+        max_length=platform.max_length,
+        real=platform.real,
+        model=model,
+        repeats=repeats,
+    )
+
+
+def examine(
+    conn: Connection,
+    platform: Platform,
+    destination: Destination,
+    *,
+    post_id: int,
+    text: str,
+    model: str,
+    window: timedelta,
+    now: datetime | None = None,
+) -> tuple[Verdict, ...]:
+    """Return every rule's word on an approved post; earnest and --dry-run share this.
+
+    Raises:
+        ConfigError: A rule of the destination is broken.
+    """
+    twin = posts.find_twin(
+        conn, destination.name, post_id=post_id, text=text, window=window, now=now
+    )
+    repeats = str(twin) if twin else ""
+    return verdicts(judged(platform, destination, text=text, model=model, repeats=repeats))
