@@ -17,8 +17,7 @@ import pytest
 
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.config.secrets import Secret
-from botticelli.hooks.event import Event
-from botticelli.hooks.tell import tell
+from botticelli.hooks import Event, notify
 from tests.posting import approved
 
 
@@ -235,7 +234,7 @@ def test_all_hooks_of_an_outcome_hold_up_a_run_no_longer_than_one(
     events = [Event(kind=kind, stage="post", host="h") for kind in ("success", "empty_queue")]
 
     began = time.monotonic()
-    failed = tell(*events, hooks=hooks, environ=os.environ)
+    failed = notify(*events, hooks=hooks, environ=os.environ)
 
     assert time.monotonic() - began < 2
     assert failed == 6

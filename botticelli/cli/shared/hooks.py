@@ -10,7 +10,7 @@ from botticelli.config.operations import Hooks
 from botticelli.errors import BotticelliError, Exit, TryLater
 
 if TYPE_CHECKING:
-    from botticelli.hooks.event import Kind
+    from botticelli.hooks import EventKind
     from botticelli.store.reads.runs import OwnRun
 
 # Set in our units: their OnFailure= tells of failures, which then are told once, however we end.
@@ -48,14 +48,13 @@ class Teller:
 
     def tell(
         self,
-        *kinds: "Kind",
+        *kinds: "EventKind",
         run: "OwnRun | None" = None,
         error: str = "",
         exit_code: int | None = None,
     ) -> None:
         """Tell everybody who wants to know, of all these facts at once."""
-        from botticelli.hooks.event import Event
-        from botticelli.hooks.tell import tell
+        from botticelli.hooks import Event, notify
 
         events = [
             Event(
@@ -69,12 +68,12 @@ class Teller:
             )
             for kind in kinds
         ]
-        tell(*events, hooks=self._env.config.hooks, environ=self._env.environ)
+        notify(*events, hooks=self._env.config.hooks, environ=self._env.environ)
 
     def failed(self, error: str, *, exit_code: int) -> None:
         """Tell of a failure that ended the command."""
         run = self.own_run()
-        kinds: list[Kind] = ["failure"] if self._env.environ.get(BY_UNIT) != "unit" else []
+        kinds: list[EventKind] = ["failure"] if self._env.environ.get(BY_UNIT) != "unit" else []
         if run and run.breaker_open:
             kinds.append("breaker_open")
         self.tell(*kinds, run=run, error=error, exit_code=exit_code)
@@ -87,7 +86,7 @@ class Teller:
         if run.state == "failed":
             self.failed(run.error or "some work failed", exit_code=run.exit_code or Exit.FAILED)
         elif run.state == "done" and run.exit_code == Exit.DONE:
-            kinds: list[Kind] = ["success"]
+            kinds: list[EventKind] = ["success"]
             if _found_nothing(self._stage, run.summary):
                 kinds.append("empty_queue")
             self.tell(*kinds, run=run)

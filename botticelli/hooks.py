@@ -1,6 +1,6 @@
-"""Telling people and monitors how a run ended: URLs, commands, Apprise, dead man's switches.
+"""Notify people and monitors about a stage's run: URLs, commands, Apprise, dead man's switches.
 
-A hook that fails is logged and forgotten: it never fails the run that it tells of.
+A hook that fails is logged and never fails the run that it reports on.
 """
 
 import contextlib
@@ -13,11 +13,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Final
+from dataclasses import field
+from typing import Any, Final, Literal
 
 from botticelli.config.operations import Hooks, StageHooks
-from botticelli.hooks.event import Event
+from botticelli.records import record
 
+EventKind = Literal["start", "success", "failure", "breaker_open", "empty_queue"]
+
+PHRASES: Final[Mapping[EventKind, str]] = {
+    "start": "has started",
+    "success": "succeeded",
+    "failure": "failed",
+    "breaker_open": "failed repeatedly and is stopped for a while",
+    "empty_queue": "found nothing to do",
+}
 # healthchecks.io/docs/http_api: the bare URL means success.
 PINGS: Final = {"start": "/start", "success": "", "failure": "/fail"}
 SECRET_ENDINGS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD", "DATABASE_URL", "_FILE")
@@ -25,20 +35,63 @@ SECRET_ENDINGS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD", "DATABASE_URL", "
 log = logging.getLogger(__name__)
 
 
-def wanted(hooks: Hooks, stage: str) -> bool:
-    """Tell whether anybody wants to know anything about a stage."""
-    return any(told != StageHooks() for told in _groups(hooks, stage))
+@record
+class Event:
+    """Something that happened to a stage.
+
+    Args:
+        stage: Or the name of a systemd unit that is not one of our stages.
+        run: None if it failed before a run was recorded.
+        exit_code: None if unknown (killed, or not yet ended).
+        error: One line; empty if there is none.
+        summary: What the run recorded about itself.
+    """
+
+    kind: EventKind
+    stage: str
+    host: str
+    run: int | None = None
+    exit_code: int | None = None
+    error: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The event in a few words."""
+        return f"botticelli: {self.stage} {PHRASES[self.kind]} on {self.host}"
+
+    @property
+    def text(self) -> str:
+        """The event as a message to a person."""
+        lines = [self.title]
+        if self.error:
+            lines.append(self.error)
+        if self.run is not None:
+            lines.append(f"run {self.run}; see: botticelli logs {self.run}")
+        return "\n".join(lines)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the event as JSON can hold it."""
+        return {
+            "event": self.kind,
+            "stage": self.stage,
+            "host": self.host,
+            "run": self.run,
+            "exit_code": self.exit_code,
+            "error": self.error,
+            "summary": dict(self.summary),
+        }
 
 
-def tell(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:
-    """Tell everybody who wants to know of these events; return how many could not be told.
+def notify(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:
+    """Run every hook that is configured for these events; return how many failed.
 
-    All are told at the same time, so that one that hangs holds up no other one, and all of them
-    together hold up a run for no longer than `hooks.timeout`.
+    All run at the same time, so that one that hangs delays no other one, and all of them
+    together delay a run by no more than `hooks.timeout`.
     """
     seconds = hooks.timeout.total_seconds()
     calls = [
-        _Call(target, event, seconds=seconds, environ=environ)
+        _HookCall(target, event, seconds=seconds, environ=environ)
         for event in events
         for target in _targets(event, hooks)
     ]
@@ -50,7 +103,7 @@ def tell(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:
             call.join(max(0.0, deadline - time.monotonic()))
     finally:  # also if a signal ends us
         for call in calls:
-            call.give_up()
+            call.abandon()
     failed = [call for call in calls if call.failure]
     for call in failed:
         log.warning(
@@ -60,8 +113,8 @@ def tell(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:
     return len(failed)
 
 
-class _Call(threading.Thread):
-    """One hook being told. A daemon: what hangs is left behind.
+class _HookCall(threading.Thread):
+    """One call of one hook. A daemon: what hangs is left behind.
 
     Args:
         seconds: Longest wait for an answer.
@@ -70,7 +123,7 @@ class _Call(threading.Thread):
     def __init__(
         self, target: str, event: Event, *, seconds: float, environ: Mapping[str, str]
     ) -> None:
-        # The word that begins a command may be told; the rest, and addresses, may be secrets.
+        # The first word of a command may be logged; the rest, and addresses, may be secrets.
         self.hook = target.partition(":")[0].split(" ")[0]
         super().__init__(name=f"hook {self.hook}", daemon=True)
         self.event = event
@@ -79,24 +132,24 @@ class _Call(threading.Thread):
         self._seconds = seconds
         self._environ = environ
         self._process: subprocess.Popen[str] | None = None
-        self._given_up = threading.Event()
+        self._abandoned = threading.Event()
 
     def run(self) -> None:
-        """Tell it."""
+        """Call the hook and keep the kind of its failure."""
         try:
-            self._tell()
+            self._send()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
             self.failure = type(error).__name__
 
-    def give_up(self) -> None:
-        """Let it go, with every process that it has started; nothing if it has ended."""
+    def abandon(self) -> None:
+        """Stop waiting, and kill every process that it has started; nothing if it has ended."""
         if not self.is_alive():
             return
         self.failure = "no answer in time"
-        self._given_up.set()
+        self._abandoned.set()
         self._kill()
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         target, event = self._target, self.event
         scheme, separator, _ = target.partition("://")
         if target.startswith("ping:"):
@@ -111,10 +164,10 @@ class _Call(threading.Thread):
     def _command(self) -> None:
         """Run a command without a shell: facts in BOTTICELLI_* variables, and as JSON on stdin.
 
-        Nobody reads what it says: a pipe would stay open as long as the last of its children.
+        Its output is not read: a pipe would stay open as long as the last of its children.
         """
         facts = self.event.facts()
-        told = {
+        variables = {
             f"BOTTICELLI_{key.upper()}": "" if value is None else str(value)
             for key, value in facts.items()
             if key != "summary"
@@ -124,14 +177,14 @@ class _Call(threading.Thread):
         }
         self._process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
             shlex.split(self._target),
-            env={**environ, **told, "BOTTICELLI_TEXT": self.event.text},
+            env={**environ, **variables, "BOTTICELLI_TEXT": self.event.text},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,  # so that all its children can be ended with it
         )
-        if self._given_up.is_set():
+        if self._abandoned.is_set():
             self._kill()
         self._process.communicate(json.dumps(facts))
         if self._process.returncode:
@@ -143,18 +196,12 @@ class _Call(threading.Thread):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def _groups(hooks: Hooks, stage: str) -> Iterator[StageHooks]:
-    yield hooks.every
-    if stage in hooks.stages:
-        yield hooks.stages[stage]
-
-
 def _targets(event: Event, hooks: Hooks) -> Iterator[str]:
-    for told in _groups(hooks, event.stage):
-        if told.ping and event.kind in PINGS:
-            yield f"ping:{told.ping.reveal().rstrip('/')}{PINGS[event.kind]}"
+    for group in (hooks.every, hooks.stages.get(event.stage, StageHooks())):
+        if group.ping and event.kind in PINGS:
+            yield f"ping:{group.ping.reveal().rstrip('/')}{PINGS[event.kind]}"
         if event.kind != "start":
-            for target in getattr(told, f"on_{event.kind}"):
+            for target in getattr(group, f"on_{event.kind}"):
                 yield target.reveal()
 
 
