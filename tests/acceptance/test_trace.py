@@ -5,8 +5,8 @@ from textwrap import dedent
 
 import pytest
 
+from botticelli.cli.reports.trace import reference
 from botticelli.errors import UsageError
-from botticelli.reports.trace import reference
 from botticelli.store.curation import reviews
 from botticelli.store.curation.judging import CRITERIA
 from tests.fakes.discord import FakeDiscord
@@ -173,7 +173,7 @@ def test_a_name_is_understood(text, meant):
 
 @pytest.mark.parametrize("text", ["", "x", "post:", "post:99999999999999999999", "https://a", "-1"])
 def test_what_is_no_name_is_told(text):
-    with pytest.raises(UsageError, match="no id and no address"):
+    with pytest.raises(UsageError, match="not an id or the address"):
         reference(text)
 
 

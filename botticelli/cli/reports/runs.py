@@ -1,7 +1,8 @@
 """`botticelli runs` and `botticelli logs`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -9,13 +10,18 @@ import typer
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
-from botticelli.reports.runs import KINDS, RunsReport, RunStory, list_runs, tell_run
-from botticelli.store.reads.runs import PastRun, Step
+from botticelli.config.model import STAGES
+from botticelli.errors import Exit, UsageError
+from botticelli.records import record
+from botticelli.store.connection import Connection
+from botticelli.store.reads.runs import PastRun, RunStep, past_runs, steps_of
 from botticelli.text import counted, shorten
 
-Told = TypeVar("Told", PastRun, Step)
+Row = TypeVar("Row", PastRun, RunStep)
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
+KINDS: Final = (*STAGES, "run")  # the last: narratives that were run by hand
+MOST: Final = 2**63 - 1  # what an id can be
 WIDTH: Final = 80
 STYLES: Final = {
     "running": "bold cyan",
@@ -27,7 +33,23 @@ STYLES: Final = {
     "held": "yellow",
     "uncertain": "bold red",
 }
-TOLD: Final = ("calls", "input_tokens", "output_tokens", "cost_usd", "batch", "reused")  # elsewhere
+# Keys of a run's summary that are shown elsewhere or not at all.
+NO_COUNTS: Final = ("calls", "input_tokens", "output_tokens", "cost_usd", "batch", "reused")
+
+
+@record
+class RunsReport:
+    """The latest runs, newest first."""
+
+    runs: tuple[PastRun, ...]
+
+
+@record
+class RunReport:
+    """A run and all it did, in the order of time."""
+
+    run: PastRun
+    steps: tuple[RunStep, ...]
 
 
 @app.command()
@@ -42,11 +64,12 @@ def runs(
 ) -> int:
     """List the latest runs: when, how they ended, what they cost."""
     env: Environment = ctx.obj
+    if stage is not None and stage not in KINDS:
+        raise UsageError(f"there is no stage '{stage}'", hint=f"name one of {', '.join(KINDS)}")
     with env.database() as conn:
-        report = list_runs(conn, stage=stage, limit=limit, now=env.clock.pinned())
-    report = replace(report, runs=tuple(_hidden(run, env.hide) for run in report.runs))
-    env.show(report, as_json=as_json)
-    return report.exit_code
+        found = past_runs(conn, stage=stage, limit=limit, now=env.clock.pinned())
+    env.show(RunsReport(runs=_hidden(found, env.hide)), as_json=as_json)
+    return Exit.DONE
 
 
 @app.command()
@@ -61,19 +84,39 @@ def logs(
     """Tell what a run did, step by step, with times, costs and errors."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        report = tell_run(conn, run, now=env.clock.pinned())
-    report = replace(
-        report,
-        run=_hidden(report.run, env.hide),
-        steps=tuple(_hidden(step, env.hide) for step in report.steps),
-    )
-    env.show(report, as_json=as_json)
-    return report.exit_code
+        found = find_run(conn, run, now=env.clock.pinned())
+        steps = steps_of(conn, found.id)
+    (hidden,) = _hidden([found], env.hide)
+    env.show(RunReport(run=hidden, steps=_hidden(steps, env.hide)), as_json=as_json)
+    return Exit.DONE
 
 
-def _hidden(one: Told, hide: Callable[[str], str]) -> Told:
-    """Return it without secrets in its error: a plugin may have put one there, or a bug."""
-    return replace(one, error=hide(one.error)) if one.error else one
+def find_run(conn: Connection, name: str, *, now: datetime | None) -> PastRun:
+    """Return the run of an id, or the last one of a stage. Reads only.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    is_id = name.isascii() and name.isdigit()
+    if not is_id and name not in KINDS:
+        raise UsageError(
+            f"'{name}' is not a run",
+            hint=f"give its number, or one of {', '.join(KINDS)}: its last",
+        )
+    found: Sequence[PastRun] = ()
+    if name in KINDS:
+        found = past_runs(conn, stage=name, limit=1, now=now)
+    elif int(name) <= MOST:
+        found = past_runs(conn, run=int(name), limit=1, now=now)
+    if not found:
+        what = f"there is no run {name}" if is_id else f"{name} has not run yet"
+        raise UsageError(what, hint="see `botticelli runs`")
+    return found[0]
+
+
+def _hidden(rows: Iterable[Row], hide: Callable[[str], str]) -> tuple[Row, ...]:
+    """Return them without secrets in their errors: a plugin may have put one there, or a bug."""
+    return tuple(replace(row, error=hide(row.error)) if row.error else row for row in rows)
 
 
 @render.register
@@ -100,7 +143,7 @@ def _(report: RunsReport, console: Console) -> None:
 
 
 @render.register
-def _(report: RunStory, console: Console) -> None:
+def _(report: RunReport, console: Console) -> None:
     run = report.run
     code = f", exit code {run.exit_code}" if run.exit_code is not None else ""
     console.line(f"run {run.id}: {run.stage} {run.state}{code}", style=STYLES.get(run.state, ""))
@@ -121,9 +164,9 @@ def _(report: RunStory, console: Console) -> None:
 
 
 def _outcome(run: PastRun) -> str | None:
-    told = run.error or _counts(run)
+    text = run.error or _counts(run)
     cost = f"${run.cost_usd:.4f}" if run.cost_usd else ""
-    return "; ".join(filter(None, (shorten(told, WIDTH), cost))) or None
+    return "; ".join(filter(None, (shorten(text, WIDTH), cost))) or None
 
 
 def _counts(run: PastRun) -> str:
@@ -131,7 +174,7 @@ def _counts(run: PastRun) -> str:
     words = []
     for name, value in run.summary.items():
         count = len(value) if isinstance(value, list) else value
-        if name in TOLD or not _is_count(count):
+        if name in NO_COUNTS or not _is_count(count):
             continue
         words.append("nothing to do" if name == "nothing" else f"{count} {name.replace('_', ' ')}")
     return ", ".join(words)
@@ -148,7 +191,7 @@ def _took(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _lines(step: Step) -> Iterator[str]:
+def _lines(step: RunStep) -> Iterator[str]:
     """Yield a step as a line, and what went wrong below it."""
     facts = [
         step.state,

@@ -1,5 +1,6 @@
-"""`botticelli trace`: the whole life of a post."""
+"""`botticelli trace`: the history of a post."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
@@ -9,14 +10,18 @@ import typer
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.reports.trace import Life
-from botticelli.reports.trace import trace as report_life
+from botticelli.errors import Exit, UsageError
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.store.delivery.decisions import Seen
-from botticelli.store.reads.trace import Call
+from botticelli.store.reads.trace import IdKind, ModelCall, PostTrace, trace_post
 from botticelli.text import counted, shorten
 
 PREVIEW: Final = 300
+SNOWFLAKE: Final = 15  # digits: no id of ours is as long, every one of Discord's is longer
+MOST: Final = 2**63 - 1  # what an id of ours can be
+
+_NAMED: Final = re.compile(r"(?:(candidate|post|delivery)[: #]?)?#?(\d+)")
+_IN_URL: Final = re.compile(r"https?://\S+?/([^/?#]+)/?(?:[?#]\S*)?")
 
 
 @app.command()
@@ -36,22 +41,49 @@ def trace(
 ) -> int:
     """Tell the whole life of a post."""
     env: Environment = ctx.obj
+    kind, name = reference(post)
     with env.database() as conn:
-        life = report_life(conn, post, now=env.clock.pinned())
-    if as_json:
-        env.show(life, as_json=True)
+        report = trace_post(conn, kind, name, now=env.clock.pinned())
+    if report is None:
+        raise UsageError(
+            f"no post is known by {kind} {name}",
+            hint="see `botticelli review --list` and `botticelli deliveries`",
+        )
+    if full and not as_json:
+        _print(report, env.console, full=True)
     else:
-        _tell(life, env.console, full=full)
-    return life.exit_code
+        env.show(report, as_json=as_json)
+    return Exit.DONE
+
+
+def reference(text: str) -> tuple[IdKind, str]:
+    """Return the kind of an id and the id: 12 is a candidate; post:5, delivery:7, a message's URL.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    named = _NAMED.fullmatch(text.strip())
+    if named and (named[1] or len(named[2]) < SNOWFLAKE):
+        kind: IdKind = named[1] or "candidate"  # type: ignore[assignment]  # one of the pattern's words
+        if int(named[2]) <= MOST:
+            return kind, named[2]
+    elif named:
+        return "message", named[2]
+    elif in_url := _IN_URL.fullmatch(text.strip()):
+        return "message", in_url[1]
+    raise UsageError(
+        f"'{text}' is not an id or the address of a message",
+        hint="give a candidate's id, post:ID, delivery:ID or the URL of a message",
+    )
 
 
 @render.register
-def _(report: Life, console: Console) -> None:
-    _tell(report, console, full=False)
+def _(report: PostTrace, console: Console) -> None:
+    _print(report, console, full=False)
 
 
-def _tell(life: Life, console: Console, *, full: bool) -> None:
-    candidate, post = life.candidate, life.post
+def _print(report: PostTrace, console: Console, *, full: bool) -> None:
+    candidate, post = report.candidate, report.post
     if candidate:
         console.line(f"candidate {candidate.id} is {candidate.status}", style="bold")
     elif post:
@@ -59,27 +91,27 @@ def _tell(life: Life, console: Console, *, full: bool) -> None:
     text = post.text if post else candidate.text_content if candidate else ""
     console.line("\n" + text + "\n")
     if candidate:
-        _tell_written(life, candidate, console, full=full)
-        _tell_judged(life, candidate, console, full=full)
-        _tell_decided(candidate, console)
+        _print_writing(report, candidate, console, full=full)
+        _print_judging(report, candidate, console, full=full)
+        _print_decision(candidate, console)
     if post:
         who = f" by {post.approved_by}" if post.approved_by else ""
         console.line(f"approved {_minute(post.selected_at)}{who} as post {post.id}", style="bold")
         console.line(f"  it is {post.review_status}")
-    for delivery in life.deliveries:
-        _tell_delivery(delivery, console)
+    for delivery in report.deliveries:
+        _print_delivery(delivery, console)
 
 
-def _tell_written(life: Life, candidate: Reviewed, console: Console, *, full: bool) -> None:
+def _print_writing(report: PostTrace, candidate: Reviewed, console: Console, *, full: bool) -> None:
     source = f" by {candidate.source_narrative}" if candidate.source_narrative else ""
     console.line(f"written {_minute(candidate.generated_at)}{source}", style="bold")
-    _tell_calls(life.writing, console, full=full)
-    if life.writing:
-        calls = counted(len(life.writing), "call")
-        console.line(f"  in all {calls}, {life.tokens:,} tokens, ${life.cost_usd:.6f}")
+    _print_calls(report.writing, console, full=full)
+    if report.writing:
+        calls = counted(len(report.writing), "call")
+        console.line(f"  in all {calls}, {report.tokens:,} tokens, ${report.cost_usd:.6f}")
 
 
-def _tell_judged(life: Life, candidate: Reviewed, console: Console, *, full: bool) -> None:
+def _print_judging(report: PostTrace, candidate: Reviewed, console: Console, *, full: bool) -> None:
     if candidate.duplicate_of:
         console.line(f"repeats candidate {candidate.duplicate_of}")
     if candidate.total is None:
@@ -98,12 +130,12 @@ def _tell_judged(life: Life, candidate: Reviewed, console: Console, *, full: boo
     ):
         if value:
             console.line(f"  {name}: {value}")
-    if life.judging:
+    if report.judging:
         console.line("  calls, each about a whole batch:")
-    _tell_calls(life.judging, console, full=full)
+    _print_calls(report.judging, console, full=full)
 
 
-def _tell_calls(calls: Sequence[Call], console: Console, *, full: bool) -> None:
+def _print_calls(calls: Sequence[ModelCall], console: Console, *, full: bool) -> None:
     for call in calls:
         console.line(f"  {_headline(call)}")
         for name, value in (
@@ -113,7 +145,7 @@ def _tell_calls(calls: Sequence[Call], console: Console, *, full: bool) -> None:
                 console.line(f"    {name}: {value if full else shorten(value, PREVIEW)}")
 
 
-def _headline(call: Call) -> str:
+def _headline(call: ModelCall) -> str:
     tries = f" (try {call.attempt})" if call.attempt > 1 else ""
     facts = [
         f"{call.narrative}.{call.act} {call.iteration}{tries}: {call.state}",
@@ -127,29 +159,31 @@ def _headline(call: Call) -> str:
     return ", ".join(fact for fact in facts if fact)
 
 
-def _tell_decided(candidate: Reviewed, console: Console) -> None:
+def _print_decision(candidate: Reviewed, console: Console) -> None:
     if candidate.decided_by and candidate.decided_at:
         at = _minute(candidate.decided_at)
         console.line(f"decided {at} by {candidate.decided_by}", style="bold")
-    _tell_events(candidate.history, console)
+    _print_events(candidate.history, console)
 
 
-def _tell_delivery(one: Seen, console: Console) -> None:
-    console.line(f"delivery {one.id} to '{one.destination}' is {one.state}", style="bold")
+def _print_delivery(delivery: Seen, console: Console) -> None:
+    console.line(
+        f"delivery {delivery.id} to '{delivery.destination}' is {delivery.state}", style="bold"
+    )
     for name, value in (
-        ("link", one.remote_url or one.remote_id),
-        ("tries", one.attempts),
-        ("posted", _minute(one.posted_at) if one.posted_at else None),
-        ("why", one.last_error),
+        ("link", delivery.remote_url or delivery.remote_id),
+        ("tries", delivery.attempts),
+        ("posted", _minute(delivery.posted_at) if delivery.posted_at else None),
+        ("why", delivery.last_error),
     ):
         if value:
             console.line(f"  {name}: {value}")
-    for part in one.parts:
+    for part in delivery.parts:
         console.line(f"  part: {part.get('url') or part.get('remote_id')}")
-    _tell_events(one.history, console)
+    _print_events(delivery.history, console)
 
 
-def _tell_events(events: Sequence[object], console: Console) -> None:
+def _print_events(events: Sequence[object], console: Console) -> None:
     for event in events:
         assert isinstance(event, dict)
         facts = [str(event.get("at", ""))[:16].replace("T", " "), str(event.get("event", ""))]

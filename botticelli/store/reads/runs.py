@@ -124,8 +124,8 @@ def own_run(
 
 
 @record
-class Step:
-    """One line of a run's story.
+class RunStep:
+    """One thing that a run did.
 
     Args:
         what: act, candidate, judged, set aside, approved, delivery, command or table.
@@ -213,7 +213,7 @@ STEPS: Final = """
 """
 
 
-def steps_of(conn: Connection, run: int) -> Sequence[Step]:
+def steps_of(conn: Connection, run: int) -> Sequence[RunStep]:
     """Return what a run did, in the order of time."""
-    with conn.cursor(row_factory=class_row(Step)) as cursor:
+    with conn.cursor(row_factory=class_row(RunStep)) as cursor:
         return cursor.execute(STEPS, {"run": run}).fetchall()

@@ -1,6 +1,5 @@
-"""Where a post comes from and where it went: found by any of its names. Reads only."""
+"""The history of a post: written, judged, decided about, sent, changed. Reads only."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
@@ -9,17 +8,13 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store.connection import Connection
+from botticelli.store.curation import reviews
+from botticelli.store.curation.reviews import Reviewed
+from botticelli.store.delivery import decisions
+from botticelli.store.delivery.decisions import Seen
 
-Kind = Literal["candidate", "post", "delivery", "message"]
-
-
-@record
-class Named:
-    """A candidate and the post that was made of it; at least one of them is there."""
-
-    candidate_id: int | None
-    post_id: int | None
-
+IdKind = Literal["candidate", "post", "delivery", "message"]
+MOST_DELIVERIES: Final = 1000  # of one post: one for each destination
 
 # A post that came in by plain SQL has no candidate, a candidate that was not approved no post.
 FIND: Final = """
@@ -42,16 +37,9 @@ FIND: Final = """
 """
 
 
-def find(conn: Connection, kind: Kind, name: str) -> Named | None:
-    """Return what a candidate's, post's or delivery's id, or a message's, belongs to."""
-    values = {"kind": kind, "id": None if kind == "message" else int(name), "message": name}
-    with conn.cursor(row_factory=class_row(Named)) as cursor:
-        return cursor.execute(FIND, values).fetchone()
-
-
 @record
-class Call:
-    """One attempt at one act. Token counts are the provider's; None: not told.
+class ModelCall:
+    """One attempt at one act. Token counts are the provider's; None if it gave none.
 
     Args:
         model: As it was served.
@@ -106,19 +94,19 @@ CALLS: Final = """
 """
 
 
-def calls_of(
+def _calls_of(
     conn: Connection, candidate_id: int, purpose: Literal["writing", "judging"]
-) -> Sequence[Call]:
-    """Return the calls that a candidate was written, or judged, with; oldest first."""
+) -> tuple[ModelCall, ...]:
+    """Return the model calls that wrote, or judged, a candidate; oldest first."""
     which = WRITING if purpose == "writing" else JUDGING
     row = conn.execute(which, {"id": candidate_id}).fetchone()
-    with conn.cursor(row_factory=class_row(Call)) as cursor:
+    with conn.cursor(row_factory=class_row(ModelCall)) as cursor:
         return tuple(cursor.execute(CALLS, {"ids": row[0] if row else []}).fetchall())
 
 
 @record
-class Post:
-    """An approved post. `approved_by`: "auto" or a person; empty: it came in by SQL."""
+class TracedPost:
+    """An approved post. `approved_by`: "auto" or a person; empty if it came in by SQL."""
 
     id: int
     text: str
@@ -137,7 +125,58 @@ POST: Final = """
 """
 
 
-def find_post(conn: Connection, post_id: int) -> Post | None:
-    """Return an approved post."""
-    with conn.cursor(row_factory=class_row(Post)) as cursor:
+@record
+class PostTrace:
+    """All that is known of a post.
+
+    Args:
+        candidate: None if the post came in by SQL.
+        writing: The calls that wrote it, failed ones too.
+        judging: The calls it was judged with; each was about a whole batch.
+        post: None if it was not approved.
+        tokens: Of the writing, in and out.
+        cost_usd: Of the writing, in US dollars.
+    """
+
+    candidate: Reviewed | None
+    writing: tuple[ModelCall, ...]
+    judging: tuple[ModelCall, ...]
+    post: TracedPost | None
+    deliveries: tuple[Seen, ...]
+    tokens: int
+    cost_usd: Decimal
+
+
+def trace_post(
+    conn: Connection, kind: IdKind, name: str, *, now: datetime | None = None
+) -> PostTrace | None:
+    """Return the history of the post that an id belongs to; None if there is no such post."""
+    values = {"kind": kind, "id": None if kind == "message" else int(name), "message": name}
+    found = conn.execute(FIND, values).fetchone()
+    if found is None:
+        return None
+    candidate_id, post_id = found
+    writing = _calls_of(conn, candidate_id, "writing") if candidate_id else ()
+    return PostTrace(
+        candidate=reviews.find_candidates(conn, [candidate_id])[0] if candidate_id else None,
+        writing=writing,
+        judging=_calls_of(conn, candidate_id, "judging") if candidate_id else (),
+        post=_find_post(conn, post_id) if post_id else None,
+        deliveries=_deliveries(conn, post_id, now=now) if post_id else (),
+        tokens=sum(_tokens(call) for call in writing),
+        cost_usd=sum((call.cost_usd or Decimal(0) for call in writing), Decimal(0)),
+    )
+
+
+def _find_post(conn: Connection, post_id: int) -> TracedPost | None:
+    with conn.cursor(row_factory=class_row(TracedPost)) as cursor:
         return cursor.execute(POST, {"id": post_id}).fetchone()
+
+
+def _deliveries(conn: Connection, post_id: int, *, now: datetime | None) -> tuple[Seen, ...]:
+    newest_first = decisions.list_deliveries(conn, post_id=post_id, limit=MOST_DELIVERIES, now=now)
+    return tuple(reversed(newest_first))
+
+
+def _tokens(call: ModelCall) -> int:
+    return sum(each or 0 for each in (call.input_tokens, call.output_tokens, call.thought_tokens))
