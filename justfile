@@ -15,6 +15,10 @@ setup:
 test: setup
     {{python}} -m pytest -n auto
 
+# The parts that know time, with the clock at hours that go wrong elsewhere (needs libfaketime)
+any-hour *WORDS: setup
+    {{python}} -m tools.any_hour -n auto {{WORDS}}
+
 # Kills, soak, real systemd: minutes, not seconds
 proofs: setup
     {{python}} -m pytest -m slow

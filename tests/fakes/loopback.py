@@ -155,7 +155,7 @@ class _Handler(socketserver.StreamRequestHandler):
         line = self.rfile.readline(65537).split()
         if len(line) != 3:
             return None
-        arrived, wall = time.monotonic(), time.time()
+        arrived, wall = self.server.fake.moment()
         headers: dict[str, str] = {}
         while (raw := self.rfile.readline(65537)) not in {b"\r\n", b"\n", b""}:
             name, _, value = raw.decode("latin-1").partition(":")
@@ -260,6 +260,10 @@ class LoopbackServer:
             with self._idle:
                 self._open.discard(connection)
                 self._idle.notify_all()
+
+    def moment(self) -> tuple[float, float]:
+        """Return a request's moment: monotonic seconds, and Unix time. A test may pin it."""
+        return time.monotonic(), time.time()
 
     def safe_reply(self, request: Request) -> Answer:
         """Return `reply`, or a 599 that also fails the test: a bug here is not the world's 500."""

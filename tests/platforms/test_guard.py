@@ -54,11 +54,11 @@ def test_what_must_not_go_out_is_held_with_the_reason(text, why):
     "unit", ["[", '{"a":', "here's the ", "I can't create ", "{{", "\\n", "TODO "]
 )
 def test_a_strange_text_is_judged_in_no_time(unit):
-    before = time.monotonic()
+    before = time.process_time()
 
     judge(unit * (20_000 // len(unit)), too_long="split")
 
-    assert time.monotonic() - before < 2
+    assert time.process_time() - before < 2
 
 
 def test_allowed_mentions_may_be_made():

@@ -35,7 +35,8 @@ server = Embedded(
 with psycopg.connect(server.ensure()) as conn:
     user, name = conn.execute("SELECT current_user, current_database()").fetchone()
     assert (user, name) == ("botticelli", "botticelli"), (user, name)
-print(server.status().pid, flush=True)
+    pid = server.status().pid
+    print(pid, os.stat(f"/proc/{pid}").st_uid, flush=True)
 exec(act)
 """
 
@@ -46,7 +47,10 @@ def command(folder, *, binaries="", uid="", act=""):
 
 
 def start_elsewhere(folder, *, prefix=(), environ=None, **options):
-    """Start the server from another process, which has ended when this returns; say its pid."""
+    """Start the server from another process, which has ended when this returns.
+
+    Returns the server's pid, and its user as that process saw it: it may be gone by now.
+    """
     ended = subprocess.run(
         [*prefix, *command(folder, **options)],
         cwd=ROOT,
@@ -57,7 +61,8 @@ def start_elsewhere(folder, *, prefix=(), environ=None, **options):
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    return int(ended.stdout.split()[0])
+    pid, owner, *_ = ended.stdout.split()
+    return int(pid), int(owner)
 
 
 def begin_elsewhere(folder, **options):
@@ -86,8 +91,3 @@ def kill_postmaster(server: Embedded, *, and_wait=False):
     os.kill(server.status().pid, signal.SIGKILL)
     if and_wait:
         wait_until(lambda: not files.is_alive(server.folder))
-
-
-def owner_of_process(pid):
-    """Return the user id that a process runs as, seen from here."""
-    return Path(f"/proc/{pid}").stat().st_uid

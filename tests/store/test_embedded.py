@@ -71,7 +71,7 @@ def test_the_server_outlives_its_starter_and_its_pipes(server):
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
 
-    pid = start_elsewhere(server.folder)
+    pid, _ = start_elsewhere(server.folder)
 
     os.close(writing)
     with os.fdopen(reading) as pipe:
@@ -82,7 +82,7 @@ def test_the_server_outlives_its_starter_and_its_pipes(server):
 
 def test_ctrl_c_ends_the_command_and_not_the_server(server):
     starter = begin_elsewhere(server.folder, act="time.sleep(60)")
-    pid = int(starter.stdout.readline())
+    pid = int(starter.stdout.readline().split()[0])
 
     os.killpg(starter.pid, signal.SIGINT)
     starter.communicate(timeout=30)
@@ -94,7 +94,7 @@ def test_ctrl_c_ends_the_command_and_not_the_server(server):
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 def test_the_server_gets_none_of_our_variables(server):
-    pid = start_elsewhere(server.folder, environ={"DISCORD_TOKEN": "hush", "PGPORT": "1"})
+    pid, _ = start_elsewhere(server.folder, environ={"DISCORD_TOKEN": "hush", "PGPORT": "1"})
 
     assert b"hush" not in Path(f"/proc/{pid}/environ").read_bytes()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.store.embedded.server import Embedded
-from tests.store.servers import HASTY, IS_ROOT, owner_of_process, start_elsewhere
+from tests.store.servers import HASTY, IS_ROOT, start_elsewhere
 
 pytestmark = pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
 
@@ -73,9 +73,9 @@ def private_binaries(postgres_home):
 def test_root_needs_nothing_but_his_own_home(postgres_home, private_binaries):
     before = postgres_home.stat()
 
-    pid = start_elsewhere(postgres_home / "postgres", binaries=private_binaries)
+    _, owner = start_elsewhere(postgres_home / "postgres", binaries=private_binaries)
 
-    assert owner_of_process(pid) == NOBODY
+    assert owner == NOBODY
     after = postgres_home.stat()
     assert (after.st_mode, after.st_uid) == (before.st_mode, before.st_uid)
     assert after.st_mode & 0o077 == 0
@@ -99,11 +99,11 @@ def test_nobody_else_reaches_roots_server(postgres_home):
 
 @needs(*DOCKER)
 def test_root_in_a_container_as_docker_makes_it(postgres_home, private_binaries):
-    pid = start_elsewhere(
+    _, owner = start_elsewhere(
         postgres_home / "postgres", binaries=private_binaries, prefix=DOCKER, act=VIOLENCE
     )
 
-    assert owner_of_process(pid) == NOBODY
+    assert owner == NOBODY
 
 
 VIOLENCE = """
@@ -117,11 +117,11 @@ server.ensure()
 
 @needs(*ONE_USER)
 def test_root_in_a_container_of_one_user(postgres_home, private_binaries):
-    pid = start_elsewhere(
+    _, owner = start_elsewhere(
         postgres_home / "postgres", binaries=private_binaries, prefix=ONE_USER, act=VIOLENCE
     )
 
-    assert owner_of_process(pid) == 0
+    assert owner == 0
 
 
 @pytest.mark.slow
@@ -159,17 +159,17 @@ needs_open_binaries = pytest.mark.skipif(
 
 @needs_open_binaries
 def test_an_ordinary_user_runs_it_as_himself(postgres_home):
-    pid = start_elsewhere(ordinary(postgres_home, NOBODY), uid=NOBODY, act=VIOLENCE)
+    _, owner = start_elsewhere(ordinary(postgres_home, NOBODY), uid=NOBODY, act=VIOLENCE)
 
-    assert owner_of_process(pid) == NOBODY
+    assert owner == NOBODY
 
 
 @needs_open_binaries
 @needs("setpriv", f"--reuid={NAMELESS}", "--clear-groups", "unshare", "--user")
 def test_a_user_without_a_name_runs_it_too(postgres_home):
-    pid = start_elsewhere(ordinary(postgres_home, NAMELESS), uid=NAMELESS, act=VIOLENCE)
+    _, owner = start_elsewhere(ordinary(postgres_home, NAMELESS), uid=NAMELESS, act=VIOLENCE)
 
-    assert owner_of_process(pid) == NAMELESS
+    assert owner == NAMELESS
 
 
 @needs_open_binaries

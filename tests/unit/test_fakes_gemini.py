@@ -12,6 +12,7 @@ import requests
 from google import genai
 from google.genai import errors, types
 
+from tests.clock import NOON
 from tests.fakes.gemini import FakeGemini, Limits, varying_responder
 
 LITE = "gemini-3.5-flash-lite"
@@ -46,6 +47,11 @@ def post(fake, *, body, path=f"/v1/models/{LITE}:generateContent", **headers):
         session.trust_env = False
         headers = {"x-goog-api-key": fake.key, **headers}
         return session.post(fake.url + path, json=body, headers=headers, timeout=5)
+
+
+def stand_still(fake, at=NOON):
+    """Let every request arrive at the same moment, noon UTC, plus what the fake advances."""
+    fake.moment = lambda: (0.0, at.timestamp())
 
 
 def test_the_same_prompt_gets_the_same_text_and_another_prompt_another():
@@ -221,9 +227,11 @@ def test_a_routed_model_is_served_and_counted_as_the_other():
 
 def test_the_minute_is_refused_with_the_documented_details_and_frees_again():
     with FakeGemini(limits={LITE: Limits(rpm=2)}) as gemini:
+        stand_still(gemini)
         ask(gemini), ask(gemini)
+        gemini.advance(1)
         caught = error_of(gemini)
-        gemini.advance(60)
+        gemini.advance(59)
         ask(gemini)
 
         help_, failure, retry = caught.details["error"]["details"]
@@ -241,6 +249,7 @@ def test_the_minute_is_refused_with_the_documented_details_and_frees_again():
 
 def test_tokens_and_days_have_their_own_quota():
     with FakeGemini(limits={LITE: Limits(tpm=100), FLASH: Limits(rpd=1)}) as gemini:
+        stand_still(gemini)
         ask(gemini, prompt="x" * 300)
         tokens = error_of(gemini, prompt="x" * 300)
         ask(gemini, model=FLASH)
