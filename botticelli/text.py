@@ -73,12 +73,6 @@ def visible(text: str) -> str:
     )
 
 
-def unhidden(text: str) -> str:
-    """Return a text without the signs that nobody sees, and in plain forms of its letters."""
-    plain = unicodedata.normalize("NFKC", text)
-    return "".join(c for c in plain if unicodedata.category(c) != "Cf")
-
-
 def exposed(text: str) -> str:
     """Return JSON in which no sign hides or turns the line: a person decides on what it says."""
     import json
@@ -114,17 +108,6 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 def fingerprint(text: str) -> str:
     """Return the SHA-256 of the normalised text in hexadecimal digits."""
     return hashlib.sha256(normalise(text).encode()).hexdigest()
-
-
-def without_code(text: str) -> str:
-    """Return the text with its fenced blocks and inline code left out."""
-    prose = "".join(block for is_code, block in _blocks(text) if not is_code)
-    return re.sub(r"(`+)(?:(?!\1).)+\1", " ", prose, flags=re.DOTALL)
-
-
-def has_open_fence(text: str) -> bool:
-    """Return whether a code fence is opened and never closed."""
-    return _open_fence(text) is not None
 
 
 def split(text: str, limit: int) -> tuple[str, ...]:
@@ -169,17 +152,6 @@ def _blocks(text: str) -> Iterator[tuple[bool, str]]:
             lines.append(line)
     if lines:
         yield bool(fence), "".join(lines)
-
-
-def _open_fence(text: str) -> str | None:
-    last = ""
-    for is_code, block in _blocks(text):
-        last = block if is_code else ""
-    if not last:
-        return None
-    first, *rest = last.strip().splitlines()
-    closed = bool(rest) and _FENCE.match(rest[-1]) is not None
-    return None if closed else first
 
 
 def _cut(text: str, limit: int, cuts: tuple[re.Pattern[str], ...]) -> Iterator[str]:

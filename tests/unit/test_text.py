@@ -87,16 +87,6 @@ def test_every_piece_fits_and_nothing_but_blanks_and_fences_is_lost(whole, limit
         assert "".join("".join(parts).split()) == "".join(whole.split())
 
 
-def test_an_open_fence_is_seen():
-    assert text.has_open_fence("a\n```\ncode")
-    assert not text.has_open_fence("a\n```\ncode\n```\nb")
-
-
-def test_prose_is_what_is_outside_of_code():
-    assert "@here" not in text.without_code("x `@here` y\n```\n@here\n```\n")
-    assert "@here" in text.without_code("x `y` @here")
-
-
 def test_a_count_stands_with_its_noun():
     assert [text.counted(n, "call") for n in (0, 1, 2)] == ["0 calls", "1 call", "2 calls"]
     assert [text.counted(n, "batch", "batches") for n in (1, 2)] == ["1 batch", "2 batches"]

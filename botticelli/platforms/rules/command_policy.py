@@ -6,13 +6,13 @@ what the user denies no narrative can allow. What a model wrote never takes part
 places and texts are judged as they would be sent.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from botticelli.platforms.rules.security_rules import Rate, Rules, is_named
+from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
-from botticelli.text import unhidden, utf16_length
 
 MAKES_CHANNELS: Final = ("channels.create", "channels.get_or_create")
 NAMES_CHANNELS: Final = (*MAKES_CHANNELS, "channels.edit")
@@ -25,14 +25,6 @@ IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
     "messages.clear": ("messages.delete", "messages.bulk_delete"),
 }
 ROLE_CHANGES: Final = ("roles.assign", "roles.remove")  # of members.edit with roles
-
-_MENTION: Final = re.compile(r"@everyone\b|@here\b|<@[!&]?\d+>", re.IGNORECASE)
-# What Discord makes a link of: any scheme, www, and its own invites without one.
-_LINK: Final = re.compile(
-    r"(?:[a-z][a-z0-9+.\-]*://|(?<![a-z0-9])(?=www\.|discord(?:app)?\.(?:gg|com/invite)/))"
-    r"([^\s/\\?#)\]>\"']+)",
-    re.IGNORECASE,
-)
 
 Word = Literal["allow", "ask", "confirm", "refuse"]
 
@@ -65,11 +57,11 @@ class Asked:
         """platform.command."""
         return f"{self.platform}.{self.command}"
 
-    @property
-    def prose(self) -> tuple[str, ...]:
+    @cached_property
+    def prose(self) -> tuple[TextReading, ...]:
         """The texts that people would read: no ids."""
         readable = {k: v for k, v in self.args.items() if not k.endswith(("_id", "_ids"))}
-        return tuple(text for value in readable.values() for text in texts(value))
+        return tuple(TextReading(text) for value in readable.values() for text in texts(value))
 
     @property
     def implied(self) -> tuple[str, ...]:
@@ -175,9 +167,10 @@ def _unasked(asked: Asked) -> Verdict:
 
 
 def _secrets(asked: Asked, _layer: Rules) -> str:
-    for text in both(texts(asked.args)):
-        if any(secret and secret in text for secret in asked.secrets):
-            return "it would give away a secret"
+    for text in texts(asked.args):
+        for spelling in TextReading(text).spellings:
+            if any(secret and secret in spelling for secret in asked.secrets):
+                return "it would give away a secret"
     return ""
 
 
@@ -217,37 +210,45 @@ def _prefix(asked: Asked, layer: Rules) -> str:
     return "" if wrong is None else f"channel '{wrong}' does not begin with '{prefix}'"
 
 
+def _characters(asked: Asked, _layer: Rules) -> str:
+    if asked.platform == "database":
+        return ""
+    for reading in asked.prose:
+        if reading.misleading:
+            return f"a text holds {reading.misleading}, which hides what it says"
+    content = asked.args.get("content")
+    if isinstance(content, str) and content and TextReading(content).is_blank:
+        return "the content shows nothing"
+    return ""
+
+
 def _length(asked: Asked, layer: Rules) -> str:
-    longest = max(map(utf16_length, asked.prose), default=0)
+    longest = max((one.length for one in asked.prose), default=0)
     if layer.max_length is None or longest <= layer.max_length:
         return ""
     return f"a text has {longest} characters, {layer.max_length} are allowed"
 
 
 def _mentions(asked: Asked, layer: Rules) -> str:
-    count = sum(max(len(_MENTION.findall(one)) for one in both([text])) for text in asked.prose)
-    if layer.max_mentions is None or count <= layer.max_mentions:
+    if layer.max_mentions is None:
+        return ""
+    count = sum(one.mention_count for one in asked.prose)
+    if count <= layer.max_mentions:
         return ""
     return f"it mentions {count} times, {layer.max_mentions} are allowed"
 
 
 def _links(asked: Asked, layer: Rules) -> str:
-    count = sum(max(len(_LINK.findall(one)) for one in both([text])) for text in asked.prose)
-    if layer.max_links is not None and count > layer.max_links:
-        return f"it has {count} links, {layer.max_links} are allowed"
+    if layer.max_links is not None:
+        count = sum(one.link_count for one in asked.prose)
+        if count > layer.max_links:
+            return f"it has {count} links, {layer.max_links} are allowed"
     if layer.allowed_links is None:
         return ""
-    for found in (match[1] for text in both(asked.prose) for match in _LINK.finditer(text)):
-        host = found.rpartition("@")[2].partition(":")[0].casefold().strip(".,;!")
-        if not any(_is_within(host, one.casefold()) for one in layer.allowed_links):
+    for reading in asked.prose:
+        if host := disallowed_host(reading.links, layer.allowed_links):
             return f"{host} is not among the allowed links"
     return ""
-
-
-def _is_within(host: str, allowed: str) -> bool:
-    name = allowed.removeprefix("www.")
-    host = host.removeprefix("www.")
-    return host == name or host.endswith(f".{name}")
 
 
 def _only_writes(check: Callable[[Asked, Rules], str]) -> Callable[[Asked, Rules], str]:
@@ -260,17 +261,11 @@ _CHECKS: Final[tuple[tuple[str, Callable[[Asked, Rules], str]], ...]] = (
     ("guild_id", _guild),
     ("channel_ids", _channel),
     ("channel_prefix", _prefix),
+    ("characters", _only_writes(_characters)),
     ("max_length", _only_writes(_length)),
     ("max_mentions", _only_writes(_mentions)),
     ("links", _only_writes(_links)),
 )
-
-
-def both(found: Iterable[str]) -> Iterator[str]:
-    """Yield every text as it is, and as it reads with hidden signs and odd letters taken away."""
-    for text in found:
-        yield text
-        yield unhidden(text)
 
 
 def texts(value: Any) -> Iterator[str]:

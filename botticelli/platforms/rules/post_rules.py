@@ -6,22 +6,17 @@ here, because the text that goes out is the column's, byte for byte.
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Final
 
 from botticelli import text as texts
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
 from botticelli.platforms.rules import unfinished_text
+from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
 
 OFFLINE_MODEL: Final = "offline"
-
-_MENTION: Final = re.compile(r"(?<![\w.+-])@(?:everyone|here)\b|<@[!&]?(\d+)>")
-_INVITE: Final = re.compile(
-    r"\b(?:discord(?:app)?\.com/invite|discord\.gg|discord\.me|dsc\.gg)/\S+", re.IGNORECASE
-)
-# A backslash ends a host as a slash does: browsers read it so.
-_LINK: Final = re.compile(r"\b(?:https?://|www\.)([^\s/\\?#)\]<>\"'*~|`,]+)", re.IGNORECASE)
 
 
 @record
@@ -60,14 +55,24 @@ class Judged:
         """The destination's rules."""
         return self.destination.guard
 
+    @cached_property
+    def reading(self) -> TextReading:
+        """What the text shows."""
+        return TextReading(self.text)
+
 
 def verdicts(judged: Judged) -> tuple[Verdict, ...]:
-    """Return what each rule says, in a fixed order.
+    """Return what each rule says, in a fixed order, up to the first one that refuses the text.
 
     Raises:
         ConfigError: A forbidden pattern is no regular expression.
     """
-    return tuple(Verdict(rule=name, why=rule(judged)) for name, rule in _RULES)
+    found: list[Verdict] = []
+    for name, rule in _RULES:
+        found.append(Verdict(rule=name, why=rule(judged)))
+        if not found[-1].passes:
+            break
+    return tuple(found)
 
 
 def objections(found: tuple[Verdict, ...]) -> str:
@@ -76,46 +81,42 @@ def objections(found: tuple[Verdict, ...]) -> str:
 
 
 def _content(judged: Judged) -> str:
-    return "" if judged.text.strip() else "there is no text"
+    if not judged.text.strip():
+        return "there is no text"
+    if judged.reading.is_blank:
+        return "the text shows nothing"
+    hidden = judged.reading.misleading
+    return f"it holds {hidden}, which hides what it says" if hidden else ""
 
 
 def _length(judged: Judged) -> str:
-    length = texts.utf16_length(judged.text)
+    length = judged.reading.length
     if length <= judged.max_length or judged.destination.too_long == "split":
         return ""
     return f"{length} characters, {judged.max_length} are allowed (too_long = 'split' would cut it)"
 
 
 def _mentions(judged: Judged) -> str:
-    prose = texts.without_code(judged.text)
-    for match in _MENTION.finditer(prose):
-        if match[1] not in judged.guard.allowed_mentions:
-            return f"{match[0]} is not among the allowed mentions"
+    for mention in judged.reading.mentions:
+        if mention.strip("<@!&>") not in judged.guard.allowed_mentions:
+            return f"{mention} is not among the allowed mentions"
     return ""
 
 
 def _invites(judged: Judged) -> str:
-    found = _INVITE.search(judged.text)
-    if found is None or judged.guard.allow_invites:
+    if judged.guard.allow_invites:
         return ""
-    return f"{found[0]} invites to a server"
+    found = next((one for one in judged.reading.links if one.is_invite), None)
+    return f"a link to {found.host} invites to a server" if found else ""
 
 
 def _links(judged: Judged) -> str:
     allowed = judged.guard.allowed_links
     if allowed is None:
         return ""
-    for match in _LINK.finditer(judged.text):
-        host = match[1].rpartition("@")[2].partition(":")[0].casefold()
-        host = re.sub(r"[\W_]+$", "", host).removeprefix("www.")
-        if not any(_is_within(host, one.casefold()) for one in allowed):
-            return f"{host} is not among the allowed links"
-    return ""
-
-
-def _is_within(host: str, allowed: str) -> bool:
-    name = allowed.removeprefix("www.")
-    return host == name or host.endswith(f".{name}")
+    others = (one for one in judged.reading.links if not one.is_invite)  # see _invites
+    host = disallowed_host(others, allowed)
+    return f"{host} is not among the allowed links" if host else ""
 
 
 def _forbidden(judged: Judged) -> str:
@@ -133,16 +134,16 @@ def _forbidden(judged: Judged) -> str:
 
 
 def _unfinished(judged: Judged) -> str:
-    found = unfinished_text.unfinished(judged.text)
+    found = unfinished_text.unfinished(judged.reading)
     return f"'{texts.shorten(found, 40)}' looks unfinished" if found else ""
 
 
 def _leftovers(judged: Judged) -> str:
-    return next(unfinished_text.machinery(judged.text), "")
+    return next(unfinished_text.machinery(judged.reading), "")
 
 
 def _refusal(judged: Judged) -> str:
-    found = unfinished_text.refusal(judged.text)
+    found = unfinished_text.refusal(judged.reading)
     return f"'{texts.shorten(found, 60)}' sounds like a model's excuse" if found else ""
 
 

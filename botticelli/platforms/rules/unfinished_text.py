@@ -1,7 +1,8 @@
 """What gives a text away as no post yet: unfinished marks, wrappings, excuses. Pure.
 
 A rule here holds a post for a person, so it must know what people write: TODO apps, dates that are
-to be decided, JSON in a gotcha. Code is looked at only where a whole text is made of it.
+to be decided, JSON in a gotcha. Code is looked at only where a whole text is made of it. Every
+pattern takes linear time: what it repeats is bounded, or stops where the next match may begin.
 """
 
 import json
@@ -9,19 +10,20 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from botticelli import text as texts
+from botticelli.platforms.rules.text_reading import TextReading
+from botticelli.text import shorten
 
 _NAMED: Final = (
     r"(?:name|link|url|date|time|topic|emoji|company|product|channel|server|community|event)"
 )
 _BLANKS_TO_FILL: Final = re.compile(
     # of template languages, which nobody has filled in; ${HOME} is the shell's
-    r"\{\{[^{}\n]*\w[^{}\n]*\}\}|\$\{(?!HOME|PATH|PWD|SHELL|TMPDIR|XDG_)\w+[^}\n]*\}"
+    r"\{\{[^{}\n\w]*\w[^{}\n]*\}\}|\$\{(?!HOME|PATH|PWD|SHELL|TMPDIR|XDG_)\w[^}\n]{0,200}\}"
     r"|<%[^%\n]*%>|\{%[^%\n]*%\}"
     rf"|(?<![\w{{]){{(?:\w+_)?{_NAMED}}}|(?<![\w{{]){{(?:username|title|insert\w*)}}"
     # [insert link here]; not [your guide](https://...), which is a link
-    r"|[\[<](?:insert|placeholder|todo|tbd|fixme)\b[^\]>\n]{0,60}[\]>](?!\()"
-    r"|[\[<][^\]>\n]{0,50}\bhere[\]>](?!\()"
+    r"|[\[<](?:insert|placeholder|todo|tbd|fixme)\b[^\[\]<>\n]{0,60}[\]>](?!\()"
+    r"|[\[<][^\[\]<>\n]{0,50}\bhere[\]>](?!\()"
     rf"|[\[<](?:your|the) [^\]>\n]{{0,20}}\b{_NAMED}[\]>](?!\()"
     rf"|\[(?:(?:{_NAMED}|user) ?)?{_NAMED}\](?!\()"
     r"|\blorem ipsum dolor\b"
@@ -77,7 +79,7 @@ _AFTERWORD: Final = re.compile(
     r"|\bfeel free to (?:adjust|modify|edit|customi[sz]e|tweak) (?:this|the) "
     r"(?:post|draft|message|template|text)\b"
     r"|\b(?:is there anything else|how can) I can? ?(?:help|assist)(?: you)?(?: with)?(?: today)?\?"
-    r"|^\W*(?:word|character) count\W{0,4}\d[\d,.]*(?: (?:words|characters))?\W*\Z"
+    r"|^[^\w\n]*(?:word|character) count\W{0,4}\d[\d,.]*(?: (?:words|characters))?\W*\Z"
     r"|\bthis (?:post|draft|version|message) (?:is|has been|was) (?:designed|crafted|written"
     r"|optimi[sz]ed|tailored) to "
     r"(?:be|engage|encourage|spark|drive|foster|invite|resonate|promote)\b"
@@ -139,23 +141,22 @@ _REFUSAL: Final = re.compile(
 )
 
 
-def unfinished(text: str) -> str:
+def unfinished(reading: TextReading) -> str:
     """Return what in a text still waits to be filled in; empty if nothing does."""
-    prose = texts.without_code(text)
-    found = _BLANKS_TO_FILL.search(prose) or _NOTE_TO_SELF.search(prose)
+    found = _BLANKS_TO_FILL.search(reading.prose) or _NOTE_TO_SELF.search(reading.prose)
     return found[0].strip() if found else ""
 
 
-def refusal(text: str) -> str:
+def refusal(reading: TextReading) -> str:
     """Return a model's excuse for not having written anything; empty if there is none."""
-    found = _REFUSAL.search(texts.without_code(text).translate(_APOSTROPHE))
+    found = _REFUSAL.search(reading.prose.translate(_APOSTROPHE))
     return found[0] if found else ""
 
 
-def machinery(text: str) -> Iterator[str]:
+def machinery(reading: TextReading) -> Iterator[str]:
     """Yield the signs that a text is wrapped in something, or speaks about itself."""
-    text = text.strip().translate(_APOSTROPHE)
-    prose = texts.without_code(text)
+    text = reading.text.strip().translate(_APOSTROPHE)
+    prose = reading.prose.strip().translate(_APOSTROPHE)
     if text.casefold() in _NOTHING:
         yield "it is an empty value, not a post"
     if _is_json(text):
@@ -165,12 +166,12 @@ def machinery(text: str) -> Iterator[str]:
         yield "JSON keys are left in it"
     if re.fullmatch(r"```[^\n]*\n.*\n```", text, re.DOTALL) and text.count("```") == 2:
         yield "all of it is one code block"
-    if texts.has_open_fence(text):
+    if reading.has_open_code_block:
         yield "a code block is not closed"
     if found := _MARKUP.search(prose):
-        yield f"'{texts.shorten(found[0], 40)}' is no part of a post"
+        yield f"'{shorten(found[0], 40)}' is no part of a post"
     if found := _PREAMBLE.search(text) or _AFTERWORD.search(prose):
-        yield f"'{texts.shorten(found[0], 40)}' speaks about the post"
+        yield f"'{shorten(found[0], 40)}' speaks about the post"
 
 
 def _is_json(text: str) -> bool:

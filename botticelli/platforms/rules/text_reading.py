@@ -1,0 +1,285 @@
+"""What a text shows its readers: links, invites, mentions, code, characters that nobody sees. Pure.
+
+Posts and commands are judged by this one reading. It follows Discord's client and, for a link's
+host, the browser behind it. Where clients may differ a text is read in several spellings (as it
+is, in plain letters, without invisible characters, without markdown's escapes), and what any of
+them shows counts. Everything here takes time in proportion to the length of the text.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Final, TypeVar
+from urllib.parse import unquote
+
+from botticelli.records import record
+from botticelli.text import shorten, utf16_length
+
+# Where a link begins: a scheme (browsers accept one slash behind the usual ones, and backslashes;
+# markdown drops escapes), www, or a host whose invites need no scheme. Then its authority.
+_LINK: Final = re.compile(
+    r"(?:(?:(?<=https)|(?<=http)|(?<=ftp)):[/\\]+"
+    r"|(?<=[a-z0-9+.\-\\]{2}):\\?/\\?/[/\\]*"
+    r"|(?<![a-z0-9\-])(?=www\.\w)"
+    r"|(?P<bare>(?<![a-z0-9\-])(?=(?:[a-z]{1,10}\.)?(?:discord(?:app)?\.(?:com|gg|me)|dsc\.gg))))"
+    r"(?P<authority>[^\s<>/\\?#]*)",
+    re.IGNORECASE,
+)
+_PATH: Final = re.compile(r"[/\\][^\s<>?#]{0,200}")
+_INVITING: Final = ("discord.gg", "discord.me", "dsc.gg")  # /CODE; the others: /invite/CODE
+_INVITING_BY_PATH: Final = ("discord.com", "discordapp.com")
+_MASKED: Final = re.compile(r"\[([^\[\]]*)\]\(\s{0,4}<?[a-z0-9+.\-\\]*\Z", re.IGNORECASE)
+_LABEL: Final = 300  # characters in front of a link in which [its text]( is looked for
+_HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_LONGEST_HOST: Final = 255
+_DOTS: Final = str.maketrans("\u3002\uff0e\uff61", "...")  # a browser reads each as a dot
+_ESCAPE: Final = re.compile(r"\\([^0-9A-Za-z\s])")
+
+# As a client marks them; an address such as name@here.com is none.
+_MENTION: Final = re.compile(
+    r"(?<![a-z0-9_.+\-])@(?:everyone|here)|@(?:everyone|here)(?!\.?[a-z0-9_])|<@[!&]?[0-9]+>",
+    re.IGNORECASE,
+)
+_TICKS: Final = re.compile(r"`+")
+
+# Shown as nothing, or as a blank, though their category is that of a mark, letter or symbol.
+_UNSEEN: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+_MARKUP: Final = frozenset("*_~|`>")
+_OVERRIDES: Final = frozenset("\u202d\u202e")  # the line reads backwards from here on
+_BREAKS: Final = frozenset("\t\n\v\f\r")
+
+_Found = TypeVar("_Found")
+
+
+@record
+class Link:
+    """A link of a text.
+
+    Args:
+        host: As a browser would look it up: small letters, ASCII; as written if it is not a name.
+        is_invite: Whether it invites to a server.
+    """
+
+    host: str
+    is_invite: bool = False
+
+    def is_among(self, allowed: Iterable[str]) -> bool:
+        """Return whether it leads to one of the hosts, or to one below them."""
+        if not _HOST.fullmatch(self.host):
+            return False
+        host = self.host.removeprefix("www.")
+        return any(_is_within(host, _host_name(one).removeprefix("www.")) for one in allowed)
+
+
+class TextReading:
+    """One text, read once; everything is found when it is first asked for.
+
+    Attributes:
+        text: As it would be sent.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def length(self) -> int:
+        """Its length in UTF-16 units."""
+        return utf16_length(self.text)
+
+    @cached_property
+    def spellings(self) -> tuple[str, ...]:
+        """The text as it is, in plain forms of its letters, and without invisible characters."""
+        plain = unicodedata.normalize("NFKC", self.text).translate(_DOTS)
+        return tuple(dict.fromkeys((self.text, plain, _seen(plain))))
+
+    @cached_property
+    def _links(self) -> tuple[tuple[Link, ...], ...]:
+        unescaped = (_ESCAPE.sub(r"\1", one) for one in self.spellings if "\\" in one)
+        return tuple(tuple(_links(one)) for one in dict.fromkeys((*self.spellings, *unescaped)))
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Every link, by whatever spelling it is found; each once."""
+        return _union(self._links)
+
+    @property
+    def link_count(self) -> int:
+        """How many links there are."""
+        return max(map(len, self._links))
+
+    @cached_property
+    def _mentions(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(_MENTION.findall(_without_code(one)[0])) for one in self.spellings)
+
+    @property
+    def mentions(self) -> tuple[str, ...]:
+        """Whom it names outside code: "@everyone", "@here", "<@ID>", "<@&ID>"; each once."""
+        return _union(self._mentions)
+
+    @property
+    def mention_count(self) -> int:
+        """How often it names somebody."""
+        return max(map(len, self._mentions))
+
+    @cached_property
+    def _code(self) -> tuple[str, bool]:
+        return _without_code(self.text)
+
+    @property
+    def prose(self) -> str:
+        """The text without its code blocks and inline code."""
+        return self._code[0]
+
+    @property
+    def has_open_code_block(self) -> bool:
+        """Whether a line opens a code block that is never closed."""
+        return self._code[1]
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it shows nothing: blanks, markup and invisible characters at most."""
+        return all(c.isspace() or c in _MARKUP for c in _seen(self.text))
+
+    @property
+    def misleading(self) -> str:
+        """The first control character or reversal of the writing direction, as U+XXXX, or ""."""
+        for c in self.text:
+            if c in _OVERRIDES or (unicodedata.category(c) == "Cc" and c not in _BREAKS):
+                return f"U+{ord(c):04X}"
+        return ""
+
+
+def disallowed_host(links: Iterable[Link], allowed: Sequence[str]) -> str:
+    """Return the host of the first link that leads elsewhere than to the allowed hosts, or ""."""
+    found = next((one for one in links if not one.is_among(allowed)), None)
+    return shorten(found.host, 80) or "a link without a host" if found else ""
+
+
+def _union(found: Iterable[Iterable[_Found]]) -> tuple[_Found, ...]:
+    return tuple(dict.fromkeys(one for group in found for one in group))
+
+
+def _seen(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c in _BREAKS or not _is_unseen(c))
+
+
+def _is_unseen(c: str) -> bool:
+    return c in _UNSEEN or unicodedata.category(c) in {"Cc", "Cf"}
+
+
+# -- links ----------------------------------------------------------------------------------------
+
+
+def _links(text: str) -> Iterator[Link]:
+    at = 0
+    while match := _LINK.search(text, at):
+        authority, at = match["authority"], match.end()
+        path = ""
+        if ")" in authority and _is_masked(text, match.start()):
+            authority = authority.partition(")")[0]
+            at = match.start("authority") + len(authority) + 1
+        elif behind := _PATH.match(text, at):
+            path = behind[0]
+        is_last = not path and text[at : at + 1] not in {"?", "#"}
+        host = _host(_trimmed(authority) if is_last else authority)
+        is_invite = _is_invite(host, path)
+        if is_invite or (host and match["bare"] is None):
+            yield Link(host=host, is_invite=is_invite)
+
+
+def _is_masked(text: str, at: int) -> bool:
+    """Whether the link at a place is the target of [text](link), which ends at the parenthesis.
+
+    A text that holds a link itself is not masked: clients show all of it as it is written.
+    """
+    found = _MASKED.search(text[max(at - _LABEL, 0) : at])
+    return found is not None and "://" not in found[1]
+
+
+def _trimmed(authority: str) -> str:
+    """Return the end of a link without the punctuation and markup that follow it in a text."""
+    end = len(authority)
+    while end and not authority[end - 1].isalnum():
+        end -= 1
+    return authority[:end]
+
+
+def _host(authority: str) -> str:
+    host = unquote(authority.rpartition("@")[2])
+    name, _, port = host.partition(":")
+    return _host_name(name if port.isdecimal() or not port else host)
+
+
+def _host_name(host: str) -> str:
+    if len(host) > _LONGEST_HOST:
+        return host
+    plain = unicodedata.normalize("NFKC", host).translate(_DOTS).lower().rstrip(".")
+    if _seen(plain) != plain:
+        return plain  # browsers do not agree on what it is
+    return ".".join(
+        label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+        for label in plain.split(".")
+    )
+
+
+def _is_within(host: str, allowed: str) -> bool:
+    return host == allowed or host.endswith(f".{allowed}")
+
+
+def _is_invite(host: str, path: str) -> bool:
+    if any(_is_within(host, one) for one in _INVITING):
+        wanted = 1
+    elif any(_is_within(host, one) for one in _INVITING_BY_PATH):
+        wanted = 2
+    else:
+        return False
+    steps: list[str] = []
+    for step in re.split(r"[/\\]", unquote(path)):
+        if step == ".." and steps:
+            steps.pop()
+        elif re.search(r"\w", step):
+            steps.append(step)
+    return len(steps) >= wanted and (wanted == 1 or steps[0].casefold() == "invite")
+
+
+# -- code -----------------------------------------------------------------------------------------
+
+
+def _without_code(text: str) -> tuple[str, bool]:
+    """Return the text with a blank for each piece of code, and whether a block is left open."""
+    runs = [(match.start(), match.end()) for match in _TICKS.finditer(text)]
+    closing = _closing(runs)
+    prose: list[str] = []
+    done, is_open = 0, False
+    for index, (start, end) in enumerate(runs):
+        if start < done or _is_escaped(text, start):
+            continue
+        if (close := closing[index]) is not None:
+            prose += (text[done:start], " ")
+            done = runs[close][1]
+        elif end - start >= 3:
+            is_open = is_open or not text[text.rfind("\n", done, start) + 1 : start].strip()
+    return "".join([*prose, text[done:]]), is_open
+
+
+def _closing(runs: Sequence[tuple[int, int]]) -> list[int | None]:
+    """Return which run of backticks closes the code that each one opens; three or more: a block."""
+    later: dict[int, int] = {}
+    closing: list[int | None] = []
+    for index in range(len(runs) - 1, -1, -1):
+        length = min(runs[index][1] - runs[index][0], 3)
+        closing.append(later.get(length))
+        later[length] = index
+    return closing[::-1]
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    count = 0
+    while at - count and text[at - count - 1] == "\\":
+        count += 1
+    return count % 2 == 1

@@ -1,0 +1,388 @@
+"""What a text shows: the guard of posts and the rules of commands read it alike."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from botticelli.config.model import Destination, Guard
+from botticelli.platforms.rules.command_policy import Asked, decide
+from botticelli.platforms.rules.post_rules import Judged, objections, verdicts
+from botticelli.platforms.rules.security_rules import Rules
+from botticelli.platforms.rules.text_reading import TextReading
+
+ALLOWED = ("good.com", "münchen.de")
+RULES = Rules(source="the rules", max_mentions=0, max_links=5, allowed_links=ALLOWED)
+
+
+def post_refusal(text, *, max_length=200_000):
+    """Return which kind of rule holds a post: links, mentions, content, or none of them."""
+    destination = Destination(
+        name="news", platform="discord", guard=Guard(allowed_links=ALLOWED), too_long="split"
+    )
+    found = verdicts(Judged(text=text, destination=destination, max_length=max_length, real=True))
+    rule = objections(found).partition(":")[0]
+    return {"invites": "links"}.get(rule, rule)
+
+
+def command_refusal(text):
+    """Return the same for a command that sends the text."""
+    asked = Asked(
+        platform="discord",
+        command="messages.send",
+        args={"channel_id": "1", "content": text},
+        writes=True,
+    )
+    verdict = decide(asked, user=RULES, narratives=(), writes="allow")
+    rules = {"max_mentions": "mentions", "characters": "content"}
+    return rules.get(verdict.rule, verdict.rule) if verdict.word == "refuse" else ""
+
+
+LINKS_ELSEWHERE = [
+    "https://evil.com",
+    "https://evil.com/",
+    "HTTPS://EVIL.COM/a",
+    "http://evil.com:80/a?b#c",
+    "ftp://evil.com/a",
+    "steam://run/1",
+    "ws://evil.com",
+    "1https://evil.com",
+    "链接https://evil.com",
+    "see:https://evil.com",
+    "_https://evil.com_",
+    "**https://evil.com**",
+    "||https://evil.com||",
+    "`https://evil.com`",
+    "<https://evil.com>",
+    "<https:/evil.com>",
+    "https:/evil.com",
+    "https:///evil.com",
+    "https:\\\\evil.com",
+    "https:\\/\\/evil.com",
+    "[good.com](https://evil.com)",
+    "[good.com](<https://evil.com>)",
+    "[good.com]( https://evil.com 'title')",
+    "[x](https\\://evil.com)",
+    "[x](https://good.com\\.evil.com)",
+    "[x](https://good.com\\@evil.com)",
+    "[x](https://good.com)[y](https://evil.com)",
+    "](https://good.com).evil.com",
+    "https://good.com@evil.com",
+    "https://good.com'@evil.com/",
+    'https://good.com"@evil.com/',
+    "https://good.com:443@evil.com/",
+    "https://good.com%2f@evil.com/",
+    "https://evil.com\\@good.com",
+    "https://evil.com\\\\@good.com/",
+    "https://evil.com#@good.com",
+    "https://evil.com?@good.com",
+    "https://good.com'.evil.com/",
+    "https://good.com).evil.com/",
+    "https://good.com*.evil.com/",
+    "https://good.com,evil.com",
+    "https://good.com:x.evil.com",
+    "https://good.com.evil.com",
+    "https://evilgood.com",
+    "https://evil%2ecom/",
+    "https://good.com%2eevil.com",
+    "https://evil.com%2f.good.com",
+    "https://good.com\u3002evil.com",
+    "https://good.com\uff0eevil.com",
+    "https://good.com，谢谢",
+    "https://go\u043ed.com",  # a Cyrillic letter
+    "https://go\u200bod.com/",
+    "https://go\u00adod.com/",
+    "https://evil.com\ufeff.good.com",
+    "https://evil.com\u2028.good.com",
+    "h\u200bttps://evil.com",
+    "https:/\u2060/evil.com",
+    "https://ev\u180eil.com",
+    "\uff48ttps://evil.com",
+    "ｈｔｔｐｓ：／／ｅｖｉｌ．ｃｏｍ",
+    "https://ｅｖｉｌ.com",
+    "https://𝐞𝐯𝐢𝐥.com",
+    "https://xn--goo-8na.com",
+    "https://xn--mnchen-3ya.de.evil.com",
+    "https://munchen.de",
+    "https://[::1]/",
+    "https://2130706433/",
+    "www.evil.com",
+    "WWW.evil.com/x",
+    "(www.evil.com)",
+    "discord.gg/abc",
+    "Discord.GG/abc",
+    "discord.gg:443/abc",
+    "discord.gg./abc",
+    "discord.gg//abc",
+    "discord.gg\\abc",
+    "discord.gg/invite/abc",
+    "dsc.gg/abc",
+    "discord.me/abc",
+    "加入discord.gg/abc",
+    "user@discord.gg/abc",
+    "discord\u200b.gg/abc",
+    "ｄｉｓｃｏｒｄ．ｇｇ／ａｂｃ",
+    "https://discord.gg/abc",
+    "https://discord\u3002gg/abc",
+    "https://%64iscord.gg/abc",
+    "discord.com/invite/abc",
+    "canary.discord.com/invite/abc",
+    "discordapp.com/invite/abc",
+    "discord.com/%69nvite/abc",
+    "discord.com/./invite/abc",
+    "discord.com/x/../invite/abc",
+]
+
+MENTIONS = [
+    "@everyone",
+    "@here",
+    "@EVERYONE",
+    "Hey @here!",
+    "@everyones",
+    "x@everyone",
+    "x@here.",
+    "@everyone大家好",
+    "你好@everyone大家好",
+    "@\u200beveryone",
+    "@eve\u2060ryone",
+    "@ever\ufe0fyone",
+    "@ever\u034fyone",
+    "\uff20everyone",
+    "@ｅｖｅｒｙｏｎｅ",
+    "<@123>",
+    "<@!123>",
+    "<@&123>",
+    "<@\u200b123>",
+    "<\uff20123>",
+    "\\@everyone",
+    "`x` @here",
+    "`@here",
+    "\\`@here`",
+    "~~~\n@everyone\n~~~",
+    "``@here`",
+    "｀@here｀",
+]
+
+NOTHING_TO_SEE = [
+    "\u200b",
+    "\u200b \u2060\n",
+    "\u3164",
+    "\u2800\u2800",
+    "\ufeff\u00ad",
+    "_ _",
+    "** **",
+    "||\u200b||",
+    "hello \x1b[31mred",
+    "hello\x00",
+    "https://evil.com\x1c.good.com",
+    "moc.live//:sptth\u202eevil",
+]
+
+NOTHING_WRONG = [
+    "https://good.com",
+    "https://good.com.",
+    "https://good.com./a",
+    "HTTPS://GOOD.COM:443/a",
+    "https://docs.good.com/x",
+    "https://my_docs.good.com/x",
+    "www.good.com",
+    "**https://good.com**",
+    "__https://good.com__",
+    "||https://good.com||",
+    "`https://good.com`",
+    "<https://good.com/a>",
+    "(https://good.com)",
+    '"https://good.com", he said',
+    "https://good.com\u3002",
+    "https://good.com\u200b",
+    "https://good.com/，谢谢",
+    "https://good.com#@evil.com",
+    "https://user@good.com/",
+    "https://ｇｏｏｄ.com",
+    "https://g%6fod.com",
+    "[x](https://good.com)和[y](https://good.com)，好",
+    "[x](<https://good.com>)",
+    "https://münchen.de/",
+    "https://MÜNCHEN.de/",
+    "https://xn--mnchen-3ya.de/",
+    "https://www.münchen.de",
+    "evil.com",  # no client makes a link of it
+    "README.md and node.js",
+    "I left discord.com for discord.gg",
+    "support@discord.com",
+    "https://",
+    "C:\\new\\notes.txt, C:\\\\temp, C:/Users",
+    "50:/ or so:/",
+    "Breaking news:\\nmore",
+    "someone@here.com or team@everyone.org",
+    "In code `@everyone` pings nobody",
+    "Look:\n```\n@here\n```",
+    "Try: ```py\n@here\n``` now",
+    "<#123> <:sword:123> <t:1:R> </play:123>",
+    "👩\u200d👩\u200d👧 می\u200cخواهم \u200fשלום",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f ❤\ufe0f",
+    "a\tb\r\nc",
+]
+
+SPELLINGS = [
+    *((text, "links") for text in LINKS_ELSEWHERE),
+    *((text, "mentions") for text in MENTIONS),
+    *((text, "content") for text in NOTHING_TO_SEE),
+    *((text, "") for text in NOTHING_WRONG),
+]
+
+
+@pytest.mark.parametrize(("text", "rule"), SPELLINGS)
+def test_posts_and_commands_read_a_text_alike(text, rule):
+    assert (post_refusal(text), command_refusal(text)) == (rule, rule)
+
+
+UNSEEN = (
+    "\u200b\u200c\u200d\u200e\u2060\u2064\ufeff\u00ad\u034f\u061c\u180e\ufe0f\u115f\u3164\u2800"
+)
+FULL_WIDTH = {chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)}
+HIDDEN = [
+    ("https://evil.com/x", "links"),
+    ("ftp://evil.com", "links"),
+    ("www.evil.com", "links"),
+    ("discord.gg/abc", "links"),
+    ("discord.com/invite/abc", "links"),
+    ("@everyone", "mentions"),
+    ("@here", "mentions"),
+    ("<@123>", "mentions"),
+]
+
+
+@st.composite
+def disguised(draw):
+    """Return a link or a mention in other letters, with invisible characters, within a text."""
+    text, rule = draw(st.sampled_from(HIDDEN))
+    letters = []
+    for letter in text:
+        other = draw(st.sampled_from([letter, letter.upper(), FULL_WIDTH[letter]]))
+        letters.append(other + draw(st.text(UNSEEN, max_size=2)))
+    front = draw(st.sampled_from(["", "Look: ", "看", "**", "||", "[x](", "'"]))
+    back = draw(st.sampled_from(["", " now", "**", "||", ")", "!", "\n"]))
+    return front + "".join(letters) + back, rule
+
+
+@given(disguised())
+def test_no_disguise_hides_a_link_or_a_mention(case):
+    text, rule = case
+
+    assert (post_refusal(text), command_refusal(text)) == (rule, rule)
+
+
+@pytest.mark.parametrize(
+    ("text", "prose", "is_open"),
+    [
+        ("x `@here` y\n```\n@here\n```\n", "x   y\n \n", False),
+        ("x `y` @here", "x   @here", False),
+        ("Try: ```py\nx\n``` now", "Try:   now", False),
+        ("a\n```\ncode", "a\n```\ncode", True),
+        ("a\n```\ncode\n```\nb", "a\n \nb", False),
+        ("``a ` b`` c", "  c", False),
+        ("`` a ` b", "`` a ` b", False),
+        ("Use ``` for code", "Use ``` for code", False),
+        ("~~~\nx", "~~~\nx", False),
+        ("\\`a`", "\\`a`", False),
+    ],
+)
+def test_code_is_what_discord_shows_as_code(text, prose, is_open):
+    reading = TextReading(text)
+
+    assert (reading.prose, reading.has_open_code_block) == (prose, is_open)
+
+
+def test_links_and_mentions_are_counted_once_each():
+    reading = TextReading("https://a.b www.c.d discord.gg/x https://www.a.b <@1> <@1> @here")
+
+    assert (reading.link_count, reading.mention_count) == (4, 3)
+
+
+def test_the_length_is_in_utf16_units():
+    assert TextReading("a🎨").length == 3
+
+
+def test_no_rule_looks_at_a_text_once_one_has_refused_it():
+    destination = Destination(name="news", platform="discord", guard=Guard(forbidden=("(",)))
+    text = "@everyone {{name}} I cannot help with that request."
+
+    found = verdicts(Judged(text=text, destination=destination, max_length=2000, real=True))
+
+    assert [one.rule for one in found] == ["content", "length", "mentions"]
+    assert not found[-1].passes
+
+
+NASTY = [
+    *(
+        "[",
+        "{",
+        "(",
+        "<",
+        "|",
+        "||",
+        "`",
+        "~",
+        "\\",
+        "*",
+        "@",
+        "#",
+        ".",
+        "\n",
+        " ",
+        "x",
+        "é",
+        "\u200b",
+    ),
+    *(
+        "${A",
+        "\n- ",
+        "{{",
+        "{{a",
+        "<%",
+        "{%",
+        '{"a":',
+        "[x](",
+        "](",
+        "\\n",
+        "\n#",
+        "\n ",
+        ". ",
+        "a-",
+    ),
+    *(
+        "://",
+        "a://",
+        "https://",
+        "www.",
+        "discord.gg",
+        "https://a)",
+        "[a](https://b)",
+        "https:/",
+        "x@",
+    ),
+    *("@everyone.", "<@", "``` `` ` ", "\n```\n", "\\`", "~~~`", "here's the ", "I can't create "),
+    *("TODO ", "word count 1\n", "let me know if there are any changes. ", "engagement: 1 "),
+    *("discord.com/", "%2f", "{a_", "I have revised the post ", "please provide the text "),
+]
+
+
+def seconds(text):
+    """Return how much of the processor's time both sets of rules take for a text."""
+    best = float("inf")
+    for _ in range(2):
+        before = time.process_time()
+        post_refusal(text)
+        command_refusal(text)
+        best = min(best, time.process_time() - before)
+    return best
+
+
+@pytest.mark.parametrize("unit", NASTY, ids=json.dumps)
+def test_a_text_four_times_as_long_takes_about_four_times_as_long(unit):
+    short, long = (f"a {{{{a ${{a [a {unit * (size // len(unit))}\na!" for size in (5_000, 20_000))
+
+    assert seconds(long) < 8 * seconds(short) + 0.02
