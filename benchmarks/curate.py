@@ -111,8 +111,7 @@ def drain(url: str, folder: Path, model: Any) -> tuple[CurateReport, Memory]:
     seen: list[tuple[float, float]] = []
     with connect(url) as conn:
         report = curate(
-            conn,
-            stages.workshop(),
+            stages.context(conn),
             drain=True,
             watch=lambda done, total: seen.append((done / total, megabytes())),
         )

@@ -96,11 +96,11 @@ def fill(conn, *, rows):
         )
 
 
-def with_discord(workshop):
-    """Return the workshop with a Discord that notes what it is told, and that Discord."""
+def with_discord(context):
+    """Return the context with a Discord that notes what it is told, and that Discord."""
     discord = ScriptedCommands(results={"messages.send": {"id": "7"}})
     registry = CommandRegistry(executors={"discord": discord})
-    return replace(workshop, commands=lambda _conn: registry), discord
+    return replace(context, open_commands=lambda _conn: registry), discord
 
 
 def answer(call):

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,7 +11,9 @@ from botticelli.config.curation import Similarity
 from botticelli.config.model import Config, Database, Limits, Models, Retry
 from botticelli.config.secrets import Secret
 from botticelli.models.open import Drivers
-from botticelli.stages.runners import Workshop
+from botticelli.narrative.files.fetch import fetch
+from botticelli.narrative.files.media import LARGEST
+from botticelli.narrative.run.context import RunContext
 from botticelli.store.connection import connect
 from botticelli.store.identity import Identity
 from tests.narrative.unguarded import CommandRegistry
@@ -81,7 +84,7 @@ def models_at(gemini, **more):
 
 
 class Stages:
-    """`stages.workshop()` is what generate and curate take; `config` may be replaced before."""
+    """`stages.context(conn)` is what generate and curate take; `config` may be replaced before."""
 
     def __init__(self, url, folder, models):
         self.url = url
@@ -106,8 +109,9 @@ class Stages:
     def connect(self):
         return connect(self.url)
 
-    def workshop(self, owner="test:1:a"):
-        return Workshop(
+    def context(self, conn, owner="test:1:a"):
+        return RunContext(
+            conn=conn,
             config=self.config,
             connect=self.connect,
             identity=identity(owner),
@@ -116,7 +120,8 @@ class Stages:
             environ={},
             cwd=self.folder,
             drivers=Drivers(self.config.models),
-            commands=lambda conn: CommandRegistry(executors={}),
+            open_commands=lambda conn: CommandRegistry(executors={}),
+            fetch=partial(fetch, limit=LARGEST),
             note=self.said.append,
         )
 

@@ -2,20 +2,26 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from botticelli.config.model import Config, Database, Models
 from botticelli.models.base import Request
+from botticelli.models.open import Drivers
 from botticelli.narrative.answers.caller import ActKey, Answer
 from botticelli.narrative.commands.base import Call, CommandFailed
 from botticelli.narrative.files.fetch import Fetched
-from botticelli.narrative.language.load import load_text, resolve_nested
+from botticelli.narrative.language.load import load_text
+from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
+from botticelli.store.identity import Identity
 from tests.narrative.unguarded import CommandRegistry
 
+CONTEXT = {each.name for each in fields(RunContext)}
+OPTIONS = {each.name for each in fields(RunOptions)}
 READING = ("get", "list", "get_stats")
 
 
@@ -127,23 +133,32 @@ def stage(
     clock = StillClock()
     file = more.pop("file", None) or load_text(toml, folder / "file.toml")
     executors: dict[str, Any] = {"discord": commands, **more.pop("executors", {})}
-    settings: dict[str, Any] = {
+    context: dict[str, Any] = {
         "conn": db,
-        "caller": caller,
-        "file": file,
-        "sink": TableSink(conn=db, clock=clock),
-        "commands": CommandRegistry(executors=executors),
+        "connect": lambda: db,
+        "config": Config(database=Database(url="", folder=folder)),
+        "identity": Identity(host="test", pid=1, owner=more.pop("owner", "runner")),
         "clock": clock,
         "chance": random.Random(1),
         "environ": {},
-        "models": ("scripted",),
+        "cwd": folder,
+        "drivers": Drivers(Models()),
+        "open_commands": lambda _conn: CommandRegistry(executors=executors),
         "fetch": _seen,
-        "resolve": lambda calling, nested: resolve_nested(calling, nested, cwd=folder),
-        "warn": warnings.append,
-        **more,
+        "note": warnings.append,
     }
+    for name in [name for name in more if name in CONTEXT]:
+        context[name] = more.pop(name)
+    options = {name: more.pop(name) for name in [name for name in more if name in OPTIONS]}
     return Stage(
-        runner=Runner(**settings),
+        runner=Runner(
+            context=RunContext(**context),
+            file=file,
+            caller=more.pop("caller", caller),
+            sink=more.pop("sink", TableSink(conn=db, clock=clock)),
+            options=RunOptions(**{"models": ("scripted",), **options}),
+            **more,
+        ),
         caller=caller,
         discord=commands,
         warnings=warnings,

@@ -8,7 +8,7 @@ import pytest
 from botticelli.errors import BotticelliError
 from botticelli.models.fill import fill
 from botticelli.narrative.commands.base import DatabaseCommands
-from botticelli.narrative.language.load import load_file, resolve_nested, shipped_narratives
+from botticelli.narrative.language.load import load_file, shipped_narratives
 from tests.narrative.scripted import stage
 
 EXAMPLES = Path(__file__).parents[1] / "narratives" / "examples"
@@ -77,7 +77,7 @@ def test_it_runs(db, tmp_path, path, key):
         discord=EveryCommand(),
         environ=EveryVariable(),
         executors={"database": database},
-        resolve=lambda calling, nested: resolve_nested(calling, nested, cwd=EXAMPLES),
+        cwd=EXAMPLES,
         variables={"recent_posts": "(none)", "previous_output": "{}", "input": "x"},
     )
 

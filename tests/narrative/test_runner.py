@@ -7,7 +7,6 @@ import pytest
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.narrative.commands.base import CommandFailed, DatabaseCommands
 from botticelli.narrative.run.results import ActFailed, ActState
-from botticelli.narrative.run.runner import Override
 from tests.narrative.scripted import stage
 
 TWO_ACTS = """
@@ -79,10 +78,9 @@ content = "y"
     assert plain.caller.asked[1][0].max_tokens == 7
     assert plain.caller.asked[1][0].temperature == 0.1
 
-    forced = stage(db, text, override=Override(models=("m-cli",), temperature=0.9))
+    forced = stage(db, text, only=("m-cli",))
     forced.run()
     assert forced.caller.models == [("m-cli",), ("m-cli",)]
-    assert forced.caller.asked[0][0].temperature == 0.9
 
 
 def test_an_answer_becomes_a_row_with_its_origin(db):
@@ -531,7 +529,7 @@ def test_an_act_can_be_repeated(db):
 
 def test_a_stop_is_heard_between_acts(db):
     talk = stage(db, TWO_ACTS)
-    talk.caller.answers = [lambda *_: talk.runner.stop.set() or "said"]
+    talk.caller.answers = [lambda *_: talk.runner.context.stop.set() or "said"]
 
     with pytest.raises(TryLater, match="stopped"):
         talk.run()
@@ -613,7 +611,7 @@ make = "bots.make"
     run = stage(db, keeping, discord={"channels.create": {"id": "42"}})
     run.run()
     assert run.warnings == []
-    assert run.runner.recall("our_channel", narrative=run.runner.file.narratives["n"]) == "42"
+    assert run.runner.context.recall("our_channel", narrative="n") == "42"
     use = text.replace("channels.create", "channels.delete").replace(
         "[acts]", 'channel_id = "${state:channel_id}"\n[acts]'
     )

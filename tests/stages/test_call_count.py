@@ -4,11 +4,11 @@ import base64
 from dataclasses import replace
 
 import pytest
-from botticelli.stages.wish import Wish
 
 from botticelli.config.model import Limits
 from botticelli.errors import Exit
 from botticelli.narrative.commands.base import CommandFailed
+from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate, preview_generate
 from tests.narrative.unguarded import CommandRegistry
 from tests.workshops import JUDGE, WRITER
@@ -216,12 +216,13 @@ def count(db, stages, gemini):
             default=(WRITER,),
             limits={name: Limits(rpm=10**5, rpd=rate) for name, rate in rates.items()},
         )
-        workshop = replace(
-            stages.workshop(), commands=lambda _: CommandRegistry(executors={"discord": Discord()})
+        context = replace(
+            stages.context(db),
+            open_commands=lambda _: CommandRegistry(executors={"discord": Discord()}),
         )
-        wish = Wish(narrative="counted", iterations=1)
-        dry = preview_generate(db, workshop, wish=wish)
-        return dry, generate(db, workshop, wish=wish)
+        request = GenerateRequest(narrative="counted", iterations=1)
+        dry = preview_generate(context, request=request)
+        return dry, generate(context, request=request)
 
     return run
 

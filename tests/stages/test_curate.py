@@ -54,7 +54,7 @@ def run(db, stages):
     stages.settings("curate", ranking=False)  # judges here say the same of all; see test_selection
 
     def start(*, drain=True, owner="test:1:a"):
-        return curate(db, stages.workshop(owner), drain=drain)
+        return curate(stages.context(db, owner), drain=drain)
 
     return start
 
@@ -358,7 +358,7 @@ def test_who_fails_a_check_is_not_approved_if_checks_are_required(
         ]
     }
 
-    curate(db, stages.workshop("test:1:a"), drain=True)
+    curate(stages.context(db, "test:1:a"), drain=True)
 
     query = (
         "SELECT review_status, curation_score, judging->'fails' FROM potential_discord_posts"
@@ -504,7 +504,7 @@ def test_a_second_curate_is_refused(db, run, gemini, stages, pending):
     def responder(call):
         with stages.connect() as conn:
             try:
-                curate(conn, stages.workshop("other:2:b"), drain=True)
+                curate(stages.context(conn, "other:2:b"), drain=True)
             except TryLater as error:
                 refusals.append(str(error))
         return fair(call)
@@ -536,7 +536,7 @@ def test_a_narrative_that_gives_no_scores_is_no_judge(db, run, stages, pending):
 def test_a_dry_run_tells_calls_and_price_and_leaves_no_trace(db, gemini, stages, pending):
     stages.settings("curate", batch=5)
 
-    forecast = preview_curate(db, stages.workshop(), drain=True)
+    forecast = preview_curate(stages.context(db), drain=True)
 
     assert (forecast.candidates, forecast.batches, forecast.calls) == (12, 3, 3)
     assert forecast.models == (JUDGE,)

@@ -24,7 +24,7 @@ def run(db, stages):
 
     def start(narrative="carousel.batch", *, owner="test:1:a", **request):
         return generate(
-            db, stages.workshop(owner), request=GenerateRequest(narrative=narrative, **request)
+            stages.context(db, owner), request=GenerateRequest(narrative=narrative, **request)
         )
 
     return start
@@ -239,7 +239,7 @@ def test_two_processes_share_a_batch_with_join(db, run, gemini, stages):
         entered.wait(10)
         with stages.connect() as conn:
             request = GenerateRequest(narrative="carousel.batch", join=True)
-            reports.append(generate(conn, stages.workshop("other:2:b"), request=request))
+            reports.append(generate(stages.context(conn, "other:2:b"), request=request))
 
     helper = threading.Thread(target=help_out)
     helper.start()
@@ -267,8 +267,7 @@ def test_a_second_run_is_refused_without_join(db, run, gemini, stages):
     try:
         with stages.connect() as conn, pytest.raises(TryLater, match="already running on test"):
             generate(
-                conn,
-                stages.workshop("other:2:b"),
+                stages.context(conn, "other:2:b"),
                 request=GenerateRequest(narrative="carousel.batch"),
             )
     finally:
@@ -363,7 +362,7 @@ def test_ticks_tell_what_is_ahead_as_the_budget_allows(db, stages, gemini):
             raise TryLater("seen enough")
 
     request = GenerateRequest(narrative="carousel.batch", iterations=7)
-    generate(db, stages.workshop(), request=request, watch=watch)
+    generate(stages.context(db), request=request, watch=watch)
 
     last = ticks[-1].ahead
     assert (last.calls, last.day_is_short) == (20, False), "14 posts of two calls, 8 calls made"
@@ -404,7 +403,7 @@ def test_the_command_line_s_model_is_asked_instead(db, run, gemini):
 
 def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
     forecast = preview_generate(
-        db, stages.workshop(), request=GenerateRequest(narrative="carousel.batch", iterations=3)
+        stages.context(db), request=GenerateRequest(narrative="carousel.batch", iterations=3)
     )
 
     assert (forecast.items, forecast.calls, forecast.models) == (6, 12, (WRITER,))
@@ -426,7 +425,7 @@ def test_a_dry_run_of_an_unfinished_batch_counts_what_is_left(db, stages):
     batches.plan(db, "carousel.batch", items=[("feature", 1), ("usecase", 1)], options={})
 
     forecast = preview_generate(
-        db, stages.workshop(), request=GenerateRequest(narrative="carousel.batch")
+        stages.context(db), request=GenerateRequest(narrative="carousel.batch")
     )
 
     assert (forecast.resumed, forecast.items, forecast.calls) == (True, 2, 4)

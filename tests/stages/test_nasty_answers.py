@@ -49,7 +49,7 @@ def said(db, stages, gemini):
     def generate_from(name, answer):
         gemini.responder = lambda _call: answer
         request = GenerateRequest(narrative=f"nasty.{name}", iterations=1)
-        return generate(db, stages.workshop(), request=request)
+        return generate(stages.context(db), request=request)
 
     return generate_from
 
@@ -120,7 +120,7 @@ def test_nothing_that_a_judge_says_ends_in_a_traceback_or_in_an_approval(db, sta
     candidate(db, "A post that is long enough to be judged. What do you think of it?")
 
     with suppress(BotticelliError):
-        curate(db, stages.workshop(), drain=False)
+        curate(stages.context(db), drain=False)
 
     assert db.execute("SELECT count(*) FROM act_executions").fetchone()[0] > 0
     assert db.execute("SELECT count(*) FROM approved_discord_posts").fetchone() == (0,)

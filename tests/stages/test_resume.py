@@ -16,14 +16,12 @@ def stories(db, stages, gemini, tmp_path):
     within.fill(db, rows=9)
     gemini.responder = within.answer
     stages.settings("models", max_concurrent=1, default=(WRITER,))
-    workshop, discord = within.with_discord(stages.workshop())
+    context, discord = within.with_discord(stages.context(db))
 
     def run():
         db.execute("DELETE FROM ledger_grants")
         db.execute("DELETE FROM ledger")
-        return generate(
-            db, workshop, request=GenerateRequest(narrative="stories.story", iterations=2)
-        )
+        return generate(context, request=GenerateRequest(narrative="stories.story", iterations=2))
 
     return run, discord
 

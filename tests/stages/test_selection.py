@@ -42,7 +42,7 @@ def judge(points=8, *, order=None):
 def run(db, stages, gemini):
     gemini.responder = judge(order=lambda id_: -int(id_))
     stages.settings("curate", batch=20)
-    return lambda: curate(db, stages.workshop(), drain=True)
+    return lambda: curate(stages.context(db), drain=True)
 
 
 @pytest.fixture

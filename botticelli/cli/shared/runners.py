@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from botticelli.cli.shell.environment import Environment
-from botticelli.stages.runners import Workshop
+from botticelli.narrative.run.context import RunContext
+
+if TYPE_CHECKING:
+    from botticelli.store.connection import Connection
 
 BAR_WIDTH: Final = 10  # columns; with the words beside it a line has room in 80
 
@@ -17,14 +21,18 @@ class Show(Protocol):
         """Show that `done` of `total` are done."""
 
 
-def workshop(env: Environment, *, allow_writes: bool = False, asks: bool = False) -> Workshop:
-    """Return this process's means of running narratives.
+def run_context(
+    env: Environment, conn: "Connection", *, allow_writes: bool = False, asks: bool = False
+) -> RunContext:
+    """Return what narratives need of this process.
 
     `allow_writes`: commands may change what nobody has forbidden; `asks`: else a person at the
     terminal is asked. A stage asks nobody: its workers would all speak at once.
     """
     from botticelli.cli.shared.command_guard import guarded
     from botticelli.models.open import Drivers
+    from botticelli.narrative.files.fetch import fetch
+    from botticelli.narrative.files.media import LARGEST
 
     said: set[str] = set()
 
@@ -33,16 +41,18 @@ def workshop(env: Environment, *, allow_writes: bool = False, asks: bool = False
             said.add(line)
             env.say(line)
 
-    return Workshop(
-        config=env.config,
+    return RunContext(
+        conn=conn,
         connect=env.connect,
+        config=env.config,
         identity=env.identity,
         clock=env.clock,
         chance=env.chance,
         environ=env.environ,
         cwd=env.cwd,
         drivers=Drivers(env.config.models),
-        commands=lambda conn: guarded(env, conn, allow_writes=allow_writes, asks=asks),
+        open_commands=lambda conn: guarded(env, conn, allow_writes=allow_writes, asks=asks),
+        fetch=partial(fetch, limit=LARGEST, is_private_allowed=env.config.narratives.private_urls),
         note=note,
     )
 

@@ -6,7 +6,7 @@ import typer
 
 from botticelli.cli.shared.hooks import telling
 from botticelli.cli.shared.jitter import Jitter, wait_at_random
-from botticelli.cli.shared.runners import progress, workshop
+from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
@@ -36,11 +36,11 @@ def curate(
     wait_at_random(env, jitter)
     with telling(env, "curate", silent=dry_run), env.database() as conn:
         if dry_run:
-            report = preview_curate(conn, workshop(env), drain=drain)
+            report = preview_curate(run_context(env, conn), drain=drain)
         else:
             env.keep_apart(conn)
             with progress(env, "judged") as show:
-                report = run_curate(conn, workshop(env), drain=drain, watch=show)
+                report = run_curate(run_context(env, conn), drain=drain, watch=show)
             _complain(env, report)
     env.show(report, as_json=as_json)
     return report.exit_code

@@ -10,7 +10,7 @@ import typer
 
 import botticelli.cli.work.curate  # noqa: F401 - registers how its report reads
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.runners import progress, workshop
+from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work import generate, post
@@ -135,7 +135,9 @@ def _generate(env: Environment, conn: Connection) -> int:
 
         def work() -> GenerateReport:
             request = GenerateRequest(iterations=iterations)
-            return run_generate(conn, workshop(env), request=request, watch=generate.watcher(show))
+            return run_generate(
+                run_context(env, conn), request=request, watch=generate.watcher(show)
+            )
 
         report = _patiently(env, work)
     env.show(report)
@@ -147,7 +149,7 @@ def _curate(env: Environment, conn: Connection) -> int:
     with progress(env, "judged") as show:
 
         def work() -> CurateReport:
-            return run_curate(conn, workshop(env), drain=True, watch=show)
+            return run_curate(run_context(env, conn), drain=True, watch=show)
 
         report = _patiently(env, work)
     env.show(report)

@@ -9,7 +9,7 @@ import typer
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.hooks import telling
 from botticelli.cli.shared.jitter import Jitter, wait_at_random
-from botticelli.cli.shared.runners import Show, progress, unseen, workshop
+from botticelli.cli.shared.runners import Show, progress, run_context, unseen
 from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
@@ -80,11 +80,11 @@ def generate(
     wait_at_random(env, jitter)
     with telling(env, "generate", silent=dry_run), env.database() as conn:
         if dry_run:
-            report = preview_generate(conn, workshop(env), request=request)
+            report = preview_generate(run_context(env, conn), request=request)
         else:
             env.keep_apart(conn)
             with progress(env, "posts") as show:
-                report = run_generate(conn, workshop(env), request=request, watch=watcher(show))
+                report = run_generate(run_context(env, conn), request=request, watch=watcher(show))
             _complain(env, report)
     env.show(report, as_json=as_json)
     return report.exit_code

@@ -13,20 +13,22 @@ import typer
 
 from botticelli import tracing
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.runners import workshop
+from botticelli.cli.shared.runners import run_context
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work.run_dry import RunForecast, rehearse
 from botticelli.cli.work.run_report import Counting, RunReport, finals, ran_act, tell
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
+from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import ActResult, Execution, Sink
+from botticelli.narrative.run.runner import Runner
 from botticelli.records import record
 from botticelli.tracing import here
 
 if TYPE_CHECKING:
-    from botticelli.stages.runners import Workshop
-    from botticelli.store.connection import Connection
+    pass
 
 
 @record
@@ -112,14 +114,16 @@ def run(
         saves=save,
         processes_discord=process_discord,
     )
-    shop = workshop(env, allow_writes=allow_writes, asks=True)
-    found, chosen = shop.find(_reference(file, narrative, name=narrative_name))
+    reference = _reference(file, narrative, name=narrative_name)
+    folders = env.config.narratives.folders
+    found, chosen = find_narrative(reference, folders=folders, cwd=env.cwd)
     _check_act(chosen, act)
     for line in found.warnings:
         env.say(line)
     with env.database() as conn:
         wanted = replace(wanted, variables={"recent_posts": recent_posts(conn), **wanted.variables})
-        running = _Running(env=env, shop=shop, conn=conn, wanted=wanted)
+        context = run_context(env, conn, allow_writes=allow_writes, asks=True)
+        running = _Running(env=env, context=context, wanted=wanted)
         report = running.rehearse(found, chosen) if dry_run else running.run(found, chosen)
     env.show(report, as_json=as_json)
     return report.exit_code
@@ -155,8 +159,7 @@ class _Running:
     """One run of a narrative: in earnest with its row in `runs`, or rehearsed."""
 
     env: Environment
-    shop: "Workshop"
-    conn: "Connection"
+    context: RunContext
     wanted: Wanted
     stop: Event = field(default_factory=Event)
     executions: list[Execution] = field(default_factory=list)
@@ -166,7 +169,7 @@ class _Running:
     def rehearse(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
         """Walk through it; nothing is asked, spent or written."""
         return rehearse(
-            self.conn, self.shop, file=file, narrative=narrative,
+            self.context, file=file, narrative=narrative,
             iterations=self.wanted.iterations, until=self.wanted.until,
             variables=self.wanted.variables, models=self.wanted.models,
         )  # fmt: skip
@@ -182,7 +185,7 @@ class _Running:
         """Run it and record how that ended, whatever happens."""
         from botticelli.store import runs
 
-        conn, now = self.conn, self.env.clock.pinned()
+        conn, now = self.context.conn, self.env.clock.pinned()
         run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
         here.run = run_id
         if self.wanted.saves:
@@ -235,19 +238,21 @@ class _Running:
         carousel = narrative.carousel
         budgets = (narrative.budget, carousel.budget if carousel else {}, self.wanted.shares)
         self.sink = Counting(self._rows())
-        runner = self.shop.runner(
-            self.conn,
-            file=file,
-            caller=self.shop.caller(self.conn, stop=self.stop, budgets=budgets),
-            sink=self.sink,
-            run_id=run_id,
-            stop=self.stop,
+        context = replace(self.context, run_id=run_id, stop=self.stop)
+        options = RunOptions(
             models=self.env.config.models.default,
-            override=self.wanted.models,
+            only=self.wanted.models,
             variables=self.wanted.variables,
+            until=self.wanted.until,
+            on_act=self._acted,
+            on_execution=self._ended,
         )
-        runner = replace(
-            runner, until=self.wanted.until, on_execution=self._ended, on_act=self._acted
+        runner = Runner(
+            context=context,
+            file=file,
+            caller=context.caller(*budgets),
+            sink=self.sink,
+            options=options,
         )
         runner.run_carousel(narrative, 1 if self.wanted.until else self.wanted.iterations)
 
@@ -255,10 +260,13 @@ class _Running:
         from botticelli.narrative.run.discord_sink import DiscordSink
         from botticelli.narrative.run.sinks import TableSink
 
-        rows = TableSink(conn=self.conn, clock=self.env.clock)
+        conn, clock = self.context.conn, self.context.clock
+        rows = TableSink(conn=conn, clock=clock)
         if not self.wanted.processes_discord:
             return rows
-        return DiscordSink(conn=self.conn, rows=rows, clock=self.env.clock, warn=self.env.complain)
+        return DiscordSink(
+            conn=self.context.conn, rows=rows, clock=self.env.clock, warn=self.env.complain
+        )
 
     def _acted(self, narrative: Narrative, iteration: int, act: ActResult) -> None:
         ran = asdict(ran_act(act, narrative.name, iteration))
@@ -289,7 +297,7 @@ class _Running:
     def _report(self, narrative: Narrative, run_id: int) -> RunReport:
         from botticelli.store import runs
 
-        usage = runs.usage(self.conn, run_id)
+        usage = runs.usage(self.context.conn, run_id)
         outer = [each for each in self.executions if not each.place]
         failures = tuple(line for each in self.executions for line in each.failures)
         assert self.sink is not None

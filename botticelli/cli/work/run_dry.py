@@ -1,7 +1,7 @@
 """`botticelli run --dry-run`: every prompt and call, without asking, sending or writing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botticelli.cli.shared.spending import priced
@@ -12,8 +12,7 @@ from botticelli.records import record
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands.base import Call, Commands
-    from botticelli.stages.runners import Workshop
-    from botticelli.store.connection import Connection
+    from botticelli.narrative.run.context import RunContext
 
 
 @record
@@ -73,8 +72,7 @@ class _Noted:
 
 
 def rehearse(
-    conn: "Connection",
-    shop: "Workshop",
+    context: "RunContext",
     *,
     file: NarrativeFile,
     narrative: Narrative,
@@ -84,11 +82,14 @@ def rehearse(
     models: tuple[str, ...],
 ) -> RunForecast:
     """Walk through a narrative and return what it would ask and do."""
-    runner, caller = shop.rehearsal(
-        conn, file=file, models=shop.config.models.default, override=models, variables=variables
+    from botticelli.narrative.run.context import RunOptions
+    from botticelli.narrative.run.runner import dry_runner
+
+    options = RunOptions(
+        models=context.config.models.default, only=models, variables=variables, until=until
     )
-    noted = _Noted(real=shop.commands(conn))
-    runner = replace(runner, commands=noted, until=until)
+    noted = _Noted(real=context.commands)
+    runner, caller = dry_runner(context, file, options=options, commands=noted)
     runner.run_carousel(narrative, 1 if until else iterations)
     first = {(call.narrative, call.act): call for call in reversed(caller.calls)}
     prompts = [

@@ -1,9 +1,9 @@
 """The inputs of one act: tables are read, commands run, nested narratives run, texts filled in."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import Part
@@ -20,14 +20,13 @@ from botticelli.narrative.language.model import (
 )
 from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.language.template import render_value
+from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.names import Names, Spent, TableText, dig
 from botticelli.narrative.run.readers import Reader, fill_filter, placed
 from botticelli.narrative.run.results import ActFailed, ActState, Execution
+from botticelli.narrative.run.resume import Memory
 from botticelli.narrative.run.template_prompt import assembled
-
-if TYPE_CHECKING:
-    from botticelli.narrative.run.runner import Runner
 
 # Fields of a command's result that are remembered in the state (docs/dialect.md §14).
 REMEMBERED: Final = (
@@ -79,18 +78,23 @@ class Gathered:
 
 
 @dataclass(kw_only=True)
-class Gatherer:
+class ActInputs:
     """Gathers the inputs of the acts of one run.
 
     Args:
+        above: Name and [security] of the narratives that called this one, outermost first.
+        call: Runs the narrative that an act or an input names, as that step.
         nested: Executions of nested narratives; grows.
         cache: Results of reading commands, with the instant until which they are good.
     """
 
-    runner: "Runner"
+    context: RunContext
     narrative: Narrative
     names: Names
     reader: Reader
+    resume: Memory
+    above: tuple[tuple[str, Mapping[str, Any]], ...]
+    call: Callable[[str | Nested, str], tuple[Execution, ...]]
     nested: list[Execution] = field(default_factory=list)
     cache: dict[str, tuple[float, Any]] = field(default_factory=dict)
 
@@ -127,7 +131,7 @@ class Gatherer:
             text = self.reader.text(given, single_braces=single_braces)
             if index == 0 and self.narrative.template:
                 text = assembled(
-                    self.runner.conn, self.narrative.template, text=text, warn=self.names.warn
+                    self.context.conn, self.narrative.template, text=text, warn=self.names.warn
                 )
             gathered.slots[index] = Piece(part=Part(text=text), retention=given.retention)
             _leave_out(act, gathered, quoted=quoted)
@@ -156,7 +160,7 @@ class Gatherer:
     def _nested(self, nested: Nested, *, step: str) -> str:
         """Run it and return its final answer, which goes into no prompt unless it is named."""
         self.cache.clear()  # it may change what was read here
-        executions = self.runner.called_file(nested, step=step)
+        executions = self.call(nested, step)
         self.nested.extend(executions)
         failures = [line for execution in executions for line in execution.failures]
         if failures:
@@ -174,23 +178,23 @@ class Gatherer:
             seen=self.reader.seen,
             about=self.reader.about,
             security=self.narrative.security,
-            above=self.runner.above[:-1],
+            above=self.above,
             narrative=self.narrative.name,
             act=act.name,
-            run_id=self.runner.run_id,
+            run_id=self.context.run_id,
         )
         value = self._once(command, call, step=step)
         noun = command.command.partition(".")[0].removesuffix("s")
         gathered.values.append(value)
         gathered.nouns.append(noun)
         ids = remembered(command, value, noun=noun)
-        self.runner.remember(ids, narrative=self.narrative)
+        self.context.remember(ids, narrative=self.narrative.name)
         text = json.dumps(value, ensure_ascii=False, indent=2)
         note = f"[Bot command: {call.name}]"
         return Piece(part=Part(text=text), retention=command.retention, note=note)
 
     def _argument(self, act: Act, key: str, *, value: Any) -> Any:
-        where, is_rehearsal = f"act '{act.name}', argument {key}", self.runner.rehearsal
+        where, is_rehearsal = f"act '{act.name}', argument {key}", self.context.is_dry
         if key in FILTERS and isinstance(value, str) and not is_rehearsal:
             return fill_filter(value, names=self.names, where=where)
         filled = render_value(value, scope=self.names, where=where, is_rehearsal=is_rehearsal)
@@ -201,7 +205,7 @@ class Gatherer:
 
         What was begun then, and is not known to have ended, may be done: it is not begun again.
         """
-        memory = self.runner.memory
+        memory = self.resume
         kept = memory.recall(step)
         if kept is not None and "value" in kept:
             return kept["value"]
@@ -210,7 +214,7 @@ class Gatherer:
             if command.required:
                 raise ActFailed(f"{call.name}: {what}", where=self.narrative.name, hint=LOOK)
             raise CommandFailed(what, where=call.name, hint=LOOK)
-        if self.runner.commands.writes(call.platform, call.command):
+        if self.context.commands.writes(call.platform, call.command):
             memory.keep(step, {"begun": call.name})
         try:
             value = self._run(command, call)
@@ -222,7 +226,7 @@ class Gatherer:
 
     def _run(self, command: Command, call: Call) -> Any:
         """Run a command, or take a read's result from earlier in this run if it is fresh enough."""
-        commands, now = self.runner.commands, self.runner.clock.monotonic()
+        commands, now = self.context.commands, self.context.clock.monotonic()
         is_read = not commands.writes(call.platform, call.command)
         key = json.dumps([call.name, call.args], sort_keys=True, default=str)
         if is_read and key in self.cache and now < self.cache[key][0]:
@@ -246,11 +250,11 @@ class Gatherer:
         for key, path in act.state_capture.items():
             dug = (dig(value, path, noun=noun) for value, noun in zip(values, sorts, strict=True))
             found = next((each for each in dug if each is not None), None)
-            if found is None and not self.runner.rehearsal:
+            if found is None and not self.context.is_dry:
                 self.names.warn(f"act '{act.name}': nothing at {path} to keep as '{key}'")
             elif found is not None:
                 kept[key] = found if isinstance(found, str) else json.dumps(found)
-        self.runner.remember(kept, narrative=self.narrative)
+        self.context.remember(kept, narrative=self.narrative.name)
 
 
 def _id_in(value: Any, key: str) -> Any:

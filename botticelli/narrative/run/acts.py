@@ -1,18 +1,19 @@
 """One run of one narrative, act by act."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botticelli.models.base import Part, Request
-from botticelli.narrative.answers.caller import ActKey, Answer
+from botticelli.narrative.answers.caller import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import NotJson, extract
 from botticelli.narrative.answers.validate import Reading, Unusable, read_answer
 from botticelli.narrative.language.model import Act, Media, Narrative, Text
 from botticelli.narrative.language.template import Unresolved, render_prompt
 from botticelli.narrative.run import act_facts
-from botticelli.narrative.run.act_inputs import Gathered, Gatherer
+from botticelli.narrative.run.act_inputs import ActInputs, Gathered
+from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.history import Piece, Turn, messages
 from botticelli.narrative.run.names import Names, Spent
 from botticelli.narrative.run.readers import Reader, placed
@@ -24,12 +25,10 @@ from botticelli.narrative.run.results import (
     Output,
     Stopped,
 )
+from botticelli.narrative.run.resume import Memory
 from botticelli.records import record
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import answers_table
-
-if TYPE_CHECKING:
-    from botticelli.narrative.run.runner import Runner
 
 TRIES: Final = 2  # a whole answer that cannot be used is asked for once more
 
@@ -48,26 +47,31 @@ class Step:
 
 
 @dataclass(kw_only=True)
-class Walk:
-    """The state of one run; made by Runner.walk and used once."""
+class NarrativeRun:
+    """The state of one run; made by Runner.prepare and used once."""
 
-    runner: "Runner"
+    context: RunContext
+    options: RunOptions
+    caller: Caller
+    file: str
     narrative: Narrative
+    iteration: int
     names: Names
     reader: Reader
-    gatherer: Gatherer
-    iteration: int
+    inputs: ActInputs
+    resume: Memory
+    warn: Callable[[str], None]
+    warnings: list[str]
     history: list[Turn] = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Execution:
-        """Walk through the acts.
+        """Run the acts in order.
 
         Raises:
             BotticelliError: An act failed for good, or the run was asked to stop.
         """
-        started = self.runner.clock.now()
+        started = self.context.clock.now()
         self._refuse_dangling()
         queue = act_facts.queue_of(self.narrative)
         is_idle = bool(queue) and not any(map(self.reader.would_find, queue))
@@ -77,10 +81,10 @@ class Walk:
             for _ in range(act.carousel.iterations if act.carousel else 1):
                 is_last = position == len(self.narrative.acts) - 1
                 step = Step(act=act, sequence=len(self.names.results), is_last=is_last)
-                result = _idle(step) if is_idle else self._next(step)
+                result = _idle(step) if is_idle else self._act(step)
                 self.names.results.append(result)
-                self.runner.on_act(self.narrative, self.iteration, result)
-            if act.name == self.runner.until:
+                self.options.on_act(self.narrative, self.iteration, result)
+            if act.name == self.options.until:
                 break
         return Execution(
             narrative=self.narrative.name,
@@ -88,12 +92,12 @@ class Walk:
             acts=tuple(self.names.results),
             outputs=tuple(self.outputs),
             leases=tuple(self.reader.leases),
-            nested=tuple(self.gatherer.nested),
+            nested=tuple(self.inputs.nested),
             warnings=tuple(self.warnings),
-            run_id=self.runner.run_id,
-            item_id=self.runner.item_id,
-            place=self.runner.place,
-            file=str(self.runner.file.path),
+            run_id=self.context.run_id,
+            item_id=self.resume.item_id,
+            place=self.resume.place,
+            file=self.file,
             description=self.narrative.description,
             started_at=started,
         )
@@ -111,7 +115,7 @@ class Walk:
                         self.reader.media(given)
                     elif isinstance(given, Text) and given.file:
                         self.reader.locate(given)
-            if act.name == self.runner.until:
+            if act.name == self.options.until:
                 return
 
     def _refuse_dangling(self) -> None:
@@ -125,30 +129,41 @@ class Walk:
                 self.names.find(placeholder.name, style=placeholder.style)
             except Unresolved as unknown:
                 what = f"{placeholder.source} cannot be filled in: {unknown.what}"
-                if not self.runner.rehearsal:
+                if not self.context.is_dry:
                     where = f"{self.narrative.name}, act '{act.name}'"
                     raise Unresolved(what, where=where, hint=unknown.hint) from unknown
                 self.warn(f"act '{act.name}': {what}")
 
-    def warn(self, line: str) -> None:
-        """Note something that the author of the narrative should know, once."""
-        if line not in self.warnings:
-            self.warnings.append(line)
-            self.runner.warn(f"{self.narrative.name}: {line}")
+    def _act(self, step: Step) -> ActResult:
+        self._check_in()
+        act = step.act
+        try:
+            self._refuse_after_failed_write(act)
+            result = self._composition(step) if act.narrative else self._pass_through(step)
+            if result is not None:
+                return result
+            gathered = self.inputs.gather(act, sequence=step.sequence)
+            if gathered.found_no_rows and act_facts.is_sent_on(self.narrative, act):
+                return _idle(step, "no row is free: there is none, or another run has it")
+            if act_facts.asks(act):
+                return self._ask(step, gathered)
+            return self._action(step, gathered)
+        except Spent as spent:
+            self.warn(f"act '{act.name}' is skipped: {spent.what}")
+            return step.result(self._state_after(), reason=spent.what)
 
-    def _next(self, step: Step) -> ActResult:
-        if self.runner.stop.is_set():
+    def _check_in(self) -> None:
+        """Renew the leases on rows, or stop.
+
+        Raises:
+            Stopped: The run was asked to stop.
+        """
+        if self.context.stop.is_set():
             raise Stopped("stopped between two acts, as asked", where=self.narrative.name)
-        conn, reader, now = self.runner.conn, self.reader, self.runner.clock.pinned()
+        reader, now = self.reader, self.context.clock.pinned()
         for terms, leases in ((reader.terms, reader.leases), (reader.mark_terms, reader.held)):
             if terms is not None:
-                row_leases.renew(conn, leases, terms=terms, now=now)
-        try:
-            self._refuse_after_failed_write(step.act)
-            return self._act(step)
-        except Spent as spent:
-            self.warn(f"act '{step.act.name}' is skipped: {spent.what}")
-            return step.result(self._state_after(), reason=spent.what)
+                row_leases.renew(self.context.conn, leases, terms=terms, now=now)
 
     def _state_after(self) -> ActState:
         """What nothing but an empty table kept from running has not failed."""
@@ -159,7 +174,7 @@ class Walk:
 
     def _refuse_after_failed_write(self, act: Act) -> None:
         """After something was not sent, nothing is marked as sent (docs/dialect.md §16.23)."""
-        commands = self.runner.commands
+        commands = self.context.commands
         if not act_facts.writes(act, commands):
             return
         acts = {each.name: each for each in self.narrative.acts}
@@ -168,23 +183,11 @@ class Walk:
             if not is_done and act_facts.writes(acts[result.name], commands):
                 raise Spent(f"act '{result.name}' is {result.state}: {result.reason}")
 
-    def _act(self, step: Step) -> ActResult:
-        act = step.act
-        if act.narrative:
-            return self._composition(step)
-        passed = self._pass_through(step) if act.skip_if_valid and act.schema else None
-        if passed is not None:
-            return passed
-        gathered = self.gatherer.gather(act, sequence=step.sequence)
-        if gathered.found_no_rows and act_facts.is_sent_on(self.narrative, act):
-            return _idle(step, "no row is free: there is none, or another run has it")
-        return self._ask(step, gathered) if act_facts.asks(act) else self._action(step, gathered)
-
     def _composition(self, step: Step) -> ActResult:
         name = step.act.narrative
-        self.gatherer.cache.clear()  # it may change what was read here
-        executions = self.runner.called(name, step=str(step.sequence))
-        self.gatherer.nested.extend(executions)
+        self.inputs.cache.clear()  # it may change what was read here
+        executions = self.inputs.call(name, str(step.sequence))
+        self.inputs.nested.extend(executions)
         text = "\n\n".join(execution.text for execution in executions if execution.text)
         if text:
             piece = Piece(part=Part(text=text), note=f"[Nested narrative: {name}]")
@@ -195,6 +198,8 @@ class Walk:
 
     def _pass_through(self, step: Step) -> ActResult | None:
         """The answer before, if it satisfies this act's schema already: no call, nothing to pay."""
+        if not (step.act.skip_if_valid and step.act.schema):
+            return None
         before = self.names.results[-1] if self.names.results else None
         if before is None or before.state is not ActState.DONE or not before.text.strip():
             return None
@@ -217,62 +222,63 @@ class Walk:
         if gathered.pieces:
             self.history.append(Turn(role="user", pieces=gathered.pieces))
         result = step.result(text=gathered.text, values=values, nouns=nouns)
-        self.gatherer.capture(step.act, values, nouns=nouns)
+        self.inputs.capture(step.act, values, nouns=nouns)
         if step.act.extract_output:
             objects = tuple(value for value in values if isinstance(value, Mapping))
             self._output(step, objects, answer=None, repaired=False)
         return result
 
     def _ask(self, step: Step, gathered: Gathered) -> ActResult:
-        turn = Turn(role="user", pieces=gathered.pieces)
-        answer, reading = self._answer(step, self._request(step.act, turn))
-        said = Turn(role="assistant", pieces=(Piece(part=Part(text=answer.text)),))
-        self.history += [turn, said]
-        prompt = "\n\n".join(_shown(piece) for piece in gathered.pieces)
-        result = step.result(text=answer.text, prompt=prompt, answer=answer)
-        self._take(step, result, reading=reading)
-        return result
-
-    def _request(self, act: Act, turn: Turn) -> Request:
-        override, narrative = self.runner.override, self.narrative
-        models = self._models(act)
-        return Request(
-            model=models[0] if models else "",
-            messages=messages(self.history, latest=turn),
-            system=render_prompt(act.system, scope=self.names, warn=self.warn),
-            temperature=_first(override.temperature, act.temperature, narrative.temperature),
-            max_tokens=_first(override.max_tokens, act.max_tokens, narrative.max_tokens),
-            schema=act.schema,
-        )
-
-    def _models(self, act: Act) -> tuple[str, ...]:
-        runner = self.runner
-        return runner.override.models or act.models or self.narrative.models or runner.models
-
-    def _answer(self, step: Step, request: Request) -> tuple[Answer, Reading | None]:
         """Ask until an answer can be used; what cannot is kept and marked, not thrown away."""
-        key = ActKey(
-            run_id=self.runner.run_id,
-            item_id=self.runner.item_id,
-            place=self.runner.place,
-            narrative=self.narrative.name,
-            iteration=self.iteration,
-            act=step.act.name,
-            sequence=step.sequence,
-        )
+        turn = Turn(role="user", pieces=gathered.pieces)
+        models, key = self._models(step.act), self._key(step)
+        request = self._request(step.act, turn, models=models)
         reason = ""
         for _ in range(TRIES):
-            answer = self.runner.caller.ask(request, models=self._models(step.act), key=key)
+            answer = self.caller.ask(request, models=models, key=key)
             try:
-                return answer, self._reading(step, answer.text)
+                reading = self._reading(step, answer.text)
             except Unusable as unusable:
                 reason = unusable.what
-                self.runner.caller.reject(answer, reason)
+                self.caller.reject(answer, reason)
+                continue
+            said = Turn(role="assistant", pieces=(Piece(part=Part(text=answer.text)),))
+            self.history += [turn, said]
+            prompt = "\n\n".join(_shown(piece) for piece in gathered.pieces)
+            result = step.result(text=answer.text, prompt=prompt, answer=answer)
+            self._take(step, result, reading=reading)
+            return result
         raise ActFailed(
             reason,
             where=f"{self.narrative.name}, act '{step.act.name}'",
             hint="the answers are kept in act_executions; fix the prompt or the schema",
         )
+
+    def _key(self, step: Step) -> ActKey:
+        return ActKey(
+            run_id=self.context.run_id,
+            item_id=self.resume.item_id,
+            place=self.resume.place,
+            narrative=self.narrative.name,
+            iteration=self.iteration,
+            act=step.act.name,
+            sequence=step.sequence,
+        )
+
+    def _request(self, act: Act, turn: Turn, *, models: tuple[str, ...]) -> Request:
+        narrative = self.narrative
+        return Request(
+            model=models[0] if models else "",
+            messages=messages(self.history, latest=turn),
+            system=render_prompt(act.system, scope=self.names, warn=self.warn),
+            temperature=_first(act.temperature, narrative.temperature),
+            max_tokens=_first(act.max_tokens, narrative.max_tokens),
+            schema=act.schema,
+        )
+
+    def _models(self, act: Act) -> tuple[str, ...]:
+        only = self.options.only or self.context.config.models.only
+        return only or act.models or self.narrative.models or self.options.models
 
     def _reading(self, step: Step, text: str) -> Reading | None:
         """The answer as JSON where the act is there to give JSON; None where prose will do.
@@ -289,7 +295,7 @@ class Walk:
         try:
             return read_answer(text, schema=act.schema, as_rows=stores)
         except Unusable as unusable:
-            if self.runner.rehearsal:
+            if self.context.is_dry:
                 return None  # nobody has answered
             if act_facts.insists(self.narrative, act):
                 raise
@@ -300,9 +306,9 @@ class Walk:
         """Keep what the answer is for: state, and rows."""
         if reading and reading.repaired:
             self.warn(f"act '{step.act.name}': the JSON of an answer had to be repaired")
-        if step.act.state_capture and not self.runner.rehearsal:
+        if step.act.state_capture and not self.context.is_dry:
             values = [reading.value] if reading else _json_in(result.text)
-            self.gatherer.capture(step.act, values)
+            self.inputs.capture(step.act, values)
         if reading and act_facts.stores(self.narrative, step.act, is_last=step.is_last):
             self._output(step, reading.rows, answer=result.answer, repaired=reading.repaired)
 

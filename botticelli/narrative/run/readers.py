@@ -2,11 +2,9 @@
 
 import base64
 import binascii
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +21,12 @@ from botticelli.narrative.language.template import (
     parse,
     render_prompt,
 )
+from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.names import Names, TableText
 from botticelli.narrative.run.results import ActFailed
 from botticelli.narrative.run.resume import Memory
 from botticelli.narrative.run.row_formats import format_rows
-from botticelli.store.connection import Connection
 from botticelli.store.tables import rows as tables
 from botticelli.store.tables.columns import TableError
 from botticelli.store.tables.row_leases import LeaseTerms, RowLease
@@ -45,10 +43,7 @@ class Reader:
         given: Table -> rows handed in by the caller in place of a read.
         terms: Whose leases consuming reads take; None: nothing is consumed (a rehearsal, or
             preserve_source).
-        chance: Seeds samples.
-        now: Replaces the database's clock; None in production.
-        memory: What a resumed item had read before.
-        fetch: Reads media by URL; None: they are not read (a rehearsal).
+        resume: What a resumed item had read before.
         marked: Tables whose rows the narrative marks when it has worked on them.
         mark_terms: Whose leases keep other runs from those rows meanwhile; None: a rehearsal.
         fetched: URL -> what was there; grows.
@@ -57,16 +52,13 @@ class Reader:
         seen: Table -> keys of rows read so far; grows.
     """
 
-    conn: Connection
+    context: RunContext
     folders: Folders
     given: Mapping[str, Sequence[Mapping[str, Any]]]
     terms: LeaseTerms | None
-    chance: random.Random
-    now: datetime | None
     names: Names
     warn: Callable[[str], None]
-    memory: Memory
-    fetch: Callable[[str], Fetched] | None
+    resume: Memory
     marked: frozenset[str] = frozenset()
     mark_terms: LeaseTerms | None = None
     fetched: dict[str, Fetched] = field(default_factory=dict)
@@ -97,7 +89,7 @@ class Reader:
             ActFailed: Its server gives no answer.
         """
         name = media.url or media.file or media.filename or ""
-        if media.url is not None and (self.fetch is None or is_left_to_the_provider(media.url)):
+        if media.url is not None and (self.context.is_dry or is_left_to_the_provider(media.url)):
             mime = media.mime or mime_of(media.kind, name) or f"{media.kind}/*"
             return Part(uri=media.url, mime=mime)
         content, told = self._content(media)
@@ -116,9 +108,9 @@ class Reader:
         """Return what a medium holds, and the MIME type that its server gives it."""
         if media.file is not None:
             return self.locate(media).read_bytes(), ""
-        if media.url is not None and self.fetch is not None:
+        if media.url is not None and not self.context.is_dry:
             if media.url not in self.fetched:
-                self.fetched[media.url] = self.fetch(media.url)
+                self.fetched[media.url] = self.context.fetch(media.url)
             return self.fetched[media.url].content, self.fetched[media.url].mime
         try:
             content = base64.b64decode(media.base64 or "", validate=True)
@@ -157,7 +149,7 @@ class Reader:
             if read.required:
                 raise ActFailed(str(missing), where=f"act '{act}'") from missing
             self.warn(f"act '{act}' goes without table '{read.table}': {missing}")
-            self.memory.keep(step, {"missing": str(missing)})
+            self.resume.keep(step, {"missing": str(missing)})
             return None
         except TableError as error:
             raise ActFailed(str(error), where=f"act '{act}'") from error
@@ -172,12 +164,12 @@ class Reader:
         found = self._rows(read, act, keys=keys)
         text = format_rows(found.rows, columns=found.columns, form=read.format)
         entry = TableText(text=text, rows=len(found.rows))
-        self.memory.keep(step, {"text": text, "rows": entry.rows, "keys": found.keys})
+        self.resume.keep(step, {"text": text, "rows": entry.rows, "keys": found.keys})
         return entry
 
     def _seen_before(self, read: TableRead, act: str, *, step: str) -> TableText | None:
         """The rows of the run before; those that are consumed are leased anew, if still there."""
-        kept = self.memory.recall(step)
+        kept = self.resume.recall(step)
         if kept is None:
             return None
         if "missing" in kept:
@@ -200,7 +192,9 @@ class Reader:
             return True
         try:
             query = tables.Query(table=read.table, where=self._where(read, ""), limit=1)
-            return bool(tables.read_rows(self.conn, query, now=self.now).rows)
+            return bool(
+                tables.read_rows(self.context.conn, query, now=self.context.clock.pinned()).rows
+            )
         except (TableError, ConfigError, Unresolved):
             return False
 
@@ -219,11 +213,13 @@ class Reader:
             limit=limit,
             offset=read.offset,
             sample=read.sample,
-            seed=str(self.chance.random()),
+            seed=str(self.context.chance.random()),
             keys=keys,
         )
         terms = self._terms_for(read)
-        found = tables.read_rows(self.conn, query, lease=terms, now=self.now)
+        found = tables.read_rows(
+            self.context.conn, query, lease=terms, now=self.context.clock.pinned()
+        )
         taken = self.leases if read.pull_and_delete and self.terms is not None else self.held
         taken.extend(found.leases)
         return self._capped(read, found, taken)
@@ -235,7 +231,7 @@ class Reader:
             if extra:
                 from botticelli.store.tables.row_leases import release
 
-                release(self.conn, extra)
+                release(self.context.conn, extra)
                 taken[:] = [lease for lease in taken if lease not in extra]
             found = tables.Rows(
                 columns=found.columns, rows=found.rows[:MOST_ROWS], keys=found.keys[:MOST_ROWS]

@@ -12,12 +12,12 @@ from botticelli.models.base import Request
 from botticelli.narrative.answers.caller import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import extract
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
+from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import ActResult
+from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record
 from botticelli.stages.curate.batch_task import Judgement
-from botticelli.stages.runners import Workshop
-from botticelli.stages.supervise import Run
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import Judged
@@ -49,10 +49,9 @@ class Judge:
         ConfigError: The narrative does not end in an act that answers with scores by id.
     """
 
-    workshop: Workshop
+    context: RunContext
     file: NarrativeFile
     narrative: Narrative
-    run: Run
 
     def __call__(self, conn: Connection, group: Sequence[Candidate]) -> Judgement:
         """Return what the judge says about a group, shown in an order of its own.
@@ -60,7 +59,7 @@ class Judge:
         Raises:
             BotticelliError: There is no answer, or none that is JSON.
         """
-        seed = self.workshop.chance.getrandbits(32)
+        seed = self.context.chance.getrandbits(32)
         shown = rows(shuffled(group, seed=seed))
         ids = [str(each.id) for each in group]
         last = self._ask(conn, self.narrative, shown, ids=ids)
@@ -88,13 +87,14 @@ class Judge:
 
         An answer is about a candidate if its prompt holds id and text as they are now.
         """
+        assert self.context.run_id is not None
         found = judging.list_leftovers(
             conn,
             act=self.narrative.acts[-1].name,
-            run_id=self.run.id,
-            workers=self.workshop.config.models.max_concurrent,
+            run_id=self.context.run_id,
+            workers=self.context.config.models.max_concurrent,
             within=LEFTOVERS_KEPT,
-            now=self.workshop.clock.pinned(),
+            now=self.context.clock.pinned(),
         )
 
         def about(candidate: Candidate) -> list[Judgement]:
@@ -121,15 +121,14 @@ class Judge:
         *,
         ids: Sequence[str],
     ) -> ActResult:
-        caller = self.workshop.caller(conn, stop=self.run.stop, budgets=(narrative.budget,))
-        runner = self.workshop.runner(
-            conn,
+        context = self.context.on(conn)
+        caller = context.caller(narrative.budget)
+        runner = Runner(
+            context=context,
             file=self.file,
             caller=_Bound(caller=caller, schemas=_schemas(narrative, ids)),
             sink=NoSink(),
-            run_id=self.run.id,
-            stop=self.run.stop,
-            models=self.workshop.config.models.judge,
+            options=RunOptions(models=context.config.models.judge),
         )
         return runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
 

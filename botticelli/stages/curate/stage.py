@@ -1,23 +1,23 @@
 """Curation: the judge scores what is pending, code adds up and chooses, SQL copies the text."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.run.context import RunContext, RunOptions
+from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
 from botticelli.stages.curate.batch_task import JudgeLabour, Tally
 from botticelli.stages.curate.judge import TABLE, Judge, bound, check, rows
 from botticelli.stages.curate.prefilter import open_sieve
 from botticelli.stages.curate.selection import Selection, Selector
-from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.worker_pool import Crew
 from botticelli.store import queue, runs
-from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.text import shorten
 
@@ -87,8 +87,7 @@ class CurateForecast:
 
 
 def curate(
-    conn: Connection,
-    workshop: Workshop,
+    context: RunContext,
     *,
     drain: bool,
     watch: Callable[[int, int], None] = lambda _done, _total: None,
@@ -102,23 +101,24 @@ def curate(
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing could be judged, or a person has to fix something.
     """
-    file, narrative = find_judge(workshop)
+    file, narrative = find_judge(context)
     reports: list[CurateReport] = []
 
     def work(run: Run) -> Outcome:
-        judge = Judge(workshop=workshop, file=file, narrative=narrative, run=run)
-        job = _Job(conn=conn, workshop=workshop, judge=judge, run=run, drain=drain)
+        within = replace(context, run_id=run.id, stop=run.stop)
+        judge = Judge(context=within, file=file, narrative=narrative)
+        job = _Job(context=within, judge=judge, run=run, drain=drain)
         reports.append(job.work(watch))
         return Outcome(exit_code=reports[0].exit_code, summary=_summary(reports[0]))
 
     outcome = supervise(
         "curate",
         work,
-        conn=conn,
-        connect=workshop.connect,
-        config=workshop.config.supervision,
-        identity=workshop.identity,
-        clock=workshop.clock,
+        conn=context.conn,
+        connect=context.connect,
+        config=context.config.supervision,
+        identity=context.identity,
+        clock=context.clock,
     )
     return reports[0] if reports else CurateReport(skipped=str(outcome.summary["skipped"]))
 
@@ -127,21 +127,20 @@ def curate(
 class _Job:
     """One run."""
 
-    conn: Connection
-    workshop: Workshop
+    context: RunContext
     judge: Judge
     run: Run
     drain: bool
     tally: Tally = field(default_factory=Tally)
 
     def work(self, watch: Callable[[int, int], None]) -> CurateReport:
-        started = self.workshop.clock.monotonic()
+        started = self.context.clock.monotonic()
         trouble = self._judge(watch)
         # A day that is spent, or a judge that is down, keeps nobody from choosing among the judged.
         outcome = Selection() if self.run.stop.is_set() else self._choose()
         if trouble and not isinstance(trouble, TryLater) and not self.tally.judged:
             raise trouble
-        usage = runs.usage(self.conn, self.run.id)
+        usage = runs.usage(self.context.conn, self.run.id)
         return CurateReport(
             judged=self.tally.judged,
             set_aside=self.tally.set_aside,
@@ -151,26 +150,26 @@ class _Job:
             ranked=len(outcome.places),
             rejected=outcome.chosen.rejected,
             missing=dict(self.tally.given_up),
-            pending=judging.count_waiting(self.conn),
+            pending=judging.count_waiting(self.context.conn),
             calls=usage.calls,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cost_usd=usage.cost_usd,
-            seconds=self.workshop.clock.monotonic() - started,
+            seconds=self.context.clock.monotonic() - started,
             reason=self._reason(trouble),
             exit_code=self._exit_code(trouble),
         )
 
     def _judge(self, watch: Callable[[int, int], None]) -> BotticelliError | None:
         """Have everything judged that can be; return what kept the rest from it."""
-        config, clock = self.workshop.config, self.workshop.clock
-        if not judging.count_waiting(self.conn):
+        config, clock = self.context.config, self.context.clock
+        if not judging.count_waiting(self.context.conn):
             return None
-        sieve = open_sieve(self.conn, config.similarity, now=clock.pinned())
-        self.tally.set_aside += sieve.sift(self.conn, now=clock.pinned())
+        sieve = open_sieve(self.context.conn, config.similarity, now=clock.pinned())
+        self.tally.set_aside += sieve.sift(self.context.conn, now=clock.pinned())
         labour = JudgeLabour(
             ask=self.judge,
-            leftovers=self.judge.leftovers(self.conn),
+            leftovers=self.judge.leftovers(self.context.conn),
             sieve=sieve,
             tally=self.tally,
             owner=self.run.identity.owner,
@@ -182,14 +181,14 @@ class _Job:
         crew = Crew(
             labour,
             work=queue.CANDIDATES,
-            connect=self.workshop.connect,
+            connect=self.context.connect,
             owner=self.run.identity.owner,
             lease=config.supervision.lease,
             clock=clock,
         )
-        waiting = judging.count_waiting(self.conn)
+        waiting = judging.count_waiting(self.context.conn)
         total = waiting if self.drain else min(waiting, config.curate.batch)
-        most = self.workshop.drivers.at_once(config.models.judge) or config.models.max_concurrent
+        most = self.context.drivers.at_once(config.models.judge) or config.models.max_concurrent
         workers = min(most, -(-total // config.curate.batch)) or 1
         try:
             crew.run(workers, stop=self.run.stop, watch=lambda: watch(self.tally.judged, total))
@@ -197,19 +196,19 @@ class _Job:
             return error
         finally:
             if self.run.stop.is_set():
-                self.workshop.abandon_calls()
+                self.context.abandon_calls()
         return None
 
     def _choose(self) -> Selection:
         selector = Selector(
-            conn=self.conn,
-            settings=self.workshop.config.curate,
-            near=self.workshop.config.similarity.near,
-            ask=partial(self.judge.rank, self.conn) if self.judge.can_rank else None,
-            chance=self.workshop.chance,
-            note=self.workshop.note,
+            conn=self.context.conn,
+            settings=self.context.config.curate,
+            near=self.context.config.similarity.near,
+            ask=partial(self.judge.rank, self.context.conn) if self.judge.can_rank else None,
+            chance=self.context.chance,
+            note=self.context.note,
         )
-        return selector.settle(run_id=self.run.id, now=self.workshop.clock.pinned())
+        return selector.settle(run_id=self.run.id, now=self.context.clock.pinned())
 
     @staticmethod
     def _named(outcome: Selection, ids: Iterable[int]) -> tuple[Approved, ...]:
@@ -236,23 +235,24 @@ class _Job:
         return Exit.FAILED if self.tally.given_up else Exit.DONE
 
 
-def find_judge(workshop: Workshop) -> tuple[NarrativeFile, Narrative]:
+def find_judge(context: RunContext) -> tuple[NarrativeFile, Narrative]:
     """Return the configured judge's narrative, with its file.
 
     Raises:
         ConfigError: There is none, or it does not answer with scores.
     """
-    file, narrative = workshop.find(workshop.config.curate.narrative)
+    file, narrative = context.find(context.config.curate.narrative)
     check(narrative, file=file)
     return file, narrative
 
 
-def preview_curate(conn: Connection, workshop: Workshop, *, drain: bool) -> CurateForecast:
+def preview_curate(context: RunContext, *, drain: bool) -> CurateForecast:
     """Return what `curate` would judge and cost. Nothing is spent, written, claimed or locked."""
-    file, narrative = find_judge(workshop)
-    size = workshop.config.curate.batch
-    waiting = judging.peek_waiting(conn, limit=None if drain else size)
-    runner, caller = workshop.rehearsal(conn, file=file, models=workshop.config.models.judge)
+    file, narrative = find_judge(context)
+    size = context.config.curate.batch
+    waiting = judging.peek_waiting(context.conn, limit=None if drain else size)
+    options = RunOptions(models=context.config.models.judge)
+    runner, caller = dry_runner(context, file, options=options)
     batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
     for group in batches:
         caller.typical_output = len(group) * OUTPUT_TOKENS

@@ -10,13 +10,13 @@ from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.checks.call_count import calls_per_round
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
+from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import Execution, Output, Sink, Stored
 from botticelli.narrative.run.resume import Memory
+from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
 from botticelli.stages.generate.item_task import NotYet
-from botticelli.stages.runners import Workshop
-from botticelli.stages.supervise import Run
 from botticelli.store import queue
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates, items
@@ -124,10 +124,9 @@ class ItemRun:
         recent_posts: For `{{recent_posts}}`; the same for the whole life of the batch.
     """
 
-    workshop: Workshop
+    context: RunContext
     file: NarrativeFile
     outer: Narrative
-    run: Run
     override: tuple[str, ...]
     recent_posts: str
     counts: Counts
@@ -150,22 +149,22 @@ class ItemRun:
             )
         caller = self._caller(conn, narrative)
         self._check_room(conn, item, caller=caller)
-        runner = self.workshop.runner(
-            conn,
+        runner = Runner(
+            context=self.context.on(conn),
             file=self.file,
             caller=caller,
             sink=ItemSink(
                 conn=conn,
                 item=item,
-                tables=TableSink(conn=conn, clock=self.workshop.clock, created_by="generate"),
-                clock=self.workshop.clock,
+                tables=TableSink(conn=conn, clock=self.context.clock, created_by="generate"),
+                clock=self.context.clock,
                 made=lambda new, old: self.counts.add(stored=new, repeats=old),
             ),
-            run_id=self.run.id,
-            stop=self.run.stop,
-            models=self.workshop.config.models.default,
-            override=self.override,
-            variables={"recent_posts": self.recent_posts},
+            options=RunOptions(
+                models=self.context.config.models.default,
+                only=self.override,
+                variables={"recent_posts": self.recent_posts},
+            ),
         )
         execution = runner.run(narrative, iteration=item.iteration, item_id=item.id)
         self.counts.add(reused=_reused(execution))
@@ -173,7 +172,7 @@ class ItemRun:
     @property
     def at_once(self) -> int | None:
         """How many workers the writer is good for; None: any number."""
-        return self.workshop.drivers.at_once(self._models(self.outer))
+        return self.context.drivers.at_once(self._models(self.outer))
 
     def calls_left(self, conn: Connection) -> int | None:
         """Return how many calls the day still has for the writer; None: no limit."""
@@ -185,7 +184,7 @@ class ItemRun:
         return caller.seconds_for(self._models(self.outer), calls=calls, tokens=tokens)
 
     def _models(self, narrative: Narrative, act: Act | None = None) -> tuple[str, ...]:
-        known, own = self.workshop.config.models, act.models if act else ()
+        known, own = self.context.config.models, act.models if act else ()
         return self.override or known.only or own or narrative.models or known.default
 
     def _caller(self, conn: Connection, narrative: Narrative) -> LiveCaller:
@@ -198,7 +197,7 @@ class ItemRun:
                 self.outer.budget,
                 carousel.budget if carousel else {},
             )
-            self.callers[key] = self.workshop.caller(conn, stop=self.run.stop, budgets=budgets)
+            self.callers[key] = self.context.on(conn).caller(*budgets)
         return self.callers[key]
 
     def _check_room(self, conn: Connection, item: Item, *, caller: LiveCaller) -> None:
@@ -235,7 +234,7 @@ class ItemRun:
             def counts(calling: Narrative, act: Act) -> bool:
                 return not models or self._models(calling, act) == models
 
-            resolve = self.workshop.resolve
+            resolve = self.context.resolve
             found = calls_per_round(self.file, narrative, resolve=resolve, counts=counts)
             self.calls[key, models] = found.least
         return self.calls.get((key, models), 0)

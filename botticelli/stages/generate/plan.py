@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC
 
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
+from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
 from botticelli.schedule.rounds import earliest_round
-from botticelli.stages.runners import Workshop
-from botticelli.store.connection import Connection
 from botticelli.store.generation import batches
 
 
@@ -41,19 +40,17 @@ class GenerateRequest:
         )
 
 
-def why_not_due(
-    conn: Connection, name: str, workshop: Workshop, *, request: GenerateRequest
-) -> str:
+def why_not_due(context: RunContext, name: str, *, request: GenerateRequest) -> str:
     """Return why no new batch of that narrative is due by the schedule; empty if one is.
 
     What a person wants in so many words is always due.
     """
     if request.is_explicit:
         return ""
-    last = batches.find_last(conn, name, now=workshop.clock.pinned())
+    last = batches.find_last(context.conn, name, now=context.clock.pinned())
     if last is None:
         return ""
-    schedule = workshop.config.generate.schedule
+    schedule = context.config.generate.schedule
     earliest = earliest_round(
         last.began_at,
         interval=schedule.interval,

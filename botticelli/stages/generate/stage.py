@@ -1,12 +1,14 @@
 """Generation: a batch of items, planned once, drained by workers, resumed after any ending."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from decimal import Decimal
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.run.context import RunContext, RunOptions
+from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
 from botticelli.stages.generate.item import Counts, ItemRun, Outlook, look_ahead
 from botticelli.stages.generate.item_task import ItemLabour
@@ -17,7 +19,6 @@ from botticelli.stages.generate.plan import (
     reference_of,
     why_not_due,
 )
-from botticelli.stages.runners import Workshop
 from botticelli.stages.supervise import Outcome, Run, supervise
 from botticelli.stages.worker_pool import Crew
 from botticelli.store import queue, runs
@@ -98,8 +99,7 @@ class GenerateForecast:
 
 
 def generate(
-    conn: Connection,
-    workshop: Workshop,
+    context: RunContext,
     *,
     request: GenerateRequest,
     watch: Callable[[Tick], None] | None = None,
@@ -110,13 +110,12 @@ def generate(
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing can be done before a person fixes something.
     """
-    file, narrative = workshop.find(request.narrative or workshop.config.generate.narrative)
+    file, narrative = context.find(request.narrative or context.config.generate.narrative)
     reports: list[GenerateReport] = []
 
     def work(run: Run) -> Outcome:
-        job = _Job(
-            conn=conn, workshop=workshop, request=request, file=file, narrative=narrative, run=run
-        )
+        within = replace(context, run_id=run.id, stop=run.stop)
+        job = _Job(context=within, request=request, file=file, narrative=narrative, run=run)
         report = job.work(watch)
         reports.append(report)
         return Outcome(exit_code=report.exit_code, summary=_summary(report))
@@ -124,11 +123,11 @@ def generate(
     outcome = supervise(
         "generate",
         work,
-        conn=conn,
-        connect=workshop.connect,
-        config=workshop.config.supervision,
-        identity=workshop.identity,
-        clock=workshop.clock,
+        conn=context.conn,
+        connect=context.connect,
+        config=context.config.supervision,
+        identity=context.identity,
+        clock=context.clock,
         join=request.join,
     )
     return reports[0] if reports else GenerateReport(skipped=str(outcome.summary["skipped"]))
@@ -138,8 +137,7 @@ def generate(
 class _Job:
     """One run at one batch."""
 
-    conn: Connection
-    workshop: Workshop
+    context: RunContext
     request: GenerateRequest
     file: NarrativeFile
     narrative: Narrative
@@ -149,45 +147,43 @@ class _Job:
     def work(self, watch: Callable[[Tick], None] | None) -> GenerateReport:
         name = reference_of(self.file, self.narrative)
         if self.request.fresh:
-            batches.abandon(self.conn, name, now=self.workshop.clock.pinned())
-        batch = batches.find_open(self.conn, name)
+            batches.abandon(self.context.conn, name, now=self.context.clock.pinned())
+        batch = batches.find_open(self.context.conn, name)
         if batch is None and self.request.join:
             return GenerateReport(narrative=name, skipped="no batch to help with")
-        if batch is None and (
-            why := why_not_due(self.conn, name, self.workshop, request=self.request)
-        ):
+        if batch is None and (why := why_not_due(self.context, name, request=self.request)):
             return GenerateReport(narrative=name, skipped=why)
         resumed = batch is not None
         batch = batch or self._plan(name)
-        started = self.workshop.clock.monotonic()
+        started = self.context.clock.monotonic()
         try:
             trouble = self._drain(batch, watch)
         except BotticelliError:
             # Nobody shall find tomorrow what a missing key has stopped before anything was asked.
-            batches.take_back(self.conn, batch.id, now=self.workshop.clock.pinned())
+            batches.take_back(self.context.conn, batch.id, now=self.context.clock.pinned())
             raise
-        batches.finish(self.conn, batch.id, now=self.workshop.clock.pinned())
-        seconds = self.workshop.clock.monotonic() - started
+        batches.finish(self.context.conn, batch.id, now=self.context.clock.pinned())
+        seconds = self.context.clock.monotonic() - started
         return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)
 
     def _plan(self, name: str) -> Batch:
         iterations = iterations_of(
             self.narrative,
             asked=self.request.iterations,
-            configured=self.workshop.config.generate.iterations,
+            configured=self.context.config.generate.iterations,
         )
         return batches.plan(
-            self.conn,
+            self.context.conn,
             name,
             items=plan_items(self.file, self.narrative, iterations=iterations),
             options={
                 "models": list(self.request.models),
                 "asked": self.request.is_explicit,
                 # As it is now: a resumed item has to ask the very same question again.
-                "recent_posts": recent_posts(self.conn),
+                "recent_posts": recent_posts(self.context.conn),
             },
             run_id=self.run.id,
-            now=self.workshop.clock.pinned(),
+            now=self.context.clock.pinned(),
         )
 
     def _drain(self, batch: Batch, watch: Callable[[Tick], None] | None) -> BotticelliError | None:
@@ -196,12 +192,11 @@ class _Job:
         Raises:
             BotticelliError: A person has to fix something first.
         """
-        config, clock = self.workshop.config, self.workshop.clock
+        config, clock = self.context.config, self.context.clock
         item_run = ItemRun(
-            workshop=self.workshop,
+            context=self.context,
             file=self.file,
             outer=self.narrative,
-            run=self.run,
             override=self.request.models or tuple(batch.options.get("models", ())),
             recent_posts=str(batch.options.get("recent_posts", "")),
             counts=self.counts,
@@ -213,19 +208,19 @@ class _Job:
             owner=self.run.identity.owner,
             lease=config.supervision.lease,
             retry=config.generate.retry,
-            deepest_first=item_run.calls_left(self.conn) is not None,
+            deepest_first=item_run.calls_left(self.context.conn) is not None,
             clock=clock,
-            chance=self.workshop.chance,
+            chance=self.context.chance,
         )
         crew = Crew(
             labour,
             work=queue.ITEMS,
-            connect=self.workshop.connect,
+            connect=self.context.connect,
             owner=self.run.identity.owner,
             lease=config.supervision.lease,
             clock=clock,
         )
-        left = batches.progress(self.conn, batch.id, now=clock.pinned()).left
+        left = batches.progress(self.context.conn, batch.id, now=clock.pinned()).left
         workers = self.request.workers or item_run.at_once or config.models.max_concurrent
         workers = max(1, min(workers, left))
         tick = self._ticker(batch, item_run, watch) if watch else lambda: None
@@ -235,24 +230,24 @@ class _Job:
             return error
         finally:
             if self.run.stop.is_set():
-                self.workshop.abandon_calls()
+                self.context.abandon_calls()
         return None
 
     def _ticker(
         self, batch: Batch, item_run: ItemRun, watch: Callable[[Tick], None]
     ) -> Callable[[], None]:
-        clock = self.workshop.clock
+        clock = self.context.clock
         began = clock.monotonic()
 
         def tick() -> None:
-            usage = runs.usage(self.conn, self.run.id)
+            usage = runs.usage(self.context.conn, self.run.id)
             watch(
                 Tick(
-                    progress=batches.progress(self.conn, batch.id, now=clock.pinned()),
+                    progress=batches.progress(self.context.conn, batch.id, now=clock.pinned()),
                     stored=self.counts.stored,
                     usage=usage,
                     ahead=look_ahead(
-                        self.conn,
+                        self.context.conn,
                         item_run,
                         batch_id=batch.id,
                         usage=usage,
@@ -266,8 +261,8 @@ class _Job:
     def _report(
         self, batch: Batch, *, resumed: bool, trouble: BotticelliError | None, seconds: float
     ) -> GenerateReport:
-        progress = batches.progress(self.conn, batch.id, now=self.workshop.clock.pinned())
-        usage = runs.usage(self.conn, self.run.id)
+        progress = batches.progress(self.context.conn, batch.id, now=self.context.clock.pinned())
+        usage = runs.usage(self.context.conn, self.run.id)
         return GenerateReport(
             narrative=batch.narrative,
             batch=batch.id,
@@ -285,7 +280,7 @@ class _Job:
             seconds=seconds,
             failures=tuple(
                 f"{name} {iteration}: {why}"
-                for name, iteration, why in batches.list_failures(self.conn, batch.id)
+                for name, iteration, why in batches.list_failures(self.context.conn, batch.id)
             ),
             reason=self._reason(trouble),
             exit_code=_exit_code(progress, self.counts),
@@ -331,32 +326,29 @@ def recent_posts(conn: Connection) -> str:
     return "\n".join(f"- {shorten(text, OPENING)}" for text in texts) or "(none yet)"
 
 
-def preview_generate(
-    conn: Connection, workshop: Workshop, *, request: GenerateRequest
-) -> GenerateForecast:
+def preview_generate(context: RunContext, *, request: GenerateRequest) -> GenerateForecast:
     """Return what `generate` would do and cost. Nothing is spent, written or locked.
 
     Each narrative is walked through once, and counted as often as it would be run.
     """
-    file, narrative = workshop.find(request.narrative or workshop.config.generate.narrative)
+    file, narrative = context.find(request.narrative or context.config.generate.narrative)
     name = reference_of(file, narrative)
-    batch = None if request.fresh else batches.peek_open(conn, name)
+    batch = None if request.fresh else batches.peek_open(context.conn, name)
     iterations = iterations_of(
-        narrative, asked=request.iterations, configured=workshop.config.generate.iterations
+        narrative, asked=request.iterations, configured=context.config.generate.iterations
     )
     planned: dict[str, int] = {}
     if batch is None:
         for key, _ in plan_items(file, narrative, iterations=iterations):
             planned[key] = planned.get(key, 0) + 1
     else:
-        planned = {one.narrative: one.items for one in batches.list_waiting(conn, batch.id)}
-    runner, caller = workshop.rehearsal(
-        conn,
-        file=file,
-        models=workshop.config.models.default,
-        override=request.models,
-        variables={"recent_posts": recent_posts(conn), "iteration": "1"},
+        planned = {one.narrative: one.items for one in batches.list_waiting(context.conn, batch.id)}
+    options = RunOptions(
+        models=context.config.models.default,
+        only=request.models,
+        variables={"recent_posts": recent_posts(context.conn), "iteration": "1"},
     )
+    runner, caller = dry_runner(context, file, options=options)
     weighted = []
     for key, times in planned.items():
         before = len(caller.calls)
@@ -372,5 +364,5 @@ def preview_generate(
         output_tokens=sum(call.output_tokens * times for call, times in weighted),
         cents=None if None in cents else sum(each for each in cents if each is not None),
         models=tuple(sorted({call.model for call, _ in weighted})),
-        not_due=why_not_due(conn, name, workshop, request=request) if batch is None else "",
+        not_due=why_not_due(context, name, request=request) if batch is None else "",
     )
