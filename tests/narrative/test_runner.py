@@ -421,6 +421,24 @@ def test_consumed_rows_go_when_the_result_is_stored(db):
     assert db.execute("SELECT count(*) FROM row_leases").fetchone() == (0,)
 
 
+def test_a_run_that_takes_long_renews_its_leases_before_every_act(db):
+    def asked(_request, _key):
+        db.execute("UPDATE row_leases SET lease_expires_at = clock_timestamp() + interval '1 min'")
+        return '{"pick": "a"}'
+
+    def left(_request, _key):
+        nearly = "SELECT count(*) FROM row_leases WHERE lease_expires_at < now() + interval '2 min'"
+        assert db.execute(nearly).fetchone() == (0,)
+        return '{"pick": "a"}'
+
+    potential(db, "a", "b", "c")
+    toc = CONSUME.replace('order = ["look", "choose"]', 'order = ["choose", "look"]')
+
+    stage(db, toc, answers=[asked, left]).run()
+
+    assert rows(db, "potential_discord_posts", "text_content") == [("c",)]
+
+
 @pytest.mark.parametrize("answers", [["ok", "no", "no"], ["ok", RuntimeError("killed")]])
 def test_a_run_that_fails_leaves_the_rows_for_the_next(db, answers):
     potential(db, "a", "b")

@@ -196,6 +196,30 @@ def test_a_helper_joins_without_the_stage_s_lock_and_leaves_none_behind(db, run,
     assert runs_of(db) == [("done", 0)] * 3
 
 
+def test_a_run_that_outlasts_its_lease_keeps_its_lock(db, db_url):
+    def supervised(work, conn, owner):
+        return supervise(
+            "generate",
+            work,
+            conn=conn,
+            connect=lambda: connect(db_url),
+            config=Supervision(lease=timedelta(seconds=2)),
+            identity=identity(owner),
+            clock=SystemClockOnce(),
+        )
+
+    def work(one):
+        with connect(db_url) as other:
+            taken = locks.find(other, "generate").expires_at
+            other.execute("SELECT pg_sleep_until(%s)", (taken,))
+            with pytest.raises(TryLater, match="already running on alpha"):
+                supervised(lambda _: DONE, other, "beta:22:y")
+        assert not one.stop.is_set()
+        return DONE
+
+    assert supervised(work, db, "alpha:11:x") == DONE
+
+
 def test_a_broken_lock_stops_the_work(db, db_url):
     def work(one):
         with connect(db_url) as other:
