@@ -1,19 +1,44 @@
-"""`botticelli check`."""
+"""`botticelli check`: everything a timer could trip over; nothing is changed or published."""
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import ConfigError
-from botticelli.reports import check as checks
-from botticelli.reports.check import Checked, Finding
+from botticelli.clock import Clock
+from botticelli.config.model import Config, Narratives
+from botticelli.errors import BotticelliError, ConfigError, Exit, Problem
+from botticelli.records import record
+from botticelli.store.connection import Connection
 
 STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
+_POSITION: Final = re.compile(r"(.+?:\d+: [^ :]+): ")  # FILE:LINE: KEY, as findings write it
+
+
+@record
+class Finding:
+    """What was checked and the result. `subject` is the file, key, variable or position."""
+
+    level: Literal["ok", "warning", "error"]
+    subject: str
+    what: str
+    hint: str = field(default="", metadata={"json": "mend"})
+
+
+@record
+class CheckReport:
+    """All findings, in the order of the checks. One error makes the exit code 78."""
+
+    exit_code: int
+    findings: tuple[Finding, ...]
 
 
 @app.command()
@@ -34,7 +59,9 @@ def check(
     """Find everything a timer could trip over, in one run."""
     env: Environment = ctx.obj
     paths = [env.cwd / file for file in files or ()]
-    report = checks.report(_findings(env, paths, online=online))
+    findings = tuple(_findings(env, paths, online=online))
+    bad = any(finding.level == "error" for finding in findings)
+    report = CheckReport(exit_code=Exit.CONFIG if bad else Exit.DONE, findings=findings)
     env.show(report, as_json=as_json)
     return report.exit_code
 
@@ -43,23 +70,217 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     try:
         config = env.config
     except ConfigError as error:
-        yield from checks.errors(error.problems, subject="configuration")
+        yield from _errors(error.problems, subject="configuration")
         for file in files:
-            yield from checks.check_narrative(file)
+            yield from check_narrative(file)
         return
     source = str(config.source) if config.source else "no botticelli.toml: shipped defaults"
-    yield Finding(level="ok", subject="configuration", what=source)
-    yield from checks.check_variables(config)
-    yield from checks.check_narratives(config, files=files, cwd=env.cwd)
-    yield from checks.check_models(config, online=online)
-    yield from checks.check_destinations(config, clock=env.clock, online=online)
-    yield from checks.check_security(config)
-    yield from checks.check_folders(config)
-    yield from checks.check_database(env.database(), files=checks.narrative_files(config, files))
+    yield _ok("configuration", source)
+    yield from check_variables(config)
+    yield from check_narratives(config, files=files, cwd=env.cwd)
+    yield from check_models(config, online=online)
+    yield from check_destinations(config, clock=env.clock, online=online)
+    yield from check_security(config)
+    yield from check_folders(config)
+    yield from check_database(env.database(), files=narrative_files(config, files))
+
+
+def _ok(subject: str, what: str) -> Finding:
+    return Finding(level="ok", subject=subject, what=what)
+
+
+def _error(subject: str, what: str, *, hint: str = "") -> Finding:
+    return Finding(level="error", subject=subject, what=what, hint=hint)
+
+
+def _errors(problems: Iterable[Problem], *, subject: str = "") -> Iterator[Finding]:
+    """Yield each problem as an error; `subject` stands in where a problem names no place."""
+    for problem in problems:
+        yield _error(problem.where or subject, problem.what, hint=problem.hint)
+
+
+def check_variables(config: Config) -> Iterator[Finding]:
+    """Yield an error for each variable that the configuration names and that is not set."""
+    for key, variable in config.unset.items():
+        if not key.endswith(".channel"):  # the destination's own check says it better
+            hint = f"set {variable}, or give a default: ${{{variable}:-...}}"
+            yield _error(key, f"the variable {variable} is not set", hint=hint)
+
+
+def check_narratives(config: Config, *, files: Sequence[Path], cwd: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the stages' narratives, those in the folders, and `files`."""
+    from botticelli.narrative.language.load import find_narrative
+
+    for stage in (config.generate, config.curate):
+        try:
+            find_narrative(stage.narrative, folders=config.narratives.folders, cwd=cwd)
+        except BotticelliError as error:
+            yield from _errors(error.problems, subject=stage.narrative)
+    for path in narrative_files(config, files):
+        yield from check_narrative(path, config=config)
+
+
+def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
+    """Return `files` and all in the folders of narratives, each once."""
+    folders = [folder for folder in config.narratives.folders if folder.is_dir()]
+    there = [path for folder in folders for path in sorted(folder.glob("*.toml"))]
+    return list(dict.fromkeys([*files, *there]))
+
+
+def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Finding]:
+    """Yield what is wrong with a narrative file and all that it names, or that nothing is."""
+    from botticelli.narrative.checks.commands_and_tables import (
+        foresee_commands,
+        foresee_leave,
+        foresee_models,
+        foresee_placeholders,
+    )
+    from botticelli.narrative.checks.references import findings_of, problems_of
+    from botticelli.narrative.language.load import load_file
+
+    try:
+        file = load_file(path)
+    except BotticelliError as error:
+        yield from _errors(error.problems, subject=str(path))
+        return
+    narratives, findings = config.narratives if config else Narratives(), findings_of(file)
+    foresee_commands(file, writable=narratives.writable_tables, findings=findings)
+    foresee_placeholders(file, findings=findings)
+    if config:
+        foresee_leave(file, config.security, findings=findings)
+    if config and not config.models.only:
+        foresee_models(file, config.models, findings=findings)
+    problems = [*problems_of(file, narratives=narratives, cwd=path.parent), *findings.problems]
+    yield from _warnings([*file.warnings, *findings.warnings], path)
+    yield from _errors(problems, subject=str(path))
+    if not problems:
+        names = ", ".join(file.narratives)
+        yield _ok(str(path), f"narratives {names}")
+
+
+def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
+    """Yield the tables and columns that narrative files name and the database does not have."""
+    from botticelli.narrative.checks.commands_and_tables import foresee_tables
+    from botticelli.narrative.checks.references import findings_of
+    from botticelli.narrative.language.load import load_file
+
+    for path in paths:
+        try:
+            file = load_file(path)
+        except BotticelliError:
+            continue  # reported already
+        findings = findings_of(file)
+        foresee_tables(file, conn=conn, cwd=path.parent, findings=findings)
+        yield from _warnings(findings.warnings, path)
+        yield from _errors(findings.problems, subject=str(path))
+
+
+def _warnings(lines: Iterable[str], path: Path) -> Iterator[Finding]:
+    for line in lines:
+        position = _POSITION.match(line)
+        where, what = str(path), line.removeprefix(f"{path}: ")
+        if position:
+            where, what = position[1], line[position.end() :]
+        yield Finding(level="warning", subject=where, what=what)
+
+
+def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
+    """Yield whether the models that write and judge have a provider and a key.
+
+    `online` asks the providers that answer at no cost; no tokens are spent.
+    """
+    from botticelli.models.base import CanLookUp
+    from botticelli.models.open import Drivers
+
+    drivers = Drivers(config.models)
+    for name in dict.fromkeys((*config.models.default, *config.models.judge)):
+        try:
+            opened = drivers.open(name)
+            if online and isinstance(opened.driver, CanLookUp):
+                opened.driver.look_up(opened.name)
+        except BotticelliError as error:
+            for problem in error.problems:
+                yield _error(f"model {name}", problem.what, hint=problem.hint)
+        else:
+            yield _ok(f"model {name}", f"can be asked through {opened.provider}")
+
+
+def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:
+    """Yield whether each destination has what it needs; `online` asks the platform itself."""
+    from botticelli.platforms.discord.rate_limits import SharedLimits
+    from botticelli.platforms.open import missing, open_platform
+
+    limits = SharedLimits(clock)
+    for name, destination in config.destinations.items():
+        subject = f"destination {name}"
+        problems = missing(destination)
+        yield from _errors(problems, subject=subject)
+        if problems:
+            continue
+        if not online:
+            yield _ok(subject, "has what it needs; --online asks the platform")
+            continue
+        try:
+            complaints = open_platform(destination, clock=clock, limits=limits).check()
+        except BotticelliError as error:
+            yield from _errors(error.problems, subject=subject)
+            continue
+        for complaint in complaints:
+            yield _error(subject, complaint)
+        if not complaints:
+            yield _ok(subject, "lets us post")
+
+
+def check_security(config: Config) -> Iterator[Finding]:
+    """Yield the rules for bot commands that are invalid: then no command runs."""
+    from botticelli.platforms.rules.security_rules import rules_of_user
+
+    try:
+        rules_of_user(config.security)
+    except BotticelliError as error:
+        yield from _errors(error.problems)
+
+
+def check_folders(config: Config) -> Iterator[Finding]:
+    """Yield whether the folders that are written to can be written to."""
+    folders = {
+        f"destinations.{name}.folder": place.folder
+        for name, place in config.destinations.items()
+        if place.platform == "outbox"
+    }
+    if not config.database.url:
+        folders["database.folder"] = config.database.folder
+    for key, folder in folders.items():
+        if can_write(folder):
+            yield _ok(key, f"{folder} can be written to")
+        else:
+            what = f"{folder} cannot be written to"
+            yield _error(key, what, hint="change its owner or the key")
+
+
+def can_write(folder: Path) -> bool:
+    """Return whether `folder` is writable, or can be made below the nearest one that exists."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def check_database(
+    database: AbstractContextManager[Connection], *, files: Iterable[Path] = ()
+) -> Iterator[Finding]:
+    """Yield whether the database is there and its schema ours, and what `files` miss in it."""
+    from botticelli.store.schema import schema_version
+
+    try:
+        with database as conn:
+            version = schema_version(conn)
+            yield _ok("database", f"reachable, schema version {version}")
+            yield from check_tables(files, conn)
+    except BotticelliError as error:
+        yield from _errors(error.problems, subject="database")
 
 
 @render.register
-def _(report: Checked, console: Console) -> None:
+def _(report: CheckReport, console: Console) -> None:
     for finding in report.findings:
         text = f"{finding.level:<8} {finding.subject}: {finding.what}"
         console.line(text + (f"; {finding.hint}" if finding.hint else ""), style=_style(finding))
