@@ -46,3 +46,7 @@ units: setup
 # docs/botticelli.1, the manual page, from the commands
 man: setup
     {{python}} -m tools.manual > docs/botticelli.1
+
+# What is made from the keys: the table in docs/configuration.md
+reference: setup
+    {{python}} -m tools.reference

@@ -13,7 +13,7 @@ import psycopg
 
 from benchmarks.server import own_postgres
 from botticelli.clock import SystemClock
-from botticelli.config.model import Config, Database, Destination
+from botticelli.config.model import Config, DatabaseConfig, Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import Exit
 from botticelli.platforms.open import open_platform
@@ -36,7 +36,9 @@ def publish(url: str, discord: FakeDiscord, *, posts: int) -> float:
         min_interval=timedelta(),
     )
     clock = SystemClock()
-    config = Config(database=Database(folder=Path("unused")), destinations={"news": destination})
+    config = Config(
+        database=DatabaseConfig(folder=Path("unused")), destinations={"news": destination}
+    )
     posting = Posting(
         config=config,
         open_platform=lambda one: open_platform(one, clock=clock),

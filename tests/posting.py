@@ -6,7 +6,14 @@ from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
-from botticelli.config.model import Config, Database, Destination, Post, Retry, Supervision
+from botticelli.config.model import (
+    Config,
+    DatabaseConfig,
+    Destination,
+    PostConfig,
+    Retry,
+    Supervision,
+)
 from botticelli.config.secrets import Secret
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
@@ -75,9 +82,9 @@ class PostStage:
         self.opened = []
         self.limits = SharedLimits(clock)
         self.config = Config(
-            database=Database(folder=Path("unused")),
+            database=DatabaseConfig(folder=Path("unused")),
             destinations={one.name: one for one in destinations},
-            post=Post(**{"retry": Retry(max_retries=2), **post_config}),
+            post=PostConfig(**{"retry": Retry(max_retries=2), **post_config}),
             supervision=Supervision(),
         )
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 from botticelli.clock import SystemClock
 from botticelli.config.curation import Similarity
-from botticelli.config.model import Config, Database, Limits, Models, Retry
+from botticelli.config.model import Config, DatabaseConfig, Limits, Models, Retry
 from botticelli.config.secrets import Secret
 from botticelli.models.open import Drivers
 from botticelli.narrative.files.fetch import fetch
@@ -90,7 +90,7 @@ class Stages:
         self.url = url
         self.folder = Path(folder)
         self.config = Config(
-            database=Database(url=url, folder=self.folder),
+            database=DatabaseConfig(url=url, folder=self.folder),
             models=models,
             similarity=Similarity(reworded=1),  # loading what finds rewordings takes 0.4 s
         )

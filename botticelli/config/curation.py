@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
+from botticelli.config.keys import key
 from botticelli.records import record
 
 Mode = Literal["auto", "human"]
@@ -10,26 +11,36 @@ Mode = Literal["auto", "human"]
 
 @record
 class Weights:
-    """What each criterion counts in the total; 0 leaves it out."""
+    """What each criterion counts in the total of 50; 0 leaves it out.
 
-    engagement: float = 1
-    clarity: float = 1
-    value: float = 1
-    tone: float = 1
-    polish: float = 1
+    Args:
+        engagement: Weight of engagement.
+        clarity: Weight of clarity.
+        value: Weight of value.
+        tone: Weight of tone.
+        polish: Weight of polish.
+    """
+
+    engagement: float = key(1, min=0, max=100)
+    clarity: float = key(1, min=0, max=100)
+    value: float = key(1, min=0, max=100)
+    tone: float = key(1, min=0, max=100)
+    polish: float = key(1, min=0, max=100)
 
 
 @record
 class Similarity:
-    """When a text is a repeat of another; docs/curation.md has the figures behind the defaults.
+    """When a text counts as a repeat: such candidates are not judged, such posts not sent.
+
+    docs/curation.md has the figures behind the defaults.
 
     Args:
-        window: How far back texts are compared.
-        near: Share of common trigrams, 0 to 1, from which two texts are the same.
-        reworded: Cosine of two texts' meanings from which they are the same; needs the extra
-            `similarity`.
+        window: How far back candidates and posts are compared.
+        near: Share of common trigrams from which two texts are the same; 1: only identical words.
+        reworded: Cosine similarity of meaning from which two texts are the same; 1: never. Needs
+            the extra 'similarity'.
     """
 
-    window: timedelta = timedelta(days=90)
-    near: float = 0.55
-    reworded: float = 0.8
+    window: timedelta = key(timedelta(days=90), unit="days", type="integer", min=1, max=3650)
+    near: float = key(0.55, min=0.3, max=1)
+    reworded: float = key(0.8, min=0.3, max=1)

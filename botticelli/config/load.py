@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.config import plugins
 from botticelli.config.build import Builder
-from botticelli.config.model import Config, Destination
+from botticelli.config.model import Config, DatabaseConfig, Destination
 from botticelli.config.secrets import find_secret
 from botticelli.config.sources import Expander, read_text, user_folder
 from botticelli.config.structure import Mistake, mistakes, schema
@@ -36,13 +36,12 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     tables = _parse(text, name)
     expander = Expander(environ)
     tables = expander.expand(tables)
-    found = [one for one in mistakes(tables, schema()) if not _is_plugin(tables, one)]
-    builder = Builder(
-        base=file.parent if file else cwd,
-        state=user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli",
-    )
+    found = [one for one in mistakes(tables, schema(tables)) if not _is_plugin(tables, one)]
     if not found:
-        config = builder.build(_with_default_destination(tables))
+        state = user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli"
+        shipped = Config(database=DatabaseConfig(folder=state / "postgres"))
+        builder = Builder(base=file.parent if file else cwd)
+        config = builder.record(Config, _with_default_destination(tables), shipped)
         found = builder.mistakes
         if not found:
             config = replace(config, source=file, unset=MappingProxyType(expander.unset))
@@ -101,9 +100,9 @@ def _without(hider: "Hider", mistake: Mistake) -> Mistake:
 
 
 def _problem(mistake: Mistake, text: str, file: str) -> Problem:
-    from botticelli.config.lines import line_of
+    from botticelli.toml_lines import key_lines, line_of
 
-    line = line_of(text, mistake.path)
+    line = line_of(mistake.path, key_lines(text))
     place = f"{file}:{line}" if line else file
     key = _dotted(mistake.path)
     return Problem(what=mistake.what, where=f"{place}: {key}" if key else place, hint=mistake.hint)

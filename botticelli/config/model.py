@@ -1,62 +1,211 @@
-"""The configuration as the rest of the house knows it: frozen, complete, already checked.
+"""The configuration: every table and key of botticelli.toml, with help, rule and shipped value.
 
-`config/load.py` makes it out of `botticelli.toml`, the environment and the command line; the
-defaults here are the shipped ones and stand in docs/configuration.md.
+`load` (load.py) makes a `Config` of the file, the environment and the command line: frozen,
+complete and checked. A field without `key` is not read from the file.
 """
 
 from collections.abc import Mapping
 from dataclasses import field
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from botticelli.config.curation import Mode, Similarity, Weights
-from botticelli.config.operations import Health, Hooks, Retention
+from botticelli.config.keys import NOTHING, key
+from botticelli.config.operations import HealthConfig, Hooks, RetentionConfig
 from botticelli.config.secrets import Secret
+from botticelli.config.values import ActiveHours, active_hours, pattern, quiet_date, time_zone
 from botticelli.records import record
 
 StageName = Literal["generate", "curate", "post"]
 STAGES: tuple[StageName, ...] = ("generate", "curate", "post")
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+IDS: Mapping[str, Any] = {"type": ["string", "integer"], "pattern": "^[0-9]+$"}
+AN_ID = ["123456789012345678"]
 
 
 @record
-class Database:
-    """Where the state lives.
+class DatabaseConfig:
+    """Where the state is stored.
 
     Args:
-        url: A libpq URL; empty means the embedded PostgreSQL.
-        folder: Data folder of the embedded PostgreSQL.
-        binaries: Folder with initdb and postgres to use instead of the wheel's; None: the wheel's.
+        url: postgresql://...; empty: the embedded PostgreSQL. DATABASE_URL overrides it.
+        folder: Data folder of the embedded PostgreSQL; empty: botticelli/postgres under the user's
+            state folder.
+        binaries: Folder with initdb and postgres to use instead of the bundled ones.
     """
 
-    url: str = ""
-    folder: Path
-    binaries: Path | None = None
+    url: str = key("", eg="${DATABASE_URL}")
+    folder: Path = key(eg="/var/lib/botticelli/postgres")
+    binaries: Path | None = key(None, eg="/usr/lib/postgresql/17/bin")
+
+
+@record
+class Narratives:
+    """Where narratives and the files they name are looked up.
+
+    Args:
+        folders: Folders with narratives, searched in this order; the shipped ones come last.
+        context: Folders for file names in narratives.
+        writable_tables: Tables that database commands of narratives may change.
+        private_urls: Whether narratives may read media from private networks and this machine.
+    """
+
+    folders: tuple[Path, ...] = key((Path("narratives"),))
+    context: tuple[Path, ...] = key((), eg=["narratives"])
+    writable_tables: tuple[str, ...] = key(
+        ("approved_discord_posts", "potential_discord_posts", "content", "post_history")
+    )
+    private_urls: bool = key(False)
+
+
+@record
+class Limits:
+    """What the provider allows for one model; keys that are left out keep the built-in value.
+
+    None: unlimited or unknown. Gemini counts input tokens only.
+
+    Args:
+        rpm: Requests in any minute.
+        tpm: Tokens in any minute.
+        rpd: Requests in a day of the provider.
+        tpd: Tokens in a day of the provider.
+        max_concurrent: Concurrent calls from one process.
+        time_zone: Zone whose midnight ends the provider's day; Pacific for Gemini, else UTC.
+    """
+
+    rpm: int | None = key(None, min=1, eg=15)
+    tpm: int | None = key(None, min=1, eg=250_000)
+    rpd: int | None = key(None, min=1, eg=1000)
+    tpd: int | None = key(None, min=1, eg=1_000_000)
+    max_concurrent: int | None = key(None, min=1, eg=4)
+    time_zone: str | None = key(None, parse=time_zone, eg="UTC")
+
+
+@record
+class Multipliers:
+    """The share of each limit that may be used.
+
+    Args:
+        rpm: Requests per minute.
+        tpm: Tokens per minute.
+        rpd: Requests per day.
+        tpd: Tokens per day.
+    """
+
+    rpm: float = key(0.8, over=0, max=1)
+    tpm: float = key(0.8, over=0, max=1)
+    rpd: float = key(0.8, over=0, max=1)
+    tpd: float = key(0.8, over=0, max=1)
+
+
+@record
+class Price:
+    """US dollars per million tokens, from a date on.
+
+    Args:
+        input: Tokens sent.
+        output: Tokens received, thinking included.
+        cached: Tokens sent that the provider had cached.
+        valid_from: First day of this price, YYYY-MM-DD.
+    """
+
+    input: float = key(min=0, eg=0.1)
+    output: float = key(min=0, eg=0.4)
+    cached: float | None = key(None, min=0, eg=0.025)
+    valid_from: date = key(
+        date(2000, 1, 1),
+        parse=date.fromisoformat,
+        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        eg="2026-01-01",
+    )
+
+
+@record
+class NamedModel:
+    """A model with settings of its own.
+
+    Args:
+        provider: What speaks to it.
+        model: The provider's name for it; empty: the name of this table.
+        base_url: Root of the API; empty: the provider's own.
+        api_key: Best as "${VARIABLE}"; empty: the provider's usual variable.
+        path: File of a local or scripted model.
+    """
+
+    provider: str = key(enum=["gemini", "openai", "local", "offline", "scripted"], eg="openai")
+    model: str = key("", eg="qwen3:8b")
+    base_url: str = key("", eg="http://localhost:11434/v1")
+    api_key: Secret = key(Secret(""), eg="${MY_MODEL_KEY}")
+    path: Path | None = key(None, eg="models/smollm2.gguf")
+
+
+@record
+class Models:
+    """Which models write and judge; [models.NAME] describes one of your own.
+
+    Args:
+        default: The model that writes; the others in a list are used when it is out of budget or
+            keeps failing.
+        judge: The model that judges; not the writer, so that it does not rate its own words.
+        only: Used instead of any model that a narrative names; `--offline` sets it.
+        tier: Which limits the provider grants you.
+        max_concurrent: Concurrent model calls.
+        timeout: Longest wait for one answer.
+        max_attempts: Attempts at one call before the next model, or failure.
+        spend_limit: US dollars that may be spent in any 10 minutes; left out: not limited.
+        limits: Limits by model, over the built-in table.
+        prices: Prices by model, over the built-in table: one, or a list of them with valid_from.
+        aliases: Other names for models: NAME = "model".
+    """
+
+    default: tuple[str, ...] = key(("gemini-3.5-flash-lite",), single=True, each={"minLength": 1})
+    judge: tuple[str, ...] = key(("gemini-3.8-flash",), single=True, each={"minLength": 1})
+    only: tuple[str, ...] = ()
+    tier: str = key("free", enum=["free", "tier1", "tier2", "tier3"])
+    max_concurrent: int = key(8, min=1, max=64)
+    timeout: timedelta = key(timedelta(seconds=120), unit="seconds", over=0)
+    max_attempts: int = key(4, min=1, max=20)
+    spend_limit: float | None = key(None, over=0, eg=1.0)
+    limits: Mapping[str, Limits] = key(NOTHING)
+    prices: Mapping[str, tuple[Price, ...]] = key(NOTHING)
+    aliases: Mapping[str, str] = key(
+        NOTHING, each={"minLength": 1}, eg={"writer": "gemini-3.5-flash-lite"}
+    )
+    named: Mapping[str, NamedModel] = key(NOTHING, name="*")
+    gemini_key: Secret = Secret("")
+    gemini_base_url: str = ""
+    openai_key: Secret = Secret("")
+    openai_base_url: str = ""
 
 
 @record
 class Schedule:
-    """When a stage's timer wakes it; docs/configuration.md has the defaults.
+    """When the timer of this stage starts it.
 
     Args:
-        interval: The usual distance of two rounds, whatever the kind.
-        jitter_percent: Each interval is longer or shorter by up to this share (Interval).
-        at: Local times of every day (Daily).
-        cron: The five fields of a crontab line (Cron).
-        time_zone: IANA name; `at` and `cron` are meant in it.
+        kind: Every so many seconds, at times of every day, or as a crontab line says.
+        interval: Length of the interval (Interval).
+        jitter_percent: Each interval is longer or shorter by up to this share, drawn anew each time
+            (Interval).
+        at: Times of day, HH:MM (Daily).
+        cron: minute hour day month weekday, as in a crontab (Cron).
+        time_zone: Time zone of the times (Daily, Cron).
         delay: Longest random delay after each of the times (Daily, Cron).
     """
 
-    kind: Literal["Interval", "Daily", "Cron"] = "Interval"
-    interval: timedelta
-    jitter_percent: float = 0.0
-    at: tuple[str, ...] = ()
-    cron: str = ""
-    time_zone: str = "UTC"
-    delay: timedelta = timedelta(0)
+    kind: Literal["Interval", "Daily", "Cron"] = key("Interval", name="type")
+    interval: timedelta = key(name="seconds", type="integer", min=1)
+    jitter_percent: float = key(0.0, min=0, max=100)
+    at: tuple[str, ...] = key(
+        (),
+        each={"description": "HH:MM", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"},
+        minItems=1,
+        eg=["09:00", "17:30"],
+    )
+    cron: str = key("", minLength=1, eg="0 9-21/2 * * mon-fri")
+    time_zone: str = key("UTC", parse=time_zone, minLength=1, eg="Europe/Berlin")
+    delay: timedelta = key(timedelta(0), name="jitter_minutes", min=0, max=1440, eg=30)
 
 
 @record
@@ -66,72 +215,83 @@ class Retry:
     Args:
         max_retries: Further attempts at one piece of work after a transient failure.
         continue_on_error: Go on with the other pieces after one has failed for good.
-        stop_on_unrecoverable: Stop at a failure that no further piece can escape (bad key ...).
+        stop_on_unrecoverable: Stop at a failure that no further piece can escape, such as a wrong
+            key.
     """
 
-    max_retries: int = 2
-    continue_on_error: bool = True
-    stop_on_unrecoverable: bool = True
+    max_retries: int = key(2, min=0, max=20)
+    continue_on_error: bool = key(True)
+    stop_on_unrecoverable: bool = key(True)
 
 
 @record
-class Generate:
-    """The generate stage.
+class GenerateConfig:
+    """Has a model write candidates.
 
     Args:
-        narrative: FILE or FILE.NAME, looked up as `run` does.
-        iterations: How often the carousel is repeated; None: as the narrative says.
+        narrative: FILE or FILE.NAME in the narratives' folders.
+        iterations: How often the carousel is repeated; left out: as the narrative says.
     """
 
-    narrative: str = "generation_carousel.batch_generate"
-    iterations: int | None = None
-    retry: Retry = Retry(max_retries=2, continue_on_error=True)
-    schedule: Schedule = Schedule(interval=timedelta(days=1), jitter_percent=10)
+    narrative: str = key("generation_carousel.batch_generate", minLength=1)
+    iterations: int | None = key(None, min=1, max=10_000, eg=10)
+    retry: Retry = key(Retry(), name="")
+    schedule: Schedule = key(Schedule(interval=timedelta(days=1), jitter_percent=10))
 
 
 @record
-class Curate:
-    """The curate stage.
+class CurateConfig:
+    """Has a model judge candidates and approves the best.
 
     Args:
+        narrative: FILE or FILE.NAME in the narratives' folders.
         batch: Candidates shown to the judge in one call.
         min_score: Least total (of 50) that may be approved.
         approve_per_run: Most posts approved by one run.
-        drain: Judge until nothing is pending, as `--drain` does.
-        samples: Passes of the judge over each candidate; scores are their means.
-        weights: What each criterion counts in the total of 50.
-        require_checks: Approve nobody of itself whom the judge answers no about.
-        ranking: Have the judge rank many that tie where the choice ends.
+        samples: Passes of the judge over each candidate, each in another order; scores are their
+            means.
+        require_checks: Never approve automatically a candidate that fails one of the judge's yes/no
+            checks.
+        ranking: Have the judge rank candidates that tie for the last places, if they are eight or
+            more.
         reserve: Next best that are kept for a run in which nothing passes.
-        mode: "human": the best are proposed, and a person approves.
+        mode: auto: the best are approved; human: they are proposed, and a person approves.
+        drain: drain_queue: judge until nothing is pending; single_run: one batch.
     """
 
-    narrative: str = "curate_and_approve"
-    batch: int = 10
-    min_score: float = 35
-    approve_per_run: int = 3
-    drain: bool = False
-    samples: int = 1
-    weights: Weights = Weights()
-    require_checks: bool = False
-    ranking: bool = True
-    reserve: int = 0
-    mode: Mode = "auto"
-    retry: Retry = Retry(max_retries=3, continue_on_error=True)
-    schedule: Schedule = Schedule(interval=timedelta(hours=12), jitter_percent=15)
+    narrative: str = key("curate_and_approve", minLength=1)
+    batch: int = key(10, min=1, max=100)
+    min_score: float = key(35, min=0, max=50)
+    approve_per_run: int = key(3, min=1, max=100)
+    samples: int = key(1, min=1, max=9)
+    require_checks: bool = key(False)
+    ranking: bool = key(True)
+    reserve: int = key(0, min=0, max=100)
+    mode: Mode = key("auto")
+    drain: bool = key(
+        False,
+        name="processing_strategy",
+        parse="drain_queue".__eq__,
+        type="string",
+        enum=["single_run", "drain_queue"],
+        default="single_run",
+    )
+    retry: Retry = key(Retry(max_retries=3), name="")
+    schedule: Schedule = key(Schedule(interval=timedelta(hours=12), jitter_percent=15))
+    weights: Weights = key(Weights())
 
 
 @record
-class Post:
-    """The post stage.
+class PostConfig:
+    """Publishes approved posts.
 
     Args:
         limit: Most posts one run publishes to one destination.
     """
 
-    limit: int = 1
-    retry: Retry = Retry(max_retries=2, continue_on_error=True)
-    schedule: Schedule = Schedule(interval=timedelta(hours=2), jitter_percent=25)
+    limit: int = key(1, min=1, max=100)
+    retry: Retry = key(Retry(), name="")
+    schedule: Schedule = key(Schedule(interval=timedelta(hours=2), jitter_percent=25))
 
 
 @record
@@ -139,261 +299,159 @@ class Supervision:
     """What keeps runs apart and failing stages quiet.
 
     Args:
-        lease: How long a lock or claim outlives its holder's last heartbeat; at most 60 s.
-        failure_threshold: Failed runs in a row that open a stage's breaker.
-        reset_timeout: How long an open breaker refuses before it tries one run.
+        failure_threshold: Failed runs in a row that open the breaker.
+        reset_timeout: How long it refuses before it tries one run.
+        lease: How long a lock or claim outlives its holder's last heartbeat.
+        circuit_breaker: Pauses a stage that fails again and again.
     """
 
-    lease: timedelta = timedelta(seconds=45)
-    failure_threshold: int = 5
-    reset_timeout: timedelta = timedelta(seconds=300)
-
-
-@record
-class Limits:
-    """What a provider allows for one model; None: unlimited or unknown.
-
-    Args:
-        rpm: Requests in any sliding minute.
-        tpm: Tokens in any sliding minute (Gemini counts input tokens only).
-        rpd: Requests in a day of the provider.
-        tpd: Tokens in a day of the provider.
-        max_concurrent: Calls under way at once from one process.
-        time_zone: IANA name of the zone whose midnight ends the provider's day; None: the
-            provider's usual one (Pacific for Gemini, else UTC).
-    """
-
-    rpm: int | None = None
-    tpm: int | None = None
-    rpd: int | None = None
-    tpd: int | None = None
-    max_concurrent: int | None = None
-    time_zone: str | None = None
-
-
-@record
-class Multipliers:
-    """The share of each limit that may be used, 0 < share <= 1."""
-
-    rpm: float = 0.8
-    tpm: float = 0.8
-    rpd: float = 0.8
-    tpd: float = 0.8
-
-
-@record
-class Price:
-    """US dollars per million tokens, from a date on."""
-
-    input: float
-    output: float
-    cached: float | None = None
-    valid_from: date = date(2000, 1, 1)
-
-
-@record
-class NamedModel:
-    """`[models.NAME]`: a model reached in a way of its own.
-
-    Args:
-        provider: gemini, openai, local, offline or scripted.
-        model: The provider's name for it; empty: NAME.
-        base_url: Root of the API; empty: the provider's own.
-        api_key: Empty: the provider's usual environment variable.
-        path: The file of a local or scripted model.
-    """
-
-    provider: str
-    model: str = ""
-    base_url: str = ""
-    api_key: Secret = Secret("")
-    path: Path | None = None
-
-
-@record
-class Models:
-    """Which models write and judge, and what they may use.
-
-    Args:
-        default: Writes; the ones behind the first are used when it is spent or keeps failing.
-        judge: Scores; not the writer, so that it does not praise its own words.
-        only: Asked in place of whatever a narrative names; `--offline` says so.
-        tier: Row set of the limit table (free, tier1, tier2, tier3).
-        max_concurrent: Workers that call at once.
-        timeout: Longest wait for one answer.
-        max_attempts: Attempts at one call before the next model, or failure.
-        spend_limit: US dollars in any rolling 10 minutes; None: not watched.
-    """
-
-    default: tuple[str, ...] = ("gemini-3.5-flash-lite",)
-    judge: tuple[str, ...] = ("gemini-3.8-flash",)
-    only: tuple[str, ...] = ()
-    tier: str = "free"
-    max_concurrent: int = 8
-    timeout: timedelta = timedelta(seconds=120)
-    max_attempts: int = 4
-    spend_limit: float | None = None
-    limits: Mapping[str, Limits] = field(default_factory=lambda: NOTHING)
-    prices: Mapping[str, tuple[Price, ...]] = field(default_factory=lambda: NOTHING)
-    aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    named: Mapping[str, NamedModel] = field(default_factory=lambda: NOTHING)
-    gemini_key: Secret = Secret("")
-    gemini_base_url: str = ""
-    openai_key: Secret = Secret("")
-    openai_base_url: str = ""
+    failure_threshold: int = key(5, name="circuit_breaker.failure_threshold", min=1)
+    reset_timeout: timedelta = key(
+        timedelta(seconds=300), name="circuit_breaker.reset_timeout_seconds", min=0
+    )
+    lease: timedelta = key(timedelta(seconds=45), name="lease.seconds", min=5, max=60)
 
 
 @record
 class Guard:
-    """What no message to a destination may hold; a post that does is held for a person.
+    """What no message may hold; a post that does is held for a person.
 
     Args:
         forbidden: Regular expressions, searched without regard to case.
-        allowed_links: Host names that may be linked (with their sub-domains); None: any.
+        allowed_links: Hosts that may be linked, with their sub-domains; left out: any.
         allow_invites: Whether invitations to other servers may stand in a post.
-        allowed_mentions: Ids of users or roles that a post may ping; everything else is silent.
+        allowed_mentions: Ids of users or roles that a post may ping.
     """
 
-    forbidden: tuple[str, ...] = ()
-    allowed_links: tuple[str, ...] | None = None
-    allow_invites: bool = False
-    allowed_mentions: tuple[str, ...] = ()
-
-
-@record
-class ActiveHours:
-    """When a destination may be written to, in local time; `end` may be before `start` (night)."""
-
-    start: time
-    end: time
+    forbidden: tuple[str, ...] = key((), parse=pattern, eg=["\\bgiveaway\\b"])
+    allowed_links: tuple[str, ...] | None = key(None, eg=["github.com"])
+    allow_invites: bool = key(False)
+    allowed_mentions: tuple[str, ...] = key((), eg=AN_ID)
 
 
 @record
 class Destination:
-    """`[destinations.NAME]`: a place that posts go to, and its rules.
+    """A place that posts go to, and its rules.
 
     Args:
-        platform: discord or outbox.
-        channel: The channel's id (discord).
-        token: Bot token; never logged.
-        webhook: Webhook URL to use instead of a bot; a secret, too.
-        base_url: Root of the platform's API, with its version.
+        name: NAME of [destinations.NAME].
+        platform: Kind of place.
+        channel: The channel's id; left out: POSTING_CHANNEL_ID.
+        token: The bot's token, best as "${VARIABLE}"; left out: DISCORD_TOKEN.
+        webhook: URL of a webhook to use instead of a bot, best as "${VARIABLE}".
+        base_url: Root of the platform's API, with its version; DISCORD_API_BASE overrides it.
         folder: Where an outbox writes its files.
-        active_hours: None: at any hour.
-        time_zone: IANA name; active hours, days and quiet dates are meant in it.
+        active_hours: Local hours in which posts may go out, such as "09:00-21:00"; left out: at any
+            hour.
+        time_zone: Time zone of hours, days and dates, such as "Europe/Berlin".
         min_interval: Least time between two posts.
-        posts_per_day: Most posts on one local day; None: no bound.
-        quiet_dates: "MM-DD" (every year) or "YYYY-MM-DD" on which nothing is posted.
-        missed: What happens with rounds missed during downtime: "skip" (the interval starts anew
-            when we are back), "one" (one post at once, then the interval), "spread" (the backlog
-            at half the interval until it has caught up).
-        too_long: "refuse" (hold) or "split" at paragraph ends into several messages.
+        posts_per_day: Most posts on one local day; left out: no limit.
+        quiet_dates: Days without posts: "12-25" (every year) or "2026-12-25".
+        missed: What becomes of rounds that were missed: skip them, make up one, or spread the
+            backlog out.
+        too_long: What becomes of a post that is too long for the platform.
         tags: Only posts with one of these tags; empty: all.
         content_types: Only posts of one of these types; empty: all.
         crosspost: Publish to following servers (announcement channels).
         thread_name: Open a thread of this name under each post; empty: none.
-        options: What the platform of a plugin wants to know besides.
+        options: Further options of a plugin's platform.
     """
 
     name: str
-    platform: str
-    channel: str = ""
-    token: Secret = Secret("")
-    webhook: Secret = Secret("")
-    base_url: str = ""
-    folder: Path = Path("outbox")
-    active_hours: ActiveHours | None = None
-    time_zone: str = "UTC"
-    min_interval: timedelta = timedelta(hours=1)
-    posts_per_day: int | None = None
-    quiet_dates: tuple[str, ...] = ()
-    missed: Literal["skip", "one", "spread"] = "one"
-    too_long: Literal["refuse", "split"] = "refuse"
-    tags: tuple[str, ...] = ()
-    content_types: tuple[str, ...] = ()
-    crosspost: bool = False
-    thread_name: str = ""
-    guard: Guard = Guard()
-    options: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-
-
-@record
-class Narratives:
-    """Where narratives and the files they name are looked for.
-
-    Args:
-        folders: Searched in this order; the shipped narratives come last.
-        context: Folders for bare file names in narratives.
-        writable_tables: Tables that database commands of narratives may change.
-        private_urls: Whether media may be read from private networks and this machine.
-    """
-
-    folders: tuple[Path, ...] = ()
-    context: tuple[Path, ...] = ()
-    writable_tables: tuple[str, ...] = (
-        "approved_discord_posts",
-        "potential_discord_posts",
-        "content",
-        "post_history",
+    platform: str = key(enum=["discord", "outbox"], eg="discord")
+    channel: str = key("", type=["string", "integer"], eg="${POSTING_CHANNEL_ID}")
+    token: Secret = key(Secret(""), eg="${DISCORD_TOKEN}")
+    webhook: Secret = key(Secret(""), eg="${DISCORD_WEBHOOK}")
+    base_url: str = key("", eg="https://discord.com/api/v10")
+    folder: Path = key(Path("outbox"))
+    active_hours: ActiveHours | None = key(
+        None,
+        parse=active_hours,
+        pattern="^[0-9]{1,2}:[0-9]{2} *- *[0-9]{1,2}:[0-9]{2}$",
+        eg="09:00-21:00",
     )
-    private_urls: bool = False
+    time_zone: str = key("UTC", parse=time_zone)
+    min_interval: timedelta = key(timedelta(hours=1), unit="minutes", min=0)
+    posts_per_day: int | None = key(None, min=1, eg=6)
+    quiet_dates: tuple[str, ...] = key(
+        (), parse=quiet_date, each={"pattern": "^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$"}, eg=["12-25"]
+    )
+    missed: Literal["skip", "one", "spread"] = key("one")
+    too_long: Literal["refuse", "split"] = key("refuse")
+    tags: tuple[str, ...] = key((), eg=["news"])
+    content_types: tuple[str, ...] = key((), eg=["discord_post"])
+    crosspost: bool = key(False)
+    thread_name: str = key("", eg="Discussion")
+    guard: Guard = key(Guard())
+    options: Mapping[str, Any] = key(NOTHING)
 
 
 @record
 class Security:
-    """What commands of narratives may do; stronger than what a narrative allows itself.
+    """What bot commands of narratives may do; stronger than what a narrative allows itself.
 
     Args:
-        writes: What happens to a command that changes something and that nobody has allowed: "ask"
-            at a terminal and refuse elsewhere, "allow", or "deny" whatever a narrative says.
-        allowed_commands: May always run; * stands for anything, here and below.
-        deny: Never run.
-        require_confirmation: A person must confirm each of them.
-        rate_limits: Command -> "5/minute".
-        guild_ids, channel_ids: Nothing else may be touched; empty: no such bound.
+        writes: Whether a writing command without a permission may run; ask: confirm at a terminal,
+            refuse elsewhere.
+        allowed_commands: Commands that may always run; * stands for anything.
+        deny: Commands that never run, whatever a narrative says.
+        require_confirmation: Commands that a person must confirm each time: botticelli approvals.
+        guild_ids: Servers that may be touched; left out: any.
+        channel_ids: Channels, or categories of channels, that may be touched; left out: any.
         channel_prefix: How the name of every channel that is touched must begin.
         max_length: Most UTF-16 units of any text that is sent.
-        max_mentions, max_links: Most of them in one command.
-        allowed_links: Host names that may be linked (with their sub-domains); None: any.
+        max_mentions: Most mentions in one command.
+        max_links: Most links in one command.
+        allowed_links: Host names that may be linked, with their sub-domains; left out: any.
+        rate_limits: How often a command may run, by its name.
     """
 
-    writes: Literal["ask", "allow", "deny"] = "ask"
-    allowed_commands: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-    require_confirmation: tuple[str, ...] = ()
-    rate_limits: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    guild_ids: tuple[str, ...] = ()
-    channel_ids: tuple[str, ...] = ()
-    channel_prefix: str = ""
-    max_length: int | None = None
-    max_mentions: int | None = None
-    max_links: int | None = None
-    allowed_links: tuple[str, ...] | None = None
+    writes: Literal["ask", "allow", "deny"] = key("ask")
+    allowed_commands: tuple[str, ...] = key((), eg=["messages.send", "database.update_table"])
+    deny: tuple[str, ...] = key((), eg=["members.*", "channels.delete"])
+    require_confirmation: tuple[str, ...] = key((), eg=["messages.clear"])
+    guild_ids: tuple[str, ...] = key((), each=IDS, eg=AN_ID)
+    channel_ids: tuple[str, ...] = key((), each=IDS, eg=AN_ID)
+    channel_prefix: str = key("", eg="bot-")
+    max_length: int | None = key(None, min=0, eg=2000)
+    max_mentions: int | None = key(None, min=0, eg=0)
+    max_links: int | None = key(None, min=0, eg=3)
+    allowed_links: tuple[str, ...] | None = key(None, eg=["example.org"])
+    rate_limits: Mapping[str, str] = key(
+        NOTHING,
+        each={
+            "description": 'A number and a span: "5/minute"; also second, hour, day.',
+            "pattern": "^\\s*[0-9]+\\s*(/|per)\\s*(second|minute|hour|day)s?\\s*$",
+        },
+        eg={"messages.send": "5/minute"},
+    )
 
 
 @record
 class Config:
-    """Everything that can be configured.
+    """Configuration of Botticelli.
 
     Args:
         source: The file it came from; None: the shipped defaults.
-        unset: Key path -> environment variable that the file names and nobody has set. Its value
-            is empty here; who needs it raises ConfigError, and `check` lists them all.
+        destinations: Places that posts go to, by name; left out: one Discord channel,
+            POSTING_CHANNEL_ID.
+        unset: Key path -> environment variable that the file names and nobody has set. Its value is
+            empty here; who needs it raises ConfigError, and `check` lists them all.
     """
 
     source: Path | None = None
-    database: Database
-    narratives: Narratives = Narratives()
-    models: Models = field(default_factory=Models)
-    budget: Multipliers = Multipliers()
-    generate: Generate = Generate()
-    curate: Curate = Curate()
-    similarity: Similarity = Similarity()
-    post: Post = Post()
-    supervision: Supervision = Supervision()
-    destinations: Mapping[str, Destination] = field(default_factory=lambda: NOTHING)
-    security: Security = field(default_factory=Security)
-    hooks: Hooks = field(default_factory=Hooks)
-    health: Health = Health()
-    retention: Retention = Retention()
+    database: DatabaseConfig = key()
+    narratives: Narratives = key(Narratives())
+    models: Models = key(Models())
+    budget: Multipliers = key(Multipliers())
+    generate: GenerateConfig = key(GenerateConfig())
+    curate: CurateConfig = key(CurateConfig())
+    similarity: Similarity = key(Similarity())
+    post: PostConfig = key(PostConfig())
+    supervision: Supervision = key(Supervision(), name="")
+    destinations: Mapping[str, Destination] = key(NOTHING)
+    security: Security = key(Security())
+    hooks: Hooks = key(Hooks())
+    health: HealthConfig = key(HealthConfig())
+    retention: RetentionConfig = key(RetentionConfig())
     unset: Mapping[str, str] = field(default_factory=lambda: NOTHING)

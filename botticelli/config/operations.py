@@ -1,67 +1,92 @@
-"""The part of the configuration that operators care for: hooks, health, retention."""
+"""The part of the configuration for operators: hooks, health, retention."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import timedelta
 
+from botticelli.config.keys import key
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
 
 @record
 class StageHooks:
-    """Who is told of one stage: URLs, commands, Apprise addresses. All may hold secrets.
+    """Whom to notify: URLs, commands, Apprise addresses. All may hold secrets.
 
     Args:
-        ping: A dead man's switch in the manner of healthchecks.io; empty: none.
+        ping: URL of a dead man's switch like healthchecks.io: /start and /fail are added.
+        on_failure: Notified when a run has failed: a URL (POST), a command, or an Apprise address.
+        on_success: Notified when a run has done its work.
+        on_breaker_open: Notified when repeated failures have opened the stage's breaker.
+        on_empty_queue: Notified when a run found nothing to work on.
     """
 
-    ping: Secret = Secret("")
-    on_failure: tuple[Secret, ...] = ()
-    on_success: tuple[Secret, ...] = ()
-    on_breaker_open: tuple[Secret, ...] = ()
-    on_empty_queue: tuple[Secret, ...] = ()
+    ping: Secret = key(Secret(""), eg="https://hc-ping.com/your-uuid")
+    on_failure: tuple[Secret, ...] = key((), single=True, eg="notify-send botticelli")
+    on_success: tuple[Secret, ...] = key((), single=True, eg="https://example.org/hook")
+    on_breaker_open: tuple[Secret, ...] = key(
+        (), single=True, eg="mailto://user:password@example.org"
+    )
+    on_empty_queue: tuple[Secret, ...] = key((), single=True, eg="logger -t botticelli")
+
+
+NO_HOOKS = StageHooks()
 
 
 @record
 class Hooks:
-    """Who is told how runs ended.
+    """Notifications of how runs ended. A hook that fails never fails a run.
 
     Args:
-        timeout: Longest wait for all that are told of one outcome, at the same time.
-        every: Told of every stage.
-        stages: Told of one stage besides.
+        timeout: Longest wait for one hook.
+        every: For every stage.
+        generate: For the generate stage, besides those above.
+        curate: For the curate stage, besides those above.
+        post: For the post stage, besides those above.
     """
 
-    timeout: timedelta = timedelta(seconds=10)
-    every: StageHooks = StageHooks()
-    stages: Mapping[str, StageHooks] = field(default_factory=dict)
+    timeout: timedelta = key(timedelta(seconds=10), unit="seconds", over=0, max=300)
+    every: StageHooks = key(NO_HOOKS, name="")
+    generate: StageHooks = key(NO_HOOKS)
+    curate: StageHooks = key(NO_HOOKS)
+    post: StageHooks = key(NO_HOOKS)
+
+    @property
+    def stages(self) -> Mapping[str, StageHooks]:
+        """The hooks of single stages."""
+        return {"generate": self.generate, "curate": self.curate, "post": self.post}
 
 
 @record
-class Health:
-    """When `health` calls it unwell.
+class HealthConfig:
+    """When `botticelli health` reports a problem.
 
     Args:
-        late_factor: A stage is late when its last success is older than so many intervals.
-        pending_candidates: More than this wait for the judge.
+        late_factor: A stage is late when its last success is older than this many of its intervals.
+        pending_candidates: More candidates than this wait for the judge.
         stuck: A delivery has been uncertain, or due and not sent, for longer.
         budget_left_percent: Less than this share of a model's day is left.
-        disk_free_mb: Megabytes; less is free where the state lies.
+        disk_free_mb: Less than this is free where the state is stored.
     """
 
-    late_factor: float = 2.5
-    pending_candidates: int = 500
-    stuck: timedelta = timedelta(hours=6)
-    budget_left_percent: float = 1
-    disk_free_mb: float = 500
+    late_factor: float = key(2.5, over=0)
+    pending_candidates: int = key(500, min=1)
+    stuck: timedelta = key(timedelta(hours=6), unit="minutes", over=0)
+    budget_left_percent: float = key(1, min=0, max=100)
+    disk_free_mb: float = key(500, min=0)
 
 
 @record
-class Retention:
-    """How many days `db prune` keeps what is only history; 0: for ever."""
+class RetentionConfig:
+    """How many days `botticelli db prune` keeps what is only history; 0: for ever.
 
-    act_executions: int = 180
-    runs: int = 400
-    rejected_candidates: int = 400
-    command_audit: int = 400
+    Args:
+        act_executions: Prompts and answers of models.
+        runs: Runs of the stages.
+        rejected_candidates: Candidates that were not chosen.
+        command_audit: Bot commands that were run or refused.
+    """
+
+    act_executions: int = key(180, min=0)
+    runs: int = key(400, min=0)
+    rejected_candidates: int = key(400, min=0)
+    command_audit: int = key(400, min=0)

@@ -1,4 +1,4 @@
-"""Is a value what schema.json says? The part of JSON Schema that our file needs, and no more.
+"""Is a value what a schema says? The part of JSON Schema that our file needs, and no more.
 
 The jsonschema package costs 60 to 90 ms at import, too much for a timer tick that finds nothing to
 do; tests/unit/test_structure.py holds this module and the package together.
@@ -7,16 +7,16 @@ do; tests/unit/test_structure.py holds this module and the package together.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from botticelli.config.keys import Schema, schema_of
+from botticelli.config.model import Config, DatabaseConfig
 from botticelli.records import record
 
-Key = str | int
-Schema = Mapping[str, Any]
+Place = tuple[str | int, ...]
 
 TYPES: Final[Mapping[str, tuple[type, str]]] = {
     "object": (dict, "a table"),
@@ -32,20 +32,22 @@ TYPES: Final[Mapping[str, tuple[type, str]]] = {
 class Mistake:
     """One thing that is wrong in a file, and the key it is wrong in."""
 
-    path: tuple[Key, ...]
+    path: Place
     what: str
     hint: str = ""
 
 
-@cache
-def schema() -> Schema:
-    """Return the schema of botticelli.toml."""
-    text = (Path(__file__).parent / "schema.json").read_text(encoding="utf-8")
-    loaded: Schema = json.loads(text)
-    return loaded
+def schema(wanted: Container[str] | None = None) -> Schema:
+    """Return the JSON Schema of botticelli.toml; see `schema_of`."""
+    shipped = Config(database=DatabaseConfig(folder=Path()))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "botticelli.toml",
+        **schema_of(Config, shipped, wanted=wanted),
+    }
 
 
-def mistakes(value: Any, rule: Schema, path: tuple[Key, ...] = ()) -> Iterator[Mistake]:
+def mistakes(value: Any, rule: Schema, path: Place = ()) -> Iterator[Mistake]:
     """Yield everything in `value` that `rule` does not allow, in the order of the value."""
     if "anyOf" in rule:
         yield from _any_of(value, rule["anyOf"], path)
@@ -76,7 +78,7 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, TYPES[kind][0])
 
 
-def _any_of(value: Any, rules: list[Schema], path: tuple[Key, ...]) -> Iterator[Mistake]:
+def _any_of(value: Any, rules: list[Schema], path: Place) -> Iterator[Mistake]:
     """Hold `value` against the alternative of its own type, so that the message fits it."""
     for rule in rules:
         if any(_is(value, kind) for kind in _kinds(rule)):
@@ -86,7 +88,7 @@ def _any_of(value: Any, rules: list[Schema], path: tuple[Key, ...]) -> Iterator[
     yield Mistake(path=path, what=f"must be {words}, not {_shown(value)}")
 
 
-def _table(value: dict[str, Any], rule: Schema, path: tuple[Key, ...]) -> Iterator[Mistake]:
+def _table(value: dict[str, Any], rule: Schema, path: Place) -> Iterator[Mistake]:
     known: Schema = rule.get("properties", {})
     others = rule.get("additionalProperties", True)
     for key, inner in value.items():
@@ -106,7 +108,7 @@ def _misspelt(value: Any, others: Schema, known: Schema) -> bool:
     return bool(known) and others.get("type") == "object" and not isinstance(value, dict)
 
 
-def _unknown(key: str, path: tuple[Key, ...], known: Schema) -> Mistake:
+def _unknown(key: str, path: Place, known: Schema) -> Mistake:
     from difflib import get_close_matches
 
     near = get_close_matches(key, known, n=1)
@@ -120,14 +122,14 @@ def _hint(key: str, rule: Schema) -> str:
     return f"add {key} = ..."
 
 
-def _list(value: list[Any], rule: Schema, path: tuple[Key, ...]) -> Iterator[Mistake]:
+def _list(value: list[Any], rule: Schema, path: Place) -> Iterator[Mistake]:
     if len(value) < rule.get("minItems", 0):
         yield Mistake(path=path, what="must not be empty")
     for index, inner in enumerate(value):
         yield from mistakes(inner, rule.get("items", {}), (*path, index))
 
 
-def _scalar(value: Any, rule: Schema, path: tuple[Key, ...]) -> Iterator[Mistake]:
+def _scalar(value: Any, rule: Schema, path: Place) -> Iterator[Mistake]:
     what = ""
     if "enum" in rule and value not in rule["enum"]:
         what = f"must be {' or '.join(map(_shown, rule['enum']))}, not {_shown(value)}"

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.config.model import Config, Database, Limits, Models, Multipliers
+from botticelli.config.model import Config, DatabaseConfig, Limits, Models, Multipliers
 from botticelli.config.secrets import Secret
 from botticelli.errors import TryLater
 from botticelli.models.base import Message, Part, Request
@@ -31,7 +31,7 @@ def house(botticelli, db_url, gemini, tmp_path):
     """The command line with a pinned clock, this database and this server."""
     botticelli.clock = PinnedClock()
     botticelli.config = Config(
-        database=Database(url=db_url, folder=tmp_path),
+        database=DatabaseConfig(url=db_url, folder=tmp_path),
         models=Models(
             gemini_key=Secret("test-key"),
             gemini_base_url=gemini.url,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.config.model import Config, Database, Security
+from botticelli.config.model import Config, DatabaseConfig, Security
 from tests.fakes.discord import FakeDiscord
 from tests.posting import approved, status_of, to_discord
 
@@ -25,7 +25,7 @@ def command(botticelli, db_url, clock, discord):
     """The command line, set up with a database and one Discord destination."""
     botticelli.clock = clock
     botticelli.config = Config(
-        database=Database(url=db_url, folder=Path("unused")),
+        database=DatabaseConfig(url=db_url, folder=Path("unused")),
         destinations={"news": to_discord(discord)},
     )
     botticelli.environ |= {"POSTING_CHANNEL_ID": discord.channel, "TEST_GUILD_ID": discord.guild}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.config.load import load, offline
-from botticelli.config.sample import sample
+from botticelli.config.printed import sample
 from botticelli.config.sources import find_file, with_dotenv
 from botticelli.errors import ConfigError
 
@@ -228,8 +228,8 @@ def test_everything_reaches_the_typed_configuration(configured, tmp_path):
     assert not config.curate.drain
     assert config.models.default == ("a", "b")
     assert config.models.limits["a"].rpm == 10
-    assert [price.input for price in config.models.prices["b"]] == [1, 3]
-    assert config.models.prices["b"][1].valid_from == date(2026, 2, 1)
+    assert [price.input for price in config.models.prices["b"]] == [3, 1]
+    assert config.models.prices["b"][0].valid_from == date(2026, 2, 1)
     assert config.models.named["near"].path == tmp_path / "models/x.gguf"
     assert config.supervision.failure_threshold == 2
     assert config.supervision.lease == timedelta(seconds=10)
@@ -284,11 +284,11 @@ def test_every_mistake_is_told_at_once_with_file_line_and_key(configured):
         ),
         (
             "[destinations.a]\nplatform = 'discord'\nactive_hours = '09:00-25:00'",
-            "botticelli.toml:3: destinations.a.active_hours: '25:00' is no time of day",
+            "botticelli.toml:3: destinations.a.active_hours: '25:00' is not a valid time",
         ),
         (
             "[destinations.a]\nplatform = 'discord'\nquiet_dates = ['12-25', '02-30']",
-            "botticelli.toml:3: destinations.a.quiet_dates[1]: '02-30' is no day of the calendar",
+            "botticelli.toml:3: destinations.a.quiet_dates[1]: '02-30' is not a valid date",
         ),
         (
             "[destinations.a]\nplatform = 'discord'\n[destinations.a.guard]\nforbidden = ['(']",

@@ -6,8 +6,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from botticelli.config.model import Config, Database
-from botticelli.config.operations import Health
+from botticelli.config.model import Config, DatabaseConfig
+from botticelli.config.operations import HealthConfig
 from botticelli.reports.health import read_health
 from tests.acceptance.test_cli import NOWHERE
 from tests.clock import NOON, PinnedClock
@@ -274,7 +274,7 @@ def test_a_disk_that_is_nearly_full_is_unhealthy_where_we_keep_the_database(mach
     assert problems(machine) == [], "a server of theirs has a disk of its own"
 
     folder = machine.cwd / "not" / "there"
-    ours = Config(database=Database(folder=folder), health=Health(disk_free_mb=10**9))
+    ours = Config(database=DatabaseConfig(folder=folder), health=HealthConfig(disk_free_mb=10**9))
     report = read_health(db, ours, now=NOON)
     assert [one.check for one in report.problems] == ["disk"]
     assert f"free at {folder}, 1000000000 are meant" in report.problems[0].what

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.config.model import Config, Database
+from botticelli.config.model import Config, DatabaseConfig
 from tests.commandline import isolated
 from tests.fakes.discord import FakeDiscord
 from tests.posting import approved, id_of, status_of, to_discord, to_outbox
@@ -26,7 +26,7 @@ def command(botticelli, db_url, clock, discord):
     """The command line, set up with a database and one Discord destination."""
     botticelli.clock = clock
     botticelli.config = Config(
-        database=Database(url=db_url, folder=Path("unused")),
+        database=DatabaseConfig(url=db_url, folder=Path("unused")),
         destinations={"news": to_discord(discord)},
     )
     return botticelli

@@ -6,7 +6,7 @@ from datetime import time, timedelta
 import pytest
 
 from botticelli.config.curation import Similarity
-from botticelli.config.model import ActiveHours, Guard, Post, Retry
+from botticelli.config.model import ActiveHours, Guard, PostConfig, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
 from botticelli.stages.post.edit import edit_post, withdraw_post
@@ -244,7 +244,7 @@ def test_a_server_that_drops_no_repeated_nonce_gets_no_second_message(db, stage_
         stage = stage_for(to_discord(discord))
         approved(db)
         discord.script.add("hang up after storing")
-        stage.config = replace(stage.config, post=Post(retry=Retry(max_retries=0)))
+        stage.config = replace(stage.config, post=PostConfig(retry=Retry(max_retries=0)))
         assert states(stage()) == ["uncertain"]
         clock.advance(timedelta(seconds=wait))
 

@@ -3,6 +3,10 @@
 import copy
 import json
 import re
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import tomli
@@ -10,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from botticelli.config.sample import sample
+from botticelli.config.printed import sample
 from botticelli.config.structure import mistakes, schema
+from tools.reference import pages
+
+HOUSE = Path(__file__).parents[2]
 
 GOOD = [
     {},
@@ -122,3 +129,24 @@ def test_every_key_has_a_description_and_a_value_to_show():
     for path, rule in keys(schema()):
         assert rule.get("description"), path
         assert rule.get("type") == "object" or "default" in rule or "examples" in rule, path
+
+
+def test_the_reference_page_is_what_the_keys_say():
+    for page, text in pages().items():
+        assert page.read_text("utf-8") == text, "run `just reference`"
+
+
+def test_editors_get_the_schema_with_the_package(tmp_path, monkeypatch):
+    interface = ModuleType("hatchling.builders.hooks.plugin.interface")
+    interface.BuildHookInterface = list  # hatchling is there when a package is built only
+    monkeypatch.setitem(sys.modules, interface.__name__, interface)
+    hook = runpy.run_path(str(HOUSE / "hatch_build.py"))["SchemaHook"]()
+    hook.root = str(tmp_path)
+    file = tmp_path / "botticelli" / "config" / "schema.json"
+    file.parent.mkdir(parents=True)
+    build = {"artifacts": []}
+
+    hook.initialize("standard", build)
+
+    assert json.loads(file.read_text("utf-8")) == schema()
+    assert build["artifacts"] == ["/botticelli/config/schema.json"]

@@ -101,7 +101,9 @@ def _addresses_of(hooks: Hooks) -> Hooks:
     return replace(
         hooks,
         every=addresses(hooks.every),
-        stages={name: addresses(told) for name, told in hooks.stages.items()},
+        generate=addresses(hooks.generate),
+        curate=addresses(hooks.curate),
+        post=addresses(hooks.post),
     )
 
 

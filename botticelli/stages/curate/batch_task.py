@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from botticelli.clock import Clock
-from botticelli.config.model import Curate
+from botticelli.config.model import CurateConfig
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.records import record
@@ -85,7 +85,7 @@ class JudgeLabour:
     tally: Tally
     owner: str
     lease: timedelta
-    settings: Curate
+    settings: CurateConfig
     drain: bool
     clock: Clock
 

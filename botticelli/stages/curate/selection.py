@@ -6,7 +6,7 @@ from dataclasses import field
 from datetime import datetime
 from typing import Any, Final
 
-from botticelli.config.model import Curate
+from botticelli.config.model import CurateConfig
 from botticelli.errors import TryLater
 from botticelli.records import record
 from botticelli.stages.curate.ranking import rank
@@ -45,7 +45,7 @@ class Selector:
     """
 
     conn: Connection
-    settings: Curate
+    settings: CurateConfig
     near: float
     ask: Callable[[Sequence[Judged]], Any] | None
     chance: random.Random
