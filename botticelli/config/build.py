@@ -89,7 +89,7 @@ class Builder:
             return self.record(kind, value, place=place)
         try:
             return self._scalar(key, kind, value)
-        except (ValueError, OverflowError) as error:
+        except ValueError as error:
             self._wrong(error, place)
             return None
 
@@ -113,13 +113,13 @@ class Builder:
         if key.parse:
             return key.parse(value)
         if kind is timedelta:
-            return timedelta(**{key.unit: value})
+            return _span(value, key.unit)
         if kind is Path:
             return self.base / Path(value).expanduser()
         # An id may be written as a number, a whole number as 2.0.
         return kind(value) if kind in (str, int, Secret) else value
 
-    def _wrong(self, error: Exception, place: Place) -> None:
+    def _wrong(self, error: ValueError, place: Place) -> None:
         what, *hint = map(str, error.args)
         self.mistakes.append(Mistake(path=place, what=what, hint="".join(hint)))
 
@@ -156,3 +156,10 @@ class Builder:
         except ValueError as error:
             self._wrong(error, (*place, "cron"))
             return timedelta(days=1)
+
+
+def _span(value: float, unit: str) -> timedelta:
+    try:
+        return timedelta(**{unit: value})
+    except OverflowError:
+        raise ValueError(f"{value} {unit} are too many") from None

@@ -298,6 +298,10 @@ def test_every_mistake_is_told_at_once_with_file_line_and_key(configured):
             "[models.prices.m]\ninput = 1\noutput = 1\nvalid_from = '2026-13-01'",
             "botticelli.toml:4: models.prices.m.valid_from: month must be in 1..12",
         ),
+        (
+            "[post.schedule]\nseconds = 1_000_000_000_000_000",
+            "botticelli.toml:2: post.schedule.seconds: 1000000000000000 seconds are too many",
+        ),
         ("[post]\nlimit = 1\nlimit = 2", "botticelli.toml:3:10: broken TOML: "),
         ("[post\n", "botticelli.toml:1:6: broken TOML: "),
     ],
