@@ -29,7 +29,8 @@ from botticelli.models.base import Message, Part, Request
 from botticelli.models.gemini import Gemini
 from botticelli.models.open import Drivers
 from botticelli.models.prompts import readable
-from botticelli.narrative.answers.caller import ActKey, LiveCaller
+from botticelli.narrative.answers.answer import ActKey
+from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.store.connection import connect
 from botticelli.store.identity import Identity
 

@@ -11,7 +11,8 @@ from botticelli.config.model import Config, DatabaseConfig, Limits, Models, Mult
 from botticelli.config.secrets import Secret
 from botticelli.errors import TryLater
 from botticelli.models.base import Message, Part, Request
-from botticelli.narrative.answers.caller import ActKey, LiveCaller
+from botticelli.narrative.answers.answer import ActKey
+from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock
 from tests.fakes.gemini import FakeGemini

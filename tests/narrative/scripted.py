@@ -10,8 +10,9 @@ from typing import Any
 from botticelli.config.model import Config, Database, Models
 from botticelli.models.base import Request
 from botticelli.models.open import Drivers
-from botticelli.narrative.answers.caller import ActKey, Answer
-from botticelli.narrative.commands.base import Call, CommandFailed
+from botticelli.narrative.answers.answer import ActKey, Answer
+from botticelli.narrative.commands.base import Call
+from botticelli.narrative.errors import CommandFailed
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.language.load import load_text
 from botticelli.narrative.run.context import RunContext, RunOptions

@@ -23,7 +23,8 @@ from botticelli.models.base import (
     TransientError,
 )
 from botticelli.models.open import Drivers
-from botticelli.narrative.answers.caller import ActKey, LiveCaller
+from botticelli.narrative.answers.answer import ActKey
+from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.answers.dry_run import ForecastCaller
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock

@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from botticelli.errors import ConfigError
+from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.fetch import fetch, is_left_to_the_provider
 from botticelli.narrative.files.media import mime_of, mismatch
-from botticelli.narrative.run.results import ActFailed
 from tests.fakes.loopback import Answer, LoopbackServer
 
 PNG = base64.b64decode(

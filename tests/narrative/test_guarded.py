@@ -11,9 +11,10 @@ from botticelli.config.model import Destination, Security
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.narrative.checks.references import validate_security
-from botticelli.narrative.commands.base import Call, CommandFailed, DatabaseCommands, Denied
+from botticelli.narrative.commands.base import Call, DatabaseCommands
 from botticelli.narrative.commands.executors import PlatformExecutor
 from botticelli.narrative.commands.guard import GuardedCommands, Pending
+from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.narrative.language.load import load_text
 from botticelli.platforms.base import LockedOut
 from botticelli.platforms.discord.commands.table import TABLE, canonical

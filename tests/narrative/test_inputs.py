@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from botticelli.errors import ConfigError
 from botticelli.models.base import Part
+from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.files.lookup import Folders, find_file
 from botticelli.narrative.language.model import Retention
 from botticelli.narrative.run import readers
 from botticelli.narrative.run.history import Piece, Turn, messages
-from botticelli.narrative.run.results import ActFailed
 from botticelli.narrative.run.row_formats import format_rows
 from tests.narrative.scripted import stage
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from botticelli.narrative.run.results import ActFailed, ActState
+from botticelli.narrative.errors import ActFailed
+from botticelli.narrative.run.results import ActState
 from tests.narrative.scripted import stage
 
 SENDING = """

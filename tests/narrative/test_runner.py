@@ -5,8 +5,9 @@ import json
 import pytest
 
 from botticelli.errors import BotticelliError, ConfigError, TryLater
-from botticelli.narrative.commands.base import CommandFailed, DatabaseCommands
-from botticelli.narrative.run.results import ActFailed, ActState
+from botticelli.narrative.commands.base import DatabaseCommands
+from botticelli.narrative.errors import ActFailed, CommandFailed
+from botticelli.narrative.run.results import ActState
 from tests.narrative.scripted import stage
 
 TWO_ACTS = """

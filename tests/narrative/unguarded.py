@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botticelli.narrative.commands.base import Call, CommandExecutor, CommandFailed
+from botticelli.narrative.commands.base import Call, CommandExecutor
+from botticelli.narrative.errors import CommandFailed
 
 
 @dataclass(frozen=True, kw_only=True)

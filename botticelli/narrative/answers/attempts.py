@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from botticelli.models.base import (
 )
 from botticelli.models.open import Drivers, Opened
 from botticelli.narrative.answers import spans
+from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.retry_policy import Tries, verdict
 from botticelli.records import record
 from botticelli.store.connection import Connection
@@ -34,7 +36,7 @@ LONGEST_ERROR = 500  # characters
 
 
 @record
-class Call:
+class PreparedCall:
     """What is asked, and the row to be filled for every attempt.
 
     Args:
@@ -44,16 +46,6 @@ class Call:
     request: Request
     blank: Attempt
     numbers: Iterator[int]
-
-
-@record
-class Recorded:
-    """A reply and its row."""
-
-    reply: Reply
-    execution_id: int
-    model: str
-    cost_usd: Decimal
 
 
 class Attempts:
@@ -82,7 +74,7 @@ class Attempts:
         self._note = note
         self._under_way: tuple[Attempt, Grant | None, float] | None = None
 
-    def ask(self, name: str, call: Call, *, has_fallback: bool) -> Recorded:
+    def ask(self, name: str, call: PreparedCall, *, has_fallback: bool) -> Answer:
         """Return the first whole answer of one model.
 
         Raises:
@@ -93,11 +85,9 @@ class Attempts:
         tries = Tries(call.request, most=min(most, BEFORE_FALLBACK) if has_fallback else most)
         while True:
             try:
-                recorded = self._once(opened, replace(call, request=tries.request))
-                if tries.accept(
-                    recorded.reply, where=f"model {opened.name}", is_free=opened.is_free
-                ):
-                    return recorded
+                answer = self._send(opened, replace(call, request=tries.request))
+                if tries.accept(answer, where=f"model {opened.name}", is_free=opened.is_free):
+                    return answer
             except TransientError as error:
                 self._gate.pause(tries.delay_after(error, chance=self._chance))
             except QuotaError as error:
@@ -113,7 +103,7 @@ class Attempts:
         left, self._under_way = self._under_way, None
         if left is not None:
             row, grant, began = left
-            error = told(KeyboardInterrupt())
+            error = reason_of(KeyboardInterrupt())
             row = replace(row, error=error, latency_ms=self._since(began))
             executions.insert(conn, row, now=self._clock.pinned())
             if grant is not None:
@@ -136,20 +126,58 @@ class Attempts:
         self._say(f"{opened.name} is not served to this account; {follows} is asked in its place")
         return self._drivers.open(follows)
 
-    def _once(self, opened: Opened, call: Call) -> Recorded:
+    def _send(self, opened: Opened, call: PreparedCall) -> Answer:
         """Make one attempt: slot, grant, request, row, settlement."""
-        slot = self._drivers.slot(opened.name)
-        if slot is not None:
-            while not slot.acquire(blocking=False):
-                self._gate.pause(0.05)
-        try:
+        with self._slot(opened):
             grant = self._reserve(opened, call)
-            return self._send(opened, call, grant=grant)
-        finally:
-            if slot is not None:
-                slot.release()
+            row = replace(
+                call.blank,
+                attempt=next(call.numbers),
+                provider=opened.provider,
+                model=opened.name,
+                grant_seq=None if grant is None else grant.seq,
+            )
+            request, began = replace(call.request, model=opened.name), self._clock.monotonic()
+            span = spans.asking(request, provider=opened.provider, act=row.act_name)
+            with self._recording(row, grant), span as told:
+                reply = opened.driver.generate(request)
+                spans.answered(told, reply)
+            row = replace(row, latency_ms=self._since(began))
+            return self._keep(opened, row, reply=reply, grant=grant)
 
-    def _reserve(self, opened: Opened, call: Call) -> Grant | None:
+    @contextmanager
+    def _slot(self, opened: Opened) -> Iterator[None]:
+        """Wait until the model takes one more call at once."""
+        slot = self._drivers.slot(opened.name)
+        if slot is None:
+            yield
+            return
+        while not slot.acquire(blocking=False):
+            self._gate.pause(0.05)
+        try:
+            yield
+        finally:
+            slot.release()
+
+    @contextmanager
+    def _recording(self, row: Attempt, grant: Grant | None) -> Iterator[None]:
+        """Record a request that is broken off.
+
+        It may have been counted, whatever broke it off: the reservation stands.
+        """
+        began = self._clock.monotonic()
+        self._under_way = row, grant, began
+        try:
+            yield
+        except BaseException as error:
+            self._under_way = None
+            self._record(replace(row, error=reason_of(error), latency_ms=self._since(began)))
+            if grant is not None:
+                self._gate.settle(grant, tokens=None)
+            raise
+        self._under_way = None
+
+    def _reserve(self, opened: Opened, call: PreparedCall) -> Grant | None:
         if opened.is_free:
             return None
         opened.driver.prepare()
@@ -164,37 +192,7 @@ class Attempts:
             run_id=call.blank.run_id,
         )
 
-    def _send(self, opened: Opened, call: Call, *, grant: Grant | None) -> Recorded:
-        row = replace(
-            call.blank,
-            attempt=next(call.numbers),
-            provider=opened.provider,
-            model=opened.name,
-            grant_seq=None if grant is None else grant.seq,
-        )
-        began = self._clock.monotonic()
-        self._under_way = row, grant, began
-        try:
-            reply = self._generate(opened, call)
-        except BaseException as error:
-            # Whatever broke it off, it may have been counted: only the reservation is certain.
-            self._under_way = None
-            self._record(replace(row, error=told(error), latency_ms=self._since(began)))
-            if grant is not None:
-                self._gate.settle(grant, tokens=None)
-            raise
-        self._under_way = None
-        row = replace(row, latency_ms=self._since(began))
-        return self._keep(opened, row, reply=reply, grant=grant)
-
-    def _generate(self, opened: Opened, call: Call) -> Reply:
-        request = replace(call.request, model=opened.name)
-        with spans.asking(request, provider=opened.provider, act=call.blank.act_name) as span:
-            reply = opened.driver.generate(request)
-            spans.answered(span, reply)
-            return reply
-
-    def _keep(self, opened: Opened, row: Attempt, *, reply: Reply, grant: Grant | None) -> Recorded:
+    def _keep(self, opened: Opened, row: Attempt, *, reply: Reply, grant: Grant | None) -> Answer:
         """Store the answer first, for it is paid; then settle."""
         usage = reply.usage
         served = reply.model_version or opened.name
@@ -218,7 +216,15 @@ class Attempts:
         )
         if grant is not None:
             self._settle(opened, grant, served=served, usage=usage)
-        return Recorded(reply=reply, execution_id=id_, model=served, cost_usd=cost)
+        return Answer(
+            text=reply.text,
+            execution_id=id_,
+            model=served,
+            finish=reply.finish,
+            finish_detail=reply.finish_detail,
+            usage=usage,
+            cost_usd=cost,
+        )
 
     def _settle(self, opened: Opened, grant: Grant, *, served: str, usage: Usage | None) -> None:
         tokens = None if usage is None else counted_tokens(opened.provider, usage)
@@ -287,7 +293,7 @@ class Attempts:
             self._note(note)
 
 
-def told(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return what a row says of an attempt that gave no answer."""
     if isinstance(error, BotticelliError):
         return str(error)

@@ -3,8 +3,6 @@
 import itertools
 import random
 from collections.abc import Callable, Sequence
-from decimal import Decimal
-from typing import Protocol
 
 from botticelli.budget.gate import Gate, Stop, Stopped
 from botticelli.clock import Clock
@@ -13,8 +11,8 @@ from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import PermanentError, Request, TransientError, Usage
 from botticelli.models.open import Drivers, Opened
 from botticelli.models.prompts import digest, readable
-from botticelli.narrative.answers.attempts import Attempts, Call, Recorded
-from botticelli.records import record
+from botticelli.narrative.answers.answer import ActKey, Answer
+from botticelli.narrative.answers.attempts import Attempts, PreparedCall
 from botticelli.store.connection import Connection
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt, Finished
@@ -22,68 +20,8 @@ from botticelli.store.identity import Identity
 from botticelli.store.ledger import Window
 
 
-@record
-class ActKey:
-    """Which act of which run asks.
-
-    Args:
-        item_id: The item that may be resumed; None: nothing is ever reused.
-        place: Of the narrative in the item: "" for its own, else whose act calls it.
-        iteration: From 1.
-        sequence: Place in the run of its narrative, from 0.
-    """
-
-    run_id: int | None = None
-    item_id: int | None = None
-    place: str = ""
-    narrative: str
-    iteration: int = 1
-    act: str
-    sequence: int
-
-
-@record
-class Answer:
-    """A whole answer.
-
-    Args:
-        execution_id: Its row in act_executions; None: nothing was recorded (a dry run).
-        model: The model that served it, as far as the provider says.
-        cost_usd: What this answer cost now: 0 if it was reused.
-        reused: Whether it had been paid for before.
-    """
-
-    text: str
-    execution_id: int | None = None
-    model: str = ""
-    usage: Usage | None = None
-    cost_usd: Decimal = Decimal(0)
-    reused: bool = False
-
-
-class Caller(Protocol):
-    """Asks models. Safe to share between threads only where the filling says so."""
-
-    def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
-        """Return an answer to `request` from the first of `models` that gives one.
-
-        `request.model` is replaced by each model in turn. An answer that was stored for the
-        same item, place and inputs is returned for nothing. A cut or blocked answer is recorded,
-        and never returned.
-
-        Raises:
-            TryLater: The day's quota is spent on every model, or the run was asked to stop.
-            TransientError: The attempts are used up.
-            PermanentError: No further attempt can succeed.
-            ConfigError: A key or a model is not configured.
-        """
-
-    def reject(self, answer: Answer, reason: str) -> None:
-        """Note that `answer` could not be used, so that it is not reused."""
-
-
 class LiveCaller:
-    """Calls models in earnest. One for each thread, since it holds a connection.
+    """Calls models and pays for it. One for each thread, since it holds a connection.
 
     Args:
         budget: Shares of the limits, after narrative, carousel and command line (limits.layered).
@@ -129,12 +67,24 @@ class LiveCaller:
         found = self._finished(key, inputs)
         if found is not None:
             return _reused(found)
-        call = Call(
+        call = PreparedCall(
             request=request,
             blank=_blank(key, inputs=inputs, prompt=readable(request)),
             numbers=itertools.count(1),
         )
-        return self._first_answer(call, models=models)
+        failures: list[BotticelliError] = []
+        for position, name in enumerate(models, start=1):
+            try:
+                return self._attempts.ask(name, call, has_fallback=position < len(models))
+            except Stopped:
+                raise
+            except PermanentError as error:
+                if not (error.retired or error.unrecoverable):
+                    raise
+                failures.append(error)
+            except (TransientError, TryLater, ConfigError) as error:
+                failures.append(error)
+        raise _gravest(failures)
 
     def reject(self, answer: Answer, reason: str) -> None:
         """See Caller."""
@@ -198,23 +148,6 @@ class LiveCaller:
             digest=inputs,
         )
 
-    def _first_answer(self, call: Call, *, models: Sequence[str]) -> Answer:
-        failures: list[BotticelliError] = []
-        for position, name in enumerate(models, start=1):
-            try:
-                recorded = self._attempts.ask(name, call, has_fallback=position < len(models))
-            except Stopped:
-                raise
-            except (TransientError, TryLater, ConfigError) as error:
-                failures.append(error)
-            except PermanentError as error:
-                if not (error.retired or error.unrecoverable):
-                    raise
-                failures.append(error)
-            else:
-                return _answer(recorded)
-        raise _gravest(failures)
-
 
 def _gravest(failures: Sequence[BotticelliError]) -> BotticelliError:
     """Return what the caller has to act on: another attempt, another day, or a fix."""
@@ -240,16 +173,6 @@ def _blank(key: ActKey, *, inputs: str, prompt: str) -> Attempt:
         state="failed",
         provider="",
         model="",
-    )
-
-
-def _answer(recorded: Recorded) -> Answer:
-    return Answer(
-        text=recorded.reply.text,
-        execution_id=recorded.execution_id,
-        model=recorded.model,
-        usage=recorded.reply.usage,
-        cost_usd=recorded.cost_usd,
     )
 
 

@@ -11,7 +11,7 @@ from botticelli.models.base import Request, Usage
 from botticelli.models.fill import fill
 from botticelli.models.open import FREE, route
 from botticelli.models.prompts import input_tokens, readable
-from botticelli.narrative.answers.caller import ActKey, Answer
+from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.records import record
 
 TYPICAL_OUTPUT = 400  # tokens: a post of 1200 characters with its JSON; critiques are shorter

@@ -15,6 +15,7 @@ from botticelli.models.base import (
     Request,
     TransientError,
 )
+from botticelli.narrative.answers.answer import Answer
 
 MOST_REFUSALS = 10  # 429s in a row that are waited out: our count and the provider's differ
 FAILURE = Backoff(base=2.0, cap=30.0, jitter=0.5)
@@ -35,24 +36,24 @@ class Tries:
         self._refusals = 0
         self._unusable: set[Verdict] = set()
 
-    def accept(self, reply: Reply, *, where: str, is_free: bool) -> bool:
-        """Tell whether a reply is content; else change what is asked, or raise.
+    def accept(self, answer: Answer, *, where: str, is_free: bool) -> bool:
+        """Return whether an answer is content; else change what is asked, or raise.
 
         A model that costs nothing is asked once more if it did not find an end by itself.
         """
-        found = verdict(reply)
+        found = verdict(answer)
         if found == "whole":
             return True
         if found == "blocked":
             raise PermanentError(
-                f"the provider blocked the answer ({reply.finish_detail or 'no reason given'})",
+                f"the provider blocked the answer ({answer.finish_detail or 'no reason given'})",
                 where=where,
                 hint="reword the prompt",
             )
         is_hopeless = found == "cut" and self.request.max_tokens is None and not is_free
         if found in self._unusable or is_hopeless:
             raise PermanentError(
-                f"the answer is {found} ({reply.finish_detail or reply.finish.value})",
+                f"the answer is {found} ({answer.finish_detail or answer.finish.value})",
                 where=where,
                 hint="raise max_tokens or ask for less" if found == "cut" else "reword the prompt",
             )
@@ -106,7 +107,7 @@ class Tries:
         return REFUSAL.after(self._refusals, asked=asked)
 
 
-def verdict(reply: Reply) -> Verdict:
+def verdict(reply: Reply | Answer) -> Verdict:
     """Return whether a reply may be taken for content."""
     if reply.finish is Finish.LENGTH:
         return "cut"

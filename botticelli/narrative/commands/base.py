@@ -9,20 +9,12 @@ from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol
 
-from botticelli.errors import BotticelliError
+from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.narrative.language.model import NOTHING
 from botticelli.platforms.command_set import Description
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables import rows
-
-
-class CommandFailed(BotticelliError):
-    """A command did not do what it was asked for."""
-
-
-class Denied(CommandFailed):
-    """The narrative's own security rules, or the configuration, forbid the command."""
 
 
 @record

@@ -14,8 +14,9 @@ from botticelli.config.model import Security
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative.commands import send_once
 from botticelli.narrative.commands.audit_text import as_json, result_id_of, storable
-from botticelli.narrative.commands.base import Call, CommandExecutor, CommandFailed, Denied
+from botticelli.narrative.commands.base import Call, CommandExecutor
 from botticelli.narrative.commands.executors import Located, PlatformExecutor, Previewing
+from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.platforms.base import (
     LockedOut,
     LockedOutMidway,

@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from botticelli.clock import SystemClock
 from botticelli.errors import ConfigError
+from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.public_addresses import Resolve, public_addresses
-from botticelli.narrative.run.results import ActFailed
 from botticelli.records import record
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import Part
-from botticelli.narrative.commands.base import Call, CommandFailed
+from botticelli.narrative.commands.base import Call
+from botticelli.narrative.errors import ActFailed, CommandFailed
 from botticelli.narrative.language.model import (
     Act,
     Command,
@@ -24,7 +25,7 @@ from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.names import Names, Spent, TableText, dig
 from botticelli.narrative.run.readers import Reader, fill_filter, placed
-from botticelli.narrative.run.results import ActFailed, ActState, Execution
+from botticelli.narrative.run.results import ActState, Execution
 from botticelli.narrative.run.resume import Memory
 from botticelli.narrative.run.template_prompt import assembled
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from botticelli.budget.gate import Stopped
 from botticelli.models.base import Part, Request
-from botticelli.narrative.answers.caller import ActKey, Answer, Caller
+from botticelli.narrative.answers.answer import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import NotJson, extract
 from botticelli.narrative.answers.validate import Reading, Unusable, read_answer
+from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import Act, Media, Narrative, Text
 from botticelli.narrative.language.template import Unresolved, render_prompt
 from botticelli.narrative.run import act_facts
@@ -17,14 +19,7 @@ from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.history import Piece, Turn, messages
 from botticelli.narrative.run.names import Names, Spent
 from botticelli.narrative.run.readers import Reader, placed
-from botticelli.narrative.run.results import (
-    ActFailed,
-    ActResult,
-    ActState,
-    Execution,
-    Output,
-    Stopped,
-)
+from botticelli.narrative.run.results import ActResult, ActState, Execution, Output
 from botticelli.narrative.run.resume import Memory
 from botticelli.records import record
 from botticelli.store.tables import row_leases
@@ -328,8 +323,7 @@ class NarrativeRun:
             rows=rows,
             narrative=self.narrative.name,
             act=step.act.name,
-            model=answer.model if answer else "",
-            execution_id=answer.execution_id if answer else None,
+            answer=answer,
             template=self.narrative.template,
             repaired=repaired,
         )

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from botticelli.errors import ConfigError
 from botticelli.models.base import Part
+from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.fetch import Fetched, is_left_to_the_provider
 from botticelli.narrative.files.lookup import Folders, find_file
 from botticelli.narrative.files.media import LARGEST, mime_of, mismatch
@@ -24,7 +25,6 @@ from botticelli.narrative.language.template import (
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.names import Names, TableText
-from botticelli.narrative.run.results import ActFailed
 from botticelli.narrative.run.resume import Memory
 from botticelli.narrative.run.row_formats import format_rows
 from botticelli.store.tables import rows as tables

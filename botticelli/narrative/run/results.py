@@ -5,18 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from botticelli.errors import BotticelliError, TryLater
-from botticelli.narrative.answers.caller import Answer
+from botticelli.narrative.answers.answer import Answer
 from botticelli.records import record
 from botticelli.store.tables.row_leases import RowLease
-
-
-class ActFailed(BotticelliError):
-    """An act cannot give what it is there for, and the narrative ends with it."""
-
-
-class Stopped(TryLater):
-    """The run was asked to end between two acts."""
 
 
 class ActState(StrEnum):
@@ -60,8 +51,7 @@ class Output:
     Args:
         table: Where they belong; it need not exist yet.
         narrative, act: source_narrative and source_act.
-        model: The model that served the answer.
-        execution_id: The answer's row in act_executions.
+        answer: What the rows were read from; None: the act asked no model.
         template: Table whose columns a new `table` gets; empty: inferred from the rows.
         repaired: Whether the JSON had to be repaired.
     """
@@ -70,8 +60,7 @@ class Output:
     rows: tuple[Mapping[str, Any], ...]
     narrative: str
     act: str
-    model: str = ""
-    execution_id: int | None = None
+    answer: Answer | None = None
     template: str = ""
     repaired: bool = False
 

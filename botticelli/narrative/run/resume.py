@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from botticelli.narrative.answers.caller import Answer
+from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.run.results import ActResult, ActState, Execution
 from botticelli.records import record
 from botticelli.store import item_memory

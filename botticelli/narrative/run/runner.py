@@ -10,9 +10,10 @@ from typing import Any, Final
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import TransientError
 from botticelli.narrative.answers import spans
-from botticelli.narrative.answers.caller import Caller
+from botticelli.narrative.answers.answer import Caller
 from botticelli.narrative.answers.dry_run import ForecastCaller
 from botticelli.narrative.commands.base import Call, Commands
+from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.act_inputs import ActInputs
@@ -20,7 +21,7 @@ from botticelli.narrative.run.acts import NarrativeRun
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.names import Names
 from botticelli.narrative.run.readers import Reader
-from botticelli.narrative.run.results import ActFailed, Execution, Sink
+from botticelli.narrative.run.results import Execution, Sink
 from botticelli.narrative.run.resume import Memory
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record

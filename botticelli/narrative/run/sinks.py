@@ -61,7 +61,7 @@ def metadata(
     facts: dict[str, Any] = {
         "source_narrative": output.narrative,
         "source_act": output.act,
-        "generation_model": output.model or None,
+        "generation_model": (output.answer and output.answer.model) or None,
         "run_id": execution.run_id,
         "item_id": execution.item_id,
     }

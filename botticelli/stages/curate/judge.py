@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models.base import Request
-from botticelli.narrative.answers.caller import ActKey, Answer, Caller
+from botticelli.narrative.answers.answer import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import extract
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions

@@ -75,10 +75,10 @@ class ItemSink:
             origin=Origin(
                 narrative=output.narrative,
                 act=output.act,
-                model=output.model,
+                model=output.answer.model if output.answer else "",
                 run_id=execution.run_id,
                 item_id=self.item.id,
-                execution_id=output.execution_id,
+                execution_id=output.answer.execution_id if output.answer else None,
             ),
             now=self.clock.pinned(),
         )

@@ -1,0 +1,71 @@
+"""What a model is asked for, and its answer: one value from the driver to what stores its rows."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from botticelli.models.base import Finish, Request, Usage
+from botticelli.records import record
+
+
+@record
+class ActKey:
+    """Which act of which run asks.
+
+    Args:
+        item_id: The item that may be resumed; None: nothing is ever reused.
+        place: Of the narrative in the item: "" for its own, else whose act calls it.
+        iteration: From 1.
+        sequence: Place in the run of its narrative, from 0.
+    """
+
+    run_id: int | None = None
+    item_id: int | None = None
+    place: str = ""
+    narrative: str
+    iteration: int = 1
+    act: str
+    sequence: int
+
+
+@record
+class Answer:
+    """An answer.
+
+    Args:
+        execution_id: Its row in act_executions; None: nothing was recorded (a dry run).
+        model: The model that served it, as far as the provider says.
+        finish: Why it ended; `finish_detail` is the provider's own word.
+        cost_usd: What this answer cost now: 0 if it was reused.
+        reused: Whether it had been paid for before.
+    """
+
+    text: str
+    execution_id: int | None = None
+    model: str = ""
+    finish: Finish = Finish.STOP
+    finish_detail: str = ""
+    usage: Usage | None = None
+    cost_usd: Decimal = Decimal(0)
+    reused: bool = False
+
+
+class Caller(Protocol):
+    """Asks models. Whether threads may share it depends on the implementation."""
+
+    def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
+        """Return an answer to `request` from the first of `models` that gives one.
+
+        `request.model` is replaced by each model in turn. An answer that was stored for the
+        same item, place and inputs is returned for nothing. A cut or blocked answer is recorded,
+        and never returned.
+
+        Raises:
+            TryLater: The day's quota is spent on every model, or the run was asked to stop.
+            TransientError: The attempts are used up.
+            PermanentError: No further attempt can succeed.
+            ConfigError: A key or a model is not configured.
+        """
+
+    def reject(self, answer: Answer, reason: str) -> None:
+        """Note that `answer` could not be used, so that it is not reused."""

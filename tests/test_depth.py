@@ -1,0 +1,48 @@
+"""How deep the house is: frames between the command line and what it asks of the world.
+
+A reader who follows one call passes through each of them. Counted are the functions of this package
+that lie between `main()` and the model's `generate()`, both not counted: on the main thread down to
+the one that starts the worker and waits for it, and on the worker's thread from its start. How it
+waits is not counted, and what libraries put between is not either.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+import botticelli as package
+from botticelli.models.offline import Offline
+
+HOUSE = str(Path(package.__file__).parent)
+FRAMES_TO_THE_MODEL = 22
+WAITING = {"_await"}
+
+
+def frames_of(thread):
+    """Return the functions of this package that a thread is in, outermost first."""
+    frame, names = sys._current_frames()[thread.ident], []
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(HOUSE):
+            names.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}")
+        frame = frame.f_back
+    return names[::-1]
+
+
+def test_a_model_is_asked_few_frames_below_the_command_line(botticelli, db, monkeypatch):
+    seen, generate = [], Offline.generate
+
+    def recording(self, request):
+        main = frames_of(threading.main_thread())
+        waiting = [name for name in main if name.partition(".")[2] not in WAITING]
+        seen.append([*waiting, *frames_of(threading.current_thread())])
+        return generate(self, request)
+
+    monkeypatch.setattr(Offline, "generate", recording)
+
+    ended = botticelli("--offline generate --iterations 1 --now --workers 1")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert seen
+    between = seen[0][1:]
+    assert seen[0][0] == "main.main"
+    assert len(between) <= FRAMES_TO_THE_MODEL, between
