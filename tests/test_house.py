@@ -183,7 +183,6 @@ STILL = {
         "Waiting",
         "Wanted",
     ],
-    import_cycles: ["botticelli.platforms.discord.commands.client"],
 }
 
 

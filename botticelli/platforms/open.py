@@ -1,29 +1,13 @@
-"""A destination's client, made when there is something to send: requests is imported here."""
-
-import re
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+"""The client of a destination, whatever its platform; made when there is something to send."""
 
 from botticelli.clock import Clock
 from botticelli.config import plugins
-from botticelli.config.addresses import require_web
 from botticelli.config.model import Destination
-from botticelli.errors import ConfigError, Problem
+from botticelli.errors import ConfigError
 from botticelli.platforms.base import Platform
+from botticelli.platforms.discord.open import open_discord
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.outbox import Outbox
-
-if TYPE_CHECKING:
-    import random
-
-    import requests
-
-    from botticelli.platforms.discord.client import Discord, Webhook
-    from botticelli.platforms.discord.commands.client import DiscordCommands
-
-DISCORD_API: Final = "https://discord.com/api/v10"
-# Discord blocks clients that do not introduce themselves in this form (API Reference, User Agent).
-USER_AGENT: Final = "DiscordBot (https://github.com/crumplecup/botticelli, {version})"
 
 
 def open_platform(
@@ -42,7 +26,7 @@ def open_platform(
     if destination.platform == "outbox":
         return Outbox(destination.name, folder=destination.folder, clock=clock)
     if destination.platform == "discord":
-        return _open_discord(destination, limits or SharedLimits(clock))
+        return open_discord(destination, limits or SharedLimits(clock))
     if plugin := plugins.find(plugins.PLATFORMS, destination.platform):
         made: Platform = plugin(destination, clock=clock)
         return made
@@ -51,172 +35,3 @@ def open_platform(
         where=f"destinations.{destination.name}.platform",
         hint="name discord or outbox, or install the package that brings it",
     )
-
-
-def open_discord_commands(
-    destination: Destination, *, clock: Clock, chance: "random.Random"
-) -> "DiscordCommands":
-    """Return the commands of a Discord destination's bot; nothing is sent yet.
-
-    Raises:
-        ConfigError: It has no bot token.
-    """
-    from botticelli.platforms.discord.commands.client import DiscordCommands
-    from botticelli.platforms.discord.rest import Rest
-
-    if not destination.token:
-        raise ConfigError(
-            "Discord commands need a bot token",
-            where=f"destinations.{destination.name}.token",
-            hint="set DISCORD_TOKEN",
-        )
-    base_url = _root(destination)
-    limits = SharedLimits(clock).of(base_url, destination.token.reveal())
-    rest = Rest(_session(destination), base_url=base_url, limits=limits)
-    return DiscordCommands(rest, clock=clock, chance=chance)
-
-
-def place_of(destination: Destination, url: str) -> str:
-    """Return the channel of a published message, if its destination has another one by now."""
-    if destination.platform != "discord" or destination.webhook:
-        return ""
-    match = re.search(r"/channels/[^/]+/(\d+)/\d+$", url)
-    return match[1] if match and match[1] != destination.channel else ""
-
-
-def missing(destination: Destination) -> list[Problem]:
-    """Return what a destination lacks before anything can be sent to it; no network."""
-    where = f"destinations.{destination.name}"
-    if destination.platform != "discord":
-        return []
-    if destination.webhook:
-        return _missing_beside_a_webhook(destination)
-    problems: list[Problem] = []
-    try:
-        _root(destination)
-    except ConfigError as error:
-        problems += error.problems
-    if not destination.channel:
-        problems.append(
-            Problem(
-                what="no channel to post to",
-                where=f"{where}.channel",
-                hint="set POSTING_CHANNEL_ID to the channel's id",
-            )
-        )
-    elif not destination.channel.isdecimal():
-        problems.append(
-            Problem(
-                what=f"'{destination.channel}' is no channel id, which has digits only",
-                where=f"{where}.channel",
-                hint="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
-            )
-        )
-    if not destination.token:
-        problems.append(
-            Problem(
-                what="no bot token",
-                where=f"{where}.token",
-                hint="set DISCORD_TOKEN, or `webhook` instead",
-            )
-        )
-    return problems
-
-
-def _missing_beside_a_webhook(destination: Destination) -> list[Problem]:
-    """A webhook writes by itself; what follows a message is done by a bot."""
-    follows = {"crosspost": destination.crosspost, "thread_name": bool(destination.thread_name)}
-    if destination.token and destination.channel:
-        return []
-    return [
-        Problem(
-            what="a webhook alone can neither crosspost nor open a thread",
-            where=f"destinations.{destination.name}.{key}",
-            hint="name the bot's token and the channel as well, or take it out",
-        )
-        for key, is_wanted in follows.items()
-        if is_wanted
-    ]
-
-
-def _open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
-    from botticelli.platforms.discord.client import Discord, Extras
-
-    if problems := missing(destination):
-        raise ConfigError.of(problems)
-    base_url = _root(destination)
-    return Discord(
-        destination.name,
-        channel=destination.channel,
-        webhook=_webhook(destination),
-        can_read=bool(destination.token and destination.channel),
-        session=_session(destination),
-        base_url=base_url,
-        limits=limits.of(base_url, destination.token.reveal()),
-        extras=Extras(crosspost=destination.crosspost, thread_name=destination.thread_name),
-    )
-
-
-def _session(destination: Destination) -> "requests.Session":
-    import requests
-
-    token = destination.token.reveal().removeprefix("Bot ").strip()
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise ConfigError(
-            "the bot token has characters that no token has",
-            where=f"destinations.{destination.name}.token",
-            hint="copy it again from the developer portal",
-        )
-    session = requests.Session()
-    session.headers["User-Agent"] = USER_AGENT.format(version=_version())
-
-    def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
-        if token and "/webhooks/" not in (request.url or ""):
-            request.headers["Authorization"] = f"Bot {token}"
-        return request
-
-    # As `auth`, not as a header: requests would let a .netrc entry replace the header.
-    session.auth = authorise
-    return session
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("botticelli")
-    except PackageNotFoundError:  # run out of a checkout that is not installed
-        return "0"
-
-
-def _webhook(destination: Destination) -> "Webhook | None":
-    from botticelli.config.secrets import Secret
-    from botticelli.platforms.discord.client import Webhook
-
-    if not destination.webhook:
-        return None
-    path = urlsplit(destination.webhook.reveal()).path
-    match = re.fullmatch(r".*/webhooks/(\d+)/([\w-]+)/?", path)
-    if match is None:
-        raise ConfigError(
-            "the webhook's URL does not look like one",
-            where=f"destinations.{destination.name}.webhook",
-            hint="copy it from the channel's settings: https://discord.com/api/webhooks/ID/TOKEN",
-        )
-    return Webhook(id=match[1], token=Secret(match[2]))
-
-
-def _root(destination: Destination) -> str:
-    """Return the API's root with a version: without one Discord answers as version 6 did.
-
-    Raises:
-        ConfigError: It is no web address.
-    """
-    root = require_web(
-        destination.base_url or DISCORD_API,
-        where=f"destinations.{destination.name}.base_url",
-        hint="DISCORD_API_BASE",
-    ).rstrip("/")
-    if re.fullmatch(r"https?://[^/]+", root):  # a bare host: there the API is below /api
-        root += "/api"
-    return root if re.search(r"/v\d+$", root) else f"{root}/v10"

@@ -18,7 +18,7 @@ from botticelli.store.schema import EXPECTED_VERSION, schema_version
 from botticelli.text import counted
 
 SLOW_CLOCK: Final = timedelta(seconds=5)
-# Reconciliation reads a channel from two minutes before a request on (discord_channel.py).
+# Reconciliation reads a channel from two minutes before a request on (discord/channel.py).
 WRONG_CLOCK: Final = timedelta(seconds=60)
 SET_CLOCK: Final = "timedatectl set-ntp true"
 SHOWN: Final = 3  # differences of the schema that are named in the line
@@ -227,7 +227,8 @@ def models(config: Config) -> Iterator[Diagnosis]:
 def destination(place: Destination, *, clock: Clock) -> Iterator[Diagnosis]:
     """Yield whether a destination lets us post, and how its clock stands; nothing is published."""
     from botticelli.platforms.base import NotSent, TellsTime
-    from botticelli.platforms.open import missing, open_platform
+    from botticelli.platforms.discord.open import missing
+    from botticelli.platforms.open import open_platform
 
     subject = f"destination {place.name}"
     if lacking := missing(place):

@@ -18,7 +18,7 @@ from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.narrative.language.load import load_text
 from botticelli.platforms.base import LockedOut
 from botticelli.platforms.discord.commands.table import TABLE, canonical
-from botticelli.platforms.open import open_discord_commands
+from botticelli.platforms.discord.open import open_discord_commands
 from botticelli.store.commands import approvals, audit
 from tests.fakes.discord import FakeDiscord
 
@@ -479,7 +479,7 @@ def test_a_refusal_after_a_lost_answer_does_not_give_an_approval_back(house):
     asked_for(house, args, "approved")
     house.discord.script.add("hang up after storing", "403:50013")
 
-    with pytest.raises(CommandFailed, match="an earlier try may have been carried out"):
+    with pytest.raises(CommandFailed, match="an earlier attempt may have been carried out"):
         house.run("messages.send", args, security=CAREFUL)
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)

@@ -11,7 +11,7 @@ from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
-from botticelli.platforms.discord.errors import Answer, error_of
+from botticelli.platforms.discord.errors import ErrorAnswer, error_of
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
 from tests.contracts.platform_contract import PlatformContract, message
@@ -209,7 +209,7 @@ def test_a_global_limit_holds_for_every_route(platform, discord, clock):
     ],
 )
 def test_a_wait_for_all_routes_is_told_in_several_ways(status, headers, body, seconds):
-    answer = Answer.of(status, headers, body)
+    answer = ErrorAnswer.of(status, headers, body)
 
     assert (answer.is_global, answer.pause) == (True, seconds)
 
@@ -282,15 +282,29 @@ def test_cloudflares_page_is_not_answered_with_another_request(platform, discord
 
 
 def test_the_larger_of_both_waits_counts():
-    answer = Answer.of(429, {"Retry-After": "3"}, '{"retry_after": 2.5, "message": "slow down"}')
-    other = Answer.of(429, {"Retry-After": "1"}, '{"retry_after": 2.5, "message": "slow down"}')
+    answer = ErrorAnswer.of(
+        429, {"Retry-After": "3"}, '{"retry_after": 2.5, "message": "slow down"}'
+    )
+    other = ErrorAnswer.of(
+        429, {"Retry-After": "1"}, '{"retry_after": 2.5, "message": "slow down"}'
+    )
 
     assert (answer.retry_after, other.retry_after) == (3, 2.5)
 
 
+def test_a_wait_until_a_date_is_measured_from_the_answers_own():
+    headers = {
+        "Date": "Mon, 30 Nov 2026 10:00:00 GMT",
+        "Retry-After": "Mon, 30 Nov 2026 10:02:30 GMT",
+    }
+
+    assert ErrorAnswer.of(429, headers, "<html>").pause == 150
+    assert ErrorAnswer.of(429, headers | {"Date": "?"}, "{}").pause == 5
+
+
 @pytest.mark.parametrize("nonsense", ["nan", "inf", "-1", "soon"])
 def test_a_nonsensical_wait_falls_back_to_ours(nonsense):
-    answer = Answer.of(429, {"Retry-After": nonsense}, '{"message": "slow down"}')
+    answer = ErrorAnswer.of(429, {"Retry-After": nonsense}, '{"message": "slow down"}')
 
     error = error_of(answer, where="news", channel="#news", publishing=True)
 
@@ -298,7 +312,7 @@ def test_a_nonsensical_wait_falls_back_to_ours(nonsense):
 
 
 def test_an_html_page_in_place_of_the_api_names_the_base_url():
-    answer = Answer.of(404, {}, "<html>not here</html>")
+    answer = ErrorAnswer.of(404, {}, "<html>not here</html>")
 
     error = error_of(answer, where="news", channel="#news", publishing=True)
 
@@ -307,7 +321,7 @@ def test_an_html_page_in_place_of_the_api_names_the_base_url():
 
 
 def test_a_redirect_is_not_followed_with_the_token():
-    error = error_of(Answer.of(302, {}, ""), where="news", channel="#news", publishing=True)
+    error = error_of(ErrorAnswer.of(302, {}, ""), where="news", channel="#news", publishing=True)
 
     assert isinstance(error, ConfigError)
 

@@ -11,9 +11,9 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Refused, Unconfirmed
 from botticelli.platforms.discord.commands.arguments import BadArgument
-from botticelli.platforms.discord.commands.client import NoSuchCommand
+from botticelli.platforms.discord.commands.request import NoSuchCommand
 from botticelli.platforms.discord.commands.table import ALIASES, ROWS, TABLE
-from botticelli.platforms.open import open_discord_commands
+from botticelli.platforms.discord.open import open_discord_commands
 from tests.clock import PinnedClock
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_crowd import add_member, all_permissions_but

@@ -207,8 +207,9 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
 
 def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:
     """Yield whether each destination has what it needs; `online` asks the platform itself."""
+    from botticelli.platforms.discord.open import missing
     from botticelli.platforms.discord.rate_limits import SharedLimits
-    from botticelli.platforms.open import missing, open_platform
+    from botticelli.platforms.open import open_platform
 
     limits = SharedLimits(clock)
     for name, destination in config.destinations.items():

@@ -59,7 +59,7 @@ def discord(env: Environment) -> "PlatformExecutor":
 
 
 def _open_discord(env: Environment) -> "CommandSet":
-    from botticelli.platforms.open import open_discord_commands
+    from botticelli.platforms.discord.open import open_discord_commands
 
     places = [one for one in env.config.destinations.values() if one.platform == "discord"]
     with_token = [one for one in places if one.token] or places

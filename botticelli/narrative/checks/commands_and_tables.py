@@ -148,7 +148,7 @@ def _meant(narrative: Narrative) -> Iterator[str]:
 def _check_command(command: Command, *, writable: Sequence[str]) -> None:
     args = {name: _open_or(value) for name, value in command.args.items()}
     if command.platform == "discord":
-        from botticelli.platforms.discord.commands.client import check_arguments
+        from botticelli.platforms.discord.commands.request import check_arguments
 
         check_arguments(command.command, args)
     elif command.platform == "database":

@@ -23,8 +23,17 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.discord import channel as channels
-from botticelli.platforms.discord.errors import CROSSPOST, OPEN_THREAD, WRITE, Answer, error_of
-from botticelli.platforms.discord.rest import Question, Rest
+from botticelli.platforms.discord.errors import (
+    CROSSPOST,
+    CROSSPOSTED,
+    MISSING_PERMISSION,
+    OPEN_THREAD,
+    UNKNOWN_MESSAGE,
+    WRITE,
+    ErrorAnswer,
+    error_of,
+)
+from botticelli.platforms.discord.rest import READ_TIMEOUT, DiscordRequest, Rest
 from botticelli.records import record
 
 if TYPE_CHECKING:
@@ -34,11 +43,8 @@ if TYPE_CHECKING:
 
 MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
-CROSSPOSTED_ALREADY: Final = 40033
 THREAD_ALREADY: Final = 160004
-GONE: Final = 10008
-LINK_PATIENCE: Final = 3.0  # seconds; a message that is out must not wait long for its link
-MAY_NOT: Final = 50013  # the only refusal of a right that goes with seeing the channel
+LINK_TIMEOUT: Final = 3.0  # seconds; a message that is out must not wait long for its link
 
 _MESSAGE_ID: Final = re.compile(r"/messages/[0-9]+")
 
@@ -116,8 +122,7 @@ class Discord:
     def send(self, message: Message) -> Receipt:
         """See Platform. Discord itself drops a repeated nonce, but only for some minutes."""
         path, query = self._messages(message.thread)
-        response = self._call("POST", path, json=self._payload(message), query=query)
-        return self._receipt(response)
+        return self._receipt(self._call("POST", path, json=self._payload(message), query=query))
 
     def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
         """See Platform.
@@ -166,7 +171,7 @@ class Discord:
     def delete(self, remote_id: str, *, thread: str = "") -> None:
         """See Platform."""
         path, query = self._one(remote_id, thread)
-        self._call("DELETE", path, query=query, fine=(GONE,))
+        self._call("DELETE", path, query=query, fine=(UNKNOWN_MESSAGE,))
 
     def finish(self, remote_id: str) -> None:
         """See Platform. Both steps answer a repetition with a code of their own, which is fine."""
@@ -178,7 +183,7 @@ class Discord:
         if self._extras.thread_name:
             steps.append((f"{path}/threads", thread, THREAD_ALREADY))
         if self._extras.crosspost:
-            steps.append((f"{path}/crosspost", None, CROSSPOSTED_ALREADY))
+            steps.append((f"{path}/crosspost", None, CROSSPOSTED))
         failures: list[BotticelliError] = []
         for step, json, already in steps:  # one that fails does not keep the other from being done
             try:
@@ -239,19 +244,15 @@ class Discord:
     def _me(self) -> str:
         """Return our own id; empty where a server has no such route, as other people's may."""
         try:
-            return str(self._call("GET", "/users/@me").json()["id"])
+            return str(self._look("/users/@me", {})["id"])
         except (KeptOut, LockedOut):
             raise
-        except (ConfigError, Refused, ValueError, KeyError, TypeError):
+        except (ConfigError, Refused, KeyError, TypeError):
             return ""
 
     def _look(self, path: str, query: Mapping[str, str]) -> Any:
         """GET and return the JSON; whatever goes wrong on the way is NotSent: ask again."""
-        response = self._call("GET", path, query=query)
-        try:
-            return response.json()
-        except ValueError as error:
-            raise NotSent("Discord's answer cannot be read", where=self.name) from error
+        return self._call("GET", path, query=query)
 
     def _call(
         self,
@@ -261,40 +262,50 @@ class Discord:
         json: Json | None = None,
         query: Mapping[str, str] | None = None,
         fine: Collection[int] = (),
-    ) -> "requests.Response":
+        timeout: float = READ_TIMEOUT,
+    ) -> Any:
         """Make one request; an error code among `fine` counts as success."""
-        question = Question(
+        request = DiscordRequest(
             method=method,
             path=path,
             query=query or {},
             json=json,
             route=f"{method} {_MESSAGE_ID.sub('/messages/*', path)}",
+            timeout=timeout,
         )
-        response, answer = self._rest.ask(question, where=self.name)
-        if answer is None or answer.code in fine:
-            return response
-        channel = self._channel_name(answer, method)
-        raise error_of(
-            answer, where=self.name, channel=channel, publishing=method != "GET", right=_right(path)
+        return self._rest.ask(
+            request,
+            where=self.name,
+            explain=partial(self._explain, request),
+            is_fine=lambda answer: answer.code in fine,
         )
 
-    def _channel_name(self, answer: Answer, method: str) -> str:
+    def _explain(self, request: DiscordRequest, answer: ErrorAnswer) -> BotticelliError:
+        return error_of(
+            answer,
+            where=self.name,
+            channel=self._channel_name(answer, request.method),
+            publishing=request.changes,
+            right=_right(request.path),
+        )
+
+    def _channel_name(self, answer: ErrorAnswer, method: str) -> str:
         """Return "#news" where we may see the channel, else its id; asked only if it is told.
 
         Where we may not, asking would be one more invalid request, which Discord counts.
         """
-        if answer.code != MAY_NOT or method == "GET" or not self._can_read:
+        if answer.code != MISSING_PERMISSION or method == "GET" or not self._can_read:
             return self._channel
         try:
             return "#" + str(self._look(f"/channels/{self._channel}", {})["name"])
         except (BotticelliError, KeyError, TypeError):
             return self._channel
 
-    def _receipt(self, response: "requests.Response") -> Receipt:
+    def _receipt(self, message: Any) -> Receipt:
         try:
-            return self._receipt_of(response.json())
+            return self._receipt_of(message)
         except (ValueError, KeyError, TypeError) as error:
-            words = f"Discord's answer ({response.status_code}) tells nothing of the message"
+            words = "Discord's answer tells nothing of the message"
             raise Unconfirmed(words, where=self.name) from error
 
     def _receipt_of(self, message: Mapping[str, Any]) -> Receipt:
@@ -314,11 +325,9 @@ class Discord:
         if not self._guild:
             # A webhook tells it without a bot, which need not even see the channel.
             path = self._messages("")[0] if self._webhook else f"/channels/{self._channel}"
-            question = Question(method="GET", path=path, patience=LINK_PATIENCE)
             try:
-                response, wrong = self._rest.ask(question, where=self.name)
-                told = None if wrong else response.json().get("guild_id")
-            except (BotticelliError, ValueError, AttributeError):
+                told = self._call("GET", path, timeout=LINK_TIMEOUT).get("guild_id")
+            except (BotticelliError, AttributeError):
                 told = None
             self._guild = str(told or "@me")
         return self._guild

@@ -6,6 +6,7 @@ Source of every code and status: docs.discord.com/developers/topics, "Opcodes an
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, ConfigError
@@ -15,6 +16,13 @@ from botticelli.records import record
 DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
 SLOWED_WAIT: Final = 60.0  # seconds after a 429 of Cloudflare's that does not say how long
 BLOCKED_WAIT: Final = 900.0  # seconds after Cloudflare shut the door; its window is 10 minutes
+
+UNKNOWN_CHANNEL: Final = 10003
+UNKNOWN_GUILD: Final = 10004
+UNKNOWN_MESSAGE: Final = 10008
+UNKNOWN_WEBHOOK: Final = 10015
+CROSSPOSTED: Final = 40033  # already
+MISSING_PERMISSION: Final = 50013  # the only refusal of a right that goes with seeing the channel
 
 _TOKEN: Final = (
     "the bot's token is not accepted",
@@ -29,15 +37,18 @@ _TEXT_CHANNEL: Final = "name a text or announcement channel"
 
 # code: what is wrong, how to fix it; {channel} is the channel's name if we may know it.
 _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
-    10003: ("there is no channel {channel}", "check the channel's id (POSTING_CHANNEL_ID)"),
-    10004: ("the bot is not on that server", "invite it there"),
+    UNKNOWN_CHANNEL: (
+        "there is no channel {channel}",
+        "check the channel's id (POSTING_CHANNEL_ID)",
+    ),
+    UNKNOWN_GUILD: ("the bot is not on that server", "invite it there"),
     50001: (
         "the bot cannot see the channel {channel}",
         "give it View Channel there, or invite it to the server",
     ),
     50008: ("{channel} is no channel for messages", _TEXT_CHANNEL),
     40058: ("{channel} is a forum, which takes no plain messages", _TEXT_CHANNEL),
-    50013: ("the bot may see {channel} but not {act}", "give it {right}"),
+    MISSING_PERMISSION: ("the bot may see {channel} but not {act}", "give it {right}"),
     50024: ("{channel} is the wrong kind of channel for that", _TEXT_CHANNEL),
     50041: (
         "Discord no longer speaks this version of its API",
@@ -52,9 +63,9 @@ _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
     40067: ("{channel} is a forum that wants a tag", _TEXT_CHANNEL),
 }
 # Who meets one of these can neither read nor write in that place; all else is a single right.
-_KEPT_OUT: Final = frozenset({10003, 10004, 50001, 50041, 40333})
+_KEPT_OUT: Final = frozenset({UNKNOWN_CHANNEL, UNKNOWN_GUILD, 50001, 50041, 40333})
 _REFUSED: Final[Mapping[int, str]] = {
-    10008: "the message is gone",
+    UNKNOWN_MESSAGE: "the message is gone",
     20001: "bots may not do this",
     30015: "there are too many attachments",
     40005: "the request is too large",
@@ -70,7 +81,7 @@ _PASSING: Final = frozenset({40004, 40006, 40062, 20016, 20022, 20028, 20029, 30
 
 
 @record
-class Answer:
+class ErrorAnswer:
     """An answer that is no success, with as much of its body as could be read.
 
     Args:
@@ -102,7 +113,7 @@ class Answer:
         return self.status == 403 and not self.is_json
 
     @classmethod
-    def of(cls, status: int, headers: Mapping[str, str], text: str) -> "Answer":
+    def of(cls, status: int, headers: Mapping[str, str], text: str) -> "ErrorAnswer":
         """Read an answer; its body may be HTML of a proxy in front of Discord."""
         try:
             body = json.loads(text)
@@ -117,7 +128,7 @@ class Answer:
             message=str(fields.get("message", ""))[:200],
             is_json=is_json,
             errors=fields.get("errors"),
-            retry_after=_larger(headers.get("Retry-After"), fields.get("retry_after")),
+            retry_after=_longest(_seconds_of(headers), fields.get("retry_after")),
             is_global=fields.get("global") is True
             or headers.get("X-RateLimit-Global") == "true"
             or headers.get("X-RateLimit-Scope") == "global"
@@ -126,7 +137,7 @@ class Answer:
 
 
 def error_of(
-    answer: Answer,
+    answer: ErrorAnswer,
     *,
     where: str,
     channel: str,
@@ -154,14 +165,14 @@ def error_of(
     if status == 401 or code in {50014, 50027}:
         what, hint = _TOKEN
         return LockedOut(what, where=where, hint=hint)
-    if code == 10015:
+    if code == UNKNOWN_WEBHOOK:
         what, hint = _HOOK
         return Gone(what, where=where, hint=hint)
     return _for_good(answer, where=where, channel=channel, subject=subject, right=right)
 
 
 def _for_good(
-    answer: Answer, *, where: str, channel: str, subject: str, right: tuple[str, str]
+    answer: ErrorAnswer, *, where: str, channel: str, subject: str, right: tuple[str, str]
 ) -> BotticelliError:
     if answer.code in _CONFIG:
         what, hint = _CONFIG[answer.code]
@@ -186,7 +197,7 @@ def _for_good(
     return Refused(_refusal(answer, subject), where=where, code=answer.code)
 
 
-def _refusal(answer: Answer, subject: str) -> str:
+def _refusal(answer: ErrorAnswer, subject: str) -> str:
     if answer.code in _REFUSED:
         return _REFUSED[answer.code]
     details = "; ".join(_flat(answer.errors))
@@ -194,19 +205,36 @@ def _refusal(answer: Answer, subject: str) -> str:
     return f"{words}: {details}"[:400] if details else words
 
 
-def _slow_down(answer: Answer, where: str) -> NotSent:
+def _slow_down(answer: ErrorAnswer, where: str) -> NotSent:
     wait = answer.pause
     if wait is None:  # no 429, but of the same meaning
         wait = DEFAULT_WAIT if answer.retry_after is None else answer.retry_after
     return NotSent(f"Discord asks us to wait {wait:g} s", where=where, retry_after=wait)
 
 
-def _larger(header: str | None, body: Any) -> float | None:
-    """Return the longer of the two waits that a 429 names; either may be missing or nonsense."""
+def _seconds_of(headers: Mapping[str, str]) -> str | float | None:
+    """Return what Retry-After asks for; a date is measured from the answer's own Date."""
+    asked = headers.get("Retry-After")
+    at, now = date_of(asked or ""), date_of(headers.get("Date", ""))
+    return asked if at is None or now is None else max(0.0, (at - now).total_seconds())
+
+
+def date_of(header: str) -> datetime | None:
+    """Return the instant that a header such as Date names, to the second; None if it names none."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _longest(*asked: Any) -> float | None:
+    """Return the longest of the waits that a 429 names; any may be missing or nonsense."""
     waits = []
-    for value in (header, body):
+    for value in asked:
         try:
-            waits.append(float(value))  # type: ignore[arg-type]  # None and nonsense are the point
+            waits.append(float(value))
         except (TypeError, ValueError):
             continue
     return max((wait for wait in waits if 0 <= wait < float("inf")), default=None)

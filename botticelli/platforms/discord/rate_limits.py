@@ -13,10 +13,14 @@ LONGEST_WAIT: Final = 5.0  # seconds; a longer one is the caller's to plan, its 
 
 
 class RateLimits:
-    """What is known of one bot's limits; not shared between threads or processes."""
+    """What is known of one bot's limits; not shared between threads or processes.
+
+    Attributes:
+        clock: Whose time they are kept by.
+    """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._bucket_of: dict[str, str] = {}
         self._closed_until: dict[str, float] = {}
 
@@ -28,10 +32,10 @@ class RateLimits:
         """
         bucket = self._bucket_of.get(route, route)
         until = max(self._closed_until.get(bucket, 0.0), self._closed_until.get("", 0.0))
-        seconds = until - self._clock.monotonic()
+        seconds = until - self.clock.monotonic()
         if seconds > LONGEST_WAIT:
             raise NotSent("Discord's rate limit is used up", where=where, retry_after=seconds)
-        self._clock.sleep(max(seconds, 0.0))
+        self.clock.sleep(max(seconds, 0.0))
 
     def learn(self, route: str, headers: Mapping[str, str]) -> None:
         """Note what the headers of an answer say of the limit it counted against."""
@@ -47,7 +51,7 @@ class RateLimits:
         self._close("" if is_global else self._bucket_of.get(route, route), seconds)
 
     def _close(self, bucket: str, seconds: float) -> None:
-        until = self._clock.monotonic() + seconds
+        until = self.clock.monotonic() + seconds
         self._closed_until[bucket] = max(until, self._closed_until.get(bucket, 0.0))
 
 

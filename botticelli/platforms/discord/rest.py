@@ -1,15 +1,19 @@
-"""One request to Discord's REST API: rate limit, time limits, and what a broken line means."""
+"""Requests to Discord's REST API, of posts and commands alike.
 
-from collections.abc import Iterable, Mapping
+Rate limits, time limits, what a broken connection means, and which requests may be repeated.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from botticelli.backoff import Backoff
 from botticelli.errors import BotticelliError
-from botticelli.platforms.base import NotSent, Refused, Unconfirmed
-from botticelli.platforms.discord.errors import Answer
+from botticelli.platforms.base import LockedOut, LockedOutMidway, NotSent, Refused, Unconfirmed
+from botticelli.platforms.discord.errors import CROSSPOSTED, UNKNOWN_GUILD, ErrorAnswer, date_of
 from botticelli.platforms.discord.rate_limits import RateLimits
 from botticelli.records import record
 
@@ -20,11 +24,16 @@ CONNECT_TIMEOUT: Final = 5.0  # seconds; together with the rate limit's wait les
 READ_TIMEOUT: Final = 25.0
 LONGEST_REASON: Final = 512  # characters of X-Audit-Log-Reason
 
+PATIENCE: Final = 60.0  # seconds that one request may spend waiting and being repeated
+MOST_ATTEMPTS: Final = 5
+BACKOFF: Final = Backoff(base=1.0, cap=30.0)
+REPEATABLE: Final = ("/bulk-delete", "/typing", "/crosspost")  # POSTs that may be made twice
+
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @record
-class Question:
+class DiscordRequest:
     """A request to make.
 
     Args:
@@ -32,7 +41,7 @@ class Question:
         json: The body; None: none.
         reason: Stands in the server's audit log beside what was done.
         route: What counts as one route for the rate limit; empty: method and path.
-        patience: Seconds to wait for the answer.
+        timeout: Seconds to wait for the answer.
     """
 
     method: str
@@ -41,13 +50,36 @@ class Question:
     json: Any = None
     reason: str = ""
     route: str = ""
-    patience: float = READ_TIMEOUT
+    timeout: float = READ_TIMEOUT
+
+    @property
+    def changes(self) -> bool:
+        """Whether it may change something."""
+        return self.method != "GET"
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers beyond those of the session."""
         reason = self.reason[:LONGEST_REASON]
         return {"X-Audit-Log-Reason": quote(reason, safe=" ")} if reason else {}
+
+    def may_follow(self, error: BotticelliError) -> bool:
+        """Whether repeating it after an error is safe: nothing was done, or twice is as once."""
+        if not isinstance(error, Unconfirmed):
+            return isinstance(error, NotSent)
+        if self.method != "POST" or self.path.endswith(REPEATABLE):
+            return True
+        return isinstance(self.json, dict) and bool(self.json.get("enforce_nonce"))
+
+    def was_done(self, answer: ErrorAnswer) -> bool:
+        """Whether a refusal says that the attempt before, whose answer was lost, succeeded."""
+        if self.method == "DELETE":
+            is_unknown = 10000 < answer.code < 10100 and answer.code != UNKNOWN_GUILD
+            return answer.status == 404 and is_unknown
+        return answer.code == CROSSPOSTED
+
+
+Explain = Callable[[ErrorAnswer], BotticelliError]
 
 
 class Rest:
@@ -65,49 +97,98 @@ class Rest:
         self._session = session
         self._limits = limits
 
-    def ask(self, question: Question, *, where: str) -> "tuple[requests.Response, Answer | None]":
-        """Make one request, no retry inside; the Answer is what was wrong, None for a success.
+    def ask(
+        self,
+        request: DiscordRequest,
+        *,
+        where: str,
+        explain: Explain,
+        is_fine: Callable[[ErrorAnswer], bool] = lambda _: False,
+    ) -> Any:
+        """Make one request, no retry inside, and return the JSON of the answer; {} if it has none.
+
+        Args:
+            request: What to ask.
+            where: What errors name.
+            explain: Returns the error for an answer that is no success.
+            is_fine: Whether such an answer counts as a success all the same.
 
         Raises:
-            NotSent: It did not leave, or the rate limit wants a longer wait.
+            NotSent: It did not leave, the rate limit wants a longer wait, or nothing was changed.
             Refused: It cannot be made.
-            Unconfirmed: It left, and no answer came.
+            Unconfirmed: It left, and no answer came, or none that can be read.
+            BotticelliError: What `explain` returned.
         """
+        route = request.route or f"{request.method} {request.path}"
+        self._limits.wait(route, where=where)
+        response = self._send(request, where=where)
+        self._limits.learn(route, response.headers)
+        date = date_of(response.headers.get("Date", ""))
+        # It has no fractions, so half a second is nearest.
+        self.told_time = date + timedelta(seconds=0.5) if date else None
+        if 200 <= response.status_code < 300:
+            return _json(response, request, where=where)
+        answer = ErrorAnswer.of(response.status_code, response.headers, response.text)
+        if answer.pause is not None:
+            self._limits.pause(route, answer.pause, is_global=answer.is_global)
+        if is_fine(answer):
+            return {}
+        raise explain(answer)
+
+    def ask_patiently(self, request: DiscordRequest, *, where: str, explain: Explain) -> Any:
+        """Make a request, repeated where that is safe. Raises as `ask`.
+
+        Once an attempt may have been carried out, no later refusal says that nothing was done.
+        """
+        clock = self._limits.clock
+        until = clock.monotonic() + PATIENCE
+        is_open = False
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            is_fine = request.was_done if is_open else lambda _: False
+            try:
+                return self.ask(request, where=where, explain=explain, is_fine=is_fine)
+            except BotticelliError as error:
+                wait = BACKOFF.after(attempt, asked=getattr(error, "retry_after", None))
+                is_last = attempt == MOST_ATTEMPTS or clock.monotonic() + wait > until
+                if is_last or not request.may_follow(error):
+                    raise _left_open(error) if is_open else error from None
+                is_open = is_open or isinstance(error, Unconfirmed)
+            clock.sleep(wait)
+        raise AssertionError("the last attempt either returns or raises")
+
+    def _send(self, request: DiscordRequest, *, where: str) -> "requests.Response":
         import requests
 
-        route = question.route or f"{question.method} {question.path}"
-        self._limits.wait(route, where=where)
         try:
-            response = self._session.request(
-                question.method,
-                self.base_url + question.path,
-                json=question.json,
-                params=question.query,
-                headers=question.headers,
-                timeout=(CONNECT_TIMEOUT, question.patience),
+            return self._session.request(
+                request.method,
+                self.base_url + request.path,
+                json=request.json,
+                params=request.query,
+                headers=request.headers,
+                timeout=(CONNECT_TIMEOUT, request.timeout),
                 allow_redirects=False,
             )
         except requests.RequestException as error:
             # `from None`: the text of these errors holds the URL, and a webhook's URL is a secret.
-            raise _unreachable(error, changing=question.method != "GET", where=where) from None
-        self._limits.learn(route, response.headers)
-        self.told_time = _instant(response.headers.get("Date", ""))
-        if 200 <= response.status_code < 300:
-            return response, None
-        answer = Answer.of(response.status_code, response.headers, response.text)
-        if answer.pause is not None:
-            self._limits.pause(route, answer.pause, is_global=answer.is_global)
-        return response, answer
+            raise _unreachable(error, changing=request.changes, where=where) from None
 
 
-def _instant(date: str) -> datetime | None:
-    """Return what a Date header says; it has no fractions, so half a second is nearest."""
-    from email.utils import parsedate_to_datetime
+def _left_open(error: BotticelliError) -> BotticelliError:
+    """Return the error of an attempt after one that may have been carried out."""
+    kind = LockedOutMidway if isinstance(error, LockedOut) else Unconfirmed
+    what = f"{error.what}; an earlier attempt may have been carried out"
+    return kind(what, where=error.where, hint=error.hint)
 
+
+def _json(response: "requests.Response", request: DiscordRequest, *, where: str) -> Any:
+    if response.status_code == 204 or not response.content:
+        return {}
     try:
-        return parsedate_to_datetime(date).astimezone(UTC) + timedelta(seconds=0.5)
-    except ValueError:
-        return None
+        return response.json()
+    except ValueError as error:
+        kind = Unconfirmed if request.changes else NotSent
+        raise kind("Discord's answer cannot be read", where=where) from error
 
 
 def _unreachable(

@@ -7,7 +7,7 @@ from datetime import datetime
 from botticelli.config.model import Config, Destination
 from botticelli.errors import UsageError
 from botticelli.platforms.base import Platform
-from botticelli.platforms.open import place_of
+from botticelli.platforms.discord.open import place_of
 from botticelli.platforms.rules.post_rules import objections, verdicts
 from botticelli.stages.post.target import judged, messages
 from botticelli.store.connection import Connection

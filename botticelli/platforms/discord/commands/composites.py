@@ -13,55 +13,55 @@ from botticelli.platforms.command_set import Once
 from botticelli.platforms.discord.channel import THREADS, Search, search, time_of
 from botticelli.platforms.discord.client import MAX_LENGTH, NONCE_SECONDS
 from botticelli.platforms.discord.commands.arguments import BadArgument
-from botticelli.platforms.discord.commands.client import DiscordCommands, question
+from botticelli.platforms.discord.commands.request import CommandSession, request_of
 from botticelli.platforms.discord.commands.results import shape
 from botticelli.platforms.discord.commands.table import TABLE, Row
-from botticelli.platforms.discord.rest import Question
+from botticelli.platforms.discord.errors import UNKNOWN_MESSAGE
+from botticelli.platforms.discord.rest import DiscordRequest
 
 BULK: Final = 100  # messages of one bulk-delete, which takes at least two
 BULK_AGE: Final = timedelta(days=13, hours=23)  # of the two weeks that bulk-delete reaches back
-GONE: Final = 10008  # unknown message
 KEPT: Final = (50021, 50083)  # a system message; one in an archived thread
 TEXT_LIKE: Final = (0, 5, 15, 16)
 PUBLIC_THREAD: Final = 11
 EVENT_LENGTH: Final = timedelta(hours=1)  # an external event must end some time
 
 Values = Mapping[str, Any]
-Composite = Callable[[DiscordCommands, Row, Values], Any]
+Composite = Callable[[CommandSession, Row, Values], Any]
 
 
-def prepared(client: DiscordCommands, row: Row, values: Values) -> Question:
+def prepared(session: CommandSession, row: Row, values: Values) -> DiscordRequest:
     """Return a command's request with what only this command needs."""
     prepare = _PREPARE.get(row.name)
-    return prepare(client, row, values) if prepare else question(row, values)
+    return prepare(session, row, values) if prepare else request_of(row, values)
 
 
-def _send_prepared(client: DiscordCommands, row: Row, values: Values) -> Any:
-    return shape(row, client.ask(row, prepared(client, row, values)), values)
+def _send_prepared(session: CommandSession, row: Row, values: Values) -> Any:
+    return shape(row, session.ask(row, prepared(session, row, values)), values)
 
 
-def _server_stats(client: DiscordCommands, row: Row, values: Values) -> Any:
-    guild = client.ask(row, question(row, values))
+def _server_stats(session: CommandSession, row: Row, values: Values) -> Any:
+    guild = session.ask(row, request_of(row, values))
     channels = TABLE["channels.list"]
-    count = len(client.ask(channels, question(channels, values)))
+    count = len(session.ask(channels, request_of(channels, values)))
     return shape(row, {**guild, "channel_count": count}, values)
 
 
-def _get_or_create(client: DiscordCommands, row: Row, values: Values) -> Any:
+def _get_or_create(session: CommandSession, row: Row, values: Values) -> Any:
     """The channel of that name and kind, made only if there is none."""
-    found = existing_channel(client, values)
+    found = existing_channel(session, values)
     if found is not None:
         return shape(row, {**found, "existed": True}, values)
-    made = client.ask(row, question(row, values))
+    made = session.ask(row, request_of(row, values))
     return shape(row, {**made, "existed": False}, values)
 
 
-def existing_channel(client: DiscordCommands, values: Values) -> Mapping[str, Any] | None:
+def existing_channel(session: CommandSession, values: Values) -> Mapping[str, Any] | None:
     """Return the channel that `channels.get_or_create` would get; None: it would make one."""
     listing = TABLE["channels.list"]
     kind = values.get("kind", 0)
     wanted = _channel_name(values["name"], kind)
-    for one in client.ask(listing, question(listing, {"guild_id": values["guild_id"]})):
+    for one in session.ask(listing, request_of(listing, {"guild_id": values["guild_id"]})):
         if one["type"] == kind and _channel_name(one["name"], kind) == wanted:
             found: Mapping[str, Any] = one
             return found
@@ -73,7 +73,7 @@ def _channel_name(name: str, kind: int) -> str:
     return "-".join(name.lower().split()) if kind in TEXT_LIKE else name.strip()
 
 
-def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
+def _send(session: CommandSession, row: Row, values: Values) -> Any:
     """A text longer than a message becomes several, cut where a reader would cut it."""
     pieces = text.split(values["content"], MAX_LENGTH)
     if not pieces:
@@ -84,8 +84,8 @@ def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
         if index:
             own.pop("reply_to_id", None)
         try:
-            asked = prepared(client, row, own)
-            sent.append(_sent_before(client, row, own, asked) or client.ask(row, asked))
+            request = prepared(session, row, own)
+            sent.append(_sent_before(session, row, own, request) or session.ask(row, request))
         except BotticelliError as error:
             ids = ", ".join(str(one["id"]) for one in sent)
             raise _partly(error, len(sent), f"{len(pieces)} parts were sent ({ids})") from error
@@ -93,15 +93,15 @@ def _send(client: DiscordCommands, row: Row, values: Values) -> Any:
     return shape(row, {**sent[0], **more}, values)
 
 
-def _message(client: DiscordCommands, row: Row, values: Values) -> Question:
-    asked = question(row, values)
+def _message(session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+    request = request_of(row, values)
     # A nonce of its own for each message: a request that is tried again makes no second one.
     once: Once | None = values.get("once")
-    nonce = once.nonce(values["part"]) if once else f"{client.chance.getrandbits(80):x}"
-    return replace(asked, json={**asked.json, "nonce": nonce})
+    nonce = once.nonce(values["part"]) if once else f"{session.chance.getrandbits(80):x}"
+    return replace(request, json={**request.json, "nonce": nonce})
 
 
-def _sent_before(client: DiscordCommands, row: Row, values: Values, asked: Question) -> Any:
+def _sent_before(session: CommandSession, row: Row, values: Values, request: DiscordRequest) -> Any:
     """Return the message if an earlier try has sent it; None: it is not out.
 
     Raises:
@@ -112,10 +112,10 @@ def _sent_before(client: DiscordCommands, row: Row, values: Values, asked: Quest
         return None
 
     def look(path: str, query: Mapping[str, str]) -> Any:
-        return client.ask(row, Question(method="GET", path=path, query=query))
+        return session.ask(row, DiscordRequest(method="GET", path=path, query=query))
 
     wanted = Search(
-        message=Message(text=values["content"], nonce=asked.json["nonce"]),
+        message=Message(text=values["content"], nonce=request.json["nonce"]),
         author=str(look("/users/@me", {})["id"]),
         since=once.since,
         known=once.known,
@@ -123,7 +123,7 @@ def _sent_before(client: DiscordCommands, row: Row, values: Values, asked: Quest
     found = search(look, values["channel_id"], wanted)
     if isinstance(found, dict):
         return found
-    if found.certain or client.clock.now() - once.since < timedelta(seconds=NONCE_SECONDS):
+    if found.certain or session.clock.now() - once.since < timedelta(seconds=NONCE_SECONDS):
         return None
     raise Unconfirmed(
         f"an earlier run may have sent it, and {found.why or 'the channel does not tell'}",
@@ -140,18 +140,18 @@ def _partly(error: BotticelliError, done: int, of_all: str) -> BotticelliError:
     return kind(f"only {done} of {of_all}: {error.what}", where=error.where, hint=error.hint)
 
 
-def _clear(client: DiscordCommands, _row: Row, values: Values) -> Any:
+def _clear(session: CommandSession, _row: Row, values: Values) -> Any:
     """Delete the newest messages; the count is of those that are really gone."""
     listing = TABLE["messages.list"]
     limit = int(values.get("limit", BULK))
-    found = list(client.pages(listing, {"channel_id": values["channel_id"], "limit": limit}))
+    found = list(session.pages(listing, {"channel_id": values["channel_id"], "limit": limit}))
     ids = [str(one["id"]) for one in found]
-    oldest = client.clock.now() - BULK_AGE
+    oldest = session.clock.now() - BULK_AGE
     young = [one for one in ids if time_of(one) > oldest]
     cleared, failed = 0, []
     for chunk in (*_chunks(young), *([old] for old in ids[len(young) :])):
         try:
-            _delete(client, chunk, values)
+            _delete(session, chunk, values)
             cleared += len(chunk)
         except Undeletable:
             failed += chunk
@@ -164,14 +164,14 @@ class Undeletable(Refused):
     """Discord keeps this one message, such as one that it wrote itself."""
 
 
-def _delete(client: DiscordCommands, ids: Sequence[str], values: Values) -> None:
+def _delete(session: CommandSession, ids: Sequence[str], values: Values) -> None:
     """Delete up to a hundred messages; a single one that is gone already is done."""
     single = TABLE["messages.bulk_delete" if len(ids) > 1 else "messages.delete"]
     given = {**values, "message_ids": ids, "message_id": ids[0]}
     try:
-        client.ask(single, question(single, given))
+        session.ask(single, request_of(single, given))
     except Refused as error:
-        if len(ids) > 1 or error.code not in (GONE, *KEPT):
+        if len(ids) > 1 or error.code not in (UNKNOWN_MESSAGE, *KEPT):
             raise
         if error.code in KEPT:
             raise Undeletable(error.what, where=error.where, code=error.code) from error
@@ -183,35 +183,35 @@ def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _bulk_delete(client: DiscordCommands, row: Row, values: Values) -> Any:
+def _bulk_delete(session: CommandSession, row: Row, values: Values) -> Any:
     ids = list(dict.fromkeys(values["message_ids"]))
     done = 0
     for chunk in _chunks(ids):
         try:
-            _delete(client, chunk, values)
+            _delete(session, chunk, values)
         except BotticelliError as error:
             raise _partly(error, done, f"{len(ids)} messages were deleted") from error
         done += len(chunk)
     return shape(row, {}, {**values, "message_ids": ids})
 
 
-def _forum_posts(client: DiscordCommands, row: Row, values: Values) -> Any:
+def _forum_posts(session: CommandSession, row: Row, values: Values) -> Any:
     """The open posts of a forum and its archived ones, newest first."""
     limit = int(values.get("limit", BULK))
     forum = TABLE["channels.get"]
-    channel = client.ask(forum, question(forum, values))
+    channel = session.ask(forum, request_of(forum, values))
     active = TABLE["threads.list"]
-    threads = client.ask(active, question(active, {"guild_id": channel["guild_id"]}))["threads"]
+    threads = session.ask(active, request_of(active, {"guild_id": channel["guild_id"]}))["threads"]
     found = [one for one in threads if one.get("parent_id") == values["channel_id"]]
-    found += islice(_archived(client, row, values), max(limit - len(found), 0))
+    found += islice(_archived(session, row, values), max(limit - len(found), 0))
     return shape(row, {"threads": found[:limit]}, values)
 
 
-def _archived(client: DiscordCommands, row: Row, values: Values) -> Iterator[Any]:
-    asked = question(row, {"channel_id": values["channel_id"]})
+def _archived(session: CommandSession, row: Row, values: Values) -> Iterator[Any]:
+    request = request_of(row, {"channel_id": values["channel_id"]})
     query = {"limit": str(BULK)}
     for _ in range(10):
-        page = client.ask(row, replace(asked, query=query))
+        page = session.ask(row, replace(request, query=query))
         yield from page["threads"]
         if not page.get("has_more") or not page["threads"]:
             return
@@ -219,62 +219,62 @@ def _archived(client: DiscordCommands, row: Row, values: Values) -> Iterator[Any
         query = {**query, "before": last["thread_metadata"]["archive_timestamp"]}
 
 
-def _ban(_client: DiscordCommands, row: Row, values: Values) -> Question:
+def _ban(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
     given = dict(values)
     days = given.pop("delete_message_days", None)
     if days is not None:
         given.setdefault("delete_message_seconds", days * 24 * 3600)
-    return question(row, given)
+    return request_of(row, given)
 
 
-def _timeout(client: DiscordCommands, row: Row, values: Values) -> Question:
-    asked = question(row, values)
-    until = client.clock.now() + timedelta(seconds=values["duration_seconds"])
-    return replace(asked, json={"communication_disabled_until": until.isoformat()})
+def _timeout(session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+    request = request_of(row, values)
+    until = session.clock.now() + timedelta(seconds=values["duration_seconds"])
+    return replace(request, json={"communication_disabled_until": until.isoformat()})
 
 
-def _thread(_client: DiscordCommands, row: Row, values: Values) -> Question:
+def _thread(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
     """A public thread unless told; from a message if one is named."""
     given = dict(values)
     message = given.pop("message_id", None)
     if message:
         given.pop("kind", None)  # a message's thread has its channel's kind
-        asked = question(row, given)
-        return replace(asked, path=f"/channels/{values['channel_id']}/messages/{message}/threads")
-    return question(row, {"kind": PUBLIC_THREAD, **given})
+        request = request_of(row, given)
+        return replace(request, path=f"/channels/{values['channel_id']}/messages/{message}/threads")
+    return request_of(row, {"kind": PUBLIC_THREAD, **given})
 
 
-def _event(_client: DiscordCommands, row: Row, values: Values) -> Question:
+def _event(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
     """An external event, which must say where it is and when it ends."""
     from datetime import datetime
 
     end = datetime.fromisoformat(values["start_time"]) + EVENT_LENGTH
     filled = {"end_time": end.isoformat(), "location": "Discord", **values}
-    return question(row, filled)
+    return request_of(row, filled)
 
 
-def _overwrite(_client: DiscordCommands, row: Row, values: Values) -> Question:
+def _overwrite(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
     given = {"allow": "0", "deny": "0", **values}
     word = str(given.pop("target", "role")).lower()
     if word not in ("role", "member"):
         raise BadArgument("target is role or member", where="discord.permissions.set")
-    asked = question(row, given)
-    return replace(asked, json={**asked.json, "type": 1 if word == "member" else 0})
+    request = request_of(row, given)
+    return replace(request, json={**request.json, "type": 1 if word == "member" else 0})
 
 
-def _threads_only(client: DiscordCommands, row: Row, values: Values) -> Any:
+def _threads_only(session: CommandSession, row: Row, values: Values) -> Any:
     """A thread is a channel to Discord: who may change threads may not change channels."""
     look = TABLE["threads.get"]
-    found = client.ask(look, question(look, {"thread_id": values["thread_id"]}))
+    found = session.ask(look, request_of(look, {"thread_id": values["thread_id"]}))
     if found.get("type") not in THREADS:
         what = f"{values['thread_id']} is a channel, no thread"
         raise Refused(
             what, where=f"discord.{row.name}", hint="use channels.edit or channels.delete"
         )
-    return client.plain(row, values)
+    return session.plain(row, values)
 
 
-_PREPARE: Final[Mapping[str, Callable[[DiscordCommands, Row, Values], Question]]] = {
+_PREPARE: Final[Mapping[str, Callable[[CommandSession, Row, Values], DiscordRequest]]] = {
     "messages.send": _message,
     "members.ban": _ban,
     "members.timeout": _timeout,

@@ -1,7 +1,7 @@
 """Every Discord command as a row: request, arguments, the permission it needs, what it gives.
 
-Arguments are written as discord_arguments.py says, results as discord_shapes.py says. Commands that
-are more than one request are rows, too; discord_composites.py says how they are done.
+Arguments are written as arguments.py says, results as results.py says. Commands that
+are more than one request are rows, too; composites.py says how they are done.
 Source: docs.discord.com/developers, API v10, and the commands of the earlier system.
 """
 
