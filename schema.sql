@@ -1,10 +1,23 @@
 -- Botticelli: the whole database. PostgreSQL 14 or newer. Safe to apply twice.
 -- Applied by `botticelli db init` (and by every command on an empty database); by hand: psql -f schema.sql
--- Time is timestamptz throughout; "now" is this database's clock.
+-- Time is timestamptz throughout.
+
+-- The time of this database's clock when the statement began. A test puts another in its place for its session:
+-- SET botticelli.now = '2026-11-24 12:00Z'.
+CREATE OR REPLACE FUNCTION botticelli_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(nullif(pg_catalog.current_setting('botticelli.now', true), '')::pg_catalog.timestamptz,
+                    pg_catalog.statement_timestamp())
+$$;
+
+-- The same, read anew at each call: for a statement that may have waited for a lock.
+CREATE OR REPLACE FUNCTION botticelli_clock() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+    SELECT coalesce(nullif(pg_catalog.current_setting('botticelli.now', true), '')::pg_catalog.timestamptz,
+                    pg_catalog.clock_timestamp())
+$$;
 
 CREATE TABLE IF NOT EXISTS schema_version (
     version     integer     PRIMARY KEY,
-    applied_at  timestamptz NOT NULL DEFAULT now()
+    applied_at  timestamptz NOT NULL DEFAULT botticelli_now()
 );
 
 -- ---------------------------------------------------------------------------------------------
@@ -24,7 +37,7 @@ CREATE TABLE IF NOT EXISTS actor_server_state (
     consecutive_failures  integer     NOT NULL DEFAULT 0,
     circuit_opened_at     timestamptz,                      -- not null: the breaker is open (or half open)
     metadata              jsonb       NOT NULL DEFAULT '{}',
-    updated_at            timestamptz NOT NULL DEFAULT now()
+    updated_at            timestamptz NOT NULL DEFAULT botticelli_now()
 );
 
 INSERT INTO actor_server_state (task_id, actor_name) VALUES
@@ -43,7 +56,7 @@ CREATE TABLE IF NOT EXISTS runs (
                                   'interrupted')),          -- running -> interrupted: signal, or its lease ran out
     host         text        NOT NULL,
     pid          integer     NOT NULL,
-    started_at   timestamptz NOT NULL DEFAULT now(),
+    started_at   timestamptz NOT NULL DEFAULT botticelli_now(),
     ended_at     timestamptz,
     exit_code    integer,
     summary      jsonb       NOT NULL DEFAULT '{}',
@@ -60,8 +73,8 @@ CREATE TABLE IF NOT EXISTS locks (
     pid           integer     NOT NULL,
     run_id        bigint      REFERENCES runs (id) ON DELETE SET NULL,
     fence         bigint      NOT NULL DEFAULT 1,
-    acquired_at   timestamptz NOT NULL DEFAULT now(),
-    heartbeat_at  timestamptz NOT NULL DEFAULT now(),
+    acquired_at   timestamptz NOT NULL DEFAULT botticelli_now(),
+    heartbeat_at  timestamptz NOT NULL DEFAULT botticelli_now(),
     expires_at    timestamptz NOT NULL                      -- in the past: free
 );
 
@@ -76,7 +89,7 @@ CREATE TABLE IF NOT EXISTS batches (
     state       text        NOT NULL DEFAULT 'open'
                 CHECK (state IN ('open', 'done', 'abandoned')),
     run_id      bigint      REFERENCES runs (id) ON DELETE SET NULL,
-    created_at  timestamptz NOT NULL DEFAULT now(),
+    created_at  timestamptz NOT NULL DEFAULT botticelli_now(),
     ended_at    timestamptz,
     CHECK ((state = 'open') = (ended_at IS NULL))
 );
@@ -100,7 +113,7 @@ CREATE TABLE IF NOT EXISTS generation_items (
     lease_owner       text,
     lease_expires_at  timestamptz,
     fence             bigint      NOT NULL DEFAULT 0,
-    created_at        timestamptz NOT NULL DEFAULT now(),
+    created_at        timestamptz NOT NULL DEFAULT botticelli_now(),
     ended_at          timestamptz,
     UNIQUE (batch_id, narrative, iteration),
     CHECK ((state = 'running') = (lease_expires_at IS NOT NULL))
@@ -139,7 +152,7 @@ CREATE TABLE IF NOT EXISTS act_executions (
     cost_usd             numeric(14, 8),
     latency_ms           integer,
     grant_seq            bigint,                            -- ledger_grants.seq
-    created_at           timestamptz NOT NULL DEFAULT now(),
+    created_at           timestamptz NOT NULL DEFAULT botticelli_now(),
     CHECK (state <> 'done' OR response IS NOT NULL)
 );
 -- Since version 3.
@@ -156,7 +169,7 @@ CREATE TABLE IF NOT EXISTS item_memory (
     item_id     bigint      NOT NULL REFERENCES generation_items (id) ON DELETE CASCADE,
     place       text        NOT NULL,                       -- '1.0': act 1, input 0; '2/inner#1/': what act 2 ran
     value       text        NOT NULL,                       -- JSON; as text, for jsonb refuses NUL
-    created_at  timestamptz NOT NULL DEFAULT now(),
+    created_at  timestamptz NOT NULL DEFAULT botticelli_now(),
     PRIMARY KEY (item_id, place)
 );
 
@@ -178,7 +191,7 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
                                                'rejected',  -- judged; scores and notes stay readable
                                                'held',      -- a person has to look
                                                'posted')),  -- its approved post is out
-    generated_at      timestamptz NOT NULL DEFAULT now(),
+    generated_at      timestamptz NOT NULL DEFAULT botticelli_now(),
     source_narrative  text,
     source_act        text,
     generation_model  text,
@@ -231,8 +244,8 @@ CREATE TABLE IF NOT EXISTS approved_discord_posts (
     tags              jsonb,
     curation_score    numeric(5, 2),
     curation_notes    text,
-    selected_at       timestamptz NOT NULL DEFAULT now(),
-    generated_at      timestamptz NOT NULL DEFAULT now(),
+    selected_at       timestamptz NOT NULL DEFAULT botticelli_now(),
+    generated_at      timestamptz NOT NULL DEFAULT botticelli_now(),
     source_narrative  text,
     source_act        text,
     generation_model  text,
@@ -285,7 +298,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     lease_expires_at  timestamptz,
     fence             bigint      NOT NULL DEFAULT 0,
     history           jsonb       NOT NULL DEFAULT '[]',    -- attempts and edits, oldest first
-    created_at        timestamptz NOT NULL DEFAULT now(),
+    created_at        timestamptz NOT NULL DEFAULT botticelli_now(),
     UNIQUE (post_id, destination),
     CHECK ((state = 'sending') = (lease_expires_at IS NOT NULL)),
     CHECK (state <> 'posted' OR posted_at IS NOT NULL)
@@ -315,7 +328,7 @@ CREATE TABLE IF NOT EXISTS ledger (
     next_tokens    bigint      NOT NULL DEFAULT 0,
     token_ratio    real,                                    -- real tokens by estimated ones; null: never seen
     learned        jsonb       NOT NULL DEFAULT '{}',       -- rate -> {limit, until}: what a 429's quotaValue taught
-    updated_at     timestamptz NOT NULL DEFAULT now()
+    updated_at     timestamptz NOT NULL DEFAULT botticelli_now()
 ) WITH (fillfactor = 50);                                   -- one hot row a model: updates stay on their page
 
 CREATE TABLE IF NOT EXISTS ledger_grants (
@@ -351,7 +364,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
 CREATE OR REPLACE FUNCTION ledger_reserve(
     p_key text, p_waiter text, p_owner text, p_run_id bigint, p_estimate bigint, p_cost numeric,
     p_rpm integer, p_tpm bigint, p_rpd integer, p_tpd bigint, p_shares double precision[], p_zone text, p_spend numeric,
-    p_window interval, p_guard interval, p_horizon interval, p_now timestamptz
+    p_window interval, p_guard interval, p_horizon interval
 ) RETURNS TABLE (seq bigint, wait_seconds double precision, why text, tokens bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -373,7 +386,7 @@ BEGIN
         INSERT INTO ledger (key, time_zone) VALUES (p_key, p_zone) ON CONFLICT DO NOTHING;
         SELECT * INTO STRICT account FROM ledger WHERE key = p_key FOR UPDATE;
     END IF;
-    moment := coalesce(p_now, clock_timestamp());           -- after the lock, by this clock alone
+    moment := botticelli_clock();                           -- after the lock, by this clock alone
 
     IF account.learned <> '{}' THEN
         p_rpm := least(p_rpm, ledger_learned(account.learned, 'rpm', p_shares[1], moment));
@@ -489,7 +502,7 @@ $$;
 -- Replace what was reserved by what was used; null tokens or cost: the reservation stands.
 -- A settlement lost with the machine leaves the reservation, which is the greater: it need not reach the disk at once.
 CREATE OR REPLACE FUNCTION ledger_settle(
-    p_key text, p_seq bigint, p_tokens bigint, p_estimate bigint, p_cost numeric, p_guard interval, p_now timestamptz
+    p_key text, p_seq bigint, p_tokens bigint, p_estimate bigint, p_cost numeric, p_guard interval
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     account ledger;
@@ -507,7 +520,7 @@ BEGIN
     END IF;
     UPDATE ledger_grants AS g
        SET tokens = coalesce(p_tokens, g.tokens), cost_usd = coalesce(p_cost, g.cost_usd),
-           settled_at = coalesce(p_now, clock_timestamp())
+           settled_at = botticelli_clock()
      WHERE g.key = p_key AND g.seq = p_seq;
     change := coalesce(p_tokens, old.tokens) - old.tokens;
     first_day := (old.start_at AT TIME ZONE account.time_zone)::date;
@@ -545,14 +558,14 @@ END $$;
 
 -- Charge what was used without having been reserved: another model served, or another limit counts it as well.
 CREATE OR REPLACE FUNCTION ledger_charge(
-    p_key text, p_owner text, p_run_id bigint, p_tokens bigint, p_zone text, p_now timestamptz
+    p_key text, p_owner text, p_run_id bigint, p_tokens bigint, p_zone text
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     start timestamptz;
     today date;
 BEGIN
     INSERT INTO ledger (key, time_zone) VALUES (p_key, p_zone) ON CONFLICT DO NOTHING;
-    SELECT greatest(coalesce(p_now, clock_timestamp()), a.last_start) INTO start
+    SELECT greatest(botticelli_clock(), a.last_start) INTO start
       FROM ledger AS a WHERE a.key = p_key FOR UPDATE;
     today := (start AT TIME ZONE p_zone)::date;
     INSERT INTO ledger_grants (key, start_at, tokens, owner, run_id, settled_at)
@@ -574,7 +587,7 @@ CREATE TABLE IF NOT EXISTS narrative_state (
     scope       text        NOT NULL DEFAULT 'global',      -- global, or a narrative's name
     key         text        NOT NULL,
     value       text        NOT NULL,
-    updated_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT botticelli_now(),
     PRIMARY KEY (scope, key)
 );
 
@@ -593,7 +606,7 @@ CREATE TABLE IF NOT EXISTS command_approvals (
                                    'approved',              -- -> used
                                    'denied',
                                    'used')),                -- it has run, or was about to: never a second time
-    requested_at  timestamptz NOT NULL DEFAULT now(),
+    requested_at  timestamptz NOT NULL DEFAULT botticelli_now(),
     expires_at    timestamptz NOT NULL,
     decided_at    timestamptz,
     decided_by    text,
@@ -605,7 +618,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS command_approvals_waiting ON command_approvals
 -- Every bot command that a narrative or a person asked for, allowed or refused. Append-only.
 CREATE TABLE IF NOT EXISTS command_audit (
     id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at           timestamptz NOT NULL DEFAULT now(),
+    at           timestamptz NOT NULL DEFAULT botticelli_now(),
     platform     text        NOT NULL,
     command      text        NOT NULL,
     args         jsonb       NOT NULL,                      -- without secrets
@@ -629,7 +642,7 @@ CREATE TABLE IF NOT EXISTS content_generation_tables (
     template_source  text        NOT NULL,                  -- 'inferred', 'declared' or the template's name
     narrative_file   text,
     description      text,
-    created_at       timestamptz NOT NULL DEFAULT now()
+    created_at       timestamptz NOT NULL DEFAULT botticelli_now()
 );
 
 CREATE TABLE IF NOT EXISTS content_generations (
@@ -638,7 +651,7 @@ CREATE TABLE IF NOT EXISTS content_generations (
     narrative_file          text,
     narrative_name          text        NOT NULL,
     run_id                  bigint      REFERENCES runs (id) ON DELETE SET NULL,
-    generated_at            timestamptz NOT NULL DEFAULT now(),
+    generated_at            timestamptz NOT NULL DEFAULT botticelli_now(),
     completed_at            timestamptz,
     row_count               integer,
     generation_duration_ms  integer,
@@ -674,7 +687,7 @@ CREATE TABLE IF NOT EXISTS content (
     expires_at      timestamptz,
     post_count      integer     NOT NULL DEFAULT 0,
     last_posted_at  timestamptz,
-    created_at      timestamptz NOT NULL DEFAULT now(),
+    created_at      timestamptz NOT NULL DEFAULT botticelli_now(),
     metadata        jsonb
 );
 
@@ -685,7 +698,7 @@ CREATE TABLE IF NOT EXISTS post_history (
     platform          text,
     channel_id        text,
     post_id           text,
-    posted_at         timestamptz NOT NULL DEFAULT now(),
+    posted_at         timestamptz NOT NULL DEFAULT botticelli_now(),
     engagement_count  integer     NOT NULL DEFAULT 0,
     metadata          jsonb
 );
@@ -724,8 +737,8 @@ CREATE TABLE IF NOT EXISTS discord_guilds (
     left_at                     timestamptz,
     bot_permissions             bigint,
     bot_active                  boolean      DEFAULT true,
-    created_at                  timestamptz  NOT NULL DEFAULT now(),
-    updated_at                  timestamptz  NOT NULL DEFAULT now()
+    created_at                  timestamptz  NOT NULL DEFAULT botticelli_now(),
+    updated_at                  timestamptz  NOT NULL DEFAULT botticelli_now()
 );
 
 CREATE TABLE IF NOT EXISTS discord_users (
@@ -743,10 +756,10 @@ CREATE TABLE IF NOT EXISTS discord_users (
     premium_type   smallint,
     public_flags   integer,
     locale         varchar(10),
-    first_seen     timestamptz  NOT NULL DEFAULT now(),
-    last_seen      timestamptz  NOT NULL DEFAULT now(),
-    created_at     timestamptz  NOT NULL DEFAULT now(),
-    updated_at     timestamptz  NOT NULL DEFAULT now()
+    first_seen     timestamptz  NOT NULL DEFAULT botticelli_now(),
+    last_seen      timestamptz  NOT NULL DEFAULT botticelli_now(),
+    created_at     timestamptz  NOT NULL DEFAULT botticelli_now(),
+    updated_at     timestamptz  NOT NULL DEFAULT botticelli_now()
 );
 
 CREATE TABLE IF NOT EXISTS discord_channels (
@@ -777,8 +790,8 @@ CREATE TABLE IF NOT EXISTS discord_channels (
     last_message_at            timestamptz,
     last_read_message_id       bigint,
     bot_has_access             boolean,
-    created_at                 timestamptz  NOT NULL DEFAULT now(),
-    updated_at                 timestamptz  NOT NULL DEFAULT now()
+    created_at                 timestamptz  NOT NULL DEFAULT botticelli_now(),
+    updated_at                 timestamptz  NOT NULL DEFAULT botticelli_now()
 );
 
 CREATE TABLE IF NOT EXISTS discord_roles (
@@ -794,8 +807,8 @@ CREATE TABLE IF NOT EXISTS discord_roles (
     managed        boolean,
     mentionable    boolean,
     tags           jsonb,
-    created_at     timestamptz  NOT NULL DEFAULT now(),
-    updated_at     timestamptz  NOT NULL DEFAULT now()
+    created_at     timestamptz  NOT NULL DEFAULT botticelli_now(),
+    updated_at     timestamptz  NOT NULL DEFAULT botticelli_now()
 );
 
 CREATE TABLE IF NOT EXISTS discord_guild_members (
@@ -810,8 +823,8 @@ CREATE TABLE IF NOT EXISTS discord_guild_members (
     mute                          boolean,
     pending                       boolean,
     left_at                       timestamptz,
-    created_at                    timestamptz  NOT NULL DEFAULT now(),
-    updated_at                    timestamptz  NOT NULL DEFAULT now(),
+    created_at                    timestamptz  NOT NULL DEFAULT botticelli_now(),
+    updated_at                    timestamptz  NOT NULL DEFAULT botticelli_now(),
     PRIMARY KEY (guild_id, user_id)
 );
 
@@ -821,14 +834,14 @@ CREATE TABLE IF NOT EXISTS discord_member_roles (
     role_id      bigint       NOT NULL,
     assigned_at  timestamptz  NOT NULL,
     assigned_by  bigint,
-    updated_at   timestamptz  NOT NULL DEFAULT now(),
+    updated_at   timestamptz  NOT NULL DEFAULT botticelli_now(),
     PRIMARY KEY (guild_id, user_id, role_id)
 );
 
 CREATE TABLE IF NOT EXISTS engagement (
     id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     delivery_id   bigint      NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
-    observed_at   timestamptz NOT NULL DEFAULT now(),
+    observed_at   timestamptz NOT NULL DEFAULT botticelli_now(),
     reactions     integer     NOT NULL DEFAULT 0,
     replies       integer     NOT NULL DEFAULT 0,
     details       jsonb       NOT NULL DEFAULT '{}'
@@ -885,14 +898,14 @@ CREATE OR REPLACE VIEW pipeline_stages AS
 CREATE OR REPLACE VIEW generation_completeness AS
     SELECT source_narrative, count(*) AS count
       FROM potential_discord_posts
-     WHERE generated_at > now() - interval '1 day'
+     WHERE generated_at > botticelli_now() - interval '1 day'
      GROUP BY source_narrative;
 
 -- What was approved within the last day, best first.
 CREATE OR REPLACE VIEW curation_quality AS
     SELECT curation_score, left(text_content, 100) AS preview, source_narrative, selected_at
       FROM approved_discord_posts
-     WHERE selected_at > now() - interval '1 day'
+     WHERE selected_at > botticelli_now() - interval '1 day'
      ORDER BY curation_score DESC NULLS LAST;
 
 -- The five newest posts.
@@ -910,7 +923,7 @@ CREATE OR REPLACE VIEW pipeline_health AS
            count(*) FILTER (WHERE review_status = 'pending') AS pending,
            count(*) FILTER (WHERE review_status = 'posted') AS posted
       FROM potential_discord_posts
-     WHERE generated_at > now() - interval '7 days'
+     WHERE generated_at > botticelli_now() - interval '7 days'
      GROUP BY day
      ORDER BY day DESC;
 
@@ -921,14 +934,14 @@ CREATE OR REPLACE VIEW curation_effectiveness AS
            max(curation_score) AS max_score,
            count(*) AS total_approved
       FROM approved_discord_posts
-     WHERE selected_at > now() - interval '7 days';
+     WHERE selected_at > botticelli_now() - interval '7 days';
 
 -- Posts of the last week by hour.
 CREATE OR REPLACE VIEW posting_frequency AS
     SELECT date_trunc('hour', posted_at) AS hour, count(*) AS posts_per_hour
       FROM approved_discord_posts
      WHERE review_status = 'posted'
-       AND posted_at > now() - interval '7 days'
+       AND posted_at > botticelli_now() - interval '7 days'
      GROUP BY hour
      ORDER BY hour DESC;
 
@@ -938,7 +951,8 @@ CREATE OR REPLACE VIEW daily_totals AS
            (SELECT count(*) FROM potential_discord_posts
              WHERE generated_at >= d.day AND generated_at < d.day + interval '1 day') AS candidates,
            a.approved, a.avg_score, p.posted, p.longest_post, c.calls, c.tokens, c.cost_usd
-      FROM generate_series(date_trunc('day', now()) - interval '29 days', date_trunc('day', now()), '1 day') AS d (day)
+      FROM generate_series(date_trunc('day', botticelli_now()) - interval '29 days',
+                           date_trunc('day', botticelli_now()), '1 day') AS d (day)
      CROSS JOIN LATERAL (SELECT count(*) AS approved, avg(curation_score) AS avg_score
                            FROM approved_discord_posts
                           WHERE selected_at >= d.day AND selected_at < d.day + interval '1 day') AS a
@@ -969,7 +983,7 @@ CREATE OR REPLACE VIEW stage_health AS
       FROM actor_server_state AS s
       LEFT JOIN locks AS l
         ON l.name = s.task_id
-       AND l.expires_at > now()
+       AND l.expires_at > botticelli_now()
       LEFT JOIN LATERAL (SELECT started_at, ended_at
                            FROM runs
                           WHERE stage = s.task_id
@@ -990,7 +1004,7 @@ CREATE OR REPLACE VIEW stuck_deliveries AS
     SELECT id, post_id, destination, coalesce(sent_at, lease_expires_at) AS stuck_since, attempts, last_error
       FROM deliveries
      WHERE state = 'sending'
-       AND lease_expires_at < now()
+       AND lease_expires_at < botticelli_now()
      ORDER BY stuck_since;
 
 -- Texts that a destination got more than once within 30 days. Should be empty.
@@ -999,7 +1013,7 @@ CREATE OR REPLACE VIEW repeated_posts AS
            left(coalesce(d.text_sent, p.text_content), 100) AS preview
       FROM deliveries AS d
       JOIN approved_discord_posts AS p ON p.id = d.post_id
-     WHERE d.posted_at > now() - interval '30 days'
+     WHERE d.posted_at > botticelli_now() - interval '30 days'
      GROUP BY d.destination, coalesce(d.text_sent, p.text_content)
     HAVING count(*) > 1;
 
@@ -1042,4 +1056,28 @@ CREATE OR REPLACE VIEW post_totals AS
            (SELECT count(*) FROM approved_discord_posts) AS approved,
            (SELECT count(*) FROM approved_discord_posts WHERE posted_at IS NOT NULL) AS posted;
 
-INSERT INTO schema_version (version) VALUES (3) ON CONFLICT DO NOTHING;
+-- Since version 4: columns of older databases take their time from botticelli_now() as well.
+DO $$
+DECLARE
+    old record;
+BEGIN
+    FOR old IN
+        SELECT c.relname, a.attname
+          FROM pg_attrdef AS d
+          JOIN pg_class AS c ON c.oid = d.adrelid
+          JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+         WHERE c.relnamespace = current_schema()::regnamespace
+           AND pg_get_expr(d.adbin, d.adrelid) = 'now()'
+           AND c.relname = ANY ('{
+            schema_version, actor_server_state, runs, locks, batches, generation_items,
+            act_executions, item_memory, potential_discord_posts, approved_discord_posts,
+            deliveries, ledger, narrative_state, command_approvals, command_audit,
+            content_generation_tables, content_generations, content, post_history, discord_guilds,
+            discord_users, discord_channels, discord_roles, discord_guild_members,
+            discord_member_roles, engagement}')
+    LOOP
+        EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET DEFAULT botticelli_now()', old.relname, old.attname);
+    END LOOP;
+END $$;
+
+INSERT INTO schema_version (version) VALUES (4) ON CONFLICT DO NOTHING;

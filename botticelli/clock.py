@@ -1,7 +1,7 @@
 """Time as it is handed in: the machine's own, or one that a test holds.
 
-"Now" is the database's clock wherever a row is read or written; `Clock.pinned` is what a test
-puts in its place (every statement takes `coalesce(%(now)s::timestamptz, now())`).
+"Now" is the database's clock wherever a row is read or written: `botticelli_now()` in schema.sql,
+which a test pins for its connections.
 """
 
 import time
@@ -11,9 +11,6 @@ from typing import Protocol
 
 class Clock(Protocol):
     """What the house may ask of time."""
-
-    def pinned(self) -> datetime | None:
-        """Return the instant that replaces the database's clock; None in production."""
 
     def now(self) -> datetime:
         """Return the present instant in UTC, for output and for pure decisions."""
@@ -27,10 +24,6 @@ class Clock(Protocol):
 
 class SystemClock:
     """The machine's own clock."""
-
-    def pinned(self) -> None:
-        """See Clock."""
-        return
 
     def now(self) -> datetime:
         """See Clock."""

@@ -14,6 +14,7 @@ import pytest
 
 from botticelli.cli.main import main
 from botticelli.cli.shell.environment import Environment
+from tests.clock import PinnedClock, pinned_connect
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Botticelli:
     """`botticelli("post --dry-run")` runs that line in this process, in an empty folder.
 
     `environ`, `cwd`, `clock`, `chance` and `config` may be set before a call; a list of words
-    can be given in place of a line.
+    can be given in place of a line. The database goes by a PinnedClock as well.
     """
 
     def __init__(self, folder: Path):
@@ -57,6 +58,7 @@ class Botticelli:
                 clock=self.clock,
                 chance=self.chance,
                 config=self.config,
+                connect=pinned_connect(self.clock) if isinstance(self.clock, PinnedClock) else None,
             )
             code = main(line.split() if isinstance(line, str) else line, env)
         return Ended(code, out.getvalue(), err.getvalue())

@@ -11,7 +11,7 @@ import pytest
 from botticelli.store.connection import connect
 from botticelli.store.embedded.server import Embedded
 from botticelli.store.schema import apply_schema
-from tests.clock import PinnedClock
+from tests.clock import PinnedClock, pin
 
 # A database from a template takes 350 ms on a disk and 10 ms here.
 MEMORY = Path("/dev/shm")
@@ -108,6 +108,9 @@ def postgres_home():
 
 
 @pytest.fixture
-def clock():
-    """A clock that stands at noon UTC of a Tuesday."""
-    return PinnedClock()
+def clock(request):
+    """A clock that stands at noon UTC of a Tuesday; `db` goes by it as well."""
+    clock = PinnedClock()
+    if "db" in request.fixturenames:
+        pin(request.getfixturevalue("db"), clock)
+    return clock

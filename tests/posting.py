@@ -20,7 +20,7 @@ from botticelli.platforms.open import open_platform
 from botticelli.stages.post.preview import preview_next
 from botticelli.stages.post.stage import Posting, post
 from botticelli.store.identity import Identity
-from tests.clock import NOON
+from tests.clock import NOON, pin
 
 
 def approved(db, text="Hello, studio!", **columns):
@@ -75,8 +75,8 @@ class PostStage:
     """`stage()` runs the post stage once, in this process, on a real database."""
 
     def __init__(self, db, connect, clock, destinations, *, owner="here:1:a", **post_config):
-        self.db = db
-        self.connect = connect
+        self.db = pin(db, clock)
+        self.connect = lambda: pin(connect(), clock)
         self.clock = clock
         self.identity = Identity(host="here", pid=1, owner=owner)
         self.opened = []
@@ -101,7 +101,7 @@ class PostStage:
         )
 
     def preview(self, **options):
-        return preview_next(self.posting(**options), conn=self.db, clock=self.clock)
+        return preview_next(self.posting(**options), conn=self.db)
 
     def change(self, name, **rules):
         """Change a destination's rules."""

@@ -124,14 +124,7 @@ class Gate:
 
         `conn`: another thread's, if it settles in our place.
         """
-        ledger.settle(
-            conn or self._conn,
-            grant.asked,
-            seq=grant.seq,
-            tokens=tokens,
-            cost=cost,
-            now=self._clock.pinned(),
-        )
+        ledger.settle(conn or self._conn, grant.asked, seq=grant.seq, tokens=tokens, cost=cost)
 
     def release(self, grant: Grant) -> None:
         """Give back a grant whose request was certainly never sent."""
@@ -145,17 +138,11 @@ class Gate:
             key=account_key(provider, model),
             tokens=tokens,
             zone=self.allowance(model, provider=provider).zone,
-            now=self._clock.pinned(),
         )
 
     def learn(self, model: str, *, provider: str, lesson: Lesson) -> None:
         """Hold all callers of a model as a 429 asked, or close its day."""
-        ledger.learn(
-            self._conn,
-            account_key(provider, model),
-            lesson=lesson,
-            now=self._clock.pinned(),
-        )
+        ledger.learn(self._conn, account_key(provider, model), lesson=lesson)
 
     def calls_left(self, model: str, *, provider: str) -> int | None:
         """Return how many calls the day still has for a model; None: no limit."""
@@ -195,25 +182,14 @@ class Gate:
 
     def _standing(self, model: str, *, provider: str) -> tuple[Account | None, Allowance]:
         """Return an account as it stands, and what may be used of it after lessons."""
-        found = ledger.accounts(
-            self._conn,
-            key=account_key(provider, model),
-            window=self._window,
-            now=self._clock.pinned(),
-        )
+        found = ledger.accounts(self._conn, key=account_key(provider, model), window=self._window)
         allowed = self.allowance(model, provider=provider)
         if not found:
             return None, allowed
         return found[0], with_lessons(allowed, found[0].learned)
 
     def _book(self, asked: Asked, allowed: Allowance) -> Booking:
-        return ledger.reserve(
-            self._conn,
-            asked,
-            allowance=allowed,
-            window=self._window,
-            now=self._clock.pinned(),
-        )
+        return ledger.reserve(self._conn, asked, allowance=allowed, window=self._window)
 
     def _wait_to_ask_again(self, booking: Booking, *, model: str) -> None:
         where = f"model {model}"
@@ -252,7 +228,7 @@ class Gate:
     def _prune_once(self) -> None:
         if not self._has_pruned:
             self._has_pruned = True
-            ledger.prune(self._conn, now=self._clock.pinned())
+            ledger.prune(self._conn)
 
 
 def account_key(provider: str, model: str) -> str:

@@ -92,18 +92,15 @@ def budget_report(
     conn: Connection, *, models: Models, multipliers: Multipliers, clock: Clock
 ) -> BudgetReport:
     """Return the report; models that are configured but never called stand in it, too."""
-    found = {
-        account.key: account
-        for account in ledger.accounts(conn, window=Window(), now=clock.pinned())
-    }
+    found = {account.key: account for account in ledger.accounts(conn, window=Window())}
     keys = dict.fromkeys([*_configured(models, clock=clock), *found])
-    today = executions.spent_since(conn, "day", zone=UTC_ZONE, now=clock.pinned())
-    month = executions.spent_since(conn, "month", zone=UTC_ZONE, now=clock.pinned())
+    today = executions.spent_since(conn, "day", zone=UTC_ZONE)
+    month = executions.spent_since(conn, "month", zone=UTC_ZONE)
     return BudgetReport(
         models=tuple(
             _budget(key, found.get(key), models=models, multipliers=multipliers) for key in keys
         ),
-        spend=_spend(conn, models, clock=clock),
+        spend=_spend(conn, models),
         today=tuple(today),
         month=tuple(month),
         cost_today_usd=_sum(today),
@@ -111,7 +108,7 @@ def budget_report(
     )
 
 
-def _spend(conn: Connection, models: Models, *, clock: Clock) -> tuple[SpendBudget, ...]:
+def _spend(conn: Connection, models: Models) -> tuple[SpendBudget, ...]:
     if models.spend_limit is None:
         return ()
     allowed = Decimal(str(models.spend_limit))
@@ -123,7 +120,7 @@ def _spend(conn: Connection, models: Models, *, clock: Clock) -> tuple[SpendBudg
             left=max(Decimal(0), allowed - one.cost_usd),
             frees_at=one.frees_at,
         )
-        for one in ledger.spent_lately(conn, now=clock.pinned())
+        for one in ledger.spent_lately(conn)
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from botticelli.clock import Clock
@@ -36,7 +36,7 @@ def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Ite
         version = schema_version(conn)
         with doctor.looking(conn):
             before = clock.now()
-            server = doctor.server(conn, now=clock.pinned())
+            server = doctor.server(conn)
             middle = before + (clock.now() - before) / 2
             yield _server(server, place=place)
             yield time_of("the database", server.now - middle)
@@ -46,11 +46,10 @@ def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Ite
 def _contents(
     conn: Connection, version: int | None, *, config: Config, clock: Clock
 ) -> Iterator[Diagnosis]:
-    now = clock.pinned()
     yield from _part(conn, "schema", lambda: _schema(conn, version))
     if version is not None:
-        yield from _part(conn, "stages", lambda: _stages(conn, now=now))
-        yield from _part(conn, "leftovers", lambda: _leftovers(conn, config=config, now=now))
+        yield from _part(conn, "stages", lambda: _stages(conn))
+        yield from _part(conn, "leftovers", lambda: _leftovers(conn, config=config))
         yield from _part(conn, "quota", lambda: _quota(conn, config=config, clock=clock))
 
 
@@ -118,10 +117,10 @@ def _drift(found: tuple[drift.Difference, ...]) -> Diagnosis:
     return fault("schema", f"not what schema.sql says: {named}{more}", hint=hint)
 
 
-def _stages(conn: Connection, *, now: datetime | None) -> Iterator[Diagnosis]:
+def _stages(conn: Connection) -> Iterator[Diagnosis]:
     stopped = False
     for stage in STAGES:
-        state = runs.read_state(conn, stage, now=now)
+        state = runs.read_state(conn, stage)
         hint = f"botticelli resume {stage}"
         if state.is_paused:
             yield warning("stages", f"{stage} is paused", hint=hint)
@@ -134,8 +133,8 @@ def _stages(conn: Connection, *, now: datetime | None) -> Iterator[Diagnosis]:
         yield fine("stages", "none is paused, no breaker is open")
 
 
-def _leftovers(conn: Connection, *, config: Config, now: datetime | None) -> Iterator[Diagnosis]:
-    found = doctor.leftovers(conn, now=now)
+def _leftovers(conn: Connection, *, config: Config) -> Iterator[Diagnosis]:
+    found = doctor.leftovers(conn)
     for each in found:
         yield _leftover(each, stuck=config.health.stuck)
     if not found:

@@ -75,10 +75,10 @@ class Health:
     exit_code: int = 0
 
 
-def read_health(conn: Connection, config: Config, *, now: datetime | None = None) -> Health:
+def read_health(conn: Connection, config: Config) -> Health:
     """Return whether all is well by the thresholds of the configuration. Reads only."""
     recent = max((place.posts_per_day or 1 for place in config.destinations.values()), default=1)
-    seen = read_vitals(conn, recent=max(recent, 1), now=now)
+    seen = read_vitals(conn, recent=max(recent, 1))
     stages = tuple(_stage(name, seen, config) for name in STAGES)
     models = tuple(ModelLeft(model=one.model, left_percent=_left(one)) for one in seen.spending)
     free = _free(config.database.folder) if not config.database.url else None

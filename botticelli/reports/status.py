@@ -97,16 +97,10 @@ class Status:
     today: Spent
 
 
-def read_status(
-    conn: Connection,
-    config: Config,
-    *,
-    timers: Mapping[str, datetime],
-    now: datetime | None = None,
-) -> Status:
+def read_status(conn: Connection, config: Config, *, timers: Mapping[str, datetime]) -> Status:
     """Return the state of the whole line; `timers` says when systemd wakes a stage, if it does."""
     zones = {name: place.time_zone for name, place in config.destinations.items()}
-    seen = overview(conn, zones=zones, now=now)
+    seen = overview(conn, zones=zones)
     return Status(
         now=seen.now,
         config=str(config.source) if config.source else "shipped defaults",
@@ -114,7 +108,7 @@ def read_status(
         stages=_stages(seen, config, timers),
         queues=_queues(seen.counts),
         destinations=_places(conn, seen, config),
-        budget=_budget(conn, seen.now),
+        budget=_budget(conn),
         today=seen.spent,
     )
 
@@ -186,7 +180,7 @@ def _queues(counts: Sequence[Count]) -> Mapping[str, Mapping[str, int]]:
 
 def _places(conn: Connection, seen: Overview, config: Config) -> tuple[Place, ...]:
     wanted = [pace.wanted(place) for place in config.destinations.values()]
-    queues = posts.read_queues(conn, wanted, now=seen.now)
+    queues = posts.read_queues(conn, wanted)
     interval = config.post.schedule.interval
     today = {row.destination: row.today for row in seen.posted}
     approved = _queues(seen.counts)["approved"]
@@ -194,7 +188,7 @@ def _places(conn: Connection, seen: Overview, config: Config) -> tuple[Place, ..
     places = []
     for name, destination in config.destinations.items():
         queued = queues[name]
-        due = pace.judge(conn, queued, destination, interval=interval, now=seen.now)
+        due = pace.judge(conn, queued, destination, interval=interval)
         places.append(
             Place(
                 name=name,
@@ -208,7 +202,7 @@ def _places(conn: Connection, seen: Overview, config: Config) -> tuple[Place, ..
     return tuple(places)
 
 
-def _budget(conn: Connection, now: datetime) -> tuple[Budget, ...]:
+def _budget(conn: Connection) -> tuple[Budget, ...]:
     window = ledger.Window()
     return tuple(
         Budget(
@@ -221,5 +215,5 @@ def _budget(conn: Connection, now: datetime) -> tuple[Budget, ...]:
             minute_request_limit=account.rpm,
             blocked_until=account.blocked_until,
         )
-        for account in ledger.accounts(conn, window=window, now=now)
+        for account in ledger.accounts(conn, window=window)
     )

@@ -90,15 +90,14 @@ def supervise(
         TryLater: The breaker is open, the lock is held, or a signal ended the work.
         BotticelliError: What the work raised; it is recorded before.
     """
-    now = clock.pinned()
-    state = runs.read_state(conn, stage, now=now)
+    state = runs.read_state(conn, stage)
     if state.is_paused:
         return Outcome(exit_code=Exit.DONE, summary={"skipped": "paused"})
     _refuse_while_open(stage, state, config=config)
     stop = threading.Event()
     with _stopping_on_signals(stop):
-        lock = _lock(conn, stage, config=config, identity=identity, clock=clock, join=join)
-        run_id = runs.start(conn, stage, identity=identity, lock=lock, now=now)
+        lock = _lock(conn, stage, config=config, identity=identity, join=join)
+        run_id = runs.start(conn, stage, identity=identity, lock=lock)
         here.run = run_id
         log.info("run started", extra={"stage": stage})
         run = Run(id=run_id, stage=stage, identity=identity, stop=stop)
@@ -144,11 +143,10 @@ def _lock(
     *,
     config: Supervision,
     identity: Identity,
-    clock: Clock,
     join: bool,
 ) -> locks.Lock:
     name = f"{stage}+{identity.owner}" if join else stage
-    lock = locks.acquire(conn, name, identity=identity, lease=config.lease, now=clock.pinned())
+    lock = locks.acquire(conn, name, identity=identity, lease=config.lease)
     if isinstance(lock, locks.Held):
         raise TryLater(
             f"{stage} is already running on {lock.host} (pid {lock.pid})"
@@ -177,9 +175,7 @@ class _Books:
         """Return the heartbeat of the lock; losing it stops the work."""
         return LeaseKeeper(
             connect=self.connect,
-            renew=lambda conn: locks.renew(
-                conn, self.lock, lease=self.config.lease, now=self.clock.pinned()
-            ),
+            renew=lambda conn: locks.renew(conn, self.lock, lease=self.config.lease),
             lease=self.config.lease,
             lost=self.run.stop.set,
             clock=self.clock,
@@ -187,18 +183,11 @@ class _Books:
 
     def close(self, ending: runs.Ending, *, threshold: int | None, afresh: bool = False) -> None:
         """Write the ending down and free the lock; over a new connection if `afresh`."""
-        now = self.clock.pinned()
         with closing(self.connect()) if afresh else nullcontext(self.conn) as conn:
-            runs.end(conn, self.run.id, ending=ending, now=now)
+            runs.end(conn, self.run.id, ending=ending)
             log.info("run ended", extra={"stage": self.run.stage, **_told(ending)})
-            runs.settle_stage(
-                conn,
-                self.run.stage,
-                ending=ending,
-                threshold=threshold,
-                now=now,
-            )
-            locks.release(conn, self.lock, now=now)
+            runs.settle_stage(conn, self.run.stage, ending=ending, threshold=threshold)
+            locks.release(conn, self.lock)
 
 
 def _work(run: Run, work: Callable[[Run], Outcome], *, books: _Books) -> Outcome:

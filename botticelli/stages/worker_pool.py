@@ -139,13 +139,7 @@ class Crew:
 
     def _keeper(self, floor: Floor) -> queue.LeaseKeeper:
         def renew(conn: Connection) -> bool:
-            queue.renew(
-                conn,
-                self._queue,
-                claims=floor.claims(),
-                lease=self._lease,
-                now=self._clock.pinned(),
-            )
+            queue.renew(conn, self._queue, claims=floor.claims(), lease=self._lease)
             return True  # a single one that is lost is fenced off when it is settled
 
         return queue.LeaseKeeper(

@@ -98,18 +98,11 @@ RESERVE: Final = """
     SELECT seq, wait_seconds, why, tokens
       FROM ledger_reserve(%(key)s, %(waiter)s, %(owner)s, %(run_id)s, %(estimate)s, %(cost)s,
                           %(rpm)s, %(tpm)s, %(rpd)s, %(tpd)s, %(shares)s, %(zone)s, %(spend)s,
-                          %(length)s, %(guard)s, %(horizon)s, %(now)s::timestamptz)
+                          %(length)s, %(guard)s, %(horizon)s)
 """
 
 
-def reserve(
-    conn: Connection,
-    asked: Asked,
-    *,
-    allowance: Allowance,
-    window: Window,
-    now: datetime | None = None,
-) -> Booking:
+def reserve(conn: Connection, asked: Asked, *, allowance: Allowance, window: Window) -> Booking:
     """Book one request at the first moment that breaks no limit, if that is near.
 
     Who has to wait keeps its place for the returned time and five seconds more.
@@ -131,7 +124,6 @@ def reserve(
         "length": window.length,
         "guard": window.guard,
         "horizon": window.horizon,
-        "now": now,
     }
     with conn.cursor(row_factory=class_row(Booking)) as cursor:
         booking = cursor.execute(RESERVE, values).fetchone()
@@ -140,19 +132,12 @@ def reserve(
 
 
 SETTLE: Final = """
-    SELECT ledger_settle(%(key)s, %(seq)s, %(tokens)s, %(estimate)s, %(cost)s, %(guard)s,
-                         %(now)s::timestamptz)
+    SELECT ledger_settle(%(key)s, %(seq)s, %(tokens)s, %(estimate)s, %(cost)s, %(guard)s)
 """
 
 
 def settle(
-    conn: Connection,
-    asked: Asked,
-    *,
-    seq: int,
-    tokens: int | None,
-    cost: Decimal | None = None,
-    now: datetime | None = None,
+    conn: Connection, asked: Asked, *, seq: int, tokens: int | None, cost: Decimal | None = None
 ) -> None:
     """Replace a reservation by what the provider reported; None: it stands. Once only."""
     conn.execute(
@@ -164,7 +149,6 @@ def settle(
             "estimate": asked.estimate,
             "cost": cost,
             "guard": GUARD,
-            "now": now,
         },
     )
 
@@ -186,25 +170,15 @@ def leave(conn: Connection, asked: Asked) -> None:
 
 
 CHARGE: Final = """
-    SELECT ledger_charge(%(key)s, %(owner)s, %(run_id)s, %(tokens)s, %(zone)s,
-                         %(now)s::timestamptz)
+    SELECT ledger_charge(%(key)s, %(owner)s, %(run_id)s, %(tokens)s, %(zone)s)
 """
 
 
-def charge(
-    conn: Connection, asked: Asked, *, key: str, tokens: int, zone: str, now: datetime | None = None
-) -> None:
+def charge(conn: Connection, asked: Asked, *, key: str, tokens: int, zone: str) -> None:
     """Count a request that was sent for another account on the account `key` as well."""
     conn.execute(
         CHARGE,
-        {
-            "key": key,
-            "owner": asked.owner,
-            "run_id": asked.run_id,
-            "tokens": tokens,
-            "zone": zone,
-            "now": now,
-        },
+        {"key": key, "owner": asked.owner, "run_id": asked.run_id, "tokens": tokens, "zone": zone},
     )
 
 
@@ -242,8 +216,8 @@ LEARN: Final = """
                ELSE jsonb_build_object(%(rate)s::text, jsonb_build_object(
                     'limit', %(limit)s::bigint, 'until', m.moment + %(learned_for)s)) END,
            updated_at = m.moment
-      FROM (SELECT key, coalesce(%(now)s::timestamptz, clock_timestamp()) AS moment,
-                   ((coalesce(%(now)s::timestamptz, clock_timestamp()) AT TIME ZONE time_zone)::date
+      FROM (SELECT key, botticelli_now() AS moment,
+                   ((botticelli_now() AT TIME ZONE time_zone)::date
                     + 1)::timestamp AT TIME ZONE time_zone AS midnight
               FROM ledger
              WHERE key = %(key)s) AS m
@@ -252,7 +226,7 @@ LEARN: Final = """
 """
 
 
-def learn(conn: Connection, key: str, *, lesson: Lesson, now: datetime | None = None) -> None:
+def learn(conn: Connection, key: str, *, lesson: Lesson) -> None:
     """Hold all callers of an account as a 429 asked, or close its day; keep the limit it named."""
     conn.execute(
         LEARN,
@@ -263,7 +237,6 @@ def learn(conn: Connection, key: str, *, lesson: Lesson, now: datetime | None = 
             "rate": lesson.rate,
             "limit": lesson.limit if lesson.rate else None,
             "learned_for": LEARNED_FOR,
-            "now": now,
         },
     )
 
@@ -303,8 +276,8 @@ class Account:
 
 ACCOUNTS: Final = """
     WITH present AS (
-        SELECT a.*, coalesce(%(now)s::timestamptz, now()) AS moment,
-               (coalesce(%(now)s::timestamptz, now()) AT TIME ZONE a.time_zone)::date AS today
+        SELECT a.*, botticelli_now() AS moment,
+               (botticelli_now() AT TIME ZONE a.time_zone)::date AS today
           FROM ledger AS a
          WHERE coalesce(a.key = %(key)s, true)
     )
@@ -339,21 +312,17 @@ ACCOUNTS: Final = """
 """
 
 
-def accounts(
-    conn: Connection, *, key: str | None = None, window: Window, now: datetime | None = None
-) -> list[Account]:
+def accounts(conn: Connection, *, key: str | None = None, window: Window) -> list[Account]:
     """Return every account, or the one of that key, as it stands. Locks nothing."""
     with conn.cursor(row_factory=class_row(Account)) as cursor:
-        return cursor.execute(
-            ACCOUNTS, {"key": key, "length": window.length, "now": now}
-        ).fetchall()
+        return cursor.execute(ACCOUNTS, {"key": key, "length": window.length}).fetchall()
 
 
 SPENT_LATELY: Final = """
     SELECT split_part(key, '/', 1) AS provider, coalesce(sum(cost_usd), 0) AS cost_usd,
            min(start_at) + interval '10 minutes' + %(guard)s AS frees_at
       FROM ledger_grants
-     WHERE start_at > coalesce(%(now)s::timestamptz, now()) - interval '10 minutes' - %(guard)s
+     WHERE start_at > botticelli_now() - interval '10 minutes' - %(guard)s
      GROUP BY 1
      ORDER BY 1
 """
@@ -373,10 +342,10 @@ class SpentLately:
     frees_at: datetime
 
 
-def spent_lately(conn: Connection, *, now: datetime | None = None) -> list[SpentLately]:
+def spent_lately(conn: Connection) -> list[SpentLately]:
     """Return what counts against a spend limit now, for each provider that was asked."""
     with conn.cursor(row_factory=class_row(SpentLately)) as cursor:
-        return cursor.execute(SPENT_LATELY, {"guard": GUARD, "now": now}).fetchall()
+        return cursor.execute(SPENT_LATELY, {"guard": GUARD}).fetchall()
 
 
 PRUNE: Final = """
@@ -384,14 +353,14 @@ PRUNE: Final = """
      WHERE (key, seq) IN (
            SELECT key, seq
              FROM ledger_grants
-            WHERE start_at < coalesce(%(now)s::timestamptz, now()) - interval '2 days'
+            WHERE start_at < botticelli_now() - interval '2 days'
             LIMIT %(batch)s)
 """
 
 
-def prune(conn: Connection, *, batch: int = 5000, now: datetime | None = None) -> int:
+def prune(conn: Connection, *, batch: int = 5000) -> int:
     """Remove up to `batch` grants that no window reaches any more; return how many.
 
     What was used and paid stays in act_executions.
     """
-    return conn.execute(PRUNE, {"batch": batch, "now": now}).rowcount
+    return conn.execute(PRUNE, {"batch": batch}).rowcount

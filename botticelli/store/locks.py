@@ -39,7 +39,7 @@ ACQUIRE: Final = """
     INSERT INTO locks AS l
            (name, holder, host, pid, acquired_at, heartbeat_at, expires_at)
     SELECT %(name)s, %(owner)s, %(host)s, %(pid)s, t.now, t.now, t.now + %(lease)s
-      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+      FROM (SELECT botticelli_clock() AS now) AS t
         ON CONFLICT (name) DO UPDATE
        SET holder = excluded.holder,
            host = excluded.host,
@@ -49,19 +49,12 @@ ACQUIRE: Final = """
            acquired_at = excluded.acquired_at,
            heartbeat_at = excluded.heartbeat_at,
            expires_at = excluded.expires_at
-     WHERE l.expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+     WHERE l.expires_at <= botticelli_clock()
     RETURNING l.name, l.holder, l.fence
 """
 
 
-def acquire(
-    conn: Connection,
-    name: str,
-    *,
-    identity: Identity,
-    lease: timedelta,
-    now: datetime | None = None,
-) -> Lock | Held:
+def acquire(conn: Connection, name: str, *, identity: Identity, lease: timedelta) -> Lock | Held:
     """Take the lock, or return who holds it. One transaction; two callers never both get it."""
     with conn.transaction(), conn.cursor(row_factory=class_row(Lock)) as cursor:
         lock = cursor.execute(
@@ -72,59 +65,52 @@ def acquire(
                 "host": identity.host,
                 "pid": identity.pid,
                 "lease": lease,
-                "now": now,
             },
         ).fetchone()
         if lock is not None:
             return lock
-        held = find(conn, name, now=now)
+        held = find(conn, name)
     if held is not None and not held.expired:
         return held
     # Freed between the two statements: it is there for the next who asks.
-    return acquire(conn, name, identity=identity, lease=lease, now=now)
+    return acquire(conn, name, identity=identity, lease=lease)
 
 
 RENEW: Final = """
     UPDATE locks
-       SET heartbeat_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
-           expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+       SET heartbeat_at = botticelli_now(),
+           expires_at = botticelli_now() + %(lease)s
      WHERE name = %(name)s
        AND holder = %(holder)s
        AND fence = %(fence)s
 """
 
 
-def renew(conn: Connection, lock: Lock, *, lease: timedelta, now: datetime | None = None) -> bool:
+def renew(conn: Connection, lock: Lock, *, lease: timedelta) -> bool:
     """Extend the lease from now; False if the lock is somebody else's by now. One transaction."""
     with conn.transaction():
         updated = conn.execute(
             RENEW,
-            {
-                "name": lock.name,
-                "holder": lock.holder,
-                "fence": lock.fence,
-                "lease": lease,
-                "now": now,
-            },
+            {"name": lock.name, "holder": lock.holder, "fence": lock.fence, "lease": lease},
         ).rowcount
     return updated == 1
 
 
 RELEASE: Final = """
     UPDATE locks
-       SET expires_at = least(expires_at, coalesce(%(now)s::timestamptz, clock_timestamp()))
+       SET expires_at = least(expires_at, botticelli_now())
      WHERE name = %(name)s
        AND holder = %(holder)s
        AND fence = %(fence)s
 """
 
 
-def release(conn: Connection, lock: Lock, *, now: datetime | None = None) -> None:
+def release(conn: Connection, lock: Lock) -> None:
     """Free the lock if it is still ours. One transaction."""
     with conn.transaction():
         conn.execute(
             RELEASE,
-            {"name": lock.name, "holder": lock.holder, "fence": lock.fence, "now": now},
+            {"name": lock.name, "holder": lock.holder, "fence": lock.fence},
         )
 
 
@@ -132,36 +118,36 @@ def release(conn: Connection, lock: Lock, *, now: datetime | None = None) -> Non
 BREAK: Final = """
     UPDATE locks
        SET fence = fence + 1,
-           expires_at = least(expires_at, coalesce(%(now)s::timestamptz, clock_timestamp()))
+           expires_at = least(expires_at, botticelli_now())
      WHERE name = %(name)s
-       AND expires_at > coalesce(%(now)s::timestamptz, clock_timestamp())
+       AND expires_at > botticelli_now()
 """
 
 
-def break_lock(conn: Connection, name: str, *, now: datetime | None = None) -> Held | None:
+def break_lock(conn: Connection, name: str) -> Held | None:
     """Free a lock whoever holds it; return who held it, None if nobody did. One transaction."""
     with conn.transaction():
-        held = find(conn, name, now=now)
-        broken = conn.execute(BREAK, {"name": name, "now": now}).rowcount
+        held = find(conn, name)
+        broken = conn.execute(BREAK, {"name": name}).rowcount
     return held if broken else None
 
 
 LIST: Final = """
     SELECT name, holder, host, pid, run_id, acquired_at, heartbeat_at, expires_at,
-           expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()) AS expired
+           expires_at <= botticelli_now() AS expired
       FROM locks
      WHERE name = coalesce(%(name)s, name)
      ORDER BY name
 """
 
 
-def find(conn: Connection, name: str, *, now: datetime | None = None) -> Held | None:
+def find(conn: Connection, name: str) -> Held | None:
     """Return the lock of that name, also a free one; None if it was never taken."""
     with conn.cursor(row_factory=class_row(Held)) as cursor:
-        return cursor.execute(LIST, {"name": name, "now": now}).fetchone()
+        return cursor.execute(LIST, {"name": name}).fetchone()
 
 
-def list_locks(conn: Connection, *, now: datetime | None = None) -> tuple[Held, ...]:
+def list_locks(conn: Connection) -> tuple[Held, ...]:
     """Return every lock that was ever taken, by name; `expired` ones are free."""
     with conn.cursor(row_factory=class_row(Held)) as cursor:
-        return tuple(cursor.execute(LIST, {"name": None, "now": now}).fetchall())
+        return tuple(cursor.execute(LIST, {"name": None}).fetchall())

@@ -1,7 +1,7 @@
 """When a destination may be posted to next: its rules, over what the database knows of it."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from botticelli.config.model import Destination
@@ -34,7 +34,6 @@ def judge(
     *,
     interval: timedelta,
     ignoring_rhythm: bool = False,
-    now: datetime | None = None,
 ) -> Due:
     """Return when a destination may be posted to next. Reads only.
 
@@ -48,7 +47,7 @@ def judge(
     """
     pace = queued.pace
     if destination.missed != "one":
-        downtime = posts.last_downtime(conn, destination.name, longer_than=2 * interval, now=now)
+        downtime = posts.last_downtime(conn, destination.name, longer_than=2 * interval)
         pace = replace(pace, downtime=downtime)
     return next_due(pace, _rules(destination), ignoring_rhythm=ignoring_rhythm)
 

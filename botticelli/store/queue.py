@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,7 +24,7 @@ from botticelli.store.connection import Connection
 
 RENEW: Final = sql.SQL("""
     UPDATE {table} AS q
-       SET lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+       SET lease_expires_at = botticelli_now() + %(lease)s
       FROM unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS claim (id, fence)
      WHERE q.id = claim.id
        AND q.fence = claim.fence
@@ -90,19 +90,12 @@ class Claim:
 
 
 def renew(
-    conn: Connection,
-    queue: Queue,
-    *,
-    claims: Iterable[Claim],
-    lease: timedelta,
-    now: datetime | None = None,
+    conn: Connection, queue: Queue, *, claims: Iterable[Claim], lease: timedelta
 ) -> frozenset[Claim]:
     """Extend the leases by `lease` from now; return those that are still ours. One transaction."""
     wanted = sorted(claims)
     with conn.transaction():
-        rows = conn.execute(
-            queue.bind(RENEW), {**_keys(queue, wanted), "lease": lease, "now": now}
-        ).fetchall()
+        rows = conn.execute(queue.bind(RENEW), {**_keys(queue, wanted), "lease": lease}).fetchall()
     return frozenset(Claim(id=row[0], fence=row[1]) for row in rows)
 
 

@@ -43,19 +43,19 @@ ENSURE: Final = """
 """
 READ_STATE: Final = """
     SELECT is_paused, consecutive_failures, circuit_opened_at, last_run, last_success,
-           last_failure, last_error, coalesce(%(now)s::timestamptz, now()) AS now
+           last_failure, last_error, botticelli_now() AS now
       FROM actor_server_state
      WHERE task_id = %(stage)s
 """
 
 
-def read_state(conn: Connection, stage: StageName, *, now: datetime | None = None) -> StageState:
+def read_state(conn: Connection, stage: StageName) -> StageState:
     """Return pause switch, breaker and last outcome of a stage. One transaction."""
     with conn.transaction(), conn.cursor(row_factory=class_row(StageState)) as cursor:
-        state = cursor.execute(READ_STATE, {"stage": stage, "now": now}).fetchone()
+        state = cursor.execute(READ_STATE, {"stage": stage}).fetchone()
         if state is None:
             cursor.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
-            state = cursor.execute(READ_STATE, {"stage": stage, "now": now}).fetchone()
+            state = cursor.execute(READ_STATE, {"stage": stage}).fetchone()
     assert state is not None
     return state
 
@@ -63,16 +63,16 @@ def read_state(conn: Connection, stage: StageName, *, now: datetime | None = Non
 PAUSE: Final = """
     UPDATE actor_server_state
        SET is_paused = true,
-           updated_at = coalesce(%(now)s::timestamptz, now())
+           updated_at = botticelli_now()
      WHERE task_id = %(stage)s
 """
 
 
-def pause(conn: Connection, stage: StageName, *, now: datetime | None = None) -> None:
+def pause(conn: Connection, stage: StageName) -> None:
     """Let no further run of the stage start; one under way goes on. One transaction."""
     with conn.transaction():
         conn.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
-        conn.execute(PAUSE, {"stage": stage, "now": now})
+        conn.execute(PAUSE, {"stage": stage})
 
 
 RESUME: Final = """
@@ -80,41 +80,41 @@ RESUME: Final = """
        SET is_paused = false,
            consecutive_failures = 0,
            circuit_opened_at = NULL,
-           updated_at = coalesce(%(now)s::timestamptz, now())
+           updated_at = botticelli_now()
      WHERE task_id = %(stage)s
 """
 
 
-def resume(conn: Connection, stage: StageName, *, now: datetime | None = None) -> None:
+def resume(conn: Connection, stage: StageName) -> None:
     """Let the stage run again: no longer paused, and its breaker closed. One transaction."""
     with conn.transaction():
         conn.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
-        conn.execute(RESUME, {"stage": stage, "now": now})
+        conn.execute(RESUME, {"stage": stage})
 
 
 # A run that still says "running" while nobody holds a live lock for it was killed.
 INTERRUPT_DEAD: Final = """
     UPDATE runs AS r
        SET state = 'interrupted',
-           ended_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           ended_at = botticelli_now(),
            error = 'killed: its lease ran out'
      WHERE r.stage = %(stage)s
        AND r.state = 'running'
        AND NOT EXISTS (SELECT
                          FROM locks AS l
                         WHERE l.run_id = r.id
-                          AND l.expires_at > coalesce(%(now)s::timestamptz, clock_timestamp()))
+                          AND l.expires_at > botticelli_now())
 """
 FORGET_HELPERS: Final = """
     DELETE FROM locks
      WHERE name LIKE %(stage)s || '+%%'
-       AND expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+       AND expires_at <= botticelli_now()
 """
 START: Final = """
     WITH run AS (
         INSERT INTO runs (stage, host, pid, started_at)
         VALUES (%(stage)s, %(host)s, %(pid)s,
-                coalesce(%(now)s::timestamptz, clock_timestamp()))
+                botticelli_now())
         RETURNING id
     ), locked AS (
         UPDATE locks
@@ -127,14 +127,7 @@ START: Final = """
 """
 
 
-def start(
-    conn: Connection,
-    stage: str,
-    *,
-    identity: Identity,
-    lock: Lock | None = None,
-    now: datetime | None = None,
-) -> int:
+def start(conn: Connection, stage: str, *, identity: Identity, lock: Lock | None = None) -> int:
     """Record that a run starts, tie it to its lock, and return its id. One transaction.
 
     Runs of the same stage that were killed are marked as interrupted. A run without a lock
@@ -146,7 +139,6 @@ def start(
         "pid": identity.pid,
         "lock": lock.name if lock else None,
         "fence": lock.fence if lock else None,
-        "now": now,
     }
     with conn.transaction():
         if lock is not None:
@@ -161,7 +153,7 @@ def start(
 END: Final = """
     UPDATE runs
        SET state = %(state)s,
-           ended_at = coalesce(%(now)s::timestamptz, clock_timestamp()),
+           ended_at = botticelli_now(),
            exit_code = %(exit_code)s,
            summary = %(summary)s,
            error = %(error)s
@@ -186,7 +178,7 @@ class Ending:
     error: str = ""
 
 
-def end(conn: Connection, run_id: int, *, ending: Ending, now: datetime | None = None) -> None:
+def end(conn: Connection, run_id: int, *, ending: Ending) -> None:
     """Record how a run ended, unless that is recorded already. One transaction."""
     with conn.transaction():
         conn.execute(
@@ -197,7 +189,6 @@ def end(conn: Connection, run_id: int, *, ending: Ending, now: datetime | None =
                 "exit_code": ending.exit_code,
                 "summary": Jsonb(dict(ending.summary)),
                 "error": ending.error or None,
-                "now": now,
             },
         )
 
@@ -211,7 +202,7 @@ SUCCEEDED: Final = """
            circuit_opened_at = NULL,
            last_error = NULL,
            updated_at = t.now
-      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+      FROM (SELECT botticelli_now() AS now) AS t
      WHERE task_id = %(stage)s
 """
 FAILED: Final = """
@@ -224,25 +215,20 @@ FAILED: Final = """
                                END,
            last_error = %(error)s,
            updated_at = t.now
-      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+      FROM (SELECT botticelli_now() AS now) AS t
      WHERE task_id = %(stage)s
 """
 RAN: Final = """
     UPDATE actor_server_state
        SET last_run = t.now,
            updated_at = t.now
-      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+      FROM (SELECT botticelli_now() AS now) AS t
      WHERE task_id = %(stage)s
 """
 
 
 def settle_stage(
-    conn: Connection,
-    stage: StageName,
-    *,
-    ending: Ending,
-    threshold: int | None,
-    now: datetime | None = None,
+    conn: Connection, stage: StageName, *, ending: Ending, threshold: int | None
 ) -> None:
     """Count a run's ending for the breaker: done closes it, `threshold` failures in a row open it.
 
@@ -256,7 +242,7 @@ def settle_stage(
     with conn.transaction():
         conn.execute(
             statement,
-            {"stage": stage, "threshold": threshold, "error": ending.error or None, "now": now},
+            {"stage": stage, "threshold": threshold, "error": ending.error or None},
         )
 
 

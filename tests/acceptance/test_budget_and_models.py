@@ -14,7 +14,7 @@ from botticelli.models.base import Message, Part, Request
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.store.identity import Identity
-from tests.clock import PinnedClock
+from tests.clock import PinnedClock, pin
 from tests.fakes.gemini import FakeGemini
 
 LITE = "gemini-3.5-flash-lite"
@@ -45,7 +45,7 @@ def house(botticelli, db_url, gemini, tmp_path):
 
 def ask(db, house):
     LiveCaller(
-        db,
+        pin(db, house.clock),
         models=house.config.models,
         budget=house.config.budget,
         identity=Identity(host="h", pid=1, owner="o"),

@@ -10,7 +10,7 @@ from botticelli.config.model import Config, DatabaseConfig
 from botticelli.config.operations import HealthConfig
 from botticelli.reports.health import read_health
 from tests.acceptance.test_cli import NOWHERE
-from tests.clock import NOON, PinnedClock
+from tests.clock import NOON, PinnedClock, at
 from tests.posting import approved
 
 HOUR = timedelta(hours=1)
@@ -275,7 +275,7 @@ def test_a_disk_that_is_nearly_full_is_unhealthy_where_we_keep_the_database(mach
 
     folder = machine.cwd / "not" / "there"
     ours = Config(database=DatabaseConfig(folder=folder), health=HealthConfig(disk_free_mb=10**9))
-    report = read_health(db, ours, now=NOON)
+    report = read_health(at(db, NOON), ours)
     assert [one.check for one in report.problems] == ["disk"]
     assert f"free at {folder}, 1000000000 are meant" in report.problems[0].what
     assert report.disk_free_mb > 0

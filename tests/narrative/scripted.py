@@ -33,9 +33,6 @@ class StillClock:
         self.instant = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         self.seconds = 0.0
 
-    def pinned(self) -> None:
-        return None
-
     def now(self) -> datetime:
         return self.instant
 

@@ -27,7 +27,7 @@ from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.answers.dry_run import ForecastCaller
 from botticelli.store.identity import Identity
-from tests.clock import PinnedClock
+from tests.clock import PinnedClock, pin
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini import Limits as Quota
 
@@ -52,8 +52,10 @@ class Clock(PinnedClock):
 
 
 @pytest.fixture
-def clock():
-    return Clock()
+def clock(db):
+    clock = Clock()
+    pin(db, clock)
+    return clock
 
 
 @pytest.fixture

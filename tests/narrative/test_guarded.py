@@ -80,11 +80,10 @@ def house(db, clock):
             conn=db,
             executors={
                 "discord": executor,
-                "database": DatabaseCommands(conn=db, writable=posts, now=clock.pinned),
+                "database": DatabaseCommands(conn=db, writable=posts),
             },
             security=Security(),
             actor="here:1:a",
-            now=clock.pinned,
             secrets=(SECRET, discord.token),
         )
         yield House(db=db, discord=discord, clock=clock, other_channel=secret_room, guard=guard)
@@ -394,10 +393,10 @@ def test_what_needs_a_person_waits_and_runs_once_as_it_was_shown(house):
         house.run("messages.send", args, security=CAREFUL)
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=True, limit=9, now=house.clock.now())
+    [wish] = approvals.list_approvals(house.db, everything=True, limit=9)
     assert (wish.state, wish.args, house.changed()) == ("pending", args, [])
 
-    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    approvals.decide(house.db, wish.id, "approved", by="vera")
     with pytest.raises(Pending):  # another text is another wish
         house.run("messages.send", args | {"content": "something else"}, security=CAREFUL)
     with pytest.raises(Pending):  # and so is the wish of another narrative
@@ -415,9 +414,9 @@ def asked_for(house, args, word=None, command="messages.send"):
     """Have a command wait for a person, who says `word` to it; return its number."""
     with pytest.raises(Pending):
         house.run(command, args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
     if word:
-        approvals.decide(house.db, wish.id, word, by="vera", reason="no", now=house.clock.now())
+        approvals.decide(house.db, wish.id, word, by="vera", reason="no")
     return wish.id
 
 
@@ -440,14 +439,13 @@ def test_a_denial_holds_until_a_person_says_otherwise(house):
         with pytest.raises(Denied, match=rf"vera denied it \(approval {number}: no\)") as told:
             house.run("messages.send", args, security=CAREFUL)
         assert not isinstance(told.value, Pending)
-    asked = {"everything": False, "limit": 9, "now": house.clock.now()}
-    assert approvals.list_approvals(house.db, **asked) == []
+    assert approvals.list_approvals(house.db, everything=False, limit=9) == []
     assert house.audit()[0] == ("messages.send", "refused", None)
     other = args | {"content": "something else"}
     with pytest.raises(Pending):
         house.run("messages.send", other, security=CAREFUL)
 
-    approvals.decide(house.db, number, "approved", by="vera", now=house.clock.now())
+    approvals.decide(house.db, number, "approved", by="vera")
     house.run("messages.send", args, security=CAREFUL)
     with pytest.raises(Pending):  # that counted once
         house.run("messages.send", args, security=CAREFUL)
@@ -463,8 +461,8 @@ def test_an_approval_for_partial_work_is_used_up_and_it_is_told_how_far_it_came(
     security = policy("*", require_confirmation=[command])
     with pytest.raises(Pending):
         house.run(command, args, security=security)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
-    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
+    approvals.decide(house.db, wish.id, "approved", by="vera")
     house.discord.script.add("slow:0", "403:50013", to="bulk_delete")
 
     with pytest.raises(CommandFailed, match=r"only 100 of 1\d\d messages were deleted: the bot"):
@@ -575,8 +573,8 @@ def test_an_approval_is_given_back_if_the_command_certainly_failed(house):
     args = filled(SEND, house)
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
-    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
+    approvals.decide(house.db, wish.id, "approved", by="vera")
     house.discord.deny("SEND_MESSAGES")
 
     with pytest.raises(CommandFailed, match="lacks the permission Send Messages"):
@@ -794,8 +792,8 @@ def test_a_text_that_was_sent_in_part_uses_its_approval_up(house):
     args = filled(SEND, house) | {"content": "word " * 600}
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9, now=house.clock.now())
-    approvals.decide(house.db, wish.id, "approved", by="vera", now=house.clock.now())
+    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
+    approvals.decide(house.db, wish.id, "approved", by="vera")
     house.discord.script.add("slow:0", "403")
 
     with pytest.raises(CommandFailed, match="only 1 of 2 parts were sent"):

@@ -41,9 +41,6 @@ class SharedClock:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.seconds(), UTC)
 
-    def pinned(self) -> datetime:
-        return self.now()
-
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead + LONG  # never below zero, wherever the start is
 

@@ -20,12 +20,20 @@ import requests  # noqa: F401
 
 from botticelli.cli.main import main
 from botticelli.cli.shell.environment import Environment
+from tests.clock import pinned_connect
 from tests.soak.clock import SharedClock
 
 
 def work(line, clock, folder):
     err = io.StringIO()
-    env = Environment(environ=os.environ, cwd=folder, stdout=io.StringIO(), stderr=err, clock=clock)
+    env = Environment(
+        environ=os.environ,
+        cwd=folder,
+        stdout=io.StringIO(),
+        stderr=err,
+        clock=clock,
+        connect=pinned_connect(clock),
+    )
     return {"code": main(line.split(), env), "err": err.getvalue()}
 
 

@@ -17,6 +17,7 @@ from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.stages.supervise import Outcome, supervise
 from botticelli.store import locks, runs
 from botticelli.store.connection import connect
+from tests.clock import pin
 from tests.workshops import identity
 
 DONE = Outcome(exit_code=Exit.DONE, summary={"stored": 3})
@@ -33,7 +34,7 @@ def run(db, db_url, clock):
             "generate",
             work,
             conn=db,
-            connect=lambda: connect(db_url),
+            connect=lambda: pin(connect(db_url), clock),
             config=CONFIG,
             identity=identity(owner),
             clock=clock,
@@ -169,10 +170,8 @@ def test_a_second_run_is_told_who_is_at_work_since_when(db, run, clock):
 def test_a_killed_run_is_taken_over_when_its_lease_is_over_and_recorded_as_interrupted(
     db, run, clock
 ):
-    dead = locks.acquire(
-        db, "generate", identity=identity("dead:1:z"), lease=LEASE, now=clock.now()
-    )
-    runs.start(db, "generate", identity=identity("dead:1:z"), lock=dead, now=clock.now())
+    dead = locks.acquire(db, "generate", identity=identity("dead:1:z"), lease=LEASE)
+    runs.start(db, "generate", identity=identity("dead:1:z"), lock=dead)
     clock.advance(timedelta(seconds=44))
     with pytest.raises(TryLater, match="on dead"):
         run()
@@ -242,9 +241,6 @@ def test_a_broken_lock_stops_the_work(db, db_url):
 
 class SystemClockOnce:
     """The system's clock, for what a heartbeat really does."""
-
-    def pinned(self):
-        return None
 
     def monotonic(self):
         return time.monotonic()

@@ -19,10 +19,8 @@ LEASE = timedelta(seconds=30)
 ORIGIN = Origin(narrative="feature", act="refine", model="m")
 
 
-def claim(conn, *, limit=10, owner="judge", now=None, passed_over=()):
-    return judging.claim_batch(
-        conn, owner=owner, limit=limit, lease=LEASE, passed_over=passed_over, now=now
-    )
+def claim(conn, *, limit=10, owner="judge", passed_over=()):
+    return judging.claim_batch(conn, owner=owner, limit=limit, lease=LEASE, passed_over=passed_over)
 
 
 def score(conn, claimed, points=7, model="judge-1"):
@@ -155,10 +153,10 @@ def test_judges_that_claim_at_once_share_no_batch_out_between_them(db, connectio
 
 def test_a_killed_judge_leaves_nothing_stuck(db, clock):
     id_ = candidate(db)
-    [dead] = claim(db, now=clock.now())
+    [dead] = claim(db)
     clock.advance(timedelta(seconds=31))
 
-    [again] = claim(db, owner="next", now=clock.now())
+    [again] = claim(db, owner="next")
 
     assert (again.id, again.fence) == (id_, dead.fence + 1)
     assert score(db, [dead]) == frozenset()

@@ -11,7 +11,7 @@ from botticelli.store.connection import connect
 from botticelli.store.delivery import decisions, deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import Ending
 from botticelli.store.delivery.posts import Wanted
-from tests.clock import NOON
+from tests.clock import NOON, at
 from tests.posting import approved, delivery_of, id_of, status_of
 
 NEWS = Wanted(name="news")
@@ -20,12 +20,18 @@ MINUTE = timedelta(minutes=1)
 
 
 def plan(db, *wanted, now=None):
-    return schedule.plan(db, list(wanted or [NEWS]), now=now)
+    if now:
+        at(db, now)
+    return schedule.plan(db, list(wanted or [NEWS]))
 
 
 def claim(conn, *, last_posted=None, owner="a", destination="news", now=None):
+    if now:
+        at(conn, now)
+    if now:
+        at(conn, now)
     return deliveries.claim_next_due(
-        conn, destination, last_posted=last_posted, owner=owner, lease=LEASE, now=now
+        conn, destination, last_posted=last_posted, owner=owner, lease=LEASE
     )
 
 
@@ -114,13 +120,13 @@ def test_nonces_are_random(db):
 def test_an_expired_claim_is_uncertain_and_taken_over_once(db, clock):
     approved(db)
     plan(db)
-    claim(db, now=clock.now())
+    claim(db)
     clock.advance(LEASE)
 
     def take_over():
-        return deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE, now=clock.now())
+        return deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE)
 
-    assert posts.read_queues(db, [NEWS], now=clock.now())["news"].is_uncertain
+    assert posts.read_queues(db, [NEWS])["news"].is_uncertain
     assert take_over() is not None
     assert take_over() is None
 
@@ -128,9 +134,9 @@ def test_an_expired_claim_is_uncertain_and_taken_over_once(db, clock):
 def test_who_lost_the_claim_changes_nothing(db, clock):
     post = approved(db)
     plan(db)
-    late = claim(db, now=clock.now())
+    late = claim(db)
     clock.advance(LEASE)
-    deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE, now=clock.now())
+    deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE)
 
     assert not deliveries.begin(db, late, text="x", lease=LEASE)
     assert not deliveries.add_part(db, late, remote_id="1", url="")
@@ -223,10 +229,10 @@ def test_a_claim_under_way_is_open_to_no_decision(db):
 def test_a_decision_takes_the_claim_from_who_held_it(db, clock):
     post = approved(db)
     plan(db)
-    late = claim(db, now=clock.now())
+    late = claim(db)
     clock.advance(LEASE)
 
-    decisions.decide(db, id_of(db, post), "mark-posted", by="vera", now=clock.now())
+    decisions.decide(db, id_of(db, post), "mark-posted", by="vera")
 
     assert not deliveries.settle(db, late, Ending(state="failed"))
     assert delivery_of(db, post)[0] == "posted"
@@ -246,7 +252,7 @@ def test_the_queue_is_read_through_an_index_however_long_the_past_is(db):
     plan(db)
     db.execute("ANALYZE")
 
-    values = {"wanted": posts._json([NEWS]), "now": None}
+    values = {"wanted": posts._json([NEWS])}
     plan_lines = db.execute(f"EXPLAIN {posts.READ_QUEUES}", values).fetchall()
 
     assert not [line for (line,) in plan_lines if "Seq Scan on deliveries" in line]
@@ -259,7 +265,7 @@ WEEK = timedelta(days=7)
 def test_what_was_planned_for_a_destination_that_is_gone_keeps_no_post_waiting_for_ever(db):
     post = approved(db)
     plan(db, Wanted(name="old"), NEWS, now=NOON)
-    deliveries.settle(db, claim(db, now=NOON), Ending(state="posted", remote_id="1"), now=NOON)
+    deliveries.settle(at(db, NOON), claim(db, now=NOON), Ending(state="posted", remote_id="1"))
 
     plan(db, NEWS, now=NOON + WEEK - MINUTE)
     assert status_of(db, post) == "pending"
@@ -295,7 +301,7 @@ def done_by_another_host(db):
     plan(db, NEWS, DEEP, now=NOON - timedelta(hours=2))
     post = approved(db, selected_at=NOON - timedelta(hours=1))
     plan(db, NEWS, now=NOON)
-    deliveries.settle(db, claim(db, now=NOON), Ending(state="posted", remote_id="1"), now=NOON)
+    deliveries.settle(at(db, NOON), claim(db, now=NOON), Ending(state="posted", remote_id="1"))
     assert status_of(db, post) == "posted"
     return post
 
@@ -307,7 +313,7 @@ def test_a_post_that_another_host_has_finished_is_planned_for_what_that_one_lack
     assert status_of(db, done_by_another_host) == "pending"
 
     sent = claim(db, destination="deep", now=NOON + MINUTE)
-    deliveries.settle(db, sent, Ending(state="posted", remote_id="2"), now=NOON + MINUTE)
+    deliveries.settle(at(db, NOON + MINUTE), sent, Ending(state="posted", remote_id="2"))
     assert status_of(db, done_by_another_host) == "posted"
     assert plan(db, NEWS, DEEP, now=NOON + 2 * MINUTE) == 0
 
@@ -338,7 +344,7 @@ def test_a_destination_that_begins_to_want_more_gets_nothing_that_is_done(db):
     picky = Wanted(name="deep", tags=("deep",))
     post = approved(db)
     plan(db, NEWS, picky, now=NOON)
-    deliveries.settle(db, claim(db, now=NOON), Ending(state="posted", remote_id="1"), now=NOON)
+    deliveries.settle(at(db, NOON), claim(db, now=NOON), Ending(state="posted", remote_id="1"))
     assert status_of(db, post) == "posted"
 
     assert plan(db, NEWS, DEEP, now=NOON + MINUTE) == 0

@@ -13,13 +13,13 @@ PLAN = [("a", 1), ("b", 1), ("a", 2)]
 
 @pytest.fixture
 def batch(db, clock):
-    return batches.plan(db, "file.name", items=PLAN, options={"models": ["m"]}, now=clock.now())
+    return batches.plan(db, "file.name", items=PLAN, options={"models": ["m"]})
 
 
 @pytest.fixture
 def claim(db, batch, clock):
     def claim_next(**more):
-        return items.claim(db, batch.id, owner="me", lease=LEASE, now=clock.now(), **more)
+        return items.claim(db, batch.id, owner="me", lease=LEASE, **more)
 
     return claim_next
 
@@ -84,10 +84,10 @@ def test_what_a_killed_worker_had_got_is_counted_when_its_batch_is_found_again(d
 
 def test_an_item_that_is_put_back_waits_until_its_time(db, batch, claim, clock):
     item = claim()
-    items.put_back(db, item, error="busy", wait=timedelta(seconds=9), now=clock.now())
+    items.put_back(db, item, error="busy", wait=timedelta(seconds=9))
     others = [claim().id, claim().id]
 
-    waiting = batches.progress(db, batch.id, now=clock.now())
+    waiting = batches.progress(db, batch.id)
     clock.advance(timedelta(seconds=9))
     again = claim()
 
@@ -106,7 +106,7 @@ def test_progress_and_the_end_of_a_batch(db, batch, claim, clock):
     items.settle_done(db, claim())
     items.settle_failed(db, claim(), error="blocked")
     last = claim()
-    under_way = batches.progress(db, batch.id, now=clock.now())
+    under_way = batches.progress(db, batch.id)
 
     early = batches.finish(db, batch.id)
     items.settle_done(db, last)

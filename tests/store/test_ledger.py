@@ -13,6 +13,7 @@ import pytest
 from botticelli.store import ledger
 from botticelli.store.connection import connect
 from botticelli.store.ledger import GUARD, Allowance, Asked, Lesson, Window
+from tests.clock import at
 
 KEY = "gemini/test"
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -29,11 +30,13 @@ def asked(*, estimate=100, key=KEY, waiter=None, cost=0):
 
 def book(db, *, now, call=None, **allowance):
     call = call or asked()
-    return ledger.reserve(db, call, allowance=Allowance(**allowance), window=WINDOW, now=now)
+    if now:
+        at(db, now)
+    return ledger.reserve(db, call, allowance=Allowance(**allowance), window=WINDOW)
 
 
 def account(db, *, now, key=KEY):
-    (found,) = ledger.accounts(db, key=key, window=WINDOW, now=now)
+    (found,) = ledger.accounts(at(db, now), key=key, window=WINDOW)
     return found
 
 
@@ -58,7 +61,7 @@ class Traffic:
             action(moment, *arguments)
 
     def ask(self, now, call):
-        booking = ledger.reserve(self.db, call, allowance=self.allowance, window=WINDOW, now=now)
+        booking = ledger.reserve(at(self.db, now), call, allowance=self.allowance, window=WINDOW)
         if booking.why in {"day", "size"}:
             return
         wait = timedelta(seconds=booking.wait_seconds)
@@ -73,7 +76,7 @@ class Traffic:
             self.at(answered, self.settle, call, booking.seq, real)
 
     def settle(self, now, call, seq, real):
-        ledger.settle(self.db, call, seq=seq, tokens=real, now=now)
+        ledger.settle(at(self.db, now), call, seq=seq, tokens=real)
 
 
 def most_in_a_minute(arrivals):
@@ -134,9 +137,9 @@ def test_a_large_call_is_not_starved_by_a_stream_of_small_ones(db):
     """Whoever comes later may only take what the one before has no use for."""
     traffic = Traffic(db, seed=3, ratio=1.0, allowance=Allowance(tpm=1000))
     ledger.reserve(
-        db, asked(estimate=10), allowance=Allowance(tpm=1000), window=WINDOW, now=NOON - 5 * SECOND
+        at(db, NOON - 5 * SECOND), asked(estimate=10), allowance=Allowance(tpm=1000), window=WINDOW
     )
-    ledger.settle(db, asked(estimate=10), seq=1, tokens=10, now=NOON - 5 * SECOND)
+    ledger.settle(at(db, NOON - 5 * SECOND), asked(estimate=10), seq=1, tokens=10)
     for n in range(60):  # more than the minute holds, for two minutes
         traffic.at(NOON + 2 * n * SECOND, traffic.ask, asked(estimate=80))
     large = asked(estimate=700, waiter="large")
@@ -175,9 +178,9 @@ def test_an_unknown_account_reserves_double_and_then_what_it_has_seen(db):
     first = book(db, now=NOON, call=call, tpm=10_000)
     for _ in range(80):
         booking = book(db, now=NOON, call=call, tpm=10**6)
-        ledger.settle(db, call, seq=booking.seq, tokens=80, now=NOON)
+        ledger.settle(at(db, NOON), call, seq=booking.seq, tokens=80)
     settled = book(db, now=NOON, call=call, tpm=10**6)
-    ledger.settle(db, call, seq=settled.seq, tokens=150, now=NOON)
+    ledger.settle(at(db, NOON), call, seq=settled.seq, tokens=150)
 
     assert first.tokens == 210
     assert 84 <= settled.tokens <= 90
@@ -238,7 +241,7 @@ def test_a_request_sent_at_midnight_counts_in_both_days(db):
     midnight = datetime(2026, 11, 25, tzinfo=PACIFIC)
     call = asked()
     booking = book(db, now=midnight - timedelta(seconds=0.2), call=call, rpd=1)
-    ledger.settle(db, call, seq=booking.seq, tokens=70, now=midnight)
+    ledger.settle(at(db, midnight), call, seq=booking.seq, tokens=70)
 
     assert account(db, now=midnight + SECOND).day_requests == 1
     assert account(db, now=midnight + SECOND).day_tokens == 70
@@ -248,8 +251,8 @@ def test_a_request_sent_at_midnight_counts_in_both_days(db):
 def test_tokens_of_the_day_are_settled_to_what_was_used(db):
     call = asked(estimate=100)
     booking = book(db, now=NOON, call=call, tpd=1000)
-    ledger.settle(db, call, seq=booking.seq, tokens=40, now=NOON)
-    ledger.settle(db, call, seq=booking.seq, tokens=4000, now=NOON)
+    ledger.settle(at(db, NOON), call, seq=booking.seq, tokens=40)
+    ledger.settle(at(db, NOON), call, seq=booking.seq, tokens=4000)
 
     assert account(db, now=NOON).day_tokens == 40, "a second settlement changes nothing"
 
@@ -274,7 +277,7 @@ def test_what_a_dead_process_reserved_stays_charged_until_it_ages_out(db):
 
 def test_a_minute_429_holds_every_caller_until_the_server_says(db):
     book(db, now=NOON, rpm=100)
-    ledger.learn(db, KEY, lesson=Lesson(scope="minute", wait=20 * SECOND), now=NOON)
+    ledger.learn(at(db, NOON), KEY, lesson=Lesson(scope="minute", wait=20 * SECOND))
 
     held = book(db, now=NOON + SECOND, rpm=100)
 
@@ -285,8 +288,8 @@ def test_a_minute_429_holds_every_caller_until_the_server_says(db):
 
 def test_a_daily_429_closes_the_day_whatever_its_short_delay_says(db):
     book(db, now=NOON)
-    ledger.learn(db, KEY, lesson=Lesson(scope="day", wait=32 * SECOND), now=NOON)
-    ledger.learn(db, KEY, lesson=Lesson(scope="minute", wait=SECOND), now=NOON)
+    ledger.learn(at(db, NOON), KEY, lesson=Lesson(scope="day", wait=32 * SECOND))
+    ledger.learn(at(db, NOON), KEY, lesson=Lesson(scope="minute", wait=SECOND))
 
     held = book(db, now=NOON + timedelta(minutes=5))
     midnight = datetime(2026, 11, 25, tzinfo=PACIFIC)
@@ -297,7 +300,7 @@ def test_a_daily_429_closes_the_day_whatever_its_short_delay_says(db):
 
 def test_a_daily_429_that_names_hours_is_believed(db):
     book(db, now=NOON)
-    ledger.learn(db, KEY, lesson=Lesson(scope="day", wait=timedelta(hours=2)), now=NOON)
+    ledger.learn(at(db, NOON), KEY, lesson=Lesson(scope="day", wait=timedelta(hours=2)))
 
     assert book(db, now=NOON + timedelta(hours=1)).why == "day"
     assert book(db, now=NOON + timedelta(hours=2)).seq
@@ -306,7 +309,7 @@ def test_a_daily_429_that_names_hours_is_believed(db):
 def test_a_limit_that_a_429_named_is_kept_times_the_share(db):
     book(db, now=NOON)
     lesson = Lesson(scope="minute", wait=0 * SECOND, rate="rpd", limit=10)
-    ledger.learn(db, KEY, lesson=lesson, now=NOON)
+    ledger.learn(at(db, NOON), KEY, lesson=lesson)
     terms = {"rpd": 500, "shares": (1.0, 1.0, 0.5, 1.0)}
 
     granted = [book(db, now=NOON + SECOND, **terms).seq for _ in range(6)]
@@ -334,7 +337,7 @@ def test_a_request_served_by_another_model_is_charged_there_too(db):
     call = asked()
     book(db, now=NOON, call=call)
 
-    ledger.charge(db, call, key="gemini/served", tokens=55, zone="America/Los_Angeles", now=NOON)
+    ledger.charge(at(db, NOON), call, key="gemini/served", tokens=55, zone="America/Los_Angeles")
 
     served = account(db, now=NOON, key="gemini/served")
     assert (served.minute_requests, served.minute_tokens, served.day_requests) == (1, 55, 1)
@@ -345,6 +348,6 @@ def test_old_grants_are_removed_in_batches(db):
         book(db, now=NOON)
     book(db, now=NOON + timedelta(days=3))
 
-    removed = [ledger.prune(db, batch=3, now=NOON + timedelta(days=3)) for _ in range(3)]
+    removed = [ledger.prune(at(db, NOON + timedelta(days=3)), batch=3) for _ in range(3)]
 
     assert removed == [3, 2, 0]

@@ -12,7 +12,7 @@ ME, YOU = identity("alpha:11:x"), identity("beta:22:y")
 
 
 def acquire(conn, who=ME, *, clock, name="generate"):
-    return locks.acquire(conn, name, identity=who, lease=LEASE, now=clock.now())
+    return locks.acquire(conn, name, identity=who, lease=LEASE)
 
 
 def test_who_comes_second_is_told_who_holds_it_since_when(db, clock):
@@ -55,8 +55,8 @@ def test_a_crashed_holder_is_taken_over_when_its_lease_is_over_and_not_before(db
     assert isinstance(early, Held)
     assert isinstance(taken, Lock)
     assert taken.fence == first.fence + 1
-    assert locks.renew(db, first, lease=LEASE, now=clock.now()) is False
-    locks.release(db, first, now=clock.now())
+    assert locks.renew(db, first, lease=LEASE) is False
+    locks.release(db, first)
     assert isinstance(acquire(db, ME, clock=clock), Held), "a late release frees nothing"
 
 
@@ -64,14 +64,14 @@ def test_a_heartbeat_keeps_it(db, clock):
     mine = acquire(db, clock=clock)
     clock.advance(timedelta(seconds=40))
 
-    assert locks.renew(db, mine, lease=LEASE, now=clock.now())
+    assert locks.renew(db, mine, lease=LEASE)
 
     clock.advance(timedelta(seconds=40))
     assert isinstance(acquire(db, YOU, clock=clock), Held)
 
 
 def test_a_released_lock_is_free_at_once(db, clock):
-    locks.release(db, acquire(db, clock=clock), now=clock.now())
+    locks.release(db, acquire(db, clock=clock))
 
     assert isinstance(acquire(db, YOU, clock=clock), Lock)
 
@@ -79,18 +79,18 @@ def test_a_released_lock_is_free_at_once(db, clock):
 def test_a_broken_lock_is_free_and_its_holder_learns_of_it(db, clock):
     mine = acquire(db, clock=clock)
 
-    broken = locks.break_lock(db, "generate", now=clock.now())
+    broken = locks.break_lock(db, "generate")
 
     assert broken.host == "alpha"
-    assert locks.renew(db, mine, lease=LEASE, now=clock.now()) is False
-    assert locks.break_lock(db, "generate", now=clock.now()) is None
+    assert locks.renew(db, mine, lease=LEASE) is False
+    assert locks.break_lock(db, "generate") is None
     assert isinstance(acquire(db, YOU, clock=clock), Lock)
 
 
 def test_the_list_tells_held_from_free(db, clock):
     acquire(db, clock=clock, name="curate")
-    locks.release(db, acquire(db, clock=clock, name="post"), now=clock.now())
+    locks.release(db, acquire(db, clock=clock, name="post"))
 
-    found = {lock.name: lock.expired for lock in locks.list_locks(db, now=clock.now())}
+    found = {lock.name: lock.expired for lock in locks.list_locks(db)}
 
     assert found == {"curate": False, "post": True}

@@ -19,8 +19,8 @@ def batch(db):
     return batches.plan(db, "file.name", items=[("a", n) for n in range(1, 21)], options={})
 
 
-def claim(conn, batch, *, owner="me", now=None):
-    return items.claim(conn, batch.id, owner=owner, lease=LEASE, now=now)
+def claim(conn, batch, *, owner="me"):
+    return items.claim(conn, batch.id, owner=owner, lease=LEASE)
 
 
 def state_of(conn, item):
@@ -48,9 +48,9 @@ def test_many_workers_never_claim_the_same_row(batch, connections):
 
 
 def test_an_expired_lease_is_claimed_by_the_next_and_the_first_can_settle_nothing(db, batch, clock):
-    late = claim(db, batch, owner="late", now=clock.now())
+    late = claim(db, batch, owner="late")
     clock.advance(timedelta(seconds=31))
-    taken = claim(db, batch, owner="next", now=clock.now())
+    taken = claim(db, batch, owner="next")
 
     settling = queue.settling(db, ITEMS, claims=[late.claim])
     with pytest.raises(LostLease, match="took over"), settling:
@@ -63,22 +63,22 @@ def test_an_expired_lease_is_claimed_by_the_next_and_the_first_can_settle_nothin
 
 
 def test_a_renewed_lease_outlives_its_first_end(db, batch, clock):
-    item = claim(db, batch, now=clock.now())
+    item = claim(db, batch)
     clock.advance(timedelta(seconds=20))
 
-    kept = queue.renew(db, ITEMS, claims=[item.claim], lease=LEASE, now=clock.now())
+    kept = queue.renew(db, ITEMS, claims=[item.claim], lease=LEASE)
 
     clock.advance(timedelta(seconds=20))
     assert kept == {item.claim}
-    assert claim(db, batch, now=clock.now()).id != item.id
+    assert claim(db, batch).id != item.id
 
 
 def test_renewing_tells_which_rows_are_lost(db, batch, clock):
-    lost, kept = claim(db, batch, now=clock.now()), claim(db, batch, now=clock.now())
+    lost, kept = claim(db, batch), claim(db, batch)
     clock.advance(timedelta(seconds=31))
-    claim(db, batch, owner="next", now=clock.now())
+    claim(db, batch, owner="next")
 
-    still = queue.renew(db, ITEMS, claims=[lost.claim, kept.claim], lease=LEASE, now=clock.now())
+    still = queue.renew(db, ITEMS, claims=[lost.claim, kept.claim], lease=LEASE)
 
     assert still == {kept.claim}
 

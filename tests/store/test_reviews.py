@@ -37,7 +37,7 @@ def deliver(db, id_, state, *, lease=None, posted=False):
 def test_approved_ones_become_posts_in_the_order_they_were_named(db, clock):
     first, second = candidate(db, "One —\n\n*as it is* "), candidate(db, "Two")
 
-    found = decide(db, [second, first, second], "approve", by=BY, note="fine", now=clock.now())
+    found = decide(db, [second, first, second], "approve", by=BY, note="fine")
 
     assert posts(db) == [
         (second, "Two", "pending", BY),

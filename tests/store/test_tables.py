@@ -152,7 +152,7 @@ def filled(db, count=3):
 
 
 def expire(db):
-    db.execute("UPDATE row_leases SET lease_expires_at = now() - interval '1 second'")
+    db.execute("UPDATE row_leases SET lease_expires_at = botticelli_now() - interval '1 second'")
 
 
 def test_two_runs_never_consume_the_same_row(db, db_url):
@@ -269,7 +269,7 @@ def test_an_update_that_cannot_be_changes_nothing(db, updates):
 
 
 def command(db, seen=None, **args):
-    commands = DatabaseCommands(conn=db, writable=(POSTS,), now=lambda: None)
+    commands = DatabaseCommands(conn=db, writable=(POSTS,))
     call = Call(platform="database", command="update_table", args=args, seen=seen or {})
     return commands.run(call)
 

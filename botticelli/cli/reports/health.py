@@ -22,7 +22,7 @@ def health(
     env: Environment = ctx.obj
     try:
         with env.database() as conn:
-            report = read_health(conn, env.config, now=env.clock.pinned())
+            report = read_health(conn, env.config)
     except Unavailable as error:
         problem = error.problems[0]
         place = f"{problem.where}: " if problem.where else ""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -67,7 +66,7 @@ def runs(
     if stage is not None and stage not in KINDS:
         raise UsageError(f"there is no stage '{stage}'", hint=f"name one of {', '.join(KINDS)}")
     with env.database() as conn:
-        found = past_runs(conn, stage=stage, limit=limit, now=env.clock.pinned())
+        found = past_runs(conn, stage=stage, limit=limit)
     env.show(RunsReport(runs=_hidden(found, env.hide)), as_json=as_json)
     return Exit.DONE
 
@@ -84,14 +83,14 @@ def logs(
     """Tell what a run did, step by step, with times, costs and errors."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        found = find_run(conn, run, now=env.clock.pinned())
+        found = find_run(conn, run)
         steps = steps_of(conn, found.id)
     (hidden,) = _hidden([found], env.hide)
     env.show(RunReport(run=hidden, steps=_hidden(steps, env.hide)), as_json=as_json)
     return Exit.DONE
 
 
-def find_run(conn: Connection, name: str, *, now: datetime | None) -> PastRun:
+def find_run(conn: Connection, name: str) -> PastRun:
     """Return the run of an id, or the last one of a stage. Reads only.
 
     Raises:
@@ -105,9 +104,9 @@ def find_run(conn: Connection, name: str, *, now: datetime | None) -> PastRun:
         )
     found: Sequence[PastRun] = ()
     if name in KINDS:
-        found = past_runs(conn, stage=name, limit=1, now=now)
+        found = past_runs(conn, stage=name, limit=1)
     elif int(name) <= MOST:
-        found = past_runs(conn, run=int(name), limit=1, now=now)
+        found = past_runs(conn, run=int(name), limit=1)
     if not found:
         what = f"there is no run {name}" if is_id else f"{name} has not run yet"
         raise UsageError(what, hint="see `botticelli runs`")

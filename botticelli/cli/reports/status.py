@@ -43,8 +43,7 @@ def status(
     with env.database() as conn:
 
         def read() -> Status:
-            now = env.clock.pinned()
-            return read_status(conn, env.config, timers=armed_timers(), now=now)
+            return read_status(conn, env.config, timers=armed_timers())
 
         if watch and env.is_terminal and not as_json:
             watch_report(env.console, _again(read), seconds=EVERY_SECONDS)

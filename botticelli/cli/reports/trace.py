@@ -43,7 +43,7 @@ def trace(
     env: Environment = ctx.obj
     kind, name = reference(post)
     with env.database() as conn:
-        report = trace_post(conn, kind, name, now=env.clock.pinned())
+        report = trace_post(conn, kind, name)
     if report is None:
         raise UsageError(
             f"no post is known by {kind} {name}",

@@ -84,9 +84,7 @@ def list_(
     """List the commands that wait for a person."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        found = store.list_approvals(
-            conn, everything=everything, limit=limit, now=env.clock.pinned()
-        )
+        found = store.list_approvals(conn, everything=everything, limit=limit)
     env.show(ApprovalsReport(approvals=tuple(found)), as_json=as_json)
     return Exit.DONE
 
@@ -96,7 +94,7 @@ def show(ctx: typer.Context, approval: Id, *, as_json: Json = False) -> int:
     """Show who wants a command, why, and the very request it would make."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        wish = store.find(conn, approval, now=env.clock.pinned())
+        wish = store.find(conn, approval)
         report = WishReport(
             approval=wish,
             request=_request(env, conn, wish),
@@ -132,19 +130,17 @@ def approve(
     env: Environment = ctx.obj
     result = None
     with env.database() as conn:
-        wish = store.find(conn, approval, now=env.clock.pinned())
+        wish = store.find(conn, approval)
         if at_once and wish.platform == "database":
             raise UsageError(
                 "what it changes depends on what its narrative has read",
                 where="--now",
                 hint="approve it without --now and run the narrative again",
             )
-        found = store.decide(
-            conn, approval, "approved", by=who(env), reason=reason, now=env.clock.pinned()
-        )
+        found = store.decide(conn, approval, "approved", by=who(env), reason=reason)
         if at_once:
             result = _run(env, conn, wish)
-            found = store.find(conn, approval, now=env.clock.pinned())
+            found = store.find(conn, approval)
     env.show(DecidedReport(approval=found, result=result), as_json=as_json)
     return Exit.DONE
 
@@ -175,9 +171,7 @@ def deny(ctx: typer.Context, approval: Id, *, reason: Why = "", as_json: Json = 
     """Keep a command from running."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        found = store.decide(
-            conn, approval, "denied", by=who(env), reason=reason, now=env.clock.pinned()
-        )
+        found = store.decide(conn, approval, "denied", by=who(env), reason=reason)
     env.show(DecidedReport(approval=found), as_json=as_json)
     return Exit.DONE
 

@@ -188,9 +188,7 @@ def review(
     """Set a row's review_status; an approved candidate becomes a post."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        found = content.review(
-            conn, table, id_=row, status=status, by=who(env), now=env.clock.pinned()
-        )
+        found = content.review(conn, table, id_=row, status=status, by=who(env))
     done = f"is {found['review_status']} now"
     env.show(Shown(table=table, row=_plain(found), done=done), as_json=as_json)
     return Exit.DONE
@@ -208,7 +206,7 @@ def tag(
     """Add tags to a row."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        found = content.tag(conn, table, id_=row, tags=tags, now=env.clock.pinned())
+        found = content.tag(conn, table, id_=row, tags=tags)
     done = "has the tags " + ", ".join(map(str, found["tags"]))
     env.show(Shown(table=table, row=_plain(found), done=done), as_json=as_json)
     return Exit.DONE
@@ -226,9 +224,7 @@ def promote(
     """Copy a row into another table; a candidate into the posts."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        new = content.promote(
-            conn, table, id_=row, target=target, by=who(env), now=env.clock.pinned()
-        )
+        new = content.promote(conn, table, id_=row, target=target, by=who(env))
     report = Promoted(table=table, id=row, target=target, target_id=new)
     env.show(report, as_json=as_json)
     return Exit.DONE

@@ -53,7 +53,7 @@ def _decide(
 ) -> int:
     by = who(env)
     with env.database() as conn:
-        found = reviews.decide(conn, ids, decision, by=by, note=note, now=env.clock.pinned())
+        found = reviews.decide(conn, ids, decision, by=by, note=note)
     report = DecidedCandidates(decision=decision, by=by, candidates=found)
     env.show(report, as_json=as_json)
     return report.exit_code

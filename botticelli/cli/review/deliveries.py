@@ -77,7 +77,7 @@ def show(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
     """Show one with its text and its history."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        seen = decisions.find_delivery(conn, delivery, now=env.clock.pinned())
+        seen = decisions.find_delivery(conn, delivery)
     env.show(Shown(delivery=seen), as_json=as_json)
     return Exit.DONE
 
@@ -116,7 +116,7 @@ def drop(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
 
 def _list(env: Environment, *, states: tuple[str, ...] | None, limit: int, as_json: bool) -> int:
     with env.database() as conn:
-        found = decisions.list_deliveries(conn, states=states, limit=limit, now=env.clock.pinned())
+        found = decisions.list_deliveries(conn, states=states, limit=limit)
     env.show(Listing(deliveries=tuple(found)), as_json=as_json)
     return Exit.DONE
 
@@ -132,13 +132,7 @@ def _decide(
 ) -> int:
     with env.database() as conn:
         seen = decisions.decide(
-            conn,
-            delivery,
-            decision,
-            by=who(env),
-            note=note,
-            remote_id=remote_id,
-            now=env.clock.pinned(),
+            conn, delivery, decision, by=who(env), note=note, remote_id=remote_id
         )
     env.show(Decided(decision=decision, delivery=seen), as_json=as_json)
     return Exit.DONE

@@ -30,18 +30,12 @@ def edit(
     """Change a published post."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        before = decisions.find_delivery(conn, delivery, now=env.clock.pinned())
+        before = decisions.find_delivery(conn, delivery)
         new = _new_text(env, text, file, before=before.text)
         if new == before.text:
             raise UsageError("the text is what it was", where=f"delivery {delivery}")
         seen = edit_post(
-            conn,
-            delivery,
-            text=new,
-            by=who(env),
-            config=env.config,
-            open_platform=opener(env),
-            now=env.clock.pinned(),
+            conn, delivery, text=new, by=who(env), config=env.config, open_platform=opener(env)
         )
     env.show(Decided(decision="edit", delivery=seen), as_json=as_json)
     return Exit.DONE
@@ -53,12 +47,7 @@ def withdraw(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
     env: Environment = ctx.obj
     with env.database() as conn:
         seen = withdraw_post(
-            conn,
-            delivery,
-            by=who(env),
-            config=env.config,
-            open_platform=opener(env),
-            now=env.clock.pinned(),
+            conn, delivery, by=who(env), config=env.config, open_platform=opener(env)
         )
     env.show(Decided(decision="withdraw", delivery=seen), as_json=as_json)
     return Exit.DONE

@@ -47,17 +47,13 @@ class ReviewSession:
     def decide(self, seen: Reviewed, decision: Decision, *, note: str) -> Reviewed:
         """Carry a decision out; return the candidate as it is then."""
         with mapped_errors(), closing(self._env.connect()) as conn:
-            now = self._env.clock.pinned()
-            [found] = reviews.decide(
-                conn, [seen.id], decision, by=self._by, note=note, seen=[seen], now=now
-            )
+            [found] = reviews.decide(conn, [seen.id], decision, by=self._by, note=note, seen=[seen])
             return found
 
     def edit(self, seen: Reviewed, text: str) -> Reviewed:
         """Change the text; return the candidate as it is then."""
         with mapped_errors(), closing(self._env.connect()) as conn:
-            now = self._env.clock.pinned()
-            return reviews.edit(conn, seen.id, text=text, by=self._by, seen=seen, now=now)
+            return reviews.edit(conn, seen.id, text=text, by=self._by, seen=seen)
 
     def find(self, id_: int) -> Reviewed:
         """Return a candidate as it is now."""

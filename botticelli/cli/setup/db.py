@@ -143,13 +143,12 @@ def prune(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     from botticelli.store.maintenance import retention
 
     env: Environment = ctx.obj
-    now = env.clock.pinned()
     with env.database() as conn:
         removed = {
-            what: retention.prune(conn, what, days=getattr(env.config.retention, what), now=now)
+            what: retention.prune(conn, what, days=getattr(env.config.retention, what))
             for what in retention.STATEMENTS
         }
-        ledger.prune(conn, now=now)
+        ledger.prune(conn)
         kept = {what: retention.count(conn, what) for what in retention.STATEMENTS}
     env.show(Pruned(removed=removed, kept=kept), as_json=as_json)
     return 0
@@ -200,7 +199,7 @@ def restore(
         program = dump.find(conn, "pg_restore", folders=_folders(env))
     dump.restore(env.database_url(), env.cwd / file, program=program, environ=env.environ)
     with env.database() as conn:
-        runs.pause(conn, "post", now=env.clock.pinned())
+        runs.pause(conn, "post")
     env.tell(
         "restored; posting is paused, because posts that went out after the backup count as unsent."
         " Look at botticelli deliveries, drop those, then: botticelli resume post",

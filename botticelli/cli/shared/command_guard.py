@@ -29,11 +29,11 @@ def guarded(
     from botticelli.narrative.commands.base import DatabaseCommands
     from botticelli.narrative.commands.guard import GuardedCommands
 
-    writable, now = env.config.narratives.writable_tables, env.clock.pinned
+    writable = env.config.narratives.writable_tables
     return GuardedCommands(
         conn=conn,
         executors={
-            "database": DatabaseCommands(conn=conn, writable=writable, now=now),
+            "database": DatabaseCommands(conn=conn, writable=writable),
             "discord": discord(env),
         },
         find=lambda platform: plugged_in(env, platform),
@@ -42,7 +42,6 @@ def guarded(
         ask=asking(env) if asks else None,
         allow_writes=allow_writes,
         actor=env.identity.owner,
-        now=now,
     )
 
 

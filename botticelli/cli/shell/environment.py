@@ -4,7 +4,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -45,6 +45,7 @@ class Environment:
         clock: Time.
         chance: Randomness.
         config: Used as it is instead of being looked for in files and variables.
+        connect: Opens a connection to a URL; a test's own pins the database's clock.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Environment:
         clock: Clock | None = None,
         chance: random.Random | None = None,
         config: Config | None = None,
+        connect: "Callable[[str], Connection] | None" = None,
     ) -> None:
         self.environ = dict(environ)
         self.cwd = cwd
@@ -66,6 +68,7 @@ class Environment:
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
         self.options = Options()
         self._given = config
+        self._connect = connect
         self._hider: tuple[Config | None, Hider] | None = None
 
     @classmethod
@@ -88,6 +91,7 @@ class Environment:
             clock=self.clock,
             chance=self.chance,
             config=config,
+            connect=self._connect,
         )
         other.options = replace(self.options, offline=False)
         return other
@@ -174,11 +178,11 @@ class Environment:
         Raises:
             Unavailable: It cannot be reached or started.
         """
-        from botticelli.store.connection import connect, mapped_errors
+        from botticelli.store.connection import mapped_errors
         from botticelli.store.schema import ensure_schema
 
         try:
-            with mapped_errors(), connect(self.database_url()) as conn:
+            with mapped_errors(), self.connect() as conn:
                 ensure_schema(conn)
                 yield conn
         finally:
@@ -207,7 +211,7 @@ class Environment:
         """Return one more connection, for a thread; the caller closes it."""
         from botticelli.store.connection import connect
 
-        return connect(self.database_url())
+        return (self._connect or connect)(self.database_url())
 
     def database_url(self) -> str:
         """Return the URL of the database, after starting our own server if it is meant."""

@@ -49,7 +49,7 @@ def show(
         return Exit.DONE
     env: Environment = ctx.obj
     with env.database() as conn:
-        found = store.list_locks(conn, now=env.clock.pinned())
+        found = store.list_locks(conn)
     env.show(
         LocksReport(locks=tuple(_held(lock) for lock in found if not lock.expired)),
         as_json=as_json,
@@ -67,10 +67,8 @@ def break_(
     """Free a lock; its holder stops at its next heartbeat."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        broken = store.break_lock(conn, name, now=env.clock.pinned())
-        held = [
-            lock.name for lock in store.list_locks(conn, now=env.clock.pinned()) if not lock.expired
-        ]
+        broken = store.break_lock(conn, name)
+        held = [lock.name for lock in store.list_locks(conn) if not lock.expired]
     if broken is None:
         raise UsageError(
             f"nobody holds a lock '{name}'",

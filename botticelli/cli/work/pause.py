@@ -29,7 +29,7 @@ def pause(ctx: typer.Context, stage: StageArgument, *, as_json: AsJson = False) 
     names = _named(stage)
     with env.database() as conn:
         for name in names:
-            runs.pause(conn, name, now=env.clock.pinned())
+            runs.pause(conn, name)
     env.tell(
         f"{' and '.join(names)} paused; a run that is under way goes on to its end",
         as_json=as_json,
@@ -47,7 +47,7 @@ def resume(ctx: typer.Context, stage: StageArgument, *, as_json: AsJson = False)
     names = _named(stage)
     with env.database() as conn:
         for name in names:
-            runs.resume(conn, name, now=env.clock.pinned())
+            runs.resume(conn, name)
     env.tell(
         f"{' and '.join(names)} resumed; an open breaker is closed", as_json=as_json, resumed=names
     )

@@ -68,7 +68,7 @@ def post(
     wait_at_random(env, jitter)
     with telling(env, "post", silent=dry_run), env.database() as conn:
         if dry_run:
-            report = preview_next(posting, conn=conn, clock=env.clock)
+            report = preview_next(posting, conn=conn)
         else:
             env.keep_apart(conn)
             report = run_post(

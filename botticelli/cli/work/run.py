@@ -185,8 +185,8 @@ class _Running:
         """Run it and record how that ended, whatever happens."""
         from botticelli.store import runs
 
-        conn, now = self.context.conn, self.env.clock.pinned()
-        run_id = runs.start(conn, "run", identity=self.env.identity, now=now)
+        conn = self.context.conn
+        run_id = runs.start(conn, "run", identity=self.env.identity)
         here.run = run_id
         if self.wanted.saves:
             self.env.say(f"every act is kept with run {run_id}")
@@ -203,7 +203,7 @@ class _Running:
                 summary=self._kept(narrative),
                 error=str(error) or type(error).__name__,
             )
-            runs.end(conn, run_id, ending=ending, now=now)
+            runs.end(conn, run_id, ending=ending)
             raise
         report = self._report(narrative, run_id)
         ending = runs.Ending(
@@ -216,7 +216,7 @@ class _Running:
             },
             error="; ".join(report.failures),
         )
-        runs.end(conn, run_id, ending=ending, now=now)
+        runs.end(conn, run_id, ending=ending)
         return report
 
     def _kept(self, narrative: Narrative) -> Mapping[str, Any]:

@@ -105,7 +105,7 @@ class Attempts:
             row, grant, began = left
             error = reason_of(KeyboardInterrupt())
             row = replace(row, error=error, latency_ms=self._since(began))
-            executions.insert(conn, row, now=self._clock.pinned())
+            executions.insert(conn, row)
             if grant is not None:
                 self._gate.settle(grant, tokens=None, conn=conn)
 
@@ -279,7 +279,7 @@ class Attempts:
             self._gate.pause(wait)  # no account holds us
 
     def _record(self, attempt: Attempt) -> int:
-        return executions.insert(self._conn, attempt, now=self._clock.pinned())
+        return executions.insert(self._conn, attempt)
 
     def _cost(self, model: str, usage: Usage) -> Decimal:
         rate = catalogue.price(model, self._drivers.config, on=self._clock.now().date())

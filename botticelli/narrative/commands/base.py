@@ -4,9 +4,8 @@ The runner knows only `Commands`, which `guarded.py` fills; a platform fills `Co
 database is the one that is always there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import datetime
 from typing import Any, Protocol
 
 from botticelli.narrative.errors import CommandFailed, Denied
@@ -88,12 +87,10 @@ class DatabaseCommands:
 
     Args:
         writable: Tables that may be changed.
-        now: The instant that replaces the database's clock; None in production.
     """
 
     conn: Connection
     writable: Sequence[str]
-    now: Callable[[], datetime | None]
 
     def writes(self, command: str) -> bool:  # noqa: ARG002 - there is no command that only reads
         """See CommandExecutor."""
@@ -101,13 +98,13 @@ class DatabaseCommands:
 
     def run(self, call: Call) -> Any:
         """See CommandExecutor. The result is {"rows_affected": n, "ids": [...]}."""
-        keys = rows.update_rows(self.conn, self._change(call), now=self.now())
+        keys = rows.update_rows(self.conn, self._change(call))
         return _told(keys)
 
     def preview(self, call: Call) -> Any:
         """Return which rows would be changed, and to what; raises what `run` would."""
         change = self._change(call)
-        keys = rows.update_rows(self.conn, change, now=self.now(), dry_run=True)
+        keys = rows.update_rows(self.conn, change, dry_run=True)
         return {"table": change.table, **_told(keys), "updates": dict(change.updates)}
 
     def _change(self, call: Call) -> rows.Change:

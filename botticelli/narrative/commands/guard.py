@@ -7,7 +7,6 @@ and written into command_audit whatever the word was.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from botticelli.config.model import Security
@@ -61,7 +60,6 @@ class GuardedCommands:
     executors: Mapping[str, CommandExecutor]
     security: Security
     actor: str
-    now: Callable[[], datetime | None]
     find: Callable[[str], CommandExecutor | None] = lambda _: None
     secrets: Sequence[str] = ()
     ask: Ask | None = None
@@ -84,7 +82,7 @@ class GuardedCommands:
         executor = self._executor(call)
         if isinstance(executor, Located):
             call = replace(call, command=executor.canonical(call.command))
-        errand = send_once.errand_of(self.conn, call, now=self.now())
+        errand = send_once.errand_of(self.conn, call)
         if errand is not None and errand.result_id:
             return self._sent_before(call, errand)
         if errand is not None:
@@ -188,9 +186,7 @@ class GuardedCommands:
         if verdict.word == "refuse":
             raise self._refused(call, verdict)
         wish = self._wish(call)
-        given = (
-            approvals.use(self.conn, wish, now=self.now()) if verdict.word == "confirm" else None
-        )
+        given = approvals.use(self.conn, wish) if verdict.word == "confirm" else None
         if given is not None:
             return self._begin(call, "approved", verdict, by=given[1], approval=given[0])
         if verdict.word == "confirm" and (no := approvals.find_denial(self.conn, wish)):
@@ -212,7 +208,7 @@ class GuardedCommands:
         return self._begin(call, "confirmed", verdict)
 
     def _pending(self, call: Call, wish: Wish) -> Pending:
-        number = approvals.request(self.conn, wish, now=self.now())
+        number = approvals.request(self.conn, wish)
         self._write(call, decision="pending", rule="require_confirmation", reason=f"#{number}")
         return Pending(
             f"a person must confirm it first (approval {number})",
@@ -238,7 +234,7 @@ class GuardedCommands:
         why = call.about or verdict.why
         entry = self._entry(call, decision=decision, rule=verdict.rule, reason=why)
         entry = replace(entry, actor=by or self.actor)
-        written = audit.insert(self.conn, entry, bounds=bounds, now=self.now())
+        written = audit.insert(self.conn, entry, bounds=bounds)
         if isinstance(written, int):
             return _Leave(audit_id=written, approval=approval)
         if approval is not None:
@@ -292,18 +288,17 @@ class GuardedCommands:
         except BaseException as error:
             self._end(leave, "unknown", type(error).__name__)
             raise
-        audit.end(self.conn, leave.audit_id, result_id=result_id_of(result), now=self.now())
+        audit.end(self.conn, leave.audit_id, result_id=result_id_of(result))
         return result
 
     def _end(self, leave: "_Leave", outcome: audit.Outcome, error: str) -> None:
-        error, now = self._clean(error), self.now()
-        audit.end(self.conn, leave.audit_id, outcome=outcome, error=error, now=now)
+        audit.end(self.conn, leave.audit_id, outcome=outcome, error=self._clean(error))
 
     # -- what is written down ---------------------------------------------------------------------
 
     def _write(self, call: Call, *, decision: audit.Decision, rule: str, reason: str) -> None:
         entry = self._entry(call, decision=decision, rule=rule, reason=reason)
-        audit.insert(self.conn, entry, now=self.now())
+        audit.insert(self.conn, entry)
 
     def _entry(
         self, call: Call, *, decision: audit.Decision, rule: str, reason: str

@@ -1,6 +1,5 @@
 """Messages for rows that a narrative marks afterwards: sent once, whatever dies in between."""
 
-from datetime import datetime
 from typing import Any, Final
 
 from botticelli.narrative.commands.base import Call
@@ -17,7 +16,7 @@ def is_meant(call: Call) -> bool:
     return bool(call.about) and call.name in RECOGNISED
 
 
-def errand_of(conn: Connection, call: Call, *, now: datetime | None) -> Errand | None:
+def errand_of(conn: Connection, call: Call) -> Errand | None:
     """Return what an earlier run has sent, or may have, for the same rows without marking them."""
     if not is_meant(call):
         return None
@@ -29,7 +28,6 @@ def errand_of(conn: Connection, call: Call, *, now: datetime | None) -> Errand |
         act=call.act,
         about=call.about,
         run_id=call.run_id,
-        now=now,
     )
 
 

@@ -155,10 +155,10 @@ class NarrativeRun:
         """
         if self.context.stop.is_set():
             raise Stopped("stopped between two acts, as asked", where=self.narrative.name)
-        reader, now = self.reader, self.context.clock.pinned()
+        reader = self.reader
         for terms, leases in ((reader.terms, reader.leases), (reader.mark_terms, reader.held)):
             if terms is not None:
-                row_leases.renew(self.context.conn, leases, terms=terms, now=now)
+                row_leases.renew(self.context.conn, leases, terms=terms)
 
     def _state_after(self) -> ActState:
         """What nothing but an empty table kept from running has not failed."""

@@ -78,7 +78,7 @@ class DiscordSink:
             told = [kind for kind in kinds if not missing(kind, said)]
             for kind in told:
                 try:
-                    id_ = discord_records.keep(self.conn, kind, said, now=self.clock.pinned())
+                    id_ = discord_records.keep(self.conn, kind, said)
                 except TableError as error:
                     self.warn(f"act '{act.name}': {error}")
                 else:

@@ -192,9 +192,7 @@ class Reader:
             return True
         try:
             query = tables.Query(table=read.table, where=self._where(read, ""), limit=1)
-            return bool(
-                tables.read_rows(self.context.conn, query, now=self.context.clock.pinned()).rows
-            )
+            return bool(tables.read_rows(self.context.conn, query).rows)
         except (TableError, ConfigError, Unresolved):
             return False
 
@@ -217,9 +215,7 @@ class Reader:
             keys=keys,
         )
         terms = self._terms_for(read)
-        found = tables.read_rows(
-            self.context.conn, query, lease=terms, now=self.context.clock.pinned()
-        )
+        found = tables.read_rows(self.context.conn, query, lease=terms)
         taken = self.leases if read.pull_and_delete and self.terms is not None else self.held
         taken.extend(found.leases)
         return self._capped(read, found, taken)

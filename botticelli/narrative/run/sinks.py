@@ -1,7 +1,6 @@
 """Where the rows of a narrative go: into their table, while consumed ones leave their own."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from botticelli.clock import Clock
@@ -33,7 +32,7 @@ class TableSink:
             created_by=self.created_by,
             failure="; ".join(execution.failures),
         )
-        ids = store_outputs(self.conn, made, now=self.clock.pinned())
+        ids = store_outputs(self.conn, made)
         return Stored(ids=ids, removed=len(execution.leases))
 
 
@@ -54,17 +53,12 @@ def _new(output: Output, execution: Execution) -> NewRows:
     )
 
 
-def metadata(
-    output: Output, execution: Execution, *, now: datetime | None = None
-) -> Mapping[str, Any]:
+def metadata(output: Output, execution: Execution) -> Mapping[str, Any]:
     """Return what stands beside the rows of an output, for columns that the table has."""
-    facts: dict[str, Any] = {
+    return {
         "source_narrative": output.narrative,
         "source_act": output.act,
         "generation_model": (output.answer and output.answer.model) or None,
         "run_id": execution.run_id,
         "item_id": execution.item_id,
     }
-    if now is not None:
-        facts["generated_at"] = now
-    return facts

@@ -114,11 +114,10 @@ class JudgeLabour:
             limit=self.settings.batch,
             lease=self.lease,
             passed_over=passed_over,
-            now=self.clock.pinned(),
         )
 
     def _judge(self, conn: Connection, claimed: Sequence[Candidate], *, floor: Floor) -> None:
-        aside = self.sieve.sift_claimed(conn, claimed, now=self.clock.pinned())
+        aside = self.sieve.sift_claimed(conn, claimed)
         with self.tally.lock:
             self.tally.set_aside += len(aside)
         samples = {each.id: list(each.samples) for each in claimed if each.id not in aside}
@@ -186,11 +185,7 @@ class JudgeLabour:
         claims = {each.id: each.claim for each in group}
         scored = [self._combine(sample, judgement, samples) for sample in reading.scores]
         ours = judging.store_scores(
-            conn,
-            scored,
-            claims=[claims[score.id] for score in scored],
-            judge_model=judgement.model,
-            now=self.clock.pinned(),
+            conn, scored, claims=[claims[score.id] for score in scored], judge_model=judgement.model
         )
         for score in scored:
             if score.id not in ours:

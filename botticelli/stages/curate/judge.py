@@ -94,7 +94,6 @@ class Judge:
             run_id=self.context.run_id,
             workers=self.context.config.models.max_concurrent,
             within=LEFTOVERS_KEPT,
-            now=self.context.clock.pinned(),
         )
 
         def about(candidate: Candidate) -> list[Judgement]:

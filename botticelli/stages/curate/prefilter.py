@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Sequence
-from datetime import datetime
 
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
@@ -21,20 +20,18 @@ class Sieve:
         self._through = 0  # the last id that `sift` has seen
         self._lock = threading.Lock()
 
-    def sift(self, conn: Connection, *, now: datetime | None = None) -> int:
+    def sift(self, conn: Connection) -> int:
         """Reject what waits and is not worth a judge; return how many that were.
 
         Runs before any batch is made, so that batches are full and nothing of it is paid for.
         """
         aside = 0
-        while found := duplicates.list_unjudged(conn, after=self._through, now=now):
-            aside += duplicates.reject_unjudged(conn, found, self._look(found), now=now)
+        while found := duplicates.list_unjudged(conn, after=self._through):
+            aside += duplicates.reject_unjudged(conn, found, self._look(found))
             self._through = found[-1].id
         return aside
 
-    def sift_claimed(
-        self, conn: Connection, claimed: Sequence[Candidate], *, now: datetime | None = None
-    ) -> frozenset[int]:
+    def sift_claimed(self, conn: Connection, claimed: Sequence[Candidate]) -> frozenset[int]:
         """Do the same for claimed ones that came in after `sift`; return the rejected ids."""
         with self._lock:
             late = [each for each in claimed if each.id > self._through]
@@ -43,7 +40,7 @@ class Sieve:
         gone = frozenset(one.id for one in aside)
         if gone:
             claims = [each.claim for each in late if each.id in gone]
-            duplicates.reject_claimed(conn, claims, aside, now=now)
+            duplicates.reject_claimed(conn, claims, aside)
         return gone
 
     def _look(self, found: Sequence[Unjudged]) -> list[Aside]:
@@ -61,11 +58,11 @@ class Sieve:
         return aside
 
 
-def open_sieve(conn: Connection, settings: Similarity, *, now: datetime | None = None) -> Sieve:
+def open_sieve(conn: Connection, settings: Similarity) -> Sieve:
     """Return a sieve that knows every text of the window, and what was approved before it."""
     known = Sameness(settings, meanings=open_meanings() if settings.reworded < 1 else None)
-    for one in duplicates.list_known(conn, window=settings.window, now=now):
+    for one in duplicates.list_known(conn, window=settings.window):
         known.add(Source(id=one.id, is_post=one.is_post), one.text)
-    for id_, digest in duplicates.list_posted_before(conn, window=settings.window, now=now):
+    for id_, digest in duplicates.list_posted_before(conn, window=settings.window):
         known.know(Source(id=id_), digest)
     return Sieve(known)

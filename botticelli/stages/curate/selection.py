@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from datetime import datetime
 from typing import Any, Final
 
 from botticelli.config.model import CurateConfig
@@ -51,7 +50,7 @@ class Selector:
     chance: random.Random
     note: Callable[[str], None]
 
-    def settle(self, *, run_id: int, now: datetime | None = None) -> Selection:
+    def settle(self, *, run_id: int) -> Selection:
         """Choose, and store the choice in one transaction."""
         settings = self.settings
         judged = choice.list_judged(
@@ -77,7 +76,7 @@ class Selector:
             places=places,
             is_proposal=settings.mode == "human",
         )
-        chosen = choice.settle_choice(self.conn, wanted, by="auto", run_id=run_id, now=now)
+        chosen = choice.settle_choice(self.conn, wanted, by="auto", run_id=run_id)
         return Selection(best=best, reserved=reserved, places=places, chosen=chosen)
 
     def _best(

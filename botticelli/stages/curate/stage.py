@@ -165,8 +165,8 @@ class _Job:
         config, clock = self.context.config, self.context.clock
         if not judging.count_waiting(self.context.conn):
             return None
-        sieve = open_sieve(self.context.conn, config.similarity, now=clock.pinned())
-        self.tally.set_aside += sieve.sift(self.context.conn, now=clock.pinned())
+        sieve = open_sieve(self.context.conn, config.similarity)
+        self.tally.set_aside += sieve.sift(self.context.conn)
         labour = JudgeLabour(
             ask=self.judge,
             leftovers=self.judge.leftovers(self.context.conn),
@@ -208,7 +208,7 @@ class _Job:
             chance=self.context.chance,
             note=self.context.note,
         )
-        return selector.settle(run_id=self.run.id, now=self.context.clock.pinned())
+        return selector.settle(run_id=self.run.id)
 
     @staticmethod
     def _named(outcome: Selection, ids: Iterable[int]) -> tuple[Approved, ...]:

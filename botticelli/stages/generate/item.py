@@ -62,7 +62,7 @@ class ItemSink:
                     execution
                 )
             else:
-                items.settle_done(self.conn, self.item, now=self.clock.pinned())
+                items.settle_done(self.conn, self.item)
         ids = tuple(id_ for each in inserted for id_ in each.ids)
         repeats = sum(len(each.repeats) for each in inserted)
         self.made(len(ids) - repeats - sum(each.known for each in inserted), repeats)
@@ -80,7 +80,6 @@ class ItemSink:
                 item_id=self.item.id,
                 execution_id=output.answer.execution_id if output.answer else None,
             ),
-            now=self.clock.pinned(),
         )
 
     def _store_others(self, execution: Execution) -> Stored:

@@ -67,11 +67,10 @@ class ItemLabour:
                 owner=self.owner,
                 lease=self.lease,
                 deepest_first=self.deepest_first,
-                now=self.clock.pinned(),
             )
             if item is not None:
                 return item
-            progress = batches.progress(conn, self.batch_id, now=self.clock.pinned())
+            progress = batches.progress(conn, self.batch_id)
             if not progress.left:
                 return None
             floor.wait(_patience(progress))
@@ -85,7 +84,7 @@ class ItemLabour:
         except NotYet:
             # At random, so that two who stand in each other's way do not do so for ever.
             wait = LOOK * self.chance.uniform(0.5, 1.5)
-            items.put_back(conn, item, wait=wait, now=self.clock.pinned())
+            items.put_back(conn, item, wait=wait)
         except TransientError as error:
             self._try_again(conn, item, error=error)
         except (TryLater, ConfigError, Unavailable) as error:
@@ -95,17 +94,16 @@ class ItemLabour:
             self._fail(conn, item, error=error, floor=floor)
 
     def _put_back(self, conn: Connection, item: Item) -> None:
-        items.put_back(conn, item, now=self.clock.pinned())
+        items.put_back(conn, item)
 
     def _try_again(self, conn: Connection, item: Item, *, error: TransientError) -> None:
-        now = self.clock.pinned()
         if item.attempts >= self.retry.max_retries:
-            items.settle_failed(conn, item, error=str(error), now=now)
+            items.settle_failed(conn, item, error=str(error))
             self.unreached()
             return
         wait = min(FIRST_WAIT * 2**item.attempts, LONGEST_WAIT) * self.chance.uniform(0.5, 1)
         asked = timedelta(seconds=error.retry_after or 0)
-        items.put_back(conn, item, error=str(error), wait=max(wait, asked), now=now)
+        items.put_back(conn, item, error=str(error), wait=max(wait, asked))
 
     def _fail(self, conn: Connection, item: Item, *, error: BotticelliError, floor: Floor) -> None:
         hopeless = isinstance(error, PermanentError) and error.unrecoverable
@@ -113,7 +111,7 @@ class ItemLabour:
             self._put_back(conn, item)  # not the item's fault: it can be done once this is fixed
             floor.close(error)
             return
-        items.settle_failed(conn, item, error=str(error), now=self.clock.pinned())
+        items.settle_failed(conn, item, error=str(error))
         if not self.retry.continue_on_error:
             floor.close()
 

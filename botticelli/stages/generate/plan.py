@@ -47,7 +47,7 @@ def why_not_due(context: RunContext, name: str, *, request: GenerateRequest) -> 
     """
     if request.is_explicit:
         return ""
-    last = batches.find_last(context.conn, name, now=context.clock.pinned())
+    last = batches.find_last(context.conn, name)
     if last is None:
         return ""
     schedule = context.config.generate.schedule

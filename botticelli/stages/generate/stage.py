@@ -147,7 +147,7 @@ class _Job:
     def work(self, watch: Callable[[Tick], None] | None) -> GenerateReport:
         name = reference_of(self.file, self.narrative)
         if self.request.fresh:
-            batches.abandon(self.context.conn, name, now=self.context.clock.pinned())
+            batches.abandon(self.context.conn, name)
         batch = batches.find_open(self.context.conn, name)
         if batch is None and self.request.join:
             return GenerateReport(narrative=name, skipped="no batch to help with")
@@ -160,9 +160,9 @@ class _Job:
             trouble = self._drain(batch, watch)
         except BotticelliError:
             # Nobody shall find tomorrow what a missing key has stopped before anything was asked.
-            batches.take_back(self.context.conn, batch.id, now=self.context.clock.pinned())
+            batches.take_back(self.context.conn, batch.id)
             raise
-        batches.finish(self.context.conn, batch.id, now=self.context.clock.pinned())
+        batches.finish(self.context.conn, batch.id)
         seconds = self.context.clock.monotonic() - started
         return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)
 
@@ -183,7 +183,6 @@ class _Job:
                 "recent_posts": recent_posts(self.context.conn),
             },
             run_id=self.run.id,
-            now=self.context.clock.pinned(),
         )
 
     def _drain(self, batch: Batch, watch: Callable[[Tick], None] | None) -> BotticelliError | None:
@@ -220,7 +219,7 @@ class _Job:
             lease=config.supervision.lease,
             clock=clock,
         )
-        left = batches.progress(self.context.conn, batch.id, now=clock.pinned()).left
+        left = batches.progress(self.context.conn, batch.id).left
         workers = self.request.workers or item_run.at_once or config.models.max_concurrent
         workers = max(1, min(workers, left))
         tick = self._ticker(batch, item_run, watch) if watch else lambda: None
@@ -243,7 +242,7 @@ class _Job:
             usage = runs.usage(self.context.conn, self.run.id)
             watch(
                 Tick(
-                    progress=batches.progress(self.context.conn, batch.id, now=clock.pinned()),
+                    progress=batches.progress(self.context.conn, batch.id),
                     stored=self.counts.stored,
                     usage=usage,
                     ahead=look_ahead(
@@ -261,7 +260,7 @@ class _Job:
     def _report(
         self, batch: Batch, *, resumed: bool, trouble: BotticelliError | None, seconds: float
     ) -> GenerateReport:
-        progress = batches.progress(self.context.conn, batch.id, now=self.context.clock.pinned())
+        progress = batches.progress(self.context.conn, batch.id)
         usage = runs.usage(self.context.conn, self.run.id)
         return GenerateReport(
             narrative=batch.narrative,

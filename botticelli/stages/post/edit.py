@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from botticelli.config.model import Config, Destination
 from botticelli.errors import UsageError
@@ -18,14 +17,7 @@ Opener = Callable[[Destination], Platform]
 
 
 def edit_post(
-    conn: Connection,
-    delivery_id: int,
-    *,
-    text: str,
-    by: str,
-    config: Config,
-    open_platform: Opener,
-    now: datetime | None = None,
+    conn: Connection, delivery_id: int, *, text: str, by: str, config: Config, open_platform: Opener
 ) -> Seen:
     """Replace the text of a published post; what it was stays in the delivery's history.
 
@@ -35,7 +27,7 @@ def edit_post(
         UsageError: It is not published, or the new text breaks a rule of its destination.
         PlatformError: The platform could not be changed.
     """
-    seen = _published(conn, delivery_id, now=now)
+    seen = _published(conn, delivery_id)
     destination = _destination(config, seen)
     platform = open_platform(destination)
     if why := objections(verdicts(judged(platform, destination, text=text, model=""))):
@@ -50,18 +42,12 @@ def edit_post(
         )
     for (remote_id, place), message in zip(places, pieces, strict=True):
         platform.edit(remote_id, replace(message, thread=place))
-    decisions.record_edit(conn, seen, text=text, by=by, now=now)
-    return decisions.find_delivery(conn, delivery_id, now=now)
+    decisions.record_edit(conn, seen, text=text, by=by)
+    return decisions.find_delivery(conn, delivery_id)
 
 
 def withdraw_post(
-    conn: Connection,
-    delivery_id: int,
-    *,
-    by: str,
-    config: Config,
-    open_platform: Opener,
-    now: datetime | None = None,
+    conn: Connection, delivery_id: int, *, by: str, config: Config, open_platform: Opener
 ) -> Seen:
     """Delete a published post from its channel and keep its row. Safe to repeat.
 
@@ -69,16 +55,16 @@ def withdraw_post(
         UsageError: It is not published.
         PlatformError: The platform could not be changed.
     """
-    seen = _published(conn, delivery_id, now=now)
+    seen = _published(conn, delivery_id)
     destination = _destination(config, seen)
     platform = open_platform(destination)
     for remote_id, thread in reversed(_places(seen, destination)):
         platform.delete(remote_id, thread=thread)
-    return decisions.decide(conn, delivery_id, "withdraw", by=by, now=now)
+    return decisions.decide(conn, delivery_id, "withdraw", by=by)
 
 
-def _published(conn: Connection, delivery_id: int, *, now: datetime | None) -> Seen:
-    seen = decisions.find_delivery(conn, delivery_id, now=now)
+def _published(conn: Connection, delivery_id: int) -> Seen:
+    seen = decisions.find_delivery(conn, delivery_id)
     if seen.state != "posted":
         raise UsageError(f"it is {seen.state}, not posted", where=f"delivery {seen.id}")
     if seen.remote_id is None:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Final
 
 from botticelli import text as texts
-from botticelli.clock import Clock
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import Platform
@@ -65,26 +64,21 @@ class PreviewReport:
     exit_code: Exit = Exit.DONE
 
 
-def preview_next(posting: Posting, *, conn: Connection, clock: Clock) -> PreviewReport:
+def preview_next(posting: Posting, *, conn: Connection) -> PreviewReport:
     """Return what a run would send now to each destination. Nothing is written or sent anywhere.
 
     Raises:
         UsageError: There is no destination of that name.
     """
     chosen = posting.destinations
-    now = clock.pinned()
-    queues = posts.read_queues(conn, [pace.wanted(one) for one in chosen], now=now)
-    previews = tuple(_preview(posting, conn, one, queues[one.name], now) for one in chosen)
+    queues = posts.read_queues(conn, [pace.wanted(one) for one in chosen])
+    previews = tuple(_preview(posting, conn, one, queues[one.name]) for one in chosen)
     broken = any(one.problem for one in previews)
     return PreviewReport(previews=previews, exit_code=Exit.CONFIG if broken else Exit.DONE)
 
 
 def _preview(
-    posting: Posting,
-    conn: Connection,
-    destination: Destination,
-    queued: Queued,
-    now: datetime | None,
+    posting: Posting, conn: Connection, destination: Destination, queued: Queued
 ) -> Preview:
     waiting = posts.peek(conn, pace.wanted(destination), limit=LOOKED_AT)
     due = pace.judge(
@@ -93,7 +87,6 @@ def _preview(
         destination,
         interval=posting.config.post.schedule.interval,
         ignoring_rhythm=posting.ignoring_rhythm,
-        now=now,
     )
     if not waiting:
         return Preview(
@@ -104,7 +97,7 @@ def _preview(
     try:
         platform = posting.open_platform(destination)
         examiner = partial(
-            _examine, conn, platform, destination, window=posting.config.similarity.window, now=now
+            _examine, conn, platform, destination, window=posting.config.similarity.window
         )
         chosen, held = _choose(examiner, waiting)
     except BotticelliError as error:
@@ -149,7 +142,6 @@ def _examine(
     post: Waiting,
     *,
     window: timedelta,
-    now: datetime | None,
 ) -> tuple[Verdict, ...]:
     return examine(
         conn,
@@ -159,7 +151,6 @@ def _examine(
         text=post.text,
         model=post.model,
         window=window,
-        now=now,
     )
 
 

@@ -44,7 +44,7 @@ def reconcile(desk: Desk) -> list[Result]:
     results: list[Result] = []
     while not any(one.state == "uncertain" for one in results):
         delivery = deliveries.claim_uncertain(
-            desk.conn, desk.destination.name, owner=desk.owner, lease=desk.lease, now=desk.now
+            desk.conn, desk.destination.name, owner=desk.owner, lease=desk.lease
         )
         if delivery is None:
             break

@@ -49,7 +49,6 @@ def deliver(desk: Desk, delivery: Delivery) -> Result:
             text=delivery.text,
             model=delivery.model,
             window=desk.window,
-            now=desk.now,
         )
     except ConfigError as error:
         return _put_back(desk, delivery, error)
@@ -103,7 +102,7 @@ def end(desk: Desk, delivery: Delivery, ending: Ending) -> Result:
     Raises:
         LostLease: Somebody else has taken it over.
     """
-    still_ours(deliveries.settle(desk.conn, delivery, ending, now=desk.now), delivery)
+    still_ours(deliveries.settle(desk.conn, delivery, ending), delivery)
     state: State = "put back" if ending.state == "pending" else ending.state
     exit_code = Exit.FAILED if state == "failed" else Exit.DONE
     return result(
@@ -132,7 +131,7 @@ def let_go(
         LostLease: Somebody else has taken it over.
     """
     held = deliveries.let_go(
-        desk.conn, delivery, note=note, in_doubt=in_doubt, retry_after=retry_after, now=desk.now
+        desk.conn, delivery, note=note, in_doubt=in_doubt, retry_after=retry_after
     )
     still_ours(held, delivery)
     return result(delivery, "uncertain", note=note, exit_code=exit_code, locked_out=locked_out)
@@ -208,9 +207,7 @@ class _Attempt:
             if outcome is None:
                 if not self._may_repeat(desk, started):
                     return failure or Unconfirmed("it is too late to send it again unseen")
-                since = deliveries.begin(
-                    desk.conn, delivery, text=text, lease=desk.lease, now=desk.now
-                )
+                since = deliveries.begin(desk.conn, delivery, text=text, lease=desk.lease)
                 still_ours(since is not None, delivery)
                 outcome = self._ask(desk.platform, message)
             if isinstance(outcome, Receipt):
@@ -304,7 +301,7 @@ def _leave(
 def _put_back(desk: Desk, delivery: Delivery, error: BotticelliError) -> Result:
     delay = _delay(error) or timedelta(seconds=30)
     ending = Ending(state="pending", note=str(error.problems[0]), retry_after=delay)
-    still_ours(deliveries.settle(desk.conn, delivery, ending, now=desk.now), delivery)
+    still_ours(deliveries.settle(desk.conn, delivery, ending), delivery)
     return result(
         delivery,
         "put back",

@@ -160,7 +160,7 @@ class Stage:
     def serve(self, chosen: Sequence[Destination]) -> PostReport:
         """Serve the chosen destinations; one that rejects our credentials ends the run."""
         everything = [pace.wanted(one) for one in self._posting.config.destinations.values()]
-        schedule.plan(self._conn, everything, now=self._clock.pinned())
+        schedule.plan(self._conn, everything)
         queues = self._read(chosen)
         results: list[Result] = []
         for destination in chosen:
@@ -170,9 +170,7 @@ class Stage:
         return PostReport(results=tuple(results), exit_code=worst(results))
 
     def _read(self, chosen: Sequence[Destination]) -> Mapping[str, Queued]:
-        return posts.read_queues(
-            self._conn, [pace.wanted(one) for one in chosen], now=self._clock.pinned()
-        )
+        return posts.read_queues(self._conn, [pace.wanted(one) for one in chosen])
 
     def _again(self, destination: Destination) -> Queued:
         return self._read([destination])[destination.name]
@@ -235,7 +233,6 @@ class Stage:
             destination,
             interval=self._posting.config.post.schedule.interval,
             ignoring_rhythm=ignoring_rhythm,
-            now=self._clock.pinned(),
         )
 
     def _send_next(self, desk: Desk, queued: Queued) -> Result:
@@ -245,7 +242,6 @@ class Stage:
             last_posted=queued.pace.last_posted,
             owner=desk.owner,
             lease=desk.lease,
-            now=desk.now,
         )
         if delivery is not None:
             return traced(deliver, desk, delivery)

@@ -59,11 +59,6 @@ class Desk:
     clock: Clock
     window: timedelta = Similarity().window
 
-    @property
-    def now(self) -> datetime | None:
-        """The instant that replaces the database's clock, if a test holds it."""
-        return self.clock.pinned()
-
 
 def messages(
     platform: Platform, destination: Destination, *, text: str, nonce: str, thread: str = ""
@@ -128,15 +123,12 @@ def examine(
     text: str,
     model: str,
     window: timedelta,
-    now: datetime | None = None,
 ) -> tuple[Verdict, ...]:
     """Return every rule's word on an approved post; earnest and --dry-run share this.
 
     Raises:
         ConfigError: A rule of the destination is broken.
     """
-    twin = posts.find_twin(
-        conn, destination.name, post_id=post_id, text=text, window=window, now=now
-    )
+    twin = posts.find_twin(conn, destination.name, post_id=post_id, text=text, window=window)
     repeats = str(twin) if twin else ""
     return verdicts(judged(platform, destination, text=text, model=model, repeats=repeats))

@@ -57,34 +57,32 @@ class Approval:
 COLUMNS: Final = """
     SELECT id, platform, command, args, narrative, act, run_id,
            CASE WHEN state IN ('pending', 'approved')
-                 AND expires_at <= coalesce(%(now)s::timestamptz, now()) THEN 'expired'
+                 AND expires_at <= botticelli_now() THEN 'expired'
                 ELSE state END AS state,
            requested_at, expires_at, decided_at, decided_by, reason
       FROM command_approvals
      WHERE (%(id)s::bigint IS NULL OR id = %(id)s)
        AND (%(all)s OR (state IN ('pending', 'approved')
-                        AND expires_at > coalesce(%(now)s::timestamptz, now())))
+                        AND expires_at > botticelli_now()))
      ORDER BY id DESC
      LIMIT %(limit)s
 """
 
 
-def list_approvals(
-    conn: Connection, *, everything: bool, limit: int, now: datetime | None = None
-) -> list[Approval]:
+def list_approvals(conn: Connection, *, everything: bool, limit: int) -> list[Approval]:
     """Return wishes, newest first: those that wait or may run, or `everything`."""
-    values = {"id": None, "all": everything, "limit": limit, "now": now}
+    values = {"id": None, "all": everything, "limit": limit}
     with conn.cursor(row_factory=class_row(Approval)) as cursor:
         return cursor.execute(COLUMNS, values).fetchall()
 
 
-def find(conn: Connection, approval: int, *, now: datetime | None = None) -> Approval:
+def find(conn: Connection, approval: int) -> Approval:
     """Return one wish.
 
     Raises:
         UsageError: There is none.
     """
-    values = {"id": approval, "all": True, "limit": 1, "now": now}
+    values = {"id": approval, "all": True, "limit": 1}
     with conn.cursor(row_factory=class_row(Approval)) as cursor:
         found = cursor.execute(COLUMNS, values).fetchone()
     if found is None:
@@ -125,27 +123,26 @@ FORGET: Final = """
     DELETE FROM command_approvals
      WHERE digest = %(digest)s
        AND state IN ('pending', 'approved')
-       AND expires_at <= coalesce(%(now)s::timestamptz, now())
+       AND expires_at <= botticelli_now()
 """
 REQUEST: Final = """
     INSERT INTO command_approvals
            (digest, platform, command, args, narrative, act, run_id, requested_at, expires_at)
     VALUES (%(digest)s, %(platform)s, %(command)s, %(args)s, %(narrative)s, %(act)s, %(run_id)s,
-            coalesce(%(now)s::timestamptz, now()),
-            coalesce(%(now)s::timestamptz, now()) + %(lifetime)s)
+            botticelli_now(),
+            botticelli_now() + %(lifetime)s)
     ON CONFLICT (digest) WHERE state IN ('pending', 'approved') DO UPDATE SET act = EXCLUDED.act
     RETURNING id
 """
 
 
-def request(conn: Connection, wish: Wish, *, now: datetime | None = None) -> int:
+def request(conn: Connection, wish: Wish) -> int:
     """Put a wish before a person, once however often it is asked for. One transaction."""
     values = {
         **vars(wish),
         "args": Jsonb(dict(wish.args)),
         "digest": wish.digest,
         "lifetime": LIFETIME,
-        "now": now,
     }
     with conn.transaction():
         conn.execute(FORGET, values)
@@ -159,18 +156,18 @@ USE: Final = """
        SET state = 'used'
      WHERE digest = %(digest)s
        AND state = 'approved'
-       AND expires_at > coalesce(%(now)s::timestamptz, now())
+       AND expires_at > botticelli_now()
     RETURNING id, decided_by
 """
 
 
-def use(conn: Connection, wish: Wish, *, now: datetime | None = None) -> tuple[int, str] | None:
+def use(conn: Connection, wish: Wish) -> tuple[int, str] | None:
     """Take the approval of a wish, which counts once; return its id and who gave it.
 
     One transaction, committed before the command runs: a crash meanwhile costs an approval, never
     a second run.
     """
-    row = conn.execute(USE, {"digest": wish.digest, "now": now}).fetchone()
+    row = conn.execute(USE, {"digest": wish.digest}).fetchone()
     return None if row is None else (int(row[0]), str(row[1]))
 
 
@@ -216,12 +213,12 @@ def give_back(conn: Connection, approval: int) -> None:
 DECIDE: Final = """
     UPDATE command_approvals AS a
        SET state = %(state)s, decided_by = %(by)s, reason = %(reason)s,
-           decided_at = coalesce(%(now)s::timestamptz, now()),
-           expires_at = coalesce(%(now)s::timestamptz, now()) + %(lifetime)s
+           decided_at = botticelli_now(),
+           expires_at = botticelli_now() + %(lifetime)s
      WHERE id = %(id)s
        AND state <> %(state)s
        AND (state = 'denied' OR (state IN ('pending', 'approved')
-                                 AND expires_at > coalesce(%(now)s::timestamptz, now())))
+                                 AND expires_at > botticelli_now()))
        AND NOT EXISTS (SELECT
                          FROM command_approvals AS newer
                         WHERE newer.digest = a.digest
@@ -237,16 +234,15 @@ def decide(
     *,
     by: str,
     reason: str = "",
-    now: datetime | None = None,
 ) -> Approval:
     """Write down what a person says, and return the wish as it is then. One transaction.
 
     Raises:
         UsageError: There is none, or it does not wait any more.
     """
-    values = {"id": approval, "state": state, "by": by, "reason": reason or None, "now": now}
+    values = {"id": approval, "state": state, "by": by, "reason": reason or None}
     row = conn.execute(DECIDE, {**values, "lifetime": LIFETIME}).fetchone()
-    found = find(conn, approval, now=now)
+    found = find(conn, approval)
     if row is None:
         raise UsageError(f"approval {approval} is {found.state} and cannot be {state} any more")
     return found

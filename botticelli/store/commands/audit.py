@@ -77,26 +77,24 @@ COUNT: Final = """
        AND command = %(command)s
        AND decision IN ('allowed', 'confirmed', 'approved')
        AND (%(narratives)s::text[] IS NULL OR narrative = ANY (%(narratives)s))
-       AND at > coalesce(%(now)s::timestamptz, clock_timestamp()) - %(span)s
+       AND at > botticelli_now() - %(span)s
 """
 INSERT: Final = """
     INSERT INTO command_audit
            (at, platform, command, args, narrative, act, run_id, actor, decision, rule, reason)
-    VALUES (coalesce(%(now)s::timestamptz, clock_timestamp()), %(platform)s, %(command)s, %(args)s,
+    VALUES (botticelli_now(), %(platform)s, %(command)s, %(args)s,
             %(narrative)s, %(act)s, %(run_id)s, %(actor)s, %(decision)s, %(rule)s, %(reason)s)
     RETURNING id
 """
 
 
-def insert(
-    conn: Connection, entry: Entry, *, bounds: Sequence[Bound] = (), now: datetime | None = None
-) -> int | Bound:
+def insert(conn: Connection, entry: Entry, *, bounds: Sequence[Bound] = ()) -> int | Bound:
     """Write an entry and return its id; or the bound that it would break, and write nothing.
 
     One transaction, under a lock of the command, so that two processes cannot both be the last
     one that is allowed.
     """
-    key = {"platform": entry.platform, "command": entry.command, "now": now}
+    key = {"platform": entry.platform, "command": entry.command}
     with conn.transaction():
         if bounds:
             conn.execute(LOCK, key)
@@ -106,7 +104,7 @@ def insert(
             count = conn.execute(COUNT, about).fetchone()
             if count is not None and count[0] >= bound.most:
                 return bound
-        values = {**vars(entry), "args": Jsonb(dict(entry.args)), "now": now}
+        values = {**vars(entry), "args": Jsonb(dict(entry.args))}
         row = conn.execute(INSERT, values).fetchone()
     assert row is not None
     return int(row[0])
@@ -115,7 +113,7 @@ def insert(
 END: Final = """
     UPDATE command_audit
        SET outcome = %(outcome)s, result_id = %(result_id)s, error = %(error)s,
-           ended_at = coalesce(%(now)s::timestamptz, clock_timestamp())
+           ended_at = botticelli_now()
      WHERE id = %(id)s
 """
 
@@ -127,12 +125,11 @@ def end(
     outcome: Outcome = "done",
     error: str | None = None,
     result_id: str | None = None,
-    now: datetime | None = None,
 ) -> None:
     """Note how a command that was allowed ended. One transaction."""
     known = None if outcome == "unknown" else outcome
     values = {"id": audit_id, "outcome": known, "result_id": result_id, "error": error}
-    conn.execute(END, {**values, "now": now})
+    conn.execute(END, values)
 
 
 LIST: Final = """

@@ -45,7 +45,7 @@ WRITE: Final = """
            FROM unnest(%(scopes)s::text[]) AS within (scope),
                 unnest(%(keys)s::text[], %(values)s::text[]) AS given (key, value)
     ON CONFLICT (scope, key) DO UPDATE
-            SET value = EXCLUDED.value, updated_at = now()
+            SET value = EXCLUDED.value, updated_at = botticelli_now()
 """
 
 

@@ -50,7 +50,7 @@ FIND: Final = """
            AND run_id IS DISTINCT FROM %(run_id)s
            AND decision IN ('allowed', 'confirmed', 'approved')
            AND outcome IS DISTINCT FROM 'failed'
-           AND at > coalesce(%(now)s::timestamptz, clock_timestamp()) - %(open_for)s
+           AND at > botticelli_now() - %(open_for)s
            AND id > (SELECT coalesce(max(id), 0)
                        FROM command_audit
                       WHERE platform = 'database'
@@ -77,7 +77,6 @@ def find(
     act: str,
     about: str,
     run_id: int | None,
-    now: datetime | None = None,
 ) -> Errand | None:
     """Return what earlier runs have left open of a command about these rows; None: nothing."""
     values = {
@@ -88,7 +87,6 @@ def find(
         "about": about,
         "run_id": run_id,
         "open_for": OPEN_FOR,
-        "now": now,
     }
     with conn.cursor(row_factory=class_row(Errand)) as cursor:
         return cursor.execute(FIND, values).fetchone()

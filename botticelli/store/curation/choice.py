@@ -98,7 +98,7 @@ APPROVE: Final = """
     WITH chosen AS (
         UPDATE potential_discord_posts AS c
            SET review_status = 'approved',
-               decided_at = coalesce(%(now)s::timestamptz, now()),
+               decided_at = botticelli_now(),
                decided_by = %(by)s
           FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (id, place)
          WHERE c.id = wanted.id
@@ -110,7 +110,7 @@ APPROVE: Final = """
             selected_at, generated_at, source_narrative, source_act, generation_model, rating,
             approved_by, run_id)
     SELECT id, text_content, content_type, source, tags, curation_score, curation_notes,
-           coalesce(%(now)s::timestamptz, now()), generated_at, source_narrative, source_act,
+           botticelli_now(), generated_at, source_narrative, source_act,
            generation_model, rating, %(by)s, %(run_id)s
       FROM chosen
      ORDER BY place
@@ -142,7 +142,7 @@ RESERVE: Final = """
 REJECT_OTHERS: Final = """
     UPDATE potential_discord_posts
        SET review_status = 'rejected',
-           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_at = botticelli_now(),
            decided_by = %(by)s
      WHERE review_status = 'pending'
        AND judged_at IS NOT NULL
@@ -177,12 +177,7 @@ class Chosen:
 
 
 def settle_choice(
-    conn: Connection,
-    choice: Choice,
-    *,
-    by: str,
-    run_id: int | None = None,
-    now: datetime | None = None,
+    conn: Connection, choice: Choice, *, by: str, run_id: int | None = None
 ) -> Chosen:
     """Approve or propose the best, keep the reserved and reject every other judged one.
 
@@ -196,7 +191,6 @@ def settle_choice(
         "places": list(choice.places.values()),
         "by": by,
         "run_id": run_id,
-        "now": now,
     }
     with conn.transaction():
         conn.execute(NOTE_PLACES, values)

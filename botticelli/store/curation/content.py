@@ -94,15 +94,7 @@ def find_row(conn: Connection, table: str, *, id_: int) -> Mapping[str, Any]:
     return found[0]
 
 
-def review(
-    conn: Connection,
-    table: str,
-    *,
-    id_: int,
-    status: str,
-    by: str,
-    now: datetime | None = None,
-) -> Mapping[str, Any]:
+def review(conn: Connection, table: str, *, id_: int, status: str, by: str) -> Mapping[str, Any]:
     """Set a row's review_status by a person's decision; return the row. One transaction.
 
     An approved candidate is copied to the approved posts by the database, and only once.
@@ -116,18 +108,16 @@ def review(
     with conn.transaction():
         row = find_row(conn, table, id_=id_)
         if table == CANDIDATES and status in DECISIONS:
-            reviews.decide(conn, [id_], DECISIONS[status], by=by, now=now)
+            reviews.decide(conn, [id_], DECISIONS[status], by=by)
         else:
             updates: dict[str, Any] = {"review_status": status}
             if "decided_by" in row:
                 updates |= {"decided_by": by, "decided_at": "NOW()"}
-            _change(conn, table, id_=id_, updates=updates, now=now)
+            _change(conn, table, id_=id_, updates=updates)
         return find_row(conn, table, id_=id_)
 
 
-def tag(
-    conn: Connection, table: str, *, id_: int, tags: Sequence[str], now: datetime | None = None
-) -> Mapping[str, Any]:
+def tag(conn: Connection, table: str, *, id_: int, tags: Sequence[str]) -> Mapping[str, Any]:
     """Add tags to a row, each once; return the row. One transaction.
 
     Raises:
@@ -137,21 +127,11 @@ def tag(
     with conn.transaction():
         found = find_row(conn, table, id_=id_).get("tags")
         known = found if isinstance(found, list) else [found] if found else []
-        _change(
-            conn, table, id_=id_, updates={"tags": list(dict.fromkeys([*known, *tags]))}, now=now
-        )
+        _change(conn, table, id_=id_, updates={"tags": list(dict.fromkeys([*known, *tags]))})
         return find_row(conn, table, id_=id_)
 
 
-def promote(
-    conn: Connection,
-    table: str,
-    *,
-    id_: int,
-    target: str,
-    by: str,
-    now: datetime | None = None,
-) -> int | None:
+def promote(conn: Connection, table: str, *, id_: int, target: str, by: str) -> int | None:
     """Copy a row's content into another table; return the id there. One transaction.
 
     A candidate that is promoted to the approved posts is approved.
@@ -162,7 +142,7 @@ def promote(
     """
     with conn.transaction():
         if (table, target) == (CANDIDATES, APPROVED):
-            review(conn, table, id_=id_, status="approved", by=by, now=now)
+            review(conn, table, id_=id_, status="approved", by=by)
             query = Query(table=target, columns=("id",), where=f"candidate_id = {int(id_)}")
             return int(rows.read_rows(conn, query).rows[0]["id"])
         row = dict(find_row(conn, table, id_=id_))
@@ -175,11 +155,9 @@ def promote(
         return ids[0] if ids else None
 
 
-def _change(
-    conn: Connection, table: str, *, id_: int, updates: Mapping[str, Any], now: datetime | None
-) -> None:
+def _change(conn: Connection, table: str, *, id_: int, updates: Mapping[str, Any]) -> None:
     change = Change(table=table, updates=updates, where=f"id = {int(id_)}")
-    rows.update_rows(conn, change, now=now)
+    rows.update_rows(conn, change)
 
 
 def _as_json(row: Mapping[str, Any]) -> dict[str, Any]:

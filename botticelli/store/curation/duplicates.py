@@ -1,7 +1,7 @@
 """What texts are known, and candidates rejected before any judge sees them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from psycopg.rows import class_row
@@ -27,30 +27,28 @@ class Known:
 KNOWN: Final = """
     SELECT id, false AS is_post, text_content AS text
       FROM potential_discord_posts
-     WHERE generated_at > coalesce(%(now)s::timestamptz, now()) - %(window)s
+     WHERE generated_at > botticelli_now() - %(window)s
        AND btrim(text_content, E' \\t\\r\\n') <> ''
        AND NOT (review_status IN ('pending', 'judging') AND judged_at IS NULL)
        AND NOT (review_status = 'rejected' AND judged_at IS NULL AND duplicate_of IS NOT NULL)
      UNION ALL
     SELECT id, true, text_content
       FROM approved_discord_posts
-     WHERE coalesce(posted_at, selected_at) > coalesce(%(now)s::timestamptz, now()) - %(window)s
+     WHERE coalesce(posted_at, selected_at) > botticelli_now() - %(window)s
        AND review_status <> 'withdrawn'
        AND btrim(text_content, E' \\t\\r\\n') <> ''
      ORDER BY is_post, id
 """
 
 
-def list_known(
-    conn: Connection, *, window: timedelta, now: datetime | None = None
-) -> Iterator[Known]:
+def list_known(conn: Connection, *, window: timedelta) -> Iterator[Known]:
     """Yield the texts of the window, candidates first, oldest first. Reads only, in portions."""
     with (
         conn.transaction(),
         conn.cursor("known", row_factory=class_row(Known)) as cursor,
     ):
         cursor.itersize = CHUNK
-        cursor.execute(KNOWN, {"window": window, "now": now})
+        cursor.execute(KNOWN, {"window": window})
         yield from cursor
 
 
@@ -58,16 +56,14 @@ POSTED_BEFORE: Final = """
     SELECT id, content_hash
       FROM potential_discord_posts
      WHERE review_status IN ('approved', 'posted')
-       AND generated_at <= coalesce(%(now)s::timestamptz, now()) - %(window)s
+       AND generated_at <= botticelli_now() - %(window)s
        AND content_hash IS NOT NULL
 """
 
 
-def list_posted_before(
-    conn: Connection, *, window: timedelta, now: datetime | None = None
-) -> list[tuple[int, str]]:
+def list_posted_before(conn: Connection, *, window: timedelta) -> list[tuple[int, str]]:
     """Return (id, fingerprint) of what was approved from before the window. Reads only."""
-    return conn.execute(POSTED_BEFORE, {"window": window, "now": now}).fetchall()
+    return conn.execute(POSTED_BEFORE, {"window": window}).fetchall()
 
 
 @record
@@ -84,18 +80,16 @@ UNJUDGED: Final = """
      WHERE review_status IN ('pending', 'judging')
        AND judged_at IS NULL
        AND (lease_expires_at IS NULL
-            OR lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
+            OR lease_expires_at <= botticelli_now())
        AND id > %(after)s
      ORDER BY id
      LIMIT %(limit)s
 """
 
 
-def list_unjudged(
-    conn: Connection, *, after: int, now: datetime | None = None
-) -> tuple[Unjudged, ...]:
+def list_unjudged(conn: Connection, *, after: int) -> tuple[Unjudged, ...]:
     """Return the next candidates that wait for the judge, oldest first. Reads only."""
-    values = {"after": after, "limit": CHUNK, "now": now}
+    values = {"after": after, "limit": CHUNK}
     with conn.cursor(row_factory=class_row(Unjudged)) as cursor:
         return tuple(cursor.execute(UNJUDGED, values).fetchall())
 
@@ -126,7 +120,7 @@ REJECT: Final = """
        SET review_status = 'rejected',
            duplicate_of = aside.first,
            curation_notes = aside.note,
-           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_at = botticelli_now(),
            decided_by = 'auto',
            lease_owner = NULL,
            lease_expires_at = NULL
@@ -137,37 +131,25 @@ REJECT: Final = """
        AND c.judged_at IS NULL
        AND (%(is_claimed)s
             OR c.lease_expires_at IS NULL
-            OR c.lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
+            OR c.lease_expires_at <= botticelli_now())
 """
 
 
-def reject_unjudged(
-    conn: Connection,
-    seen: Sequence[Unjudged],
-    aside: Sequence[Aside],
-    *,
-    now: datetime | None = None,
-) -> int:
+def reject_unjudged(conn: Connection, seen: Sequence[Unjudged], aside: Sequence[Aside]) -> int:
     """Reject those of the `seen` that are set aside; return how many that were. One transaction.
 
     What somebody has claimed, judged or decided on meanwhile stays as it is.
     """
     with conn.transaction():
         _set_hashes(conn, [(one.id, one.text) for one in seen])
-        return _reject(conn, aside, is_claimed=False, now=now)
+        return _reject(conn, aside, is_claimed=False)
 
 
-def reject_claimed(
-    conn: Connection,
-    claims: Sequence[Claim],
-    aside: Sequence[Aside],
-    *,
-    now: datetime | None = None,
-) -> None:
+def reject_claimed(conn: Connection, claims: Sequence[Claim], aside: Sequence[Aside]) -> None:
     """Reject claimed candidates; those that are somebody else's by now stay. One transaction."""
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ours = {claim.id for claim in held}
-        _reject(conn, [one for one in aside if one.id in ours], is_claimed=True, now=now)
+        _reject(conn, [one for one in aside if one.id in ours], is_claimed=True)
 
 
 def _set_hashes(conn: Connection, texts: Sequence[tuple[int, str]]) -> None:
@@ -176,14 +158,11 @@ def _set_hashes(conn: Connection, texts: Sequence[tuple[int, str]]) -> None:
     conn.execute(SET_HASHES, values)
 
 
-def _reject(
-    conn: Connection, aside: Sequence[Aside], *, is_claimed: bool, now: datetime | None
-) -> int:
+def _reject(conn: Connection, aside: Sequence[Aside], *, is_claimed: bool) -> int:
     values = {
         "ids": [one.id for one in aside],
         "firsts": [one.duplicate_of for one in aside],
         "notes": [one.note for one in aside],
         "is_claimed": is_claimed,
-        "now": now,
     }
     return conn.execute(REJECT, values).rowcount if aside else 0

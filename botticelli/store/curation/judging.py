@@ -5,7 +5,7 @@ to the choice of the next one. Nothing is ever deleted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from psycopg.rows import class_row
@@ -48,7 +48,7 @@ CLAIM: Final = """
          WHERE review_status IN ('pending', 'judging')
            AND judged_at IS NULL
            AND (lease_expires_at IS NULL
-                OR lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp()))
+                OR lease_expires_at <= botticelli_now())
            AND id <> ALL (%(passed_over)s::bigint[])
          ORDER BY id
          LIMIT %(limit)s
@@ -58,7 +58,7 @@ CLAIM: Final = """
            SET review_status = 'judging',
                fence = c.fence + 1,
                lease_owner = %(owner)s,
-               lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+               lease_expires_at = botticelli_now() + %(lease)s
           FROM next
          WHERE c.id = next.id
         RETURNING c.id, c.fence, c.text_content, c.content_type, c.tags, c.source_narrative,
@@ -69,13 +69,7 @@ CLAIM: Final = """
 
 
 def claim_batch(
-    conn: Connection,
-    *,
-    owner: str,
-    limit: int,
-    lease: timedelta,
-    passed_over: Iterable[int] = (),
-    now: datetime | None = None,
+    conn: Connection, *, owner: str, limit: int, lease: timedelta, passed_over: Iterable[int] = ()
 ) -> tuple[Candidate, ...]:
     """Lease the oldest candidates that have no scores yet to `owner`; empty if there are none.
 
@@ -92,7 +86,6 @@ def claim_batch(
                     "limit": limit,
                     "lease": lease,
                     "passed_over": sorted(passed_over),
-                    "now": now,
                 },
             ).fetchall()
         )
@@ -161,7 +154,7 @@ STORE_SCORES: Final = """
            judging = new.judging,
            judge_model = nullif(%(model)s, ''),
            judged_at = CASE WHEN new.is_done
-                            THEN coalesce(%(now)s::timestamptz, clock_timestamp()) END,
+                            THEN botticelli_now() END,
            last_error = NULL,
            lease_owner = CASE WHEN new.is_done THEN NULL ELSE c.lease_owner END,
            lease_expires_at = CASE WHEN new.is_done THEN NULL ELSE c.lease_expires_at END
@@ -175,12 +168,7 @@ STORE_SCORES: Final = """
 
 
 def store_scores(
-    conn: Connection,
-    scores: Sequence[Scored],
-    *,
-    claims: Sequence[Claim],
-    judge_model: str,
-    now: datetime | None = None,
+    conn: Connection, scores: Sequence[Scored], *, claims: Sequence[Claim], judge_model: str
 ) -> frozenset[int]:
     """Store what was paid for; give those back as judged that need no further pass.
 
@@ -190,7 +178,7 @@ def store_scores(
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ours = frozenset(claim.id for claim in held)
         stored = [score for score in scores if score.id in ours]
-        conn.execute(STORE_SCORES, {**_columns(stored), "model": judge_model, "now": now})
+        conn.execute(STORE_SCORES, {**_columns(stored), "model": judge_model})
     return ours
 
 
@@ -229,7 +217,7 @@ LEFTOVERS: Final = """
      WHERE r.stage = 'curate'
        AND r.state <> 'done'
        AND r.id <> %(run_id)s
-       AND r.started_at > coalesce(%(now)s::timestamptz, now()) - %(within)s
+       AND r.started_at > botticelli_now() - %(within)s
        AND e.act_name = %(act)s
        AND e.state = 'done'
      ORDER BY e.id
@@ -237,19 +225,13 @@ LEFTOVERS: Final = """
 
 
 def list_leftovers(
-    conn: Connection,
-    *,
-    act: str,
-    run_id: int,
-    workers: int,
-    within: timedelta,
-    now: datetime | None = None,
+    conn: Connection, *, act: str, run_id: int, workers: int, within: timedelta
 ) -> tuple[Leftover, ...]:
     """Return the last answers of runs that did not end well, oldest first. Reads only.
 
     `workers`: how many there may have been in a run.
     """
-    values = {"act": act, "run_id": run_id, "workers": workers, "within": within, "now": now}
+    values = {"act": act, "run_id": run_id, "workers": workers, "within": within}
     with conn.cursor(row_factory=class_row(Leftover)) as cursor:
         return tuple(cursor.execute(LEFTOVERS, values).fetchall())
 

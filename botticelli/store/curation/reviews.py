@@ -152,13 +152,13 @@ LOOK: Final = """
 DECIDE: Final = """
     UPDATE potential_discord_posts
        SET review_status = %(into)s,
-           decided_at = coalesce(%(now)s::timestamptz, now()),
+           decided_at = botticelli_now(),
            decided_by = %(by)s,
            fence = fence + 1,
            lease_owner = NULL,
            lease_expires_at = NULL,
            history = history || jsonb_build_object(
-               'at', coalesce(%(now)s::timestamptz, now()), 'event', %(decision)s::text,
+               'at', botticelli_now(), 'event', %(decision)s::text,
                'by', %(by)s::text, 'was', review_status, 'note', %(note)s::text)
      WHERE id = ANY (%(ids)s::bigint[])
 """
@@ -169,7 +169,7 @@ COPY: Final = """
             selected_at, generated_at, source_narrative, source_act, generation_model, rating,
             approved_by)
     SELECT id, text_content, content_type, source, tags, curation_score, curation_notes,
-           coalesce(%(now)s::timestamptz, now()), generated_at, source_narrative, source_act,
+           botticelli_now(), generated_at, source_narrative, source_act,
            generation_model, rating, %(by)s
       FROM potential_discord_posts
      WHERE id = ANY (%(ids)s::bigint[])
@@ -196,7 +196,6 @@ def decide(
     by: str,
     note: str = "",
     seen: Sequence[Reviewed] = (),
-    now: datetime | None = None,
 ) -> tuple[Reviewed, ...]:
     """Carry out a person's decision about candidates; return them as they are then.
 
@@ -209,14 +208,7 @@ def decide(
             text that could be approved; or it is not as it was seen.
     """
     wanted = list(dict.fromkeys(ids))
-    values = {
-        "ids": wanted,
-        "into": INTO[decision],
-        "decision": decision,
-        "by": by,
-        "note": note,
-        "now": now,
-    }
+    values = {"ids": wanted, "into": INTO[decision], "decision": decision, "by": by, "note": note}
     with conn.transaction():
         found = _hold(conn, wanted, seen=seen)
         if decision == "approve":
@@ -281,7 +273,7 @@ EDIT: Final = """
                lease_owner = NULL,
                lease_expires_at = NULL,
                history = history || jsonb_build_object(
-                   'at', coalesce(%(now)s::timestamptz, now()), 'event', 'edit',
+                   'at', botticelli_now(), 'event', 'edit',
                    'by', %(by)s::text, 'was', text_content)
          WHERE id = %(id)s
         RETURNING id
@@ -294,13 +286,7 @@ EDIT: Final = """
 
 
 def edit(
-    conn: Connection,
-    id_: int,
-    *,
-    text: str,
-    by: str,
-    seen: Reviewed | None = None,
-    now: datetime | None = None,
+    conn: Connection, id_: int, *, text: str, by: str, seen: Reviewed | None = None
 ) -> Reviewed:
     """Replace a candidate's text, and that of its post if it is not out yet; what it was is kept.
 
@@ -313,7 +299,7 @@ def edit(
     if not text.strip():
         raise UsageError("the new text is empty", where=f"candidate {id_}")
     text = text.replace("\0", "")
-    values = {"id": id_, "text": text, "hash": fingerprint(text), "by": by, "now": now}
+    values = {"id": id_, "text": text, "hash": fingerprint(text), "by": by}
     with conn.transaction():
         _hold(conn, [id_], seen=[seen] if seen else [])
         conn.execute(EDIT, values)

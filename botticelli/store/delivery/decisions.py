@@ -47,7 +47,7 @@ class Seen:
 LIST: Final = """
     SELECT d.id, d.post_id, d.destination,
            CASE WHEN d.state = 'sending'
-                 AND d.lease_expires_at <= coalesce(%(now)s::timestamptz, now()) THEN 'uncertain'
+                 AND d.lease_expires_at <= botticelli_now() THEN 'uncertain'
                 ELSE d.state END AS state,
            d.nonce, d.attempts, coalesce(d.text_sent, p.text_content, '') AS text, d.retry_at,
            d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.last_error, d.decided_by, d.parts,
@@ -69,23 +69,22 @@ def list_deliveries(
     states: Sequence[str] | None = None,
     post_id: int | None = None,
     limit: int = 50,
-    now: datetime | None = None,
 ) -> list[Seen]:
     """Return deliveries, newest first: of these states, of this post, or all. Reads only."""
     names = list(states) if states is not None else None
-    values = {"id": None, "post_id": post_id, "states": names, "limit": limit, "now": now}
+    values = {"id": None, "post_id": post_id, "states": names, "limit": limit}
     with conn.cursor(row_factory=class_row(Seen)) as cursor:
         return cursor.execute(LIST, values).fetchall()
 
 
-def find_delivery(conn: Connection, delivery_id: int, *, now: datetime | None = None) -> Seen:
+def find_delivery(conn: Connection, delivery_id: int) -> Seen:
     """Return one delivery. Reads only.
 
     Raises:
         UsageError: There is none of that id.
     """
     with conn.cursor(row_factory=class_row(Seen)) as cursor:
-        values = {"id": delivery_id, "post_id": None, "states": None, "limit": 1, "now": now}
+        values = {"id": delivery_id, "post_id": None, "states": None, "limit": 1}
         seen = cursor.execute(LIST, values).fetchone()
     if seen is None:
         raise UsageError(
@@ -132,7 +131,7 @@ DECIDE: Final = """
            decided_by = %(by)s,
            history = d.history || jsonb_build_object(
                'at', t.now, 'event', %(decision)s::text, 'by', %(by)s::text, 'note', %(note)s::text)
-      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t,
+      FROM (SELECT botticelli_now() AS now) AS t,
            approved_discord_posts AS p
      WHERE d.id = %(id)s
        AND p.id = d.post_id
@@ -149,7 +148,6 @@ def decide(
     by: str,
     note: str = "",
     remote_id: str | None = None,
-    now: datetime | None = None,
 ) -> Seen:
     """Carry out a person's decision and return the delivery as it is then. One transaction.
 
@@ -158,7 +156,7 @@ def decide(
     Raises:
         UsageError: There is no such delivery, or its state is not open to that decision.
     """
-    seen = find_delivery(conn, delivery_id, now=now)
+    seen = find_delivery(conn, delivery_id)
     values = {
         "id": delivery_id,
         "decision": decision,
@@ -167,12 +165,11 @@ def decide(
         "by": by,
         "note": note or None,
         "remote_id": remote_id,
-        "now": now,
     }
     with posts.following(conn, seen.post_id, by_hand=True):
         if conn.execute(DECIDE, values).rowcount != 1:
             raise _not_open(seen, decision)
-    return find_delivery(conn, delivery_id, now=now)
+    return find_delivery(conn, delivery_id)
 
 
 def _not_open(seen: Seen, decision: Decision) -> BotticelliError:
@@ -201,12 +198,10 @@ EDITED: Final = """
 """
 
 
-def record_edit(
-    conn: Connection, seen: Seen, *, text: str, by: str, now: datetime | None = None
-) -> None:
+def record_edit(conn: Connection, seen: Seen, *, text: str, by: str) -> None:
     """Write down that a published text was changed, with what it was before. One transaction."""
     with conn.transaction():
-        at = conn.execute("SELECT coalesce(%(now)s::timestamptz, now())", {"now": now}).fetchone()
+        at = conn.execute("SELECT botticelli_now()").fetchone()
         assert at is not None
         event = {"at": at[0].isoformat(), "event": "edit", "by": by}
         conn.execute(EDITED, {"id": seen.id, "text": text, "event": Jsonb(event)})

@@ -57,7 +57,7 @@ ONE_AT_A_TIME: Final = """
 # The pace was judged by what was posted last: if that has changed since, there is nothing to claim.
 CLAIM_NEXT_DUE: Final = """
     WITH t AS (
-        SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+        SELECT botticelli_now() AS now
     ), next AS MATERIALIZED (
         SELECT d.id, p.id AS post_id
           FROM t, deliveries AS d
@@ -107,7 +107,6 @@ def claim_next_due(
     last_posted: datetime | None,
     owner: str,
     lease: timedelta,
-    now: datetime | None = None,
 ) -> Delivery | None:
     """Lease the next delivery to `owner`, if `last_posted` still is what the destination got last.
 
@@ -120,7 +119,6 @@ def claim_next_due(
         "last_posted": last_posted,
         "owner": owner,
         "lease": lease,
-        "now": now,
     }
     with conn.transaction(), conn.cursor(row_factory=class_row(Delivery)) as cursor:
         conn.execute(ONE_AT_A_TIME, values)
@@ -129,7 +127,7 @@ def claim_next_due(
 
 CLAIM_UNCERTAIN: Final = """
     WITH t AS (
-        SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+        SELECT botticelli_now() AS now
     ), next AS MATERIALIZED (
         SELECT d.id
           FROM t, deliveries AS d
@@ -157,15 +155,10 @@ CLAIM_UNCERTAIN: Final = """
 
 
 def claim_uncertain(
-    conn: Connection,
-    destination: str,
-    *,
-    owner: str,
-    lease: timedelta,
-    now: datetime | None = None,
+    conn: Connection, destination: str, *, owner: str, lease: timedelta
 ) -> Delivery | None:
     """Take over a delivery whose holder is gone; None if there is none. One transaction."""
-    values = {"destination": destination, "owner": owner, "lease": lease, "now": now}
+    values = {"destination": destination, "owner": owner, "lease": lease}
     with conn.transaction(), conn.cursor(row_factory=class_row(Delivery)) as cursor:
         return cursor.execute(CLAIM_UNCERTAIN, values).fetchone()
 
@@ -173,9 +166,9 @@ def claim_uncertain(
 BEGIN: Final = """
     UPDATE deliveries
        SET text_sent = %(text)s,
-           sent_at = coalesce(sent_at, %(now)s::timestamptz, clock_timestamp()),
+           sent_at = coalesce(sent_at, botticelli_now()),
            attempts = attempts + 1,
-           lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+           lease_expires_at = botticelli_now() + %(lease)s
      WHERE id = %(id)s
        AND fence = %(fence)s
        AND state = 'sending'
@@ -183,20 +176,13 @@ BEGIN: Final = """
 """
 
 
-def begin(
-    conn: Connection,
-    delivery: Delivery,
-    *,
-    text: str,
-    lease: timedelta,
-    now: datetime | None = None,
-) -> datetime | None:
+def begin(conn: Connection, delivery: Delivery, *, text: str, lease: timedelta) -> datetime | None:
     """Write down that a request is about to be made; None: the claim is no longer ours.
 
     Returns when the first one for that message was begun. One transaction, right before the
     request: from here on its outcome is unknown until settled.
     """
-    values = {"id": delivery.id, "fence": delivery.fence, "text": text, "lease": lease, "now": now}
+    values = {"id": delivery.id, "fence": delivery.fence, "text": text, "lease": lease}
     with conn.transaction():
         row = conn.execute(BEGIN, values).fetchone()
     return row[0] if row else None
@@ -286,7 +272,7 @@ SETTLE: Final = """
            text_sent = CASE WHEN %(state)s <> 'pending' THEN text_sent END,
            history = history || jsonb_build_object(
                'at', t.now, 'event', %(state)s::text, 'note', %(note)s::text)
-      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+      FROM (SELECT botticelli_now() AS now) AS t
      WHERE d.id = %(id)s
        AND d.fence = %(fence)s
        AND d.state = 'sending'
@@ -311,9 +297,7 @@ class Ending:
     posted_at: datetime | None = None
 
 
-def settle(
-    conn: Connection, delivery: Delivery, ending: Ending, *, now: datetime | None = None
-) -> bool:
+def settle(conn: Connection, delivery: Delivery, ending: Ending) -> bool:
     """Write down what became of a delivery, and let the post's state follow. One transaction.
 
     False: somebody else has taken it over; nothing was changed.
@@ -327,7 +311,6 @@ def settle(
         "remote_id": ending.remote_id,
         "remote_url": ending.remote_url,
         "posted_at": ending.posted_at,
-        "now": now,
     }
     with posts.following(conn, delivery.post_id):
         return conn.execute(SETTLE, values).rowcount == 1
@@ -341,7 +324,7 @@ LET_GO: Final = """
            sent_at = CASE WHEN %(in_doubt)s THEN sent_at END,
            history = history || jsonb_build_object(
                'at', t.now, 'event', 'uncertain', 'note', %(note)s::text)
-      FROM (SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now) AS t
+      FROM (SELECT botticelli_now() AS now) AS t
      WHERE d.id = %(id)s
        AND d.fence = %(fence)s
        AND d.state = 'sending'
@@ -355,7 +338,6 @@ def let_go(
     note: str,
     in_doubt: bool = True,
     retry_after: timedelta | None = None,
-    now: datetime | None = None,
 ) -> bool:
     """Leave a delivery to be reconciled by the next run; False: no longer ours. One transaction.
 
@@ -368,7 +350,6 @@ def let_go(
         "note": note,
         "in_doubt": in_doubt,
         "retry_after": retry_after,
-        "now": now,
     }
     with conn.transaction():
         return conn.execute(LET_GO, values).rowcount == 1

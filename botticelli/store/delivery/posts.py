@@ -65,7 +65,7 @@ READ_QUEUES: Final = """
                    ORDER BY d.posted_at DESC
                    LIMIT w.recent) AS recent
       FROM jsonb_to_recordset(%(wanted)s) AS w (name text, recent integer)
-     CROSS JOIN (SELECT coalesce(%(now)s::timestamptz, now()) AS now) AS t
+     CROSS JOIN (SELECT botticelli_now() AS now) AS t
      CROSS JOIN LATERAL (
            SELECT count(*) FILTER (WHERE d.state = 'pending') AS waiting,
                   max(d.retry_at) FILTER (WHERE d.state = 'pending'
@@ -86,12 +86,10 @@ READ_QUEUES: Final = """
 """
 
 
-def read_queues(
-    conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = None
-) -> dict[str, Queued]:
+def read_queues(conn: Connection, wanted: Sequence[Wanted]) -> dict[str, Queued]:
     """Return each destination's queue and pace, by name. Reads only, one statement."""
     with conn.cursor(row_factory=class_row(Queued)) as cursor:
-        cursor.execute(READ_QUEUES, {"wanted": _json(wanted), "now": now})
+        cursor.execute(READ_QUEUES, {"wanted": _json(wanted)})
         return {queued.name: queued for queued in cursor}
 
 
@@ -102,9 +100,9 @@ LAST_DOWNTIME: Final = """
           FROM (SELECT started_at
                   FROM runs
                  WHERE stage = 'post'
-                   AND started_at > coalesce(%(now)s::timestamptz, now()) - interval '14 days'
+                   AND started_at > botticelli_now() - interval '14 days'
                  UNION ALL
-                SELECT coalesce(%(now)s::timestamptz, now())) AS t
+                SELECT botticelli_now()) AS t
     )
     SELECT t.before AS since,
            t.started_at AS until,
@@ -122,16 +120,10 @@ LAST_DOWNTIME: Final = """
 """
 
 
-def last_downtime(
-    conn: Connection,
-    destination: str,
-    *,
-    longer_than: timedelta,
-    now: datetime | None = None,
-) -> Downtime | None:
+def last_downtime(conn: Connection, destination: str, *, longer_than: timedelta) -> Downtime | None:
     """Return the last stretch of two weeks in which the post stage was not woken. Reads only."""
     with conn.cursor(row_factory=class_row(Downtime)) as cursor:
-        values = {"destination": destination, "longer_than": longer_than, "now": now}
+        values = {"destination": destination, "longer_than": longer_than}
         return cursor.execute(LAST_DOWNTIME, values).fetchone()
 
 
@@ -190,7 +182,7 @@ FIND_TWIN: Final = r"""
         ON p.id = d.post_id
      WHERE d.destination = %(destination)s
        AND d.state = 'posted'
-       AND d.posted_at > coalesce(%(now)s::timestamptz, now()) - %(window)s
+       AND d.posted_at > botticelli_now() - %(window)s
        AND d.post_id IS DISTINCT FROM %(post_id)s
        AND rtrim(regexp_replace(lower(coalesce(d.text_sent, p.text_content)),
                                 '[\s*_~`]+', '', 'g'), '.!?')
@@ -221,22 +213,10 @@ class Twin:
 
 
 def find_twin(
-    conn: Connection,
-    destination: str,
-    *,
-    post_id: int,
-    text: str,
-    window: timedelta,
-    now: datetime | None = None,
+    conn: Connection, destination: str, *, post_id: int, text: str, window: timedelta
 ) -> Twin | None:
     """Return the last delivery that published a post's text there within the window. Reads only."""
-    values = {
-        "destination": destination,
-        "post_id": post_id,
-        "text": text,
-        "window": window,
-        "now": now,
-    }
+    values = {"destination": destination, "post_id": post_id, "text": text, "window": window}
     with conn.cursor(row_factory=class_row(Twin)) as cursor:
         return cursor.execute(FIND_TWIN, values).fetchone()
 

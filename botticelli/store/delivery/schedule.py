@@ -6,7 +6,7 @@ no use, is therefore no matter of one host's list: who knew which destination wh
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
@@ -27,7 +27,7 @@ REMEMBER: Final = """
     )
     UPDATE actor_server_state AS s
        SET metadata = s.metadata || jsonb_build_object('destinations', old.known || (
-               SELECT coalesce(jsonb_object_agg(name, coalesce(%(now)s::timestamptz, now())), '{}')
+               SELECT coalesce(jsonb_object_agg(name, botticelli_now()), '{}')
                  FROM unnest(%(names)s::text[]) AS name))
       FROM old
      WHERE s.task_id = 'post'
@@ -41,7 +41,7 @@ UNPLAN: Final = """
        AND d.decided_by IS NULL
        AND d.destination <> ALL (%(names)s)
        AND greatest(d.created_at, (%(known)s::jsonb ->> d.destination)::timestamptz)
-           <= coalesce(%(now)s::timestamptz, now()) - %(unused)s
+           <= botticelli_now() - %(unused)s
     RETURNING d.post_id
 """
 # Rows put in by plain SQL are planned, too: a delivery needs nothing but a pending post.
@@ -57,7 +57,7 @@ PLAN: Final = """
                 OR p.review_status <> 'withdrawn'
                    AND p.selected_at > (%(known)s::jsonb ->> w.name)::timestamptz
                    AND (%(known)s::jsonb ->> w.name)::timestamptz
-                       > coalesce(%(now)s::timestamptz, now()) - %(unused)s
+                       > botticelli_now() - %(unused)s
                    AND EXISTS (SELECT
                                  FROM deliveries AS d
                                 WHERE d.post_id = p.id
@@ -78,7 +78,7 @@ PLAN: Final = """
            FOR UPDATE OF p
     ), planned AS (
         INSERT INTO deliveries (post_id, destination, created_at)
-        SELECT id, name, coalesce(%(now)s::timestamptz, now())
+        SELECT id, name, botticelli_now()
           FROM lacking
             ON CONFLICT (post_id, destination) DO NOTHING
         RETURNING post_id, destination
@@ -91,7 +91,7 @@ PLAN: Final = """
 """
 
 
-def plan(conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = None) -> int:
+def plan(conn: Connection, wanted: Sequence[Wanted]) -> int:
     """Make the deliveries that approved posts still lack; return how many. One transaction.
 
     Tell all destinations of the configuration at once, not only the one to be served: a post is
@@ -100,13 +100,12 @@ def plan(conn: Connection, wanted: Sequence[Wanted], *, now: datetime | None = N
     """
     names = [one.name for one in wanted]
     with conn.transaction():
-        row = conn.execute(REMEMBER, {"names": names, "now": now}).fetchone()
+        row = conn.execute(REMEMBER, {"names": names}).fetchone()
         values: dict[str, Any] = {
             "names": names,
             "known": Jsonb(row[0] if row else {}),
             "wanted": Jsonb([asdict(one) for one in wanted]),
             "unused": UNUSED,
-            "now": now,
         }
         for (post_id,) in conn.execute(UNPLAN, values).fetchall():
             with posts.following(conn, post_id):

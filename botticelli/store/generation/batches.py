@@ -50,7 +50,7 @@ class Progress:
 
 PLAN_BATCH: Final = """
     INSERT INTO batches (narrative, options, run_id, created_at)
-    VALUES (%(narrative)s, %(options)s, %(run_id)s, coalesce(%(now)s::timestamptz, now()))
+    VALUES (%(narrative)s, %(options)s, %(run_id)s, botticelli_now())
     RETURNING id, narrative, options, created_at
 """
 PLAN_ITEMS: Final = """
@@ -69,7 +69,6 @@ def plan(
     items: Sequence[tuple[str, int]],
     options: Mapping[str, Any],
     run_id: int | None = None,
-    now: datetime | None = None,
 ) -> Batch:
     """Store a batch with all its (narrative, iteration) items, to be run in this order.
 
@@ -78,7 +77,7 @@ def plan(
     with conn.transaction(), conn.cursor(row_factory=class_row(Batch)) as cursor:
         batch = cursor.execute(
             PLAN_BATCH,
-            {"narrative": narrative, "options": Jsonb(options), "run_id": run_id, "now": now},
+            {"narrative": narrative, "options": Jsonb(options), "run_id": run_id},
         ).fetchone()
         assert batch is not None
         cursor.execute(
@@ -119,7 +118,7 @@ class LastBatch:
 # What a person asked for is beside the schedule; batches of version 1 do not tell. What was given
 # up may be begun anew: a round that a missing key stopped is not over.
 FIND_LAST: Final = """
-    SELECT max(created_at) AS began_at, coalesce(%(now)s::timestamptz, now()) AS now
+    SELECT max(created_at) AS began_at, botticelli_now() AS now
       FROM batches
      WHERE narrative = %(narrative)s
        AND state <> 'abandoned'
@@ -128,10 +127,10 @@ FIND_LAST: Final = """
 """
 
 
-def find_last(conn: Connection, narrative: str, *, now: datetime | None = None) -> LastBatch | None:
+def find_last(conn: Connection, narrative: str) -> LastBatch | None:
     """Return the newest batch of that narrative which nobody asked for; None: there is none."""
     with conn.cursor(row_factory=class_row(LastBatch)) as cursor:
-        return cursor.execute(FIND_LAST, {"narrative": narrative, "now": now}).fetchone()
+        return cursor.execute(FIND_LAST, {"narrative": narrative}).fetchone()
 
 
 # How deep each item is may have been left unsaid by a killed worker; the answers tell.
@@ -161,7 +160,7 @@ def find_open(conn: Connection, narrative: str) -> Batch | None:
 ABANDON_BATCHES: Final = """
     UPDATE batches
        SET state = 'abandoned',
-           ended_at = coalesce(%(now)s::timestamptz, now())
+           ended_at = botticelli_now()
      WHERE narrative = %(narrative)s
        AND state = 'open'
     RETURNING id
@@ -172,25 +171,25 @@ ABANDON_ITEMS: Final = """
            lease_owner = NULL,
            lease_expires_at = NULL,
            fence = fence + 1,
-           ended_at = coalesce(%(now)s::timestamptz, now())
+           ended_at = botticelli_now()
      WHERE batch_id = ANY (%(batches)s::bigint[])
        AND state IN ('pending', 'running')
     RETURNING id
 """
 
 
-def abandon(conn: Connection, narrative: str, *, now: datetime | None = None) -> int:
+def abandon(conn: Connection, narrative: str) -> int:
     """Give up the unfinished batches of that narrative; return how many items that were.
 
     What a worker is still at is fenced off, so that it cannot be stored. One transaction.
     """
     with conn.transaction():
-        batches = conn.execute(ABANDON_BATCHES, {"narrative": narrative, "now": now}).fetchall()
-        return _abandon_items(conn, [row[0] for row in batches], now)
+        batches = conn.execute(ABANDON_BATCHES, {"narrative": narrative}).fetchall()
+        return _abandon_items(conn, [row[0] for row in batches])
 
 
-def _abandon_items(conn: Connection, batches: Sequence[int], now: datetime | None) -> int:
-    values = {"batches": list(batches), "now": now}
+def _abandon_items(conn: Connection, batches: Sequence[int]) -> int:
+    values = {"batches": list(batches)}
     items = [row[0] for row in conn.execute(ABANDON_ITEMS, values).fetchall()]
     item_memory.forget(conn, items)
     return len(items)
@@ -199,7 +198,7 @@ def _abandon_items(conn: Connection, batches: Sequence[int], now: datetime | Non
 TAKE_BACK: Final = """
     UPDATE batches AS b
        SET state = 'abandoned',
-           ended_at = coalesce(%(now)s::timestamptz, now())
+           ended_at = botticelli_now()
      WHERE b.id = %(batch_id)s
        AND b.state = 'open'
        AND NOT EXISTS (SELECT
@@ -211,11 +210,11 @@ TAKE_BACK: Final = """
 """
 
 
-def take_back(conn: Connection, batch_id: int, *, now: datetime | None = None) -> bool:
+def take_back(conn: Connection, batch_id: int) -> bool:
     """Give a batch up of which nothing was ever asked; tell whether it was one. One transaction."""
     with conn.transaction():
-        taken = conn.execute(TAKE_BACK, {"batch_id": batch_id, "now": now}).fetchall()
-        _abandon_items(conn, [row[0] for row in taken], now)
+        taken = conn.execute(TAKE_BACK, {"batch_id": batch_id}).fetchall()
+        _abandon_items(conn, [row[0] for row in taken])
         return bool(taken)
 
 
@@ -226,16 +225,16 @@ PROGRESS: Final = """
            count(*) FILTER (WHERE state = 'failed') AS failed,
            min(CASE state WHEN 'pending' THEN coalesce(retry_at, created_at)
                           WHEN 'running' THEN lease_expires_at END) AS next_at,
-           coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+           botticelli_now() AS now
       FROM generation_items
      WHERE batch_id = %(batch_id)s
 """
 
 
-def progress(conn: Connection, batch_id: int, *, now: datetime | None = None) -> Progress:
+def progress(conn: Connection, batch_id: int) -> Progress:
     """Return how far the batch is."""
     with conn.cursor(row_factory=class_row(Progress)) as cursor:
-        row = cursor.execute(PROGRESS, {"batch_id": batch_id, "now": now}).fetchone()
+        row = cursor.execute(PROGRESS, {"batch_id": batch_id}).fetchone()
     assert row is not None
     return row
 
@@ -243,7 +242,7 @@ def progress(conn: Connection, batch_id: int, *, now: datetime | None = None) ->
 FINISH: Final = """
     UPDATE batches AS b
        SET state = 'done',
-           ended_at = coalesce(%(now)s::timestamptz, now())
+           ended_at = botticelli_now()
      WHERE b.id = %(batch_id)s
        AND b.state = 'open'
        AND NOT EXISTS (SELECT
@@ -253,10 +252,10 @@ FINISH: Final = """
 """
 
 
-def finish(conn: Connection, batch_id: int, *, now: datetime | None = None) -> bool:
+def finish(conn: Connection, batch_id: int) -> bool:
     """Close the batch if nothing is left of it. One transaction."""
     with conn.transaction():
-        return conn.execute(FINISH, {"batch_id": batch_id, "now": now}).rowcount == 1
+        return conn.execute(FINISH, {"batch_id": batch_id}).rowcount == 1
 
 
 FAILURES: Final = """

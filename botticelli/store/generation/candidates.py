@@ -1,7 +1,6 @@
 """potential_discord_posts: what a model wrote comes in once."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
@@ -58,7 +57,7 @@ INSERT: Final = """
             source_narrative, source_act, generation_model, run_id, item_id, execution_id,
             duplicate_of)
     VALUES (%(text_content)s, %(content_type)s, %(source)s, %(tags)s, %(rating)s, %(extra)s,
-            %(hash)s, coalesce(%(now)s::timestamptz, now()), %(narrative)s, %(act)s,
+            %(hash)s, botticelli_now(), %(narrative)s, %(act)s,
             nullif(%(model)s, ''), %(run_id)s, %(item_id)s, %(execution_id)s,
             (SELECT min(first.id)
                FROM potential_discord_posts AS first
@@ -67,13 +66,7 @@ INSERT: Final = """
 """
 
 
-def insert(
-    conn: Connection,
-    rows: Iterable[Mapping[str, Any]],
-    *,
-    origin: Origin,
-    now: datetime | None = None,
-) -> Inserted:
+def insert(conn: Connection, rows: Iterable[Mapping[str, Any]], *, origin: Origin) -> Inserted:
     """Store every row that a model made; one whose text is there already points to the oldest.
 
     Texts are compared by `text.fingerprint`. Keys without a column are kept in `extra`. Rows of an
@@ -82,7 +75,7 @@ def insert(
     """
     values = [_columns(clean(row)) for row in rows]
     hashes = [each["hash"] for each in values if each["hash"]]
-    shared = {**_origin(origin), "now": now}
+    shared = _origin(origin)
     ids: list[int] = []
     repeats: dict[int, int] = {}
     with conn.transaction():

@@ -1,7 +1,6 @@
 """What models were asked and what they said: every attempt, failed ones too. Append-only."""
 
 from dataclasses import asdict
-from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -55,12 +54,12 @@ RECORD: Final = """
             %(provider)s, %(model)s, %(model_version)s, %(provider_request_id)s,
             %(finish_reason)s, %(response)s, %(error)s, %(input_tokens)s, %(cached_tokens)s,
             %(output_tokens)s, %(thought_tokens)s, %(cost_usd)s, %(latency_ms)s, %(grant_seq)s,
-            coalesce(%(now)s::timestamptz, now()))
+            botticelli_now())
     RETURNING id
 """
 
 
-def insert(conn: Connection, attempt: Attempt, *, now: datetime | None = None) -> int:
+def insert(conn: Connection, attempt: Attempt) -> int:
     """Store one attempt and return its id. One transaction.
 
     What PostgreSQL cannot hold (NUL, half a surrogate pair) must not lose an answer that is paid:
@@ -70,7 +69,7 @@ def insert(conn: Connection, attempt: Attempt, *, now: datetime | None = None) -
         name: _storable(value) if isinstance(value, str) else value
         for name, value in asdict(attempt).items()
     }
-    row = conn.execute(RECORD, {**values, "now": now}).fetchone()
+    row = conn.execute(RECORD, values).fetchone()
     assert row is not None, "INSERT .. RETURNING gives a row"
     return int(row[0])
 
@@ -151,16 +150,14 @@ SPENT_SINCE: Final = """
                AS output_tokens,
            coalesce(sum(cost_usd), 0) AS cost_usd
       FROM act_executions
-     WHERE created_at >= date_trunc(%(unit)s, coalesce(%(now)s::timestamptz, now())
+     WHERE created_at >= date_trunc(%(unit)s, botticelli_now()
                                               AT TIME ZONE %(zone)s) AT TIME ZONE %(zone)s
      GROUP BY 1, 2
      ORDER BY 1, 2
 """
 
 
-def spent_since(
-    conn: Connection, unit: Literal["day", "month"], *, zone: str, now: datetime | None = None
-) -> list[Spent]:
+def spent_since(conn: Connection, unit: Literal["day", "month"], *, zone: str) -> list[Spent]:
     """Return what each model was asked for since the day or month began in that time zone."""
     with conn.cursor(row_factory=class_row(Spent)) as cursor:
-        return cursor.execute(SPENT_SINCE, {"unit": unit, "zone": zone, "now": now}).fetchall()
+        return cursor.execute(SPENT_SINCE, {"unit": unit, "zone": zone}).fetchall()

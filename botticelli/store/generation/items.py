@@ -1,6 +1,6 @@
 """Generation items: claimed by any number of workers, and settled behind their fence."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from psycopg.rows import class_row
@@ -41,9 +41,9 @@ CLAIM: Final = """
          WHERE batch_id = %(batch_id)s
            AND ((state = 'pending'
                  AND (retry_at IS NULL
-                      OR retry_at <= coalesce(%(now)s::timestamptz, clock_timestamp())))
+                      OR retry_at <= botticelli_now()))
                 OR (state = 'running'
-                    AND lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())))
+                    AND lease_expires_at <= botticelli_now()))
          ORDER BY CASE WHEN %(deepest_first)s THEN -acts_done ELSE acts_done END, id
          LIMIT 1
            FOR UPDATE SKIP LOCKED
@@ -52,7 +52,7 @@ CLAIM: Final = """
        SET state = 'running',
            fence = i.fence + 1,
            lease_owner = %(owner)s,
-           lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(lease)s
+           lease_expires_at = botticelli_now() + %(lease)s
       FROM next
      WHERE i.id = next.id
     RETURNING i.id, i.batch_id, i.narrative, i.iteration, i.attempts, i.acts_done, i.fence
@@ -60,13 +60,7 @@ CLAIM: Final = """
 
 
 def claim(
-    conn: Connection,
-    batch_id: int,
-    *,
-    owner: str,
-    lease: timedelta,
-    deepest_first: bool = False,
-    now: datetime | None = None,
+    conn: Connection, batch_id: int, *, owner: str, lease: timedelta, deepest_first: bool = False
 ) -> Item | None:
     """Lease the next item to `owner`; None if none may be claimed now.
 
@@ -77,13 +71,7 @@ def claim(
     with conn.transaction(), conn.cursor(row_factory=class_row(Item)) as cursor:
         return cursor.execute(
             CLAIM,
-            {
-                "batch_id": batch_id,
-                "owner": owner,
-                "lease": lease,
-                "deepest_first": deepest_first,
-                "now": now,
-            },
+            {"batch_id": batch_id, "owner": owner, "lease": lease, "deepest_first": deepest_first},
         ).fetchone()
 
 
@@ -91,7 +79,7 @@ SETTLE: Final = """
     UPDATE generation_items AS i
        SET state = %(state)s,
            attempts = attempts + %(failed_attempts)s,
-           retry_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(wait)s::interval,
+           retry_at = botticelli_now() + %(wait)s::interval,
            last_error = %(error)s,
            lease_owner = NULL,
            lease_expires_at = NULL,
@@ -100,33 +88,28 @@ SETTLE: Final = """
                          WHERE e.item_id = i.id
                            AND e.state = 'done'),
            ended_at = CASE WHEN %(state)s IN ('done', 'failed')
-                           THEN coalesce(%(now)s::timestamptz, clock_timestamp()) END
+                           THEN botticelli_now() END
      WHERE i.id = %(id)s
        AND i.fence = %(fence)s
        AND i.state = 'running'
 """
 
 
-def settle_done(conn: Connection, item: Item, *, now: datetime | None = None) -> bool:
+def settle_done(conn: Connection, item: Item) -> bool:
     """Mark the item done; for use inside `queue.settling`, with what it made.
 
     False: it is somebody else's by now.
     """
-    return _settle(conn, item, state="done", now=now)
+    return _settle(conn, item, state="done")
 
 
-def settle_failed(conn: Connection, item: Item, *, error: str, now: datetime | None = None) -> bool:
+def settle_failed(conn: Connection, item: Item, *, error: str) -> bool:
     """Mark the item failed for good. One transaction; False: it is somebody else's by now."""
-    return _settle(conn, item, state="failed", error=error, failed_attempts=1, now=now)
+    return _settle(conn, item, state="failed", error=error, failed_attempts=1)
 
 
 def put_back(
-    conn: Connection,
-    item: Item,
-    *,
-    error: str = "",
-    wait: timedelta | None = None,
-    now: datetime | None = None,
+    conn: Connection, item: Item, *, error: str = "", wait: timedelta | None = None
 ) -> bool:
     """Give the item back, to be claimed again after `wait`.
 
@@ -134,13 +117,7 @@ def put_back(
     by now.
     """
     return _settle(
-        conn,
-        item,
-        state="pending",
-        error=error,
-        failed_attempts=1 if error else 0,
-        wait=wait,
-        now=now,
+        conn, item, state="pending", error=error, failed_attempts=1 if error else 0, wait=wait
     )
 
 
@@ -152,7 +129,6 @@ def _settle(
     error: str = "",
     failed_attempts: int = 0,
     wait: timedelta | None = None,
-    now: datetime | None = None,
 ) -> bool:
     with conn.transaction():
         updated = conn.execute(
@@ -164,7 +140,6 @@ def _settle(
                 "error": error or None,
                 "failed_attempts": failed_attempts,
                 "wait": wait,
-                "now": now,
             },
         ).rowcount
         if updated and state != "pending":

@@ -5,7 +5,6 @@ watches like a counter that began anew.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 from botticelli.store.connection import Connection
@@ -20,7 +19,7 @@ EXECUTIONS: Final = """
           LEFT JOIN generation_items AS i
             ON i.id = e.item_id
            AND i.state IN ('pending', 'running')
-         WHERE e.created_at < coalesce(%(now)s::timestamptz, now())
+         WHERE e.created_at < botticelli_now()
                                - make_interval(days => %(days)s)
            AND i.id IS NULL
          ORDER BY e.created_at
@@ -50,7 +49,7 @@ RUNS: Final = """
         DELETE FROM runs
          WHERE id IN (SELECT id
                         FROM runs
-                       WHERE ended_at < coalesce(%(now)s::timestamptz, now())
+                       WHERE ended_at < botticelli_now()
                                         - make_interval(days => %(days)s)
                        LIMIT %(batch)s)
         RETURNING stage, state, exit_code
@@ -76,7 +75,7 @@ CANDIDATES: Final = """
                        WHERE c.review_status = 'rejected'
                          AND a.id IS NULL
                          AND coalesce(c.decided_at, c.generated_at)
-                             < coalesce(%(now)s::timestamptz, now())
+                             < botticelli_now()
                                - make_interval(days => %(days)s)
                        LIMIT %(batch)s)
         RETURNING review_status
@@ -93,7 +92,7 @@ AUDIT: Final = """
     DELETE FROM command_audit
      WHERE id IN (SELECT id
                     FROM command_audit
-                   WHERE at < coalesce(%(now)s::timestamptz, now())
+                   WHERE at < botticelli_now()
                               - make_interval(days => %(days)s)
                    LIMIT %(batch)s)
 """
@@ -105,16 +104,14 @@ STATEMENTS: Final[Mapping[str, str]] = {
 }
 
 
-def prune(
-    conn: Connection, what: str, *, days: int, now: datetime | None = None, batch: int = BATCH
-) -> int:
+def prune(conn: Connection, what: str, *, days: int, batch: int = BATCH) -> int:
     """Remove rows of one kind that are older than `days`; return how many. 0 days: none.
 
     Every `batch` rows are a transaction of their own.
     """
     if not days:
         return 0
-    values = {"days": days, "now": now, "batch": batch}
+    values = {"days": days, "batch": batch}
     removed = 0
     while True:
         with conn.transaction():

@@ -60,16 +60,17 @@ class Server:
     is_writable: bool
 
 
+# The server's own clock is looked at; there may be no schema yet, and no botticelli_now().
 SERVER: Final = """
-    SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now,
+    SELECT now(),
            NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'
                AS is_writable
 """
 
 
-def server(conn: Connection, *, now: datetime | None = None) -> Server:
+def server(conn: Connection) -> Server:
     """Return what the server is and what time it is there. One query."""
-    row = conn.execute(SERVER, {"now": now}).fetchone()
+    row = conn.execute(SERVER).fetchone()
     assert row is not None
     return Server(version=conn.info.server_version, now=row[0], is_writable=row[1])
 
@@ -97,7 +98,7 @@ class Leftover:
 
 # A run without a lock (stage "run") may take as long as it likes: it is never taken for killed.
 LEFTOVERS: Final = """
-    WITH t AS (SELECT coalesce(%(now)s::timestamptz, now()) AS now),
+    WITH t AS (SELECT botticelli_now() AS now),
          left_over (kind, since, reason) AS (
         SELECT 'items', i.lease_expires_at, i.last_error
           FROM generation_items AS i, t
@@ -135,7 +136,7 @@ LEFTOVERS: Final = """
 """
 
 
-def leftovers(conn: Connection, *, now: datetime | None = None) -> Sequence[Leftover]:
+def leftovers(conn: Connection) -> Sequence[Leftover]:
     """Return what waits for somebody, by kind. One query."""
     with conn.cursor(row_factory=class_row(Leftover)) as cursor:
-        return tuple(cursor.execute(LEFTOVERS, {"now": now}).fetchall())
+        return tuple(cursor.execute(LEFTOVERS).fetchall())

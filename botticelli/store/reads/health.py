@@ -70,7 +70,7 @@ class Vitals:
 
 
 VITALS: Final = """
-    WITH t AS (SELECT coalesce(%(now)s::timestamptz, now()) AS now)
+    WITH t AS (SELECT botticelli_now() AS now)
     SELECT t.now,
            (SELECT coalesce(min(applied_at), t.now) FROM schema_version) AS installed_at,
            (SELECT jsonb_object_agg(s.task_id, jsonb_build_object(
@@ -145,13 +145,13 @@ class _Row:
     spending: Sequence[Mapping[str, Any]] | None
 
 
-def read_vitals(conn: Connection, *, recent: int = 1, now: datetime | None = None) -> Vitals:
+def read_vitals(conn: Connection, *, recent: int = 1) -> Vitals:
     """Return what `health` judges. One statement, which changes nothing.
 
     `recent` is how many posting times each destination's rules have to know.
     """
     with conn.cursor(row_factory=class_row(_Row)) as cursor:
-        row = cursor.execute(VITALS, {"recent": recent, "now": now}).fetchone()
+        row = cursor.execute(VITALS, {"recent": recent}).fetchone()
     assert row is not None
     return Vitals(
         now=row.now,

@@ -120,11 +120,11 @@ class Totals:
 
 
 INSTANT: Final = """
-    SELECT now(),
+    SELECT botticelli_now(),
            (SELECT max(version) FROM schema_version),
            pg_database_size(current_database()),
            (SELECT count(*) FROM command_approvals
-             WHERE state = 'pending' AND expires_at > now())
+             WHERE state = 'pending' AND expires_at > botticelli_now())
 """
 STAGES: Final = """
     SELECT stage, is_paused, breaker_open, consecutive_failures,

@@ -44,14 +44,14 @@ RUNS: Final = """
            CASE WHEN r.is_dead THEN 'interrupted' ELSE r.state END AS state,
            CASE WHEN r.is_dead THEN 'killed: nothing is heard of it any more'
                 ELSE r.error END AS error,
-           extract(epoch FROM coalesce(r.ended_at, %(now)s::timestamptz, now())
+           extract(epoch FROM coalesce(r.ended_at, botticelli_now())
                               - r.started_at)::float8 AS seconds,
            a.calls, a.tokens, a.cost_usd
       FROM (SELECT *,
                    state = 'running' AND stage <> 'run' AND NOT EXISTS (
                        SELECT FROM locks AS l
                         WHERE l.run_id = runs.id
-                          AND l.expires_at > coalesce(%(now)s::timestamptz, now())) AS is_dead
+                          AND l.expires_at > botticelli_now()) AS is_dead
               FROM runs
              WHERE (%(id)s::bigint IS NULL OR id = %(id)s)
                AND (%(stage)s::text IS NULL OR stage = %(stage)s)
@@ -69,15 +69,10 @@ RUNS: Final = """
 
 
 def past_runs(
-    conn: Connection,
-    *,
-    run: int | None = None,
-    stage: str | None = None,
-    limit: int = 20,
-    now: datetime | None = None,
+    conn: Connection, *, run: int | None = None, stage: str | None = None, limit: int = 20
 ) -> Sequence[PastRun]:
     """Return the latest runs, newest first; only one of that id or stage if named."""
-    values = {"id": run, "stage": stage, "limit": limit, "now": now}
+    values = {"id": run, "stage": stage, "limit": limit}
     with conn.cursor(row_factory=class_row(PastRun)) as cursor:
         return cursor.execute(RUNS, values).fetchall()
 

@@ -70,7 +70,7 @@ class Overview:
     spent: Spent
 
 
-NOW: Final = "SELECT coalesce(%(now)s::timestamptz, now())"
+NOW: Final = "SELECT botticelli_now()"
 
 STAGES: Final = """
     SELECT s.task_id AS stage,
@@ -89,7 +89,7 @@ STAGES: Final = """
       FROM actor_server_state AS s
       LEFT JOIN locks AS l
         ON l.name = s.task_id
-       AND l.expires_at > coalesce(%(now)s::timestamptz, now())
+       AND l.expires_at > botticelli_now()
       LEFT JOIN LATERAL (SELECT *
                            FROM runs
                           WHERE stage = s.task_id
@@ -115,7 +115,7 @@ POSTED: Final = """
       FROM unnest(%(names)s::text[], %(zones)s::text[]) AS d (name, zone)
       LEFT JOIN deliveries AS p
         ON p.destination = d.name
-       AND p.posted_at >= date_trunc('day', coalesce(%(now)s::timestamptz, now()), d.zone)
+       AND p.posted_at >= date_trunc('day', botticelli_now(), d.zone)
      GROUP BY d.name
 """
 
@@ -126,19 +126,17 @@ SPENT: Final = """
                AS output_tokens,
            coalesce(sum(cost_usd), 0) AS cost_usd
       FROM act_executions
-     WHERE created_at >= date_trunc('day', coalesce(%(now)s::timestamptz, now()), 'UTC')
+     WHERE created_at >= date_trunc('day', botticelli_now(), 'UTC')
 """
 
 
-def overview(
-    conn: Connection, *, zones: Mapping[str, str], now: datetime | None = None
-) -> Overview:
+def overview(conn: Connection, *, zones: Mapping[str, str]) -> Overview:
     """Return everything that `status` shows. One transaction, which changes nothing.
 
     `zones` are the destinations' time zones by name; `now` is the database's clock unless a test
     pins it.
     """
-    values = {"now": now, "names": list(zones), "zones": list(zones.values())}
+    values = {"names": list(zones), "zones": list(zones.values())}
     with conn.transaction():
         instant = conn.execute(NOW, values).fetchone()
         assert instant is not None

@@ -147,9 +147,7 @@ class PostTrace:
     cost_usd: Decimal
 
 
-def trace_post(
-    conn: Connection, kind: IdKind, name: str, *, now: datetime | None = None
-) -> PostTrace | None:
+def trace_post(conn: Connection, kind: IdKind, name: str) -> PostTrace | None:
     """Return the history of the post that an id belongs to; None if there is no such post."""
     values = {"kind": kind, "id": None if kind == "message" else int(name), "message": name}
     found = conn.execute(FIND, values).fetchone()
@@ -162,7 +160,7 @@ def trace_post(
         writing=writing,
         judging=_calls_of(conn, candidate_id, "judging") if candidate_id else (),
         post=_find_post(conn, post_id) if post_id else None,
-        deliveries=_deliveries(conn, post_id, now=now) if post_id else (),
+        deliveries=_deliveries(conn, post_id) if post_id else (),
         tokens=sum(_tokens(call) for call in writing),
         cost_usd=sum((call.cost_usd or Decimal(0) for call in writing), Decimal(0)),
     )
@@ -173,8 +171,8 @@ def _find_post(conn: Connection, post_id: int) -> TracedPost | None:
         return cursor.execute(POST, {"id": post_id}).fetchone()
 
 
-def _deliveries(conn: Connection, post_id: int, *, now: datetime | None) -> tuple[Seen, ...]:
-    newest_first = decisions.list_deliveries(conn, post_id=post_id, limit=MOST_DELIVERIES, now=now)
+def _deliveries(conn: Connection, post_id: int) -> tuple[Seen, ...]:
+    newest_first = decisions.list_deliveries(conn, post_id=post_id, limit=MOST_DELIVERIES)
     return tuple(reversed(newest_first))
 
 

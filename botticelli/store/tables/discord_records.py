@@ -1,7 +1,6 @@
 """What is known of Discord servers: guilds, users, channels, roles, members and their roles."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from psycopg import sql
@@ -78,14 +77,12 @@ MEMBER_ROLE: Final = Kind(
 
 UPSERT: Final = sql.SQL("""
     INSERT INTO {table} ({columns}, updated_at)
-         VALUES ({values}, coalesce(%(now)s::timestamptz, now()))
+         VALUES ({values}, botticelli_now())
     ON CONFLICT ({key}) DO UPDATE SET {changes}
 """)
 
 
-def keep(
-    conn: Connection, kind: Kind, said: Mapping[str, Any], *, now: datetime | None = None
-) -> int:
+def keep(conn: Connection, kind: Kind, said: Mapping[str, Any]) -> int:
     """Keep what was said of one thing, over what was known of it; return the last part of its key.
 
     Fields that there is no column for, or that do not fit theirs, are left out. One transaction.
@@ -111,7 +108,7 @@ def keep(
             ]
         ),
     )
-    conn.execute(statement, {**values, "now": now})
+    conn.execute(statement, values)
     return int(values[kind.key[-1]])
 
 

@@ -44,9 +44,7 @@ class Delivery:
     failure: str = ""
 
 
-def store_outputs(
-    conn: Connection, made: Delivery, *, now: datetime | None = None
-) -> dict[str, tuple[int, ...]]:
+def store_outputs(conn: Connection, made: Delivery) -> dict[str, tuple[int, ...]]:
     """Insert rows, remove consumed ones, record both; return table -> new ids. One transaction.
 
     Raises:
@@ -58,11 +56,8 @@ def store_outputs(
     with conn.transaction():
         # Always in one order: two runs that widen the same tables must not wait in a circle.
         for new in sorted(made.rows, key=lambda each: each.table):
-            facts = dict(new.metadata)
-            if now is not None:
-                facts["generated_at"] = now
             added = tables.insert_rows(
-                conn, new.table, rows=new.rows, metadata=facts, template=new.template,
+                conn, new.table, rows=new.rows, metadata=new.metadata, template=new.template,
                 file=made.file, description=made.description,
             )  # fmt: skip
             ids[new.table] = (*ids.get(new.table, ()), *added)

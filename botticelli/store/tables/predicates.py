@@ -61,8 +61,8 @@ FURTHER: Final[Mapping[str, frozenset[str]]] = {
     "JSONExtractScalar": frozenset({"only_json_types"}),
 }  # fmt: skip
 CONSTANTS: Final[Mapping[str, str]] = {
-    "CurrentTimestamp": "coalesce(%(now)s::timestamptz, now())",
-    "CurrentDate": "(coalesce(%(now)s::timestamptz, now()))::date",
+    "CurrentTimestamp": "botticelli_now()",
+    "CurrentDate": "(botticelli_now())::date",
     "Null": "NULL",
 }
 CASTS: Final[Mapping[str, str]] = {

@@ -5,7 +5,7 @@ may take them again. A late owner finds a foreign fence and removes nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from typing import Final
 
@@ -60,25 +60,20 @@ def row_key(columns: Iterable[Column]) -> sql.Composable:
 TAKE: Final = """
     INSERT INTO row_leases AS l (table_name, row_key, lease_owner, lease_expires_at)
          SELECT %(table)s, key, %(owner)s,
-                coalesce(%(now)s::timestamptz, clock_timestamp()) + %(duration)s
+                botticelli_now() + %(duration)s
            FROM unnest(%(keys)s::text[]) AS key
     ON CONFLICT (table_name, row_key) DO UPDATE
             SET lease_owner = EXCLUDED.lease_owner,
                 lease_expires_at = EXCLUDED.lease_expires_at,
                 fence = l.fence + 1
-          WHERE l.lease_expires_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+          WHERE l.lease_expires_at <= botticelli_clock()
              OR l.lease_owner = EXCLUDED.lease_owner
       RETURNING row_key, fence
 """
 
 
 def take(
-    conn: Connection,
-    table: str,
-    *,
-    keys: Sequence[str],
-    terms: LeaseTerms,
-    now: datetime | None = None,
+    conn: Connection, table: str, *, keys: Sequence[str], terms: LeaseTerms
 ) -> tuple[RowLease, ...]:
     """Lease those of the rows that nobody else holds, within the caller's transaction.
 
@@ -89,7 +84,6 @@ def take(
         "keys": list(keys),
         "owner": terms.owner,
         "duration": terms.duration,
-        "now": now,
     }
     fences = dict(conn.execute(TAKE, parameters).fetchall())
     return tuple(
@@ -101,7 +95,7 @@ def take(
 
 RENEW: Final = """
     UPDATE row_leases AS l
-       SET lease_expires_at = coalesce(%(now)s::timestamptz, clock_timestamp()) + %(duration)s
+       SET lease_expires_at = botticelli_now() + %(duration)s
       FROM unnest(%(tables)s::text[], %(keys)s::text[], %(fences)s::bigint[])
            AS held (table_name, row_key, fence)
      WHERE l.table_name = held.table_name
@@ -111,13 +105,7 @@ RENEW: Final = """
 """
 
 
-def renew(
-    conn: Connection,
-    leases: Sequence[RowLease],
-    *,
-    terms: LeaseTerms,
-    now: datetime | None = None,
-) -> None:
+def renew(conn: Connection, leases: Sequence[RowLease], *, terms: LeaseTerms) -> None:
     """Extend leases that are still ours. One transaction.
 
     Raises:
@@ -126,7 +114,7 @@ def renew(
     if not leases:
         return
     cursor = conn.execute(
-        RENEW, {**_held(leases), "owner": terms.owner, "duration": terms.duration, "now": now}
+        RENEW, {**_held(leases), "owner": terms.owner, "duration": terms.duration}
     )
     if cursor.rowcount != len(leases):
         raise _lost(leases)

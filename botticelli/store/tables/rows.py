@@ -6,7 +6,6 @@ quoted, and values are always parameters.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -97,7 +96,7 @@ FREE: Final = sql.SQL("""
                  WHERE l.table_name = %(table)s
                    AND l.row_key = {key}
                    AND l.lease_owner IS DISTINCT FROM %(resuming)s
-                   AND l.lease_expires_at > coalesce(%(now)s::timestamptz, clock_timestamp()))
+                   AND l.lease_expires_at > botticelli_now())
 """)
 KEYED: Final = sql.SQL("{key} = ANY (%(keys)s::text[])")
 SAMPLED: Final = sql.SQL("""
@@ -107,9 +106,7 @@ SAMPLED: Final = sql.SQL("""
 NOTHING: Final = sql.SQL("true")
 
 
-def read_rows(
-    conn: Connection, query: Query, *, lease: LeaseTerms | None = None, now: datetime | None = None
-) -> Rows:
+def read_rows(conn: Connection, query: Query, *, lease: LeaseTerms | None = None) -> Rows:
     """Return rows, leasing them if `lease` is given. One transaction.
 
     Rows that another run holds are passed over when leases are asked for; so are those that the
@@ -138,16 +135,14 @@ def read_rows(
         order=order,
         locking=sql.SQL("FOR UPDATE OF t SKIP LOCKED" if lease else ""),
     )
-    parameters = {**where.parameters, **_bounds(query), "resuming": None, "now": now}
+    parameters = {**where.parameters, **_bounds(query), "resuming": None}
     if query.keys is not None:
         again = {"keys": list(query.keys), "limit": None, "offset": 0}
         parameters |= again | {"resuming": lease.owner if lease else None}
     with _explained(query.table), conn.transaction():
         found = conn.execute(statement, parameters).fetchall()
         keys = [row[0] for row in found]
-        leases = (
-            row_leases.take(conn, query.table, keys=keys, terms=lease, now=now) if lease else ()
-        )
+        leases = row_leases.take(conn, query.table, keys=keys, terms=lease) if lease else ()
     ours = {held.key for held in leases} if lease else set(keys)
     kept = [row for row in found if row[0] in ours]
     return Rows(
@@ -350,9 +345,7 @@ class Change:
     within: Sequence[str] | None = None
 
 
-def update_rows(
-    conn: Connection, change: Change, *, now: datetime | None = None, dry_run: bool = False
-) -> tuple[str, ...]:
+def update_rows(conn: Connection, change: Change, *, dry_run: bool = False) -> tuple[str, ...]:
     """Change rows and return their keys. One transaction.
 
     A dry run makes the change and takes it back, so that the database has its word on it, too.
@@ -366,7 +359,7 @@ def update_rows(
     query = Query(table=change.table, columns=tuple(change.updates))
     _check_columns(query, columns, filtered=where.columns)
     changes = []
-    parameters: dict[str, Any] = {**where.parameters, "limit": change.limit, "now": now}
+    parameters: dict[str, Any] = {**where.parameters, "limit": change.limit}
     for index, (name, value) in enumerate(change.updates.items()):
         shown, parameter = _new_value(value, columns[name], name=f"u{index}")
         changes.append(sql.SQL("{} = {}").format(identifier(name), shown))
@@ -389,7 +382,7 @@ def update_rows(
 def _new_value(value: Any, column: Column, *, name: str) -> tuple[sql.Composable, Any]:
     is_time = column.base.startswith(("timestamp", "date"))
     if isinstance(value, str) and value.strip().lower() in ("now()", "now") and is_time:
-        return sql.SQL("coalesce(%(now)s::timestamptz, now())"), None
+        return sql.SQL("botticelli_now()"), None
     fitting = fit(clean(value), column)
     if fitting is None:
         raise TableError(
