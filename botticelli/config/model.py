@@ -455,3 +455,8 @@ class Config:
     health: HealthConfig = key(HealthConfig())
     retention: RetentionConfig = key(RetentionConfig())
     unset: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    @property
+    def schedules(self) -> Mapping[str, Schedule]:
+        """The schedule of each stage, by its name."""
+        return {name: getattr(self, name).schedule for name in STAGES}

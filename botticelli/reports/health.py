@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from botticelli.config.model import STAGES, Config, Destination, Schedule
+from botticelli.config.model import STAGES, Config, Destination
 from botticelli.records import record
 from botticelli.schedule.due import Pace, Rules, next_due
 from botticelli.schedule.hours import Hours, next_allowed
@@ -118,7 +118,7 @@ def _stage(name: str, seen: Vitals, config: Config) -> StageHealth:
         since = max(
             at for at in (pulse.last_success, pulse.changed_at, seen.installed_at) if at is not None
         )
-        late_at = since + _schedule(name, config).interval * config.health.late_factor
+        late_at = since + config.schedules[name].interval * config.health.late_factor
     return StageHealth(
         name=name,
         is_paused=pulse.is_paused,
@@ -139,20 +139,11 @@ NEVER: Final = Pulse(
 )
 
 
-def _schedule(name: str, config: Config) -> Schedule:
-    schedules = {
-        "generate": config.generate.schedule,
-        "curate": config.curate.schedule,
-        "post": config.post.schedule,
-    }
-    return schedules[name]
-
-
 def _late(stages: tuple[StageHealth, ...], seen: Vitals, config: Config) -> Iterator[Problem]:
     for stage in stages:
         if stage.late_at is None or stage.late_at >= seen.now:
             continue
-        usual = span(_schedule(stage.name, config).interval)
+        usual = span(config.schedules[stage.name].interval)
         last = f"for {span(seen.now - stage.last_success)}" if stage.last_success else "yet"
         why = seen.stages.get(stage.name, NEVER).last_error
         what = f"no success {last}, every {usual} is meant" + (

@@ -12,7 +12,6 @@ from botticelli.clock import Clock
 from botticelli.config.model import STAGES, Config
 from botticelli.records import record
 from botticelli.reports.budget import ModelBudget, Rate, budget_report
-from botticelli.reports.status import QUEUE_STATES
 from botticelli.store.connection import Connection
 from botticelli.store.reads.metrics import CallTotals, StageTotals, Totals, read_totals
 
@@ -134,14 +133,10 @@ def _stages(totals: Totals, config: Config) -> Iterator[Metric]:
         "How long the last run took that succeeded.",
         {s.stage: s.last_success_seconds for s in stages if s.last_success_seconds is not None},
     )
-    schedules = (config.generate.schedule, config.curate.schedule, config.post.schedule)
     yield _of_stages(
         "interval_seconds",
         "The configured distance of two runs.",
-        {
-            name: schedule.interval.total_seconds()
-            for name, schedule in zip(STAGES, schedules, strict=True)
-        },
+        {name: schedule.interval.total_seconds() for name, schedule in config.schedules.items()},
     )
     known = {(one.stage, one.outcome): one.runs for one in totals.runs}
     yield _counter(
@@ -171,12 +166,11 @@ def _filled(
 
 
 def _queues(totals: Totals) -> Iterator[Metric]:
-    known = {(one.queue, one.state): one.count for one in totals.queues}
     samples = [
-        ((queue, state), known.get((queue, state), 0))
-        for queue, states in QUEUE_STATES.items()
+        ((queue, state), count)
+        for queue, counts in totals.queues.items()
         if queue != "deliveries"
-        for state in states
+        for state, count in counts.items()
     ]
     yield _gauge(
         "botticelli_queue_depth",

@@ -12,7 +12,15 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
-from botticelli.reports.status import Budget, LastRun, Place, Stage, Status, read_status
+from botticelli.errors import Exit
+from botticelli.store.reads.status import (
+    DestinationStatus,
+    LastRun,
+    ModelUse,
+    StageStatus,
+    Status,
+    read_status,
+)
 from botticelli.text import ago, counted, until
 
 EVERY_SECONDS: Final = 2.0
@@ -48,9 +56,8 @@ def status(
         if watch and env.is_terminal and not as_json:
             watch_report(env.console, _again(read), seconds=EVERY_SECONDS)
             return 0
-        report = read()
-        env.show(report, as_json=as_json)
-    return report.exit_code
+        env.show(read(), as_json=as_json)
+    return Exit.DONE
 
 
 def _again(read: Callable[[], Status]) -> Iterator[Status]:
@@ -96,7 +103,7 @@ def _(report: Status, console: Console) -> None:
     console.line()
     console.table(
         ["DESTINATION", "TODAY", "LAST POST", "NEXT POST"],
-        [_place_cells(place, now) for place in report.destinations],
+        [_destination_cells(each, now) for each in report.destinations],
         right=["TODAY"],
     )
     console.line()
@@ -116,7 +123,7 @@ def _(report: Status, console: Console) -> None:
     console.line(f"configuration {report.config}", style="dim")
 
 
-def _stage_cells(stage: Stage, now: datetime) -> list[object]:
+def _stage_cells(stage: StageStatus, now: datetime) -> list[object]:
     state = f"{stage.state} {stage.detail}".strip()
     next_run: object = None
     if stage.is_paused:
@@ -145,7 +152,7 @@ def _run_cell(run: LastRun | None, now: datetime) -> object:
 
 
 def _next(at: datetime, now: datetime, *, certain: bool) -> str:
-    """Return when a stage runs next; what no timer vouches for is "about"."""
+    """Return when a stage runs next; "about" unless a timer says so."""
     words = until(at, now)
     return words if certain else words.replace("in ", "in about ", 1)
 
@@ -155,32 +162,28 @@ def _queue_cells(name: str, states: Mapping[str, int]) -> list[object]:
     return [Styled(name, "bold"), ", ".join(parts) or Styled("empty", "dim")]
 
 
-def _place_cells(place: Place, now: datetime) -> list[object]:
-    last = ago(place.last_post, now) if place.last_post else Styled("never", "dim")
-    if place.next_post is None:
-        return [Styled(place.name, "bold"), place.posts_today, last, Styled(place.why, "red")]
+def _destination_cells(destination: DestinationStatus, now: datetime) -> list[object]:
+    last = ago(destination.last_post, now) if destination.last_post else Styled("never", "dim")
     due: object
-    if not place.waiting:
+    if destination.next_post is None:
+        due = Styled(destination.why, "red")
+    elif not destination.waiting:
         due = Styled("nothing approved", "dim")
-    elif place.next_post <= now:
+    elif destination.next_post <= now:
         due = Styled("due now", "green")
     else:
-        due = (
-            f"{until(place.next_post, now)}: {place.why}"
-            if place.why
-            else until(place.next_post, now)
-        )
-    return [Styled(place.name, "bold"), place.posts_today, last, due]
+        due = ": ".join(filter(None, (until(destination.next_post, now), destination.why)))
+    return [Styled(destination.name, "bold"), destination.posts_today, last, due]
 
 
-def _budget_cells(budget: Budget, now: datetime) -> list[object]:
-    minute: object = _of(budget.minute_requests, budget.minute_request_limit)
-    if budget.blocked_until:
-        minute = Styled(f"blocked {until(budget.blocked_until, now)}", "bold red")
+def _budget_cells(use: ModelUse, now: datetime) -> list[object]:
+    minute: object = _of(use.minute_requests, use.minute_request_limit)
+    if use.blocked_until:
+        minute = Styled(f"blocked {until(use.blocked_until, now)}", "bold red")
     return [
-        Styled(budget.model, "bold"),
-        _of(budget.day_requests, budget.day_request_limit),
-        _of(budget.day_tokens, budget.day_token_limit),
+        Styled(use.model, "bold"),
+        _of(use.day_requests, use.day_request_limit),
+        _of(use.day_tokens, use.day_token_limit),
         minute,
     ]
 

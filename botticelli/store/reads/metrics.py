@@ -1,6 +1,6 @@
 """What `metrics` reads, mostly from the views of schema.sql. Nothing is changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, TypeVar
@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store.connection import Connection
-from botticelli.store.reads.status import Count
+from botticelli.store.reads.status import read_queues
 
 Row = TypeVar("Row")
 
@@ -110,7 +110,7 @@ class Totals:
     size_bytes: int
     approvals: int
     stages: tuple[StageTotals, ...]
-    queues: tuple[Count, ...]
+    queues: Mapping[str, Mapping[str, int]]
     deliveries: tuple[DeliveryTotals, ...]
     stuck: tuple[StuckTotals, ...]
     published: tuple[Published, ...]
@@ -134,7 +134,6 @@ STAGES: Final = """
            last_failure
       FROM stage_health
 """
-QUEUES: Final = "SELECT queue, state, count FROM queue_depths"
 DELIVERIES: Final = "SELECT destination, state, count, waiting_since FROM delivery_states"
 STUCK: Final = """
     SELECT destination, count(*) AS count, min(stuck_since) AS stuck_since
@@ -173,7 +172,7 @@ def read_totals(conn: Connection) -> Totals:
             size_bytes=instant[2],
             approvals=instant[3],
             stages=tuple(_rows(conn, STAGES, StageTotals)),
-            queues=tuple(_rows(conn, QUEUES, Count)),
+            queues=read_queues(conn),
             deliveries=tuple(_rows(conn, DELIVERIES, DeliveryTotals)),
             stuck=tuple(_rows(conn, STUCK, StuckTotals)),
             published=tuple(_rows(conn, PUBLISHED, Published)),

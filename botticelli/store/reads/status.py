@@ -1,57 +1,96 @@
-"""What `status` reads: stages, queues, destinations, spending. Nothing is changed."""
+"""What `status` shows: stages, queues, destinations, budget, spending. Nothing is changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, kwargs_row
 
+from botticelli.config.model import STAGES, Config
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store import ledger, pace
+from botticelli.store.connection import Connection, place_of
+from botticelli.store.delivery import posts
 
-Row = TypeVar("Row")
-
-
-@record
-class StageRow:
-    """A stage: its switches, who holds its lock, and its last run. Times are None if never."""
-
-    stage: str
-    is_paused: bool
-    circuit_opened_at: datetime | None
-    consecutive_failures: int
-    running_host: str | None
-    running_pid: int | None
-    running_since: datetime | None
-    run_id: int | None
-    run_state: str | None
-    run_started_at: datetime | None
-    run_ended_at: datetime | None
-    run_exit_code: int | None
-    run_error: str | None
+QUEUE_STATES: Final[Mapping[str, tuple[str, ...]]] = {
+    "candidates": ("pending", "judging", "approved", "rejected", "held", "posted"),
+    "approved": ("pending", "posting", "posted", "failed", "held"),
+    "items": ("pending", "running"),
+    "deliveries": ("pending", "sending", "posted", "failed", "held"),
+}
 
 
 @record
-class Count:
-    """How many rows of a queue are in one state."""
+class LastRun:
+    """How a stage's last run went; `state` is running, done, failed or interrupted."""
 
-    queue: str
+    id: int
     state: str
-    count: int
+    started_at: datetime
+    ended_at: datetime | None
+    exit_code: int | None
+    error: str | None
 
 
 @record
-class Posted:
-    """How many posts a destination got today, which is a day of its own time zone."""
+class StageStatus:
+    """One stage.
 
-    destination: str
-    today: int
+    Args:
+        state: idle, running, paused or breaker open; a paused stage that still runs is running.
+        detail: Who runs it since when, or until when the breaker refuses; else empty.
+        last_run: None if it has never run.
+        next_run: When it is started next; None if unknown.
+        next_from: Where `next_run` is from: "timer" (systemd) or "interval" (last run + configured
+            interval).
+    """
+
+    name: str
+    state: str
+    detail: str
+    is_paused: bool
+    consecutive_failures: int
+    last_run: LastRun | None
+    next_run: datetime | None
+    next_from: str
 
 
 @record
-class Spent:
-    """What the models' answers of the present UTC day took; cost in US dollars."""
+class DestinationStatus:
+    """A destination: what it got, and when it gets the next post; `why` says what it waits for.
+
+    Args:
+        waiting: Approved posts that are not out yet, for any destination.
+        posts_today: Since midnight in the destination's time zone.
+        next_post: None if its rules allow no post.
+    """
+
+    name: str
+    waiting: int
+    posts_today: int
+    last_post: datetime | None
+    next_post: datetime | None
+    why: str
+
+
+@record
+class ModelUse:
+    """What a model has used of its limits in the provider's day and the last minute."""
+
+    model: str
+    day_requests: int
+    day_request_limit: int | None
+    day_tokens: int
+    day_token_limit: int | None
+    minute_requests: int
+    minute_request_limit: int | None
+    blocked_until: datetime | None
+
+
+@record
+class SpentToday:
+    """What the model calls of the present UTC day took; cost in US dollars."""
 
     calls: int
     input_tokens: int
@@ -60,45 +99,63 @@ class Spent:
 
 
 @record
-class Overview:
-    """Everything at one instant, which is `now` on the database's clock."""
+class Status:
+    """Everything at one instant of the database's clock. `config` is the file that was read."""
 
     now: datetime
-    stages: tuple[StageRow, ...]
-    counts: tuple[Count, ...]
-    posted: tuple[Posted, ...]
-    spent: Spent
+    config: str
+    database: str
+    stages: tuple[StageStatus, ...]
+    queues: Mapping[str, Mapping[str, int]]
+    destinations: tuple[DestinationStatus, ...]
+    budget: tuple[ModelUse, ...]
+    today: SpentToday
 
 
 NOW: Final = "SELECT botticelli_now()"
-
-STAGES: Final = """
-    SELECT s.task_id AS stage,
+STAGE_STATUS: Final = """
+    SELECT s.task_id AS name,
+           CASE WHEN l.name IS NOT NULL THEN 'running'
+                WHEN s.is_paused THEN 'paused'
+                WHEN s.circuit_opened_at IS NOT NULL THEN 'breaker open'
+                ELSE 'idle' END AS state,
+           CASE WHEN l.name IS NOT NULL
+                THEN concat('since ', to_char(l.acquired_at, 'HH24:MI:SS'), ', ', l.host,
+                            ' pid ', l.pid)
+                WHEN s.is_paused OR s.circuit_opened_at IS NULL THEN ''
+                WHEN s.circuit_opened_at + %(reset_timeout)s > t.now
+                THEN to_char(s.circuit_opened_at + %(reset_timeout)s, '"until" HH24:MI:SS')
+                ELSE 'tries once next time' END AS detail,
            s.is_paused,
-           s.circuit_opened_at,
            s.consecutive_failures,
-           l.host AS running_host,
-           l.pid AS running_pid,
-           l.acquired_at AS running_since,
+           coalesce(c.timer, r.started_at + c.every) AS next_run,
+           CASE WHEN c.timer IS NOT NULL THEN 'timer'
+                WHEN r.started_at IS NOT NULL THEN 'interval'
+                ELSE '' END AS next_from,
            r.id AS run_id,
-           r.state AS run_state,
+           CASE WHEN r.state = 'running' AND l.name IS NULL THEN 'interrupted'
+                ELSE r.state END AS run_state,
            r.started_at AS run_started_at,
            r.ended_at AS run_ended_at,
            r.exit_code AS run_exit_code,
            r.error AS run_error
-      FROM actor_server_state AS s
+      FROM unnest(%(stages)s::text[], %(intervals)s::interval[], %(timers)s::timestamptz[])
+           WITH ORDINALITY AS c (name, every, timer, ordinal)
+     CROSS JOIN (SELECT botticelli_now() AS now) AS t
+      JOIN actor_server_state AS s
+        ON s.task_id = c.name
       LEFT JOIN locks AS l
         ON l.name = s.task_id
-       AND l.expires_at > botticelli_now()
+       AND l.expires_at > t.now
       LEFT JOIN LATERAL (SELECT *
                            FROM runs
                           WHERE stage = s.task_id
                           ORDER BY started_at DESC, id DESC
                           LIMIT 1) AS r ON true
+     ORDER BY c.ordinal
 """
-
-COUNTS: Final = """
-    SELECT 'candidates' AS queue, review_status AS state, count(*) AS count
+QUEUES: Final = """
+    SELECT 'candidates', review_status, count(*)
       FROM potential_discord_posts GROUP BY review_status
     UNION ALL
     SELECT 'approved', review_status, count(*) FROM approved_discord_posts GROUP BY review_status
@@ -108,18 +165,15 @@ COUNTS: Final = """
     UNION ALL
     SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state
 """
-
-POSTED: Final = """
-    SELECT d.name AS destination,
-           count(p.id) AS today
+POSTED_TODAY: Final = """
+    SELECT d.name, count(p.id)
       FROM unnest(%(names)s::text[], %(zones)s::text[]) AS d (name, zone)
       LEFT JOIN deliveries AS p
         ON p.destination = d.name
        AND p.posted_at >= date_trunc('day', botticelli_now(), d.zone)
      GROUP BY d.name
 """
-
-SPENT: Final = """
+SPENT_TODAY: Final = """
     SELECT count(*) AS calls,
            coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
            coalesce(sum(coalesce(output_tokens, 0) + coalesce(thought_tokens, 0)), 0)::bigint
@@ -128,29 +182,100 @@ SPENT: Final = """
       FROM act_executions
      WHERE created_at >= date_trunc('day', botticelli_now(), 'UTC')
 """
+MODEL_USE: Final = f"""
+    SELECT a.key AS model, a.day_requests, a.rpd AS day_request_limit, a.day_tokens,
+           a.tpd AS day_token_limit, a.minute_requests, a.rpm AS minute_request_limit,
+           a.blocked_until
+      FROM ({ledger.ACCOUNTS}) AS a
+     ORDER BY a.key
+"""  # noqa: S608 - both parts are constants
 
 
-def overview(conn: Connection, *, zones: Mapping[str, str]) -> Overview:
-    """Return everything that `status` shows. One transaction, which changes nothing.
+def read_status(conn: Connection, config: Config, *, timers: Mapping[str, datetime]) -> Status:
+    """Return the state of the whole pipeline in one transaction, which changes nothing.
 
-    `zones` are the destinations' time zones by name; `now` is the database's clock unless a test
-    pins it.
+    `timers` are the times at which systemd starts a stage next, by stage, where it does.
     """
-    values = {"names": list(zones), "zones": list(zones.values())}
     with conn.transaction():
-        instant = conn.execute(NOW, values).fetchone()
-        assert instant is not None
-        return Overview(
-            now=instant[0],
-            stages=tuple(_rows(conn, STAGES, values, StageRow)),
-            counts=tuple(_rows(conn, COUNTS, values, Count)),
-            posted=tuple(_rows(conn, POSTED, values, Posted)),
-            spent=_rows(conn, SPENT, values, Spent)[0],
+        row = conn.execute(NOW).fetchone()
+        assert row is not None
+        queues = read_queues(conn)
+        return Status(
+            now=row[0],
+            config=str(config.source) if config.source else "shipped defaults",
+            database=place_of(config.database.url) if config.database.url else "embedded",
+            stages=_stages(conn, config, timers),
+            queues=queues,
+            destinations=_destinations(conn, config, queues["approved"]),
+            budget=_model_use(conn),
+            today=_spent_today(conn),
         )
 
 
-def _rows(
-    conn: Connection, statement: str, values: Mapping[str, Any], kind: type[Row]
-) -> Sequence[Row]:
-    with conn.cursor(row_factory=class_row(kind)) as cursor:
-        return cursor.execute(statement, values).fetchall()
+def read_queues(conn: Connection) -> Mapping[str, Mapping[str, int]]:
+    """Return how many rows of each queue are in each state. Reads only."""
+    found = {(queue, state): count for queue, state, count in conn.execute(QUEUES)}
+    return {
+        queue: {state: found.get((queue, state), 0) for state in states}
+        for queue, states in QUEUE_STATES.items()
+    }
+
+
+def _stages(
+    conn: Connection, config: Config, timers: Mapping[str, datetime]
+) -> tuple[StageStatus, ...]:
+    values = {
+        "stages": list(STAGES),
+        "intervals": [config.schedules[name].interval for name in STAGES],
+        "timers": [timers.get(name) for name in STAGES],
+        "reset_timeout": config.supervision.reset_timeout,
+    }
+    with conn.cursor(row_factory=kwargs_row(_stage)) as cursor:
+        return tuple(cursor.execute(STAGE_STATUS, values))
+
+
+def _stage(**columns: Any) -> StageStatus:
+    run = {
+        name.removeprefix("run_"): columns.pop(name)
+        for name in tuple(columns)
+        if name.startswith("run_")
+    }
+    return StageStatus(last_run=LastRun(**run) if run["id"] else None, **columns)
+
+
+def _destinations(
+    conn: Connection, config: Config, approved: Mapping[str, int]
+) -> tuple[DestinationStatus, ...]:
+    destinations = config.destinations.values()
+    zones = [destination.time_zone for destination in destinations]
+    values = {"names": list(config.destinations), "zones": zones}
+    today = dict(conn.execute(POSTED_TODAY, values).fetchall())
+    queues = posts.read_queues(conn, [pace.wanted(one) for one in destinations])
+    found = []
+    for name, destination in config.destinations.items():
+        queued, interval = queues[name], config.post.schedule.interval
+        due = pace.judge(conn, queued, destination, interval=interval)
+        found.append(
+            DestinationStatus(
+                name=name,
+                waiting=approved["pending"] + approved["posting"],
+                posts_today=today[name],
+                last_post=queued.pace.last_posted,
+                next_post=due.at,
+                why=due.why,
+            )
+        )
+    return tuple(found)
+
+
+def _model_use(conn: Connection) -> tuple[ModelUse, ...]:
+    values = {"key": None, "length": ledger.Window().length}
+    with conn.cursor(row_factory=class_row(ModelUse)) as cursor:
+        return tuple(cursor.execute(MODEL_USE, values))
+
+
+def _spent_today(conn: Connection) -> SpentToday:
+    with conn.cursor(row_factory=class_row(SpentToday)) as cursor:
+        spent = cursor.execute(SPENT_TODAY).fetchone()
+    assert spent is not None
+    return spent
