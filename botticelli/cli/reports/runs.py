@@ -44,7 +44,7 @@ class RunsReport:
 
 
 @record
-class RunReport:
+class RunDetails:
     """A run and all it did, in the order of time."""
 
     run: PastRun
@@ -86,7 +86,7 @@ def logs(
         found = find_run(conn, run)
         steps = steps_of(conn, found.id)
     (hidden,) = _hidden([found], env.hide)
-    env.show(RunReport(run=hidden, steps=_hidden(steps, env.hide)), as_json=as_json)
+    env.show(RunDetails(run=hidden, steps=_hidden(steps, env.hide)), as_json=as_json)
     return Exit.DONE
 
 
@@ -142,7 +142,7 @@ def _(report: RunsReport, console: Console) -> None:
 
 
 @render.register
-def _(report: RunReport, console: Console) -> None:
+def _(report: RunDetails, console: Console) -> None:
     run = report.run
     code = f", exit code {run.exit_code}" if run.exit_code is not None else ""
     console.line(f"run {run.id}: {run.stage} {run.state}{code}", style=STYLES.get(run.state, ""))
