@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import botticelli as package
-from botticelli.models.offline import Offline
+from botticelli.models.offline.driver import Offline
 
 HOUSE = str(Path(package.__file__).parent)
 FRAMES_TO_THE_MODEL = 22

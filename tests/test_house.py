@@ -151,7 +151,6 @@ RULES = (
 # What is still to be mended, by its beginning. This may only shrink: what is mended is taken out.
 STILL = {
     long_functions: ["botticelli.cli.work.generate.generate", "botticelli.cli.work.run.run"],
-    crowded_folders: ["botticelli/models"],
     classes_named_twice: [
         "Account",
         "Answer",
@@ -171,12 +170,9 @@ STILL = {
         "Place",
         "Problem",
         "Rate",
-        "Reading",
         "Rules",
         "Shown",
         "Source",
-        "Spent",
-        "Usage",
         "Verdict",
         "Waiting",
         "Wanted",

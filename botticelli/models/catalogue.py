@@ -19,7 +19,7 @@ _LEVELS = ("minimal", "low", "medium", "high")
 
 
 @record
-class Known:
+class KnownModel:
     """One model of the catalogue."""
 
     capabilities: Capabilities
@@ -42,23 +42,29 @@ _AUTUMN_FLASH = (
     Price(input=1.50, output=7.50, valid_from=date(2027, 1, 1)),
 )
 
-CATALOGUE: Final[Mapping[str, Known]] = {
-    "gemini-3.8-flash": Known(capabilities=_NO_MINIMAL, prices=_AUTUMN_FLASH),
-    "gemini-3.7-flash": Known(capabilities=_NO_MINIMAL, prices=_AUTUMN_FLASH),
-    "gemini-3.6-flash": Known(capabilities=_NO_KNOBS, prices=_AUTUMN_FLASH),
-    "gemini-3.5-flash": Known(capabilities=_KNOBS, prices=(Price(input=1.50, output=9.00),)),
-    "gemini-3.5-flash-lite": Known(capabilities=_KNOBS, prices=(Price(input=0.30, output=2.50),)),
-    "gemini-3.1-flash-lite": Known(capabilities=_KNOBS, prices=(Price(input=0.25, output=1.50),)),
-    "gemini-3.1-pro-preview": Known(
+CATALOGUE: Final[Mapping[str, KnownModel]] = {
+    "gemini-3.8-flash": KnownModel(capabilities=_NO_MINIMAL, prices=_AUTUMN_FLASH),
+    "gemini-3.7-flash": KnownModel(capabilities=_NO_MINIMAL, prices=_AUTUMN_FLASH),
+    "gemini-3.6-flash": KnownModel(capabilities=_NO_KNOBS, prices=_AUTUMN_FLASH),
+    "gemini-3.5-flash": KnownModel(capabilities=_KNOBS, prices=(Price(input=1.50, output=9.00),)),
+    "gemini-3.5-flash-lite": KnownModel(
+        capabilities=_KNOBS, prices=(Price(input=0.30, output=2.50),)
+    ),
+    "gemini-3.1-flash-lite": KnownModel(
+        capabilities=_KNOBS, prices=(Price(input=0.25, output=1.50),)
+    ),
+    "gemini-3.1-pro-preview": KnownModel(
         capabilities=Capabilities(inputs=_MEDIA, thinking=_LEVELS[1:]),
         prices=(Price(input=2.00, output=12.00),),
     ),
-    "gemini-2.5-flash-lite": Known(capabilities=_KNOBS, prices=(Price(input=0.10, output=0.40),)),
-    "gemini-2.5-flash": Known(capabilities=_KNOBS, prices=(Price(input=0.30, output=2.50),)),
-    "gemini-2.5-pro": Known(capabilities=_KNOBS, prices=(Price(input=1.25, output=10.00),)),
+    "gemini-2.5-flash-lite": KnownModel(
+        capabilities=_KNOBS, prices=(Price(input=0.10, output=0.40),)
+    ),
+    "gemini-2.5-flash": KnownModel(capabilities=_KNOBS, prices=(Price(input=0.30, output=2.50),)),
+    "gemini-2.5-pro": KnownModel(capabilities=_KNOBS, prices=(Price(input=1.25, output=10.00),)),
 }
-_UNKNOWN_GEMINI = Known(capabilities=_NO_KNOBS)
-_UNKNOWN = Known(capabilities=Capabilities(inputs=frozenset({"text", "image", "audio"})))
+_UNKNOWN_GEMINI = KnownModel(capabilities=_NO_KNOBS)
+_UNKNOWN = KnownModel(capabilities=Capabilities(inputs=frozenset({"text", "image", "audio"})))
 
 # The successor of one that only answers 404 is the provider's nearest in kind and price.
 RETIRED: Final[Mapping[str, Retirement]] = {
@@ -75,7 +81,7 @@ RETIRED: Final[Mapping[str, Retirement]] = {
 }
 
 
-def known(name: str) -> Known:
+def known(name: str) -> KnownModel:
     """Return what is known of a model, by its name or that of a dated version of it."""
     name = name.removeprefix("models/")
     if name in CATALOGUE:

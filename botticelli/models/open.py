@@ -205,13 +205,13 @@ def _local(way: NamedModel, _config: Models) -> Model:
 
 
 def _offline(_way: NamedModel, _config: Models) -> Model:
-    from botticelli.models.offline import Offline
+    from botticelli.models.offline.driver import Offline
 
     return Offline()
 
 
 def _scripted(way: NamedModel, _config: Models) -> Model:
-    from botticelli.models.scripted import Scripted
+    from botticelli.models.offline.scripted import Scripted
 
     if way.path is None:
         raise ConfigError(

@@ -247,7 +247,7 @@ def settle_stage(
 
 
 @record
-class Usage:
+class RunUsage:
     """What a run has asked of models. Failed attempts are counted as well."""
 
     calls: int
@@ -267,9 +267,9 @@ USAGE: Final = """
 """
 
 
-def usage(conn: Connection, run_id: int) -> Usage:
+def usage(conn: Connection, run_id: int) -> RunUsage:
     """Return what a run has asked of models so far."""
-    with conn.cursor(row_factory=class_row(Usage)) as cursor:
+    with conn.cursor(row_factory=class_row(RunUsage)) as cursor:
         row = cursor.execute(USAGE, {"run_id": run_id}).fetchone()
     assert row is not None
     return row

@@ -12,8 +12,8 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
 from botticelli.models import catalogue
 from botticelli.models.base import QuotaError, Request, Usage
+from botticelli.models.offline.scripted import Scripted
 from botticelli.models.open import Drivers, open_model, route
-from botticelli.models.scripted import Scripted
 from tests.contracts.model_contract import ModelContract, user
 
 TODAY = date(2026, 11, 24)

@@ -25,7 +25,7 @@ from botticelli.models.base import (
 from botticelli.models.open import Drivers
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
-from botticelli.narrative.answers.dry_run import ForecastCaller
+from botticelli.narrative.answers.dry_run import DryRunCaller
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock, pin
 from tests.fakes.gemini import FakeGemini
@@ -542,7 +542,7 @@ def test_the_provider_never_has_to_refuse(caller_for, clock):
 
 def test_a_forecast_sends_nothing_and_fills_the_schema():
     schema = {"type": "object", "properties": {"text_content": {"type": "string"}}}
-    caller = ForecastCaller(models=Models(), on=date(2026, 11, 24))
+    caller = DryRunCaller(models=Models(), on=date(2026, 11, 24))
 
     free = caller.ask(request("word " * 300, max_tokens=100), models=[], key=KEY)
     bound = caller.ask(request(schema=schema), models=[FLASH], key=KEY)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.errors import BotticelliError
-from botticelli.models.fill import fill
+from botticelli.models.offline.fill import fill
 from botticelli.narrative.commands.base import DatabaseCommands
 from botticelli.narrative.language.load import load_file, shipped_narratives
 from tests.narrative.scripted import stage

@@ -14,7 +14,7 @@ from botticelli.narrative.answers.json_extraction import (
     mismatch,
     rows_of,
 )
-from botticelli.narrative.answers.validate import Unusable, read_answer
+from botticelli.narrative.answers.validate import InvalidAnswer, read_answer
 
 POST = {"text": "use ```python\nprint([1])\n``` so", "tags": ["a", "b"]}
 BARE = json.dumps(POST)
@@ -176,5 +176,5 @@ def test_one_object_and_a_list_of_one_stand_for_each_other():
     assert read_answer('[{"a": "x"}]', schema=SCHEMA).value == {"a": "x"}
     listed = {"type": "array", "items": SCHEMA}
     assert read_answer('{"a": "x"}', schema=listed).value == [{"a": "x"}]
-    with pytest.raises(Unusable, match="does not fit"):
+    with pytest.raises(InvalidAnswer, match="does not fit"):
         read_answer('[{"a": "x"}, {"a": "y"}]', schema=SCHEMA)

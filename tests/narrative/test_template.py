@@ -5,15 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.narrative.language.template import Unresolved, names, render_prompt, render_value
-from botticelli.narrative.run.names import Names, Spent, TableText, dig
 from botticelli.narrative.run.results import ActResult, ActState
+from botticelli.narrative.run.variables import ActNotDone, TableText, Variables, dig
 
 
 def scope(*results, tables=None, variables=None, environ=None, state=None, warnings=None):
     heard = warnings if warnings is not None else []
-    return Names(
+    return Variables(
         acts=tuple(result.name for result in results),
-        variables=variables or {},
+        given=variables or {},
         environ=environ or {},
         state=(state or {}).get,
         warn=heard.append,
@@ -188,7 +188,7 @@ def test_an_empty_answer_is_no_argument():
 
 
 def test_what_uses_a_failed_act_is_spent():
-    with pytest.raises(Spent, match="refused"):
+    with pytest.raises(ActNotDone, match="refused"):
         argument("{{a}}", scope(done("a", state=ActState.FAILED, reason="refused")))
 
 

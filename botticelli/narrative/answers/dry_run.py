@@ -8,7 +8,7 @@ from datetime import date
 from botticelli.config.model import Models
 from botticelli.models import catalogue
 from botticelli.models.base import Request, Usage
-from botticelli.models.fill import fill
+from botticelli.models.offline.fill import fill
 from botticelli.models.open import FREE, route
 from botticelli.models.prompts import input_tokens, readable
 from botticelli.narrative.answers.answer import ActKey, Answer
@@ -36,7 +36,7 @@ class PlannedCall:
 
 
 @dataclass
-class ForecastCaller:
+class DryRunCaller:
     """Fills Caller without any model: collects the calls and answers with placeholders.
 
     Args:

@@ -8,12 +8,12 @@ from botticelli.narrative.answers.json_extraction import NotJson, extract, misma
 from botticelli.records import record
 
 
-class Unusable(BotticelliError):
+class InvalidAnswer(BotticelliError):
     """An answer that cannot be used; the reason is kept with it."""
 
 
 @record
-class Reading:
+class ParsedAnswer:
     """A usable answer.
 
     Args:
@@ -29,19 +29,19 @@ class Reading:
 
 def read_answer(
     text: str, *, schema: Mapping[str, Any] | None = None, as_rows: bool = False
-) -> Reading:
+) -> ParsedAnswer:
     """Return what an answer says; `as_rows`: it has to be an object or a list of objects.
 
     Raises:
-        Unusable: It is no JSON, not by the schema, or no rows.
+        InvalidAnswer: It is no JSON, not by the schema, or no rows.
     """
     try:
         found = extract(text)
         value, refitted = _fitted(found.value, schema)
         rows = _rows(value, is_wanted=as_rows)
     except NotJson as error:
-        raise Unusable(error.what) from error
-    return Reading(value=value, rows=rows, repaired=found.repaired or refitted)
+        raise InvalidAnswer(error.what) from error
+    return ParsedAnswer(value=value, rows=rows, repaired=found.repaired or refitted)
 
 
 def _rows(value: Any, *, is_wanted: bool) -> tuple[Mapping[str, Any], ...]:
@@ -63,7 +63,7 @@ def _fitted(value: Any, schema: Mapping[str, Any] | None) -> tuple[Any, bool]:
     for other in _alternatives(value):
         if not mismatch(other, schema):
             return other, True
-    raise Unusable(f"the answer does not fit its schema: {reason}")
+    raise InvalidAnswer(f"the answer does not fit its schema: {reason}")
 
 
 def _alternatives(value: Any) -> Iterator[Any]:

@@ -27,7 +27,7 @@ from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.template import Placeholder, placeholders
 from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.run import act_facts
-from botticelli.narrative.run.names import ENVIRONMENT_NAME
+from botticelli.narrative.run.variables import ENVIRONMENT_NAME
 from botticelli.platforms.discord.commands.table import TABLE, older
 from botticelli.platforms.rules.command_policy import Asked, decide
 from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_of_user

@@ -18,7 +18,7 @@ from botticelli.narrative.language.model import Media, NarrativeFile, Nested, Ta
 from botticelli.narrative.language.positions import Places
 from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.template import placeholders
-from botticelli.narrative.run.readers import LARGEST_TEXT
+from botticelli.narrative.run.input_reader import LARGEST_TEXT
 from botticelli.toml_lines import Key
 
 # Finds a file that a narrative names (`files.find_file` with its folders); raises ConfigError.

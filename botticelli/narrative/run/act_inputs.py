@@ -23,11 +23,11 @@ from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.language.template import render_value
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
-from botticelli.narrative.run.names import Names, Spent, TableText, dig
-from botticelli.narrative.run.readers import Reader, fill_filter, placed
+from botticelli.narrative.run.input_reader import InputReader, fill_filter, placed
 from botticelli.narrative.run.results import ActState, Execution
-from botticelli.narrative.run.resume import Memory
+from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.template_prompt import assembled
+from botticelli.narrative.run.variables import ActNotDone, TableText, Variables, dig
 
 # Fields of a command's result that are remembered in the state (docs/dialect.md §14).
 REMEMBERED: Final = (
@@ -91,9 +91,9 @@ class ActInputs:
 
     context: RunContext
     narrative: Narrative
-    names: Names
-    reader: Reader
-    resume: Memory
+    variables: Variables
+    reader: InputReader
+    resume: ResumeState
     above: tuple[tuple[str, Mapping[str, Any]], ...]
     call: Callable[[str | Nested, str], tuple[Execution, ...]]
     nested: list[Execution] = field(default_factory=list)
@@ -106,7 +106,7 @@ class ActInputs:
 
         Raises:
             ActFailed: A required table or command failed.
-            Spent: It needs an act that is not done.
+            ActNotDone: It needs an act that is not done.
             ConfigError: A file is not there, or an argument cannot be filled in.
         """
         gathered = Gathered(slots=[None] * len(act.inputs))
@@ -116,7 +116,7 @@ class ActInputs:
                 gathered.slots[index] = self._input(act, given, gathered=gathered, step=step)
             except CommandFailed as error:
                 gathered.failure = gathered.failure or str(error)
-                self.names.warn(f"act '{act.name}': {error}")
+                self.variables.warn(f"act '{act.name}': {error}")
                 gathered.slots[index] = Piece(part=Part(text=f"[The command failed: {error}]"))
         self._fill_in_texts(act, gathered)
         return gathered
@@ -128,31 +128,31 @@ class ActInputs:
                 continue
             quoted = names_in(given.content or "", single_braces=single_braces)
             for name in quoted:
-                self._refuse_spent(name)
+                self._refuse_not_done(name)
             text = self.reader.text(given, single_braces=single_braces)
             if index == 0 and self.narrative.template:
                 text = assembled(
-                    self.context.conn, self.narrative.template, text=text, warn=self.names.warn
+                    self.context.conn, self.narrative.template, text=text, warn=self.variables.warn
                 )
             gathered.slots[index] = Piece(part=Part(text=text), retention=given.retention)
             _leave_out(act, gathered, quoted=quoted)
 
-    def _refuse_spent(self, name: str) -> None:
-        result = self.names.executed(name.partition(".")[0])
+    def _refuse_not_done(self, name: str) -> None:
+        result = self.variables.executed(name.partition(".")[0])
         if result is not None and result.state is not ActState.DONE:
-            raise Spent(f"act '{result.name}' is {result.state}: {result.reason}")
+            raise ActNotDone(f"act '{result.name}' is {result.state}: {result.reason}")
 
     def _input(self, act: Act, given: Input, *, gathered: Gathered, step: str) -> Piece | None:
         if isinstance(given, TableRead):
             piece = self.reader.table(given, act=act.name, step=step)
-            gathered.row_counts.append(self.names.tables[given.table].rows if piece else 0)
+            gathered.row_counts.append(self.variables.tables[given.table].rows if piece else 0)
             return piece
         if isinstance(given, Command):
             return self._command(act, given, gathered=gathered, step=step)
         if isinstance(given, Nested):
             text = self._nested(given, step=step)
             gathered.answers.append(text)
-            self.names.tables[given.name] = TableText(text=text, rows=int(bool(text)))
+            self.variables.tables[given.name] = TableText(text=text, rows=int(bool(text)))
         if isinstance(given, Media):
             with placed(f"{self.narrative.name}, act '{act.name}'"):
                 return Piece(part=self.reader.media(given), retention=given.retention)
@@ -197,8 +197,8 @@ class ActInputs:
     def _argument(self, act: Act, key: str, *, value: Any) -> Any:
         where, is_rehearsal = f"act '{act.name}', argument {key}", self.context.is_dry
         if key in FILTERS and isinstance(value, str) and not is_rehearsal:
-            return fill_filter(value, names=self.names, where=where)
-        filled = render_value(value, scope=self.names, where=where, is_rehearsal=is_rehearsal)
+            return fill_filter(value, variables=self.variables, where=where)
+        filled = render_value(value, scope=self.variables, where=where, is_rehearsal=is_rehearsal)
         return _id_in(filled, key) if key.endswith("_id") else filled
 
     def _once(self, command: Command, call: Call, *, step: str) -> Any:
@@ -252,7 +252,7 @@ class ActInputs:
             dug = (dig(value, path, noun=noun) for value, noun in zip(values, sorts, strict=True))
             found = next((each for each in dug if each is not None), None)
             if found is None and not self.context.is_dry:
-                self.names.warn(f"act '{act.name}': nothing at {path} to keep as '{key}'")
+                self.variables.warn(f"act '{act.name}': nothing at {path} to keep as '{key}'")
             elif found is not None:
                 kept[key] = found if isinstance(found, str) else json.dumps(found)
         self.context.remember(kept, narrative=self.narrative.name)

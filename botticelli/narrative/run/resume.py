@@ -19,7 +19,7 @@ from botticelli.store.connection import Connection
 
 
 @record
-class Memory:
+class ResumeState:
     """What is kept for one run of a narrative.
 
     Args:

@@ -11,19 +11,19 @@ from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import TransientError
 from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Caller
-from botticelli.narrative.answers.dry_run import ForecastCaller
+from botticelli.narrative.answers.dry_run import DryRunCaller
 from botticelli.narrative.commands.base import Call, Commands
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.act_inputs import ActInputs
-from botticelli.narrative.run.acts import NarrativeRun
 from botticelli.narrative.run.context import RunContext, RunOptions
-from botticelli.narrative.run.names import Names
-from botticelli.narrative.run.readers import Reader
+from botticelli.narrative.run.input_reader import InputReader
+from botticelli.narrative.run.narrative_run import NarrativeRun
 from botticelli.narrative.run.results import Execution, Sink
-from botticelli.narrative.run.resume import Memory
+from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.sinks import NoSink
+from botticelli.narrative.run.variables import Variables
 from botticelli.records import record
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.row_leases import LeaseTerms
@@ -139,9 +139,9 @@ class Runner:
         return replace(self, file=file, at=replace(self.at, step=step)).run_carousel(narrative)
 
     @property
-    def resume(self) -> Memory:
+    def resume(self) -> ResumeState:
         """What a resumed item finds of this narrative's run."""
-        return Memory(conn=self.context.conn, item_id=self.at.item_id, place=self.at.place)
+        return ResumeState(conn=self.context.conn, item_id=self.at.item_id, place=self.at.place)
 
     def prepare(
         self, narrative: Narrative, *, tables: Mapping[str, Sequence[Mapping[str, Any]]]
@@ -155,9 +155,9 @@ class Runner:
                 warnings.append(line)
                 context.note(f"{narrative.name}: {line}")
 
-        names = self._names(narrative, warn)
+        variables = self._variables(narrative, warn)
         terms = LeaseTerms(owner=resume.owner(context.identity.owner), duration=ROW_LEASE)
-        reader = Reader(
+        reader = InputReader(
             context=context,
             folders=context.folders(self.file),
             given=tables,
@@ -165,13 +165,13 @@ class Runner:
             resume=resume,
             marked=act_facts.marked_tables(narrative),
             mark_terms=None if context.is_dry else terms,
-            names=names,
+            variables=variables,
             warn=warn,
         )
         inputs = ActInputs(
             context=context,
             narrative=narrative,
-            names=names,
+            variables=variables,
             reader=reader,
             resume=resume,
             above=self.at.above[:-1],
@@ -184,7 +184,7 @@ class Runner:
             file=str(self.file.path),
             narrative=narrative,
             iteration=self.at.iteration,
-            names=names,
+            variables=variables,
             reader=reader,
             inputs=inputs,
             resume=resume,
@@ -192,10 +192,10 @@ class Runner:
             warnings=warnings,
         )
 
-    def _names(self, narrative: Narrative, warn: Callable[[str], None]) -> Names:
-        return Names(
+    def _variables(self, narrative: Narrative, warn: Callable[[str], None]) -> Variables:
+        return Variables(
             acts=tuple(act.name for act in narrative.acts),
-            variables={
+            given={
                 "iteration": str(self.at.iteration),
                 **narrative.variables,
                 **self.options.variables,
@@ -207,7 +207,7 @@ class Runner:
         )
 
     @contextmanager
-    def releasing(self, reader: Reader) -> Iterator[None]:
+    def releasing(self, reader: InputReader) -> Iterator[None]:
         """Let go of the rows that a run has leased when it has ended.
 
         Rows to consume stay leased if the run can be resumed, since it wants the same ones.
@@ -288,12 +288,12 @@ def dry_runner(
     *,
     options: RunOptions,
     commands: Commands | None = None,
-) -> tuple[Runner, ForecastCaller]:
+) -> tuple[Runner, DryRunCaller]:
     """Return a runner that asks nobody and changes nothing, and what notes its calls.
 
     `commands` must change nothing either; None: each succeeds and does nothing.
     """
-    caller = ForecastCaller(models=context.config.models, on=context.clock.now().date())
+    caller = DryRunCaller(models=context.config.models, on=context.clock.now().date())
     noted = commands or NoCommands()
     dry = replace(context, is_dry=True, run_id=None, open_commands=lambda _conn: noted)
     return Runner(context=dry, file=file, caller=caller, sink=NoSink(), options=options), caller

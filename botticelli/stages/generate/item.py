@@ -12,7 +12,7 @@ from botticelli.narrative.checks.call_count import calls_per_round
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import Execution, Output, Sink, Stored
-from botticelli.narrative.run.resume import Memory
+from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
@@ -22,7 +22,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates, items
 from botticelli.store.generation.candidates import Inserted, Origin
 from botticelli.store.generation.items import Item
-from botticelli.store.runs import Usage
+from botticelli.store.runs import RunUsage
 from botticelli.text import counted
 
 CANDIDATES: Final = "potential_discord_posts"
@@ -58,7 +58,7 @@ class ItemSink:
             inserted = [self._insert(output, execution) for output in posts]
             stored = self._store_others(replace(execution, outputs=others))
             if execution.place:
-                Memory(conn=self.conn, item_id=self.item.id, place=execution.place).finish(
+                ResumeState(conn=self.conn, item_id=self.item.id, place=execution.place).finish(
                     execution
                 )
             else:
@@ -260,7 +260,7 @@ class Outlook:
 
 
 def look_ahead(
-    conn: Connection, item_run: ItemRun, *, batch_id: int, usage: Usage, elapsed: float
+    conn: Connection, item_run: ItemRun, *, batch_id: int, usage: RunUsage, elapsed: float
 ) -> Outlook:
     """Return the outlook of a batch, of which `usage` was asked for in `elapsed` seconds so far."""
     calls = sum(

@@ -72,7 +72,7 @@ class Tick:
 
     progress: Progress
     stored: int
-    usage: runs.Usage
+    usage: runs.RunUsage
     ahead: Outlook
 
 

@@ -24,9 +24,9 @@ from botticelli.narrative.language.template import (
 )
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
-from botticelli.narrative.run.names import Names, TableText
-from botticelli.narrative.run.resume import Memory
+from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.row_formats import format_rows
+from botticelli.narrative.run.variables import TableText, Variables
 from botticelli.store.tables import rows as tables
 from botticelli.store.tables.columns import TableError
 from botticelli.store.tables.row_leases import LeaseTerms, RowLease
@@ -36,7 +36,7 @@ LARGEST_TEXT: Final = 4 * 1024 * 1024  # bytes
 
 
 @dataclass(kw_only=True)
-class Reader:
+class InputReader:
     """Reads for one run of one narrative.
 
     Args:
@@ -56,9 +56,9 @@ class Reader:
     folders: Folders
     given: Mapping[str, Sequence[Mapping[str, Any]]]
     terms: LeaseTerms | None
-    names: Names
+    variables: Variables
     warn: Callable[[str], None]
-    resume: Memory
+    resume: ResumeState
     marked: frozenset[str] = frozenset()
     mark_terms: LeaseTerms | None = None
     fetched: dict[str, Fetched] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Reader:
         """Return a prompt: inline text is a template, a file's content stands as it is."""
         if text.content is not None:
             return render_prompt(
-                text.content, scope=self.names, single_braces=single_braces, warn=self.warn
+                text.content, scope=self.variables, single_braces=single_braces, warn=self.warn
             )
         return self.locate(text).read_bytes().decode(errors="replace")
 
@@ -154,7 +154,7 @@ class Reader:
         except TableError as error:
             raise ActFailed(str(error), where=f"act '{act}'") from error
         for name in (*read.names, read.table):
-            self.names.tables[name] = entry
+            self.variables.tables[name] = entry
         part = Part(text=entry.text)
         return Piece(part=part, retention=read.retention, note=_note(read, entry.rows))
 
@@ -236,7 +236,7 @@ class Reader:
         return found
 
     def _where(self, read: TableRead, act: str) -> str:
-        return fill_filter(read.where, names=self.names, where=f"act '{act}', where_clause")
+        return fill_filter(read.where, variables=self.variables, where=f"act '{act}', where_clause")
 
 
 @contextmanager
@@ -248,7 +248,7 @@ def placed(where: str) -> Iterator[None]:
         raise type(error)(error.what, where=where, hint=error.hint) from error
 
 
-def fill_filter(text: str, *, names: Names, where: str) -> str:
+def fill_filter(text: str, *, variables: Variables, where: str) -> str:
     """Return a filter with its placeholders filled in as literals, never as SQL.
 
     Raises:
@@ -260,7 +260,7 @@ def fill_filter(text: str, *, names: Names, where: str) -> str:
             pieces.append(node.text)
         elif isinstance(node, Placeholder):
             try:
-                value = names.find(node.name, style=node.style)
+                value = variables.find(node.name, style=node.style)
             except Unresolved as unknown:
                 what = f"{node.source} cannot be filled in: {unknown.what}"
                 raise type(unknown)(what, where=where, hint=unknown.hint) from unknown

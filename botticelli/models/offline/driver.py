@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botticelli.models.base import Reply, Request
-from botticelli.models.fill import Schema, fill
-from botticelli.models.offline_judge import CRITERIA, judge
-from botticelli.models.offline_words import (
+from botticelli.models.offline.fill import Schema, fill
+from botticelli.models.offline.judge import CRITERIA, judge
+from botticelli.models.offline.words import (
     CLOSINGS,
     CRITIQUE,
     DETAILS,

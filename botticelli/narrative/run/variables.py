@@ -15,7 +15,7 @@ ENVIRONMENT_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 SEGMENT: Final = re.compile(r"[^.\[\]]+")
 
 
-class Spent(Unresolved):
+class ActNotDone(Unresolved):
     """A placeholder names an act that failed or was skipped: what uses it is skipped, too."""
 
 
@@ -28,12 +28,12 @@ class TableText:
 
 
 @dataclass(kw_only=True)
-class Names:
+class Variables:
     """The names of one run of one narrative; a Scope.
 
     Args:
         acts: All act names of the narrative, for messages.
-        variables: `--input` values, over [narrative.context].
+        given: `--input` values, over [narrative.context].
         state: Reads the state store.
         kept: Keys of the state that the narrative itself names: `${KEY}` will do for them.
         results: Executed acts, oldest first; grows.
@@ -41,7 +41,7 @@ class Names:
     """
 
     acts: Sequence[str]
-    variables: Mapping[str, str]
+    given: Mapping[str, str]
     environ: Mapping[str, str]
     state: Callable[[str], str | None]
     warn: Callable[[str], None]
@@ -89,7 +89,7 @@ class Names:
         if name in self.tables:
             table = self.tables[name]
             return Value(value=table.text, text=table.text, truth=table.rows > 0)
-        if name in self.variables:
+        if name in self.given:
             return _of(self._variable(name))
         if style == "dollar" and name in self.kept and not self.environ.get(name):
             return self._stored(name)
@@ -99,16 +99,16 @@ class Names:
 
     def _variable(self, name: str) -> str:
         """The value "{previous_output}" stands for the answer before, or for what was piped in."""
-        text = self.variables[name]
+        text = self.given[name]
         if text.strip() != "{previous_output}" or name == "previous_output":
             return text
         if self.results:
             return self.results[-1].text
-        return self.variables.get("previous_output", text)
+        return self.given.get("previous_output", text)
 
     def _known(self) -> str:
         executed = dict.fromkeys(result.name for result in self.results)
-        known = [*executed, *self.tables, *self.variables]
+        known = [*executed, *self.tables, *self.given]
         if not known:
             return "no act has run and no table was read yet"
         return "known: " + ", ".join(known)
@@ -126,7 +126,7 @@ class Names:
 
     def _value(self, result: ActResult, path: str) -> Value:
         if result.state is not ActState.DONE:
-            raise Spent(f"act '{result.name}' is {result.state}: {result.reason}")
+            raise ActNotDone(f"act '{result.name}' is {result.state}: {result.reason}")
         if not path:
             return _of(result.text)
         segments = SEGMENT.findall(path)

@@ -9,7 +9,7 @@ from botticelli.budget.gate import Stopped
 from botticelli.models.base import Part, Request
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import NotJson, extract
-from botticelli.narrative.answers.validate import Reading, Unusable, read_answer
+from botticelli.narrative.answers.validate import InvalidAnswer, ParsedAnswer, read_answer
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import Act, Media, Narrative, Text
 from botticelli.narrative.language.template import Unresolved, render_prompt
@@ -17,10 +17,10 @@ from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.act_inputs import ActInputs, Gathered
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.history import Piece, Turn, messages
-from botticelli.narrative.run.names import Names, Spent
-from botticelli.narrative.run.readers import Reader, placed
+from botticelli.narrative.run.input_reader import InputReader, placed
 from botticelli.narrative.run.results import ActResult, ActState, Execution, Output
-from botticelli.narrative.run.resume import Memory
+from botticelli.narrative.run.resume import ResumeState
+from botticelli.narrative.run.variables import ActNotDone, Variables
 from botticelli.records import record
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import answers_table
@@ -51,10 +51,10 @@ class NarrativeRun:
     file: str
     narrative: Narrative
     iteration: int
-    names: Names
-    reader: Reader
+    variables: Variables
+    reader: InputReader
     inputs: ActInputs
-    resume: Memory
+    resume: ResumeState
     warn: Callable[[str], None]
     warnings: list[str]
     history: list[Turn] = field(default_factory=list)
@@ -75,16 +75,16 @@ class NarrativeRun:
         for position, act in enumerate(self.narrative.acts):
             for _ in range(act.carousel.iterations if act.carousel else 1):
                 is_last = position == len(self.narrative.acts) - 1
-                step = Step(act=act, sequence=len(self.names.results), is_last=is_last)
+                step = Step(act=act, sequence=len(self.variables.results), is_last=is_last)
                 result = _idle(step) if is_idle else self._act(step)
-                self.names.results.append(result)
+                self.variables.results.append(result)
                 self.options.on_act(self.narrative, self.iteration, result)
             if act.name == self.options.until:
                 break
         return Execution(
             narrative=self.narrative.name,
             iteration=self.iteration,
-            acts=tuple(self.names.results),
+            acts=tuple(self.variables.results),
             outputs=tuple(self.outputs),
             leases=tuple(self.reader.leases),
             nested=tuple(self.inputs.nested),
@@ -121,7 +121,7 @@ class NarrativeRun:
         """
         for act, placeholder in act_facts.dangling(self.narrative):
             try:
-                self.names.find(placeholder.name, style=placeholder.style)
+                self.variables.find(placeholder.name, style=placeholder.style)
             except Unresolved as unknown:
                 what = f"{placeholder.source} cannot be filled in: {unknown.what}"
                 if not self.context.is_dry:
@@ -143,9 +143,9 @@ class NarrativeRun:
             if act_facts.asks(act):
                 return self._ask(step, gathered)
             return self._action(step, gathered)
-        except Spent as spent:
-            self.warn(f"act '{act.name}' is skipped: {spent.what}")
-            return step.result(self._state_after(), reason=spent.what)
+        except ActNotDone as missing:
+            self.warn(f"act '{act.name}' is skipped: {missing.what}")
+            return step.result(self._state_after(), reason=missing.what)
 
     def _check_in(self) -> None:
         """Renew the leases on rows, or stop.
@@ -162,7 +162,7 @@ class NarrativeRun:
 
     def _state_after(self) -> ActState:
         """What nothing but an empty table kept from running has not failed."""
-        states = {result.state for result in self.names.results}
+        states = {result.state for result in self.variables.results}
         if states & {ActState.FAILED, ActState.SKIPPED}:
             return ActState.SKIPPED
         return ActState.IDLE
@@ -173,10 +173,10 @@ class NarrativeRun:
         if not act_facts.writes(act, commands):
             return
         acts = {each.name: each for each in self.narrative.acts}
-        for result in self.names.results:
+        for result in self.variables.results:
             is_done = result.state is ActState.DONE
             if not is_done and act_facts.writes(acts[result.name], commands):
-                raise Spent(f"act '{result.name}' is {result.state}: {result.reason}")
+                raise ActNotDone(f"act '{result.name}' is {result.state}: {result.reason}")
 
     def _composition(self, step: Step) -> ActResult:
         name = step.act.narrative
@@ -195,12 +195,12 @@ class NarrativeRun:
         """The answer before, if it satisfies this act's schema already: no call, nothing to pay."""
         if not (step.act.skip_if_valid and step.act.schema):
             return None
-        before = self.names.results[-1] if self.names.results else None
+        before = self.variables.results[-1] if self.variables.results else None
         if before is None or before.state is not ActState.DONE or not before.text.strip():
             return None
         try:
             reading = read_answer(before.text, schema=step.act.schema)
-        except Unusable:
+        except InvalidAnswer:
             return None
         text = json.dumps(reading.value, ensure_ascii=False) if reading.repaired else before.text
         reason = "the answer before was valid already"
@@ -233,7 +233,7 @@ class NarrativeRun:
             answer = self.caller.ask(request, models=models, key=key)
             try:
                 reading = self._reading(step, answer.text)
-            except Unusable as unusable:
+            except InvalidAnswer as unusable:
                 reason = unusable.what
                 self.caller.reject(answer, reason)
                 continue
@@ -265,7 +265,7 @@ class NarrativeRun:
         return Request(
             model=models[0] if models else "",
             messages=messages(self.history, latest=turn),
-            system=render_prompt(act.system, scope=self.names, warn=self.warn),
+            system=render_prompt(act.system, scope=self.variables, warn=self.warn),
             temperature=_first(act.temperature, narrative.temperature),
             max_tokens=_first(act.max_tokens, narrative.max_tokens),
             schema=act.schema,
@@ -275,21 +275,21 @@ class NarrativeRun:
         only = self.options.only or self.context.config.models.only
         return only or act.models or self.narrative.models or self.options.models
 
-    def _reading(self, step: Step, text: str) -> Reading | None:
+    def _reading(self, step: Step, text: str) -> ParsedAnswer | None:
         """The answer as JSON where the act is there to give JSON; None where prose will do.
 
         Raises:
-            Unusable: JSON is wanted and there is none, or not the one that is wanted.
+            InvalidAnswer: JSON is wanted and there is none, or not the one that is wanted.
         """
         if not text.strip():
-            raise Unusable("the answer is empty")
+            raise InvalidAnswer("the answer is empty")
         act = step.act
         stores = act_facts.stores(self.narrative, act, is_last=step.is_last)
         if act.schema is None and not stores:
             return None
         try:
             return read_answer(text, schema=act.schema, as_rows=stores)
-        except Unusable as unusable:
+        except InvalidAnswer as unusable:
             if self.context.is_dry:
                 return None  # nobody has answered
             if act_facts.insists(self.narrative, act):
@@ -297,7 +297,7 @@ class NarrativeRun:
             self.warn(f"act '{act.name}' stores nothing: {unusable.what}")
             return None
 
-    def _take(self, step: Step, result: ActResult, *, reading: Reading | None) -> None:
+    def _take(self, step: Step, result: ActResult, *, reading: ParsedAnswer | None) -> None:
         """Keep what the answer is for: state, and rows."""
         if reading and reading.repaired:
             self.warn(f"act '{step.act.name}': the JSON of an answer had to be repaired")
