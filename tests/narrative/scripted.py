@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from botticelli.config.model import Config, Database, Models
+from botticelli.config.model import Config, DatabaseConfig, Models
 from botticelli.models.base import Request
 from botticelli.models.open import Drivers
 from botticelli.narrative.answers.answer import ActKey, Answer
@@ -134,7 +134,7 @@ def stage(
     context: dict[str, Any] = {
         "conn": db,
         "connect": lambda: db,
-        "config": Config(database=Database(url="", folder=folder)),
+        "config": Config(database=DatabaseConfig(url="", folder=folder)),
         "identity": Identity(host="test", pid=1, owner=more.pop("owner", "runner")),
         "clock": clock,
         "chance": random.Random(1),
