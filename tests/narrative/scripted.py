@@ -11,7 +11,7 @@ from botticelli.config.model import Config, DatabaseConfig, Models
 from botticelli.models.base import Request
 from botticelli.models.open import Drivers
 from botticelli.narrative.answers.answer import ActKey, Answer
-from botticelli.narrative.commands.base import Call
+from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.errors import CommandFailed
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.language.load import load_text
@@ -73,12 +73,12 @@ class ScriptedCommands:
     """A platform: command -> result, or an error; keeps what was asked of it."""
 
     results: Mapping[str, Any] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[CommandCall] = field(default_factory=list)
 
     def writes(self, command: str) -> bool:
         return command.rpartition(".")[2] not in READING
 
-    def run(self, call: Call) -> Any:
+    def run(self, call: CommandCall) -> Any:
         self.calls.append(call)
         if call.command not in self.results:
             raise CommandFailed(f"no command '{call.command}'", where=call.name)

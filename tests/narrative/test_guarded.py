@@ -11,7 +11,7 @@ from botticelli.config.model import Destination, Security
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.narrative.checks.references import validate_security
-from botticelli.narrative.commands.base import Call, DatabaseCommands
+from botticelli.narrative.commands.base import CommandCall, DatabaseCommands
 from botticelli.narrative.commands.executors import PlatformExecutor
 from botticelli.narrative.commands.guard import GuardedCommands, Pending
 from botticelli.narrative.errors import CommandFailed, Denied
@@ -41,7 +41,7 @@ class House:
         return self
 
     def run(self, command, args, *, platform="discord", security=None, narrative="n"):
-        call = Call(
+        call = CommandCall(
             platform=platform,
             command=command,
             args=args,
@@ -536,7 +536,7 @@ def test_a_dry_run_of_an_update_says_which_rows_and_changes_none(house):
     house.db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('a'), ('b')")
     args = {**MARK, "where_clause": "review_status = 'pending'"}
     told, verdict = house.guard.preview(
-        Call(platform="database", command="update_table", args=args)
+        CommandCall(platform="database", command="update_table", args=args)
     )
 
     updates = {"review_status": "posted"}
@@ -560,7 +560,7 @@ def test_a_dry_run_of_an_update_says_which_rows_and_changes_none(house):
 )
 def test_a_dry_run_refuses_what_the_real_run_would(house, wrong, words):
     house.db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('a')")
-    call = Call(platform="database", command="update_table", args=MARK | wrong)
+    call = CommandCall(platform="database", command="update_table", args=MARK | wrong)
     errors = []
     for run in (house.guard.preview, replace(house.guard, allow_writes=True).run):
         with pytest.raises(CommandFailed, match=words) as told:
@@ -611,7 +611,7 @@ def test_a_command_runs_no_more_often_than_its_rate(house, whose):
 def test_whoever_is_called_may_do_no_more_than_its_callers(house):
     args = filled(SEND, house)
     outer = policy("channels.get"), policy("messages.*", denied_commands=["messages.send"])
-    call = Call(platform="discord", command="messages.send", args=args, security=OPEN,
+    call = CommandCall(platform="discord", command="messages.send", args=args, security=OPEN,
                 narrative="inner", act="a")  # fmt: skip
     for above in outer:
         call = replace(call, above=[("first", {}), ("outer", above)])
@@ -629,7 +629,7 @@ def test_whoever_is_called_may_do_no_more_than_its_callers(house):
 def test_what_a_narrative_has_called_counts_in_its_own_rate(house):
     args = filled(SEND, house)
     outer = policy("*", rate_limits={"messages.send": "2/minute"})
-    call = Call(platform="discord", command="messages.send", args=args, security=OPEN,
+    call = CommandCall(platform="discord", command="messages.send", args=args, security=OPEN,
                 narrative="inner", act="a", above=[("outer", outer)])  # fmt: skip
     house.guard.run(call)
     house.run("messages.send", args, security=outer, narrative="outer")
@@ -642,8 +642,9 @@ def errand(house, text="hi", command="messages.send", **more):
     """A command of a narrative about row 1, which it is going to mark."""
     args = filled(SEND | {"content": text}, house) if command == "messages.send" else MARK
     platform = "discord" if command == "messages.send" else "database"
-    return Call(platform=platform, command=command, args=args, security=OPEN, narrative="poster",
-                act="a", about="approved_discord_posts 1", **more)  # fmt: skip
+    return CommandCall(platform=platform, command=command, args=args, security=OPEN,
+                       narrative="poster", act="a", about="approved_discord_posts 1",
+                       **more)  # fmt: skip
 
 
 @pytest.fixture
@@ -804,6 +805,6 @@ def test_a_text_that_was_sent_in_part_uses_its_approval_up(house):
 
 def test_a_preview_writes_nothing_down(house):
     with pytest.raises(CommandFailed, match="no telegram commands"):
-        house.guard.preview(Call(platform="telegram", command="send"))
+        house.guard.preview(CommandCall(platform="telegram", command="send"))
 
     assert house.audit() == []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botticelli.narrative.commands.base import Call, CommandExecutor
+from botticelli.narrative.commands.base import CommandCall, CommandExecutor
 from botticelli.narrative.errors import CommandFailed
 
 
@@ -18,7 +18,7 @@ class CommandRegistry:
         executor = self.executors.get(platform)
         return executor is None or executor.writes(command)
 
-    def run(self, call: Call) -> Any:
+    def run(self, call: CommandCall) -> Any:
         if call.platform not in self.executors:
             raise CommandFailed(f"there are no {call.platform} commands here", where=call.name)
         return self.executors[call.platform].run(call)

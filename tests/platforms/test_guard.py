@@ -6,7 +6,7 @@ import pytest
 
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
-from botticelli.platforms.rules.post_rules import Judged, objections, verdicts
+from botticelli.platforms.rules.post_rules import PostFacts, objections, verdicts
 from tests.platforms.guard_posts import LEFTOVERS, POSTS
 
 
@@ -16,7 +16,7 @@ def judge(text, *, real=True, model="", too_long="refuse", **guard):
     )
     return objections(
         verdicts(
-            Judged(text=text, destination=destination, max_length=2000, real=real, model=model)
+            PostFacts(text=text, destination=destination, max_length=2000, real=real, model=model)
         )
     )
 
@@ -104,5 +104,5 @@ def test_text_of_the_offline_model_goes_to_an_outbox_only():
 
 def test_every_rule_has_one_verdict_whatever_the_text():
     destination = Destination(name="n", platform="outbox", folder=Path("x"))
-    found = verdicts(Judged(text="", destination=destination, max_length=10, real=False))
+    found = verdicts(PostFacts(text="", destination=destination, max_length=10, real=False))
     assert len({one.rule for one in found}) == len(found)

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.config.model import Destination, Guard
-from botticelli.platforms.rules.command_policy import Asked, decide
-from botticelli.platforms.rules.post_rules import Judged, objections, verdicts
-from botticelli.platforms.rules.security_rules import Rules
+from botticelli.platforms.rules.command_policy import CommandFacts, decide
+from botticelli.platforms.rules.post_rules import PostFacts, objections, verdicts
+from botticelli.platforms.rules.security_rules import SecurityRules
 from botticelli.platforms.rules.text_reading import TextReading
 
 ALLOWED = ("good.com", "münchen.de")
-RULES = Rules(source="the rules", max_mentions=0, max_links=5, allowed_links=ALLOWED)
+RULES = SecurityRules(source="the rules", max_mentions=0, max_links=5, allowed_links=ALLOWED)
 
 
 def post_refusal(text, *, max_length=200_000):
@@ -22,14 +22,16 @@ def post_refusal(text, *, max_length=200_000):
     destination = Destination(
         name="news", platform="discord", guard=Guard(allowed_links=ALLOWED), too_long="split"
     )
-    found = verdicts(Judged(text=text, destination=destination, max_length=max_length, real=True))
+    found = verdicts(
+        PostFacts(text=text, destination=destination, max_length=max_length, real=True)
+    )
     rule = objections(found).partition(":")[0]
     return {"invites": "links"}.get(rule, rule)
 
 
 def command_refusal(text):
     """Return the same for a command that sends the text."""
-    asked = Asked(
+    asked = CommandFacts(
         platform="discord",
         command="messages.send",
         args={"channel_id": "1", "content": text},
@@ -310,7 +312,7 @@ def test_no_rule_looks_at_a_text_once_one_has_refused_it():
     destination = Destination(name="news", platform="discord", guard=Guard(forbidden=("(",)))
     text = "@everyone {{name}} I cannot help with that request."
 
-    found = verdicts(Judged(text=text, destination=destination, max_length=2000, real=True))
+    found = verdicts(PostFacts(text=text, destination=destination, max_length=2000, real=True))
 
     assert [one.rule for one in found] == ["content", "length", "mentions"]
     assert not found[-1].passes

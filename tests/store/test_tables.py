@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.narrative.commands.base import Call, DatabaseCommands
+from botticelli.narrative.commands.base import CommandCall, DatabaseCommands
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.store.connection import connect
 from botticelli.store.tables import row_leases
@@ -270,7 +270,7 @@ def test_an_update_that_cannot_be_changes_nothing(db, updates):
 
 def command(db, seen=None, **args):
     commands = DatabaseCommands(conn=db, writable=(POSTS,))
-    call = Call(platform="database", command="update_table", args=args, seen=seen or {})
+    call = CommandCall(platform="database", command="update_table", args=args, seen=seen or {})
     return commands.run(call)
 
 

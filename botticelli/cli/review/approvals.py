@@ -17,7 +17,7 @@ from botticelli.store.commands.audit import Audited
 from botticelli.text import exposed, shorten
 
 if TYPE_CHECKING:
-    from botticelli.narrative.commands.base import Call
+    from botticelli.narrative.commands.base import CommandCall
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="Of the approval.")]
@@ -152,10 +152,10 @@ def _run(env: Environment, conn: Any, wish: Approval) -> Any:
     return guarded(env, conn).run(_call(wish))
 
 
-def _call(wish: Approval) -> "Call":
-    from botticelli.narrative.commands.base import Call
+def _call(wish: Approval) -> "CommandCall":
+    from botticelli.narrative.commands.base import CommandCall
 
-    return Call(
+    return CommandCall(
         platform=wish.platform,
         command=wish.command,
         args=wish.args,

@@ -10,7 +10,7 @@ from botticelli.errors import ConfigError
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands.executors import PlatformExecutor
-    from botticelli.narrative.commands.guard import Answer, Ask, GuardedCommands
+    from botticelli.narrative.commands.guard import Ask, Consent, GuardedCommands
     from botticelli.platforms.command_set import CommandSet, Description
     from botticelli.store.connection import Connection
 
@@ -116,9 +116,9 @@ def asking(env: Environment) -> "Ask | None":
     """Return how to ask the person at the terminal; None: nobody is there."""
     if not (env.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
         return None
-    answers: dict[str, Answer] = {"y": "yes", "yes": "yes", "a": "always", "always": "always"}
+    answers: dict[str, Consent] = {"y": "yes", "yes": "yes", "a": "always", "always": "always"}
 
-    def ask(question: str) -> "Answer":
+    def ask(question: str) -> "Consent":
         env.stderr.write(env.hide(f"{question} [y]es, [a]lways in this run, [N]o: "))
         env.stderr.flush()
         return answers.get(sys.stdin.readline().strip().lower(), "no")

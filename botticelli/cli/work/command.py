@@ -119,10 +119,10 @@ def command(
 ) -> int:
     """Run one bot command by hand; its arguments follow as --name value."""
     from botticelli.cli.shared.command_guard import guarded
-    from botticelli.narrative.commands.base import Call
+    from botticelli.narrative.commands.base import CommandCall
 
     env: Environment = ctx.obj
-    call = Call(platform=platform, command=name, args=arguments(ctx.args))
+    call = CommandCall(platform=platform, command=name, args=arguments(ctx.args))
     report: CommandPreview | CommandReport
     with env.database() as conn:
         guard = guarded(env, conn, allow_writes=allow_writes, asks=True)

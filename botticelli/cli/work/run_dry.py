@@ -11,7 +11,7 @@ from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.records import record
 
 if TYPE_CHECKING:
-    from botticelli.narrative.commands.base import Call, Commands
+    from botticelli.narrative.commands.base import CommandCall, Commands
     from botticelli.narrative.run.context import RunContext
 
 
@@ -59,13 +59,13 @@ class _Noted:
     """Commands that are only written down; whatever they are, nothing happens."""
 
     real: "Commands"
-    calls: list["Call"] = field(default_factory=list)
+    calls: list["CommandCall"] = field(default_factory=list)
 
     def writes(self, platform: str, command: str) -> bool:
         """See Commands."""
         return self.real.writes(platform, command)
 
-    def run(self, call: "Call") -> Any:
+    def run(self, call: "CommandCall") -> Any:
         """See Commands."""
         self.calls.append(call)
         return {"id": f"<id of {call.name}>"}

@@ -29,7 +29,7 @@ from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.variables import ENVIRONMENT_NAME
 from botticelli.platforms.discord.commands.table import TABLE, older
-from botticelli.platforms.rules.command_policy import Asked, decide
+from botticelli.platforms.rules.command_policy import CommandFacts, decide
 from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_of_user
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import answers_table
@@ -82,13 +82,13 @@ def foresee_leave(file: NarrativeFile, security: Security, *, findings: Findings
                     note(places.act(narrative, act.name)[0], what, hint=said.hint)
 
 
-def _asked(command: Command) -> Asked | None:
+def _asked(command: Command) -> CommandFacts | None:
     """Return what the rules are asked about a command; None: nobody knows it."""
     if command.platform == "database":
-        return Asked(platform="database", command=command.command, args={}, writes=True)
+        return CommandFacts(platform="database", command=command.command, args={}, writes=True)
     if command.platform != "discord" or command.command not in TABLE:
         return None
-    return Asked(
+    return CommandFacts(
         platform="discord",
         command=command.command,
         args={},

@@ -17,7 +17,7 @@ from botticelli.store.tables import rows
 
 
 @record
-class Call:
+class CommandCall:
     """One command with its arguments filled in.
 
     Args:
@@ -52,7 +52,7 @@ class CommandExecutor(Protocol):
     def writes(self, command: str) -> bool:
         """Tell whether `command` changes anything; an unknown one counts as changing."""
 
-    def run(self, call: Call) -> Any:
+    def run(self, call: CommandCall) -> Any:
         """Run a command and return its result as JSON has it.
 
         Raises:
@@ -66,7 +66,7 @@ class Commands(Protocol):
     def writes(self, platform: str, command: str) -> bool:
         """Tell whether the command changes anything; an unknown one counts as changing."""
 
-    def run(self, call: Call) -> Any:
+    def run(self, call: CommandCall) -> Any:
         """Run a command and return its result as JSON has it.
 
         Raises:
@@ -96,18 +96,18 @@ class DatabaseCommands:
         """See CommandExecutor."""
         return True
 
-    def run(self, call: Call) -> Any:
+    def run(self, call: CommandCall) -> Any:
         """See CommandExecutor. The result is {"rows_affected": n, "ids": [...]}."""
         keys = rows.update_rows(self.conn, self._change(call))
         return _told(keys)
 
-    def preview(self, call: Call) -> Any:
+    def preview(self, call: CommandCall) -> Any:
         """Return which rows would be changed, and to what; raises what `run` would."""
         change = self._change(call)
         keys = rows.update_rows(self.conn, change, dry_run=True)
         return {"table": change.table, **_told(keys), "updates": dict(change.updates)}
 
-    def _change(self, call: Call) -> rows.Change:
+    def _change(self, call: CommandCall) -> rows.Change:
         check_update(call.command, call.args, writable=self.writable, where=call.name)
         args = call.args
         table, limit = str(args["table_name"]), _limit(args.get("limit"), call.name)

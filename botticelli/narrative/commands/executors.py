@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from botticelli.narrative.commands.base import Call
+from botticelli.narrative.commands.base import CommandCall
 from botticelli.platforms.command_set import CommandSet, Once, OnceOnly, Place
 
 
@@ -22,7 +22,7 @@ class Located(Protocol):
 class Previewing(Protocol):
     """Commands that can tell what they would do."""
 
-    def preview(self, call: Call) -> Any:
+    def preview(self, call: CommandCall) -> Any:
         """Return it, and change nothing. Raises what the command itself would raise for it."""
 
 
@@ -62,13 +62,13 @@ class PlatformExecutor:
         """See CommandExecutor."""
         return self._writes(self._canonical(command))
 
-    def run(self, call: Call, *, once: Once | None = None) -> Any:
+    def run(self, call: CommandCall, *, once: Once | None = None) -> Any:
         """See CommandExecutor; `once`: for a message that an earlier run may have sent."""
         if once is not None and isinstance(self.client, OnceOnly):
             return self.client.run_once(call.command, call.args, once=once)
         return self.client.run(call.command, call.args)
 
-    def preview(self, call: Call) -> Any:
+    def preview(self, call: CommandCall) -> Any:
         """Return what would be sent."""
         return self.client.preview(call.command, call.args)
 

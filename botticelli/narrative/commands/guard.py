@@ -13,7 +13,7 @@ from botticelli.config.model import Security
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative.commands import send_once
 from botticelli.narrative.commands.audit_text import as_json, result_id_of, storable
-from botticelli.narrative.commands.base import Call, CommandExecutor
+from botticelli.narrative.commands.base import CommandCall, CommandExecutor
 from botticelli.narrative.commands.executors import Located, PlatformExecutor, Previewing
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.platforms.base import (
@@ -24,7 +24,7 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.rules import command_policy, security_rules
-from botticelli.platforms.rules.security_rules import Rules
+from botticelli.platforms.rules.security_rules import SecurityRules
 from botticelli.records import record
 from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import Wish
@@ -33,8 +33,8 @@ from botticelli.text import exposed
 
 LONGEST_KEPT: Final = 20_000  # characters of one argument in the audit table
 
-Answer = Literal["yes", "no", "always"]
-Ask = Callable[[str], Answer]
+Consent = Literal["yes", "no", "always"]
+Ask = Callable[[str], Consent]
 
 
 class Pending(Denied):
@@ -71,7 +71,7 @@ class GuardedCommands:
         executor = self.executors.get(platform) or self.find(platform)
         return executor is None or executor.writes(command)
 
-    def run(self, call: Call) -> Any:
+    def run(self, call: CommandCall) -> Any:
         """See Commands.
 
         Raises:
@@ -99,7 +99,7 @@ class GuardedCommands:
         leave = self._leave(call, verdict)
         return self._carry_out(call, executor, leave, errand)
 
-    def request(self, call: Call) -> Any:
+    def request(self, call: CommandCall) -> Any:
         """Return what a command would send, as far as that can be told. No rules, no network.
 
         Raises:
@@ -110,7 +110,7 @@ class GuardedCommands:
         except BotticelliError as error:
             raise _failed(error, call) from error
 
-    def preview(self, call: Call) -> tuple[Any, command_policy.Verdict]:
+    def preview(self, call: CommandCall) -> tuple[Any, command_policy.CommandVerdict]:
         """Return what a command would send and what the rules say to it. Nothing is changed.
 
         Raises:
@@ -124,7 +124,7 @@ class GuardedCommands:
         except BotticelliError as error:
             raise _failed(error, call) from error
 
-    def _executor(self, call: Call, *, is_preview: bool = False) -> CommandExecutor:
+    def _executor(self, call: CommandCall, *, is_preview: bool = False) -> CommandExecutor:
         executor = self.executors.get(call.platform) or self.find(call.platform)
         if executor is None:
             known = ", ".join(sorted(self.executors)) or "none"
@@ -137,7 +137,7 @@ class GuardedCommands:
             )
         return executor
 
-    def _judge(self, call: Call, executor: CommandExecutor) -> command_policy.Verdict:
+    def _judge(self, call: CommandCall, executor: CommandExecutor) -> command_policy.CommandVerdict:
         layers = self._layers(call)
         asked = self._as_asked(call, writes=executor.writes(call.command))
         # What is refused wherever it acts is refused before the platform is asked where that is.
@@ -149,22 +149,22 @@ class GuardedCommands:
         return self._decide(asked, layers)
 
     def _decide(
-        self, asked: command_policy.Asked, layers: Sequence[Rules]
-    ) -> command_policy.Verdict:
+        self, asked: command_policy.CommandFacts, layers: Sequence[SecurityRules]
+    ) -> command_policy.CommandVerdict:
         mode = self.security.writes
         if self.allow_writes and mode == "ask":
             mode = "allow"
         user, *narratives = layers
         return command_policy.decide(asked, user=user, narratives=narratives, writes=mode)
 
-    def _layers(self, call: Call) -> list[Rules]:
+    def _layers(self, call: CommandCall) -> list[SecurityRules]:
         """The rules that hold for a call: the user's, then the callers', then its own."""
         above = [security_rules.rules_of_narrative(security, name) for name, security in call.above]
         own = security_rules.rules_of_narrative(call.security)
         return [security_rules.rules_of_user(self.security), *above, own]
 
-    def _as_asked(self, call: Call, *, writes: bool) -> command_policy.Asked:
-        return command_policy.Asked(
+    def _as_asked(self, call: CommandCall, *, writes: bool) -> command_policy.CommandFacts:
+        return command_policy.CommandFacts(
             platform=call.platform,
             command=call.command,
             args=call.args,
@@ -175,7 +175,7 @@ class GuardedCommands:
 
     # -- what the verdict means -----------------------------------------------------------------
 
-    def _leave(self, call: Call, verdict: command_policy.Verdict) -> "_Leave":
+    def _leave(self, call: CommandCall, verdict: command_policy.CommandVerdict) -> "_Leave":
         """Return the leave to run, written into the audit.
 
         Raises:
@@ -197,7 +197,9 @@ class GuardedCommands:
             raise self._pending(call, wish)
         raise self._refused(call, verdict)
 
-    def _asked(self, call: Call, verdict: command_policy.Verdict, ask: Ask) -> "_Leave":
+    def _asked(
+        self, call: CommandCall, verdict: command_policy.CommandVerdict, ask: Ask
+    ) -> "_Leave":
         if call.name not in self.always or verdict.word == "confirm":
             answer = ask(f"{call.name} {_shown(self._whole(call))}: {verdict.why}. Run it?")
             if answer == "no":
@@ -207,7 +209,7 @@ class GuardedCommands:
                 self.always.add(call.name)
         return self._begin(call, "confirmed", verdict)
 
-    def _pending(self, call: Call, wish: Wish) -> Pending:
+    def _pending(self, call: CommandCall, wish: Wish) -> Pending:
         number = approvals.request(self.conn, wish)
         self._write(call, decision="pending", rule="require_confirmation", reason=f"#{number}")
         return Pending(
@@ -217,15 +219,15 @@ class GuardedCommands:
             f" {number} and run this again",
         )
 
-    def _refused(self, call: Call, verdict: command_policy.Verdict) -> Denied:
+    def _refused(self, call: CommandCall, verdict: command_policy.CommandVerdict) -> Denied:
         self._write(call, decision="refused", rule=verdict.rule, reason=verdict.why)
         return Denied(f"refused: {verdict.why}", where=call.name, hint=verdict.hint)
 
     def _begin(
         self,
-        call: Call,
+        call: CommandCall,
         decision: audit.Decision,
-        verdict: command_policy.Verdict,
+        verdict: command_policy.CommandVerdict,
         *,
         by: str = "",
         approval: int | None = None,
@@ -241,10 +243,10 @@ class GuardedCommands:
             approvals.give_back(self.conn, approval)
         why = f"it has run {written.most} times within {written.span}, which is the most"
         raise self._refused(
-            call, command_policy.Verdict(word="refuse", rule="rate_limits", why=why)
+            call, command_policy.CommandVerdict(word="refuse", rule="rate_limits", why=why)
         )
 
-    def _bounds(self, call: Call) -> list[audit.Bound]:
+    def _bounds(self, call: CommandCall) -> list[audit.Bound]:
         asked = self._as_asked(call, writes=True)
         user, *narratives = self._layers(call)
         bounds = [audit.Bound(most=rate.most, span=rate.span) for rate in asked.rates(user)]
@@ -258,7 +260,7 @@ class GuardedCommands:
             ]
         return bounds
 
-    def _sent_before(self, call: Call, errand: unmarked_sends.Errand) -> dict[str, Any]:
+    def _sent_before(self, call: CommandCall, errand: unmarked_sends.Errand) -> dict[str, Any]:
         why = f"sent before, for {call.about}"
         self._write(call, decision="refused", rule="done before", reason=why)
         return send_once.told(errand)
@@ -267,7 +269,7 @@ class GuardedCommands:
 
     def _carry_out(
         self,
-        call: Call,
+        call: CommandCall,
         executor: CommandExecutor,
         leave: "_Leave",
         errand: unmarked_sends.Errand | None,
@@ -296,12 +298,14 @@ class GuardedCommands:
 
     # -- what is written down ---------------------------------------------------------------------
 
-    def _write(self, call: Call, *, decision: audit.Decision, rule: str, reason: str) -> None:
+    def _write(
+        self, call: CommandCall, *, decision: audit.Decision, rule: str, reason: str
+    ) -> None:
         entry = self._entry(call, decision=decision, rule=rule, reason=reason)
         audit.insert(self.conn, entry)
 
     def _entry(
-        self, call: Call, *, decision: audit.Decision, rule: str, reason: str
+        self, call: CommandCall, *, decision: audit.Decision, rule: str, reason: str
     ) -> audit.Entry:
         return audit.Entry(
             platform=call.platform,
@@ -316,7 +320,7 @@ class GuardedCommands:
             reason=self._clean(reason),
         )
 
-    def _wish(self, call: Call) -> Wish:
+    def _wish(self, call: CommandCall) -> Wish:
         return Wish(
             platform=call.platform,
             command=call.command,
@@ -326,11 +330,11 @@ class GuardedCommands:
             run_id=call.run_id,
         )
 
-    def _kept(self, call: Call) -> dict[str, Any]:
+    def _kept(self, call: CommandCall) -> dict[str, Any]:
         kept: dict[str, Any] = as_json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT])
         return kept
 
-    def _whole(self, call: Call) -> dict[str, Any]:
+    def _whole(self, call: CommandCall) -> dict[str, Any]:
         whole: dict[str, Any] = as_json(call.args, self._clean)
         return whole
 
@@ -341,7 +345,7 @@ class GuardedCommands:
         return storable(text)
 
 
-def _request_of(call: Call, executor: CommandExecutor) -> Any:
+def _request_of(call: CommandCall, executor: CommandExecutor) -> Any:
     """Return what a command would send or change, as far as its executor can tell beforehand."""
     return executor.preview(call) if isinstance(executor, Previewing) else call.args
 
@@ -354,7 +358,7 @@ class _Leave:
     approval: int | None = None
 
 
-def _older(call: Call) -> tuple[str, ...]:
+def _older(call: CommandCall) -> tuple[str, ...]:
     if call.platform != "discord":
         return ()
     from botticelli.platforms.discord.commands.table import older
@@ -362,7 +366,7 @@ def _older(call: Call) -> tuple[str, ...]:
     return older(call.command)
 
 
-def _failed(error: BotticelliError, call: Call) -> BotticelliError:
+def _failed(error: BotticelliError, call: CommandCall) -> BotticelliError:
     """Return a failure as narratives know it; a dead token ends the run, not the act alone."""
     if isinstance(error, CommandFailed | LockedOut):
         return error
@@ -379,8 +383,10 @@ def _shown(args: Mapping[str, Any]) -> str:
     return exposed(json.dumps(args, ensure_ascii=False))
 
 
-def _denied(denial: approvals.Approval) -> command_policy.Verdict:
+def _denied(denial: approvals.Approval) -> command_policy.CommandVerdict:
     why = f"{denial.decided_by} denied it (approval {denial.id}"
     why += f": {denial.reason})" if denial.reason else ")"
     hint = f"should that have changed: botticelli approvals approve {denial.id}"
-    return command_policy.Verdict(word="refuse", rule="denied by a person", why=why, hint=hint)
+    return command_policy.CommandVerdict(
+        word="refuse", rule="denied by a person", why=why, hint=hint
+    )

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from botticelli.narrative.commands.base import Call
+from botticelli.narrative.commands.base import CommandCall
 from botticelli.platforms.command_set import Once
 from botticelli.store.commands import unmarked_sends
 from botticelli.store.commands.unmarked_sends import Errand
@@ -11,12 +11,12 @@ from botticelli.store.connection import Connection
 RECOGNISED: Final = ("discord.messages.send",)  # what can be found again once it is out
 
 
-def is_meant(call: Call) -> bool:
+def is_meant(call: CommandCall) -> bool:
     """Whether a call sends something for rows that its narrative will mark."""
     return bool(call.about) and call.name in RECOGNISED
 
 
-def errand_of(conn: Connection, call: Call) -> Errand | None:
+def errand_of(conn: Connection, call: CommandCall) -> Errand | None:
     """Return what an earlier run has sent, or may have, for the same rows without marking them."""
     if not is_meant(call):
         return None

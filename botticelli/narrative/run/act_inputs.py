@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import Part
-from botticelli.narrative.commands.base import Call
+from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.errors import ActFailed, CommandFailed
 from botticelli.narrative.language.model import (
     Act,
@@ -170,7 +170,7 @@ class ActInputs:
         return texts[-1] if texts else ""
 
     def _command(self, act: Act, command: Command, *, gathered: Gathered, step: str) -> Piece:
-        call = Call(
+        call = CommandCall(
             platform=command.platform,
             command=command.command,
             args={
@@ -201,7 +201,7 @@ class ActInputs:
         filled = render_value(value, scope=self.variables, where=where, is_rehearsal=is_rehearsal)
         return _id_in(filled, key) if key.endswith("_id") else filled
 
-    def _once(self, command: Command, call: Call, *, step: str) -> Any:
+    def _once(self, command: Command, call: CommandCall, *, step: str) -> Any:
         """Run a command, unless the run before this one of the same item has done so.
 
         What was begun then, and is not known to have ended, may be done: it is not begun again.
@@ -225,7 +225,7 @@ class ActInputs:
         memory.keep(step, {"value": value})
         return value
 
-    def _run(self, command: Command, call: Call) -> Any:
+    def _run(self, command: Command, call: CommandCall) -> Any:
         """Run a command, or take a read's result from earlier in this run if it is fresh enough."""
         commands, now = self.context.commands, self.context.clock.monotonic()
         is_read = not commands.writes(call.platform, call.command)

@@ -12,7 +12,7 @@ from botticelli.models.base import TransientError
 from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Caller
 from botticelli.narrative.answers.dry_run import DryRunCaller
-from botticelli.narrative.commands.base import Call, Commands
+from botticelli.narrative.commands.base import CommandCall, Commands
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile, Nested
 from botticelli.narrative.run import act_facts
@@ -306,6 +306,6 @@ class NoCommands:
         """See Commands."""
         return False
 
-    def run(self, call: Call) -> Any:  # noqa: ARG002 - Commands' signature
+    def run(self, call: CommandCall) -> Any:  # noqa: ARG002 - Commands' signature
         """See Commands."""
         return {"id": "0"}

@@ -41,7 +41,7 @@ class Search:
 
 
 @record
-class Wanted:
+class ChannelUse:
     """What we want to do in a channel."""
 
     writes: bool = True
@@ -152,7 +152,7 @@ def _empty(look: Look, channel: str) -> Looked:
     return Looked(why="the bot may not read the channel's history: give it Read Message History")
 
 
-def check(look: Look, channel: str, wanted: Wanted) -> Sequence[str]:
+def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
     """Return what stands in the way of what we want to do in a channel, in words for a person.
 
     A channel that can be read in a guild that cannot is let pass: rights that nobody tells are no
@@ -184,7 +184,7 @@ def check(look: Look, channel: str, wanted: Wanted) -> Sequence[str]:
     return tuple(problems)
 
 
-def _needed(wanted: Wanted, *, is_thread: bool) -> list[int]:
+def _needed(wanted: ChannelUse, *, is_thread: bool) -> list[int]:
     needed = [permissions.VIEW_CHANNEL, permissions.READ_MESSAGE_HISTORY]
     if wanted.writes:
         needed.append(

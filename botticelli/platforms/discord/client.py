@@ -207,7 +207,7 @@ class Discord:
                 return (str(error),)
         if not self._can_read:
             return ()
-        wanted = channels.Wanted(
+        wanted = channels.ChannelUse(
             writes=self._webhook is None,
             crossposts=self._extras.crosspost,
             threads=bool(self._extras.thread_name),

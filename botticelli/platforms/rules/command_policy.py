@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from botticelli.platforms.rules.security_rules import Rate, Rules, is_named
+from botticelli.platforms.rules.security_rules import CommandRate, SecurityRules, is_named
 from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
 
@@ -30,7 +30,7 @@ Word = Literal["allow", "ask", "confirm", "refuse"]
 
 
 @record
-class Asked:
+class CommandFacts:
     """A command that wants to run.
 
     Args:
@@ -76,13 +76,13 @@ class Asked:
         """Tell whether a list names it, as command or platform.command; * stands for anything."""
         return is_named(self.platform, (self.command, *self.older), patterns)
 
-    def rates(self, rules: Rules) -> list[Rate]:
+    def rates(self, rules: SecurityRules) -> list[CommandRate]:
         """How often it may run."""
         return [rate for pattern, rate in rules.rates.items() if self.is_among([pattern])]
 
 
 @record
-class Verdict:
+class CommandVerdict:
     """What becomes of a command.
 
     Args:
@@ -98,66 +98,68 @@ class Verdict:
 
 
 def decide(
-    asked: Asked,
+    facts: CommandFacts,
     *,
-    user: Rules,
-    narratives: Sequence[Rules],
+    user: SecurityRules,
+    narratives: Sequence[SecurityRules],
     writes: Literal["ask", "allow", "deny"],
-) -> Verdict:
+) -> CommandVerdict:
     """Return what becomes of a command.
 
     Args:
-        asked: The command.
+        facts: The command.
         user: The user's own layer.
         narratives: The layers of the narrative and of those that called it, its own last: whoever
             is called may do no more than its callers.
         writes: The user's word on writes in general.
     """
     for layer in (user, *narratives):
-        if refusal := _refusal(asked, layer, is_users=layer is user):
+        if refusal := _refusal(facts, layer, is_users=layer is user):
             return refusal
-    granted = bool(narratives) and asked.is_among(narratives[-1].allowed or ())
-    is_open = not asked.writes or asked.is_among(user.allowed or ())
+    granted = bool(narratives) and facts.is_among(narratives[-1].allowed or ())
+    is_open = not facts.writes or facts.is_among(user.allowed or ())
     if writes == "deny" and not is_open:
-        return _closed(asked)
-    if any(asked.is_among(layer.confirmed) for layer in (user, *narratives)):
-        return Verdict(word="confirm", rule="require_confirmation", why="a person must confirm it")
+        return _closed(facts)
+    if any(facts.is_among(layer.confirmed) for layer in (user, *narratives)):
+        return CommandVerdict(
+            word="confirm", rule="require_confirmation", why="a person must confirm it"
+        )
     if is_open or granted:
-        return Verdict(word="allow", rule="allowed_commands" if asked.writes else "read")
-    return Verdict(word="allow", rule="writes") if writes == "allow" else _unasked(asked)
+        return CommandVerdict(word="allow", rule="allowed_commands" if facts.writes else "read")
+    return CommandVerdict(word="allow", rule="writes") if writes == "allow" else _unasked(facts)
 
 
-def _refusal(asked: Asked, layer: Rules, *, is_users: bool) -> Verdict | None:
-    for rule, check in _CHECKS:
-        if why := check(asked, layer):
-            return Verdict(word="refuse", rule=rule, why=f"{why} ({layer.source})")
-    if is_users or layer.allowed is None or asked.is_among(layer.allowed):
+def _refusal(facts: CommandFacts, layer: SecurityRules, *, is_users: bool) -> CommandVerdict | None:
+    for rule, check in _CHECKS if facts.writes else _CHECKS_OF_READS:
+        if why := check(facts, layer):
+            return CommandVerdict(word="refuse", rule=rule, why=f"{why} ({layer.source})")
+    if is_users or layer.allowed is None or facts.is_among(layer.allowed):
         return None
-    return Verdict(
+    return CommandVerdict(
         word="refuse",
         rule="allowed_commands",
-        why=f"{asked.command} is not among the allowed_commands of {layer.source}",
-        hint=f'add "{asked.command}" to [security.policy] allowed_commands',
+        why=f"{facts.command} is not among the allowed_commands of {layer.source}",
+        hint=f'add "{facts.command}" to [security.policy] allowed_commands',
     )
 
 
-def _closed(asked: Asked) -> Verdict:
-    return Verdict(
+def _closed(facts: CommandFacts) -> CommandVerdict:
+    return CommandVerdict(
         word="refuse",
         rule="writes",
         why='[security] writes = "deny" in botticelli.toml keeps it from changing anything',
-        hint=f'add "{asked.name}" to [security] allowed_commands there',
+        hint=f'add "{facts.name}" to [security] allowed_commands there',
     )
 
 
-def _unasked(asked: Asked) -> Verdict:
-    return Verdict(
+def _unasked(facts: CommandFacts) -> CommandVerdict:
+    return CommandVerdict(
         word="ask",
         rule="writes",
         why="it changes something, and nobody has allowed that",
         hint=(
             "run with --allow-writes, or add to the narrative: [security.policy]"
-            f' allowed_commands = ["{asked.command}"], or set [security] writes = "allow"'
+            f' allowed_commands = ["{facts.command}"], or set [security] writes = "allow"'
             " in botticelli.toml"
         ),
     )
@@ -166,106 +168,106 @@ def _unasked(asked: Asked) -> Verdict:
 # -- rules that refuse ----------------------------------------------------------------------------
 
 
-def _secrets(asked: Asked, _layer: Rules) -> str:
-    for text in texts(asked.args):
+def _secrets(facts: CommandFacts, _layer: SecurityRules) -> str:
+    for text in texts(facts.args):
         for spelling in TextReading(text).spellings:
-            if any(secret and secret in spelling for secret in asked.secrets):
+            if any(secret and secret in spelling for secret in facts.secrets):
                 return "it would give away a secret"
     return ""
 
 
-def _denied(asked: Asked, layer: Rules) -> str:
-    if asked.is_among(layer.denied):
-        return f"{asked.command} is denied"
-    done = (one for one in asked.implied if is_named(asked.platform, (one,), layer.denied))
+def _denied(facts: CommandFacts, layer: SecurityRules) -> str:
+    if facts.is_among(layer.denied):
+        return f"{facts.command} is denied"
+    done = (one for one in facts.implied if is_named(facts.platform, (one,), layer.denied))
     found = next(done, None)
-    return "" if found is None else f"{asked.command} does what {found} does, which is denied"
+    return "" if found is None else f"{facts.command} does what {found} does, which is denied"
 
 
-def _guild(asked: Asked, layer: Rules) -> str:
-    if layer.guilds is None or asked.platform == "database" or asked.guild_id in layer.guilds:
+def _guild(facts: CommandFacts, layer: SecurityRules) -> str:
+    if layer.guilds is None or facts.platform == "database" or facts.guild_id in layer.guilds:
         return ""
-    place = f"server {asked.guild_id}" if asked.guild_id else "an unknown server"
+    place = f"server {facts.guild_id}" if facts.guild_id else "an unknown server"
     return f"it acts on {place}, allowed is {', '.join(layer.guilds)}"
 
 
-def _channel(asked: Asked, layer: Rules) -> str:
+def _channel(facts: CommandFacts, layer: SecurityRules) -> str:
     if layer.channels is None:
         return ""
     allowed = f"allowed is {', '.join(layer.channels)}"
-    makes = asked.command in MAKES_CHANNELS and not asked.channel_id
-    if (makes or asked.into_id) and asked.into_id not in layer.channels:
-        return f"it puts a channel into {asked.into_id or 'no category'}, {allowed}"
-    if not asked.channel_id or {asked.channel_id, asked.category_id} & set(layer.channels):
+    makes = facts.command in MAKES_CHANNELS and not facts.channel_id
+    if (makes or facts.into_id) and facts.into_id not in layer.channels:
+        return f"it puts a channel into {facts.into_id or 'no category'}, {allowed}"
+    if not facts.channel_id or {facts.channel_id, facts.category_id} & set(layer.channels):
         return ""
-    return f"it acts on channel {asked.channel_id}, {allowed}"
+    return f"it acts on channel {facts.channel_id}, {allowed}"
 
 
-def _prefix(asked: Asked, layer: Rules) -> str:
+def _prefix(facts: CommandFacts, layer: SecurityRules) -> str:
     prefix = layer.channel_prefix
-    names = [asked.channel_name] if asked.channel_id else []
-    if asked.command in NAMES_CHANNELS and asked.args.get("name"):
-        names.append(str(asked.args["name"]))
+    names = [facts.channel_name] if facts.channel_id else []
+    if facts.command in NAMES_CHANNELS and facts.args.get("name"):
+        names.append(str(facts.args["name"]))
     wrong = next((name for name in names if not name.startswith(prefix)), None)
     return "" if wrong is None else f"channel '{wrong}' does not begin with '{prefix}'"
 
 
-def _characters(asked: Asked, _layer: Rules) -> str:
-    if asked.platform == "database":
+def _characters(facts: CommandFacts, _layer: SecurityRules) -> str:
+    if facts.platform == "database":
         return ""
-    for reading in asked.prose:
+    for reading in facts.prose:
         if reading.misleading:
             return f"a text holds {reading.misleading}, which hides what it says"
-    content = asked.args.get("content")
+    content = facts.args.get("content")
     if isinstance(content, str) and content and TextReading(content).is_blank:
         return "the content shows nothing"
     return ""
 
 
-def _length(asked: Asked, layer: Rules) -> str:
-    longest = max((one.length for one in asked.prose), default=0)
+def _length(facts: CommandFacts, layer: SecurityRules) -> str:
+    longest = max((one.length for one in facts.prose), default=0)
     if layer.max_length is None or longest <= layer.max_length:
         return ""
     return f"a text has {longest} characters, {layer.max_length} are allowed"
 
 
-def _mentions(asked: Asked, layer: Rules) -> str:
+def _mentions(facts: CommandFacts, layer: SecurityRules) -> str:
     if layer.max_mentions is None:
         return ""
-    count = sum(one.mention_count for one in asked.prose)
+    count = sum(one.mention_count for one in facts.prose)
     if count <= layer.max_mentions:
         return ""
     return f"it mentions {count} times, {layer.max_mentions} are allowed"
 
 
-def _links(asked: Asked, layer: Rules) -> str:
+def _links(facts: CommandFacts, layer: SecurityRules) -> str:
     if layer.max_links is not None:
-        count = sum(one.link_count for one in asked.prose)
+        count = sum(one.link_count for one in facts.prose)
         if count > layer.max_links:
             return f"it has {count} links, {layer.max_links} are allowed"
     if layer.allowed_links is None:
         return ""
-    for reading in asked.prose:
+    for reading in facts.prose:
         if host := disallowed_host(reading.links, layer.allowed_links):
             return f"{host} is not among the allowed links"
     return ""
 
 
-def _only_writes(check: Callable[[Asked, Rules], str]) -> Callable[[Asked, Rules], str]:
-    return lambda asked, layer: check(asked, layer) if asked.writes else ""
+Check = Callable[[CommandFacts, SecurityRules], str]  # why it is refused, or ""
 
-
-_CHECKS: Final[tuple[tuple[str, Callable[[Asked, Rules], str]], ...]] = (
+_ABOUT_TEXTS: Final[frozenset[Check]] = frozenset((_characters, _length, _mentions, _links))
+_CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("secrets", _secrets),
     ("denied", _denied),
     ("guild_id", _guild),
     ("channel_ids", _channel),
     ("channel_prefix", _prefix),
-    ("characters", _only_writes(_characters)),
-    ("max_length", _only_writes(_length)),
-    ("max_mentions", _only_writes(_mentions)),
-    ("links", _only_writes(_links)),
+    ("characters", _characters),
+    ("max_length", _length),
+    ("max_mentions", _mentions),
+    ("links", _links),
 )
+_CHECKS_OF_READS: Final = tuple(one for one in _CHECKS if one[1] not in _ABOUT_TEXTS)
 
 
 def texts(value: Any) -> Iterator[str]:

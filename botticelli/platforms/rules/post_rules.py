@@ -20,7 +20,7 @@ OFFLINE_MODEL: Final = "offline"
 
 
 @record
-class Verdict:
+class RuleResult:
     """One rule's word on a text; `why` is empty if it may pass."""
 
     rule: str
@@ -33,7 +33,7 @@ class Verdict:
 
 
 @record
-class Judged:
+class PostFacts:
     """A text and where it wants to go.
 
     Args:
@@ -61,103 +61,103 @@ class Judged:
         return TextReading(self.text)
 
 
-def verdicts(judged: Judged) -> tuple[Verdict, ...]:
+def verdicts(facts: PostFacts) -> tuple[RuleResult, ...]:
     """Return what each rule says, in a fixed order, up to the first one that refuses the text.
 
     Raises:
         ConfigError: A forbidden pattern is no regular expression.
     """
-    found: list[Verdict] = []
+    found: list[RuleResult] = []
     for name, rule in _RULES:
-        found.append(Verdict(rule=name, why=rule(judged)))
+        found.append(RuleResult(rule=name, why=rule(facts)))
         if not found[-1].passes:
             break
     return tuple(found)
 
 
-def objections(found: tuple[Verdict, ...]) -> str:
+def objections(found: tuple[RuleResult, ...]) -> str:
     """Return in one line why a text may not go out; empty if it may."""
     return "; ".join(f"{one.rule}: {one.why}" for one in found if not one.passes)
 
 
-def _content(judged: Judged) -> str:
-    if not judged.text.strip():
+def _content(facts: PostFacts) -> str:
+    if not facts.text.strip():
         return "there is no text"
-    if judged.reading.is_blank:
+    if facts.reading.is_blank:
         return "the text shows nothing"
-    hidden = judged.reading.misleading
+    hidden = facts.reading.misleading
     return f"it holds {hidden}, which hides what it says" if hidden else ""
 
 
-def _length(judged: Judged) -> str:
-    length = judged.reading.length
-    if length <= judged.max_length or judged.destination.too_long == "split":
+def _length(facts: PostFacts) -> str:
+    length = facts.reading.length
+    if length <= facts.max_length or facts.destination.too_long == "split":
         return ""
-    return f"{length} characters, {judged.max_length} are allowed (too_long = 'split' would cut it)"
+    return f"{length} characters, {facts.max_length} are allowed (too_long = 'split' would cut it)"
 
 
-def _mentions(judged: Judged) -> str:
-    for mention in judged.reading.mentions:
-        if mention.strip("<@!&>") not in judged.guard.allowed_mentions:
+def _mentions(facts: PostFacts) -> str:
+    for mention in facts.reading.mentions:
+        if mention.strip("<@!&>") not in facts.guard.allowed_mentions:
             return f"{mention} is not among the allowed mentions"
     return ""
 
 
-def _invites(judged: Judged) -> str:
-    if judged.guard.allow_invites:
+def _invites(facts: PostFacts) -> str:
+    if facts.guard.allow_invites:
         return ""
-    found = next((one for one in judged.reading.links if one.is_invite), None)
+    found = next((one for one in facts.reading.links if one.is_invite), None)
     return f"a link to {found.host} invites to a server" if found else ""
 
 
-def _links(judged: Judged) -> str:
-    allowed = judged.guard.allowed_links
+def _links(facts: PostFacts) -> str:
+    allowed = facts.guard.allowed_links
     if allowed is None:
         return ""
-    others = (one for one in judged.reading.links if not one.is_invite)  # see _invites
+    others = (one for one in facts.reading.links if not one.is_invite)  # see _invites
     host = disallowed_host(others, allowed)
     return f"{host} is not among the allowed links" if host else ""
 
 
-def _forbidden(judged: Judged) -> str:
-    for pattern in judged.guard.forbidden:
+def _forbidden(facts: PostFacts) -> str:
+    for pattern in facts.guard.forbidden:
         try:
-            found = re.search(pattern, judged.text, re.IGNORECASE)
+            found = re.search(pattern, facts.text, re.IGNORECASE)
         except re.error as error:
             raise ConfigError(
                 f"'{pattern}' is no regular expression ({error})",
-                where=f"destinations.{judged.destination.name}.guard.forbidden",
+                where=f"destinations.{facts.destination.name}.guard.forbidden",
             ) from error
         if found:
             return f"'{found[0]}' is forbidden"
     return ""
 
 
-def _unfinished(judged: Judged) -> str:
-    found = unfinished_text.unfinished(judged.reading)
+def _unfinished(facts: PostFacts) -> str:
+    found = unfinished_text.unfinished(facts.reading)
     return f"'{texts.shorten(found, 40)}' looks unfinished" if found else ""
 
 
-def _leftovers(judged: Judged) -> str:
-    return next(unfinished_text.machinery(judged.reading), "")
+def _leftovers(facts: PostFacts) -> str:
+    return next(unfinished_text.machinery(facts.reading), "")
 
 
-def _refusal(judged: Judged) -> str:
-    found = unfinished_text.refusal(judged.reading)
+def _refusal(facts: PostFacts) -> str:
+    found = unfinished_text.refusal(facts.reading)
     return f"'{texts.shorten(found, 60)}' sounds like a model's excuse" if found else ""
 
 
-def _offline(judged: Judged) -> str:
-    if not judged.real or judged.model.casefold() != OFFLINE_MODEL:
+def _offline(facts: PostFacts) -> str:
+    if not facts.real or facts.model.casefold() != OFFLINE_MODEL:
         return ""
     return "the offline model wrote it, which is for rehearsals only"
 
 
-def _repeat(judged: Judged) -> str:
-    return judged.repeats
+def _repeat(facts: PostFacts) -> str:
+    return facts.repeats
 
 
-_RULES: Final[tuple[tuple[str, Callable[[Judged], str]], ...]] = (
+_RULES: Final[tuple[tuple[str, Callable[[PostFacts], str]], ...]] = (
     ("content", _content),
     ("length", _length),
     ("mentions", _mentions),

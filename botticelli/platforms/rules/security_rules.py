@@ -33,7 +33,7 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
 
 
 @record
-class Rate:
+class CommandRate:
     """At most so many runs of a command within a span of time."""
 
     most: int
@@ -41,7 +41,7 @@ class Rate:
 
 
 @record
-class Rules:
+class SecurityRules:
     """One layer of rules. None: no rule of that kind.
 
     Args:
@@ -55,7 +55,7 @@ class Rules:
     allowed: tuple[str, ...] | None = None
     denied: tuple[str, ...] = ()
     confirmed: tuple[str, ...] = ()
-    rates: Mapping[str, Rate] = field(default_factory=lambda: NOTHING)
+    rates: Mapping[str, CommandRate] = field(default_factory=lambda: NOTHING)
     guilds: tuple[str, ...] | None = None
     channels: tuple[str, ...] | None = None
     channel_prefix: str = ""
@@ -70,19 +70,19 @@ class Rules:
         return self.guilds is not None or self.channels is not None or bool(self.channel_prefix)
 
     @property
-    def wherever(self) -> "Rules":
+    def wherever(self) -> "SecurityRules":
         """The same rules without those about places."""
         return replace(self, guilds=None, channels=None, channel_prefix="")
 
 
-def rules_of_user(security: Security) -> Rules:
+def rules_of_user(security: Security) -> SecurityRules:
     """Return the user's own layer.
 
     Raises:
         ConfigError: A rule forbids or bounds a command that there is not: a typo, most likely.
     """
     known = partial(_named, where="[security] in botticelli.toml")
-    return Rules(
+    return SecurityRules(
         source="[security] in botticelli.toml",
         allowed=security.allowed_commands,
         denied=known(security.deny),
@@ -98,7 +98,7 @@ def rules_of_user(security: Security) -> Rules:
     )
 
 
-def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> Rules:
+def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> SecurityRules:
     """Return a narrative's layer, from its [security.*] as written.
 
     Raises:
@@ -115,7 +115,7 @@ def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> Rules:
         raise _bad("security.policy.rate_limits", "is no table of command = limit")
     links = content.get("allowed_links")
     known = partial(_named, where="security.policy")
-    return Rules(
+    return SecurityRules(
         source=f"[security] of narrative '{name}'" if name else "the narrative's [security]",
         allowed=None if allowed is None else _list(allowed, "security.policy.allowed_commands"),
         denied=known(_list(policy.get("denied_commands", ()), "security.policy.denied_commands")),
@@ -131,7 +131,7 @@ def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> Rules:
     )
 
 
-def rate_of(text: Any) -> Rate:
+def rate_of(text: Any) -> CommandRate:
     """Return "5/minute" as a rate.
 
     Raises:
@@ -140,7 +140,7 @@ def rate_of(text: Any) -> Rate:
     match = _RATE.fullmatch(str(text))
     if match is None:
         raise _bad("security.rate_limits", f"'{text}' is no limit", 'write "5/minute"')
-    return Rate(most=int(match[1]), span=timedelta(seconds=_SPAN[match[2]]))
+    return CommandRate(most=int(match[1]), span=timedelta(seconds=_SPAN[match[2]]))
 
 
 def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from botticelli import text as texts
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import Platform
-from botticelli.platforms.rules.post_rules import Verdict, objections
+from botticelli.platforms.rules.post_rules import RuleResult, objections
 from botticelli.records import record
 from botticelli.stages.post.stage import Posting
 from botticelli.stages.post.target import examine, messages
@@ -51,7 +51,7 @@ class Preview:
     delivery: int | None = None
     text: str = ""
     requests: tuple[dict[str, Any], ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[RuleResult, ...] = ()
     held: tuple[Held, ...] = ()
     problem: str = ""
 
@@ -123,7 +123,7 @@ def _preview(
 
 
 def _choose(
-    examiner: Callable[[Waiting], tuple[Verdict, ...]], waiting: Sequence[Waiting]
+    examiner: Callable[[Waiting], tuple[RuleResult, ...]], waiting: Sequence[Waiting]
 ) -> tuple[Waiting | None, tuple[Held, ...]]:
     """Return the first post that every rule lets out, and those in front of it that are held."""
     held: list[Held] = []
@@ -142,7 +142,7 @@ def _examine(
     post: Waiting,
     *,
     window: timedelta,
-) -> tuple[Verdict, ...]:
+) -> tuple[RuleResult, ...]:
     return examine(
         conn,
         platform,

@@ -12,7 +12,7 @@ from botticelli.config.curation import Similarity
 from botticelli.config.model import Destination, Retry
 from botticelli.errors import Exit
 from botticelli.platforms.base import Message, Platform
-from botticelli.platforms.rules.post_rules import Judged, Verdict, verdicts
+from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdicts
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
@@ -102,9 +102,9 @@ def traced(work: Callable[[Desk, Delivery], Result], desk: Desk, delivery: Deliv
 
 def judged(
     platform: Platform, destination: Destination, *, text: str, model: str, repeats: str = ""
-) -> Judged:
+) -> PostFacts:
     """Return a text as the guard's rules look at it."""
-    return Judged(
+    return PostFacts(
         text=text,
         destination=destination,
         max_length=platform.max_length,
@@ -123,7 +123,7 @@ def examine(
     text: str,
     model: str,
     window: timedelta,
-) -> tuple[Verdict, ...]:
+) -> tuple[RuleResult, ...]:
     """Return every rule's word on an approved post; earnest and --dry-run share this.
 
     Raises:
