@@ -1,187 +1,110 @@
 """What `metrics` reads, mostly from the views of schema.sql. Nothing is changed."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
-from typing import Final, TypeVar
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
-from psycopg.rows import class_row
+import psycopg
 
-from botticelli.records import record
 from botticelli.store.connection import Connection
-from botticelli.store.reads.status import read_queues
+from botticelli.store.reads import status
 
-Row = TypeVar("Row")
+Samples: TypeAlias = Mapping[tuple[str, ...], float]
+"""The values of one metric by their labels."""
 
-
-@record
-class StageTotals:
-    """A stage's switches and last outcomes; times are None if never.
-
-    Args:
-        last_success_seconds: How long the last run took that succeeded.
+# Statement -> how many of its first columns are labels. Each further column is a metric, without
+# "botticelli_" in front; where it is null, the metric has no such sample.
+STATEMENTS: Final[Mapping[str, int]] = {
     """
-
-    stage: str
-    is_paused: bool
-    breaker_open: bool
-    consecutive_failures: int
-    is_running: bool
-    last_run: datetime | None
-    last_success: datetime | None
-    last_success_seconds: float | None
-    last_failure: datetime | None
-
-
-@record
-class DeliveryTotals:
-    """A destination's deliveries in one state; `waiting_since`: of the oldest that is not out."""
-
-    destination: str
-    state: str
-    count: int
-    waiting_since: datetime | None
-
-
-@record
-class StuckTotals:
-    """A destination's deliveries whose outcome nobody knows, and since when the oldest is so."""
-
-    destination: str
-    count: int
-    stuck_since: datetime
-
-
-@record
-class RunTotals:
-    """Ended runs of all time."""
-
-    stage: str
-    outcome: str
-    runs: int
-
-
-@record
-class CallTotals:
-    """Calls of all time at one model that ended in one way. `input_tokens` includes cached ones."""
-
-    provider: str
-    model: str
-    state: str
-    calls: int
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    thought_tokens: int
-    cost_usd: Decimal
-
-
-@record
-class PostTotals:
-    """Posts of all time, and what an approved one took lately.
-
-    Args:
-        tokens_per_approved: Over the last 30 days; None: nothing was approved.
-    """
-
-    candidates: int
-    approved: int
-    tokens_per_approved: float | None
-
-
-@record
-class Published:
-    """Posts that a destination ever got, those taken back included."""
-
-    destination: str
-    count: int
-
-
-@record
-class Totals:
-    """Everything at one instant, which is `now` on the database's clock.
-
-    Args:
-        approvals: Bot commands that wait for a person.
-    """
-
-    now: datetime
-    schema_version: int
-    size_bytes: int
-    approvals: int
-    stages: tuple[StageTotals, ...]
-    queues: Mapping[str, Mapping[str, int]]
-    deliveries: tuple[DeliveryTotals, ...]
-    stuck: tuple[StuckTotals, ...]
-    published: tuple[Published, ...]
-    runs: tuple[RunTotals, ...]
-    calls: tuple[CallTotals, ...]
-    posts: PostTotals
-
-
-INSTANT: Final = """
-    SELECT botticelli_now(),
-           (SELECT max(version) FROM schema_version),
-           pg_database_size(current_database()),
+    SELECT (SELECT max(version) FROM schema_version) AS schema_version,
+           extract(epoch FROM botticelli_now()) AS metrics_timestamp_seconds,
+           pg_database_size(current_database()) AS database_size_bytes,
            (SELECT count(*) FROM command_approvals
              WHERE state = 'pending' AND expires_at > botticelli_now())
-"""
-STAGES: Final = """
-    SELECT stage, is_paused, breaker_open, consecutive_failures,
-           running_since IS NOT NULL AS is_running,
-           last_run, last_success,
-           extract(epoch FROM last_success_duration)::double precision AS last_success_seconds,
-           last_failure
+               AS command_approvals_pending
+    """: 0,
+    """
+    SELECT stage,
+           is_paused::integer AS stage_paused,
+           breaker_open::integer AS stage_breaker_open,
+           (running_since IS NOT NULL)::integer AS stage_running,
+           consecutive_failures AS stage_consecutive_failures,
+           extract(epoch FROM last_run) AS stage_last_run_timestamp_seconds,
+           extract(epoch FROM last_success) AS stage_last_success_timestamp_seconds,
+           extract(epoch FROM last_failure) AS stage_last_failure_timestamp_seconds,
+           extract(epoch FROM last_success_duration) AS stage_last_success_duration_seconds
       FROM stage_health
-"""
-DELIVERIES: Final = "SELECT destination, state, count, waiting_since FROM delivery_states"
-STUCK: Final = """
-    SELECT destination, count(*) AS count, min(stuck_since) AS stuck_since
+    """: 1,
+    "SELECT stage, outcome, runs FROM run_totals": 2,
+    f"""
+    SELECT queue, state, count AS queue_depth
+      FROM ({status.QUEUES}) AS q (queue, state, count)
+     WHERE queue <> 'deliveries'
+    """: 2,  # noqa: S608 - both parts are constants
+    "SELECT destination, state, count AS deliveries FROM delivery_states": 2,
+    """
+    SELECT destination,
+           greatest(0, extract(epoch FROM botticelli_now() - min(waiting_since)))
+               AS delivery_waiting_age_seconds
+      FROM delivery_states
+     GROUP BY destination
+    """: 1,
+    """
+    SELECT destination,
+           greatest(0, extract(epoch FROM botticelli_now() - min(stuck_since)))
+               AS delivery_stuck_age_seconds
       FROM stuck_deliveries
      GROUP BY destination
-"""
-PUBLISHED: Final = """
-    SELECT destination, count(*) AS count
+    """: 1,
+    """
+    SELECT destination, count(*) AS posts_published
       FROM deliveries
      WHERE posted_at IS NOT NULL
      GROUP BY destination
-"""
-RUNS: Final = "SELECT stage, outcome, runs FROM run_totals"
-CALLS: Final = """
-    SELECT provider, model, state, calls, input_tokens, cached_tokens, output_tokens,
-           thought_tokens, cost_usd
-      FROM call_totals
-"""
-POSTS: Final = """
-    SELECT t.candidates, t.approved,
+    """: 1,
+    """
+    SELECT candidates,
+           approved AS posts_approved,
            (SELECT sum(tokens)::double precision / nullif(sum(approved), 0)
-              FROM daily_totals) AS tokens_per_approved
-      FROM post_totals AS t
-"""
+              FROM daily_totals) AS tokens_per_approved_post
+      FROM post_totals
+    """: 0,
+    """
+    SELECT provider, model, state, calls AS model_calls
+      FROM call_totals
+     ORDER BY provider, model
+    """: 3,
+    """
+    SELECT c.provider, c.model, t.kind, sum(t.tokens) AS model_tokens
+      FROM call_totals AS c
+     CROSS JOIN LATERAL (VALUES (1, 'input', c.input_tokens - c.cached_tokens),
+                                (2, 'cached', c.cached_tokens),
+                                (3, 'output', c.output_tokens),
+                                (4, 'thought', c.thought_tokens)) AS t (position, kind, tokens)
+     GROUP BY c.provider, c.model, t.kind, t.position
+     ORDER BY c.provider, c.model, t.position
+    """: 3,
+    """
+    SELECT provider, model, sum(cost_usd) AS model_cost_usd
+      FROM call_totals
+     GROUP BY provider, model
+     ORDER BY provider, model
+    """: 2,
+}
 
 
-def read_totals(conn: Connection) -> Totals:
-    """Return everything that `metrics` shows. One transaction; SELECT on all tables is enough."""
+def read_samples(conn: Connection) -> dict[str, Samples]:
+    """Return the samples by metric. One transaction; SELECT on all tables is enough."""
+    found: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+    conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    conn.read_only = True
     with conn.transaction():
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        instant = conn.execute(INSTANT).fetchone()
-        assert instant is not None
-        return Totals(
-            now=instant[0],
-            schema_version=instant[1],
-            size_bytes=instant[2],
-            approvals=instant[3],
-            stages=tuple(_rows(conn, STAGES, StageTotals)),
-            queues=read_queues(conn),
-            deliveries=tuple(_rows(conn, DELIVERIES, DeliveryTotals)),
-            stuck=tuple(_rows(conn, STUCK, StuckTotals)),
-            published=tuple(_rows(conn, PUBLISHED, Published)),
-            runs=tuple(_rows(conn, RUNS, RunTotals)),
-            calls=tuple(_rows(conn, CALLS, CallTotals)),
-            posts=_rows(conn, POSTS, PostTotals)[0],
-        )
-
-
-def _rows(conn: Connection, statement: str, kind: type[Row]) -> Sequence[Row]:
-    with conn.cursor(row_factory=class_row(kind)) as cursor:
-        return cursor.execute(statement).fetchall()
+        for statement, labels in STATEMENTS.items():
+            cursor = conn.execute(statement.encode())
+            names = [column.name for column in cursor.description or ()]
+            for row in cursor:
+                for name, value in zip(names[labels:], row[labels:], strict=True):
+                    if value is not None:
+                        found[name][row[:labels]] = float(value)
+    conn.isolation_level = conn.read_only = None
+    return {**found}
