@@ -32,7 +32,7 @@ from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
 from botticelli.store.ledger import Allowance, Asked, Window
 from tests.fakes.gemini import FakeGemini
-from tests.workshops import JUDGE, Stages, models_at
+from tests.pipeline import JUDGE, Stages, models_at
 
 WORDS = 60  # of a post: some 450 characters
 LEASE = timedelta(minutes=1)

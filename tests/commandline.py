@@ -68,7 +68,7 @@ def isolated(folder: Path) -> dict[str, str]:
     """Variables of a user whose home is `folder`, who has set nothing of ours."""
     names = ("PATH", "LANG", "TZ", "TMPDIR")
     keep = {name: os.environ[name] for name in names if name in os.environ}
-    return keep | {"HOME": str(folder), "COLUMNS": "80"}
+    return keep | {"HOME": str(folder), "COLUMNS": "80", "NO_PROXY": "127.0.0.1"}
 
 
 def run_installed(

@@ -1,17 +1,22 @@
-"""Databases for tests: one real server a session in memory, a fresh database a test (15 ms)."""
+"""Databases for tests: one real server a session in memory, a fresh database a test (15 ms).
+
+And the rows that many tests begin with.
+"""
 
 import itertools
 import os
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from botticelli.store.connection import connect
 from botticelli.store.embedded.server import Embedded
 from botticelli.store.schema import apply_schema
-from tests.clock import PinnedClock, pin
+from tests.clock import NOON, PinnedClock, pin
 
 # A database from a template takes 350 ms on a disk and 10 ms here.
 MEMORY = Path("/dev/shm")
@@ -30,6 +35,28 @@ def new_home(prefix: str) -> Path:
 def url_of(url: str, database: str) -> str:
     """Return the URL of another database on the same server."""
     return url.replace("@/botticelli?", f"@/{database}?")
+
+
+def insert(conn, table, **columns):
+    """Insert a row and return its id; a list goes into a column of JSON."""
+    columns = {
+        name: Jsonb(value) if isinstance(value, list) else value for name, value in columns.items()
+    }
+    names = ", ".join(columns)
+    places = ", ".join(f"%({name})s" for name in columns)
+    statement = f"INSERT INTO {table} ({names}) VALUES ({places}) RETURNING id"
+    return conn.execute(statement, columns).fetchone()[0]
+
+
+def candidate(conn, text="a post", **columns):
+    """Insert a candidate and return its id."""
+    return insert(conn, "potential_discord_posts", **{"text_content": text, **columns})
+
+
+def approved(conn, text="Hello, studio!", **columns):
+    """Insert an approved post, chosen an hour before the pinned clock's noon; return its id."""
+    values = {"text_content": text, "selected_at": NOON - timedelta(hours=1), **columns}
+    return insert(conn, "approved_discord_posts", **values)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from textwrap import dedent
 
 from tests.narrative.scripted import ScriptedCommands
-from tests.narrative.unguarded import CommandRegistry
+from tests.run_context import CommandRegistry
 
 # Own acts: plan, write. Within: two rounds of `dig` over a row of `ideas` each, and from another
 # file two rounds over a row of `asides`. A post costs 2 + 2 * 2 + 2 = 8 calls and four rows.

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from psycopg.types.json import Jsonb
-
 from botticelli.config.model import (
     Config,
     DatabaseConfig,
@@ -20,18 +18,7 @@ from botticelli.platforms.open import open_platform
 from botticelli.stages.post.preview import preview_next
 from botticelli.stages.post.stage import Posting, post
 from botticelli.store.identity import Identity
-from tests.clock import NOON, pin
-
-
-def approved(db, text="Hello, studio!", **columns):
-    """Insert an approved post, chosen an hour before the pinned clock's noon; return its id."""
-    values = {"text_content": text, "selected_at": NOON - timedelta(hours=1), **columns}
-    if isinstance(values.get("tags"), list):
-        values["tags"] = Jsonb(values["tags"])
-    names = ", ".join(values)
-    places = ", ".join(f"%({name})s" for name in values)
-    statement = f"INSERT INTO approved_discord_posts ({names}) VALUES ({places}) RETURNING id"
-    return db.execute(statement, values).fetchone()[0]
+from tests.clock import pin
 
 
 def delivery_of(db, post_id, destination="news"):

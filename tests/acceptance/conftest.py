@@ -3,20 +3,6 @@
 import pytest
 
 from tests.commandline import isolated, run_installed
-from tests.fakes.discord import FakeDiscord
-from tests.fakes.gemini import FakeGemini
-
-
-@pytest.fixture
-def gemini():
-    with FakeGemini() as server:
-        yield server
-
-
-@pytest.fixture
-def discord():
-    with FakeDiscord() as server:
-        yield server
 
 
 @pytest.fixture
@@ -29,7 +15,6 @@ def environ(gemini, discord, db_url, tmp_path):
         "DISCORD_TOKEN": discord.token,
         "DISCORD_API_BASE": discord.api,
         "POSTING_CHANNEL_ID": discord.channel,
-        "NO_PROXY": "127.0.0.1",
     }
 
 

@@ -15,16 +15,8 @@ from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock, pin
-from tests.fakes.gemini import FakeGemini
 
 LITE = "gemini-3.5-flash-lite"
-
-
-@pytest.fixture
-def gemini(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with FakeGemini() as server:
-        yield server
 
 
 @pytest.fixture

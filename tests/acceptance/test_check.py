@@ -5,8 +5,6 @@ import os
 
 import pytest
 
-from tests.fakes.gemini import FakeGemini
-
 
 def findings(ended):
     return [(each["level"], each["subject"]) for each in json.loads(ended.out)["findings"]]
@@ -106,14 +104,12 @@ def test_the_platform_is_asked_only_with_online(botticelli, db):
     assert ("ok", "destination discord") not in findings(on)
 
 
-def test_a_wrong_key_is_found_with_online_and_costs_nothing(botticelli, db, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with FakeGemini() as gemini:
-        botticelli.environ |= {"GOOGLE_GEMINI_BASE_URL": gemini.url, "GEMINI_API_KEY": "wrong"}
-        off, on = botticelli("check --json"), botticelli("check --online --json")
-        botticelli.environ |= {"GEMINI_API_KEY": gemini.key}
-        fixed = botticelli("check --online --json")
-        assert not gemini.calls
+def test_a_wrong_key_is_found_with_online_and_costs_nothing(botticelli, db, gemini):
+    botticelli.environ |= {"GOOGLE_GEMINI_BASE_URL": gemini.url, "GEMINI_API_KEY": "wrong"}
+    off, on = botticelli("check --json"), botticelli("check --online --json")
+    botticelli.environ |= {"GEMINI_API_KEY": gemini.key}
+    fixed = botticelli("check --online --json")
+    assert not gemini.calls
 
     subject = "model gemini-3.5-flash-lite"
     assert ("ok", subject) in findings(off)

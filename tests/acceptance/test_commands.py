@@ -8,16 +8,10 @@ from pathlib import Path
 import pytest
 
 from botticelli.config.model import Config, DatabaseConfig, Security
-from tests.fakes.discord import FakeDiscord
-from tests.posting import approved, status_of, to_discord
+from tests.database import approved
+from tests.posting import status_of, to_discord
 
 EXAMPLES = Path(__file__).parents[1] / "narratives" / "examples"
-
-
-@pytest.fixture
-def discord(clock):
-    with FakeDiscord(clock=lambda: clock.now().timestamp()) as fake:
-        yield fake
 
 
 @pytest.fixture

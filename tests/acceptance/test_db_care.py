@@ -10,7 +10,7 @@ from botticelli.store.connection import connect
 from botticelli.store.maintenance.drift import differences
 from botticelli.store.maintenance.retention import prune
 from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_version
-from tests.posting import approved
+from tests.database import approved
 
 SCHEMAS = Path(__file__).parents[1] / "store/schemas"
 

@@ -14,9 +14,7 @@ from botticelli.errors import Unavailable
 from botticelli.reports import diagnosis, places
 from botticelli.reports.diagnosis import examine, fine
 from botticelli.schedule.crontab import replace_block
-from tests.fakes.discord import FakeDiscord
-from tests.fakes.gemini import FakeGemini
-from tests.posting import approved
+from tests.database import approved
 
 QUIET = "[models]\ndefault = 'offline'\njudge = 'offline'\n[destinations.a]\nplatform = 'outbox'\n"
 
@@ -49,15 +47,13 @@ def levels(ended):
 
 
 @pytest.fixture
-def discord(botticelli, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with FakeDiscord() as server:
-        botticelli.environ |= {
-            "DISCORD_TOKEN": server.token,
-            "POSTING_CHANNEL_ID": server.channel,
-            "DISCORD_API_BASE": f"{server.url}/api",
-        }
-        yield server
+def discord(botticelli, discord):
+    botticelli.environ |= {
+        "DISCORD_TOKEN": discord.token,
+        "POSTING_CHANNEL_ID": discord.channel,
+        "DISCORD_API_BASE": f"{discord.url}/api",
+    }
+    return discord
 
 
 def test_where_all_is_well_it_says_so_and_changes_nothing(botticelli, db):
@@ -275,14 +271,12 @@ def test_a_wrong_token_and_a_missing_right_are_told(botticelli, db, discord):
     assert discord.messages() == []
 
 
-def test_a_wrong_key_is_told_and_costs_nothing(botticelli, db, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with FakeGemini() as gemini:
-        botticelli.environ |= {"GOOGLE_GEMINI_BASE_URL": gemini.url, "GEMINI_API_KEY": "wrong"}
-        wrong = botticelli("doctor --json")
-        botticelli.environ |= {"GEMINI_API_KEY": gemini.key}
-        right = botticelli("doctor --json")
-        assert not gemini.calls
+def test_a_wrong_key_is_told_and_costs_nothing(botticelli, db, gemini):
+    botticelli.environ |= {"GOOGLE_GEMINI_BASE_URL": gemini.url, "GEMINI_API_KEY": "wrong"}
+    wrong = botticelli("doctor --json")
+    botticelli.environ |= {"GEMINI_API_KEY": gemini.key}
+    right = botticelli("doctor --json")
+    assert not gemini.calls
 
     assert levels(wrong)["model gemini-3.5-flash-lite"] == "fault"
     assert wrong.code == 78

@@ -7,14 +7,9 @@ from textwrap import dedent
 import pytest
 
 from botticelli.store import locks
-from tests.fakes.gemini import FakeGemini
-from tests.workshops import NARRATIVE, candidate, identity
-
-
-@pytest.fixture
-def gemini():
-    with FakeGemini() as fake:
-        yield fake
+from tests.database import candidate
+from tests.pipeline import NARRATIVE
+from tests.run_context import identity
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from botticelli.config.operations import HealthConfig
 from botticelli.reports.health import read_health
 from tests.acceptance.test_cli import NOWHERE
 from tests.clock import NOON, PinnedClock, at
-from tests.posting import approved
+from tests.database import approved
 
 HOUR = timedelta(hours=1)
 INTERVALS = {"generate": 24 * HOUR, "curate": 12 * HOUR, "post": 2 * HOUR}

@@ -18,7 +18,7 @@ import pytest
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.config.secrets import Secret
 from botticelli.hooks import Event, notify
-from tests.posting import approved
+from tests.database import approved
 
 
 class Hearing(BaseHTTPRequestHandler):

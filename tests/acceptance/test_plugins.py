@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import tomli
 
-from tests.posting import approved, status_of
+from tests.database import approved
+from tests.posting import status_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "plugins.md"
 NARRATIVE = """

@@ -11,14 +11,8 @@ import pytest
 
 from botticelli.config.model import Config, DatabaseConfig
 from tests.commandline import isolated
-from tests.fakes.discord import FakeDiscord
-from tests.posting import approved, id_of, status_of, to_discord, to_outbox
-
-
-@pytest.fixture
-def discord(clock):
-    with FakeDiscord(clock=lambda: clock.now().timestamp()) as fake:
-        yield fake
+from tests.database import approved
+from tests.posting import id_of, status_of, to_discord, to_outbox
 
 
 @pytest.fixture

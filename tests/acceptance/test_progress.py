@@ -16,7 +16,7 @@ import pytest
 
 from tests.commandline import isolated, run_installed
 from tests.fakes.gemini import FakeGemini
-from tests.workshops import NARRATIVE
+from tests.pipeline import NARRATIVE
 
 COLUMNS, LINES = 80, 24
 SETTINGS = """
@@ -38,7 +38,6 @@ def environ(db_url, tmp_path):
             "DATABASE_URL": db_url,
             "GEMINI_API_KEY": gemini.key,
             "GOOGLE_GEMINI_BASE_URL": gemini.url,
-            "NO_PROXY": "127.0.0.1",
             "TERM": "xterm-256color",
         }
 

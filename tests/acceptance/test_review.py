@@ -11,7 +11,7 @@ from botticelli.cli.review.screen import ReviewApp, visible
 from botticelli.cli.review.session import ReviewSession, View
 from botticelli.cli.shell.environment import Environment
 from botticelli.store.curation import reviews
-from tests.workshops import candidate
+from tests.database import candidate
 
 POINTS = {f"score_{name}": 8 for name in ("engagement", "clarity", "value", "tone", "polish")}
 JUDGING = {"reasons": "it quotes a number", "fails": ["clean"], "samples": [{}]}

@@ -6,7 +6,7 @@ import pytest
 
 from botticelli.narrative.run.discord_sink import DiscordSink
 from botticelli.narrative.run.sinks import TableSink
-from tests.narrative.scripted import StillClock
+from tests.clock import PinnedClock
 from tests.narrative.scripted import stage as scripted
 
 TWO_ROUNDS = """
@@ -108,7 +108,7 @@ def processed(db):
     def run(answers, toml=SERVER):
         said = []
         sink = DiscordSink(
-            conn=db, rows=TableSink(conn=db, clock=StillClock()), clock=StillClock(),
+            conn=db, rows=TableSink(conn=db, clock=PinnedClock()), clock=PinnedClock(),
             warn=said.append,
         )  # fmt: skip
         scripted(db, toml, answers=answers, sink=sink).run()

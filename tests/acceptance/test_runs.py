@@ -9,10 +9,8 @@ import pytest
 
 from botticelli.store import locks, runs
 from botticelli.store.identity import Identity
-from tests.fakes.discord import FakeDiscord
-from tests.fakes.gemini import FakeGemini
-from tests.posting import approved
-from tests.workshops import NARRATIVE
+from tests.database import approved
+from tests.pipeline import NARRATIVE
 
 SETTINGS = """
     [destinations.news]
@@ -40,15 +38,9 @@ def answers(call):
 
 
 @pytest.fixture
-def discord():
-    with FakeDiscord() as fake:
-        yield fake
-
-
-@pytest.fixture
-def gemini():
-    with FakeGemini(responder=answers) as fake:
-        yield fake
+def gemini(gemini):
+    gemini.responder = answers
+    return gemini
 
 
 @pytest.fixture

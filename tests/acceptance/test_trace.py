@@ -9,10 +9,9 @@ from botticelli.cli.reports.trace import reference
 from botticelli.errors import UsageError
 from botticelli.store.curation import reviews
 from botticelli.store.curation.judging import CRITERIA
-from tests.fakes.discord import FakeDiscord
+from tests.database import approved, candidate
 from tests.fakes.gemini import FakeGemini
-from tests.posting import approved
-from tests.workshops import NARRATIVE, candidate
+from tests.pipeline import NARRATIVE
 
 SETTINGS = """
     [curate]
@@ -44,12 +43,6 @@ def answers(call):
             for id_ in ids
         ]
     }
-
-
-@pytest.fixture
-def discord():
-    with FakeDiscord() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -38,7 +38,6 @@ class Line:
             "DATABASE_URL": db_url,
             "GEMINI_API_KEY": gemini.key,
             "GOOGLE_GEMINI_BASE_URL": gemini.url,
-            "NO_PROXY": "127.0.0.1",
         }
         (folder / "botticelli.toml").write_text(dedent(settings))
 

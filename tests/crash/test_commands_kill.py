@@ -12,8 +12,8 @@ from collections import Counter
 import pytest
 
 from tests.commandline import isolated
+from tests.database import approved
 from tests.fakes.discord import FakeDiscord
-from tests.posting import approved
 
 COUNT = "SELECT count(*) FROM approved_discord_posts WHERE review_status = 'pending'"
 

@@ -11,8 +11,8 @@ import pytest
 from botticelli.store.connection import connect
 from botticelli.store.curation.judging import CRITERIA
 from tests.crash.line import Line, Moments
+from tests.database import candidate
 from tests.fakes.gemini import FakeGemini
-from tests.workshops import candidate
 
 SETTINGS = """
     [models]

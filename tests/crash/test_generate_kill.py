@@ -11,7 +11,7 @@ import pytest
 from botticelli.store.connection import connect
 from tests.crash.line import Line, Moments
 from tests.fakes.gemini import FakeGemini
-from tests.workshops import NARRATIVE
+from tests.pipeline import NARRATIVE
 
 ITERATIONS = 25  # of two narratives: 50 posts of two calls
 SETTINGS = """

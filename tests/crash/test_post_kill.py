@@ -13,8 +13,8 @@ import pytest
 
 from tests.commandline import isolated
 from tests.crash.zygote import Zygote
+from tests.database import approved
 from tests.fakes.discord import FakeDiscord
-from tests.posting import approved
 
 FAULTS = [
     "hang up before storing",

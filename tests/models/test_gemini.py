@@ -23,11 +23,6 @@ LITE = "gemini-3.5-flash-lite"
 FLASH = "gemini-3.8-flash"
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 @pytest.fixture
 def server():
     with FakeGemini() as running:

@@ -21,7 +21,6 @@ from tests.fakes.loopback import Answer, answer_html, answer_json
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Canned() as running:
         yield running
 

@@ -20,11 +20,6 @@ from tests.contracts.model_contract import SCHEMA, ModelContract, user
 from tests.fakes.openai import FakeOpenAI
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 @pytest.fixture
 def server():
     with FakeOpenAI() as running:

@@ -23,7 +23,6 @@ NOW = "Sat, 28 Nov 2026 10:00:00 GMT"
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Canned() as running:
         yield running
 

@@ -1,46 +1,27 @@
 """A Caller that answers from a list, commands that answer from a table, and a runner with both."""
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from botticelli.config.model import Config, DatabaseConfig, Models
 from botticelli.models.base import Request
-from botticelli.models.open import Drivers
 from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.errors import CommandFailed
-from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.language.load import load_text
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.store.identity import Identity
-from tests.narrative.unguarded import CommandRegistry
+from tests.clock import PinnedClock
+from tests.run_context import run_context
 
 CONTEXT = {each.name for each in fields(RunContext)}
 OPTIONS = {each.name for each in fields(RunOptions)}
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 READING = ("get", "list", "get_stats")
-
-
-class StillClock:
-    """A clock that moves when told to."""
-
-    def __init__(self) -> None:
-        self.instant = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
 
 
 @dataclass
@@ -96,7 +77,7 @@ class Stage:
     caller: ScriptedCaller
     discord: ScriptedCommands
     warnings: list[str]
-    clock: StillClock
+    clock: PinnedClock
 
     def run(self, name: str = "", **more: Any):
         narratives = self.runner.file.narratives
@@ -107,12 +88,6 @@ class Stage:
         narratives = self.runner.file.narratives
         narrative = narratives[name] if name else next(iter(narratives.values()))
         return self.runner.run_carousel(narrative, iterations)
-
-
-def _seen(url: str) -> Fetched:
-    """What every address holds here."""
-    mark = b"%PDF-" if url.endswith(".pdf") else b""
-    return Fetched(content=mark + b"seen at " + url.encode(), mime="")
 
 
 def stage(
@@ -128,29 +103,21 @@ def stage(
     caller = ScriptedCaller(answers=list(answers))
     commands = ScriptedCommands(results={} if discord is None else discord)
     warnings: list[str] = []
-    clock = StillClock()
+    clock = PinnedClock(STARTED)
     file = more.pop("file", None) or load_text(toml, folder / "file.toml")
     executors: dict[str, Any] = {"discord": commands, **more.pop("executors", {})}
-    context: dict[str, Any] = {
-        "conn": db,
-        "connect": lambda: db,
-        "config": Config(database=DatabaseConfig(url="", folder=folder)),
-        "identity": Identity(host="test", pid=1, owner=more.pop("owner", "runner")),
+    context = {name: more.pop(name) for name in [name for name in more if name in CONTEXT]}
+    owner = more.pop("owner", "runner")
+    context = {
         "clock": clock,
-        "chance": random.Random(1),
-        "environ": {},
-        "cwd": folder,
-        "drivers": Drivers(Models()),
-        "open_commands": lambda _conn: CommandRegistry(executors=executors),
-        "fetch": _seen,
+        "identity": Identity(host="test", pid=1, owner=owner),
         "note": warnings.append,
+        **context,
     }
-    for name in [name for name in more if name in CONTEXT]:
-        context[name] = more.pop(name)
     options = {name: more.pop(name) for name in [name for name in more if name in OPTIONS]}
     return Stage(
         runner=Runner(
-            context=RunContext(**context),
+            context=run_context(db, folder=folder, executors=executors, **context),
             file=file,
             caller=more.pop("caller", caller),
             sink=more.pop("sink", TableSink(conn=db, clock=clock)),

@@ -36,11 +36,6 @@ KEY = ActKey(narrative="feature", act="generate", sequence=0)
 SHARES = Multipliers(rpm=1, tpm=1, rpd=1, tpd=1)
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 class Clock(PinnedClock):
     """Tells somebody else how long it slept."""
 
@@ -56,12 +51,6 @@ def clock(db):
     clock = Clock()
     pin(db, clock)
     return clock
-
-
-@pytest.fixture
-def gemini():
-    with FakeGemini() as server:
-        yield server
 
 
 @pytest.fixture

@@ -20,12 +20,6 @@ from tests.posting import to_discord
 
 
 @pytest.fixture
-def discord(clock):
-    with FakeDiscord(clock=lambda: clock.now().timestamp()) as fake:
-        yield fake
-
-
-@pytest.fixture
 def destination(discord):
     return to_discord(discord)
 

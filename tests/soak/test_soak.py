@@ -18,9 +18,9 @@ from tests.fakes.discord import FakeDiscord
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini_quota import Limits, pacific_day
 from tests.fakes.schema_values import value_for
+from tests.pipeline import JUDGE, WRITER
 from tests.soak.clock import START, SharedClock
 from tests.soak.zygote import Zygote
-from tests.workshops import JUDGE, WRITER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -156,7 +156,6 @@ class World:
             "DISCORD_TOKEN": self.discord.token,
             "DISCORD_API_BASE": self.discord.api,
             "POSTING_CHANNEL_ID": self.discord.channel,
-            "NO_PROXY": "127.0.0.1",
         }
         self.run = Zygote(folder / "clock", folder, environ)
         self.ends = Counter()

@@ -2,14 +2,7 @@
 
 import pytest
 
-from tests.fakes.gemini import FakeGemini
-from tests.workshops import Stages, models_at
-
-
-@pytest.fixture
-def gemini():
-    with FakeGemini() as fake:
-        yield fake
+from tests.pipeline import Stages, models_at
 
 
 @pytest.fixture

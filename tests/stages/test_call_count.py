@@ -10,8 +10,8 @@ from botticelli.errors import Exit
 from botticelli.narrative.errors import CommandFailed
 from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate, preview_generate
-from tests.narrative.unguarded import CommandRegistry
-from tests.workshops import JUDGE, WRITER
+from tests.pipeline import JUDGE, WRITER
+from tests.run_context import CommandRegistry
 
 POST = """
     [schemas.post]

@@ -18,8 +18,9 @@ from botticelli.store.curation.judging import CRITERIA
 from botticelli.store.generation import candidates
 from botticelli.store.generation.candidates import Origin
 from botticelli.text import fingerprint
-from tests.posting import approved as approved_post
-from tests.workshops import JUDGE, candidate, models_at
+from tests.database import approved as approved_post
+from tests.database import candidate
+from tests.pipeline import JUDGE, models_at
 
 NOW = datetime.now(UTC)
 TOPICS = (

@@ -15,7 +15,8 @@ from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate, preview_generate
 from botticelli.store import locks
 from botticelli.store.generation import batches, items
-from tests.workshops import NO_RETRY, WRITER, Stages, candidate, models_at
+from tests.database import candidate
+from tests.pipeline import NO_RETRY, WRITER, Stages, models_at
 
 
 @pytest.fixture

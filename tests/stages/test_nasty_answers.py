@@ -9,8 +9,9 @@ from botticelli.errors import BotticelliError, Exit
 from botticelli.stages.curate.stage import curate
 from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate
+from tests.database import candidate
 from tests.narrative.nasty import READ, REFUSED
-from tests.workshops import NO_RETRY, WRITER, candidate
+from tests.pipeline import NO_RETRY, WRITER
 
 NARRATIVES = """
     [narrative.posts]

@@ -12,22 +12,9 @@ from botticelli.errors import ConfigError, Exit, TryLater, UsageError
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import connect as connect_to
 from botticelli.store.delivery import decisions
+from tests.database import approved
 from tests.fakes.discord import FakeDiscord
-from tests.posting import (
-    PostStage,
-    approved,
-    delivery_of,
-    id_of,
-    status_of,
-    to_discord,
-    to_outbox,
-)
-
-
-@pytest.fixture
-def discord(clock):
-    with FakeDiscord(clock=lambda: clock.now().timestamp()) as fake:
-        yield fake
+from tests.posting import PostStage, delivery_of, id_of, status_of, to_discord, to_outbox
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate
 from botticelli.store.generation import batches, executions
 from tests import narratives_within as within
-from tests.workshops import WRITER
+from tests.pipeline import WRITER
 
 
 @pytest.fixture

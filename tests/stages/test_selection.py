@@ -6,7 +6,7 @@ import pytest
 
 from botticelli.stages.curate.stage import curate
 from botticelli.store.curation.judging import CRITERIA
-from tests.workshops import candidate
+from tests.database import candidate
 
 TEXTS = (
     "amber mosaic anvil", "birch nectar bellows", "cedar opal chisel", "delta pebble dowel",

@@ -18,7 +18,7 @@ from botticelli.stages.supervise import Outcome, supervise
 from botticelli.store import locks, runs
 from botticelli.store.connection import connect
 from tests.clock import pin
-from tests.workshops import identity
+from tests.run_context import identity
 
 DONE = Outcome(exit_code=Exit.DONE, summary={"stored": 3})
 LEASE = timedelta(seconds=45)

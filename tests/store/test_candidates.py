@@ -13,7 +13,7 @@ from botticelli.store.generation import batches, candidates, items
 from botticelli.store.generation.candidates import Origin
 from botticelli.store.queue import CANDIDATES, ITEMS, LostLease
 from botticelli.text import fingerprint
-from tests.workshops import candidate
+from tests.database import candidate
 
 LEASE = timedelta(seconds=30)
 ORIGIN = Origin(narrative="feature", act="refine", model="m")

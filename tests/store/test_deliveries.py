@@ -12,7 +12,8 @@ from botticelli.store.delivery import decisions, deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import Ending
 from botticelli.store.delivery.posts import Wanted
 from tests.clock import NOON, at
-from tests.posting import approved, delivery_of, id_of, status_of
+from tests.database import approved
+from tests.posting import delivery_of, id_of, status_of
 
 NEWS = Wanted(name="news")
 LEASE = timedelta(seconds=45)

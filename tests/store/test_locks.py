@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from botticelli.store import locks
 from botticelli.store.locks import Held, Lock
-from tests.workshops import identity
+from tests.run_context import identity
 
 LEASE = timedelta(seconds=45)
 ME, YOU = identity("alpha:11:x"), identity("beta:22:y")

@@ -10,7 +10,7 @@ from botticelli.errors import UsageError
 from botticelli.store.curation import judging, reviews
 from botticelli.store.curation.reviews import decide, edit, find_candidates, list_candidates
 from botticelli.text import fingerprint
-from tests.workshops import candidate
+from tests.database import candidate
 
 BY = "ann@desk"
 LEASE = timedelta(seconds=30)

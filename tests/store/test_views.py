@@ -10,7 +10,7 @@ import pytest
 from botticelli.errors import ConfigError
 from botticelli.store.connection import connect
 from botticelli.store.schema import apply_schema, schema_text
-from tests.posting import approved
+from tests.database import approved
 from tests.store.test_schema import PLAN_QUERIES
 
 VIEWS = re.findall(r"^CREATE OR REPLACE VIEW (\w+)", schema_text(), re.MULTILINE)

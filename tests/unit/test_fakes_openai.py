@@ -20,11 +20,6 @@ SCHEMA = {
 FORMAT = {"type": "json_schema", "json_schema": {"name": "post", "strict": True, "schema": SCHEMA}}
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 def client_of(server, *, key="test-key", timeout=5.0):
     return openai.OpenAI(
         api_key=key,

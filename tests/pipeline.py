@@ -1,8 +1,6 @@
 """Stages at work in a test: a real database, a model over loopback, a small narrative."""
 
-import random
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,13 +8,8 @@ from botticelli.clock import SystemClock
 from botticelli.config.curation import Similarity
 from botticelli.config.model import Config, DatabaseConfig, Limits, Models, Retry
 from botticelli.config.secrets import Secret
-from botticelli.models.open import Drivers
-from botticelli.narrative.files.fetch import fetch
-from botticelli.narrative.files.media import LARGEST
-from botticelli.narrative.run.context import RunContext
 from botticelli.store.connection import connect
-from botticelli.store.identity import Identity
-from tests.narrative.unguarded import CommandRegistry
+from tests.run_context import identity, run_context
 
 WRITER, JUDGE = "gemini-3.5-flash-lite", "gemini-3.8-flash"
 
@@ -67,11 +60,6 @@ NARRATIVE = """
 """
 
 
-def identity(owner="test:1:a"):
-    host, pid, _ = owner.split(":")
-    return Identity(host=host, pid=int(pid), owner=owner)
-
-
 def models_at(gemini, **more):
     """Gemini over loopback without limits, unless `limits` says otherwise."""
     free = {name: Limits(rpm=100_000, tpm=10**9, rpd=100_000) for name in (WRITER, JUDGE)}
@@ -110,32 +98,15 @@ class Stages:
         return connect(self.url)
 
     def context(self, conn, owner="test:1:a"):
-        return RunContext(
-            conn=conn,
+        return run_context(
+            conn,
+            folder=self.folder,
             config=self.config,
             connect=self.connect,
             identity=identity(owner),
             clock=self.clock,
-            chance=random.Random(1),
-            environ={},
-            cwd=self.folder,
-            drivers=Drivers(self.config.models),
-            open_commands=lambda conn: CommandRegistry(executors={}),
-            fetch=partial(fetch, limit=LARGEST),
             note=self.said.append,
         )
 
 
 NO_RETRY = Retry(max_retries=0)
-
-
-def candidate(conn, text="a post", **columns):
-    """Put a candidate in and return its id."""
-    columns = {"text_content": text, **columns}
-    names = ", ".join(columns)
-    places = ", ".join(["%s"] * len(columns))
-    row = conn.execute(
-        f"INSERT INTO potential_discord_posts ({names}) VALUES ({places}) RETURNING id",
-        list(columns.values()),
-    ).fetchone()
-    return row[0]
