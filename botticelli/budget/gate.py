@@ -6,8 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from botticelli.budget import outlook
-from botticelli.budget.limits import allowance, with_lessons
+from botticelli.budget import limits
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError, TryLater
@@ -147,12 +146,12 @@ class Gate:
     def calls_left(self, model: str, *, provider: str) -> int | None:
         """Return how many calls the day still has for a model; None: no limit."""
         account, allowed = self._standing(model, provider=provider)
-        return outlook.calls_left_today(account, allowed)
+        return limits.calls_left_today(account, allowed)
 
     def seconds_for(self, model: str, *, provider: str, calls: int, tokens: int) -> float:
         """Return in how many seconds the last of `calls`, of `tokens` in all, may be sent."""
         account, allowed = self._standing(model, provider=provider)
-        return outlook.seconds_for(
+        return limits.seconds_for(
             account,
             allowed,
             calls=calls,
@@ -163,7 +162,9 @@ class Gate:
 
     def allowance(self, model: str, *, provider: str) -> Allowance:
         """Return what may be used of a model, before lessons."""
-        return allowance(model, self._models, provider=provider, multipliers=self._multipliers)
+        return limits.allowance(
+            model, self._models, provider=provider, multipliers=self._multipliers
+        )
 
     def pause(self, seconds: float) -> None:
         """Wait, but not after the run was asked to stop.
@@ -186,7 +187,7 @@ class Gate:
         allowed = self.allowance(model, provider=provider)
         if not found:
             return None, allowed
-        return found[0], with_lessons(allowed, found[0].learned)
+        return found[0], limits.with_lessons(allowed, found[0].learned)
 
     def _book(self, asked: Asked, allowed: Allowance) -> Booking:
         return ledger.reserve(self._conn, asked, allowance=allowed, window=self._window)

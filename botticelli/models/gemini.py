@@ -5,7 +5,6 @@ continuation, function calling. Facts about the API and the library: docs/models
 """
 
 import re
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +22,8 @@ from botticelli.models.base import (
     TransientError,
     Usage,
 )
-from botticelli.models.prompts import input_tokens
+from botticelli.models.chat import plain
+from botticelli.models.driver import Driver
 
 if TYPE_CHECKING:
     from google import genai
@@ -47,7 +47,7 @@ _BUDGETS: Final = {"minimal": 0, "low": 1024, "medium": 8192, "high": 24576}
 _LEAST_PRO_BUDGET: Final = 128
 
 
-class Gemini:
+class Gemini(Driver["genai.Client"]):
     """See Model. One client, made with the first call and shared by all threads.
 
     Args:
@@ -64,11 +64,10 @@ class Gemini:
                 where="gemini",
                 hint="set it (or GEMINI_API_KEY_FILE), or try --offline, which needs no key",
             )
+        super().__init__()
         self._key = key
         self._base_url = base_url
         self._timeout = timeout
-        self._lock = threading.Lock()
-        self._made: genai.Client | None = None
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
@@ -107,21 +106,6 @@ class Gemini:
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise gemini_errors.unreadable(model) from error
 
-    def prepare(self) -> None:
-        """See Model. The first import takes half a second, a client 50 ms."""
-        self._client()
-
-    def estimate(self, request: Request) -> int:
-        """See Model."""
-        return input_tokens(request)
-
-    def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        with self._lock:
-            if self._made is not None:
-                self._made.close()
-                self._made = None
-
     def _unreached(self, error: Exception, *, model: str) -> TransientError:
         at = f" and whether {self._base_url} is right" if self._base_url else ""
         return TransientError(
@@ -130,22 +114,20 @@ class Gemini:
             hint=f"check the network{at}",
         )
 
-    def _client(self) -> "genai.Client":
-        with self._lock:
-            if self._made is None:
-                from google import genai
-                from google.genai import types
+    def _make(self) -> "genai.Client":
+        """Make the client. The first import takes half a second, a client 50 ms."""
+        from google import genai
+        from google.genai import types
 
-                self._made = genai.Client(
-                    api_key=self._key.reveal(),
-                    enterprise=False,  # an environment variable would switch to another service
-                    http_options=types.HttpOptions(
-                        base_url=self._base_url or None,
-                        timeout=round(self._timeout.total_seconds() * 1000),
-                        retry_options=types.HttpRetryOptions(attempts=1),
-                    ),
-                )
-            return self._made
+        return genai.Client(
+            api_key=self._key.reveal(),
+            enterprise=False,  # an environment variable would switch to another service
+            http_options=types.HttpOptions(
+                base_url=self._base_url or None,
+                timeout=round(self._timeout.total_seconds() * 1000),
+                retry_options=types.HttpRetryOptions(attempts=1),
+            ),
+        )
 
 
 def settings(request: Request, capabilities: Capabilities) -> dict[str, Any]:
@@ -162,7 +144,7 @@ def settings(request: Request, capabilities: Capabilities) -> dict[str, Any]:
         settings["temperature"] = request.temperature
     if request.schema is not None:
         settings["response_mime_type"] = "application/json"
-        settings["response_json_schema"] = _plain(request.schema)
+        settings["response_json_schema"] = plain(request.schema)
     if request.thinking and capabilities.thinking:
         settings["thinking_config"] = _thinking(request, capabilities)
     return settings
@@ -220,15 +202,6 @@ def _part(part: Part) -> Any:
     if part.uri is None:
         raise PermanentError("a part of the prompt is empty", where="gemini")
     return types.Part.from_uri(file_uri=part.uri, mime_type=part.mime)
-
-
-def _plain(value: Any) -> Any:
-    """Return a schema as plain dicts and lists, which is all that the library can write."""
-    if hasattr(value, "items"):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
 
 
 def _thinking(request: Request, capabilities: Capabilities) -> dict[str, Any]:

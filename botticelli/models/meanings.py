@@ -54,10 +54,3 @@ def open_meanings() -> Meanings | None:
         return None
     folder = Path(wordllama.__file__).parent
     return Meanings(wordllama.WordLlama.load(cache_dir=folder, disable_download=True))
-
-
-def is_installed() -> bool:
-    """Tell whether `open_meanings` would find its model; loads nothing."""
-    from importlib.util import find_spec
-
-    return find_spec("wordllama") is not None

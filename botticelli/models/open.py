@@ -34,16 +34,20 @@ class Opened:
 
 
 class Drivers:
-    """The drivers of one process, each made once and shared by its threads."""
+    """The drivers of one process, each made once and shared by its threads.
+
+    `replaced` says which model stands in for one that its provider does not serve (any more), and
+    `served` which one answered. Threads may set and read their items.
+    """
 
     def __init__(self, config: Models) -> None:
         self.config = config
+        self.replaced: dict[str, str] = {}
+        self.served: dict[str, str] = {}
         self._lock = threading.Lock()
         self._made: dict[tuple[str, ...], Model] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
         self._noted: set[str] = set()
-        self._replaced: dict[str, str] = {}
-        self._served: dict[str, str] = {}
 
     def open(self, name: str) -> Opened:
         """Return the model of that name, with its driver.
@@ -90,30 +94,9 @@ class Drivers:
             self._noted.add(note)
             return True
 
-    def replace(self, name: str, served: str) -> None:
-        """Remember that the provider does not serve `name` (any more), but `served`."""
-        with self._lock:
-            self._replaced[name] = served
-
-    def replacement(self, name: str) -> str:
-        """Return what is known to stand in for a model, or the model itself."""
-        with self._lock:
-            return self._replaced.get(name, name)
-
-    def served(self, name: str, by: str) -> None:
-        """Remember which model answers when `name` is asked."""
-        with self._lock:
-            self._served[name] = by
-
     def account(self, name: str) -> str:
         """Return the model whose quota a call to `name` uses, as far as is known."""
-        with self._lock:
-            return self._served.get(name, name)
-
-
-def open_model(name: str, config: Models) -> Model:
-    """Return a driver for one model; see Drivers for several."""
-    return Drivers(config).open(name).driver
+        return self.served.get(name, name)
 
 
 def route(name: str, config: Models) -> NamedModel:

@@ -1,7 +1,6 @@
 """OpenAI's API and everything that speaks it: Ollama, llama.cpp, vLLM, LM Studio, OpenRouter ..."""
 
 import json
-import threading
 from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
@@ -12,8 +11,8 @@ from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models import openai_errors
 from botticelli.models.base import Part, Reply, Request, TransientError
 from botticelli.models.chat import body_of, plain, reply_of
+from botticelli.models.driver import Driver
 from botticelli.models.openai_errors import Refusal
-from botticelli.models.prompts import input_tokens
 
 if TYPE_CHECKING:
     import openai
@@ -23,7 +22,7 @@ _FORMATS: Final = ("json_schema", "json_object", "")
 """How a schema is asked for: the next one where a server refuses one; "": in words alone."""
 
 
-class OpenAICompatible:
+class OpenAICompatible(Driver["openai.OpenAI"]):
     """See Model. One client, made with the first call and shared by all threads.
 
     Args:
@@ -44,11 +43,10 @@ class OpenAICompatible:
             raise ConfigError(
                 "OPENAI_API_KEY is not set", where="openai", hint="set it, or give a base_url"
             )
+        super().__init__()
         self._key = key
         self._base_url = base_url
         self._timeout = timeout
-        self._lock = threading.Lock()
-        self._made: openai.OpenAI | None = None
         self._refused: dict[str, int] = {}  # model -> how many of _FORMATS it does not take
 
     def generate(self, request: Request) -> Reply:
@@ -71,21 +69,6 @@ class OpenAICompatible:
         except (openai.OpenAIError, ValueError) as error:
             raise _unreadable(request.model) from error
         return self._reply(answer, request=request)
-
-    def prepare(self) -> None:
-        """See Model."""
-        self._client()
-
-    def estimate(self, request: Request) -> int:
-        """See Model."""
-        return input_tokens(request)
-
-    def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        with self._lock:
-            if self._made is not None:
-                self._made.close()
-                self._made = None
 
     def _body(self, request: Request) -> dict[str, Any]:
         form = _FORMATS[self._refused.get(request.model, 0)]
@@ -127,18 +110,15 @@ class OpenAICompatible:
             where=f"model {request.model}",
         )
 
-    def _client(self) -> "openai.OpenAI":
-        with self._lock:
-            if self._made is None:
-                import openai
+    def _make(self) -> "openai.OpenAI":
+        import openai
 
-                self._made = openai.OpenAI(
-                    api_key=self._key.reveal() or _NO_KEY,
-                    base_url=self._base_url or None,
-                    timeout=self._timeout.total_seconds(),
-                    max_retries=0,  # a retry needs a grant of its own
-                )
-            return self._made
+        return openai.OpenAI(
+            api_key=self._key.reveal() or _NO_KEY,
+            base_url=self._base_url or None,
+            timeout=self._timeout.total_seconds(),
+            max_retries=0,  # a retry needs a grant of its own
+        )
 
 
 def _in_words(request: Request) -> Request:

@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.models.base import PermanentError, QuotaError, TransientError
-from botticelli.models.delays import number, retry_after, span, until_reset
+from botticelli.models.refusals import number, retry_after, said, spoken, until_reset
 from botticelli.records import record
 
 if TYPE_CHECKING:
     import openai
 
-_LONGEST: Final = 200  # characters of the server's own words in a message
-_KEY = re.compile(r"\bsk-[\w*-]{8,}")
 _PER_DAY = re.compile(r"per[ -]day|\b[RT]PD\b", re.IGNORECASE)
 _PER_TOKEN = re.compile(r"\btokens? per|\bTP[MD]\b")
 _NO_SUCH_MODEL = re.compile(r"not a valid model|model_not_found|model identifier", re.IGNORECASE)
 _NO_FORMAT = re.compile(
     r"response_format|json[ _]schema|json_object|structured|grammar", re.IGNORECASE
 )
-_TRY_AGAIN = re.compile(r"try again in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE)
 
 
 @record
@@ -89,19 +86,19 @@ def mapped(refusal: Refusal, *, model: str) -> BotticelliError:
 
 
 def _permanent(refusal: Refusal, *, where: str) -> PermanentError:
-    said = refusal.said
+    words = refusal.said
     if refusal.status in {401, 403} and not refusal.is_moderation:
         return PermanentError(
-            f"the key is refused: {said}", where=where, hint="check the key", unrecoverable=True
+            f"the key is refused: {words}", where=where, hint="check the key", unrecoverable=True
         )
-    if refusal.status == 404 or _NO_SUCH_MODEL.search(f"{refusal.code} {said}"):
+    if refusal.status == 404 or _NO_SUCH_MODEL.search(f"{refusal.code} {words}"):
         return PermanentError(
-            f"the server does not have this model: {said}",
+            f"the server does not have this model: {words}",
             where=where,
             hint="check its name and the base_url",
             retired=True,
         )
-    return PermanentError(f"the server refuses the request: {said}", where=where)
+    return PermanentError(f"the server refuses the request: {words}", where=where)
 
 
 def _read(body: Any, *, status: int, headers: Mapping[str, str]) -> Refusal:
@@ -112,12 +109,10 @@ def _read(body: Any, *, status: int, headers: Mapping[str, str]) -> Refusal:
     if isinstance(within, Mapping):  # a router hands on what its provider said
         headers = {**headers, **{str(k).lower(): str(v) for k, v in within.items()}}
     words = (facts.get("message"), facts.get("detail"), about.get("raw"))
-    said = " ".join(" ".join(str(one) for one in words if one).split())
-    said = "a web page" if said.startswith("<") else said
     codes = f"{facts.get('code') or ''} {facts.get('type') or ''}".split()
     return Refusal(
         status=status,
-        said=_KEY.sub("[key]", said)[:_LONGEST] or "no reason given",
+        said=said(" ".join(str(one) for one in words if one)),
         code="insufficient_quota" if "insufficient_quota" in codes else " ".join(codes[:1]),
         is_moderation="reasons" in about,
         headers=headers,
@@ -153,8 +148,7 @@ def _delay(refusal: Refusal) -> float | None:
         if not spent or name.removeprefix(_RESET) in spent
         if (seconds := until_reset(value, headers)) is not None
     ]
-    found = _TRY_AGAIN.search(refusal.said)
-    return max(known, default=None if found is None else span(found[1]))
+    return max(known, default=spoken(refusal.said))
 
 
 _RESET: Final = "x-ratelimit-reset"

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from botticelli.narrative.run.discord_sink import DiscordSink
-from botticelli.narrative.run.sinks import TableSink
+from botticelli.narrative.run.sinks import DiscordSink, TableSink
 from tests.clock import PinnedClock
 from tests.narrative.scripted import stage as scripted
 

@@ -13,7 +13,7 @@ from botticelli.errors import ConfigError
 from botticelli.models import catalogue
 from botticelli.models.base import QuotaError, Request, Usage
 from botticelli.models.offline.scripted import Scripted
-from botticelli.models.open import Drivers, open_model, route
+from botticelli.models.open import Drivers, route
 from tests.contracts.model_contract import ModelContract, user
 
 TODAY = date(2026, 11, 24)
@@ -62,7 +62,7 @@ def test_a_limit_of_calls_at_once_is_shared():
 
 
 def test_offline_needs_no_key():
-    assert open_model("offline", Models()).provider == "offline"
+    assert Drivers(Models()).open("offline").provider == "offline"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_script_may_fail_and_answer_by_prompt(tmp_path: Path):
     path = tmp_path / "answers.jsonl"
     lines = [{"error": "day", "limit": 20}, "second", {"when": "hello", "text": "hi"}]
     path.write_text("\n".join(json.dumps(line) for line in lines))
-    model = open_model(f"scripted:{path}", Models())
+    model = Drivers(Models()).open(f"scripted:{path}").driver
 
     def say(text):
         return model.generate(Request(model="", messages=(user(text),))).text

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from botticelli.narrative.answers.json_extraction import (
     Extracted,
+    InvalidAnswer,
     NotJson,
     extract,
     mismatch,
+    read_answer,
     rows_of,
 )
-from botticelli.narrative.answers.validate import InvalidAnswer, read_answer
 
 POST = {"text": "use ```python\nprint([1])\n``` so", "tags": ["a", "b"]}
 BARE = json.dumps(POST)

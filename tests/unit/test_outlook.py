@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.budget import outlook
+from botticelli.budget import limits
 from botticelli.store.ledger import Account, Allowance, Window
 from tests.clock import NOON
 
@@ -43,7 +43,7 @@ def after(seconds):
     ],
 )
 def test_thirty_calls_of_a_hundred_tokens_take_as_long_as_the_minute_allows(facts, allowed, wait):
-    seconds = outlook.seconds_for(
+    seconds = limits.seconds_for(
         account(**facts), Allowance(**allowed), calls=30, tokens=3000, window=Window(), now=NOON
     )
 
@@ -51,13 +51,13 @@ def test_thirty_calls_of_a_hundred_tokens_take_as_long_as_the_minute_allows(fact
 
 
 def test_an_account_that_was_never_used_has_its_whole_allowance():
-    wait = outlook.seconds_for(
+    wait = limits.seconds_for(
         None, Allowance(rpm=10), calls=11, tokens=0, window=Window(), now=NOON
     )
 
     assert wait == pytest.approx(61)
-    assert outlook.calls_left_today(None, Allowance(rpd=7)) == 7
-    assert outlook.calls_left_today(None, Allowance()) is None
+    assert limits.calls_left_today(None, Allowance(rpd=7)) == 7
+    assert limits.calls_left_today(None, Allowance()) is None
 
 
 @pytest.mark.parametrize(
@@ -72,4 +72,4 @@ def test_an_account_that_was_never_used_has_its_whole_allowance():
     ],
 )
 def test_the_day_s_room_is_told_in_calls(facts, allowed, left):
-    assert outlook.calls_left_today(account(**facts), Allowance(**allowed)) == left
+    assert limits.calls_left_today(account(**facts), Allowance(**allowed)) == left

@@ -257,8 +257,7 @@ class _Running:
         runner.run_carousel(narrative, 1 if self.wanted.until else self.wanted.iterations)
 
     def _rows(self) -> Sink:
-        from botticelli.narrative.run.discord_sink import DiscordSink
-        from botticelli.narrative.run.sinks import TableSink
+        from botticelli.narrative.run.sinks import DiscordSink, TableSink
 
         conn, clock = self.context.conn, self.context.clock
         rows = TableSink(conn=conn, clock=clock)

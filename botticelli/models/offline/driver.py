@@ -1,6 +1,6 @@
 """No model at all: a small stand-in that makes first steps possible without a key.
 
-It composes sentences about running a channel (offline_words), fills any JSON Schema and scores
+It composes sentences about running a channel (words.py), fills any JSON Schema and scores
 posts by plain rules. What it says is decided by the prompt alone, and it does not repeat a sentence
 that stands in the prompt. `model_version` is "offline", so that nothing of it can pass for more.
 """
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botticelli.models.base import Reply, Request
+from botticelli.models.driver import Driver
 from botticelli.models.offline.fill import Schema, fill
 from botticelli.models.offline.judge import CRITERIA, judge
 from botticelli.models.offline.words import (
@@ -23,7 +24,7 @@ from botticelli.models.offline.words import (
     OPENINGS,
     SLOTS,
 )
-from botticelli.models.prompts import input_tokens, last_user_text, readable
+from botticelli.models.prompts import last_user_text, readable
 from botticelli.text import shorten
 
 NAME = "offline"
@@ -36,7 +37,7 @@ _CRITIQUE = re.compile(r"\bcriti(?:que|cism|cise|cize)|\beditor\b|\breview the\b
 _WANTS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 
 
-class Offline:
+class Offline(Driver[None]):
     """See Model. Has no state, so threads may share it."""
 
     provider = NAME
@@ -45,15 +46,8 @@ class Offline:
         """See Model. Never fails, costs nothing, counts no tokens."""
         return Reply(text=_Writer(request).answer(), finish_detail="STOP", model_version=NAME)
 
-    def prepare(self) -> None:
-        """See Model."""
-
-    def close(self) -> None:
-        """See Model."""
-
-    def estimate(self, request: Request) -> int:
-        """See Model."""
-        return input_tokens(request)
+    def _make(self) -> None:
+        """There is nothing to make."""
 
 
 class _Writer:

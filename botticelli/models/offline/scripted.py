@@ -1,7 +1,6 @@
-"""Answers from a list or a file: for tests and for rehearsals of a narrative."""
+"""Answers from a list or a file: for tests and for trying a narrative out."""
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from botticelli.models.base import (
     TransientError,
     Usage,
 )
-from botticelli.models.prompts import input_tokens, readable
+from botticelli.models.driver import Driver
+from botticelli.models.prompts import readable
 
 
-class Scripted:
+class Scripted(Driver[None]):
     """Gives its answers in order. Safe to share between threads.
 
     An answer is a text, or a mapping with `text` or `json`, and optionally `finish`, `usage`
@@ -31,12 +31,12 @@ class Scripted:
     provider = "scripted"
 
     def __init__(self, answers: Sequence[str | Mapping[str, Any]]) -> None:
+        super().__init__()
         steps: list[Mapping[str, Any]] = [
             {"text": one} if isinstance(one, str) else one for one in answers
         ]
         self._standing = [step for step in steps if "when" in step]
         self._queue = [step for step in steps if "when" not in step]
-        self._lock = threading.Lock()
         self.requests: list[Request] = []
 
     @classmethod
@@ -73,15 +73,8 @@ class Scripted:
             model_version=str(step.get("model_version", "")),
         )
 
-    def prepare(self) -> None:
-        """See Model."""
-
-    def close(self) -> None:
-        """See Model."""
-
-    def estimate(self, request: Request) -> int:
-        """See Model."""
-        return input_tokens(request)
+    def _make(self) -> None:
+        """There is nothing to make."""
 
     def _next(self, prompt: str) -> Mapping[str, Any]:
         for step in self._standing:

@@ -115,14 +115,14 @@ class Attempts:
         current = catalogue.current_name(name, config, on=self._clock.now().date())
         if current != name:
             self._say(f"{name} is not served any more; {current} is asked in its place")
-        return self._drivers.open(self._drivers.replacement(current))
+        return self._drivers.open(self._drivers.replaced.get(current, current))
 
     def _successor(self, opened: Opened, error: PermanentError) -> Opened:
         """Return the model that replaces one that the provider does not know, or raise again."""
         follows = catalogue.successor(opened.name) if error.retired else None
         if follows is None:
             raise error
-        self._drivers.replace(opened.name, follows)
+        self._drivers.replaced[opened.name] = follows
         self._say(f"{opened.name} is not served to this account; {follows} is asked in its place")
         return self._drivers.open(follows)
 
@@ -240,7 +240,7 @@ class Attempts:
             self._gate.charge(
                 grant, model=other, provider=opened.provider, tokens=tokens or grant.tokens
             )
-        self._drivers.served(opened.name, serving)
+        self._drivers.served[opened.name] = serving
 
     def _take_lesson(self, opened: Opened, error: QuotaError, *, tries: Tries) -> None:
         """Tell the ledger what a 429 said; return if the same may be asked again.

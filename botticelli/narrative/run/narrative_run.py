@@ -8,8 +8,13 @@ from typing import Any, Final
 from botticelli.budget.gate import Stopped
 from botticelli.models.base import Part, Request
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
-from botticelli.narrative.answers.json_extraction import NotJson, extract
-from botticelli.narrative.answers.validate import InvalidAnswer, ParsedAnswer, read_answer
+from botticelli.narrative.answers.json_extraction import (
+    InvalidAnswer,
+    NotJson,
+    ParsedAnswer,
+    extract,
+    read_answer,
+)
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import Act, Media, Narrative, Text
 from botticelli.narrative.language.template import Unresolved, render_prompt

@@ -1,12 +1,28 @@
-"""Where the rows of a narrative go: into their table, while consumed ones leave their own."""
+"""Where the rows of a narrative go: into their table, while consumed ones leave their own.
 
-from collections.abc import Mapping
-from typing import Any
+With `run --process-discord` also what acts say of servers, channels and users.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 from botticelli.clock import Clock
-from botticelli.narrative.run.results import Execution, Output, Stored
+from botticelli.narrative.answers.json_extraction import NotJson, extract, rows_of
+from botticelli.narrative.run.results import ActResult, ActState, Execution, Output, Sink, Stored
 from botticelli.records import record
 from botticelli.store.connection import Connection
+from botticelli.store.tables import discord_records
+from botticelli.store.tables.columns import TableError
+from botticelli.store.tables.discord_records import (
+    CHANNEL,
+    GUILD,
+    MEMBER,
+    MEMBER_ROLE,
+    ROLE,
+    USER,
+    Kind,
+)
 from botticelli.store.tables.outputs import Delivery, NewRows, store_outputs
 
 
@@ -62,3 +78,91 @@ def metadata(output: Output, execution: Execution) -> Mapping[str, Any]:
         "run_id": execution.run_id,
         "item_id": execution.item_id,
     }
+
+
+Says = Callable[[str, frozenset[str]], bool]
+
+# Kind -> whether an act of that name, or an object with these keys, is about one.
+RULES: Final[tuple[tuple[Kind, Says], ...]] = (
+    (GUILD, lambda act, keys: "guild" in act or "server" in act or "owner_id" in keys),
+    (
+        USER,
+        lambda act, keys: (
+            "user" in act or "member" in act or ("username" in keys and "user_id" not in keys)
+        ),
+    ),
+    (CHANNEL, lambda act, keys: "channel" in act or "channel_type" in keys),
+    (ROLE, lambda act, keys: "role" in act or {"permissions", "position"} <= keys),
+    (
+        MEMBER,
+        lambda act, keys: ("member" in act and "role" not in act) or set(MEMBER.required) <= keys,
+    ),
+    (
+        MEMBER_ROLE,
+        lambda act, keys: ("member" in act and "role" in act) or set(MEMBER_ROLE.required) <= keys,
+    ),
+)
+
+
+@record
+class DiscordSink:
+    """Keeps what acts say of Discord, in the transaction in which `rows` stores the rest.
+
+    For `run --process-discord`. An act is known by its name or by the fields of its JSON
+    (dialect.md §16.33); what it names is kept as what it says enough for.
+
+    Args:
+        warn: Told of things that an act is about and says too little of.
+    """
+
+    conn: Connection
+    rows: Sink
+    clock: Clock
+    warn: Callable[[str], None]
+
+    def store(self, execution: Execution) -> Stored:
+        """See Sink."""
+        with self.conn.transaction():
+            stored = self.rows.store(execution)
+            ids = dict(stored.ids)
+            for act in execution.acts:
+                for table, id_ in self._keep(act):
+                    ids[table] = (*ids.get(table, ()), id_)
+        return replace(stored, ids=ids)
+
+    def _keep(self, act: ActResult) -> Iterator[tuple[str, int]]:
+        for said in _objects(act):
+            kinds = about(act.name, said)
+            told = [kind for kind in kinds if not missing(kind, said)]
+            for kind in told:
+                try:
+                    id_ = discord_records.keep(self.conn, kind, said)
+                except TableError as error:
+                    self.warn(f"act '{act.name}': {error}")
+                else:
+                    yield kind.table, id_
+            if kinds and not told:
+                nearest = min(kinds, key=lambda kind: len(missing(kind, said)))
+                lacks = ", ".join(missing(nearest, said))
+                self.warn(f"act '{act.name}': a {nearest.name} without {lacks} is not kept")
+
+
+def about(act: str, said: Mapping[str, Any]) -> tuple[Kind, ...]:
+    """Return what an object may be about, by the name of its act and by its own keys."""
+    name, keys = act.lower(), frozenset(said)
+    return tuple(kind for kind, says in RULES if says(name, keys))
+
+
+def missing(kind: Kind, said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the required fields of a kind that an object lacks, under any of their names."""
+    given = {kind.aliases.get(key, key) for key in said} | set(said)
+    return tuple(name for name in kind.required if name not in given)
+
+
+def _objects(act: ActResult) -> tuple[Mapping[str, Any], ...]:
+    if act.state is not ActState.DONE:
+        return ()
+    try:
+        return rows_of(extract(act.text).value)
+    except NotJson:
+        return ()

@@ -1,7 +1,8 @@
-"""How long a server asks to wait, in every form that its headers give it. Seconds; None: unsaid.
+"""What a server says when it refuses: how long to wait, and why, in its own words.
 
-A moment is measured from the answer's own Date, so that no clock of ours has to be right. Header
-names are in lower case. Sources: RFC 9110 (Retry-After), OpenAI (retry-after-ms, 6m0s).
+Times are seconds, None if it does not say. A moment is measured from the answer's own Date, so that
+no clock of ours has to be right. Header names are in lower case. Sources: RFC 9110 (Retry-After),
+OpenAI (retry-after-ms, 6m0s).
 """
 
 import re
@@ -10,6 +11,11 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
+_IN_WORDS = re.compile(
+    r"(?:try again|retry) in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE
+)
+_KEY = re.compile(r"AIza[\w-]{20,}|\bsk-[\w*-]{8,}")
+_LONGEST: Final = 200  # characters of a server's own words in a message
 _LEAST_EPOCH: Final = 1e9  # a number above it is a moment: in seconds, or above 100 times it in ms
 
 
@@ -41,6 +47,19 @@ def span(written: str) -> float | None:
     hours, minutes, seconds, unit = found.groups()
     last = number(seconds or "0") or 0.0
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + last / (1000 if unit == "ms" else 1)
+
+
+def spoken(message: str) -> float | None:
+    """Return the time of "retry in 14s" or "try again in 6m0s" in a message."""
+    found = _IN_WORDS.search(message)
+    return span(found[1]) if found else None
+
+
+def said(message: str) -> str:
+    """Return a server's own words, short, in one line, without anything like a key."""
+    words = " ".join(message.split())
+    words = "a web page" if words.startswith("<") else words
+    return _KEY.sub("[key]", words)[:_LONGEST] or "no reason given"
 
 
 def number(written: str) -> float | None:
