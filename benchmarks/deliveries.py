@@ -17,7 +17,8 @@ from botticelli.config.model import Config, DatabaseConfig, Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import Exit
 from botticelli.platforms.open import open_platform
-from botticelli.stages.post.stage import Posting, post
+from botticelli.stages.post.stage import post
+from botticelli.stages.post.target import PostContext, PostRequest
 from botticelli.store.connection import connect
 from botticelli.store.identity import Identity
 from tests.fakes.discord import FakeDiscord
@@ -39,21 +40,18 @@ def publish(url: str, discord: FakeDiscord, *, posts: int) -> float:
     config = Config(
         database=DatabaseConfig(folder=Path("unused")), destinations={"news": destination}
     )
-    posting = Posting(
-        config=config,
-        open_platform=lambda one: open_platform(one, clock=clock),
-        limit=posts,
-    )
     with connect(url) as conn:
-        fill(conn, posts)
-        began = time.monotonic()
-        report = post(
-            posting,
+        context = PostContext(
             conn=conn,
+            config=config,
             connect=lambda: connect(url),
             identity=Identity(host="bench", pid=1, owner="bench:1:1"),
             clock=clock,
+            open_platform=lambda one: open_platform(one, clock=clock),
         )
+        fill(conn, posts)
+        began = time.monotonic()
+        report = post(context, request=PostRequest(limit=posts))
         took = time.monotonic() - began
     assert report.exit_code == Exit.DONE, report
     assert len(discord.messages()) == posts

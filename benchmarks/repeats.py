@@ -14,7 +14,7 @@ import tomli
 
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
-from botticelli.stages.curate.similarity import Sameness, Source
+from botticelli.stages.curate.similarity import KnownTexts, TextSource
 
 Post = Mapping[str, Any]
 
@@ -66,16 +66,16 @@ class Caught:
 
 def measure(settings: Similarity) -> Caught:
     """Return what a gate of these settings catches; `reworded` needs the extra `similarity`."""
-    gate = Sameness(settings, meanings=open_meanings() if settings.reworded < 1 else None)
+    gate = KnownTexts(settings, meanings=open_meanings() if settings.reworded < 1 else None)
     posts = [mixed(post, 0) for post in PLANTED] + [str(post["other"]) for post in PLANTED]
     random.Random(1).shuffle(posts)
     wrong = 0
     for number, text in enumerate(posts):
         wrong += gate.find(text) is not None
-        gate.add(Source(id=number), text)
+        gate.add(TextSource(id=number), text)
     by_kind = dict.fromkeys(KINDS, 0)
     for post in PLANTED:
-        meant = Source(id=posts.index(mixed(post, 0)))
+        meant = TextSource(id=posts.index(mixed(post, 0)))
         for kind, change in KINDS.items():
             match = gate.find(change(post))
             by_kind[kind] += match is not None and match.source == meant

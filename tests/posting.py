@@ -15,8 +15,9 @@ from botticelli.config.model import (
 from botticelli.config.secrets import Secret
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
-from botticelli.stages.post.preview import preview_next
-from botticelli.stages.post.stage import Posting, post
+from botticelli.stages.post.dry_run import dry_run_post
+from botticelli.stages.post.stage import post
+from botticelli.stages.post.target import PostContext, PostRequest
 from botticelli.store.identity import Identity
 from tests.clock import pin
 
@@ -75,20 +76,22 @@ class PostStage:
             supervision=Supervision(),
         )
 
-    def posting(self, **options):
-        return Posting(config=self.config, open_platform=self._open, **options)
-
-    def __call__(self, **options):
-        return post(
-            self.posting(**options),
+    @property
+    def context(self):
+        return PostContext(
             conn=self.db,
+            config=self.config,
             connect=self.connect,
             identity=self.identity,
             clock=self.clock,
+            open_platform=self._open,
         )
 
-    def preview(self, **options):
-        return preview_next(self.posting(**options), conn=self.db)
+    def __call__(self, **options):
+        return post(self.context, request=PostRequest(**options))
+
+    def dry_run(self, **options):
+        return dry_run_post(self.context, request=PostRequest(**options))
 
     def change(self, name, **rules):
         """Change a destination's rules."""

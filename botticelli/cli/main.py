@@ -6,9 +6,10 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from botticelli import tracing
 from botticelli.cli.shell import log
@@ -69,8 +70,11 @@ def main(args: Sequence[str], env: Environment) -> int:
     import typer
     from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
+    from botticelli.cli.shell.app import execute, globals_first
+
     try:
-        code = int(_traced(args, env) or 0)
+        with _traced(env):
+            code = int(execute(globals_first(args), env) or 0)
     except BotticelliError as error:
         code = _tell(error, env)
     except NoArgsIsHelpError as error:
@@ -91,14 +95,13 @@ def main(args: Sequence[str], env: Environment) -> int:
     return code
 
 
-def _traced(args: Sequence[str], env: Environment) -> Any:
-    """Run one command; its spans go to a collector if the environment names one."""
-    from botticelli.cli.shell.app import execute, globals_first
-
+@contextmanager
+def _traced(env: Environment) -> Iterator[None]:
+    """Let the spans of the block go to a collector if the environment names one."""
     tracer = tracing.Late(lambda: _tracer(env))
     try:
         with tracing.using(tracer):
-            return execute(globals_first(args), env)
+            yield
     finally:
         tracer.close()
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from botticelli.config.model import STAGES, Config, Destination
 from botticelli.records import record
-from botticelli.schedule.due import Pace, Rules, next_due
+from botticelli.schedule.due import Pace, Rhythm, next_due
 from botticelli.schedule.hours import Hours, next_allowed
 from botticelli.store.connection import Connection
 from botticelli.store.reads.health import Line, Pulse, Spending, Vitals, read_vitals
@@ -209,9 +209,9 @@ def _open_time(line: Line, destination: Destination, *, now: datetime) -> timede
     return open_time
 
 
-def _rules(destination: Destination) -> Rules:
+def _rules(destination: Destination) -> Rhythm:
     active = destination.active_hours
-    return Rules(
+    return Rhythm(
         hours=Hours(
             zone=destination.time_zone,
             start=active.start if active else None,

@@ -55,7 +55,7 @@ class Pace:
 
 
 @record
-class Rules:
+class Rhythm:
     """A destination's rhythm; see config.model.Destination."""
 
     hours: Hours = field(default_factory=Hours)
@@ -82,7 +82,7 @@ class Due:
         return not self.why
 
 
-def next_due(pace: Pace, rules: Rules, *, ignoring_rhythm: bool = False) -> Due:
+def next_due(pace: Pace, rules: Rhythm, *, ignoring_rhythm: bool = False) -> Due:
     """Return when the next post is due, and the rule that decides it.
 
     `ignoring_rhythm` leaves out minimum interval, hours, quiet dates and posts per day; what the
@@ -115,7 +115,7 @@ def _busy(pace: Pace) -> Due | None:
     return Due(at=at, why="a delivery is under way")
 
 
-def _interval(pace: Pace, rules: Rules) -> Due | None:
+def _interval(pace: Pace, rules: Rhythm) -> Due | None:
     """Return the end of the minimum interval, as the rule for missed rounds bends it."""
     if pace.last_posted is None:
         return None
@@ -128,7 +128,7 @@ def _interval(pace: Pace, rules: Rules) -> Due | None:
     return _spread(due, pace, pace.downtime, rules)
 
 
-def _skipped(due: Due, downtime: Downtime, rules: Rules) -> Due:
+def _skipped(due: Due, downtime: Downtime, rules: Rhythm) -> Due:
     assert due.at is not None
     if due.at >= downtime.until:
         return due
@@ -136,7 +136,7 @@ def _skipped(due: Due, downtime: Downtime, rules: Rules) -> Due:
     return Due(at=at, why=f"{due.why}, counted from the end of a downtime")
 
 
-def _spread(due: Due, pace: Pace, downtime: Downtime, rules: Rules) -> Due:
+def _spread(due: Due, pace: Pace, downtime: Downtime, rules: Rhythm) -> Due:
     """At half the interval: after k posts of it, missed + k/2 rounds are owed and k are done."""
     assert pace.last_posted is not None
     if not rules.min_interval:
@@ -149,7 +149,7 @@ def _spread(due: Due, pace: Pace, downtime: Downtime, rules: Rules) -> Due:
     return Due(at=at, why=f"half of the {due.why}, to catch up")
 
 
-def _within_hours(due: Due, pace: Pace, rules: Rules) -> Due:
+def _within_hours(due: Due, pace: Pace, rules: Rhythm) -> Due:
     """Move on until hours, quiet dates and the day's share all agree."""
     for _ in range(MOST_DAYS):
         if due.at is None:
@@ -174,7 +174,7 @@ def _closed(at: datetime, hours: Hours) -> str:
     return f"active hours {hours.start:%H:%M}-{hours.end:%H:%M} {hours.zone}"
 
 
-def _is_day_full(due: Due, pace: Pace, rules: Rules) -> bool:
+def _is_day_full(due: Due, pace: Pace, rules: Rhythm) -> bool:
     if rules.posts_per_day is None:
         return False
     assert due.at is not None

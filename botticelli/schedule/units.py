@@ -77,7 +77,7 @@ class Plan:
 
 
 @record
-class Place:
+class UnitScope:
     """Where units live and what they run.
 
     Args:
@@ -89,9 +89,9 @@ class Place:
     of_user: bool = False
 
 
-def systemd_units(plans: Sequence[Plan], *, place: Place | None = None) -> Mapping[str, str]:
+def systemd_units(plans: Sequence[Plan], *, place: UnitScope | None = None) -> Mapping[str, str]:
     """Return every unit's text by file name: services, timers, and the target of all of them."""
-    place = place or Place()
+    place = place or UnitScope()
     units = {
         TARGET: _target(plans, place),
         POSTGRES: _postgres(place),
@@ -108,7 +108,7 @@ def command(plan: Plan) -> str:
     return {"curate": "curate --drain", "prune": "db prune"}.get(plan.stage, plan.stage)
 
 
-def _target(plans: Sequence[Plan], place: Place) -> str:
+def _target(plans: Sequence[Plan], place: UnitScope) -> str:
     timers = " ".join(f"botticelli-{plan.stage}.timer" for plan in plans)
     user = "--user " if place.of_user else ""
     return f"""\
@@ -156,7 +156,7 @@ def _rounds(plan: Plan) -> str:
     )
 
 
-def _service(plan: Plan, place: Place) -> str:
+def _service(plan: Plan, place: UnitScope) -> str:
     return f"""\
 # Rendered by: botticelli timers render. Change botticelli.toml and render again,
 # or put what is yours into a drop-in: systemctl edit botticelli-{plan.stage}.service
@@ -181,7 +181,7 @@ Environment=BOTTICELLI_FAILURES=unit
 {_surroundings(place)}"""
 
 
-def _postgres(place: Place) -> str:
+def _postgres(place: UnitScope) -> str:
     return f"""\
 # PostgreSQL of our own, which all services share; does nothing where DATABASE_URL is set.
 # A unit of its own: a server that a stage has started would end with that stage.
@@ -204,7 +204,7 @@ RestartSec=1s
 {_surroundings(place)}"""
 
 
-def _notify(place: Place) -> str:
+def _notify(place: UnitScope) -> str:
     return f"""\
 # Started by OnFailure= of the other services, with the name of the one that failed.
 [Unit]
@@ -218,11 +218,11 @@ TimeoutStartSec=2min
 {_surroundings(place)}"""
 
 
-def _network(place: Place) -> str:
+def _network(place: UnitScope) -> str:
     return "" if place.of_user else "network-online.target "
 
 
-def _surroundings(place: Place) -> str:
+def _surroundings(place: UnitScope) -> str:
     return _of_user() if place.of_user else _of_machine()
 
 

@@ -1,30 +1,27 @@
-"""The wrapper around every stage: paused? -> breaker? -> lock -> run record -> work -> settle."""
+"""The run of a stage: paused? -> breaker? -> lock -> run row -> its Task -> settle."""
 
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import field
 from datetime import UTC, datetime
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, Final
 
 from botticelli import tracing
-from botticelli.clock import Clock
 from botticelli.config.model import StageName, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.records import record
+from botticelli.stages.task import PoolState, Report, Run, StageContext, Task, Worker
+from botticelli.stages.worker_pool import WorkerPool, work
 from botticelli.store import locks, runs
-from botticelli.store.connection import Connection, mapped_errors
-from botticelli.store.identity import Identity
+from botticelli.store.connection import mapped_errors
 from botticelli.store.queue import LeaseKeeper
-from botticelli.tracing import here
 
-GRACE_SECONDS: Final = (
-    3.0  # of the 5 s in which a signal has to end a run; the rest is for settling
-)
+GRACE_SECONDS: Final = 3.0  # of the 5 s that a signal gives a run; the rest is for settling
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 log = logging.getLogger(__name__)
 
@@ -33,94 +30,105 @@ class Interrupted(KeyboardInterrupt):
     """Work did not stop in time after a signal, or a second signal came."""
 
 
-@record
-class Run:
-    """One start of a stage.
-
-    Args:
-        stop: Set by SIGTERM, SIGINT or a lost lock: claim nothing more, finish or release, return.
-    """
-
-    id: int
-    stage: StageName
-    identity: Identity
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-@record
-class Outcome:
-    """How the work ended.
-
-    Args:
-        summary: Stored with the run; must be JSON.
-        opens_breaker: Whether this failure alone opens the breaker: trying again does harm.
-        spares_breaker: Whether this failure must not open it: the rest of the stage is in order.
-    """
-
-    exit_code: Exit
-    summary: Mapping[str, Any]
-    opens_breaker: bool = False
-    spares_breaker: bool = False
-
-    def threshold(self, config: Supervision) -> int | None:
-        """Return after how many failures in a row the breaker opens; None: this one is spared."""
-        if self.opens_breaker:
-            return 1
-        return None if self.spares_breaker else config.failure_threshold
-
-
-def supervise(
-    stage: StageName,
-    work: Callable[[Run], Outcome],
-    *,
-    conn: Connection,
-    connect: Callable[[], Connection],
-    config: Supervision,
-    identity: Identity,
-    clock: Clock,
-    join: bool = False,
-) -> Outcome:
+def run_stage(task: Task[Any, Any, Report], context: StageContext, *, join: bool = False) -> Report:
     """Do a stage's work as its only run, and record how it ended.
 
-    A paused stage does nothing and says so in the summary. `join` helps a run that is under way:
-    it takes a lock of its own instead of the stage's. When `run.stop` is set and the work has not
-    returned within three seconds, it is broken off where it stands by an exception.
+    A paused stage does nothing. `join` helps a run that is under way: it takes a lock of its own
+    instead of the stage's. Work that has not returned three seconds after a signal is broken off
+    where it stands.
 
     Raises:
         TryLater: The breaker is open, the lock is held, or a signal ended the work.
         BotticelliError: What the work raised; it is recorded before.
     """
+    with supervised(task.stage, context, join=join) as run:
+        if run is None:
+            return task.skipped("paused")
+        workers = task.plan(run)
+        trouble: BotticelliError | None = None
+        try:
+            if workers and task.queue is not None:
+                WorkerPool(task, task.queue, context=context, stop=run.stop).run(workers)
+            elif workers:
+                work(task, Worker(conn=context.conn, pool=PoolState(run.stop)))
+        except BotticelliError as error:
+            trouble = error
+        finally:
+            if run.stop.is_set():
+                task.stopped()
+        report = task.finish(trouble)
+        run.outcome = task.outcome(report)
+        return report
+
+
+@contextmanager
+def supervised(
+    stage: StageName, context: StageContext, *, join: bool = False
+) -> Iterator[Run | None]:
+    """Let the block be the stage's only run; it sets `run.outcome`. None if the stage is paused.
+
+    Raises:
+        TryLater: The breaker is open, the lock is held, or a signal ended the block.
+        BotticelliError: What the block raised; it is recorded before.
+    """
+    conn, config = context.conn, context.config.supervision
     state = runs.read_state(conn, stage)
     if state.is_paused:
-        return Outcome(exit_code=Exit.DONE, summary={"skipped": "paused"})
+        yield None
+        return
     _refuse_while_open(stage, state, config=config)
     stop = threading.Event()
     with _stopping_on_signals(stop):
-        lock = _lock(conn, stage, config=config, identity=identity, join=join)
-        run_id = runs.start(conn, stage, identity=identity, lock=lock)
-        here.run = run_id
+        lock = _lock(stage, context, join=join)
+        run_id = runs.start(conn, stage, identity=context.identity, lock=lock)
+        tracing.here.run = run_id
         log.info("run started", extra={"stage": stage})
-        run = Run(id=run_id, stage=stage, identity=identity, stop=stop)
-        books = _Books(conn=conn, connect=connect, run=run, lock=lock, config=config, clock=clock)
-        return _traced(run, work, books=books)
+        run = Run(id=run_id, stage=stage, identity=context.identity, stop=stop)
+        with _traced(run), _recorded(_Books(context=context, run=run, lock=lock)):
+            yield run
 
 
-def _traced(run: Run, work: Callable[[Run], Outcome], *, books: "_Books") -> Outcome:
-    """Do the work inside a span that tells how it ended."""
-    facts: dict[str, tracing.Value | None] = {
-        "botticelli.stage": run.stage,
-        "botticelli.run.id": run.id,
-    }
+@contextmanager
+def _traced(run: Run) -> Iterator[None]:
+    """Put the block inside a span that tells how it ended."""
+    facts = {"botticelli.stage": run.stage, "botticelli.run.id": run.id}
     with tracing.span(run.stage, facts) as span:
         try:
-            outcome = _work(run, work, books=books)
+            yield
         except BotticelliError as error:
             span.set({"botticelli.run.exit_code": int(error.exit_code)})
             raise
-        span.set({"botticelli.run.exit_code": int(outcome.exit_code)})
-        if outcome.exit_code not in (Exit.DONE, Exit.TRY_LATER):
-            span.fail(outcome.exit_code.name.lower())
-        return outcome
+        assert run.outcome is not None
+        exit_code = run.outcome.exit_code
+        span.set({"botticelli.run.exit_code": int(exit_code)})
+        if exit_code not in (Exit.DONE, Exit.TRY_LATER):
+            span.fail(exit_code.name.lower())
+
+
+@contextmanager
+def _recorded(books: "_Books") -> Iterator[None]:
+    """Keep the lock alive during the block, and write down how it ended."""
+    try:
+        with mapped_errors(), books.keeper():
+            yield
+    except BotticelliError as error:
+        books.close_despite(error.exit_code, str(error.problems[0]))
+        raise
+    except Interrupted as interruption:
+        stopped = TryLater("a signal ended it before it was done; the next run goes on with it")
+        books.close_despite(stopped.exit_code, str(stopped.problems[0]))
+        raise stopped from interruption
+    except BaseException as error:
+        books.close_despite(Exit.BUG, repr(error)[:500])
+        raise
+    outcome = books.run.outcome
+    assert outcome is not None
+    books.close(
+        outcome.exit_code,
+        str(outcome.summary.get("error", "")),
+        summary=outcome.summary,
+        threshold=outcome.threshold(books.config),
+    )
 
 
 def _refuse_while_open(stage: StageName, state: runs.StageState, *, config: Supervision) -> None:
@@ -137,16 +145,10 @@ def _refuse_while_open(stage: StageName, state: runs.StageState, *, config: Supe
         )
 
 
-def _lock(
-    conn: Connection,
-    stage: StageName,
-    *,
-    config: Supervision,
-    identity: Identity,
-    join: bool,
-) -> locks.Lock:
-    name = f"{stage}+{identity.owner}" if join else stage
-    lock = locks.acquire(conn, name, identity=identity, lease=config.lease)
+def _lock(stage: StageName, context: StageContext, *, join: bool) -> locks.Lock:
+    name = f"{stage}+{context.identity.owner}" if join else stage
+    lease = context.config.supervision.lease
+    lock = locks.acquire(context.conn, name, identity=context.identity, lease=lease)
     if isinstance(lock, locks.Held):
         raise TryLater(
             f"{stage} is already running on {lock.host} (pid {lock.pid})"
@@ -164,93 +166,65 @@ def _clock_face(instant: datetime) -> str:
 class _Books:
     """Where a run's life is written down."""
 
-    conn: Connection
-    connect: Callable[[], Connection]
+    context: StageContext
     run: Run
     lock: locks.Lock
-    config: Supervision
-    clock: Clock
+
+    @property
+    def config(self) -> Supervision:
+        """How the stage is supervised."""
+        return self.context.config.supervision
 
     def keeper(self) -> LeaseKeeper:
         """Return the heartbeat of the lock; losing it stops the work."""
+        lease, clock = self.config.lease, self.context.clock
         return LeaseKeeper(
-            connect=self.connect,
-            renew=lambda conn: locks.renew(conn, self.lock, lease=self.config.lease),
-            lease=self.config.lease,
+            connect=self.context.connect,
+            renew=lambda conn: locks.renew(conn, self.lock, lease=lease),
+            lease=lease,
             lost=self.run.stop.set,
-            clock=self.clock,
+            clock=clock,
         )
 
-    def close(self, ending: runs.Ending, *, threshold: int | None, afresh: bool = False) -> None:
+    def close(
+        self,
+        exit_code: Exit,
+        error: str,
+        *,
+        threshold: int | None,
+        summary: Mapping[str, Any] = NOTHING,
+        afresh: bool = False,
+    ) -> None:
         """Write the ending down and free the lock; over a new connection if `afresh`."""
-        with closing(self.connect()) if afresh else nullcontext(self.conn) as conn:
+        state = self._state(exit_code)
+        ending = runs.Ending(state=state, exit_code=exit_code, summary=dict(summary), error=error)
+        with closing(self.context.connect()) if afresh else nullcontext(self.context.conn) as conn:
             runs.end(conn, self.run.id, ending=ending)
-            log.info("run ended", extra={"stage": self.run.stage, **_told(ending)})
+            why = {"error": error} if error else {}
+            told = {"stage": self.run.stage, "state": state, "exit_code": exit_code, **why}
+            log.info("run ended", extra=told)
             runs.settle_stage(conn, self.run.stage, ending=ending, threshold=threshold)
             locks.release(conn, self.lock)
 
+    def close_despite(self, exit_code: Exit, error: str) -> None:
+        """Record a failure; what made the work fail may have taken its connection along.
 
-def _work(run: Run, work: Callable[[Run], Outcome], *, books: _Books) -> Outcome:
-    try:
-        with mapped_errors(), books.keeper():
-            outcome = work(run)
-    except BotticelliError as error:
-        _close_despite(books, _ending_after(error, run))
-        raise
-    except Interrupted as interruption:
-        stopped = TryLater("a signal ended it before it was done; the next run goes on with it")
-        _close_despite(books, _ending_after(stopped, run))
-        raise stopped from interruption
-    except BaseException as error:
-        bug = runs.Ending(state="failed", exit_code=Exit.BUG, summary={}, error=repr(error)[:500])
-        _close_despite(books, bug)
-        raise
-    books.close(_ending_of(outcome, run), threshold=outcome.threshold(books.config))
-    return outcome
+        If the database is gone, the lease ends by itself and the next run writes the ending down:
+        the first failure is the one to report.
+        """
+        try:
+            with mapped_errors():
+                threshold = self.config.failure_threshold
+                self.close(exit_code, error, threshold=threshold, afresh=True)
+        except BotticelliError:
+            return
 
-
-def _told(ending: runs.Ending) -> dict[str, Any]:
-    reason = {"error": ending.error} if ending.error else {}
-    return {"state": ending.state, "exit_code": ending.exit_code, **reason}
-
-
-def _close_despite(books: _Books, ending: runs.Ending) -> None:
-    """Record a failure; what made the work fail may have taken its connection along.
-
-    If the database is gone, the lease ends by itself and the next run writes the ending down: the
-    first failure is the one to tell.
-    """
-    try:
-        with mapped_errors():
-            books.close(ending, threshold=books.config.failure_threshold, afresh=True)
-    except BotticelliError:
-        return
-
-
-def _ending_of(outcome: Outcome, run: Run) -> runs.Ending:
-    return runs.Ending(
-        state=_state(outcome.exit_code, run),
-        exit_code=outcome.exit_code,
-        summary=outcome.summary,
-        error=str(outcome.summary.get("error", "")),
-    )
-
-
-def _ending_after(error: BotticelliError, run: Run) -> runs.Ending:
-    return runs.Ending(
-        state=_state(error.exit_code, run),
-        exit_code=error.exit_code,
-        summary={},
-        error=str(error.problems[0]),
-    )
-
-
-def _state(exit_code: Exit, run: Run) -> str:
-    if exit_code == Exit.DONE:
-        return "done"
-    if run.stop.is_set():
-        return "interrupted"
-    return "done" if exit_code == Exit.TRY_LATER else "failed"
+    def _state(self, exit_code: Exit) -> str:
+        if exit_code == Exit.DONE:
+            return "done"
+        if exit_code != Exit.BUG and self.run.stop.is_set():
+            return "interrupted"
+        return "done" if exit_code == Exit.TRY_LATER else "failed"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from botticelli.config.model import Destination
-from botticelli.schedule.due import Due, Rules, next_due
+from botticelli.schedule.due import Due, Rhythm, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
@@ -52,9 +52,9 @@ def judge(
     return next_due(pace, _rules(destination), ignoring_rhythm=ignoring_rhythm)
 
 
-def _rules(destination: Destination) -> Rules:
+def _rules(destination: Destination) -> Rhythm:
     hours = destination.active_hours
-    return Rules(
+    return Rhythm(
         hours=Hours(
             zone=destination.time_zone,
             start=hours.start if hours else None,

@@ -11,9 +11,9 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -23,8 +23,10 @@ from botticelli.config.model import Destination, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.platforms.open import open_platform
-from botticelli.stages.post.stage import Posting, Stage
-from botticelli.stages.supervise import Run
+from botticelli.stages.post.stage import PostTask
+from botticelli.stages.post.target import PostRequest
+from botticelli.stages.task import PoolState, Run, Worker
+from botticelli.stages.worker_pool import work as drain
 from botticelli.store.identity import Identity
 from tests.clock import PinnedClock
 from tests.posting import PostStage
@@ -105,19 +107,21 @@ def work(order):
     )
     stage._open = lambda one: Watched(open_platform(one, clock=clock), steps)
     try:
-        report = unlocked(stage, conn, clock, owner) if order.get("unlocked") else stage()
+        report = unlocked(stage, conn, owner) if order.get("unlocked") else stage()
     except BotticelliError as error:
         return {"error": str(error), "steps": steps.taken}
     return {"states": [one.state for one in report.results], "steps": steps.taken}
 
 
-def unlocked(stage, conn, clock, owner):
+def unlocked(stage, conn, owner):
     """Serve without the stage's lock: two hosts whose locks have failed them."""
     identity = Identity(host="host", pid=os.getpid(), owner=owner)
-    posting = Posting(config=stage.config, open_platform=stage._open)
-    run = Run(id=0, stage="post", identity=identity, stop=threading.Event())
-    served = Stage(posting, conn=conn, identity=identity, clock=clock, run=run)
-    return served.serve(posting.destinations)
+    run = Run(id=0, stage="post", identity=identity)
+    context = replace(stage.context, identity=identity)
+    task = PostTask(context, PostRequest())
+    task.plan(run)
+    drain(task, Worker(conn=conn, pool=PoolState(run.stop)))
+    return task.finish(None)
 
 
 def fork(order):

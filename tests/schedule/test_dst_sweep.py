@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from botticelli.schedule.due import Pace, Rules, next_due
+from botticelli.schedule.due import Pace, Rhythm, next_due
 from botticelli.schedule.hours import Hours
 
 TICK = timedelta(minutes=15)
@@ -86,7 +86,7 @@ def sweep(zone, changed, window, *, interval, share):
     begin = datetime.combine(changed - 2 * DAY, time(0), ZoneInfo(zone)).astimezone(UTC)
     days = [changed + DAY * ahead for ahead in (-1, 0, 1)]
     opened = {day: window_of(day, window, zone) for day in days} if window else {}
-    rules = Rules(hours=hours, min_interval=interval, posts_per_day=share)
+    rules = Rhythm(hours=hours, min_interval=interval, posts_per_day=share)
     posted = posts_of(rules, begin=begin, until=begin + 5 * DAY)
 
     assert all(after - before >= interval for before, after in pairwise(posted))

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 
-from botticelli.schedule.due import Downtime, Pace, Rules, next_due
+from botticelli.schedule.due import Downtime, Pace, Rhythm, next_due
 from botticelli.schedule.hours import Hours
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -15,25 +15,25 @@ def pace(*ago, **facts):
 
 
 def test_the_first_post_ever_is_due_at_once():
-    due = next_due(pace(), Rules(min_interval=HOUR))
+    due = next_due(pace(), Rhythm(min_interval=HOUR))
 
     assert due.is_now
     assert due.at == NOW
 
 
 def test_the_interval_counts_from_the_last_post():
-    due = next_due(pace(20 * MINUTE), Rules(min_interval=HOUR))
+    due = next_due(pace(20 * MINUTE), Rhythm(min_interval=HOUR))
 
     assert due.at == NOW + 40 * MINUTE
     assert due.why == "minimum interval 60 min"
 
 
 def test_at_the_very_end_of_the_interval_it_is_due():
-    assert next_due(pace(HOUR), Rules(min_interval=HOUR)).is_now
+    assert next_due(pace(HOUR), Rhythm(min_interval=HOUR)).is_now
 
 
 def test_the_interval_and_the_hours_have_to_agree():
-    rules = Rules(min_interval=6 * HOUR, hours=Hours(start=time(9), end=time(17)))
+    rules = Rhythm(min_interval=6 * HOUR, hours=Hours(start=time(9), end=time(17)))
 
     due = next_due(pace(30 * MINUTE), rules)
 
@@ -42,14 +42,14 @@ def test_the_interval_and_the_hours_have_to_agree():
 
 
 def test_a_quiet_date_is_named_as_the_reason():
-    due = next_due(pace(), Rules(hours=Hours(quiet=("11-24",))))
+    due = next_due(pace(), Rhythm(hours=Hours(quiet=("11-24",))))
 
     assert due.at == datetime(2026, 11, 25, tzinfo=UTC)
     assert due.why == "a quiet date"
 
 
 def test_a_full_day_waits_for_the_next_one_in_the_zone():
-    rules = Rules(posts_per_day=2, hours=Hours(zone="America/New_York"))
+    rules = Rhythm(posts_per_day=2, hours=Hours(zone="America/New_York"))
 
     due = next_due(pace(HOUR, 2 * HOUR), rules)
 
@@ -58,20 +58,20 @@ def test_a_full_day_waits_for_the_next_one_in_the_zone():
 
 
 def test_yesterdays_posts_do_not_fill_today():
-    rules = Rules(posts_per_day=2, hours=Hours(zone="America/New_York"))
+    rules = Rhythm(posts_per_day=2, hours=Hours(zone="America/New_York"))
 
     assert next_due(pace(HOUR, 8 * HOUR, 9 * HOUR), rules).is_now
 
 
 def test_no_post_a_day_means_never():
-    due = next_due(pace(), Rules(posts_per_day=0))
+    due = next_due(pace(), Rhythm(posts_per_day=0))
 
     assert due.at is None
     assert not due.is_now
 
 
 def test_what_the_platform_asked_for_counts_even_when_the_rhythm_does_not():
-    rules = Rules(min_interval=HOUR)
+    rules = Rhythm(min_interval=HOUR)
 
     due = next_due(pace(MINUTE, retry_at=NOW + MINUTE), rules, ignoring_rhythm=True)
 
@@ -80,7 +80,7 @@ def test_what_the_platform_asked_for_counts_even_when_the_rhythm_does_not():
 
 
 def test_a_delivery_under_way_is_waited_for():
-    due = next_due(pace(busy_until=NOW - MINUTE), Rules(), ignoring_rhythm=True)
+    due = next_due(pace(busy_until=NOW - MINUTE), Rhythm(), ignoring_rhythm=True)
 
     assert due.at > NOW
     assert due.why == "a delivery is under way"
@@ -92,24 +92,24 @@ def down(backlog=10):
 
 
 def test_one_post_is_made_at_once_after_a_downtime_by_default():
-    assert next_due(pace(10 * HOUR, downtime=down()), Rules(min_interval=HOUR)).is_now
+    assert next_due(pace(10 * HOUR, downtime=down()), Rhythm(min_interval=HOUR)).is_now
 
 
 def test_skip_begins_the_interval_anew_when_we_are_back():
-    due = next_due(pace(10 * HOUR, downtime=down()), Rules(min_interval=HOUR, missed="skip"))
+    due = next_due(pace(10 * HOUR, downtime=down()), Rhythm(min_interval=HOUR, missed="skip"))
 
     assert due.at == NOW + 50 * MINUTE
     assert "end of a downtime" in due.why
 
 
 def test_skip_does_not_postpone_what_was_not_missed():
-    rules = Rules(min_interval=24 * HOUR, missed="skip")
+    rules = Rhythm(min_interval=24 * HOUR, missed="skip")
 
     assert next_due(pace(10 * HOUR, downtime=down()), rules).at == NOW + 14 * HOUR
 
 
 def test_spread_posts_at_half_the_interval_while_it_has_something_to_make_up():
-    rules = Rules(min_interval=HOUR, missed="spread")
+    rules = Rhythm(min_interval=HOUR, missed="spread")
 
     due = next_due(pace(5 * MINUTE, 10 * HOUR, downtime=down()), rules)
 
@@ -118,7 +118,7 @@ def test_spread_posts_at_half_the_interval_while_it_has_something_to_make_up():
 
 
 def test_spread_is_over_when_the_backlog_is_made_up():
-    rules = Rules(min_interval=HOUR, missed="spread")
+    rules = Rhythm(min_interval=HOUR, missed="spread")
 
     due = next_due(pace(5 * MINUTE, 10 * HOUR, downtime=down(backlog=1)), rules)
 
@@ -126,7 +126,7 @@ def test_spread_is_over_when_the_backlog_is_made_up():
 
 
 def test_a_burst_of_timers_finds_one_post_due():
-    rules = Rules(min_interval=HOUR)
+    rules = Rhythm(min_interval=HOUR)
     posted = []
     for _ in range(20):
         if next_due(Pace(now=NOW, waiting=20, recent=posted), rules).is_now:
@@ -137,7 +137,7 @@ def test_a_burst_of_timers_finds_one_post_due():
 
 def test_every_day_of_a_year_gets_its_one_post_through_both_changes():
     """One post a day at 02:30 in Berlin: 365 posts, each on a date of its own."""
-    rules = Rules(
+    rules = Rhythm(
         min_interval=HOUR,
         posts_per_day=1,
         hours=Hours(zone="Europe/Berlin", start=time(2, 15), end=time(2, 45)),

@@ -8,8 +8,9 @@ import pytest
 from botticelli.config.model import Limits
 from botticelli.errors import Exit
 from botticelli.narrative.errors import CommandFailed
+from botticelli.stages.generate.dry_run import dry_run_generate
 from botticelli.stages.generate.plan import GenerateRequest
-from botticelli.stages.generate.stage import generate, preview_generate
+from botticelli.stages.generate.stage import generate
 from tests.pipeline import JUDGE, WRITER
 from tests.run_context import CommandRegistry
 
@@ -221,7 +222,7 @@ def count(db, stages, gemini):
             open_commands=lambda _: CommandRegistry(executors={"discord": Discord()}),
         )
         request = GenerateRequest(narrative="counted", iterations=1)
-        dry = preview_generate(context, request=request)
+        dry = dry_run_generate(context, request=request)
         return dry, generate(context, request=request)
 
     return run

@@ -10,8 +10,9 @@ import pytest
 from botticelli.config.model import Limits, Retry
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
+from botticelli.stages.curate.dry_run import dry_run_curate
 from botticelli.stages.curate.judge import shuffled
-from botticelli.stages.curate.stage import curate, preview_curate
+from botticelli.stages.curate.stage import curate
 from botticelli.store import locks
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import CRITERIA
@@ -537,7 +538,7 @@ def test_a_narrative_that_gives_no_scores_is_no_judge(db, run, stages, pending):
 def test_a_dry_run_tells_calls_and_price_and_leaves_no_trace(db, gemini, stages, pending):
     stages.settings("curate", batch=5)
 
-    forecast = preview_curate(stages.context(db), drain=True)
+    forecast = dry_run_curate(stages.context(db), drain=True)
 
     assert (forecast.candidates, forecast.batches, forecast.calls) == (12, 3, 3)
     assert forecast.models == (JUDGE,)

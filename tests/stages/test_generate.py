@@ -7,12 +7,14 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from botticelli.backoff import Backoff
 from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
-from botticelli.stages.generate import item_task
+from botticelli.stages.generate import stage as generate_stage
+from botticelli.stages.generate.dry_run import dry_run_generate
 from botticelli.stages.generate.plan import GenerateRequest
-from botticelli.stages.generate.stage import generate, preview_generate
+from botticelli.stages.generate.stage import generate
 from botticelli.store import locks
 from botticelli.store.generation import batches, items
 from tests.database import candidate
@@ -141,7 +143,7 @@ def test_an_item_whose_retries_are_used_up_fails_for_good(db, run, gemini, stage
 
 
 def test_a_transient_failure_is_tried_again_after_a_wait(db, run, gemini, stages, monkeypatch):
-    monkeypatch.setattr(item_task, "FIRST_WAIT", timedelta(milliseconds=20))
+    monkeypatch.setattr(generate_stage, "BACKOFF", Backoff(base=0.02))
     stages.settings("models", max_concurrent=1)
     gemini.script.add("503")
 
@@ -403,7 +405,7 @@ def test_the_command_line_s_model_is_asked_instead(db, run, gemini):
 
 
 def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
-    forecast = preview_generate(
+    forecast = dry_run_generate(
         stages.context(db), request=GenerateRequest(narrative="carousel.batch", iterations=3)
     )
 
@@ -425,7 +427,7 @@ def test_a_dry_run_tells_the_price_and_leaves_no_trace(db, stages, gemini):
 def test_a_dry_run_of_an_unfinished_batch_counts_what_is_left(db, stages):
     batches.plan(db, "carousel.batch", items=[("feature", 1), ("usecase", 1)], options={})
 
-    forecast = preview_generate(
+    forecast = dry_run_generate(
         stages.context(db), request=GenerateRequest(narrative="carousel.batch")
     )
 

@@ -348,7 +348,7 @@ def test_a_text_that_was_posted_there_lately_is_held_and_the_next_is_taken(db, d
     again, other = approved(db, "same *words*!"), approved(db, "Other words.")
     stage()
 
-    preview = stage.preview(ignoring_rhythm=True).previews[0]
+    preview = stage.dry_run(ignoring_rhythm=True).previews[0]
     results = stage(ignoring_rhythm=True).results
 
     assert [(one.post, one.state) for one in results] == [(again, "held"), (other, "posted")]
@@ -629,7 +629,7 @@ def test_dry_run_shows_the_request_and_changes_nothing(db, discord, stage):
     held = approved(db, "@here")
     post = approved(db, "hello")
 
-    report = stage.preview()
+    report = stage.dry_run()
 
     [preview] = report.previews
     assert preview.post == post
@@ -652,7 +652,7 @@ def test_dry_run_shows_the_very_request_that_is_made(db, discord, stage):
     approved(db, "hello <@42>")
     stage.change("news", guard=Guard(allowed_mentions=("42",)))
 
-    [request] = stage.preview().previews[0].requests
+    [request] = stage.dry_run().previews[0].requests
     stage()
 
     [made] = discord.sent()
@@ -665,7 +665,7 @@ def test_dry_run_says_when_it_is_not_due(db, discord, stage, clock):
     approved(db, "two")
     stage()
 
-    [preview] = stage.preview().previews
+    [preview] = stage.dry_run().previews
 
     assert preview.text == "two"
     assert preview.why == "not before minimum interval 60 min"
@@ -765,12 +765,11 @@ def test_a_message_is_changed_and_taken_back_where_it_is(db, discord, stage):
     post = approved(db, "old")
     stage()
     stage.change("news", channel=discord.add_channel("new"))
-    told = {"by": "me", "config": stage.config, "open_platform": stage._open}
 
-    edit_post(db, id_of(db, post), text="changed", **told)
+    edit_post(stage.context, id_of(db, post), text="changed", by="me")
     assert discord.contents() == ["changed"]
 
-    withdraw_post(db, id_of(db, post), **told)
+    withdraw_post(stage.context, id_of(db, post), by="me")
     assert discord.contents() == []
 
 

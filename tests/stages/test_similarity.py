@@ -7,7 +7,7 @@ import pytest
 from benchmarks.repeats import KINDS, PLANTED, measure
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
-from botticelli.stages.curate.similarity import Sameness, Source, alike, overlap, trigrams
+from botticelli.stages.curate.similarity import KnownTexts, TextSource, alike, overlap, trigrams
 
 
 def test_the_planted_set_is_as_large_as_we_say():
@@ -61,16 +61,18 @@ def test_trigrams_are_those_of_pg_trgm(db):
 
 
 def test_of_equal_copies_the_first_is_named():
-    gate = Sameness(Similarity(reworded=1))
-    gate.add(Source(id=1), "the same")
-    gate.add(Source(id=2), "The same")
+    gate = KnownTexts(Similarity(reworded=1))
+    gate.add(TextSource(id=1), "the same")
+    gate.add(TextSource(id=2), "The same")
 
     assert str(gate.find("THE SAME")) == "repeats #1"
 
 
 def test_a_near_copy_is_told_with_its_share():
-    gate = Sameness(Similarity(reworded=1))
-    gate.add(Source(id=7, is_post=True), "Set active hours so that nothing is posted at night, v1")
+    gate = KnownTexts(Similarity(reworded=1))
+    gate.add(
+        TextSource(id=7, is_post=True), "Set active hours so that nothing is posted at night, v1"
+    )
 
     found = gate.find("Set active hours so that nothing is posted at night, v2")
 
@@ -81,8 +83,8 @@ def test_a_near_copy_is_told_with_its_share():
     "text", ["", "   ", "!?", "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"]
 )
 def test_texts_without_words_break_nothing(text):
-    gate = Sameness(Similarity(), meanings=open_meanings())
-    gate.add(Source(id=1), "some words")
+    gate = KnownTexts(Similarity(), meanings=open_meanings())
+    gate.add(TextSource(id=1), "some words")
 
     assert gate.find(text) is None
     assert alike(text, [], near=0.5) is False

@@ -9,20 +9,57 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from botticelli.config.model import Supervision
+from botticelli.config.model import Config, DatabaseConfig, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.stages.supervise import Outcome, supervise
+from botticelli.stages.supervise import run_stage
+from botticelli.stages.task import RunOutcome, Task
 from botticelli.store import locks, runs
 from botticelli.store.connection import connect
 from tests.clock import pin
 from tests.run_context import identity
 
-DONE = Outcome(exit_code=Exit.DONE, summary={"stored": 3})
+DONE = RunOutcome(exit_code=Exit.DONE, summary={"stored": 3})
 LEASE = timedelta(seconds=45)
 CONFIG = Supervision(lease=LEASE, failure_threshold=2, reset_timeout=timedelta(seconds=300))
+
+
+class Work(Task):
+    """A stage that only has a function to call."""
+
+    stage = "generate"
+
+    def __init__(self, work):
+        self.work = work
+
+    def plan(self, run):
+        self.done = self.work(run)
+        return 0
+
+    def finish(self, trouble):
+        return self.done
+
+    def outcome(self, report):
+        return report
+
+    def skipped(self, why):
+        return RunOutcome(exit_code=Exit.DONE, summary={"skipped": why})
+
+
+class Context:
+    """What a stage is given."""
+
+    def __init__(self, conn, url, supervision, who, clock):
+        self.conn = conn
+        self.config = Config(
+            database=DatabaseConfig(folder=Path("unused")), supervision=supervision
+        )
+        self.identity = who
+        self.clock = clock
+        self.connect = lambda: connect(url)
 
 
 @pytest.fixture
@@ -30,16 +67,9 @@ def run(db, db_url, clock):
     """`run(work)` supervises that work as the generate stage."""
 
     def start(work=lambda _: DONE, *, owner="alpha:11:x", **more):
-        return supervise(
-            "generate",
-            work,
-            conn=db,
-            connect=lambda: pin(connect(db_url), clock),
-            config=CONFIG,
-            identity=identity(owner),
-            clock=clock,
-            **more,
-        )
+        context = Context(db, db_url, CONFIG, identity(owner), clock)
+        context.connect = lambda: pin(connect(db_url), clock)
+        return run_stage(Work(work), context, **more)
 
     return start
 
@@ -86,7 +116,7 @@ def test_pausing_by_sql_pauses(db, run):
 
     outcome = run(failing)
 
-    assert outcome == Outcome(exit_code=Exit.DONE, summary={"skipped": "paused"})
+    assert outcome == RunOutcome(exit_code=Exit.DONE, summary={"skipped": "paused"})
     assert runs_of(db) == []
 
 
@@ -196,15 +226,10 @@ def test_a_helper_joins_without_the_stage_s_lock_and_leaves_none_behind(db, run,
 
 
 def test_a_run_that_outlasts_its_lease_keeps_its_lock(db, db_url):
-    def supervised(work, conn, owner):
-        return supervise(
-            "generate",
-            work,
-            conn=conn,
-            connect=lambda: connect(db_url),
-            config=Supervision(lease=timedelta(seconds=2)),
-            identity=identity(owner),
-            clock=SystemClockOnce(),
+    def run(work, conn, owner):
+        config = Supervision(lease=timedelta(seconds=2))
+        return run_stage(
+            Work(work), Context(conn, db_url, config, identity(owner), SystemClockOnce())
         )
 
     def work(one):
@@ -212,11 +237,11 @@ def test_a_run_that_outlasts_its_lease_keeps_its_lock(db, db_url):
             taken = locks.find(other, "generate").expires_at
             other.execute("SELECT pg_sleep_until(%s)", (taken,))
             with pytest.raises(TryLater, match="already running on alpha"):
-                supervised(lambda _: DONE, other, "beta:22:y")
+                run(lambda _: DONE, other, "beta:22:y")
         assert not one.stop.is_set()
         return DONE
 
-    assert supervised(work, db, "alpha:11:x") == DONE
+    assert run(work, db, "alpha:11:x") == DONE
 
 
 def test_a_broken_lock_stops_the_work(db, db_url):
@@ -224,17 +249,10 @@ def test_a_broken_lock_stops_the_work(db, db_url):
         with connect(db_url) as other:
             locks.break_lock(other, "generate")
         assert one.stop.wait(10), "the heartbeat did not notice"
-        return Outcome(exit_code=Exit.TRY_LATER, summary={})
+        return RunOutcome(exit_code=Exit.TRY_LATER, summary={})
 
-    supervise(
-        "generate",
-        work,
-        conn=db,
-        connect=lambda: connect(db_url),
-        config=Supervision(lease=timedelta(seconds=0.4)),
-        identity=identity(),
-        clock=SystemClockOnce(),
-    )
+    config = Supervision(lease=timedelta(seconds=0.4))
+    run_stage(Work(work), Context(db, db_url, config, identity(), SystemClockOnce()))
 
     assert runs_of(db) == [("interrupted", 75)]
 
@@ -273,29 +291,28 @@ def test_a_database_that_goes_away_is_told_as_that(db, db_url, run):
 
 PROGRAM = """
     import sys, time
-    from datetime import timedelta
     from botticelli.clock import SystemClock
     from botticelli.config.model import Supervision
     from botticelli.errors import Exit, TryLater
-    from botticelli.stages.supervise import Outcome, supervise
+    from botticelli.stages.supervise import supervised
+    from botticelli.stages.task import RunOutcome
     from botticelli.store.connection import connect
     from botticelli.store.identity import Identity
+    from tests.stages.test_supervise import Context
 
     url, kind = sys.argv[1:]
-
-    def work(run):
-        print("at work", flush=True)
-        if kind == "heeds":
-            run.stop.wait(60)
-            return Outcome(exit_code=Exit.TRY_LATER, summary={"left": 2})
-        time.sleep(60)
+    who = Identity(host="h", pid=1, owner="h:1:z")
 
     with connect(url) as conn:
         try:
-            code = supervise(
-                "post", work, conn=conn, connect=lambda: connect(url), config=Supervision(),
-                identity=Identity(host="h", pid=1, owner="h:1:z"), clock=SystemClock(),
-            ).exit_code
+            with supervised("post", Context(conn, url, Supervision(), who, SystemClock())) as run:
+                print("at work", flush=True)
+                if kind == "heeds":
+                    run.stop.wait(60)
+                    code = Exit.TRY_LATER
+                    run.outcome = RunOutcome(exit_code=code, summary={"left": 2})
+                else:
+                    time.sleep(60)
         except TryLater as error:
             print(error, file=sys.stderr)
             code = error.exit_code

@@ -25,7 +25,7 @@ def test_work_that_outlasts_its_lease_is_claimed_by_nobody_else(db, stages, gemi
 
     gemini.responder = slow
 
-    report = generate(db, stages.workshop(), request=GenerateRequest(narrative="carousel.feature"))
+    report = generate(stages.context(db), request=GenerateRequest(narrative="carousel.feature"))
 
     assert seen == [None], "another worker claimed an item that is being worked on"
     assert (report.stored, report.failed, report.left) == (1, 0, 0)

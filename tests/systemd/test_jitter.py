@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from botticelli.schedule.units import Place, Plan, systemd_units
+from botticelli.schedule.units import Plan, UnitScope, systemd_units
 from tests.systemd.conftest import boot
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def ticks(lab):
         for number in range(TIMERS)
     ]
     lab.put("/usr/local/bin/tick", TICK, mode=0o755)
-    for name, text in systemd_units(plans, place=Place(program="/usr/local/bin/tick")).items():
+    for name, text in systemd_units(plans, place=UnitScope(program="/usr/local/bin/tick")).items():
         if "postgres" not in name:
             lab.put(f"/etc/systemd/system/{name}", text)
     boot(lab)

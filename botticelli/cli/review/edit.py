@@ -10,7 +10,7 @@ import typer
 from botticelli.cli.review.deliveries import Decided, Id, Json, who
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.work.post import opener
+from botticelli.cli.work.post import context_of
 from botticelli.errors import Exit, UsageError
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.delivery import decisions
@@ -34,9 +34,7 @@ def edit(
         new = _new_text(env, text, file, before=before.text)
         if new == before.text:
             raise UsageError("the text is what it was", where=f"delivery {delivery}")
-        seen = edit_post(
-            conn, delivery, text=new, by=who(env), config=env.config, open_platform=opener(env)
-        )
+        seen = edit_post(context_of(env, conn), delivery, text=new, by=who(env))
     env.show(Decided(decision="edit", delivery=seen), as_json=as_json)
     return Exit.DONE
 
@@ -46,9 +44,7 @@ def withdraw(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
     """Take a published post back."""
     env: Environment = ctx.obj
     with env.database() as conn:
-        seen = withdraw_post(
-            conn, delivery, by=who(env), config=env.config, open_platform=opener(env)
-        )
+        seen = withdraw_post(context_of(env, conn), delivery, by=who(env))
     env.show(Decided(decision="withdraw", delivery=seen), as_json=as_json)
     return Exit.DONE
 

@@ -16,7 +16,7 @@ from botticelli.config.sources import user_folder
 from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.records import record
 from botticelli.schedule.crontab import BEGIN, END, crontab, replace_block
-from botticelli.schedule.units import PROGRAM, TARGET, Place, systemd_units
+from botticelli.schedule.units import PROGRAM, TARGET, UnitScope, systemd_units
 
 SYSTEM_FOLDER: Final = Path("/etc/systemd/system")
 SYSTEM_SETTINGS: Final = Path("/etc/botticelli/botticelli.toml")
@@ -116,7 +116,7 @@ class Units:
     @property
     def files(self) -> Mapping[str, str]:
         """Every unit by its file name."""
-        place = Place(program=self._program, of_user=self._of_user)
+        place = UnitScope(program=self._program, of_user=self._of_user)
         return systemd_units(plans_of(self._env.config), place=place)
 
     def plan(self) -> Iterator[str]:

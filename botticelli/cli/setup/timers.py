@@ -13,7 +13,7 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.schedule.crontab import crontab
-from botticelli.schedule.units import PROGRAM, Place, systemd_units
+from botticelli.schedule.units import PROGRAM, UnitScope, systemd_units
 
 timers = typer.Typer(no_args_is_help=True)
 app.add_typer(timers, name="timers")
@@ -49,7 +49,7 @@ def render_files(
     if cron:
         files: Mapping[str, str] = {"crontab.example": crontab(plans, program=path)}
     else:
-        files = systemd_units(plans, place=Place(program=path, of_user=user))
+        files = systemd_units(plans, place=UnitScope(program=path, of_user=user))
     if to is not None:
         folder = env.cwd / to
         write_files(files, folder)

@@ -11,7 +11,8 @@ from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.stages.curate.stage import CurateForecast, CurateReport, preview_curate
+from botticelli.stages.curate.dry_run import CurateDryRun, dry_run_curate
+from botticelli.stages.curate.stage import CurateReport
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
 
@@ -32,11 +33,11 @@ def curate(
     """Have a model judge the candidates and approve the best few."""
     env: Environment = ctx.obj
     drain = drain or env.config.curate.drain
-    report: CurateReport | CurateForecast
+    report: CurateReport | CurateDryRun
     wait_at_random(env, jitter)
     with telling(env, "curate", silent=dry_run), env.database() as conn:
         if dry_run:
-            report = preview_curate(run_context(env, conn), drain=drain)
+            report = dry_run_curate(run_context(env, conn), drain=drain)
         else:
             env.keep_apart(conn)
             with progress(env, "judged") as show:
@@ -99,7 +100,7 @@ def _show_choice(report: CurateReport, console: Console) -> None:
 
 
 @render.register
-def _(report: CurateForecast, console: Console) -> None:
+def _(report: CurateDryRun, console: Console) -> None:
     candidates = counted(report.candidates, "candidate")
     batches = counted(report.batches, "batch", "batches")
     console.line(f"{candidates} in {batches}", style="bold")

@@ -21,8 +21,9 @@ from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import GenerateReport
 from botticelli.stages.generate.stage import generate as run_generate
-from botticelli.stages.post.stage import Posting, PostReport
+from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
+from botticelli.stages.post.target import PostRequest
 from botticelli.store.connection import Connection
 
 Report = TypeVar("Report")
@@ -160,12 +161,8 @@ def _post(env: Environment, conn: Connection) -> int:
     _head(env, 3, "post --now", "one approved post goes out, here into a file")
 
     def work() -> PostReport:
-        posting = Posting(
-            config=env.config, open_platform=post.opener(env), to="", limit=1, ignoring_rhythm=True
-        )
-        return run_post(
-            posting, conn=conn, connect=env.connect, identity=env.identity, clock=env.clock
-        )
+        request = PostRequest(limit=1, ignoring_rhythm=True)
+        return run_post(post.context_of(env, conn), request=request)
 
     report = _patiently(env, work)
     env.show(report)

@@ -14,14 +14,10 @@ from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
+from botticelli.stages.generate.dry_run import GenerateDryRun, dry_run_generate
 from botticelli.stages.generate.item import Outlook
 from botticelli.stages.generate.plan import GenerateRequest
-from botticelli.stages.generate.stage import (
-    GenerateForecast,
-    GenerateReport,
-    Tick,
-    preview_generate,
-)
+from botticelli.stages.generate.stage import GenerateReport, Tick
 from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.text import counted, span
 
@@ -76,11 +72,11 @@ def generate(
         fresh=fresh,
         now=now,
     )
-    report: GenerateReport | GenerateForecast
+    report: GenerateReport | GenerateDryRun
     wait_at_random(env, jitter)
     with telling(env, "generate", silent=dry_run), env.database() as conn:
         if dry_run:
-            report = preview_generate(run_context(env, conn), request=request)
+            report = dry_run_generate(run_context(env, conn), request=request)
         else:
             env.keep_apart(conn)
             with progress(env, "posts") as show:
@@ -160,7 +156,7 @@ def _(report: GenerateReport, console: Console) -> None:
 
 
 @render.register
-def _(report: GenerateForecast, console: Console) -> None:
+def _(report: GenerateDryRun, console: Console) -> None:
     if report.not_due:
         console.line(f"nothing yet: {report.not_due}. It would be:", style="yellow")
     begun = "an unfinished batch with" if report.resumed else "a new batch of"

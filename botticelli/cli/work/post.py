@@ -16,10 +16,11 @@ from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.platforms.base import Platform
 from botticelli.platforms.discord.rate_limits import SharedLimits
-from botticelli.stages.post.preview import Preview, PreviewReport, preview_next
-from botticelli.stages.post.stage import Opener, Posting, PostReport
+from botticelli.stages.post.dry_run import DestinationPreview, PostDryRun, dry_run_post
+from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
-from botticelli.stages.post.target import Result
+from botticelli.stages.post.target import PostContext, PostRequest, Result
+from botticelli.store.connection import Connection
 
 STYLES: Final = {
     "posted": "green",
@@ -57,30 +58,22 @@ def post(
 ) -> int:
     """Publish the next approved post that is due."""
     env: Environment = ctx.obj
-    posting = Posting(
-        config=env.config,
-        open_platform=opener(env),
-        to=to or "",
-        limit=limit,
-        ignoring_rhythm=now,
-    )
-    report: PostReport | PreviewReport
+    request = PostRequest(to=to or "", limit=limit, ignoring_rhythm=now)
+    report: PostReport | PostDryRun
     wait_at_random(env, jitter)
     with telling(env, "post", silent=dry_run), env.database() as conn:
         if dry_run:
-            report = preview_next(posting, conn=conn)
+            report = dry_run_post(context_of(env, conn), request=request)
         else:
             env.keep_apart(conn)
-            report = run_post(
-                posting, conn=conn, connect=env.connect, identity=env.identity, clock=env.clock
-            )
+            report = run_post(context_of(env, conn), request=request)
             _complain(env, report)
     env.show(report, as_json=as_json)
     return report.exit_code
 
 
-def opener(env: Environment) -> Opener:
-    """Return what opens a destination's client when there is something to send."""
+def context_of(env: Environment, conn: Connection) -> PostContext:
+    """Return what posting needs; a destination's client is opened when there is work for it."""
     limits = SharedLimits(env.clock)
 
     def open_late(destination: Destination) -> Platform:
@@ -88,7 +81,14 @@ def opener(env: Environment) -> Opener:
 
         return open_platform(destination, clock=env.clock, limits=limits)
 
-    return open_late
+    return PostContext(
+        conn=conn,
+        connect=env.connect,
+        config=env.config,
+        identity=env.identity,
+        clock=env.clock,
+        open_platform=open_late,
+    )
 
 
 def _complain(env: Environment, report: PostReport) -> None:
@@ -135,12 +135,12 @@ def _clock_face(instant: datetime | None) -> str:
 
 
 @render.register
-def _(report: PreviewReport, console: Console) -> None:
+def _(report: PostDryRun, console: Console) -> None:
     for preview in report.previews:
         _show_preview(preview, console)
 
 
-def _show_preview(preview: Preview, console: Console) -> None:
+def _show_preview(preview: DestinationPreview, console: Console) -> None:
     when = f" (due at {_clock_face(preview.due_at)})" if preview.due_at else ""
     console.line(f"{preview.destination}: {preview.why}{when}", style="bold")
     for line in preview.problem.splitlines():

@@ -101,7 +101,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """Run a narrative from any file."""
-    from botticelli.stages.generate.stage import recent_posts
+    from botticelli.stages.generate.plan import recent_posts
 
     env: Environment = ctx.obj
     shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}

@@ -17,7 +17,7 @@ from botticelli.narrative.run.results import ActResult
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record
-from botticelli.stages.curate.batch_task import Judgement
+from botticelli.stages.curate.batch import Judgement
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import Judged
@@ -28,7 +28,7 @@ RANKING: Final = "rank"  # the narrative beside the judge's own that puts candid
 SCORES: Final = ("properties", "scores")
 ORDER: Final = ("properties", "order")
 
-LEFTOVERS_KEPT: Final = timedelta(days=1)  # a run killed longer ago is not worth looking at
+UNREAD_KEPT: Final = timedelta(days=1)  # a run killed longer ago is not worth looking at
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class Judge:
         last = self._ask(conn, self.file.narratives[RANKING], texts, ids=ids)
         return extract(last.text).value
 
-    def leftovers(self, conn: Connection) -> Callable[[Candidate], Sequence[Judgement]]:
+    def unread(self, conn: Connection) -> Callable[[Candidate], Sequence[Judgement]]:
         """Return what finds answers about a candidate that a killed run has paid for, not read.
 
         An answer is about a candidate if its prompt holds id and text as they are now.
@@ -93,7 +93,7 @@ class Judge:
             act=self.narrative.acts[-1].name,
             run_id=self.context.run_id,
             workers=self.context.config.models.max_concurrent,
-            within=LEFTOVERS_KEPT,
+            within=UNREAD_KEPT,
         )
 
         def about(candidate: Candidate) -> list[Judgement]:
@@ -199,6 +199,17 @@ def check(narrative: Narrative, *, file: NarrativeFile) -> None:
             where=str(file.path),
             hint="bind its last act to a schema with a list 'scores' of objects with an 'id'",
         )
+
+
+def find_judge(context: RunContext) -> tuple[NarrativeFile, Narrative]:
+    """Return the configured judge's narrative, with its file.
+
+    Raises:
+        ConfigError: There is none, or it does not answer with scores.
+    """
+    file, narrative = context.find(context.config.curate.narrative)
+    check(narrative, file=file)
+    return file, narrative
 
 
 def _schemas(narrative: Narrative, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:

@@ -35,7 +35,7 @@ class Sample:
 
 
 @record
-class Reading:
+class JudgeAnswer:
     """A judge's answer, taken apart.
 
     Args:
@@ -47,7 +47,7 @@ class Reading:
     refused: Mapping[int, str]
 
 
-def read_answer(answer: Any, *, ids: Collection[int]) -> Reading:
+def read_answer(answer: Any, *, ids: Collection[int]) -> JudgeAnswer:
     """Read `{"scores": [{"id", "reasons", "engagement", ..., "notes"}]}` for the candidates `ids`.
 
     Every id must stand there exactly once with five whole numbers from 1 to 10; what is said
@@ -66,7 +66,7 @@ def read_answer(answer: Any, *, ids: Collection[int]) -> Reading:
             refused[id_] = problem
         else:
             scores.append(_sample(id_, entry))
-    return Reading(scores=tuple(scores), refused=refused)
+    return JudgeAnswer(scores=tuple(scores), refused=refused)
 
 
 def _entries(answer: Any) -> list[Mapping[str, Any]]:

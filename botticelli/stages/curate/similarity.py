@@ -47,7 +47,7 @@ def sketch(text: str) -> tuple[int, ...]:
 
 
 @record
-class Source:
+class TextSource:
     """Where a known text comes from: a candidate, or an approved post."""
 
     id: int
@@ -62,7 +62,7 @@ class Source:
 class Match:
     """A known text that another one repeats. `share`: how near they are, 0 to 1."""
 
-    source: Source
+    source: TextSource
     how: Literal["exact", "near", "reworded"]
     share: float = 1.0
 
@@ -72,7 +72,7 @@ class Match:
         return f"repeats {self.source}{words}" + (f" ({self.share:.2f})" if words else "")
 
 
-class Sameness:
+class KnownTexts:
     """The texts that are known, and whether another one repeats any of them.
 
     Memory grows with the texts, by some 2 kB each. Not for several threads at once.
@@ -85,16 +85,16 @@ class Sameness:
         self._near = settings.near
         self._reworded = settings.reworded
         self._meanings = meanings if settings.reworded < 1 else None
-        self._exact: dict[str, Source] = {}
-        self._sources: list[Source] = []
+        self._exact: dict[str, TextSource] = {}
+        self._sources: list[TextSource] = []
         self._texts: list[str] = []
         self._places: defaultdict[int, list[int]] = defaultdict(list)
 
-    def know(self, source: Source, digest: str) -> None:
+    def know(self, source: TextSource, digest: str) -> None:
         """Remember a text by its fingerprint alone: only its exact copies are found."""
         self._exact.setdefault(digest, source)
 
-    def add(self, source: Source, text: str) -> None:
+    def add(self, source: TextSource, text: str) -> None:
         """Remember a text; of exact copies the first one counts."""
         self._exact.setdefault(fingerprint(text), source)
         place = len(self._sources)

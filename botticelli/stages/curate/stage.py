@@ -7,22 +7,24 @@ from functools import partial
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.narrative.language.model import Narrative, NarrativeFile
-from botticelli.narrative.run.context import RunContext, RunOptions
-from botticelli.narrative.run.runner import dry_runner
+from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
-from botticelli.stages.curate.batch_task import JudgeLabour, Tally
-from botticelli.stages.curate.judge import TABLE, Judge, bound, check, rows
-from botticelli.stages.curate.prefilter import open_sieve
-from botticelli.stages.curate.selection import Selection, Selector
-from botticelli.stages.supervise import Outcome, Run, supervise
-from botticelli.stages.worker_pool import Crew
+from botticelli.stages.curate.approval_choice import ApprovalChoice, ApprovalChooser
+from botticelli.stages.curate.batch import BatchJudging, Tally, Unanswered
+from botticelli.stages.curate.judge import Judge, find_judge
+from botticelli.stages.curate.prefilter import open_prefilter
+from botticelli.stages.supervise import run_stage
+from botticelli.stages.task import Run, RunOutcome, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.curation import judging
+from botticelli.store.curation.judging import Candidate
+from botticelli.store.queue import Claim
 from botticelli.text import shorten
 
 PREVIEW: Final = 60
-OUTPUT_TOKENS: Final = 200  # of the judge for one candidate: reasons with quotes, scores, a note
+
+Batch = tuple[Candidate, ...]
+Watch = Callable[[int, int], None]
 
 
 @record
@@ -68,204 +70,169 @@ class CurateReport:
     exit_code: Exit = Exit.DONE
 
 
-@record
-class CurateForecast:
-    """What a curate run would cost.
-
-    Args:
-        cents: US cents, by the price table; None: a price is not known.
-    """
-
-    candidates: int
-    batches: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cents: float | None
-    models: tuple[str, ...]
-    exit_code: Exit = Exit.DONE
-
-
-def curate(
-    context: RunContext,
-    *,
-    drain: bool,
-    watch: Callable[[int, int], None] = lambda _done, _total: None,
-) -> CurateReport:
+def curate(context: RunContext, *, drain: bool, watch: Watch | None = None) -> CurateReport:
     """Judge one batch, or all that is pending, and then choose once.
 
     Scores are stored batch by batch; what a killed run has judged is chosen from by the next.
-    `watch` is told twice a second how many are judged, of how many.
+    `watch` gets twice a second how many are judged, of how many.
 
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing could be judged, or a person has to fix something.
     """
-    file, narrative = find_judge(context)
-    reports: list[CurateReport] = []
-
-    def work(run: Run) -> Outcome:
-        within = replace(context, run_id=run.id, stop=run.stop)
-        judge = Judge(context=within, file=file, narrative=narrative)
-        job = _Job(context=within, judge=judge, run=run, drain=drain)
-        reports.append(job.work(watch))
-        return Outcome(exit_code=reports[0].exit_code, summary=_summary(reports[0]))
-
-    outcome = supervise(
-        "curate",
-        work,
-        conn=context.conn,
-        connect=context.connect,
-        config=context.config.supervision,
-        identity=context.identity,
-        clock=context.clock,
-    )
-    return reports[0] if reports else CurateReport(skipped=str(outcome.summary["skipped"]))
+    return run_stage(CurateTask(context, drain=drain, watch=watch), context)
 
 
-@record
-class _Job:
-    """One run."""
+class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
+    """One run; a piece is a batch of candidates.
 
-    context: RunContext
-    judge: Judge
-    run: Run
-    drain: bool
-    tally: Tally = field(default_factory=Tally)
+    Raises:
+        ConfigError: There is no judge, or it does not answer with scores.
+    """
 
-    def work(self, watch: Callable[[int, int], None]) -> CurateReport:
-        started = self.context.clock.monotonic()
-        trouble = self._judge(watch)
+    stage = "curate"
+    queue = queue.CANDIDATES
+
+    def __init__(self, context: RunContext, *, drain: bool, watch: Watch | None) -> None:
+        self._context = context
+        self._conn = context.conn
+        self._config = context.config
+        self._drain = drain
+        self._watch = watch
+        self._tally = Tally()
+        self._has_claimed = False
+        self._file, self._narrative = find_judge(context)
+
+    def plan(self, run: Run) -> int:
+        """See Task: reject what needs no judge, and count the batches of what is left."""
+        self._run = run
+        self._began = self._context.clock.monotonic()
+        context = replace(self._context, run_id=run.id, stop=run.stop)
+        self._judge = Judge(context=context, file=self._file, narrative=self._narrative)
+        if not judging.count_waiting(self._conn):
+            return 0
+        config = self._config
+        prefilter = open_prefilter(self._conn, config.similarity)
+        self._tally.set_aside += prefilter.reject_waiting(self._conn)
+        self._batches = BatchJudging(
+            ask=self._judge,
+            unread=self._judge.unread(self._conn),
+            prefilter=prefilter,
+            tally=self._tally,
+            settings=config.curate,
+            clock=self._context.clock,
+        )
+        waiting = judging.count_waiting(self._conn)
+        self._total = waiting if self._drain else min(waiting, config.curate.batch)
+        most = self._context.drivers.at_once(config.models.judge) or config.models.max_concurrent
+        return min(most, -(-self._total // config.curate.batch)) or 1
+
+    def claim(self, worker: Worker) -> Batch | None:
+        """See Task."""
+        if self._has_claimed and not self._drain:
+            return None
+        self._has_claimed = True
+        with self._tally.lock:
+            passed_over = tuple(self._tally.given_up)
+        claimed = judging.claim_batch(
+            worker.conn,
+            owner=self._run.identity.owner,
+            limit=self._config.curate.batch,
+            lease=self._config.supervision.lease,
+            passed_over=passed_over,
+        )
+        return claimed or None
+
+    def claims(self, piece: Batch) -> tuple[Claim, ...]:
+        """See Task."""
+        return tuple(each.claim for each in piece)
+
+    def do(self, worker: Worker, piece: Batch) -> list[Unanswered]:
+        """See Task. Scores are stored as soon as they are there: they are paid for."""
+        return self._batches.judge(worker, piece)
+
+    def settle(
+        self,
+        worker: Worker,
+        piece: Batch,  # noqa: ARG002 - Task's signature
+        made: list[Unanswered] | BotticelliError,
+    ) -> None:
+        """See Task."""
+        if isinstance(made, BotticelliError):
+            raise made
+        self._batches.give_up(worker.conn, made)
+
+    def watch(self) -> None:
+        """See Task."""
+        if self._watch is not None:
+            self._watch(self._tally.judged, self._total)
+
+    def stopped(self) -> None:
+        """See Task."""
+        self._context.abandon_calls()
+
+    def finish(self, trouble: BotticelliError | None) -> CurateReport:
+        """See Task: choose among all that is judged and undecided."""
         # A day that is spent, or a judge that is down, keeps nobody from choosing among the judged.
-        outcome = Selection() if self.run.stop.is_set() else self._choose()
-        if trouble and not isinstance(trouble, TryLater) and not self.tally.judged:
+        choice = ApprovalChoice() if self._run.stop.is_set() else self._choose()
+        if trouble and not isinstance(trouble, TryLater) and not self._tally.judged:
             raise trouble
-        usage = runs.usage(self.context.conn, self.run.id)
+        usage = runs.usage(self._conn, self._run.id)
         return CurateReport(
-            judged=self.tally.judged,
-            set_aside=self.tally.set_aside,
-            approved=self._named(outcome, outcome.chosen.approved),
-            proposed=self._named(outcome, outcome.chosen.proposed),
-            reserved=len(outcome.reserved),
-            ranked=len(outcome.places),
-            rejected=outcome.chosen.rejected,
-            missing=dict(self.tally.given_up),
-            pending=judging.count_waiting(self.context.conn),
+            judged=self._tally.judged,
+            set_aside=self._tally.set_aside,
+            approved=_named(choice, choice.chosen.approved),
+            proposed=_named(choice, choice.chosen.proposed),
+            reserved=len(choice.reserved),
+            ranked=len(choice.places),
+            rejected=choice.chosen.rejected,
+            missing=dict(self._tally.given_up),
+            pending=judging.count_waiting(self._conn),
             calls=usage.calls,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cost_usd=usage.cost_usd,
-            seconds=self.context.clock.monotonic() - started,
-            reason=self._reason(trouble),
+            seconds=self._context.clock.monotonic() - self._began,
+            reason=self._run.why_early(trouble),
             exit_code=self._exit_code(trouble),
         )
 
-    def _judge(self, watch: Callable[[int, int], None]) -> BotticelliError | None:
-        """Have everything judged that can be; return what kept the rest from it."""
-        config, clock = self.context.config, self.context.clock
-        if not judging.count_waiting(self.context.conn):
-            return None
-        sieve = open_sieve(self.context.conn, config.similarity)
-        self.tally.set_aside += sieve.sift(self.context.conn)
-        labour = JudgeLabour(
-            ask=self.judge,
-            leftovers=self.judge.leftovers(self.context.conn),
-            sieve=sieve,
-            tally=self.tally,
-            owner=self.run.identity.owner,
-            lease=config.supervision.lease,
-            settings=config.curate,
-            drain=self.drain,
-            clock=clock,
-        )
-        crew = Crew(
-            labour,
-            work=queue.CANDIDATES,
-            connect=self.context.connect,
-            owner=self.run.identity.owner,
-            lease=config.supervision.lease,
-            clock=clock,
-        )
-        waiting = judging.count_waiting(self.context.conn)
-        total = waiting if self.drain else min(waiting, config.curate.batch)
-        most = self.context.drivers.at_once(config.models.judge) or config.models.max_concurrent
-        workers = min(most, -(-total // config.curate.batch)) or 1
-        try:
-            crew.run(workers, stop=self.run.stop, watch=lambda: watch(self.tally.judged, total))
-        except BotticelliError as error:
-            return error
-        finally:
-            if self.run.stop.is_set():
-                self.context.abandon_calls()
-        return None
+    def outcome(self, report: CurateReport) -> RunOutcome:
+        """See Task."""
+        return RunOutcome(exit_code=report.exit_code, summary=_summary(report))
 
-    def _choose(self) -> Selection:
-        selector = Selector(
-            conn=self.context.conn,
-            settings=self.context.config.curate,
-            near=self.context.config.similarity.near,
-            ask=partial(self.judge.rank, self.context.conn) if self.judge.can_rank else None,
-            chance=self.context.chance,
-            note=self.context.note,
-        )
-        return selector.settle(run_id=self.run.id)
+    def skipped(self, why: str) -> CurateReport:
+        """See Task."""
+        return CurateReport(skipped=why)
 
-    @staticmethod
-    def _named(outcome: Selection, ids: Iterable[int]) -> tuple[Approved, ...]:
-        best = {one.id: one for one in outcome.best}
-        return tuple(
-            Approved(
-                id=id_,
-                score=float(best[id_].curation_score),
-                preview=shorten(best[id_].text_content, PREVIEW),
-            )
-            for id_ in ids
+    def _choose(self) -> ApprovalChoice:
+        chooser = ApprovalChooser(
+            conn=self._conn,
+            settings=self._config.curate,
+            near=self._config.similarity.near,
+            ask=partial(self._judge.rank, self._conn) if self._judge.can_rank else None,
+            chance=self._context.chance,
+            note=self._context.note,
         )
-
-    def _reason(self, trouble: BotticelliError | None) -> str:
-        if self.run.stop.is_set():
-            return "it was asked to stop; the next run goes on"
-        return str(trouble) if trouble else ""
+        return chooser.settle(run_id=self._run.id)
 
     def _exit_code(self, trouble: BotticelliError | None) -> Exit:
-        if self.run.stop.is_set():
+        if self._run.stop.is_set():
             return Exit.TRY_LATER
         if trouble is not None:
             return trouble.exit_code
-        return Exit.FAILED if self.tally.given_up else Exit.DONE
+        return Exit.FAILED if self._tally.given_up else Exit.DONE
 
 
-def find_judge(context: RunContext) -> tuple[NarrativeFile, Narrative]:
-    """Return the configured judge's narrative, with its file.
-
-    Raises:
-        ConfigError: There is none, or it does not answer with scores.
-    """
-    file, narrative = context.find(context.config.curate.narrative)
-    check(narrative, file=file)
-    return file, narrative
-
-
-def preview_curate(context: RunContext, *, drain: bool) -> CurateForecast:
-    """Return what `curate` would judge and cost. Nothing is spent, written, claimed or locked."""
-    file, narrative = find_judge(context)
-    size = context.config.curate.batch
-    waiting = judging.peek_waiting(context.conn, limit=None if drain else size)
-    options = RunOptions(models=context.config.models.judge)
-    runner, caller = dry_runner(context, file, options=options)
-    batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
-    for group in batches:
-        caller.typical_output = len(group) * OUTPUT_TOKENS
-        runner.run(bound(narrative, group), tables={TABLE: rows(group)})
-    cents = [call.cents for call in caller.calls]
-    return CurateForecast(
-        candidates=len(waiting),
-        batches=len(batches),
-        calls=len(caller.calls),
-        input_tokens=sum(call.input_tokens for call in caller.calls),
-        output_tokens=sum(call.output_tokens for call in caller.calls),
-        cents=None if None in cents else sum(each for each in cents if each is not None),
-        models=tuple(sorted({call.model for call in caller.calls})),
+def _named(choice: ApprovalChoice, ids: Iterable[int]) -> tuple[Approved, ...]:
+    best = {one.id: one for one in choice.best}
+    return tuple(
+        Approved(
+            id=id_,
+            score=float(best[id_].curation_score),
+            preview=shorten(best[id_].text_content, PREVIEW),
+        )
+        for id_ in ids
     )
 
 

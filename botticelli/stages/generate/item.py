@@ -16,7 +16,6 @@ from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
-from botticelli.stages.generate.item_task import NotYet
 from botticelli.store import queue
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates, items
@@ -26,6 +25,10 @@ from botticelli.store.runs import RunUsage
 from botticelli.text import counted
 
 CANDIDATES: Final = "potential_discord_posts"
+
+
+class NotYet(BotticelliError):
+    """The item has to wait for what others are at; it is nobody's failure."""
 
 
 @record
@@ -132,7 +135,7 @@ class ItemRun:
     callers: dict[tuple[Connection, str], LiveCaller] = field(default_factory=dict)
     calls: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
 
-    def __call__(self, conn: Connection, item: Item) -> None:
+    def __call__(self, conn: Connection, item: Item) -> Execution:
         """Run an item and settle it as done.
 
         Raises:
@@ -165,8 +168,7 @@ class ItemRun:
                 variables={"recent_posts": self.recent_posts},
             ),
         )
-        execution = runner.run(narrative, iteration=item.iteration, item_id=item.id)
-        self.counts.add(reused=_reused(execution))
+        return runner.run(narrative, iteration=item.iteration, item_id=item.id)
 
     @property
     def at_once(self) -> int | None:
@@ -239,9 +241,10 @@ class ItemRun:
         return self.calls.get((key, models), 0)
 
 
-def _reused(execution: Execution) -> int:
+def count_reused(execution: Execution) -> int:
+    """Return how many answers of a run had been paid for before."""
     own = sum(1 for act in execution.acts if act.answer and act.answer.reused and not act.reason)
-    return own + sum(map(_reused, execution.nested))
+    return own + sum(map(count_reused, execution.nested))
 
 
 @record

@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import UTC
+from typing import Final
 
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
 from botticelli.schedule.rounds import earliest_round
-from botticelli.store.generation import batches
+from botticelli.store.connection import Connection
+from botticelli.store.generation import batches, candidates
+from botticelli.text import shorten
+
+RECENT: Final = 20  # openings that a new post must not resemble
+OPENING: Final = 90  # characters of each
 
 
 @record
@@ -109,3 +115,9 @@ def _times(repeated: Act | Narrative) -> int:
 def iterations_of(narrative: Narrative, *, asked: int | None, configured: int | None) -> int:
     """Return how often the narrative is repeated: as asked, as configured, as it says, once."""
     return asked or configured or _times(narrative)
+
+
+def recent_posts(conn: Connection) -> str:
+    """Return the openings of the newest candidates, a line each, for `{{recent_posts}}`."""
+    texts = candidates.list_recent(conn, limit=RECENT)
+    return "\n".join(f"- {shorten(text, OPENING)}" for text in texts) or "(none yet)"

@@ -1,34 +1,44 @@
 """Generation: a batch of items, planned once, drained by workers, resumed after any ending."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.narrative.language.model import Narrative, NarrativeFile
-from botticelli.narrative.run.context import RunContext, RunOptions
-from botticelli.narrative.run.runner import dry_runner
+from botticelli.backoff import Backoff
+from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, Unavailable
+from botticelli.models.base import PermanentError, TransientError
+from botticelli.narrative.run.context import RunContext
+from botticelli.narrative.run.results import Execution
 from botticelli.records import record
-from botticelli.stages.generate.item import Counts, ItemRun, Outlook, look_ahead
-from botticelli.stages.generate.item_task import ItemLabour
+from botticelli.stages.generate.item import (
+    Counts,
+    ItemRun,
+    NotYet,
+    Outlook,
+    count_reused,
+    look_ahead,
+)
 from botticelli.stages.generate.plan import (
     GenerateRequest,
     iterations_of,
     plan_items,
+    recent_posts,
     reference_of,
     why_not_due,
 )
-from botticelli.stages.supervise import Outcome, Run, supervise
-from botticelli.stages.worker_pool import Crew
+from botticelli.stages.supervise import run_stage
+from botticelli.stages.task import Run, RunOutcome, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
-from botticelli.store.generation import batches, candidates
+from botticelli.store.generation import batches, items
 from botticelli.store.generation.batches import Batch, Progress
-from botticelli.text import shorten
+from botticelli.store.generation.items import Item
+from botticelli.store.queue import Claim, LostLease
 
-RECENT: Final = 20  # openings that a new post must not resemble
-OPENING: Final = 90  # characters of each
+BACKOFF: Final = Backoff(base=5, cap=120, jitter=0.5)  # before an item is tried again
+LOOK_SECONDS: Final = 1.0  # how often an idle worker looks for what another process gave back
 
 
 @record
@@ -76,28 +86,6 @@ class Tick:
     ahead: Outlook
 
 
-@record
-class GenerateForecast:
-    """What a generate run would cost; estimates, high rather than low.
-
-    Args:
-        resumed: An unfinished batch would be finished.
-        cents: US cents; None: the price of a model is not known.
-        not_due: Why nothing would be done yet; empty: it would.
-    """
-
-    narrative: str
-    resumed: bool
-    items: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cents: float | None
-    models: tuple[str, ...]
-    not_due: str = ""
-    exit_code: Exit = Exit.DONE
-
-
 def generate(
     context: RunContext,
     *,
@@ -110,185 +98,235 @@ def generate(
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing can be done before a person fixes something.
     """
-    file, narrative = context.find(request.narrative or context.config.generate.narrative)
-    reports: list[GenerateReport] = []
-
-    def work(run: Run) -> Outcome:
-        within = replace(context, run_id=run.id, stop=run.stop)
-        job = _Job(context=within, request=request, file=file, narrative=narrative, run=run)
-        report = job.work(watch)
-        reports.append(report)
-        return Outcome(exit_code=report.exit_code, summary=_summary(report))
-
-    outcome = supervise(
-        "generate",
-        work,
-        conn=context.conn,
-        connect=context.connect,
-        config=context.config.supervision,
-        identity=context.identity,
-        clock=context.clock,
-        join=request.join,
-    )
-    return reports[0] if reports else GenerateReport(skipped=str(outcome.summary["skipped"]))
+    return run_stage(GenerateTask(context, request, watch), context, join=request.join)
 
 
-@record
-class _Job:
-    """One run at one batch."""
+class GenerateTask(Task[Item, Execution, GenerateReport]):
+    """One run at one batch; a piece is an item.
 
-    context: RunContext
-    request: GenerateRequest
-    file: NarrativeFile
-    narrative: Narrative
-    run: Run
-    counts: Counts = field(default_factory=Counts)
+    Raises:
+        ConfigError: There is no such narrative.
+    """
 
-    def work(self, watch: Callable[[Tick], None] | None) -> GenerateReport:
-        name = reference_of(self.file, self.narrative)
-        if self.request.fresh:
-            batches.abandon(self.context.conn, name)
-        batch = batches.find_open(self.context.conn, name)
-        if batch is None and self.request.join:
-            return GenerateReport(narrative=name, skipped="no batch to help with")
-        if batch is None and (why := why_not_due(self.context, name, request=self.request)):
-            return GenerateReport(narrative=name, skipped=why)
-        resumed = batch is not None
-        batch = batch or self._plan(name)
-        started = self.context.clock.monotonic()
+    stage = "generate"
+    queue = queue.ITEMS
+
+    def __init__(
+        self,
+        context: RunContext,
+        request: GenerateRequest,
+        watch: Callable[[Tick], None] | None,
+    ) -> None:
+        self._context = context
+        self._conn = context.conn
+        self._config = context.config
+        self._request = request
+        self._watch = watch
+        self._counts = Counts()
+        wanted = request.narrative or self._config.generate.narrative
+        self._file, self._narrative = context.find(wanted)
+        self._name = reference_of(self._file, self._narrative)
+        self._skipped = ""
+
+    def plan(self, run: Run) -> int:
+        """See Task: take up an unfinished batch, or plan one if it is due."""
+        self._run = run
+        context = replace(self._context, run_id=run.id, stop=run.stop)
+        if self._request.fresh:
+            batches.abandon(self._conn, self._name)
+        batch = batches.find_open(self._conn, self._name)
+        if batch is None:
+            self._skipped = self._why_none()
+            if self._skipped:
+                return 0
+        self._resumed = batch is not None
+        self._batch = batch or self._plan_batch()
+        self._began = self._context.clock.monotonic()
+        self._item_run = ItemRun(
+            context=context,
+            file=self._file,
+            outer=self._narrative,
+            override=self._request.models or tuple(self._batch.options.get("models", ())),
+            recent_posts=str(self._batch.options.get("recent_posts", "")),
+            counts=self._counts,
+        )
         try:
-            trouble = self._drain(batch, watch)
+            return self._count_workers()
         except BotticelliError:
-            # Nobody shall find tomorrow what a missing key has stopped before anything was asked.
-            batches.take_back(self.context.conn, batch.id)
+            self._take_back()
             raise
-        batches.finish(self.context.conn, batch.id)
-        seconds = self.context.clock.monotonic() - started
-        return self._report(batch, resumed=resumed, trouble=trouble, seconds=seconds)
 
-    def _plan(self, name: str) -> Batch:
+    def _count_workers(self) -> int:
+        self._deepest_first = self._item_run.calls_left(self._conn) is not None
+        most = self._request.workers or self._item_run.at_once or self._config.models.max_concurrent
+        return max(1, min(most, self._progress(self._conn).left))
+
+    def _take_back(self) -> None:
+        """Nobody shall find tomorrow what a missing key has stopped before anything was asked."""
+        batches.take_back(self._conn, self._batch.id)
+
+    def _why_none(self) -> str:
+        """Return why no batch is to be planned; empty if one is."""
+        if self._request.join:
+            return "no batch to help with"
+        return why_not_due(self._context, self._name, request=self._request)
+
+    def _plan_batch(self) -> Batch:
         iterations = iterations_of(
-            self.narrative,
-            asked=self.request.iterations,
-            configured=self.context.config.generate.iterations,
+            self._narrative,
+            asked=self._request.iterations,
+            configured=self._config.generate.iterations,
         )
         return batches.plan(
-            self.context.conn,
-            name,
-            items=plan_items(self.file, self.narrative, iterations=iterations),
+            self._conn,
+            self._name,
+            items=plan_items(self._file, self._narrative, iterations=iterations),
             options={
-                "models": list(self.request.models),
-                "asked": self.request.is_explicit,
+                "models": list(self._request.models),
+                "asked": self._request.is_explicit,
                 # As it is now: a resumed item has to ask the very same question again.
-                "recent_posts": recent_posts(self.context.conn),
+                "recent_posts": recent_posts(self._conn),
             },
-            run_id=self.run.id,
+            run_id=self._run.id,
         )
 
-    def _drain(self, batch: Batch, watch: Callable[[Tick], None] | None) -> BotticelliError | None:
-        """Run what can be run; return what kept the rest from it, if a later run may fare better.
-
-        Raises:
-            BotticelliError: A person has to fix something first.
-        """
-        config, clock = self.context.config, self.context.clock
-        item_run = ItemRun(
-            context=self.context,
-            file=self.file,
-            outer=self.narrative,
-            override=self.request.models or tuple(batch.options.get("models", ())),
-            recent_posts=str(batch.options.get("recent_posts", "")),
-            counts=self.counts,
-        )
-        labour = ItemLabour(
-            run_item=item_run,
-            unreached=lambda: self.counts.add(unreached=1),
-            batch_id=batch.id,
-            owner=self.run.identity.owner,
-            lease=config.supervision.lease,
-            retry=config.generate.retry,
-            deepest_first=item_run.calls_left(self.context.conn) is not None,
-            clock=clock,
-            chance=self.context.chance,
-        )
-        crew = Crew(
-            labour,
-            work=queue.ITEMS,
-            connect=self.context.connect,
-            owner=self.run.identity.owner,
-            lease=config.supervision.lease,
-            clock=clock,
-        )
-        left = batches.progress(self.context.conn, batch.id).left
-        workers = self.request.workers or item_run.at_once or config.models.max_concurrent
-        workers = max(1, min(workers, left))
-        tick = self._ticker(batch, item_run, watch) if watch else lambda: None
-        try:
-            crew.run(workers, stop=self.run.stop, watch=tick)
-        except TryLater as error:
-            return error
-        finally:
-            if self.run.stop.is_set():
-                self.context.abandon_calls()
+    def claim(self, worker: Worker) -> Item | None:
+        """See Task. Waits while others may still give some back."""
+        while not worker.pool.is_closing:
+            item = items.claim(
+                worker.conn,
+                self._batch.id,
+                owner=self._run.identity.owner,
+                lease=self._config.supervision.lease,
+                deepest_first=self._deepest_first,
+            )
+            if item is not None:
+                return item
+            progress = self._progress(worker.conn)
+            if not progress.left:
+                return None
+            worker.pool.wait(_patience(progress))
         return None
 
-    def _ticker(
-        self, batch: Batch, item_run: ItemRun, watch: Callable[[Tick], None]
-    ) -> Callable[[], None]:
-        clock = self.context.clock
-        began = clock.monotonic()
+    def claims(self, piece: Item) -> tuple[Claim, ...]:
+        """See Task."""
+        return (piece.claim,)
 
-        def tick() -> None:
-            usage = runs.usage(self.context.conn, self.run.id)
-            watch(
-                Tick(
-                    progress=batches.progress(self.context.conn, batch.id),
-                    stored=self.counts.stored,
-                    usage=usage,
-                    ahead=look_ahead(
-                        self.context.conn,
-                        item_run,
-                        batch_id=batch.id,
-                        usage=usage,
-                        elapsed=clock.monotonic() - began,
-                    ),
-                )
-            )
+    def do(self, worker: Worker, piece: Item) -> Execution:
+        """See Task. What was made is stored and the item settled in one transaction."""
+        return self._item_run(worker.conn, piece)
 
-        return tick
+    def settle(self, worker: Worker, piece: Item, made: Execution | BotticelliError) -> None:
+        """See Task."""
+        if isinstance(made, Execution):
+            self._counts.add(reused=count_reused(made))
+        elif isinstance(made, LostLease):
+            pass  # somebody else has it, and will settle it
+        elif isinstance(made, NotYet):
+            # At random, so that two who stand in each other's way do not do so for ever.
+            self._requeue(worker, piece, wait=LOOK_SECONDS * self._context.chance.uniform(0.5, 1.5))
+        elif isinstance(made, TransientError):
+            self._try_again(worker, piece, made)
+        elif self._concerns_all(made):  # not the item's fault: it can be done later
+            self._requeue(worker, piece)
+            raise made
+        else:
+            items.settle_failed(worker.conn, piece, error=str(made))
+            if not self._config.generate.retry.continue_on_error:
+                worker.pool.close()
 
-    def _report(
-        self, batch: Batch, *, resumed: bool, trouble: BotticelliError | None, seconds: float
-    ) -> GenerateReport:
-        progress = batches.progress(self.context.conn, batch.id)
-        usage = runs.usage(self.context.conn, self.run.id)
+    def _concerns_all(self, error: BotticelliError) -> bool:
+        if isinstance(error, PermanentError):
+            return error.unrecoverable and self._config.generate.retry.stop_on_unrecoverable
+        return isinstance(error, TryLater | ConfigError | Unavailable)
+
+    def _try_again(self, worker: Worker, item: Item, error: TransientError) -> None:
+        if item.attempts >= self._config.generate.retry.max_retries:
+            items.settle_failed(worker.conn, item, error=str(error))
+            self._counts.add(unreached=1)
+            return
+        wait = BACKOFF.after(
+            item.attempts + 1, asked=error.retry_after, chance=self._context.chance
+        )
+        self._requeue(worker, item, error=str(error), wait=wait)
+
+    def _requeue(
+        self, worker: Worker, item: Item, *, error: str = "", wait: float | None = None
+    ) -> None:
+        delay = None if wait is None else timedelta(seconds=wait)
+        items.put_back(worker.conn, item, error=error, wait=delay)
+
+    def watch(self) -> None:
+        """See Task."""
+        if self._watch is None:
+            return
+        usage = runs.usage(self._conn, self._run.id)
+        ahead = look_ahead(
+            self._conn,
+            self._item_run,
+            batch_id=self._batch.id,
+            usage=usage,
+            elapsed=self._context.clock.monotonic() - self._began,
+        )
+        progress = self._progress(self._conn)
+        self._watch(Tick(progress=progress, stored=self._counts.stored, usage=usage, ahead=ahead))
+
+    def stopped(self) -> None:
+        """See Task."""
+        self._context.abandon_calls()
+
+    def finish(self, trouble: BotticelliError | None) -> GenerateReport:
+        """See Task."""
+        if self._skipped:
+            return GenerateReport(narrative=self._name, skipped=self._skipped)
+        if trouble is not None and not isinstance(trouble, TryLater):
+            self._take_back()
+            raise trouble
+        batches.finish(self._conn, self._batch.id)
+        seconds = self._context.clock.monotonic() - self._began
+        progress = self._progress(self._conn)
+        usage = runs.usage(self._conn, self._run.id)
         return GenerateReport(
-            narrative=batch.narrative,
-            batch=batch.id,
-            resumed=resumed,
+            narrative=self._name,
+            batch=self._batch.id,
+            resumed=self._resumed,
             planned=progress.left + progress.done + progress.failed,
-            stored=self.counts.stored,
-            repeats=self.counts.repeats,
+            stored=self._counts.stored,
+            repeats=self._counts.repeats,
             failed=progress.failed,
             left=progress.left,
             calls=usage.calls,
-            reused=self.counts.reused,
+            reused=self._counts.reused,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cost_usd=usage.cost_usd,
             seconds=seconds,
             failures=tuple(
                 f"{name} {iteration}: {why}"
-                for name, iteration, why in batches.list_failures(self.context.conn, batch.id)
+                for name, iteration, why in batches.list_failures(self._conn, self._batch.id)
             ),
-            reason=self._reason(trouble),
-            exit_code=_exit_code(progress, self.counts),
+            reason=self._run.why_early(trouble),
+            exit_code=_exit_code(progress, self._counts),
         )
 
-    def _reason(self, trouble: BotticelliError | None) -> str:
-        if self.run.stop.is_set():
-            return "it was asked to stop; the next run goes on"
-        return str(trouble) if trouble else ""
+    def outcome(self, report: GenerateReport) -> RunOutcome:
+        """See Task."""
+        return RunOutcome(exit_code=report.exit_code, summary=_summary(report))
+
+    def skipped(self, why: str) -> GenerateReport:
+        """See Task."""
+        return GenerateReport(skipped=why)
+
+    def _progress(self, conn: Connection) -> Progress:
+        return batches.progress(conn, self._batch.id)
+
+
+def _patience(progress: Progress) -> float:
+    """Return for how many seconds an idle worker need not look."""
+    if progress.next_at is None:
+        return LOOK_SECONDS
+    wait = (progress.next_at - progress.now).total_seconds()
+    return min(max(wait, 0.02), LOOK_SECONDS)
 
 
 def _exit_code(progress: Progress, counts: Counts) -> Exit:
@@ -317,51 +355,3 @@ def _summary(report: GenerateReport) -> Mapping[str, Any]:
         "cost_usd": float(report.cost_usd),
         **({"error": error} if error else {}),
     }
-
-
-def recent_posts(conn: Connection) -> str:
-    """Return the openings of the newest candidates, a line each, for `{{recent_posts}}`."""
-    texts = candidates.list_recent(conn, limit=RECENT)
-    return "\n".join(f"- {shorten(text, OPENING)}" for text in texts) or "(none yet)"
-
-
-def preview_generate(context: RunContext, *, request: GenerateRequest) -> GenerateForecast:
-    """Return what `generate` would do and cost. Nothing is spent, written or locked.
-
-    Each narrative is walked through once, and counted as often as it would be run.
-    """
-    file, narrative = context.find(request.narrative or context.config.generate.narrative)
-    name = reference_of(file, narrative)
-    batch = None if request.fresh else batches.peek_open(context.conn, name)
-    iterations = iterations_of(
-        narrative, asked=request.iterations, configured=context.config.generate.iterations
-    )
-    planned: dict[str, int] = {}
-    if batch is None:
-        for key, _ in plan_items(file, narrative, iterations=iterations):
-            planned[key] = planned.get(key, 0) + 1
-    else:
-        planned = {one.narrative: one.items for one in batches.list_waiting(context.conn, batch.id)}
-    options = RunOptions(
-        models=context.config.models.default,
-        only=request.models,
-        variables={"recent_posts": recent_posts(context.conn), "iteration": "1"},
-    )
-    runner, caller = dry_runner(context, file, options=options)
-    weighted = []
-    for key, times in planned.items():
-        before = len(caller.calls)
-        runner.run(file.narratives[key])
-        weighted += [(call, times) for call in caller.calls[before:]]
-    cents = [None if call.cents is None else call.cents * times for call, times in weighted]
-    return GenerateForecast(
-        narrative=name,
-        resumed=batch is not None,
-        items=sum(planned.values()),
-        calls=sum(times for _, times in weighted),
-        input_tokens=sum(call.input_tokens * times for call, times in weighted),
-        output_tokens=sum(call.output_tokens * times for call, times in weighted),
-        cents=None if None in cents else sum(each for each in cents if each is not None),
-        models=tuple(sorted({call.model for call, _ in weighted})),
-        not_due=why_not_due(context, name, request=request) if batch is None else "",
-    )

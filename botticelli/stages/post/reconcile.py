@@ -4,29 +4,15 @@ A process died, an answer was lost, or a server failed behind our request. Nothi
 that destination before it is settled.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from botticelli.errors import ConfigError, Exit
 from botticelli.platforms.base import LockedOut, Looked, Message, NotSent, Receipt
-from botticelli.stages.post.send import (
-    CONFIG_DELAY,
-    end,
-    follow_up,
-    keep_part,
-    let_go,
-    look_for,
-    next_message,
-    note_of,
-    open_thread,
-    posted,
-    publish,
-    still_ours,
-)
-from botticelli.stages.post.target import Desk, Result, traced
+from botticelli.stages.post.send import CONFIG_DELAY, Ended, Sending, posted, still_ours
+from botticelli.stages.post.target import PostTarget
 from botticelli.store.delivery import deliveries
-from botticelli.store.delivery.deliveries import Delivery, Ending
+from botticelli.store.delivery.deliveries import Delivery
 
 # A channel read back right after a request may not show it yet (Discord's API Reference,
 # Consistency).
@@ -35,92 +21,76 @@ NOT_SENT: Final = "nothing had been sent when its process ended"
 NOT_THERE: Final = "it was not in the channel, so it is sent again"
 
 
-def reconcile(desk: Desk) -> list[Result]:
-    """Settle the uncertain deliveries of a destination, or leave them for later; one at a time.
+def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
+    """Return what is still to be sent of an uncertain delivery, or how it ended.
 
     Raises:
-        LostLease: Somebody else has taken one over.
+        LostLease: Somebody else has taken it over.
     """
-    results: list[Result] = []
-    while not any(one.state == "uncertain" for one in results):
-        delivery = deliveries.claim_uncertain(
-            desk.conn, desk.destination.name, owner=desk.owner, lease=desk.lease
-        )
-        if delivery is None:
-            break
-        results.append(traced(_reconcile, desk, delivery))
-    return results
-
-
-def _reconcile(desk: Desk, delivery: Delivery) -> Result:
     text = delivery.text_sent
     if text is None or (delivery.sent_at is None and not delivery.parts):
-        return end(desk, delivery, Ending(state="pending", note=NOT_SENT))
-    message = next_message(desk, delivery, text=text)
+        return Ended(state="put back", note=NOT_SENT)
+    sending = Sending(target=target, delivery=delivery, text=text)
+    message = sending.next_message()
     if message is None or delivery.sent_at is None:  # between two messages of a split text
-        return publish(desk, delivery, text=text)
+        return sending
     assert delivery.age is not None
-    if delivery.is_wanted and delivery.age.total_seconds() < desk.platform.idempotency_seconds:
-        return publish(desk, delivery, text=text, in_doubt=True)
-    return _look(desk, delivery, message, text=text)
+    if delivery.is_wanted and delivery.age.total_seconds() < target.platform.idempotency_seconds:
+        sending.in_doubt = True
+        return sending
+    return _look(sending, message)
 
 
-def _look(desk: Desk, delivery: Delivery, message: Message, *, text: str) -> Result:
+def _look(sending: Sending, message: Message) -> Ended | Sending:
     """Read the channel back and decide; a channel that cannot be believed is left to a person."""
-    assert delivery.sent_at is not None
-    open_thread(desk, delivery)
+    assert sending.delivery.sent_at is not None
+    sending.open_thread()
     try:
-        looked = look_for(desk, delivery, message, since=delivery.sent_at)
+        looked = sending.look_for(message, since=sending.delivery.sent_at)
     except (NotSent, ConfigError) as error:
         wait = getattr(error, "retry_after", None)
         delay = timedelta(seconds=wait) if wait is not None else CONFIG_DELAY
-        return let_go(
-            desk,
-            delivery,
+        return Ended(
+            state="uncertain",
             note=f"the outcome is not known, and the channel cannot be asked ({error.what})",
-            in_doubt=True,
             retry_after=delay if isinstance(error, ConfigError) or wait is not None else None,
             exit_code=Exit.CONFIG if isinstance(error, ConfigError) else Exit.UNAVAILABLE,
             locked_out=isinstance(error, LockedOut),
         )
     if looked.receipt is not None:
-        return _found(desk, delivery, looked.receipt, message=message, text=text)
-    return _not_found(desk, delivery, looked, text=text)
+        return _found(sending, message, looked.receipt)
+    return _not_found(sending, looked)
 
 
-def _found(
-    desk: Desk, delivery: Delivery, receipt: Receipt, *, message: Message, text: str
-) -> Result:
-    failed = follow_up(desk, receipt, is_first=not delivery.parts)
-    if not delivery.parts and next_message(desk, _with(delivery, receipt), text=text) is None:
-        return end(desk, delivery, posted(receipt, note=note_of(failed), at=receipt.at))
-    keep_part(desk, delivery, receipt, thread=message.thread)
-    return publish(desk, _with(delivery, receipt), text=text)
+def _found(sending: Sending, message: Message, receipt: Receipt) -> Ended | Sending:
+    is_first = not sending.receipts
+    failed = sending.follow_up(receipt)
+    sending.receipts.append(receipt)
+    if is_first and sending.next_message() is None:
+        return posted(receipt, failed=failed, at=receipt.at)
+    sending.keep_part(receipt, thread=message.thread)
+    sending.forget_request()
+    return sending
 
 
-def _with(delivery: Delivery, receipt: Receipt) -> Delivery:
-    part = {"remote_id": receipt.remote_id, "url": receipt.url}
-    return replace(delivery, parts=(*delivery.parts, part), sent_at=None, age=None)
-
-
-def _not_found(desk: Desk, delivery: Delivery, looked: Looked, *, text: str) -> Result:
+def _not_found(sending: Sending, looked: Looked) -> Ended | Sending:
+    delivery = sending.delivery
     assert delivery.age is not None
     if not looked.certain:
         note = (
             f"it may or may not be in the channel ({looked.why}); look there, then"
             f" `botticelli deliveries mark-posted {delivery.id}` or `retry {delivery.id}`"
         )
-        held = end(desk, delivery, Ending(state="held", note=note))
-        return replace(held, exit_code=Exit.FAILED)
+        return Ended(state="held", note=note, exit_code=Exit.FAILED)
     if delivery.age < SETTLING:
-        return let_go(
-            desk,
-            delivery,
+        return Ended(
+            state="uncertain",
             note="it is not in the channel yet; looked for again later",
-            in_doubt=True,
             retry_after=SETTLING - delivery.age,
+            exit_code=Exit.FAILED,
         )
-    if delivery.parts:
-        still_ours(deliveries.forget_request(desk.conn, delivery), delivery)
-        return publish(desk, replace(delivery, sent_at=None, age=None), text=text)
-    return end(desk, delivery, Ending(state="pending", note=NOT_THERE))
+    if not delivery.parts:
+        return Ended(state="put back", note=NOT_THERE)
+    still_ours(deliveries.forget_request(sending.target.conn, delivery), delivery)
+    sending.forget_request()
+    return sending

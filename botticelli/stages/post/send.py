@@ -1,11 +1,12 @@
-"""One claimed delivery: judged, published, settled; every ending is written down here."""
+"""One claimed delivery: checked, published, settled."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from botticelli import text as texts
+from botticelli.backoff import Backoff
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import (
     Gone,
@@ -14,282 +15,311 @@ from botticelli.platforms.base import (
     Looked,
     Message,
     NotSent,
-    Platform,
     PlatformError,
     Receipt,
     Refused,
     Unconfirmed,
 )
 from botticelli.platforms.rules.post_rules import objections
-from botticelli.stages.post.target import Desk, Result, State, examine, messages
+from botticelli.records import record
+from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, Ending
 from botticelli.store.queue import LostLease
 
 LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt
-FIRST_PAUSE: Final = 1.0
+BACKOFF: Final = Backoff(base=1)
 LONGEST_DELAY: Final = timedelta(hours=1)
-CONFIG_DELAY: Final = timedelta(
-    minutes=5
-)  # before a platform that did not let us in is asked again
+CONFIG_DELAY: Final = timedelta(minutes=5)  # before who did not let us in is asked again
 
 
-def deliver(desk: Desk, delivery: Delivery) -> Result:
-    """Send a claimed delivery, or hold it if a rule forbids that.
+@record
+class Ended:
+    """How the work at a delivery ended; see Result and deliveries.Ending.
 
-    Raises:
-        LostLease: Somebody else has taken it over.
+    Args:
+        in_doubt: Of an uncertain one: whether the request under way may have arrived.
+        at: When the platform published it; None: just now.
     """
+
+    state: State
+    note: str = ""
+    receipt: Receipt | None = None
+    at: datetime | None = None
+    in_doubt: bool = True
+    retry_after: timedelta | None = None
+    exit_code: Exit = Exit.DONE
+    locked_out: bool = False
+
+
+def prepare(target: PostTarget, delivery: Delivery) -> "Ended | Sending":
+    """Return what is to be sent of a new delivery; how it ended if a rule forbids that."""
     try:
-        found = examine(
-            desk.conn,
-            desk.platform,
-            desk.destination,
-            post_id=delivery.post_id,
-            text=delivery.text,
-            model=delivery.model,
-            window=desk.window,
-        )
+        found = target.examine(delivery.text, model=delivery.model, post_id=delivery.post_id)
     except ConfigError as error:
-        return _put_back(desk, delivery, error)
+        return requeued(error)
     if why := objections(found):
-        return end(desk, delivery, Ending(state="held", note=why))
-    return publish(desk, delivery, text=delivery.text)
+        return Ended(state="held", note=why)
+    return Sending(target=target, delivery=delivery, text=delivery.text)
 
 
-def publish(desk: Desk, delivery: Delivery, *, text: str, in_doubt: bool = False) -> Result:
-    """Publish what is not out yet of a delivery's text, and settle it.
-
-    `in_doubt` tells that a request for the next message may have arrived already; it is made again
-    only within the platform's idempotency window.
+def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
+    """Write down how a delivery ended, and report it.
 
     Raises:
         LostLease: Somebody else has taken it over.
     """
-    receipts = [_receipt(part) for part in delivery.parts]
-    failed = open_thread(desk, delivery)
-    age = delivery.age or timedelta()
-    while len(receipts) < len(all_of := _messages(desk, delivery, text, receipts)):
-        attempt = _Attempt(in_doubt=in_doubt, age=age)
-        outcome = attempt.make(desk, delivery, all_of[len(receipts)], text=text)
-        if isinstance(outcome, KeptOut) and failed and receipts:
-            outcome = failed  # there is no thread yet to write into
-        if not isinstance(outcome, Receipt):
-            doubt, out = attempt.in_doubt, len(receipts)
-            return _not_out(desk, delivery, outcome, in_doubt=doubt, out=out)
-        failed = follow_up(desk, outcome, is_first=not receipts) or failed
-        receipts.append(outcome)
-        in_doubt, age = False, timedelta()
-        if len(all_of) > 1:
-            keep_part(desk, delivery, outcome, thread=all_of[len(receipts) - 1].thread)
-    return end(desk, delivery, posted(receipts[0], note=note_of(failed)))
-
-
-def posted(receipt: Receipt, *, note: str = "", at: datetime | None = None) -> Ending:
-    """Return the ending of a delivery whose (first) message has that receipt."""
-    return Ending(
-        state="posted",
-        note=note,
-        remote_id=receipt.remote_id,
-        remote_url=receipt.url,
-        posted_at=at,
-    )
-
-
-def end(desk: Desk, delivery: Delivery, ending: Ending) -> Result:
-    """Settle a delivery and tell so.
-
-    Raises:
-        LostLease: Somebody else has taken it over.
-    """
-    still_ours(deliveries.settle(desk.conn, delivery, ending), delivery)
-    state: State = "put back" if ending.state == "pending" else ending.state
-    exit_code = Exit.FAILED if state == "failed" else Exit.DONE
-    return result(
-        delivery,
-        state,
-        note=ending.note,
-        remote_id=ending.remote_id or "",
-        url=ending.remote_url or "",
-        exit_code=exit_code,
-    )
-
-
-def let_go(
-    desk: Desk,
-    delivery: Delivery,
-    *,
-    note: str,
-    in_doubt: bool,
-    retry_after: timedelta | None = None,
-    exit_code: Exit = Exit.FAILED,
-    locked_out: bool = False,
-) -> Result:
-    """Leave a delivery to be reconciled by the next run, and tell so.
-
-    Raises:
-        LostLease: Somebody else has taken it over.
-    """
-    held = deliveries.let_go(
-        desk.conn, delivery, note=note, in_doubt=in_doubt, retry_after=retry_after
-    )
+    conn, receipt = target.conn, ended.receipt
+    if ended.state == "uncertain":
+        held = deliveries.let_go(
+            conn,
+            delivery,
+            note=ended.note,
+            in_doubt=ended.in_doubt,
+            retry_after=ended.retry_after,
+        )
+    else:
+        ending = Ending(
+            state="pending" if ended.state == "put back" else ended.state,  # type: ignore[arg-type]
+            note=ended.note,
+            retry_after=ended.retry_after,
+            remote_id=receipt.remote_id if receipt else None,
+            remote_url=receipt.url if receipt else None,
+            posted_at=ended.at,
+        )
+        held = deliveries.settle(conn, delivery, ending)
     still_ours(held, delivery)
-    return result(delivery, "uncertain", note=note, exit_code=exit_code, locked_out=locked_out)
-
-
-def result(delivery: Delivery, state: State, **facts: Any) -> Result:
-    """Return a result about a delivery."""
     return Result(
         destination=delivery.destination,
-        state=state,
+        state=ended.state,
         delivery=delivery.id,
         post=delivery.post_id,
         text=texts.shorten(delivery.text, 72),
-        **facts,
+        remote_id=receipt.remote_id if receipt else "",
+        url=receipt.url if receipt else "",
+        note=ended.note,
+        exit_code=ended.exit_code,
+        locked_out=ended.locked_out,
     )
 
 
-def follow_up(desk: Desk, receipt: Receipt, *, is_first: bool) -> BotticelliError | None:
-    """Crosspost and open a thread; return what went wrong, which takes nothing back."""
-    if not is_first and desk.destination.thread_name:
-        return None  # it lies in the thread, where neither is possible
-    try:
-        desk.platform.finish(receipt.remote_id)
-    except (PlatformError, ConfigError) as error:
-        return error
-    return None
+def still_ours(held: bool, delivery: Delivery) -> None:
+    """Go on if a guarded write found the claim still ours.
 
-
-def open_thread(desk: Desk, delivery: Delivery) -> BotticelliError | None:
-    """Make sure of the thread that the rest of a text goes into; return what stands in the way.
-
-    What followed the first message may have failed, or never have been done.
+    Raises:
+        LostLease: It did not; somebody else has taken the delivery over.
     """
-    if not delivery.parts or not desk.destination.thread_name:
-        return None
-    return follow_up(desk, _receipt(delivery.parts[0]), is_first=True)
-
-
-def note_of(failed: BotticelliError | None) -> str:
-    """Return what is noted of a published message whose follow-up failed."""
-    return f"it is out, but what should follow failed ({_told(failed)})" if failed else ""
-
-
-def _told(error: BotticelliError) -> str:
-    problem = error.problems[0]
-    return f"{problem.what}; {problem.hint}" if problem.hint else problem.what
+    if not held:
+        raise LostLease(
+            "the lease ran out and somebody else took over; nothing was changed",
+            where=f"delivery {delivery.id}",
+        )
 
 
 @dataclass(kw_only=True)
-class _Attempt:
-    """The attempts of one run at one message.
+class Sending:
+    """A delivery's text on its way out, message by message.
 
     Args:
-        in_doubt: Whether one of them, or an earlier run's, may have arrived.
-        age: How long ago the first of those was begun.
+        in_doubt: Whether a request for the next message may have arrived already; it is made again
+            only within the platform's idempotency window.
     """
 
-    in_doubt: bool
-    age: timedelta
+    target: PostTarget
+    delivery: Delivery
+    text: str
+    in_doubt: bool = False
+    receipts: list[Receipt] = field(init=False)
 
-    def make(
-        self, desk: Desk, delivery: Delivery, message: Message, *, text: str
-    ) -> Receipt | BotticelliError:
+    def __post_init__(self) -> None:
+        """Take up what is out already."""
+        self.receipts = [_receipt(part) for part in self.delivery.parts]
+
+    def send(self) -> Ended:
+        """Publish what is not out yet; return how that ended.
+
+        Raises:
+            LostLease: Somebody else has taken the delivery over.
+        """
+        failed = self.open_thread()
+        age = self.delivery.age or timedelta()
+        while (message := self.next_message()) is not None:
+            outcome = self._publish(message, age=age)
+            if isinstance(outcome, KeptOut) and failed and self.receipts:
+                outcome = failed  # there is no thread yet to write into
+            if not isinstance(outcome, Receipt):
+                return self._not_out(outcome)
+            failed = self.follow_up(outcome) or failed
+            self.receipts.append(outcome)
+            self.in_doubt, age = False, timedelta()
+            if len(self._messages()) > 1:
+                self.keep_part(outcome, thread=message.thread)
+        return posted(self.receipts[0], failed=failed)
+
+    def next_message(self) -> Message | None:
+        """Return the first message that is not known to be out; None if all of them are."""
+        messages, out = self._messages(), len(self.receipts)
+        return messages[out] if out < len(messages) else None
+
+    def _messages(self) -> tuple[Message, ...]:
+        """Return all messages; the later ones go into the first one's thread, if there is one."""
+        has_thread = self.receipts and self.target.destination.thread_name
+        thread = self.receipts[0].remote_id if has_thread else ""
+        return self.target.messages(self.text, nonce=self.delivery.nonce, thread=thread)
+
+    def follow_up(self, receipt: Receipt) -> BotticelliError | None:
+        """Crosspost and open a thread; return what went wrong, which takes nothing back."""
+        if self.receipts and self.target.destination.thread_name:
+            return None  # it lies in the thread, where neither is possible
+        return self._finish(receipt)
+
+    def open_thread(self) -> BotticelliError | None:
+        """Make sure of the thread that the rest of a text goes into; return what is in the way.
+
+        What followed the first message may have failed, or never have been done.
+        """
+        if not self.receipts or not self.target.destination.thread_name:
+            return None
+        return self._finish(self.receipts[0])
+
+    def _finish(self, receipt: Receipt) -> BotticelliError | None:
+        try:
+            self.target.platform.finish(receipt.remote_id)
+        except (PlatformError, ConfigError) as error:
+            return error
+        return None
+
+    def keep_part(self, receipt: Receipt, *, thread: str) -> None:
+        """Keep the receipt of one message of several.
+
+        Raises:
+            LostLease: Somebody else has taken the delivery over.
+        """
+        kept = deliveries.add_part(
+            self.target.conn,
+            self.delivery,
+            remote_id=receipt.remote_id,
+            url=receipt.url,
+            thread=thread,
+        )
+        still_ours(kept, self.delivery)
+
+    def forget_request(self) -> None:
+        """No request is under way any more: the next message has not been asked for."""
+        self.delivery = replace(self.delivery, sent_at=None, age=None)
+
+    def look_for(self, message: Message, *, since: datetime) -> Looked:
+        """Read the channel back for a message that may have arrived.
+
+        Raises:
+            NotSent: The platform cannot be asked right now.
+            ConfigError: The platform does not let us in.
+        """
+        known = deliveries.known_ids(
+            self.target.conn, self.delivery.destination, since=since - timedelta(days=1)
+        )
+        return self.target.platform.find(message, since=since, known=known)
+
+    def _publish(self, message: Message, *, age: timedelta) -> Receipt | BotticelliError:
         """Return the receipt, or the last error when no further attempt is due.
 
         Before anything is sent again it is looked for: not every server drops a repeated nonce.
+        `age` is how long ago the first request was begun.
         """
-        since, started = delivery.sent_at, desk.clock.monotonic()
+        clock, retries = self.target.context.clock, self.target.context.config.post.retry
+        since, started = self.delivery.sent_at, clock.monotonic() - age.total_seconds()
         failure: BotticelliError | None = None
-        for number in range(desk.retry.max_retries + 1):
-            outcome = self._look(desk, delivery, message, since=since) if self.in_doubt else None
+        for number in range(retries.max_retries + 1):
+            outcome = self._found(message, since=since) if self.in_doubt else None
             is_asked = outcome is None
             if outcome is None:
-                if not self._may_repeat(desk, started):
+                if not self._may_repeat(clock.monotonic() - started):
                     return failure or Unconfirmed("it is too late to send it again unseen")
-                since = deliveries.begin(desk.conn, delivery, text=text, lease=desk.lease)
-                still_ours(since is not None, delivery)
-                outcome = self._ask(desk.platform, message)
+                since = self._begin()
+                try:
+                    outcome = self.target.platform.send(message)
+                except (PlatformError, ConfigError) as error:
+                    self.in_doubt = self.in_doubt or isinstance(error, Unconfirmed)
+                    outcome = error
             if isinstance(outcome, Receipt):
                 return outcome
             failure = outcome if is_asked else failure or outcome
             pause = _pause(outcome, number)
-            is_last = number == desk.retry.max_retries
-            if is_last or pause is None or not self._may_repeat(desk, started - pause):
+            is_last = number == retries.max_retries or pause is None
+            if is_last or not self._may_repeat(clock.monotonic() - started + (pause or 0)):
                 return failure
-            desk.clock.sleep(pause)
+            clock.sleep(pause or 0)
         raise AssertionError("unreachable: the last attempt returns")
 
-    def _look(
-        self, desk: Desk, delivery: Delivery, message: Message, *, since: datetime | None
+    def _found(
+        self, message: Message, *, since: datetime | None
     ) -> Receipt | BotticelliError | None:
         """Return the receipt if it is there, None if it is not seen, or why nobody can look now."""
         assert since is not None
         try:
-            return look_for(desk, delivery, message, since=since).receipt
+            return self.look_for(message, since=since).receipt
         except (NotSent, LockedOut) as error:
             return error
         except ConfigError:
             return None  # what is not to be seen has only its nonce
 
-    def _ask(self, platform: Platform, message: Message) -> Receipt | BotticelliError:
-        try:
-            return platform.send(message)
-        except Unconfirmed as error:
-            self.in_doubt = True
-            return error
-        except (PlatformError, ConfigError) as error:
-            return error
+    def _begin(self) -> datetime:
+        """Write down that a request is about to be made; return when the first one was."""
+        since = deliveries.begin(
+            self.target.conn,
+            self.delivery,
+            text=self.text,
+            lease=self.target.context.config.supervision.lease,
+        )
+        still_ours(since is not None, self.delivery)
+        assert since is not None
+        return since
 
-    def _may_repeat(self, desk: Desk, started: float) -> bool:
-        elapsed = self.age.total_seconds() + desk.clock.monotonic() - started
-        return not self.in_doubt or elapsed < desk.platform.idempotency_seconds
+    def _may_repeat(self, elapsed: float) -> bool:
+        return not self.in_doubt or elapsed < self.target.platform.idempotency_seconds
+
+    def _not_out(self, error: BotticelliError) -> Ended:
+        """Return how a delivery ended whose next message was not published, or may have been."""
+        out = len(self.receipts)
+        if self.in_doubt:
+            words = f"the outcome is not known ({error.what}); the next run looks"
+            return uncertain(error, note=words)
+        if isinstance(error, Refused):
+            if not out:
+                return Ended(state="failed", note=error.what, exit_code=Exit.FAILED)
+            return Ended(state="held", note=f"{out} messages of it are out, then: {error.what}")
+        if out:
+            words = f"{out} messages of it are out; the next run goes on ({_advice(error)})"
+            return uncertain(error, note=words, in_doubt=False)
+        return requeued(error)
 
 
-def look_for(desk: Desk, delivery: Delivery, message: Message, *, since: datetime) -> Looked:
-    """Read the channel back for a message that may have arrived.
+def posted(
+    receipt: Receipt, *, failed: BotticelliError | None, at: datetime | None = None
+) -> Ended:
+    """Return the ending of a delivery whose (first) message has that receipt.
 
-    Raises:
-        NotSent: The platform cannot be asked right now.
-        ConfigError: The platform does not let us in.
+    `failed`: what went wrong afterwards.
     """
-    earlier = since - timedelta(days=1)
-    known = deliveries.known_ids(desk.conn, delivery.destination, since=earlier)
-    return desk.platform.find(message, since=since, known=known)
+    note = f"it is out, but what should follow failed ({_advice(failed)})" if failed else ""
+    return Ended(state="posted", note=note, receipt=receipt, at=at)
 
 
-def _pause(error: BotticelliError, number: int) -> float | None:
-    """Return the seconds before another attempt in this run; None: there must not be one."""
-    if isinstance(error, Unconfirmed):
-        return FIRST_PAUSE * 2.0**number
-    if not isinstance(error, NotSent):
-        return None
-    pause: float = FIRST_PAUSE * 2**number if error.retry_after is None else error.retry_after
-    return pause if pause <= LONGEST_PAUSE else None
+def requeued(error: BotticelliError) -> Ended:
+    """Return the ending of a delivery of which nothing is out, because of an error."""
+    return Ended(
+        state="put back",
+        note=str(error.problems[0]),
+        retry_after=_delay(error) or timedelta(seconds=30),
+        exit_code=_exit_code(error),
+        locked_out=isinstance(error, LockedOut),
+    )
 
 
-def _not_out(
-    desk: Desk, delivery: Delivery, error: BotticelliError, *, in_doubt: bool, out: int
-) -> Result:
-    """Settle a delivery whose next message could not be published, or may have been."""
-    if in_doubt:
-        words = f"the outcome is not known ({error.what}); the next run looks"
-        return _leave(desk, delivery, error, note=words, in_doubt=True)
-    if isinstance(error, Refused):
-        words = f"{out} messages of it are out, then: {error.what}" if out else error.what
-        return end(desk, delivery, Ending(state="held" if out else "failed", note=words))
-    if out:
-        words = f"{out} messages of it are out; the next run goes on ({_told(error)})"
-        return _leave(desk, delivery, error, note=words, in_doubt=False)
-    return _put_back(desk, delivery, error)
-
-
-def _leave(
-    desk: Desk, delivery: Delivery, error: BotticelliError, *, note: str, in_doubt: bool
-) -> Result:
-    return let_go(
-        desk,
-        delivery,
+def uncertain(error: BotticelliError, *, note: str, in_doubt: bool = True) -> Ended:
+    """Return the ending of a delivery that the next run reconciles."""
+    return Ended(
+        state="uncertain",
         note=note,
         in_doubt=in_doubt,
         retry_after=_delay(error),
@@ -298,17 +328,19 @@ def _leave(
     )
 
 
-def _put_back(desk: Desk, delivery: Delivery, error: BotticelliError) -> Result:
-    delay = _delay(error) or timedelta(seconds=30)
-    ending = Ending(state="pending", note=str(error.problems[0]), retry_after=delay)
-    still_ours(deliveries.settle(desk.conn, delivery, ending), delivery)
-    return result(
-        delivery,
-        "put back",
-        note=str(error.problems[0]),
-        exit_code=_exit_code(error),
-        locked_out=isinstance(error, LockedOut),
-    )
+def _advice(error: BotticelliError) -> str:
+    problem = error.problems[0]
+    return f"{problem.what}; {problem.hint}" if problem.hint else problem.what
+
+
+def _pause(error: BotticelliError, number: int) -> float | None:
+    """Return the seconds before another attempt in this run; None if there must not be one."""
+    if isinstance(error, Unconfirmed):
+        return BACKOFF.after(number + 1)
+    if not isinstance(error, NotSent):
+        return None
+    pause = BACKOFF.after(number + 1) if error.retry_after is None else error.retry_after
+    return pause if pause <= LONGEST_PAUSE else None
 
 
 def _delay(error: BotticelliError) -> timedelta | None:
@@ -326,45 +358,5 @@ def _exit_code(error: BotticelliError) -> Exit:
     return error.exit_code
 
 
-def _messages(
-    desk: Desk, delivery: Delivery, text: str, receipts: Sequence[Receipt]
-) -> tuple[Message, ...]:
-    """Return all messages of a text; the later ones go into the first one's thread, if there is."""
-    thread = receipts[0].remote_id if receipts and desk.destination.thread_name else ""
-    return messages(desk.platform, desk.destination, text=text, nonce=delivery.nonce, thread=thread)
-
-
-def next_message(desk: Desk, delivery: Delivery, *, text: str) -> Message | None:
-    """Return the message whose request was under way; None: all of them are out."""
-    receipts = [_receipt(part) for part in delivery.parts]
-    all_of = _messages(desk, delivery, text, receipts)
-    return all_of[len(receipts)] if len(receipts) < len(all_of) else None
-
-
-def keep_part(desk: Desk, delivery: Delivery, receipt: Receipt, *, thread: str) -> None:
-    """Keep the receipt of one message of several.
-
-    Raises:
-        LostLease: Somebody else has taken the delivery over.
-    """
-    kept = deliveries.add_part(
-        desk.conn, delivery, remote_id=receipt.remote_id, url=receipt.url, thread=thread
-    )
-    still_ours(kept, delivery)
-
-
 def _receipt(part: Mapping[str, Any]) -> Receipt:
     return Receipt(remote_id=str(part["remote_id"]), url=str(part.get("url", "")))
-
-
-def still_ours(held: bool, delivery: Delivery) -> None:
-    """Go on if a guarded write found the claim still ours.
-
-    Raises:
-        LostLease: It did not; somebody else has taken the delivery over.
-    """
-    if not held:
-        raise LostLease(
-            "the lease ran out and somebody else took over; nothing was changed",
-            where=f"delivery {delivery.id}",
-        )

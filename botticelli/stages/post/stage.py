@@ -3,32 +3,29 @@
 No model stands in this path, and an idle tick opens no platform: requests is not even imported.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
-from botticelli.clock import Clock
-from botticelli.config.model import Config, Destination
-from botticelli.errors import BotticelliError, ConfigError, Exit, UsageError
-from botticelli.platforms.base import Platform
+from botticelli import tracing
+from botticelli.config.model import Destination
+from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.records import record
 from botticelli.schedule.due import Due
 from botticelli.stages.post.reconcile import reconcile
-from botticelli.stages.post.send import deliver
-from botticelli.stages.post.target import Desk, Result, traced
-from botticelli.stages.supervise import Outcome, Run, supervise
+from botticelli.stages.post.send import Ended, Sending, prepare, settle
+from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
+from botticelli.stages.supervise import run_stage
+from botticelli.stages.task import Run, RunOutcome, Task, Worker
 from botticelli.store import pace
-from botticelli.store.connection import Connection
 from botticelli.store.delivery import deliveries, posts, schedule
+from botticelli.store.delivery.deliveries import Delivery
 from botticelli.store.delivery.posts import Queued
-from botticelli.store.identity import Identity
 from botticelli.store.queue import LostLease
 
 # Worst first: what one destination suffers from must not hide behind another's success.
 _EXITS: Final = (Exit.CONFIG, Exit.FAILED, Exit.UNAVAILABLE, Exit.TRY_LATER, Exit.DONE)
-
-Opener = Callable[[Destination], Platform]
 
 
 @record
@@ -44,182 +41,182 @@ class PostReport:
     exit_code: Exit = Exit.DONE
 
 
-@record
-class Posting:
-    """What the stage is told.
-
-    Args:
-        open_platform: Called for a destination that has something to send, not before.
-        to: The one destination to serve; empty: all.
-        limit: Most posts to each destination; None: as configured.
-        ignoring_rhythm: Whether to leave out interval, hours, quiet dates and posts a day.
-    """
-
-    config: Config
-    open_platform: Opener
-    to: str = ""
-    limit: int | None = None
-    ignoring_rhythm: bool = False
-
-    @property
-    def destinations(self) -> tuple[Destination, ...]:
-        """The destinations to serve.
-
-        Raises:
-            UsageError: There is none of that name.
-            ConfigError: There is none at all.
-        """
-        known = self.config.destinations
-        if not known:
-            raise ConfigError(
-                "there is no destination to post to",
-                where=str(self.config.source or "botticelli.toml"),
-                hint="add a [destinations.NAME] table",
-            )
-        if self.to and self.to not in known:
-            raise UsageError(
-                f"there is no destination '{self.to}'", hint=f"name one of {', '.join(known)}"
-            )
-        return (known[self.to],) if self.to else tuple(known.values())
-
-    @property
-    def most(self) -> int:
-        """Most posts to each destination in this run."""
-        return self.config.post.limit if self.limit is None else self.limit
-
-
-def post(
-    posting: Posting,
-    *,
-    conn: Connection,
-    connect: Callable[[], Connection],
-    identity: Identity,
-    clock: Clock,
-) -> PostReport:
+def post(context: PostContext, *, request: PostRequest | None = None) -> PostReport:
     """Publish what is due, as the stage's only run.
 
     Raises:
         TryLater: The breaker is open or another run holds the lock.
         UsageError: There is no destination of that name.
     """
-    reports: list[PostReport] = []
-    chosen = posting.destinations
-
-    def work(run: Run) -> Outcome:
-        stage = Stage(posting, conn=conn, identity=identity, clock=clock, run=run)
-        reports.append(stage.serve(chosen))
-        return _outcome(reports[0])
-
-    outcome = supervise(
-        "post",
-        work,
-        conn=conn,
-        connect=connect,
-        config=posting.config.supervision,
-        identity=identity,
-        clock=clock,
-    )
-    if reports:
-        return reports[0]
-    return PostReport(skipped=str(outcome.summary.get("skipped", "")), exit_code=outcome.exit_code)
+    return run_stage(PostTask(context, request or PostRequest()), context)
 
 
-def _outcome(report: PostReport) -> Outcome:
-    counts: dict[str, Any] = {}
-    for result in report.results:
-        counts[result.state] = counts.get(result.state, 0) + 1
-    errors = [one.note for one in report.results if one.exit_code != Exit.DONE]
-    served = {one.destination for one in report.results}
-    out_of_order = {one.destination for one in report.results if one.exit_code != Exit.DONE}
-    return Outcome(
-        exit_code=report.exit_code,
-        summary=counts | ({"error": errors[0]} if errors else {}),
-        opens_breaker=any(one.locked_out for one in report.results),
-        spares_breaker=out_of_order != served,
-    )
+@record
+class ClaimedDelivery:
+    """A claimed delivery. `prepare` tells what is to be sent of it, or how it ended already."""
+
+    target: PostTarget
+    delivery: Delivery
+    prepare: Callable[[PostTarget, Delivery], Ended | Sending]
 
 
-class Stage:
-    """One run of the stage: destinations one after the other, each on its own."""
+class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
+    """One run of the stage: destinations one after the other, each on its own.
 
-    def __init__(
-        self,
-        posting: Posting,
-        *,
-        conn: Connection,
-        identity: Identity,
-        clock: Clock,
-        run: Run,
-    ) -> None:
-        self._posting = posting
-        self._conn = conn
-        self._identity = identity
-        self._clock = clock
-        self._run = run
+    Raises:
+        UsageError: There is no destination of the name that is asked for.
+    """
 
-    def serve(self, chosen: Sequence[Destination]) -> PostReport:
-        """Serve the chosen destinations; one that rejects our credentials ends the run."""
-        everything = [pace.wanted(one) for one in self._posting.config.destinations.values()]
+    stage = "post"
+
+    def __init__(self, context: PostContext, request: PostRequest) -> None:
+        self._conn = context.conn
+        self._context = context
+        self._chosen = request.destinations(context.config)
+        self._ignoring_rhythm = request.ignoring_rhythm
+        self._most = context.config.post.limit if request.limit is None else request.limit
+        self._results: list[Result] = []
+        self._targets: dict[str, PostTarget] = {}
+
+    def plan(self, run: Run) -> int:
+        """See Task: plan a delivery for each approved post and destination that takes it."""
+        everything = [pace.wanted(one) for one in self._context.config.destinations.values()]
         schedule.plan(self._conn, everything)
-        queues = self._read(chosen)
-        results: list[Result] = []
-        for destination in chosen:
-            if self._run.stop.is_set() or any(one.locked_out for one in results):
+        self._claimed = self._claim_all(run)
+        return 1
+
+    def claim(self, worker: Worker) -> ClaimedDelivery | None:  # noqa: ARG002 - Task's signature
+        """See Task."""
+        return next(self._claimed, None)
+
+    def do(self, worker: Worker, piece: ClaimedDelivery) -> Ended:  # noqa: ARG002
+        """See Task."""
+        delivery = piece.delivery
+        facts: dict[str, tracing.Value | None] = {
+            "botticelli.destination": delivery.destination,
+            "botticelli.platform": piece.target.platform.name,
+            "botticelli.delivery.id": delivery.id,
+            "botticelli.post.id": delivery.post_id,
+        }
+        with tracing.span(f"deliver {delivery.destination}", facts, kind="client") as span:
+            prepared = piece.prepare(piece.target, delivery)
+            ended = prepared if isinstance(prepared, Ended) else prepared.send()
+            span.set({"botticelli.delivery.state": ended.state})
+            if ended.exit_code != Exit.DONE:
+                span.fail(ended.state)
+            return ended
+
+    def settle(
+        self,
+        worker: Worker,  # noqa: ARG002
+        piece: ClaimedDelivery,
+        made: Ended | BotticelliError,
+    ) -> None:
+        """See Task. A destination whose delivery or client is lost costs the others nothing."""
+        try:
+            if isinstance(made, BotticelliError):
+                raise made
+            self._results.append(settle(piece.target, piece.delivery, made))
+        except (LostLease, ConfigError) as error:
+            self._results.append(_failed(piece.target.destination, error))
+
+    def finish(self, trouble: BotticelliError | None) -> PostReport:
+        """See Task."""
+        if trouble is not None:
+            raise trouble
+        return PostReport(results=tuple(self._results), exit_code=worst(self._results))
+
+    def outcome(self, report: PostReport) -> RunOutcome:
+        """See Task."""
+        counts: dict[str, Any] = {}
+        for result in report.results:
+            counts[result.state] = counts.get(result.state, 0) + 1
+        bad = [one for one in report.results if one.exit_code != Exit.DONE]
+        served = {one.destination for one in report.results}
+        return RunOutcome(
+            exit_code=report.exit_code,
+            summary=counts | ({"error": bad[0].note} if bad else {}),
+            opens_breaker=any(one.locked_out for one in report.results),
+            spares_breaker={one.destination for one in bad} != served,
+        )
+
+    def skipped(self, why: str) -> PostReport:
+        """See Task."""
+        return PostReport(skipped=why)
+
+    def _claim_all(self, run: Run) -> Iterator[ClaimedDelivery]:
+        """Claim for one destination after the other; one that locks us out ends the run."""
+        queues = self._read(self._chosen)
+        for destination in self._chosen:
+            if run.stop.is_set() or any(one.locked_out for one in self._results):
+                return
+            try:
+                yield from self._claim_for(destination, queues[destination.name], run)
+            except ConfigError as error:  # nothing is claimed: the client could not be opened
+                self._results.append(_failed(destination, error))
+
+    def _claim_for(
+        self, destination: Destination, queued: Queued, run: Run
+    ) -> Iterator[ClaimedDelivery]:
+        before = len(self._results)
+        if queued.is_uncertain:
+            yield from self._claim_uncertain(destination)
+            if _is_over(self._results[before:]):
+                return
+            queued = self._read([destination])[destination.name]
+        while (published := _published(self._results[before:])) < self._most:
+            if run.stop.is_set():
                 break
-            results += self._serve_one(destination, queues[destination.name])
-        return PostReport(results=tuple(results), exit_code=worst(results))
+            if idle := self._idle(destination, queued):
+                self._results += [] if published else [idle]
+                return
+            yield from self._claim_next(destination, queued)
+            if _is_over(self._results) or self._results[-1].state in ("put back", "uncertain"):
+                return
+            queued = self._read([destination])[destination.name]
+        if published:  # the last one tells when the rhythm wants the next, --now or not
+            due = self._judge(destination, queued, ignoring_rhythm=False)
+            self._results[-1] = replace(self._results[-1], next_due=due.at)
+
+    def _claim_uncertain(self, destination: Destination) -> Iterator[ClaimedDelivery]:
+        target = self._open(destination)
+        while delivery := deliveries.claim_uncertain(
+            self._conn,
+            destination.name,
+            owner=self._context.identity.owner,
+            lease=self._context.config.supervision.lease,
+        ):
+            yield ClaimedDelivery(target=target, delivery=delivery, prepare=reconcile)
+            if _is_over(self._results) or self._results[-1].state == "uncertain":
+                return
+
+    def _claim_next(self, destination: Destination, queued: Queued) -> Iterator[ClaimedDelivery]:
+        target = self._open(destination)
+        delivery = deliveries.claim_next_due(
+            self._conn,
+            destination.name,
+            last_posted=queued.pace.last_posted,
+            owner=self._context.identity.owner,
+            lease=self._context.config.supervision.lease,
+        )
+        if delivery is None:
+            self._results.append(_busy(destination, queued))
+        else:
+            yield ClaimedDelivery(target=target, delivery=delivery, prepare=prepare)
+
+    def _open(self, destination: Destination) -> PostTarget:
+        if destination.name not in self._targets:
+            target = self._context.open(destination)
+            self._targets[destination.name] = target
+        return self._targets[destination.name]
 
     def _read(self, chosen: Sequence[Destination]) -> Mapping[str, Queued]:
-        return posts.read_queues(self._conn, [pace.wanted(one) for one in chosen])
-
-    def _again(self, destination: Destination) -> Queued:
-        return self._read([destination])[destination.name]
-
-    def _serve_one(self, destination: Destination, queued: Queued) -> list[Result]:
-        results: list[Result] = []
-        try:
-            self._run_one(destination, queued, results)
-        except LostLease as error:
-            results.append(_failed(destination, error))
-        except ConfigError as error:  # nothing is claimed: the client could not be opened
-            results.append(_failed(destination, error))
-        return results
-
-    def _run_one(self, destination: Destination, queued: Queued, results: list[Result]) -> None:
-        desk: Desk | None = None
-        if queued.is_uncertain:
-            desk = self._open(destination)
-            results += reconcile(desk)
-            queued = self._again(destination)
-        while len(_published(results)) < self._posting.most and not self._run.stop.is_set():
-            idle = self._idle(destination, queued)
-            if idle is not None:
-                if not _published(results):
-                    results.append(idle)
-                return
-            desk = desk or self._open(destination)
-            result = self._send_next(desk, queued)
-            results.append(result)
-            if result.state in {"put back", "uncertain", "waiting"}:
-                return
-            queued = self._again(destination)
-        self._tell_next_due(destination, queued, results)
-
-    def _open(self, destination: Destination) -> Desk:
-        return Desk(
-            conn=self._conn,
-            platform=self._posting.open_platform(destination),
-            destination=destination,
-            owner=self._identity.owner,
-            lease=self._posting.config.supervision.lease,
-            retry=self._posting.config.post.retry,
-            clock=self._clock,
-            window=self._posting.config.similarity.window,
-        )
+        wanted = [pace.wanted(one) for one in chosen]
+        return posts.read_queues(self._conn, wanted)
 
     def _idle(self, destination: Destination, queued: Queued) -> Result | None:
         """Return why nothing is to be sent now; None: something is."""
-        due = self._judge(destination, queued, ignoring_rhythm=self._posting.ignoring_rhythm)
+        due = self._judge(destination, queued, ignoring_rhythm=self._ignoring_rhythm)
         if not queued.waiting and queued.busy_until is None:
             return _nothing(destination, due)
         if due.is_now:
@@ -231,34 +228,9 @@ class Stage:
             self._conn,
             queued,
             destination,
-            interval=self._posting.config.post.schedule.interval,
+            interval=self._context.config.post.schedule.interval,
             ignoring_rhythm=ignoring_rhythm,
         )
-
-    def _send_next(self, desk: Desk, queued: Queued) -> Result:
-        delivery = deliveries.claim_next_due(
-            self._conn,
-            desk.destination.name,
-            last_posted=queued.pace.last_posted,
-            owner=desk.owner,
-            lease=desk.lease,
-        )
-        if delivery is not None:
-            return traced(deliver, desk, delivery)
-        return Result(
-            destination=desk.destination.name,
-            state="waiting",
-            note="another process posts there right now",
-            next_due=queued.now + timedelta(seconds=1),
-        )
-
-    def _tell_next_due(
-        self, destination: Destination, queued: Queued, results: list[Result]
-    ) -> None:
-        """Add to the last post when the rhythm wants the next one, --now or not."""
-        if _published(results):
-            due = self._judge(destination, queued, ignoring_rhythm=False)
-            results[-1] = replace(results[-1], next_due=due.at)
 
 
 def _nothing(destination: Destination, due: Due) -> Result:
@@ -270,17 +242,28 @@ def _nothing(destination: Destination, due: Due) -> Result:
     )
 
 
-def _published(results: Sequence[Result]) -> list[Result]:
-    return [one for one in results if one.state == "posted"]
+def _busy(destination: Destination, queued: Queued) -> Result:
+    return Result(
+        destination=destination.name,
+        state="waiting",
+        note="another process posts there right now",
+        next_due=queued.now + timedelta(seconds=1),
+    )
 
 
 def _failed(destination: Destination, error: BotticelliError) -> Result:
     return Result(
-        destination=destination.name,
-        state="failed",
-        note=str(error),
-        exit_code=error.exit_code,
+        destination=destination.name, state="failed", note=str(error), exit_code=error.exit_code
     )
+
+
+def _is_over(results: Sequence[Result]) -> bool:
+    """Return whether the last result is about the destination itself, which ends its turn."""
+    return bool(results) and results[-1].delivery is None
+
+
+def _published(results: Sequence[Result]) -> int:
+    return sum(one.state == "posted" for one in results)
 
 
 def worst(results: Sequence[Result]) -> Exit:

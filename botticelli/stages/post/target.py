@@ -1,24 +1,82 @@
-"""What it takes to write to one destination, what goes there, and what is told of it."""
+"""One destination to write to: what goes there, whether it may, and what became of it."""
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from botticelli import text as texts
-from botticelli import tracing
 from botticelli.clock import Clock
-from botticelli.config.curation import Similarity
-from botticelli.config.model import Destination, Retry
-from botticelli.errors import Exit
+from botticelli.config.model import Config, Destination
+from botticelli.errors import ConfigError, Exit, UsageError
 from botticelli.platforms.base import Message, Platform
 from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdicts
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
-from botticelli.store.delivery.deliveries import Delivery
+from botticelli.store.identity import Identity
 
 State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
+
+
+@record
+class PostContext:
+    """What posting is given from outside; see StageContext.
+
+    Args:
+        open_platform: Called for a destination that has something to send, not before.
+    """
+
+    conn: Connection
+    connect: Callable[[], Connection]
+    config: Config
+    identity: Identity
+    clock: Clock
+    open_platform: Callable[[Destination], Platform]
+
+    def open(self, destination: Destination) -> "PostTarget":
+        """Open a destination.
+
+        Raises:
+            ConfigError: Its client cannot be opened.
+        """
+        platform = self.open_platform(destination)
+        return PostTarget(context=self, destination=destination, platform=platform)
+
+
+@record
+class PostRequest:
+    """What the command line asks for.
+
+    Args:
+        to: The one destination to serve; empty: all.
+        limit: Most posts to each destination; None: as configured.
+        ignoring_rhythm: Whether to leave out interval, hours, quiet dates and posts a day.
+    """
+
+    to: str = ""
+    limit: int | None = None
+    ignoring_rhythm: bool = False
+
+    def destinations(self, config: Config) -> tuple[Destination, ...]:
+        """Return the destinations to serve.
+
+        Raises:
+            UsageError: There is none of that name.
+            ConfigError: There is none at all.
+        """
+        known = config.destinations
+        if not known:
+            raise ConfigError(
+                "there is no destination to post to",
+                where=str(config.source or "botticelli.toml"),
+                hint="add a [destinations.NAME] table",
+            )
+        if self.to and self.to not in known:
+            raise UsageError(
+                f"there is no destination '{self.to}'", hint=f"name one of {', '.join(known)}"
+            )
+        return (known[self.to],) if self.to else tuple(known.values())
 
 
 @record
@@ -47,88 +105,64 @@ class Result:
 
 
 @record
-class Desk:
-    """What it takes to write to one destination. `window`: how long a text counts as said."""
+class PostTarget:
+    """A destination with its open client."""
 
-    conn: Connection
-    platform: Platform
+    context: PostContext
     destination: Destination
-    owner: str
-    lease: timedelta
-    retry: Retry
-    clock: Clock
-    window: timedelta = Similarity().window
+    platform: Platform
 
+    @property
+    def conn(self) -> Connection:
+        """The connection that its deliveries are settled over."""
+        return self.context.conn
 
-def messages(
-    platform: Platform, destination: Destination, *, text: str, nonce: str, thread: str = ""
-) -> tuple[Message, ...]:
-    """Return what a text is published as: one message, or several if it has to be split.
+    def examine(self, text: str, *, model: str, post_id: int) -> tuple[RuleResult, ...]:
+        """Return every rule's verdict on an approved post; real runs and dry runs share this.
 
-    The nonces of the further ones are derived from the delivery's own, which is committed.
-    """
-    pieces = texts.split(text, platform.max_length)
-    return tuple(
-        Message(
-            text=piece,
-            nonce=nonce if index == 0 else _derived(nonce, index),
-            allowed_mentions=destination.guard.allowed_mentions,
-            thread=thread if index else "",
+        Raises:
+            ConfigError: A rule of the destination is broken.
+        """
+        duplicate = posts.find_twin(
+            self.conn,
+            self.destination.name,
+            post_id=post_id,
+            text=text,
+            window=self.context.config.similarity.window,
         )
-        for index, piece in enumerate(pieces)
-    )
+        return self.judge(text, model=model, repeats=str(duplicate) if duplicate else "")
+
+    def judge(self, text: str, *, model: str = "", repeats: str = "") -> tuple[RuleResult, ...]:
+        """Return the verdict of every rule that looks at the text alone."""
+        return verdicts(
+            PostFacts(
+                text=text,
+                destination=self.destination,
+                max_length=self.platform.max_length,
+                real=self.platform.real,
+                model=model,
+                repeats=repeats,
+            )
+        )
+
+    def messages(self, text: str, *, nonce: str, thread: str = "") -> tuple[Message, ...]:
+        """Return what a text is published as: one message, or several if it has to be split.
+
+        The nonces of the further ones are derived from the delivery's own, which is committed;
+        these go into the `thread`.
+        """
+        pieces = texts.split(text, self.platform.max_length)
+        return tuple(
+            Message(
+                text=piece,
+                nonce=nonce if index == 0 else _derived(nonce, index),
+                allowed_mentions=self.destination.guard.allowed_mentions,
+                thread=thread if index else "",
+            )
+            for index, piece in enumerate(pieces)
+        )
 
 
 def _derived(nonce: str, index: int) -> str:
     """Return the nonce of a further message: the same after a crash, and nobody else's."""
     return hashlib.sha256(f"{nonce}:{index}".encode()).hexdigest()[:25]
-
-
-def traced(work: Callable[[Desk, Delivery], Result], desk: Desk, delivery: Delivery) -> Result:
-    """Do `work` at a delivery inside a span that tells what became of it."""
-    facts: dict[str, tracing.Value | None] = {
-        "botticelli.destination": delivery.destination,
-        "botticelli.platform": desk.platform.name,
-        "botticelli.delivery.id": delivery.id,
-        "botticelli.post.id": delivery.post_id,
-    }
-    with tracing.span(f"deliver {delivery.destination}", facts, kind="client") as span:
-        result = work(desk, delivery)
-        span.set({"botticelli.delivery.state": result.state})
-        if result.exit_code != Exit.DONE:
-            span.fail(result.state)
-        return result
-
-
-def judged(
-    platform: Platform, destination: Destination, *, text: str, model: str, repeats: str = ""
-) -> PostFacts:
-    """Return a text as the guard's rules look at it."""
-    return PostFacts(
-        text=text,
-        destination=destination,
-        max_length=platform.max_length,
-        real=platform.real,
-        model=model,
-        repeats=repeats,
-    )
-
-
-def examine(
-    conn: Connection,
-    platform: Platform,
-    destination: Destination,
-    *,
-    post_id: int,
-    text: str,
-    model: str,
-    window: timedelta,
-) -> tuple[RuleResult, ...]:
-    """Return every rule's word on an approved post; earnest and --dry-run share this.
-
-    Raises:
-        ConfigError: A rule of the destination is broken.
-    """
-    twin = posts.find_twin(conn, destination.name, post_id=post_id, text=text, window=window)
-    repeats = str(twin) if twin else ""
-    return verdicts(judged(platform, destination, text=text, model=model, repeats=repeats))

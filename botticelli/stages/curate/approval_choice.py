@@ -19,7 +19,7 @@ RECENT: Final = 200  # approved posts that a new one must not repeat
 
 
 @record
-class Selection:
+class ApprovalChoice:
     """What was chosen, and what became of it.
 
     Args:
@@ -34,7 +34,7 @@ class Selection:
 
 
 @record
-class Selector:
+class ApprovalChooser:
     """Chooses among all that is judged and undecided.
 
     Args:
@@ -50,7 +50,7 @@ class Selector:
     chance: random.Random
     note: Callable[[str], None]
 
-    def settle(self, *, run_id: int) -> Selection:
+    def settle(self, *, run_id: int) -> ApprovalChoice:
         """Choose, and store the choice in one transaction."""
         settings = self.settings
         judged = choice.list_judged(
@@ -77,7 +77,7 @@ class Selector:
             is_proposal=settings.mode == "human",
         )
         chosen = choice.settle_choice(self.conn, wanted, by="auto", run_id=run_id)
-        return Selection(best=best, reserved=reserved, places=places, chosen=chosen)
+        return ApprovalChoice(best=best, reserved=reserved, places=places, chosen=chosen)
 
     def _best(
         self,

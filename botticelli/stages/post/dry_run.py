@@ -1,0 +1,135 @@
+"""What the post stage would do now, and nothing done: the same rules, the same request."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from botticelli import text as texts
+from botticelli.config.model import Destination
+from botticelli.errors import BotticelliError, Exit
+from botticelli.platforms.rules.post_rules import RuleResult, objections
+from botticelli.records import record
+from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
+from botticelli.store import pace
+from botticelli.store.delivery import posts
+from botticelli.store.delivery.posts import Queued, Waiting
+
+LOOKED_AT: Final = 20  # posts tried until one passes the rules
+# A delivery gets its nonce when it is planned, and planning is writing.
+UNPLANNED_NONCE: Final = "made-when-it-is-planned"
+
+
+@record
+class HeldPost:
+    """A post that would be held, and why."""
+
+    post: int
+    why: str
+
+
+@record
+class DestinationPreview:
+    """What one destination would get.
+
+    Args:
+        why: Why this post, or why none.
+        due_at: When it would be sent; None: now, or never if `why` says so.
+        requests: The very requests, in order: one, or several for a split text.
+        verdicts: Every rule's word on the post.
+        held: Posts in front of it that would be held.
+        problem: What has to be fixed before anything can be sent.
+    """
+
+    destination: str
+    why: str
+    due_at: datetime | None = None
+    post: int | None = None
+    delivery: int | None = None
+    text: str = ""
+    requests: tuple[dict[str, Any], ...] = ()
+    verdicts: tuple[RuleResult, ...] = ()
+    held: tuple[HeldPost, ...] = ()
+    problem: str = ""
+
+
+@record
+class PostDryRun:
+    """What `post` would do, destination by destination."""
+
+    previews: tuple[DestinationPreview, ...]
+    exit_code: Exit = Exit.DONE
+
+
+def dry_run_post(context: PostContext, *, request: PostRequest | None = None) -> PostDryRun:
+    """Return what a run would send now to each destination. Nothing is written or sent anywhere.
+
+    Raises:
+        UsageError: There is no destination of that name.
+    """
+    request = request or PostRequest()
+    chosen = request.destinations(context.config)
+    wanted = [pace.wanted(one) for one in chosen]
+    queues = posts.read_queues(context.conn, wanted)
+    previews = tuple(_preview(context, request, one, queues[one.name]) for one in chosen)
+    broken = any(one.problem for one in previews)
+    return PostDryRun(previews=previews, exit_code=Exit.CONFIG if broken else Exit.DONE)
+
+
+def _preview(
+    context: PostContext,
+    request: PostRequest,
+    destination: Destination,
+    queued: Queued,
+) -> DestinationPreview:
+    waiting = posts.peek(context.conn, pace.wanted(destination), limit=LOOKED_AT)
+    due = pace.judge(
+        context.conn,
+        queued,
+        destination,
+        interval=context.config.post.schedule.interval,
+        ignoring_rhythm=request.ignoring_rhythm,
+    )
+    name, due_at = destination.name, None if due.is_now else due.at
+    if not waiting:
+        return DestinationPreview(
+            destination=name, why="no approved post is waiting", due_at=due_at
+        )
+    try:
+        target = context.open(destination)
+        chosen, held = _choose(target, waiting)
+    except BotticelliError as error:
+        return DestinationPreview(destination=name, why="it cannot be prepared", problem=str(error))
+    if chosen is None:
+        return DestinationPreview(
+            destination=name, why="every waiting post would be held", held=held
+        )
+    why = f"not before {due.why}" if due.why else "the oldest approved post, and due now"
+    messages = target.messages(chosen.text, nonce=chosen.nonce or UNPLANNED_NONCE)
+    return DestinationPreview(
+        destination=name,
+        why=why if due.is_now or due.at else f"never: {due.why}",
+        due_at=due_at,
+        post=chosen.post_id,
+        delivery=chosen.delivery_id,
+        text=texts.shorten(chosen.text, 72),
+        requests=tuple(target.platform.preview(message) for message in messages),
+        verdicts=_examine(target, chosen),
+        held=held,
+    )
+
+
+def _choose(
+    target: PostTarget, waiting: Sequence[Waiting]
+) -> tuple[Waiting | None, tuple[HeldPost, ...]]:
+    """Return the first post that every rule lets out, and those in front of it that are held."""
+    held: list[HeldPost] = []
+    for one in waiting:
+        why = objections(_examine(target, one))
+        if not why:
+            return one, tuple(held)
+        held.append(HeldPost(post=one.post_id, why=why))
+    return None, tuple(held)
+
+
+def _examine(target: PostTarget, post: Waiting) -> tuple[RuleResult, ...]:
+    return target.examine(post.text, model=post.model, post_id=post.post_id)

@@ -1,0 +1,217 @@
+"""What a stage consists of: a Task, which `supervise.run_stage` drives through one skeleton.
+
+    plan -> claim -> do -> settle -> claim -> ... -> finish
+
+A new stage is one module with a Task; pause, breaker, lock, run row, signals, heartbeats and
+worker threads are `run_stage`'s.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from botticelli.clock import Clock
+from botticelli.config.model import Config, StageName, Supervision
+from botticelli.errors import BotticelliError, Exit
+from botticelli.records import record
+from botticelli.store.connection import Connection
+from botticelli.store.identity import Identity
+from botticelli.store.queue import Claim, Queue
+
+Piece = TypeVar("Piece")
+Made = TypeVar("Made")
+Report = TypeVar("Report")
+
+
+class StageContext(Protocol):
+    """What every stage is given from outside."""
+
+    @property
+    def conn(self) -> Connection:
+        """The main thread's connection."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+
+    @property
+    def connect(self) -> Callable[[], Connection]:
+        """Opens one more connection; the caller closes it."""
+
+    @property
+    def identity(self) -> Identity:
+        """Whose name stands on locks, leases and runs."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+
+
+@record
+class RunOutcome:
+    """How the work of a run ended.
+
+    Args:
+        summary: Stored with the run; must be JSON.
+        opens_breaker: Whether this failure alone opens the breaker: trying again does harm.
+        spares_breaker: Whether this failure must not open it: the rest of the stage is in order.
+    """
+
+    exit_code: Exit
+    summary: Mapping[str, Any]
+    opens_breaker: bool = False
+    spares_breaker: bool = False
+
+    def threshold(self, config: Supervision) -> int | None:
+        """Return after how many failures in a row the breaker opens; None if it must not."""
+        if self.opens_breaker:
+            return 1
+        return None if self.spares_breaker else config.failure_threshold
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One start of a stage.
+
+    Args:
+        stop: Set by SIGTERM, SIGINT or a lost lock: claim nothing more, finish or release, return.
+        outcome: Set when the work has ended.
+    """
+
+    id: int
+    stage: StageName
+    identity: Identity
+    stop: threading.Event = field(default_factory=threading.Event)
+    outcome: RunOutcome | None = None
+
+    def why_early(self, trouble: BotticelliError | None) -> str:
+        """Return why the work ended before everything was done; empty if it did not."""
+        if self.stop.is_set():
+            return "it was asked to stop; the next run goes on"
+        return str(trouble) if trouble else ""
+
+
+class PoolState:
+    """What the workers of one run share.
+
+    Args:
+        stop: Set from outside: take nothing more.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._enough = threading.Event()
+        self._changed = threading.Condition()
+        self._held: set[Claim] = set()
+        self.reason: BaseException | None = None  # the first for which a worker closed the pool
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing more may be taken."""
+        return self._stop.is_set() or self._enough.is_set()
+
+    def close(self, reason: BaseException | None = None) -> None:
+        """Let nobody take anything more."""
+        self.reason = self.reason or reason
+        self._enough.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def hold(self, claims: Iterable[Claim]) -> None:
+        """Keep these leases alive from now on."""
+        with self._changed:
+            self._held.update(claims)
+
+    def drop(self, claims: Iterable[Claim]) -> None:
+        """These are settled or given back; others may look again."""
+        with self._changed:
+            self._held.difference_update(claims)
+            self._changed.notify_all()
+
+    def claims(self) -> frozenset[Claim]:
+        """Return what is held now."""
+        with self._changed:
+            return frozenset(self._held)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something is dropped, for that long at most."""
+        with self._changed:
+            if not self.is_closing:
+                self._changed.wait(seconds)
+
+
+@record
+class Worker:
+    """One thread at work: its own connection, and what it shares with the others."""
+
+    conn: Connection
+    pool: PoolState
+
+
+class Task(Generic[Piece, Made, Report]):
+    """The work of one run of a stage.
+
+    `claim`, `do` and `settle` are called by each worker in turn, from several threads at once
+    where there is a queue; the others from the main thread. A piece is done outside any
+    transaction and settled behind its fence. What a method raises ends the run; other than
+    BotticelliError it is a bug.
+
+    Attributes:
+        stage: Its name.
+        queue: What pieces are claimed from; their leases are kept alive by a heartbeat. None:
+            leases last long enough, and everything is done by the main thread.
+    """
+
+    stage: ClassVar[StageName]
+    queue: ClassVar[Queue | None] = None
+
+    def plan(self, run: Run) -> int:
+        """Prepare the run; return how many workers there is work for, 0 for none."""
+        raise NotImplementedError
+
+    def claim(self, worker: Worker) -> Piece | None:
+        """Return the next piece; None if there is nothing more to do."""
+        raise NotImplementedError
+
+    def claims(self, piece: Piece) -> tuple[Claim, ...]:  # noqa: ARG002 - for those who have any
+        """Return the leases of a piece."""
+        return ()
+
+    def do(self, worker: Worker, piece: Piece) -> Made:
+        """Do the work at a piece.
+
+        Raises:
+            BotticelliError: It failed; `settle` decides what that means.
+        """
+        raise NotImplementedError
+
+    def settle(self, worker: Worker, piece: Piece, made: Made | BotticelliError) -> None:
+        """Write down what came of a piece, or why nothing did.
+
+        Raises:
+            BotticelliError: No further piece can be done now.
+        """
+        raise NotImplementedError
+
+    def watch(self) -> None:
+        """Report progress; called twice a second."""
+
+    def stopped(self) -> None:
+        """Write down what workers are still at after a signal; nobody waits for them."""
+
+    def finish(self, trouble: BotticelliError | None) -> Report:
+        """Return what the run did. `trouble`: why it ended early.
+
+        Raises:
+            BotticelliError: The run failed as a whole.
+        """
+        raise NotImplementedError
+
+    def outcome(self, report: Report) -> RunOutcome:
+        """Return how the run is recorded."""
+        raise NotImplementedError
+
+    def skipped(self, why: str) -> Report:
+        """Return the report of a run that was not even begun."""
+        raise NotImplementedError
