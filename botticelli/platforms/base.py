@@ -49,7 +49,7 @@ class Looked:
     Args:
         receipt: The message, if it is there.
         certain: Whether "not there" can be believed (the channel could be read, far enough back).
-        why: What stood in the way, in words for a person.
+        why: What stood in the way, for a person.
     """
 
     receipt: Receipt | None = None
@@ -105,7 +105,7 @@ class Platform(Protocol):
         """
 
     def check(self) -> Sequence[str]:
-        """Ask the platform whether we may post; return what is wrong, in words for a person.
+        """Ask the platform whether we may post; return the problems, for a person.
 
         Raises:
             NotSent: The platform cannot be asked right now.
@@ -118,7 +118,7 @@ class TellsTime(Protocol):
 
     @property
     def told_time(self) -> datetime | None:
-        """Its clock when it last answered, within half a second; None: it did not tell."""
+        """Its clock when it last answered, within half a second, or None if it did not say."""
 
 
 class PlatformError(BotticelliError):
@@ -129,7 +129,7 @@ class NotSent(PlatformError):
     """Nothing was published; another attempt may succeed.
 
     Args:
-        retry_after: Seconds to wait before it; None: the platform did not say.
+        retry_after: Seconds to wait before it, or None if the platform did not say.
     """
 
     def __init__(

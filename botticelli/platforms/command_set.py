@@ -9,7 +9,7 @@ from botticelli.records import record
 
 @record
 class Place:
-    """Where a command acts, as the platform itself tells; empty: not known, or nowhere.
+    """Where a command acts, as the platform itself says; empty if nowhere, or not known.
 
     Args:
         channel_id: Of a thread, the channel it hangs in.
@@ -29,7 +29,7 @@ class Once:
 
     Args:
         key: The same in every try; nonces are made of it.
-        since: When an earlier try may have sent it: look first. None: this is the first.
+        since: When an earlier attempt may have sent it, so look first; None for the first one.
         known: Ids of other messages, which may say the same.
     """
 
@@ -69,7 +69,7 @@ class CommandSet(Protocol):
         """Return every command there is. No network."""
 
     def canonical(self, command: str) -> str:
-        """Return the name that a command has today; an unknown one as it is."""
+        """Return the current name of a command; an unknown one as it is."""
 
     def run(self, command: str, args: Mapping[str, Any]) -> Any:
         """Run a command and return its result as JSON has it."""
@@ -83,7 +83,7 @@ class CommandSet(Protocol):
 
 @runtime_checkable
 class OnceOnly(Protocol):
-    """Commands of a platform that can tell whether an earlier try has sent a message."""
+    """Commands of a platform that can find out whether an earlier attempt has sent a message."""
 
     def run_once(self, command: str, args: Mapping[str, Any], *, once: Once) -> Any:
         """Run a command that may have been carried out before. Raises as `run`."""

@@ -17,11 +17,11 @@ def open_platform(
 
     Args:
         destination: Where to write to.
-        clock: Whose time rate limits are kept by.
+        clock: What rate limits are measured by.
         limits: What a process has learnt of rate limits, shared by all of its destinations.
 
     Raises:
-        ConfigError: A channel, a token or the platform's name is missing or cannot be meant.
+        ConfigError: A channel, a token or the platform's name is missing or invalid.
     """
     if destination.platform == "outbox":
         return Outbox(destination.name, folder=destination.folder, clock=clock)

@@ -1,4 +1,4 @@
-"""A folder as a platform: one Markdown file a post, for rehearsals and for the demo."""
+"""A folder as a platform: one Markdown file per post, for trying things out and for the demo."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ class Outbox:
     Args:
         name: The destination's name.
         folder: Made when the first post is written.
-        clock: Whose time stands in the file names.
+        clock: What the times in file names come from.
     """
 
     max_length = 100_000

@@ -80,7 +80,7 @@ def test_a_dry_run_shows_the_request_and_the_rules_word(command, discord):
     [
         ("did you mean 'channels.list'", "command discord chanels.list"),
         ("needs guild_id", "command discord channels.list"),
-        ("no Discord id", "command discord channels.list --guild-id x"),
+        ("not a Discord id", "command discord channels.list --guild-id x"),
         ("belongs to no argument", "command discord channels.list 17"),
         ("no smoke commands", "command smoke signals.send"),
         ("no JSON", "command discord messages.bulk_delete --channel-id 1 --message-ids [1,"),

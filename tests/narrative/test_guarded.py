@@ -11,8 +11,8 @@ from botticelli.config.model import Destination, Security
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.narrative.checks.references import validate_security
-from botticelli.narrative.commands.base import CommandCall, DatabaseCommands
-from botticelli.narrative.commands.executors import PlatformExecutor
+from botticelli.narrative.commands.base import CommandCall
+from botticelli.narrative.commands.executors import DatabaseCommands, PlatformExecutor
 from botticelli.narrative.commands.guard import GuardedCommands, Pending
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.narrative.language.load import load_text
@@ -118,9 +118,9 @@ ATTEMPTS = [
     # rules that cannot be understood allow nothing
     ("messages.send", SEND, {"policy": {"alowed_commands": ["*"]}}, "no rule 'alowed_commands'"),
     ("channels.get", {"channel_id": "{channel}"}, {"polcy": {}}, "no rule 'polcy'"),
-    ("messages.send", SEND, {"policy": "all"}, "no table"),
-    ("messages.send", SEND, policy("*", rate_limits={"messages.send": "often"}), "no limit"),
-    ("messages.send", SEND, OPEN | {"constraints": {"guild_id": "mine"}}, "no Discord id"),
+    ("messages.send", SEND, {"policy": "all"}, "not a table"),
+    ("messages.send", SEND, policy("*", rate_limits={"messages.send": "often"}), "a rate limit"),
+    ("messages.send", SEND, OPEN | {"constraints": {"guild_id": "mine"}}, "not a Discord id"),
     # other people's servers and channels, with honest and with lying arguments
     ("messages.send", SEND | {"channel_id": "{other}"}, BOUND, "acts on server"),
     ("messages.send", {**SEND, "channel_id": "{other}", "guild_id": "{guild}"}, BOUND, "acts on"),
@@ -174,13 +174,13 @@ ATTEMPTS = [
     ("channels.edit", {"channel_id": "{channel}", "topic": SECRET}, OPEN, "a secret"),
     ("messages.send", SEND | {"reason": SECRET}, OPEN, "a secret"),
     # paths
-    ("channels.get", {"channel_id": "../users/@me"}, OPEN, "no Discord id"),
-    ("channels.delete", {"channel_id": "{channel}/messages/1"}, OPEN, "no Discord id"),
-    ("channels.delete", {"channel_id": "{channel}%2f..%2f1"}, OPEN, "no Discord id"),
+    ("channels.get", {"channel_id": "../users/@me"}, OPEN, "not a Discord id"),
+    ("channels.delete", {"channel_id": "{channel}/messages/1"}, OPEN, "not a Discord id"),
+    ("channels.delete", {"channel_id": "{channel}%2f..%2f1"}, OPEN, "not a Discord id"),
     ("reactions.add", {"channel_id": "{channel}", "message_id": "1", "emoji": "../../.."}, OPEN,
-     "no emoji"),
-    ("members.kick", {"guild_id": "{guild}", "user_id": "@me"}, OPEN, "no Discord id"),
-    ("invites.delete", {"code": "../channels/{channel}"}, OPEN, "Unknown Invite|no invite"),
+     "not an emoji"),
+    ("members.kick", {"guild_id": "{guild}", "user_id": "@me"}, OPEN, "not a Discord id"),
+    ("invites.delete", {"code": "../channels/{channel}"}, OPEN, "Unknown Invite|not an invite"),
     ("channels.create", {"guild_id": "{guild}", "name": "x", "permission_overwrites": []}, OPEN,
      "does not know"),
     # mentions and links behind signs that nobody sees, and in other spellings
@@ -208,6 +208,8 @@ ATTEMPTS = [
      policy("*", denied_commands=["roles.*"]), "does what roles.assign does"),
     ("forum.create_post", {"channel_id": "{channel}", "name": "x", "content": "y"},
      policy("*", denied_commands=["threads.*"]), "does what threads.create does"),
+    ("forum.create_post", {"channel_id": "{channel}", "name": "x", "content": "y"},
+     policy("*", denied_commands=["messages.send"]), "does what messages.send does"),
     ("threads.delete", {"thread_id": "{channel}"}, policy("threads.*"), "is a channel, no thread"),
     ("threads.delete", {"channel_id": "{channel}"}, policy("threads.*"), "is a channel, no thread"),
     ("threads.edit", {"thread_id": "{channel}", "name": "evil"}, policy("threads.*"),
@@ -231,7 +233,7 @@ ATTEMPTS = [
     ("messages.send\u200b", SEND, OPEN, "there is no command"),
     ("messages.send ", SEND, OPEN, "there is no command"),
     ("messages.send", {**SEND, "ch\u0430nnel_id": "{other}"}, OPEN, "does not know"),
-    ("channels.delete", {"channel_id": "\uff11\uff12"}, OPEN, "no Discord id"),
+    ("channels.delete", {"channel_id": "\uff11\uff12"}, OPEN, "not a Discord id"),
     ("channels.delete", {"channel_id": "{channel}\n"}, policy(), "not among"),
     # commands that are none
     ("server.something_else", {"user_id": "1"}, OPEN, "there is no command"),
@@ -621,7 +623,7 @@ def test_whoever_is_called_may_do_no_more_than_its_callers(house):
     with pytest.raises(Pending):
         house.guard.run(careful)
     granted_above = replace(call, security={}, above=[("outer", OPEN)])
-    with pytest.raises(Denied, match="nobody has allowed"):
+    with pytest.raises(Denied, match="which is not permitted"):
         house.guard.run(granted_above)
     assert house.changed() == []
 

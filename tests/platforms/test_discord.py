@@ -376,7 +376,7 @@ def test_what_a_server_that_does_not_say_who_we_are_does_not_show_is_not_believe
     looked = platform.find(message("Find me", nonce="f" * 25), since=since)
 
     assert (looked.receipt, looked.certain) == (None, False)
-    assert "does not tell who we are" in looked.why
+    assert "does not say who we are" in looked.why
 
 
 @pytest.mark.parametrize("fault", ["404", "405", "501", "403:50013", "403:1"])
@@ -471,7 +471,7 @@ def test_what_follows_a_message_may_be_repeated(discord, clock):
     [
         ({"channel": ""}, "POSTING_CHANNEL_ID"),
         ({"token": Secret("")}, "DISCORD_TOKEN"),
-        ({"channel": "#news"}, "no channel id"),
+        ({"channel": "#news"}, "not a channel id"),
         ({"token": Secret("two words")}, "characters that no token has"),
         ({"webhook": Secret("https://example.org/")}, "does not look like one"),
         ({"platform": "pigeon"}, "no platform 'pigeon'"),

@@ -458,14 +458,18 @@ def test_a_guild_id_is_taken_where_the_api_needs_none(studio):
     [
         ("channels.get", {}, "needs channel_id"),
         ("channels.get", {"channel_id": "1", "chanel": 2}, "does not know chanel"),
-        ("channels.create", {"guild_id": "1", "name": "x", "kind": "pub"}, "no kind of channel"),
-        ("channels.get", {"channel_id": "$X"}, "discord.channels.get: channel_id is no Discord id"),
-        ("roles.create", {"guild_id": "1", "name": "x", "color": "#red"}, "no color"),
+        ("channels.create", {"guild_id": "1", "name": "x", "kind": "pub"}, "not a kind of channel"),
+        (
+            "channels.get",
+            {"channel_id": "$X"},
+            "discord.channels.get: channel_id is not a Discord id",
+        ),
+        ("roles.create", {"guild_id": "1", "name": "x", "color": "#red"}, "not a color"),
         ("channels.create", {"guild_id": "1", "name": ""}, "between 1 and 100 characters"),
-        ("messages.list", {"channel_id": "1", "limit": "ten"}, "no whole number"),
+        ("messages.list", {"channel_id": "1", "limit": "ten"}, "not a whole number"),
         ("messages.list", {"channel_id": "1", "limit": 5000}, "between 1 and 1000"),
         ("members.timeout", {"guild_id": "1", "user_id": "1", "duration_seconds": 9**9}, "between"),
-        ("events.create", {"guild_id": "1", "name": "x", "start_time": "soon"}, "no instant"),
+        ("events.create", {"guild_id": "1", "name": "x", "start_time": "soon"}, "not a time"),
         ("channels.edit", {"channel_id": "1"}, "nothing to change"),
         ("members.edit", {"guild_id": "1", "user_id": "1", "mute": "maybe"}, "neither true"),
     ],
@@ -782,6 +786,6 @@ def test_every_error_is_ours(studio):
 def test_no_emoji_changes_the_path(studio, emoji):
     place = {"channel_id": studio.ids["channel"], "message_id": "1"}
 
-    with pytest.raises(BadArgument, match="is no emoji"):
+    with pytest.raises(BadArgument, match="is not an emoji"):
         studio.run("reactions.add", **place, emoji=emoji)
     assert studio.discord.requests == []

@@ -88,7 +88,7 @@ def test_forbidden_words_are_patterns_without_regard_to_case():
 
 
 def test_a_broken_pattern_is_a_matter_of_configuration():
-    with pytest.raises(ConfigError, match="no regular expression"):
+    with pytest.raises(ConfigError, match="not a valid regular expression"):
         judge("hi", forbidden=("(",))
 
 

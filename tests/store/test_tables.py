@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.narrative.commands.base import CommandCall, DatabaseCommands
+from botticelli.narrative.commands.base import CommandCall
+from botticelli.narrative.commands.executors import DatabaseCommands
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.store.connection import connect
 from botticelli.store.tables import row_leases

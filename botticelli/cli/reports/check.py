@@ -130,8 +130,8 @@ def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
 def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Finding]:
     """Yield what is wrong with a narrative file and all that it names, or that nothing is."""
     from botticelli.narrative.checks.commands_and_tables import (
+        check_permissions,
         foresee_commands,
-        foresee_leave,
         foresee_models,
         foresee_placeholders,
     )
@@ -147,7 +147,7 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
     foresee_commands(file, writable=narratives.writable_tables, findings=findings)
     foresee_placeholders(file, findings=findings)
     if config:
-        foresee_leave(file, config.security, findings=findings)
+        check_permissions(file, config.security, findings=findings)
     if config and not config.models.only:
         foresee_models(file, config.models, findings=findings)
     problems = [*problems_of(file, narratives=narratives, cwd=path.parent), *findings.problems]

@@ -26,7 +26,7 @@ def guarded(
         allow_writes: What --allow-writes says.
         asks: Whether a person at a terminal may be asked.
     """
-    from botticelli.narrative.commands.base import DatabaseCommands
+    from botticelli.narrative.commands.executors import DatabaseCommands
     from botticelli.narrative.commands.guard import GuardedCommands
 
     writable = env.config.narratives.writable_tables
@@ -95,7 +95,7 @@ def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
 
 def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
     """Return every command there is, by platform."""
-    from botticelli.narrative.commands.base import describe_database
+    from botticelli.narrative.commands.executors import describe_database
     from botticelli.platforms.discord.commands.client import describe
 
     found = {"discord": describe(), "database": describe_database()}

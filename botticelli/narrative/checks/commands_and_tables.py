@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from botticelli.config.model import Models, Security
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.narrative.commands.base import check_update
+from botticelli.narrative.commands.executors import check_update
 from botticelli.narrative.language.load import resolve_nested
 from botticelli.narrative.language.model import (
     Act,
@@ -58,31 +58,35 @@ def foresee_commands(file: NarrativeFile, *, writable: Sequence[str], findings: 
                 note(key, what, hint=error.hint)
 
 
-def foresee_leave(file: NarrativeFile, security: Security, *, findings: Findings) -> None:
-    """Note commands that the rules refuse, or for which nobody has given leave.
+def check_permissions(file: NarrativeFile, security: Security, *, findings: Findings) -> None:
+    """Note commands that the rules refuse, or that lack permission.
 
     Where a command acts is not looked at: that is asked of its platform when it runs.
     """
-    places, user = Places(file), rules_of_user(security).wherever
+    try:
+        user = rules_of_user(security).wherever
+    except ConfigError:
+        return  # reported with the configuration
+    places = Places(file)
     for narrative in file.narratives.values():
         try:
             own = rules_of_narrative(narrative.security).wherever
         except ConfigError:
-            continue  # told by the check of the rules themselves
+            continue  # reported by validate_security
         for act in narrative.acts:
             for given in act.inputs:
-                if not isinstance(given, Command) or (asked := _asked(given)) is None:
+                if not isinstance(given, Command) or (facts := _facts(given)) is None:
                     continue
-                said = decide(asked, user=user, narratives=[own], writes=security.writes)
+                said = decide(facts, user=user, narratives=[own], writes=security.writes)
                 if said.word in ("refuse", "ask"):
                     is_certain = said.word == "refuse" and given.required
                     note = findings.error if is_certain else findings.warn
                     how = "" if said.word == "refuse" else " where nobody can be asked"
-                    what = f"{asked.name} is refused{how}: {said.why}"
+                    what = f"{facts.name} is refused{how}: {said.why}"
                     note(places.act(narrative, act.name)[0], what, hint=said.hint)
 
 
-def _asked(command: Command) -> CommandFacts | None:
+def _facts(command: Command) -> CommandFacts | None:
     """Return what the rules are asked about a command; None: nobody knows it."""
     if command.platform == "database":
         return CommandFacts(platform="database", command=command.command, args={}, writes=True)

@@ -1,29 +1,14 @@
-"""What runs the commands of a platform for the guard, and what some of them can tell beforehand."""
+"""What carries out the commands of a platform, and those of the database."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from botticelli.narrative.commands.base import CommandCall
-from botticelli.platforms.command_set import CommandSet, Once, OnceOnly, Place
-
-
-@runtime_checkable
-class Located(Protocol):
-    """Commands of a platform with older names, whose places can be asked for."""
-
-    def canonical(self, command: str) -> str:
-        """See CommandSet."""
-
-    def place(self, command: str, args: Mapping[str, Any]) -> Place:
-        """See CommandSet."""
-
-
-@runtime_checkable
-class Previewing(Protocol):
-    """Commands that can tell what they would do."""
-
-    def preview(self, call: CommandCall) -> Any:
-        """Return it, and change nothing. Raises what the command itself would raise for it."""
+from botticelli.narrative.errors import CommandFailed, Denied
+from botticelli.platforms.command_set import CommandSet, Description, Once, OnceOnly, Place
+from botticelli.records import record
+from botticelli.store.connection import Connection
+from botticelli.store.tables import rows
 
 
 class PlatformExecutor:
@@ -31,8 +16,8 @@ class PlatformExecutor:
 
     Args:
         open_set: Makes the client when a command is about to run; may raise ConfigError.
-        writes: Tells without a client whether a command, by its name of today, changes anything.
-        canonical: Tells that name.
+        writes: Returns, without a client, whether a command, by its current name, changes anything.
+        canonical: Returns the current name of a command.
     """
 
     def __init__(
@@ -55,23 +40,128 @@ class PlatformExecutor:
         return self._set
 
     def canonical(self, command: str) -> str:
-        """See CommandSet."""
+        """See CommandExecutor."""
         return self._canonical(command)
 
     def writes(self, command: str) -> bool:
         """See CommandExecutor."""
         return self._writes(self._canonical(command))
 
+    def check(self, call: CommandCall) -> None:
+        """See CommandExecutor."""
+        self.client.preview(call.command, call.args)
+
+    def preview(self, call: CommandCall) -> Any:
+        """See CommandExecutor."""
+        return self.client.preview(call.command, call.args)
+
+    def place(self, call: CommandCall) -> Place:
+        """See CommandExecutor."""
+        return self.client.place(call.command, call.args)
+
     def run(self, call: CommandCall, *, once: Once | None = None) -> Any:
-        """See CommandExecutor; `once`: for a message that an earlier run may have sent."""
+        """See CommandExecutor."""
         if once is not None and isinstance(self.client, OnceOnly):
             return self.client.run_once(call.command, call.args, once=once)
         return self.client.run(call.command, call.args)
 
-    def preview(self, call: CommandCall) -> Any:
-        """Return what would be sent."""
-        return self.client.preview(call.command, call.args)
 
-    def place(self, command: str, args: Mapping[str, Any]) -> Place:
-        """See CommandSet."""
-        return self.client.place(command, args)
+def describe_database() -> tuple[Description, ...]:
+    """Return the commands of the database."""
+    takes = ("table_name!", "updates!", "where_clause", "limit")
+    gives = ("rows_affected", "ids")
+    return (Description(name="update_table", writes=True, takes=takes, gives=gives),)
+
+
+@record
+class DatabaseCommands:
+    """The `database` platform: update_table on tables that the configuration names.
+
+    Args:
+        writable: Tables that may be changed.
+    """
+
+    conn: Connection
+    writable: Sequence[str]
+
+    def canonical(self, command: str) -> str:
+        """See CommandExecutor."""
+        return command
+
+    def writes(self, _command: str) -> bool:
+        """See CommandExecutor."""
+        return True
+
+    def check(self, call: CommandCall) -> None:
+        """See CommandExecutor. Statements are checked where they run."""
+
+    def preview(self, call: CommandCall) -> Any:
+        """See CommandExecutor: which rows would be changed, and to what."""
+        change = self._change(call)
+        keys = rows.update_rows(self.conn, change, dry_run=True)
+        return {"table": change.table, **_changed(keys), "updates": dict(change.updates)}
+
+    def place(self, _call: CommandCall) -> Place:
+        """See CommandExecutor: nowhere on a platform."""
+        return Place()
+
+    def run(self, call: CommandCall, *, once: Once | None = None) -> Any:
+        """See CommandExecutor. The result is {"rows_affected": n, "ids": [...]}."""
+        del once  # an update that is repeated changes nothing
+        return _changed(rows.update_rows(self.conn, self._change(call)))
+
+    def _change(self, call: CommandCall) -> rows.Change:
+        check_update(call.command, call.args, writable=self.writable, where=call.name)
+        args = call.args
+        table, limit = str(args["table_name"]), _limit(args.get("limit"), call.name)
+        # It means the rows that it has read: any other pending row will not do.
+        within = call.seen.get(table) if limit is not None else None
+        return rows.Change(
+            table=table, updates=args["updates"], where=_filter(args), limit=limit, within=within
+        )
+
+
+def check_update(
+    command: str, args: Mapping[str, Any], *, writable: Sequence[str], where: str = ""
+) -> None:
+    """Check that a database command can run; Ellipsis among `args` is a value not known yet.
+
+    Raises:
+        CommandFailed: It cannot, or the table may not be changed (Denied).
+    """
+    if command != "update_table":
+        what = f"there is no database command '{command}'"
+        raise CommandFailed(what, where=where, hint="use update_table")
+    table, updates = args.get("table_name", ""), args.get("updates")
+    if table is not ... and table not in writable:
+        raise Denied(
+            f"table '{table}' may not be changed by a narrative",
+            where=where,
+            hint="add it to [narratives] writable_tables",
+        )
+    if updates is not ... and not (isinstance(updates, Mapping) and updates):
+        raise CommandFailed("needs updates = {column = value}", where=where)
+    if not _filter(args).strip() and _limit(args.get("limit"), where) is None:
+        what = "would change every row"
+        raise CommandFailed(what, where=where, hint="give it a where_clause or a limit")
+
+
+def _filter(args: Mapping[str, Any]) -> str:
+    return str(args.get("where_clause") or args.get("where") or "")
+
+
+def _limit(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        limit = 0 if value is ... else int(value)
+    except (TypeError, ValueError) as error:
+        raise CommandFailed(f"limit is not a number: {value!r}", where=where) from error
+    if limit < 0:
+        raise CommandFailed("limit is negative", where=where)
+    return limit
+
+
+def _changed(keys: Sequence[str]) -> dict[str, Any]:
+    ids = [int(key) if key.isdecimal() else key for key in keys]
+    return {"rows_affected": len(ids), "ids": ids}

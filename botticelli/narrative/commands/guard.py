@@ -1,37 +1,39 @@
-"""The commands that narratives reach: every one is judged, written down and only then run.
+"""The commands that narratives reach: every one is judged, recorded and only then run.
 
 judged by the user's rules and the narrative's (platforms/rules/command_policy.py)
   -> refused | a person at the terminal is asked | waits in command_approvals | runs
-and written into command_audit whatever the word was.
+and recorded in command_audit whatever was decided.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Final, Literal
 
 from botticelli.config.model import Security
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.narrative.commands import send_once
-from botticelli.narrative.commands.audit_text import as_json, result_id_of, storable
 from botticelli.narrative.commands.base import CommandCall, CommandExecutor
-from botticelli.narrative.commands.executors import Located, PlatformExecutor, Previewing
 from botticelli.narrative.errors import CommandFailed, Denied
-from botticelli.platforms.base import (
-    LockedOut,
-    LockedOutMidway,
-    NotSent,
-    Refused,
-    Unconfirmed,
+from botticelli.platforms.base import LockedOut, LockedOutMidway, NotSent, Refused, Unconfirmed
+from botticelli.platforms.command_set import Once
+from botticelli.platforms.discord.commands.table import older
+from botticelli.platforms.rules.command_policy import CommandFacts, CommandVerdict, decide
+from botticelli.platforms.rules.security_rules import (
+    SecurityRules,
+    rules_of_narrative,
+    rules_of_user,
 )
-from botticelli.platforms.rules import command_policy, security_rules
-from botticelli.platforms.rules.security_rules import SecurityRules
 from botticelli.records import record
 from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import Wish
+from botticelli.store.commands.unmarked_sends import Errand
 from botticelli.store.connection import Connection
 from botticelli.text import exposed
 
 LONGEST_KEPT: Final = 20_000  # characters of one argument in the audit table
+# Keys of results under which the audit table finds what was made or changed.
+RESULT_IDS: Final = ("id", "message_id", "thread_id", "code", "user_id", "role_id", "channel_id")
+RECOGNIZED: Final = ("discord.messages.send",)  # what can be found again once it is out
 
 Consent = Literal["yes", "no", "always"]
 Ask = Callable[[str], Consent]
@@ -50,9 +52,9 @@ class GuardedCommands:
         executors: Platform -> its commands.
         find: Finds the commands of a platform that is not among them (plugins).
         secrets: Texts that no command may carry out.
-        ask: Asks the person at the terminal; None: nobody is there.
+        ask: Asks the person at the terminal; None if nobody is there.
         allow_writes: The person has said so on the command line; a "deny" stands all the same.
-        actor: Whose process this is.
+        actor: Who runs this process.
         always: Commands that the person has allowed for the rest of this run; grows.
     """
 
@@ -79,57 +81,57 @@ class GuardedCommands:
             CommandFailed: It did not succeed, or there is no such command.
             LockedOut: The platform does not accept our credentials: every further call counts.
         """
-        executor = self._executor(call)
-        if isinstance(executor, Located):
-            call = replace(call, command=executor.canonical(call.command))
-        errand = send_once.errand_of(self.conn, call)
-        if errand is not None and errand.result_id:
-            return self._sent_before(call, errand)
-        if errand is not None:
-            call = replace(call, args=errand.args)  # the message that may be out already
         try:
-            if isinstance(executor, PlatformExecutor):
-                executor.preview(call)  # what cannot be meant is no matter of rules
+            executor = self._executor(call)
+        except CommandFailed:
+            self._record(call, "refused", rule="unknown", reason="no such platform")
+            raise
+        call = replace(call, command=executor.canonical(call.command))
+        earlier = self._find_unmarked(call)
+        if earlier is not None and earlier.result_id:
+            reason = f"sent before, for {call.about}"
+            self._record(call, "refused", rule="done before", reason=reason)
+            return _result_of(earlier)
+        if earlier is not None:
+            call = replace(call, args=earlier.args)  # the message that may be out already
+        try:
+            executor.check(call)  # an invalid command is not a matter of rules
             verdict = self._judge(call, executor)
-            if verdict.word in ("ask", "confirm") and isinstance(executor, Previewing):
-                executor.preview(call)  # and nobody is asked about it
+            if verdict.word in ("ask", "confirm"):
+                executor.preview(call)  # nor is a person asked about one
         except BotticelliError as error:
-            self._write(call, decision="refused", rule="not understood", reason=str(error))
+            self._record(call, "refused", rule="not understood", reason=str(error))
             raise _failed(error, call) from error
-        leave = self._leave(call, verdict)
-        return self._carry_out(call, executor, leave, errand)
+        return self._carry_out(call, executor, self._permission(call, verdict), earlier)
 
     def request(self, call: CommandCall) -> Any:
-        """Return what a command would send, as far as that can be told. No rules, no network.
+        """Return what a command would send, as far as it is known. No rules, no network.
 
         Raises:
-            CommandFailed: There is no such command, or its arguments are of no use.
+            CommandFailed: There is no such command, or its arguments are invalid.
         """
         try:
-            return _request_of(call, self._executor(call, is_preview=True))
+            return self._executor(call).preview(call)
         except BotticelliError as error:
             raise _failed(error, call) from error
 
-    def preview(self, call: CommandCall) -> tuple[Any, command_policy.CommandVerdict]:
-        """Return what a command would send and what the rules say to it. Nothing is changed.
+    def preview(self, call: CommandCall) -> tuple[Any, CommandVerdict]:
+        """Return what a command would send and what the rules decide. Nothing is changed.
 
         Raises:
-            CommandFailed: There is no such command, or its arguments are of no use.
+            CommandFailed: There is no such command, or its arguments are invalid.
         """
-        executor = self._executor(call, is_preview=True)
-        if isinstance(executor, Located):
-            call = replace(call, command=executor.canonical(call.command))
+        executor = self._executor(call)
+        call = replace(call, command=executor.canonical(call.command))
         try:
-            return _request_of(call, executor), self._judge(call, executor)
+            return executor.preview(call), self._judge(call, executor)
         except BotticelliError as error:
             raise _failed(error, call) from error
 
-    def _executor(self, call: CommandCall, *, is_preview: bool = False) -> CommandExecutor:
+    def _executor(self, call: CommandCall) -> CommandExecutor:
         executor = self.executors.get(call.platform) or self.find(call.platform)
         if executor is None:
             known = ", ".join(sorted(self.executors)) or "none"
-            if not is_preview:
-                self._write(call, decision="refused", rule="unknown", reason="no such platform")
             raise CommandFailed(
                 f"there are no {call.platform} commands here",
                 where=call.name,
@@ -137,81 +139,88 @@ class GuardedCommands:
             )
         return executor
 
-    def _judge(self, call: CommandCall, executor: CommandExecutor) -> command_policy.CommandVerdict:
+    # -- the rules --------------------------------------------------------------------------------
+
+    def _judge(self, call: CommandCall, executor: CommandExecutor) -> CommandVerdict:
         layers = self._layers(call)
-        asked = self._as_asked(call, writes=executor.writes(call.command))
+        facts = self._facts(call, writes=executor.writes(call.command))
         # What is refused wherever it acts is refused before the platform is asked where that is.
-        verdict = self._decide(asked, [layer.wherever for layer in layers])
+        verdict = self._decide(facts, [layer.wherever for layer in layers])
         if verdict.word == "refuse" or not any(layer.is_about_places for layer in layers):
             return verdict
-        if isinstance(executor, Located):
-            asked = replace(asked, **vars(executor.place(call.command, call.args)))
-        return self._decide(asked, layers)
+        return self._decide(replace(facts, **vars(executor.place(call))), layers)
 
-    def _decide(
-        self, asked: command_policy.CommandFacts, layers: Sequence[SecurityRules]
-    ) -> command_policy.CommandVerdict:
+    def _decide(self, facts: CommandFacts, layers: Sequence[SecurityRules]) -> CommandVerdict:
         mode = self.security.writes
         if self.allow_writes and mode == "ask":
             mode = "allow"
         user, *narratives = layers
-        return command_policy.decide(asked, user=user, narratives=narratives, writes=mode)
+        return decide(facts, user=user, narratives=narratives, writes=mode)
 
     def _layers(self, call: CommandCall) -> list[SecurityRules]:
         """The rules that hold for a call: the user's, then the callers', then its own."""
-        above = [security_rules.rules_of_narrative(security, name) for name, security in call.above]
-        own = security_rules.rules_of_narrative(call.security)
-        return [security_rules.rules_of_user(self.security), *above, own]
+        above = [rules_of_narrative(security, name) for name, security in call.above]
+        return [rules_of_user(self.security), *above, rules_of_narrative(call.security)]
 
-    def _as_asked(self, call: CommandCall, *, writes: bool) -> command_policy.CommandFacts:
-        return command_policy.CommandFacts(
+    def _facts(self, call: CommandCall, *, writes: bool) -> CommandFacts:
+        return CommandFacts(
             platform=call.platform,
             command=call.command,
             args=call.args,
             writes=writes,
             secrets=self.secrets,
-            older=_older(call),
+            older=older(call.command) if call.platform == "discord" else (),
         )
 
-    # -- what the verdict means -----------------------------------------------------------------
+    def _bounds(self, call: CommandCall) -> list[audit.Bound]:
+        """Return how often the command may run, by every layer; what a narrative calls counts."""
+        facts = self._facts(call, writes=True)
+        names = [*(name for name, _ in call.above), call.narrative]
+        whose = [None, *(tuple(dict.fromkeys(names[depth:])) for depth in range(len(names)))]
+        return [
+            audit.Bound(most=rate.most, span=rate.span, narratives=narratives)
+            for layer, narratives in zip(self._layers(call), whose, strict=True)
+            for rate in facts.rates(layer)
+        ]
 
-    def _leave(self, call: CommandCall, verdict: command_policy.CommandVerdict) -> "_Leave":
-        """Return the leave to run, written into the audit.
+    # -- permission -------------------------------------------------------------------------------
+
+    def _permission(self, call: CommandCall, verdict: CommandVerdict) -> "_Permission":
+        """Return the permission to run, recorded in the audit.
 
         Raises:
             Denied: There is none.
         """
         if verdict.word == "allow":
             return self._begin(call, "allowed", verdict)
-        if verdict.word == "refuse":
-            raise self._refused(call, verdict)
-        wish = self._wish(call)
-        given = approvals.use(self.conn, wish) if verdict.word == "confirm" else None
-        if given is not None:
-            return self._begin(call, "approved", verdict, by=given[1], approval=given[0])
-        if verdict.word == "confirm" and (no := approvals.find_denial(self.conn, wish)):
-            raise self._refused(call, _denied(no))
-        if self.ask is not None:
-            return self._asked(call, verdict, self.ask)
         if verdict.word == "confirm":
-            raise self._pending(call, wish)
-        raise self._refused(call, verdict)
-
-    def _asked(
-        self, call: CommandCall, verdict: command_policy.CommandVerdict, ask: Ask
-    ) -> "_Leave":
-        if call.name not in self.always or verdict.word == "confirm":
-            answer = ask(f"{call.name} {_shown(self._whole(call))}: {verdict.why}. Run it?")
-            if answer == "no":
-                said = replace(verdict, why="whoever was asked said no", hint="")
-                raise self._refused(call, said)
-            if answer == "always":
-                self.always.add(call.name)
+            request = self._request(call)
+            if given := approvals.use(self.conn, request):
+                approval, by = given
+                return self._begin(call, "approved", verdict, by=by, approval=approval)
+            if denial := approvals.find_denial(self.conn, request):
+                raise self._refused(call, _denied(denial))
+            if self.ask is None:
+                raise self._pending(call, request)
+        if verdict.word == "refuse" or self.ask is None:
+            raise self._refused(call, verdict)
+        self._ask_person(call, verdict, self.ask)
         return self._begin(call, "confirmed", verdict)
 
-    def _pending(self, call: CommandCall, wish: Wish) -> Pending:
-        number = approvals.request(self.conn, wish)
-        self._write(call, decision="pending", rule="require_confirmation", reason=f"#{number}")
+    def _ask_person(self, call: CommandCall, verdict: CommandVerdict, ask: Ask) -> None:
+        if call.name in self.always and verdict.word != "confirm":
+            return
+        args = exposed(json.dumps(_as_json(call.args, self._clean), ensure_ascii=False))
+        answer = ask(f"{call.name} {args}: {verdict.why}. Run it?")
+        if answer == "no":
+            why = "the person at the terminal said no"
+            raise self._refused(call, replace(verdict, why=why, hint=""))
+        if answer == "always":
+            self.always.add(call.name)
+
+    def _pending(self, call: CommandCall, request: Wish) -> Pending:
+        number = approvals.request(self.conn, request)
+        self._record(call, "pending", rule="require_confirmation", reason=f"#{number}")
         return Pending(
             f"a person must confirm it first (approval {number})",
             where=call.name,
@@ -219,51 +228,28 @@ class GuardedCommands:
             f" {number} and run this again",
         )
 
-    def _refused(self, call: CommandCall, verdict: command_policy.CommandVerdict) -> Denied:
-        self._write(call, decision="refused", rule=verdict.rule, reason=verdict.why)
+    def _refused(self, call: CommandCall, verdict: CommandVerdict) -> Denied:
+        self._record(call, "refused", rule=verdict.rule, reason=verdict.why)
         return Denied(f"refused: {verdict.why}", where=call.name, hint=verdict.hint)
 
     def _begin(
         self,
         call: CommandCall,
         decision: audit.Decision,
-        verdict: command_policy.CommandVerdict,
+        verdict: CommandVerdict,
         *,
         by: str = "",
         approval: int | None = None,
-    ) -> "_Leave":
-        bounds = self._bounds(call)
-        why = call.about or verdict.why
-        entry = self._entry(call, decision=decision, rule=verdict.rule, reason=why)
+    ) -> "_Permission":
+        entry = self._entry(call, decision, rule=verdict.rule, reason=call.about or verdict.why)
         entry = replace(entry, actor=by or self.actor)
-        written = audit.insert(self.conn, entry, bounds=bounds)
+        written = audit.insert(self.conn, entry, bounds=self._bounds(call))
         if isinstance(written, int):
-            return _Leave(audit_id=written, approval=approval)
+            return _Permission(audit_id=written, approval=approval)
         if approval is not None:
             approvals.give_back(self.conn, approval)
         why = f"it has run {written.most} times within {written.span}, which is the most"
-        raise self._refused(
-            call, command_policy.CommandVerdict(word="refuse", rule="rate_limits", why=why)
-        )
-
-    def _bounds(self, call: CommandCall) -> list[audit.Bound]:
-        asked = self._as_asked(call, writes=True)
-        user, *narratives = self._layers(call)
-        bounds = [audit.Bound(most=rate.most, span=rate.span) for rate in asked.rates(user)]
-        names = [*(name for name, _ in call.above), call.narrative]
-        for depth, layer in enumerate(narratives):
-            # What a narrative has called counts as its own.
-            whose = tuple(dict.fromkeys(names[depth:]))
-            bounds += [
-                audit.Bound(most=rate.most, span=rate.span, narratives=whose)
-                for rate in asked.rates(layer)
-            ]
-        return bounds
-
-    def _sent_before(self, call: CommandCall, errand: unmarked_sends.Errand) -> dict[str, Any]:
-        why = f"sent before, for {call.about}"
-        self._write(call, decision="refused", rule="done before", reason=why)
-        return send_once.told(errand)
+        raise self._refused(call, CommandVerdict(word="refuse", rule="rate_limits", why=why))
 
     # -- the command itself -----------------------------------------------------------------------
 
@@ -271,46 +257,65 @@ class GuardedCommands:
         self,
         call: CommandCall,
         executor: CommandExecutor,
-        leave: "_Leave",
-        errand: unmarked_sends.Errand | None,
+        permission: "_Permission",
+        earlier: Errand | None,
     ) -> Any:
         try:
-            if send_once.is_meant(call) and isinstance(executor, PlatformExecutor):
-                means = send_once.means(self.conn, leave.audit_id, errand)
-                result = executor.run(call, once=means)
-            else:
-                result = executor.run(call)
+            once = self._once(permission, earlier) if _marks_rows(call) else None
+            result = executor.run(call, once=once)
         except BotticelliError as error:
             is_open = isinstance(error, Unconfirmed | LockedOutMidway)
-            self._end(leave, "unknown" if is_open else "failed", str(error))
-            certain = isinstance(error, NotSent | Refused | ConfigError) and not is_open
-            if leave.approval is not None and certain:
-                approvals.give_back(self.conn, leave.approval)
+            self._end(permission, "unknown" if is_open else "failed", str(error))
+            is_certain = isinstance(error, NotSent | Refused | ConfigError) and not is_open
+            if permission.approval is not None and is_certain:
+                approvals.give_back(self.conn, permission.approval)
             raise _failed(error, call) from error
         except BaseException as error:
-            self._end(leave, "unknown", type(error).__name__)
+            self._end(permission, "unknown", type(error).__name__)
             raise
-        audit.end(self.conn, leave.audit_id, result_id=result_id_of(result))
+        audit.end(self.conn, permission.audit_id, result_id=_result_ids(result))
         return result
 
-    def _end(self, leave: "_Leave", outcome: audit.Outcome, error: str) -> None:
-        audit.end(self.conn, leave.audit_id, outcome=outcome, error=self._clean(error))
+    def _end(self, permission: "_Permission", outcome: audit.Outcome, error: str) -> None:
+        audit.end(self.conn, permission.audit_id, outcome=outcome, error=self._clean(error))
 
-    # -- what is written down ---------------------------------------------------------------------
+    # -- messages for rows that a narrative marks afterwards are sent once, whatever dies ---------
 
-    def _write(
-        self, call: CommandCall, *, decision: audit.Decision, rule: str, reason: str
+    def _find_unmarked(self, call: CommandCall) -> Errand | None:
+        """Return what an earlier run has sent, or may have, for the same rows, unmarked so far."""
+        if not _marks_rows(call):
+            return None
+        return unmarked_sends.find(
+            self.conn,
+            platform=call.platform,
+            command=call.command,
+            narrative=call.narrative,
+            act=call.act,
+            about=call.about,
+            run_id=call.run_id,
+        )
+
+    def _once(self, permission: "_Permission", earlier: Errand | None) -> Once:
+        """Return what keeps this attempt from sending a second message."""
+        if earlier is None:
+            return Once(key=unmarked_sends.get(self.conn, permission.audit_id).key)
+        known = unmarked_sends.sent_since(self.conn, "discord", earlier.at)
+        return Once(key=earlier.key, since=earlier.at, known=known)
+
+    # -- what is recorded -------------------------------------------------------------------------
+
+    def _record(
+        self, call: CommandCall, decision: audit.Decision, *, rule: str, reason: str
     ) -> None:
-        entry = self._entry(call, decision=decision, rule=rule, reason=reason)
-        audit.insert(self.conn, entry)
+        audit.insert(self.conn, self._entry(call, decision, rule=rule, reason=reason))
 
     def _entry(
-        self, call: CommandCall, *, decision: audit.Decision, rule: str, reason: str
+        self, call: CommandCall, decision: audit.Decision, *, rule: str, reason: str
     ) -> audit.Entry:
         return audit.Entry(
             platform=call.platform,
             command=self._clean(call.command),
-            args=self._kept(call),
+            args=_as_json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT]),
             narrative=call.narrative,
             act=call.act,
             run_id=call.run_id,
@@ -320,50 +325,28 @@ class GuardedCommands:
             reason=self._clean(reason),
         )
 
-    def _wish(self, call: CommandCall) -> Wish:
+    def _request(self, call: CommandCall) -> Wish:
         return Wish(
             platform=call.platform,
             command=call.command,
-            args=as_json(call.args, lambda text: text),
+            args=_as_json(call.args, lambda text: text),
             narrative=call.narrative,
             act=call.act,
             run_id=call.run_id,
         )
 
-    def _kept(self, call: CommandCall) -> dict[str, Any]:
-        kept: dict[str, Any] = as_json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT])
-        return kept
-
-    def _whole(self, call: CommandCall) -> dict[str, Any]:
-        whole: dict[str, Any] = as_json(call.args, self._clean)
-        return whole
-
     def _clean(self, text: str) -> str:
-        for secret in self.secrets:
-            if secret:
-                text = text.replace(secret, "***")
-        return storable(text)
-
-
-def _request_of(call: CommandCall, executor: CommandExecutor) -> Any:
-    """Return what a command would send or change, as far as its executor can tell beforehand."""
-    return executor.preview(call) if isinstance(executor, Previewing) else call.args
+        for secret in filter(None, self.secrets):
+            text = text.replace(secret, "***")
+        return _storable(text)
 
 
 @record
-class _Leave:
-    """The leave to run one command."""
+class _Permission:
+    """To run one command, once."""
 
     audit_id: int
     approval: int | None = None
-
-
-def _older(call: CommandCall) -> tuple[str, ...]:
-    if call.platform != "discord":
-        return ()
-    from botticelli.platforms.discord.commands.table import older
-
-    return older(call.command)
 
 
 def _failed(error: BotticelliError, call: CommandCall) -> BotticelliError:
@@ -373,20 +356,55 @@ def _failed(error: BotticelliError, call: CommandCall) -> BotticelliError:
     hint = error.hint
     if isinstance(error, Unconfirmed):
         hint = hint or "look whether it was done before anything else"
-    where = error.where or call.name
-    return CommandFailed(error.what, where=where, hint=hint)
+    return CommandFailed(error.what, where=error.where or call.name, hint=hint)
 
 
-def _shown(args: Mapping[str, Any]) -> str:
-    import json
-
-    return exposed(json.dumps(args, ensure_ascii=False))
-
-
-def _denied(denial: approvals.Approval) -> command_policy.CommandVerdict:
-    why = f"{denial.decided_by} denied it (approval {denial.id}"
-    why += f": {denial.reason})" if denial.reason else ")"
-    hint = f"should that have changed: botticelli approvals approve {denial.id}"
-    return command_policy.CommandVerdict(
-        word="refuse", rule="denied by a person", why=why, hint=hint
+def _denied(denial: approvals.Approval) -> CommandVerdict:
+    reason = f": {denial.reason}" if denial.reason else ""
+    return CommandVerdict(
+        word="refuse",
+        rule="denied by a person",
+        why=f"{denial.decided_by} denied it (approval {denial.id}{reason})",
+        hint=f"should that have changed: botticelli approvals approve {denial.id}",
     )
+
+
+def _marks_rows(call: CommandCall) -> bool:
+    """Whether a call sends something for rows that its narrative will mark."""
+    return bool(call.about) and call.name in RECOGNIZED
+
+
+def _result_of(earlier: Errand) -> dict[str, Any]:
+    """Return the result of a message that is out already, for the acts that mark its rows."""
+    ids = {"id": earlier.result_id, "message_id": earlier.result_id, "existed": True}
+    return {**ids, **{key: earlier.args.get(key) for key in ("channel_id", "content")}}
+
+
+def _result_ids(result: Any) -> str | None:
+    """Return the ids of what a command made or changed, as a line, or None if it names none."""
+    if not isinstance(result, Mapping):
+        return None
+    ids = result.get("ids")
+    if isinstance(ids, list):
+        return ",".join(map(str, ids[:20])) or None
+    return next((str(result[key]) for key in RESULT_IDS if result.get(key)), None)
+
+
+def _as_json(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a value as JSON can hold it, with every text changed."""
+    if isinstance(value, str):
+        return _storable(change(value))
+    if isinstance(value, Mapping):
+        return {
+            _storable(change(str(key))): _as_json(inner, change) for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_as_json(inner, change) for inner in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    return change(str(value))
+
+
+def _storable(text: str) -> str:
+    """Return a text without NUL and half characters, which PostgreSQL does not take."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -57,15 +57,15 @@ def time_of(snowflake: str) -> datetime:
 def made_at(message: Mapping[str, Any]) -> datetime | None:
     """Return when a message was written, by its timestamp or its id, whichever is later.
 
-    On Discord both agree. Of other servers some count ids from one, some tell one time for all;
-    None: neither tells anything.
+    On Discord both agree. Other servers may count ids from one, or give all messages one time.
+    None if neither says anything.
     """
     by_id = time_of(message["id"])
     try:
-        told = datetime.fromisoformat(message["timestamp"])
+        stamp = datetime.fromisoformat(message["timestamp"])
     except (KeyError, TypeError, ValueError):
         return by_id if int(message["id"]) >= FIRST_SNOWFLAKE else None
-    return max(by_id, told if told.tzinfo else told.replace(tzinfo=UTC))
+    return max(by_id, stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC))
 
 
 def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
@@ -114,8 +114,8 @@ def _is_ours(message: Mapping[str, Any], wanted: Search, *, since: datetime) -> 
     nonce = message.get("nonce")
     if nonce is not None and nonce != "":  # each of our messages has its own, whatever it says
         return str(nonce) == wanted.message.nonce
-    told = ((message.get("author") or {}).get("id"), message.get("webhook_id"))
-    authors = {str(one) for one in told if one is not None}
+    ids = ((message.get("author") or {}).get("id"), message.get("webhook_id"))
+    authors = {str(one) for one in ids if one is not None}
     if wanted.author and authors and wanted.author not in authors:
         return False
     if _is_before(message, since):
@@ -138,7 +138,7 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _empty(look: Look, channel: str) -> Looked:
-    """Tell whether "nothing there" can be believed: an unreadable channel looks empty, too."""
+    """Return whether "nothing there" can be believed: an unreadable channel looks empty, too."""
     try:
         bits = _bits(look, me=look("/users/@me", {}), seen=look(f"/channels/{channel}", {}))
     except NotSent:
@@ -153,10 +153,10 @@ def _empty(look: Look, channel: str) -> Looked:
 
 
 def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
-    """Return what stands in the way of what we want to do in a channel, in words for a person.
+    """Return the problems, for a person, with what we want to do in a channel.
 
-    A channel that can be read in a guild that cannot is let pass: rights that nobody tells are no
-    fault (a proxy that knows messages only, say).
+    A channel that can be read in a guild that cannot passes: unknown permissions are not a
+    problem (a proxy that knows messages only, say).
 
     Raises:
         NotSent: Discord cannot be asked right now.
@@ -178,7 +178,7 @@ def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
         return (f"{name} takes no plain messages (forum, voice or category); name a text channel",)
     problems = []
     if wanted.crossposts and seen.get("type") != ANNOUNCEMENT:
-        problems.append(f"{name} is no announcement channel; take `crosspost` out or name another")
+        problems.append(f"{name} is not an announcement channel; remove `crosspost` or name one")
     if names := permissions.missing(bits, _needed(wanted, is_thread=seen["type"] in THREADS)):
         problems.append(_not_allowed(name, names))
     return tuple(problems)

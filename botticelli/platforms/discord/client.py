@@ -74,11 +74,11 @@ class Discord:
     """One channel, as one author. Not shared between threads.
 
     Args:
-        name: The destination's name, which errors are told under.
+        name: The destination's name, which errors carry.
         channel: Snowflake of the channel.
         webhook: Publish through it instead of as the bot.
         can_read: Whether the session has a bot's token, so that the channel can be looked at.
-        session: Whose connections to use; User-Agent and credentials are set on it.
+        session: The HTTP session, with User-Agent and credentials set.
         base_url: Root of the API, with its version.
         limits: The rate limits of the session's bot.
     """
@@ -127,14 +127,14 @@ class Discord:
     def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
         """See Platform.
 
-        A channel that may be written to but not looked at is no error: nothing is known of it.
+        A channel that may be written to but not read is not an error: nothing is known of it.
         """
         if not self._can_read:
             return Looked(why="a webhook cannot read its channel back")
         try:
             return self._find(message, since=since, known=known)
         except KeptOut as error:
-            if self._webhook is None:  # once we are let in again, the channel tells
+            if self._webhook is None:  # once we may read it again, we will know
                 raise
             return Looked(why=error.what)
         except LockedOut:
@@ -158,7 +158,7 @@ class Discord:
             return Looked(receipt=self._receipt_of(found), certain=True)
         if found.certain and not search.author:
             return Looked(
-                why="the server does not tell who we are, so nothing there is surely ours"
+                why="the server does not say who we are, so no message there is certainly ours"
             )
         return found
 
@@ -290,7 +290,7 @@ class Discord:
         )
 
     def _channel_name(self, answer: ErrorAnswer, method: str) -> str:
-        """Return "#news" where we may see the channel, else its id; asked only if it is told.
+        """Return "#news" where we may see the channel, else its id; asked only for an error.
 
         Where we may not, asking would be one more invalid request, which Discord counts.
         """
@@ -305,7 +305,7 @@ class Discord:
         try:
             return self._receipt_of(message)
         except (ValueError, KeyError, TypeError) as error:
-            words = "Discord's answer tells nothing of the message"
+            words = "Discord's answer does not describe the message"
             raise Unconfirmed(words, where=self.name) from error
 
     def _receipt_of(self, message: Mapping[str, Any]) -> Receipt:
@@ -318,18 +318,18 @@ class Discord:
         )
 
     def _server(self) -> str:
-        """Return the id of the channel's server, which a link needs and no message tells.
+        """Return the id of the channel's server, which a link needs and no message contains.
 
         "@me" stands for direct messages, and for a server that cannot be asked; it is asked once.
         """
         if not self._guild:
-            # A webhook tells it without a bot, which need not even see the channel.
+            # A webhook knows it without a bot, which need not even see the channel.
             path = self._messages("")[0] if self._webhook else f"/channels/{self._channel}"
             try:
-                told = self._call("GET", path, timeout=LINK_TIMEOUT).get("guild_id")
+                guild = self._call("GET", path, timeout=LINK_TIMEOUT).get("guild_id")
             except (BotticelliError, AttributeError):
-                told = None
-            self._guild = str(told or "@me")
+                guild = None
+            self._guild = str(guild or "@me")
         return self._guild
 
 

@@ -82,7 +82,7 @@ _PASSING: Final = frozenset({40004, 40006, 40062, 20016, 20022, 20028, 20029, 30
 
 @record
 class ErrorAnswer:
-    """An answer that is no success, with as much of its body as could be read.
+    """An answer that is not a success, with as much of its body as could be read.
 
     Args:
         is_global: Whether it speaks of all routes, not only of the one that was asked.
@@ -98,7 +98,7 @@ class ErrorAnswer:
 
     @property
     def pause(self) -> float | None:
-        """Seconds in which nothing more may be asked; None: it asks for none."""
+        """Seconds to send nothing more, or None if it asks for no wait."""
         if self.status == 429:
             default = DEFAULT_WAIT if self.is_json else SLOWED_WAIT
         elif self.is_turned_away:
@@ -207,7 +207,7 @@ def _refusal(answer: ErrorAnswer, subject: str) -> str:
 
 def _slow_down(answer: ErrorAnswer, where: str) -> NotSent:
     wait = answer.pause
-    if wait is None:  # no 429, but of the same meaning
+    if wait is None:  # not a 429, but with the same meaning
         wait = DEFAULT_WAIT if answer.retry_after is None else answer.retry_after
     return NotSent(f"Discord asks us to wait {wait:g} s", where=where, retry_after=wait)
 

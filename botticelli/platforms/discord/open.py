@@ -77,7 +77,7 @@ def missing(destination: Destination) -> list[Problem]:
     elif not destination.channel.isdecimal():
         problems.append(
             Problem(
-                what=f"'{destination.channel}' is no channel id, which has digits only",
+                what=f"'{destination.channel}' is not a channel id, which has digits only",
                 where=f"{where}.channel",
                 hint="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
             )
@@ -185,7 +185,7 @@ def _root(destination: Destination) -> str:
     """Return the API's root with a version: without one Discord answers as version 6 did.
 
     Raises:
-        ConfigError: It is no web address.
+        ConfigError: It is not a web address.
     """
     root = require_web(
         destination.base_url or DISCORD_API,

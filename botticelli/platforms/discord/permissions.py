@@ -1,4 +1,4 @@
-"""Whether a bot may do something in a channel, computed from what the API tells.
+"""Whether a bot may do something in a channel, computed from the API's answers.
 
 Source: docs.discord.com/developers/topics/permissions (base, then overwrites
 of everyone, of the roles together, of the member).

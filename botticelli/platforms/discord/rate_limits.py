@@ -16,7 +16,7 @@ class RateLimits:
     """What is known of one bot's limits; not shared between threads or processes.
 
     Attributes:
-        clock: Whose time they are kept by.
+        clock: What they are measured by.
     """
 
     def __init__(self, clock: Clock) -> None:

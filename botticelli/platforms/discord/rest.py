@@ -38,7 +38,7 @@ class DiscordRequest:
 
     Args:
         path: Below the API's root, already quoted.
-        json: The body; None: none.
+        json: The body, if any.
         reason: Stands in the server's audit log beside what was done.
         route: What counts as one route for the rate limit; empty: method and path.
         timeout: Seconds to wait for the answer.
@@ -86,7 +86,7 @@ class Rest:
     """A session with Discord. Not shared between threads.
 
     Args:
-        session: Whose connections to use; User-Agent and credentials are set on it.
+        session: The HTTP session, with User-Agent and credentials set.
         base_url: Root of the API, with its version.
         limits: The account of the session's bot; several sessions may keep the same.
     """
@@ -110,7 +110,7 @@ class Rest:
         Args:
             request: What to ask.
             where: What errors name.
-            explain: Returns the error for an answer that is no success.
+            explain: Returns the error for an answer that is not a success.
             is_fine: Whether such an answer counts as a success all the same.
 
         Raises:
@@ -205,7 +205,7 @@ def _unreachable(
 
 
 def _never_left(error: BaseException) -> bool:
-    """Tell whether no byte can have reached the platform: name, route or handshake failed."""
+    """Return whether no byte can have reached the platform: name, route or handshake failed."""
     import ssl
 
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError

@@ -1,4 +1,4 @@
-"""May this command run? Every rule's word on it. Pure; fails closed.
+"""Whether a command may run, by every rule. Pure; fails closed.
 
 There are two layers of rules: the user's own (`[security]` in botticelli.toml) and the narrative's
 (`[security.policy]`, `[security.constraints]`, `[security.content]`). A command must pass both, and
@@ -20,7 +20,7 @@ NAMES_CHANNELS: Final = (*MAKES_CHANNELS, "channels.edit")
 # Commands that do what another one does: who denies that one means them, too.
 IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
     "channels.get_or_create": ("channels.create",),
-    "forum.create_post": ("threads.create",),
+    "forum.create_post": ("threads.create", "messages.send"),
     "messages.bulk_delete": ("messages.delete",),
     "messages.clear": ("messages.delete", "messages.bulk_delete"),
 }
@@ -34,9 +34,9 @@ class CommandFacts:
     """A command that wants to run.
 
     Args:
-        command: By its name of today, without the platform; `older` are the names it had.
+        command: By its current name, without the platform; `older` are the names it had.
         guild_id, channel_id, channel_name, category_id, into_id: Where it acts (see Place), as the
-            platform itself tells; empty: nowhere, or it cannot be told.
+            platform itself says; empty if nowhere, or not known.
         secrets: Texts that must never leave.
     """
 
@@ -73,7 +73,7 @@ class CommandFacts:
         return IMPLIED.get(self.command, ())
 
     def is_among(self, patterns: Sequence[str]) -> bool:
-        """Tell whether a list names it, as command or platform.command; * stands for anything."""
+        """Return whether a list names it, as command or platform.command; * stands for anything."""
         return is_named(self.platform, (self.command, *self.older), patterns)
 
     def rates(self, rules: SecurityRules) -> list[CommandRate]:
@@ -83,10 +83,10 @@ class CommandFacts:
 
 @record
 class CommandVerdict:
-    """What becomes of a command.
+    """What the rules decide about a command.
 
     Args:
-        word: It may run; whoever is at the terminal is asked; a person must confirm it; refused.
+        word: It may run; the person at the terminal is asked; a person must confirm it; refused.
         rule: What decided.
         why, hint: For a person.
     """
@@ -104,14 +104,14 @@ def decide(
     narratives: Sequence[SecurityRules],
     writes: Literal["ask", "allow", "deny"],
 ) -> CommandVerdict:
-    """Return what becomes of a command.
+    """Decide whether a command may run.
 
     Args:
         facts: The command.
         user: The user's own layer.
         narratives: The layers of the narrative and of those that called it, its own last: whoever
             is called may do no more than its callers.
-        writes: The user's word on writes in general.
+        writes: The user's setting for writes in general.
     """
     for layer in (user, *narratives):
         if refusal := _refusal(facts, layer, is_users=layer is user):
@@ -156,7 +156,7 @@ def _unasked(facts: CommandFacts) -> CommandVerdict:
     return CommandVerdict(
         word="ask",
         rule="writes",
-        why="it changes something, and nobody has allowed that",
+        why="it changes something, which is not permitted",
         hint=(
             "run with --allow-writes, or add to the narrative: [security.policy]"
             f' allowed_commands = ["{facts.command}"], or set [security] writes = "allow"'
@@ -216,8 +216,8 @@ def _characters(facts: CommandFacts, _layer: SecurityRules) -> str:
     if facts.platform == "database":
         return ""
     for reading in facts.prose:
-        if reading.misleading:
-            return f"a text holds {reading.misleading}, which hides what it says"
+        if reading.control_character:
+            return f"a text holds a control character ({reading.control_character})"
     content = facts.args.get("content")
     if isinstance(content, str) and content and TextReading(content).is_blank:
         return "the content shows nothing"

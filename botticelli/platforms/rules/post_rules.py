@@ -1,4 +1,4 @@
-"""What no message may hold: every rule's verdict over a text. Pure.
+"""What no message may contain: every rule's result for a text. Pure.
 
 A post that fails a rule is held for a person and the next one is taken; nothing is ever repaired
 here, because the text that goes out is the column's, byte for byte.
@@ -21,7 +21,7 @@ OFFLINE_MODEL: Final = "offline"
 
 @record
 class RuleResult:
-    """One rule's word on a text; `why` is empty if it may pass."""
+    """One rule's result for a text; `why` is empty if it passes."""
 
     rule: str
     why: str = ""
@@ -40,7 +40,7 @@ class PostFacts:
         max_length: The platform's, in UTF-16 units.
         real: Whether people read there; False: an outbox.
         model: Which one wrote it, if known.
-        repeats: Who has said the same there lately; empty: nobody.
+        repeats: The recent post there that says the same; empty if none.
     """
 
     text: str
@@ -65,7 +65,7 @@ def verdicts(facts: PostFacts) -> tuple[RuleResult, ...]:
     """Return what each rule says, in a fixed order, up to the first one that refuses the text.
 
     Raises:
-        ConfigError: A forbidden pattern is no regular expression.
+        ConfigError: A forbidden pattern is not a valid regular expression.
     """
     found: list[RuleResult] = []
     for name, rule in _RULES:
@@ -85,8 +85,8 @@ def _content(facts: PostFacts) -> str:
         return "there is no text"
     if facts.reading.is_blank:
         return "the text shows nothing"
-    hidden = facts.reading.misleading
-    return f"it holds {hidden}, which hides what it says" if hidden else ""
+    control = facts.reading.control_character
+    return f"it holds a control character ({control})" if control else ""
 
 
 def _length(facts: PostFacts) -> str:
@@ -125,7 +125,7 @@ def _forbidden(facts: PostFacts) -> str:
             found = re.search(pattern, facts.text, re.IGNORECASE)
         except re.error as error:
             raise ConfigError(
-                f"'{pattern}' is no regular expression ({error})",
+                f"'{pattern}' is not a valid regular expression ({error})",
                 where=f"destinations.{facts.destination.name}.guard.forbidden",
             ) from error
         if found:
@@ -150,7 +150,7 @@ def _refusal(facts: PostFacts) -> str:
 def _offline(facts: PostFacts) -> str:
     if not facts.real or facts.model.casefold() != OFFLINE_MODEL:
         return ""
-    return "the offline model wrote it, which is for rehearsals only"
+    return "the offline model wrote it, which is for dry runs and demos only"
 
 
 def _repeat(facts: PostFacts) -> str:

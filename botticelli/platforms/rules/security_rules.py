@@ -42,7 +42,7 @@ class CommandRate:
 
 @record
 class SecurityRules:
-    """One layer of rules. None: no rule of that kind.
+    """One layer of rules; None where it has no rule of that kind.
 
     Args:
         source: What a refusal names.
@@ -112,7 +112,7 @@ def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> SecurityR
     allowed = policy.get("allowed_commands")
     rates = policy.get("rate_limits", NOTHING)
     if not isinstance(rates, Mapping):
-        raise _bad("security.policy.rate_limits", "is no table of command = limit")
+        raise _bad("security.policy.rate_limits", "is not a table of command = limit")
     links = content.get("allowed_links")
     known = partial(_named, where="security.policy")
     return SecurityRules(
@@ -139,14 +139,14 @@ def rate_of(text: Any) -> CommandRate:
     """
     match = _RATE.fullmatch(str(text))
     if match is None:
-        raise _bad("security.rate_limits", f"'{text}' is no limit", 'write "5/minute"')
+        raise _bad("security.rate_limits", f"'{text}' is not a rate limit", 'write "5/minute"')
     return CommandRate(most=int(match[1]), span=timedelta(seconds=_SPAN[match[2]]))
 
 
 def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = security.get(name, NOTHING)
     if not isinstance(section, Mapping):
-        raise _bad(f"security.{name}", "is no table")
+        raise _bad(f"security.{name}", "is not a table")
     _no_others(section, f"security.{name}", _KEYS[name])
     return section
 
@@ -163,12 +163,12 @@ def _list(value: Any, where: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        raise _bad(where, "is no list of texts")
+        raise _bad(where, "is not a list of strings")
     return tuple(value)
 
 
 def is_named(platform: str, commands: Sequence[str], patterns: Sequence[str]) -> bool:
-    """Tell whether a list names one of the commands, in any case; * stands for anything."""
+    """Return whether a list names one of the commands, in any case; * stands for anything."""
     names = (*commands, *(f"{platform}.{command}" for command in commands))
     wanted = [pattern.strip().casefold() for pattern in patterns]
     return any(fnmatchcase(name.casefold(), pattern) for pattern in wanted for name in names)
@@ -196,7 +196,7 @@ def _ids(value: Any, where: str) -> tuple[str, ...] | None:
     given = value if isinstance(value, list | tuple) else [value]
     ids = tuple(str(one).strip() for one in given if not isinstance(one, bool))
     if not ids or not all(one.isdecimal() for one in ids):
-        raise _bad(where, "is no Discord id", "write the id's digits")
+        raise _bad(where, "is not a Discord id", "write the id's digits")
     return ids
 
 
@@ -204,7 +204,7 @@ def _number(section: Mapping[str, Any], name: str) -> int | None:
     value = section.get(name)
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
-    raise _bad(f"security.content.{name}", "is no whole number")
+    raise _bad(f"security.content.{name}", "is not a whole number")
 
 
 def _bad(where: str, what: str, hint: str = "") -> ConfigError:

@@ -48,7 +48,6 @@ _UNSEEN: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
 ) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _MARKUP: Final = frozenset("*_~|`>")
-_OVERRIDES: Final = frozenset("\u202d\u202e")  # the line reads backwards from here on
 _BREAKS: Final = frozenset("\t\n\v\f\r")
 
 _Found = TypeVar("_Found")
@@ -144,12 +143,10 @@ class TextReading:
         return all(c.isspace() or c in _MARKUP for c in _seen(self.text))
 
     @property
-    def misleading(self) -> str:
-        """The first control character or reversal of the writing direction, as U+XXXX, or ""."""
-        for c in self.text:
-            if c in _OVERRIDES or (unicodedata.category(c) == "Cc" and c not in _BREAKS):
-                return f"U+{ord(c):04X}"
-        return ""
+    def control_character(self) -> str:
+        """The first control character that is not a blank, as "U+001B", or ""."""
+        found = (c for c in self.text if unicodedata.category(c) == "Cc" and c not in _BREAKS)
+        return next((f"U+{ord(c):04X}" for c in found), "")
 
 
 def disallowed_host(links: Iterable[Link], allowed: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ _NAMED: Final = (
     r"(?:name|link|url|date|time|topic|emoji|company|product|channel|server|community|event)"
 )
 _BLANKS_TO_FILL: Final = re.compile(
-    # of template languages, which nobody has filled in; ${HOME} is the shell's
+    # of template languages, left unfilled; ${HOME} is the shell's
     r"\{\{[^{}\n\w]*\w[^{}\n]*\}\}|\$\{(?!HOME|PATH|PWD|SHELL|TMPDIR|XDG_)\w[^}\n]{0,200}\}"
     r"|<%[^%\n]*%>|\{%[^%\n]*%\}"
     rf"|(?<![\w{{]){{(?:\w+_)?{_NAMED}}}|(?<![\w{{]){{(?:username|title|insert\w*)}}"
@@ -30,7 +30,7 @@ _BLANKS_TO_FILL: Final = re.compile(
     r"|\bX{2}:X{2}\b",
     re.IGNORECASE,
 )
-# Capitals at the head of a sentence, and a colon: "a TODO app", "date TBD", "xxx" are none.
+# Capitals at the head of a sentence, and a colon: not "a TODO app", "date TBD", "xxx".
 _NOTE_TO_SELF: Final = re.compile(
     r"(?:^|[.!?:)\]]\s+|[(\[<])[*_~\s([-]{0,4}(?:TODO|FIXME|TBD|XXX)\b(?::|\(\w+\))"
     r"|\A\W*(?:TODO|FIXME|TBD|XXX)\W*\Z",
@@ -169,7 +169,7 @@ def machinery(reading: TextReading) -> Iterator[str]:
     if reading.has_open_code_block:
         yield "a code block is not closed"
     if found := _MARKUP.search(prose):
-        yield f"'{shorten(found[0], 40)}' is no part of a post"
+        yield f"'{shorten(found[0], 40)}' does not belong in a post"
     if found := _PREAMBLE.search(text) or _AFTERWORD.search(prose):
         yield f"'{shorten(found[0], 40)}' speaks about the post"
 

@@ -55,7 +55,7 @@ class Argument:
         """Return what is sent for what was given.
 
         Raises:
-            BadArgument: It is of no use.
+            BadArgument: It is not valid.
         """
         try:
             value = _READERS[self.type](given)
@@ -100,7 +100,7 @@ def _id(given: Any) -> str:
     """Ids are strings in answers and may be numbers in files; nothing else gets into a path."""
     match = _SNOWFLAKE.fullmatch(str(given).strip())
     if isinstance(given, bool) or match is None:
-        raise ValueError(f"is no Discord id: {_shown(given)}; ids are numbers of 17 to 20 digits")
+        raise ValueError(f"is not a Discord id: {_shown(given)}; an id has 17 to 20 digits")
     return match[1]
 
 
@@ -108,23 +108,23 @@ def _ids(given: Any) -> list[str]:
     if isinstance(given, str):
         given = [part for part in re.split(r"[\s,]+", given) if part]
     if not isinstance(given, list | tuple):
-        raise TypeError("is no list of Discord ids")
+        raise TypeError("is not a list of Discord ids")
     return [_id(one) for one in given]
 
 
 def _text(given: Any) -> str:
     if isinstance(given, bool) or not isinstance(given, str | int | float):
-        raise TypeError(f"is no text: {_shown(given)}")
+        raise TypeError(f"is not text: {_shown(given)}")
     return str(given)
 
 
 def _int(given: Any) -> int:
     if isinstance(given, bool) or (isinstance(given, float) and not given.is_integer()):
-        raise ValueError(f"is no whole number: {_shown(given)}")
+        raise ValueError(f"is not a whole number: {_shown(given)}")
     try:
         return int(given)
     except (TypeError, ValueError):
-        raise ValueError(f"is no whole number: {_shown(given)}") from None
+        raise ValueError(f"is not a whole number: {_shown(given)}") from None
 
 
 def _color(given: Any) -> int:
@@ -133,7 +133,7 @@ def _color(given: Any) -> int:
     try:
         return int(text.removeprefix("#"), 16) if text.startswith("#") else _int(given)
     except ValueError:
-        raise ValueError(f"is no color: {_shown(given)}; write #5865F2 or a number") from None
+        raise ValueError(f"is not a color: {_shown(given)}; write #5865F2 or a number") from None
 
 
 def _bool(given: Any) -> bool:
@@ -151,7 +151,7 @@ def _kind(given: Any) -> int:
         return int(word)
     if word not in KINDS:
         words = "text, voice, category, announcement, stage, forum"
-        raise ValueError(f"is no kind of channel: {_shown(given)}; use one of {words}")
+        raise ValueError(f"is not a kind of channel: {_shown(given)}; use one of {words}")
     return KINDS[word]
 
 
@@ -164,7 +164,7 @@ def _emoji(given: Any) -> str:
     # Of ASCII only what keycaps are made of: no slash, no dot, nothing that could change a path.
     is_odd = any(sign.isascii() and sign not in "0123456789#*" for sign in text)
     if not text or text.isascii() or is_odd or len(text) > 32:
-        raise ValueError(f"is no emoji: {_shown(given)}; write the emoji itself or name:id")
+        raise ValueError(f"is not an emoji: {_shown(given)}; write the emoji itself or name:id")
     return text
 
 
@@ -172,14 +172,14 @@ def _time(given: Any) -> str:
     try:
         instant = datetime.fromisoformat(str(given).strip())
     except ValueError:
-        raise ValueError(f"is no instant: {_shown(given)}; write 2026-12-24T18:00:00Z") from None
+        raise ValueError(f"is not a time: {_shown(given)}; write 2026-12-24T18:00:00Z") from None
     return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).isoformat()
 
 
 def _code(given: Any) -> str:
     code = str(given).strip().rstrip("/").rpartition("/")[2]
     if not re.fullmatch(r"[A-Za-z0-9-]{2,64}", code):
-        raise ValueError(f"is no invite: {_shown(given)}")
+        raise ValueError(f"is not an invite: {_shown(given)}")
     return code
 
 

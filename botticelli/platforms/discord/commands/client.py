@@ -55,7 +55,7 @@ class DiscordCommands:
         """See CommandSet.
 
         Raises:
-            NoSuchCommand, BadArgument: It cannot be meant; nothing was sent.
+            NoSuchCommand, BadArgument: It is invalid; nothing was sent.
             NotSent: Discord cannot be asked now; nothing was done.
             Refused, ConfigError: Discord refused it.
             Unconfirmed: It may have been done.
@@ -91,7 +91,7 @@ class DiscordCommands:
         """See CommandSet. Asked of Discord: an id alone says nothing of its server.
 
         Raises:
-            NoSuchCommand, BadArgument: It cannot be meant.
+            NoSuchCommand, BadArgument: It is invalid.
             NotSent, Refused, ConfigError: The channel cannot be looked at.
         """
         row = find(command)

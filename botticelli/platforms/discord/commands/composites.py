@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -41,27 +42,23 @@ def _send_prepared(session: CommandSession, row: Row, values: Values) -> Any:
 
 
 def _server_stats(session: CommandSession, row: Row, values: Values) -> Any:
-    guild = session.ask(row, request_of(row, values))
-    channels = TABLE["channels.list"]
-    count = len(session.ask(channels, request_of(channels, values)))
+    guild = session.make(row, values)
+    count = len(session.make(TABLE["channels.list"], values))
     return shape(row, {**guild, "channel_count": count}, values)
 
 
 def _get_or_create(session: CommandSession, row: Row, values: Values) -> Any:
     """The channel of that name and kind, made only if there is none."""
     found = existing_channel(session, values)
-    if found is not None:
-        return shape(row, {**found, "existed": True}, values)
-    made = session.ask(row, request_of(row, values))
-    return shape(row, {**made, "existed": False}, values)
+    channel = session.make(row, values) if found is None else found
+    return shape(row, {**channel, "existed": found is not None}, values)
 
 
 def existing_channel(session: CommandSession, values: Values) -> Mapping[str, Any] | None:
-    """Return the channel that `channels.get_or_create` would get; None: it would make one."""
-    listing = TABLE["channels.list"]
+    """Return the channel that `channels.get_or_create` would get, or None if it would make one."""
     kind = values.get("kind", 0)
     wanted = _channel_name(values["name"], kind)
-    for one in session.ask(listing, request_of(listing, {"guild_id": values["guild_id"]})):
+    for one in session.make(TABLE["channels.list"], {"guild_id": values["guild_id"]}):
         if one["type"] == kind and _channel_name(one["name"], kind) == wanted:
             found: Mapping[str, Any] = one
             return found
@@ -102,21 +99,19 @@ def _message(session: CommandSession, row: Row, values: Values) -> DiscordReques
 
 
 def _sent_before(session: CommandSession, row: Row, values: Values, request: DiscordRequest) -> Any:
-    """Return the message if an earlier try has sent it; None: it is not out.
+    """Return the message if an earlier attempt has sent it, else None.
 
     Raises:
-        Unconfirmed: Nobody can tell, and Discord has forgotten the nonce by now.
+        Unconfirmed: It is unknown, and Discord has forgotten the nonce by now.
     """
     once: Once | None = values.get("once")
     if once is None or once.since is None:
         return None
 
-    def look(path: str, query: Mapping[str, str]) -> Any:
-        return session.ask(row, DiscordRequest(method="GET", path=path, query=query))
-
+    look = partial(session.get, row)
     wanted = Search(
         message=Message(text=values["content"], nonce=request.json["nonce"]),
-        author=str(look("/users/@me", {})["id"]),
+        author=str(look("/users/@me")["id"]),
         since=once.since,
         known=once.known,
     )
@@ -126,7 +121,7 @@ def _sent_before(session: CommandSession, row: Row, values: Values, request: Dis
     if found.certain or session.clock.now() - once.since < timedelta(seconds=NONCE_SECONDS):
         return None
     raise Unconfirmed(
-        f"an earlier run may have sent it, and {found.why or 'the channel does not tell'}",
+        f"an earlier run may have sent it, and {found.why or 'the channel does not say'}",
         where="discord.messages.send",
         hint="look into the channel: is it there, mark the row; else send it by hand and mark it",
     )
@@ -169,7 +164,7 @@ def _delete(session: CommandSession, ids: Sequence[str], values: Values) -> None
     single = TABLE["messages.bulk_delete" if len(ids) > 1 else "messages.delete"]
     given = {**values, "message_ids": ids, "message_id": ids[0]}
     try:
-        session.ask(single, request_of(single, given))
+        session.make(single, given)
     except Refused as error:
         if len(ids) > 1 or error.code not in (UNKNOWN_MESSAGE, *KEPT):
             raise
@@ -198,10 +193,8 @@ def _bulk_delete(session: CommandSession, row: Row, values: Values) -> Any:
 def _forum_posts(session: CommandSession, row: Row, values: Values) -> Any:
     """The open posts of a forum and its archived ones, newest first."""
     limit = int(values.get("limit", BULK))
-    forum = TABLE["channels.get"]
-    channel = session.ask(forum, request_of(forum, values))
-    active = TABLE["threads.list"]
-    threads = session.ask(active, request_of(active, {"guild_id": channel["guild_id"]}))["threads"]
+    guild = session.make(TABLE["channels.get"], values)["guild_id"]
+    threads = session.make(TABLE["threads.list"], {"guild_id": guild})["threads"]
     found = [one for one in threads if one.get("parent_id") == values["channel_id"]]
     found += islice(_archived(session, row, values), max(limit - len(found), 0))
     return shape(row, {"threads": found[:limit]}, values)
@@ -234,7 +227,7 @@ def _timeout(session: CommandSession, row: Row, values: Values) -> DiscordReques
 
 
 def _thread(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
-    """A public thread unless told; from a message if one is named."""
+    """A public thread unless another kind is named; from a message if one is."""
     given = dict(values)
     message = given.pop("message_id", None)
     if message:
@@ -246,8 +239,6 @@ def _thread(_session: CommandSession, row: Row, values: Values) -> DiscordReques
 
 def _event(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
     """An external event, which must say where it is and when it ends."""
-    from datetime import datetime
-
     end = datetime.fromisoformat(values["start_time"]) + EVENT_LENGTH
     filled = {"end_time": end.isoformat(), "location": "Discord", **values}
     return request_of(row, filled)
@@ -264,8 +255,7 @@ def _overwrite(_session: CommandSession, row: Row, values: Values) -> DiscordReq
 
 def _threads_only(session: CommandSession, row: Row, values: Values) -> Any:
     """A thread is a channel to Discord: who may change threads may not change channels."""
-    look = TABLE["threads.get"]
-    found = session.ask(look, request_of(look, {"thread_id": values["thread_id"]}))
+    found = session.make(TABLE["threads.get"], {"thread_id": values["thread_id"]})
     if found.get("type") not in THREADS:
         what = f"{values['thread_id']} is a channel, no thread"
         raise Refused(

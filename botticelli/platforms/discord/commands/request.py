@@ -47,7 +47,7 @@ class NoSuchCommand(PlatformError):
 
 
 def find(command: str) -> Row:
-    """Return the row of a command, by its name of today or an older one.
+    """Return the row of a command, by its current name or an older one.
 
     Raises:
         NoSuchCommand: There is none.
@@ -60,12 +60,12 @@ def find(command: str) -> Row:
 
 
 def values_of(row: Row, given: Mapping[str, Any]) -> Json:
-    """Return the arguments of a command as they are sent, by their names of today.
+    """Return the arguments of a command as they are sent, by their current names.
 
     `guild_id` and `reason` may always be given, also where the API has no use for them.
 
     Raises:
-        BadArgument: One is missing, unknown or of no use.
+        BadArgument: One is missing, unknown or invalid.
     """
     rest = {name: value for name, value in given.items() if value is not None}
     found: Json = {}
@@ -101,10 +101,10 @@ def _refused(what: str, row: Row, *, odd: list[str]) -> BadArgument:
 
 
 def check_arguments(command: str, args: Mapping[str, Any]) -> None:
-    """See that a command can be meant; Ellipsis among `args` is a value not known yet.
+    """Check that a command is valid; Ellipsis among `args` is a value not known yet.
 
     Raises:
-        NoSuchCommand, BadArgument: It cannot.
+        NoSuchCommand, BadArgument: It is not.
     """
     values_of(find(command), args)
 
@@ -187,11 +187,14 @@ class CommandSession:
         """GET a path on behalf of a command."""
         return self.ask(row, DiscordRequest(method="GET", path=path, query=query or {}))
 
+    def make(self, row: Row, values: Mapping[str, Any]) -> Any:
+        """Make a row's request and return the JSON of the answer."""
+        return self.ask(row, request_of(row, values))
+
     def plain(self, row: Row, values: Mapping[str, Any]) -> Any:
-        """Do what a row says, in one request or page by page."""
-        if row.page:
-            return shape(row, list(self.pages(row, values)), values)
-        return shape(row, self.ask(row, request_of(row, values)), values)
+        """Do what a row says, in one request or page by page, and return its result."""
+        made = list(self.pages(row, values)) if row.page else self.make(row, values)
+        return shape(row, made, values)
 
     def pages(self, row: Row, values: Mapping[str, Any]) -> Iterator[Any]:
         """Yield the entries of a long list, as many as `limit` says."""

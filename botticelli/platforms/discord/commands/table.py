@@ -336,5 +336,5 @@ def older(command: str) -> tuple[str, ...]:
 
 
 def canonical(command: str) -> str:
-    """Return the name that a command has today; an unknown one as it is."""
+    """Return the current name of a command; an unknown one as it is."""
     return ALIASES.get(command, command)
