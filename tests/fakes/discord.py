@@ -4,14 +4,10 @@
         post(f"{discord.api}/channels/{discord.channel}/messages", ...)
         assert discord.contents() == ["hello"]
 
-As a process: `python -m tests.fakes.discord --channel 1001 --token t`, then GET /__state,
-POST /__script {"faults": [...], "to": ROUTE}, POST /__advance {"seconds": N}, POST /__reset.
-
 Scripted faults (discord_faults has the list) are used by one message created each, or by one
 request each of the route named in `to`.
 """
 
-import argparse
 import json
 import re
 import time
@@ -37,9 +33,7 @@ from tests.fakes.loopback import (
     Answer,
     LoopbackServer,
     Request,
-    answer_html,
     answer_json,
-    serve_until_killed,
 )
 
 # Importing them fills ROUTES.
@@ -52,9 +46,7 @@ _HANDLERS = (
 )
 _VERSIONED = re.compile(r"/api/v(\d+)(/.*)$")
 _AGENT = re.compile(r"DiscordBot \(\S+, ?[^()\s]+\)")
-_FORMS = ("application/json", "multipart/form-data", "application/x-www-form-urlencoded")
 _SPECIAL_IDS = frozenset(("token", "emoji", "user", "code"))
-_MAX_REQUEST = 25 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,30 +80,20 @@ class FakeDiscord(LoopbackServer):
         limit: Pair | None = None,
         route_limits: Mapping[str, Pair] | None = None,
         global_limit: int | None = None,
-        ban_after: int = 10_000,
-        ban_status: int = 429,
         nonce_window: float = 180.0,
-        nonce_scope: str = "channel",
-        html_for_bad_agents: bool = False,
         latency: float = 0.0,
         clock: Callable[[], float] = time.time,
         port: int = 0,
     ) -> None:
-        """`nonce_scope` is "channel" or "author"; `ban_after` invalid requests in ten minutes."""
         super().__init__(port=port)
         self.token = token
         self.latency = latency
-        self._html_for_bad_agents = html_for_bad_agents
-        self._new_world = partial(
-            World, clock=clock, nonce_window=nonce_window, nonce_scope=nonce_scope
-        )
+        self._new_world = partial(World, clock=clock, nonce_window=nonce_window)
         self._new_limits = partial(
             RateLimits,
             every=limit,
             routes=dict(route_limits or {}),
             overall=global_limit,
-            ban_after=ban_after,
-            ban_status=ban_status,
         )
         self._first = (guild, channel)
         self.reset()
@@ -188,10 +170,6 @@ class FakeDiscord(LoopbackServer):
 
     def reply(self, request: Request) -> Answer:
         """See LoopbackServer."""
-        if request.path.startswith("/__"):
-            return self._introspect(request)
-        if ban := self.limits.banned(now=self.world.now()):
-            return ban
         version = _VERSIONED.match(request.path)
         path = version.group(2) if version else request.path
         route, ids, exists = find(request.method, path)
@@ -201,7 +179,6 @@ class FakeDiscord(LoopbackServer):
             answer, fault, body = self._answer(request, path, route, ids, exists=exists)
         except Fail as fail:
             answer = fail.answer()
-        self.limits.note(answer, now=self.world.now())
         self._record(request, route, answer, fault=fault, body=body)
         return replace(answer, delay=answer.delay + self.latency)
 
@@ -215,8 +192,6 @@ class FakeDiscord(LoopbackServer):
         exists: bool,
     ) -> tuple[Answer, str, Any]:
         if not _AGENT.match(request.headers.get("user-agent", "")):
-            if self._html_for_bad_agents:
-                return answer_html(403, "Attention Required! | Cloudflare"), "", None
             raise Fail(40333)
         knows = request.headers.get("authorization") == f"Bot {self.token}"
         if not knows and (route is None or route.needs_token):
@@ -250,11 +225,11 @@ class FakeDiscord(LoopbackServer):
     ) -> Answer:
         """Do what the route does, under the world's lock."""
         try:
-            form, files = _form_of(request)
+            form = _form_of(request)
             for name, value in ids.items():
                 if name not in _SPECIAL_IDS:
                     discord_rules.check_snowflake(f"{name}_id", value)
-            call = Call(world=self.world, request=request, ids=ids, body=form, files=files)
+            call = Call(world=self.world, request=request, ids=ids, body=form)
             with self.world.lock:
                 answer = route.answer(call)
         except Fail as fail:
@@ -278,35 +253,6 @@ class FakeDiscord(LoopbackServer):
             )
         )
 
-    def _introspect(self, request: Request) -> Answer:
-        body = request.json() if request.body else {}
-        if request.path == "/__script":
-            self.script.add(*body["faults"], to=body.get("to", ""))
-        elif request.path == "/__advance":
-            self.advance(float(body["seconds"]))
-        elif request.path == "/__reset":
-            self.reset()
-        elif request.path != "/__state":
-            return answer_json({"message": "404: Not Found", "code": 0}, status=404)
-        return answer_json(self.summary())
-
-    def summary(self) -> dict[str, Any]:
-        """Return messages by channel and counts, as GET /__state does."""
-        counts: dict[str, int] = {}
-        for one in list(self.requests):
-            key = f"{one.route or one.path} {one.status}"
-            counts[key] = counts.get(key, 0) + 1
-        return {
-            "guild": self.guild,
-            "channel": self.channel,
-            "messages": {one: self.messages(one) for one in list(self.world.messages)},
-            "requests": len(self.requests),
-            "by_route_and_status": counts,
-            "pinged_everyone": self.world.pinged_everyone,
-            "invalid_requests": len(self.limits.invalid),
-            "script": self.script.waiting(),
-        }
-
 
 def _check_version(version: str) -> None:
     if version not in {"9", "10"}:  # the unversioned path is v6, long deprecated
@@ -325,57 +271,18 @@ def _loosely(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _form_of(request: Request) -> tuple[Any, Mapping[str, tuple[str, bytes]]]:
-    """Return (form, files); Fail 50035 for an unknown content type, 50109 for bad JSON."""
+def _form_of(request: Request) -> Any:
+    """Return the form; Fail 50035 for an unknown content type, 50109 for bad JSON."""
     if not request.body:
-        return {}, {}
-    kind, _, rest = request.headers.get("content-type", "").partition(";")
-    if kind.strip().lower() not in _FORMS:
-        words = 'Expected "Content-Type" header to be one of ' + ", ".join(_FORMS)
+        return {}
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if kind.strip().lower() != "application/json":
+        words = 'Expected "Content-Type" header to be one of application/json'
         raise bad_field("", "CONTENT_TYPE_INVALID", words)
-    if len(request.body) > _MAX_REQUEST:
-        raise Fail(50045)
-    payload = request.body
-    files: dict[str, tuple[str, bytes]] = {}
-    if kind.startswith("multipart"):
-        boundary = rest.partition("boundary=")[2].strip().strip('"')
-        payload, files = discord_rules.parts_of_form(request.body, boundary)
     try:
-        form = json.loads(payload)
+        form = json.loads(request.body)
     except ValueError:
         raise Fail(50109) from None
     if not isinstance(form, dict):
         raise bad_field("", "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
-    return form, files
-
-
-def main() -> None:
-    """Run as a process."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--token", default="test-token")
-    parser.add_argument("--guild", help="id of the guild")
-    parser.add_argument("--channel", action="append", default=[], help="id, or id:type; repeatable")
-    parser.add_argument("--limit", type=int, help="requests in 5 s for each bucket")
-    parser.add_argument("--nonce-window", type=float, default=180.0, help="seconds")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--stay", action="store_true", help="outlive the parent process")
-    given = parser.parse_args()
-    first, *others = given.channel or [None]
-    fake = FakeDiscord(
-        token=given.token,
-        guild=given.guild,
-        channel=first,
-        limit=(given.limit, 5.0) if given.limit else None,
-        nonce_window=given.nonce_window,
-        latency=given.latency,
-        port=given.port,
-    )
-    for one in others:
-        identity, _, kind = one.partition(":")
-        fake.add_channel(f"channel-{identity}", id=identity, type=int(kind or 0))
-    serve_until_killed(fake, stay=given.stay)
-
-
-if __name__ == "__main__":
-    main()
+    return form

@@ -1,16 +1,14 @@
-"""Rate limits by bucket and over all, and the ban of those who do not listen."""
+"""Rate limits by bucket and over all."""
 
 import hashlib
-from collections import deque
 from dataclasses import dataclass
 
 from tests.fakes.discord_errors import too_many
-from tests.fakes.loopback import Answer, answer_html
+from tests.fakes.loopback import Answer
 from tests.fakes.windows import SlidingLimit
 
 Pair = tuple[int, float]  # requests, seconds
 Headers = tuple[tuple[str, str], ...]
-_TEN_MINUTES = 600.0
 
 
 @dataclass
@@ -28,16 +26,11 @@ class RateLimits:
         every: Pair | None,
         routes: dict[str, Pair],
         overall: int | None,
-        ban_after: int,
-        ban_status: int,
     ) -> None:
         self._every = every
         self._routes = routes
         self._overall = SlidingLimit(allowed=overall, seconds=1.0) if overall else None
         self._buckets: dict[tuple[str, str], _Bucket] = {}
-        self._ban_after = ban_after
-        self._ban_status = ban_status
-        self.invalid: deque[float] = deque()
 
     def count(self, route: str, top: str, *, now: float) -> tuple[Headers, Answer | None]:
         """Count a request; return the headers of its bucket, and the 429 if it is one too many."""
@@ -63,19 +56,3 @@ class RateLimits:
             ("X-RateLimit-Bucket", hashlib.md5(route.encode()).hexdigest()),
         )
         return headers, too_many(left, headers=headers) if refused else None
-
-    def note(self, answer: Answer, *, now: float) -> None:
-        """Count an invalid request: 401, 403, or 429 unless its scope is shared."""
-        shared = ("X-RateLimit-Scope", "shared") in answer.headers
-        if answer.status in {401, 403} or (answer.status == 429 and not shared):
-            self.invalid.append(now)
-
-    def banned(self, *, now: float) -> Answer | None:
-        """Return Cloudflare's page while there were too many invalid requests in ten minutes."""
-        while self.invalid and now - self.invalid[0] >= _TEN_MINUTES:
-            self.invalid.popleft()
-        if len(self.invalid) < self._ban_after:
-            return None
-        wait = str(int(self.invalid[0] + _TEN_MINUTES - now) + 1)
-        title = "Access denied | discord.com used Cloudflare to restrict access"
-        return answer_html(self._ban_status, title, headers=(("Retry-After", wait),))

@@ -31,14 +31,6 @@ def get_me(call: Call) -> Answer:
     return answer_json({**call.world.bot, "verified": True, "mfa_enabled": False, "flags": 0})
 
 
-@route("GET", "/users/@me/guilds")
-def get_my_guilds(call: Call) -> Answer:
-    """Return the guilds the bot is in."""
-    names = ("id", "name", "icon", "features")
-    guilds = call.world.guilds.values()
-    return answer_json([{name: one[name] for name in names} | {"owner": False} for one in guilds])
-
-
 @route("GET", "/guilds/{guild}")
 def get_guild(call: Call) -> Answer:
     """Return a guild."""
@@ -211,9 +203,7 @@ def _forum_post(call: Call, channel: Json) -> Answer:
     if channel["flags"] & (1 << 4) and not body.get("applied_tags"):
         raise Fail(40067)
     thread = _thread(call, channel, kind=11, applied_tags=body.get("applied_tags") or [])
-    form_of_message = Call(
-        world=world, request=call.request, ids=call.ids, body=inner, files=call.files
-    )
+    form_of_message = Call(world=world, request=call.request, ids=call.ids, body=inner)
     may_everyone = world.may(channel, "MENTION_EVERYONE")
     try:
         stored = write(
@@ -251,7 +241,6 @@ def execute_webhook(call: Call) -> Answer:
             request=call.request,
             ids=call.ids,
             body={name: value for name, value in body.items() if name != "nonce"},
-            files=call.files,
         ),
         channel=channel,
         author=author,

@@ -11,13 +11,12 @@ from tests.fakes.loopback import Answer, Request
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request that passed the door: its route's ids, its form, its files."""
+    """A request that passed the door: its route's ids, its form."""
 
     world: World
     request: Request
     ids: Mapping[str, str]
     body: Any = field(default_factory=dict)
-    files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

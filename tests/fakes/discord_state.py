@@ -59,18 +59,12 @@ class Stored:
 class World:
     """All state; whoever touches it holds `lock`. Ids are snowflakes of the world's clock."""
 
-    def __init__(
-        self, *, clock: Callable[[], float] = time.time, nonce_window: float, nonce_scope: str
-    ) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, nonce_window: float) -> None:
         self.lock = threading.RLock()
         self._clock = clock
         self._ahead = 0.0
         self._last_id = 0
         self.nonce_window = nonce_window
-        self.nonce_scope = nonce_scope
-        self.message_content_intent = False
-        self.old_edits_allowed: int | None = None
-        self.old_edits = 0
         self.bot = self.user("botticelli", bot=True)
         self.guilds: dict[str, Json] = {}
         self.channels: dict[str, Json] = {}
@@ -234,7 +228,7 @@ class World:
         return stored if stored.data["id"] in known else None
 
     def _nonce_key(self, channel_id: str, author_id: str, nonce: str) -> tuple[str, str, str]:
-        return (channel_id if self.nonce_scope == "channel" else "", author_id, nonce)
+        return (channel_id, author_id, nonce)
 
     def draft(self, channel_id: str, *, author: Json, text: str) -> Json:
         """Return a plain message that is not stored yet."""

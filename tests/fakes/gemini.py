@@ -3,8 +3,7 @@
     with FakeGemini() as gemini:
         client = genai.Client(api_key=gemini.key, http_options={"base_url": gemini.url})
 
-As a process: `python -m tests.fakes.gemini --rpm 120 --latency 0.3`, then GET /__calls,
-POST /__script {"faults": [...], "to": MODEL}, POST /__advance {"seconds": N}, POST /__reset.
+As a process: `python -m tests.fakes.gemini --latency 0.3`, then GET /__calls.
 """
 
 import argparse
@@ -38,7 +37,6 @@ from tests.fakes.gemini_rules import (
     MODELS,
     Model,
     camel,
-    check_contents,
     check_generate,
     find_model,
 )
@@ -91,7 +89,6 @@ class FakeGemini(LoopbackServer):
         with self._lock:
             self.calls: deque[Call] = deque(maxlen=self._keep)
             self.statuses: Counter[int] = Counter()
-            self.count_tokens_calls = 0
             self._accounts: dict[str, Account] = {}
             self._numbers = 0
             self._prefixes = Prefixes()
@@ -130,11 +127,6 @@ class FakeGemini(LoopbackServer):
                     )
         return lines
 
-    def digest(self) -> str:
-        """Return a hash over the set of all prompts seen, whatever their order."""
-        prompts = sorted(f"{call.model}\n{call.prompt}" for call in self.calls)
-        return hashlib.sha256("\0".join(prompts).encode(errors="replace")).hexdigest()
-
     def reply(self, request: Request) -> Answer:
         """See LoopbackServer."""
         if request.path.startswith("/__"):
@@ -153,18 +145,12 @@ class FakeGemini(LoopbackServer):
             return answer_html(404, "Error 404 (Not Found)!!1", server="scaffolding on HTTPServer2")
         version, name, method = match.groups()
         self._check_key(request)
-        if request.method == "GET" and method is None:
-            return self._describe(request, name, version=version)
-        if (
-            request.method != "POST"
-            or name is None
-            or method not in {"generateContent", "countTokens"}
-        ):
+        if request.method == "GET" and name and method is None:
+            return answer_json(_described(find_model(name, version=version, method="get")))
+        if request.method != "POST" or name is None or method != "generateContent":
             return error(404)
         model = find_model(name, version=version, method=method)
         body = self._body(request)
-        if method == "countTokens":
-            return self._count(body)
         return self._generate(request, asked=name, model=model, body=body)
 
     def _check_key(self, request: Request) -> None:
@@ -179,27 +165,6 @@ class FakeGemini(LoopbackServer):
             return camel(request.json())
         except ValueError as mistake:
             raise Refusal(f"Invalid JSON payload received. {mistake}") from mistake
-
-    def _describe(self, request: Request, name: str | None, *, version: str) -> Answer:
-        if name is not None:
-            return answer_json(_described(find_model(name, version=version, method="get")))
-        size = min(int(request.first("pageSize", "50")), 1000)
-        start = int(request.first("pageToken", "0"))
-        page: dict[str, Any] = {
-            "models": [_described(model) for model in [*MODELS.values()][start : start + size]]
-        }
-        if start + size < len(MODELS):
-            page["nextPageToken"] = str(start + size)
-        return answer_json(page)
-
-    def _count(self, body: Any) -> Answer:
-        inner = body.get("generateContentRequest", body) if isinstance(body, dict) else {}
-        check_contents(inner.get("contents"))
-        _, tokens = prompt_of(inner)
-        with self._lock:
-            self.count_tokens_calls += 1
-        details = [{"modality": "TEXT", "tokenCount": tokens}]
-        return answer_json({"totalTokens": tokens, "promptTokensDetails": details})
 
     def _generate(self, request: Request, *, asked: str, model: Model, body: Any) -> Answer:
         model = MODELS[self._routed.get(model.name, model.name)]
@@ -259,36 +224,25 @@ class FakeGemini(LoopbackServer):
         return answer_json(value, headers=headers, delay=delay)
 
     def _introspect(self, request: Request) -> Answer:
-        body = request.json() if request.body else {}
-        if request.path == "/__script":
-            self.script.add(*body["faults"], to=body.get("to", ""))
-        elif request.path == "/__advance":
-            self.advance(float(body["seconds"]))
-        elif request.path == "/__reset":
-            self.reset()
-        elif request.path != "/__calls":
-            return error(404)
-        return answer_json(self.summary(brief=request.first("brief") == "1"))
+        return answer_json(self.summary()) if request.path == "/__calls" else error(404)
 
-    def summary(self, *, brief: bool = False) -> dict[str, Any]:
-        """Return counts, windows and (unless brief) the prompts, as GET /__calls does."""
+    def summary(self) -> dict[str, Any]:
+        """Return counts, windows and the prompts, as GET /__calls does."""
         with self._lock:
             totals = {name: len(account.arrivals.times) for name, account in self._accounts.items()}
             calls = list(self.calls)
             statuses = dict(self.statuses)
-        facts: dict[str, Any] = {
+        requests, tokens = self.max_in_window(self._window)
+        return {
             "calls": sum(totals.values()),
             "by_model": totals,
             "by_status": statuses,
-            "max_requests": self.max_in_window(self._window)[0],
-            "max_tokens": self.max_in_window(self._window)[1],
+            "max_requests": requests,
+            "max_tokens": tokens,
             "violations": self.violations(),
             "script": self.script.waiting(),
-            "count_tokens_calls": self.count_tokens_calls,
+            "requests": [_told(call) for call in calls],
         }
-        if brief:
-            return facts
-        return {**facts, "digest": self.digest(), "requests": [_told(call) for call in calls]}
 
 
 def _told(call: Call) -> dict[str, Any]:
@@ -321,29 +275,11 @@ def _described(model: Model) -> dict[str, Any]:
 def main() -> None:
     """Run as a process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--key", default="test-key")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--rpm", type=int)
-    parser.add_argument("--tpm", type=int)
-    parser.add_argument("--rpd", type=int)
-    parser.add_argument("--window", type=float, default=60.0, help="seconds of the sliding minute")
-    parser.add_argument(
-        "--keep", type=int, default=100_000, help="calls remembered with their text"
-    )
     parser.add_argument("--vary", action="store_true", help="another answer for each request")
-    parser.add_argument("--stay", action="store_true", help="outlive the parent process")
     given = parser.parse_args()
-    fake = FakeGemini(
-        key=given.key,
-        limits=Limits(rpm=given.rpm, tpm=given.tpm, rpd=given.rpd),
-        responder=varying_responder if given.vary else default_responder,
-        latency=given.latency,
-        window=given.window,
-        keep=given.keep,
-        port=given.port,
-    )
-    serve_until_killed(fake, stay=given.stay)
+    responder = varying_responder if given.vary else default_responder
+    serve_until_killed(FakeGemini(responder=responder, latency=given.latency, keep=100_000))
 
 
 if __name__ == "__main__":

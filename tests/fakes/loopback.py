@@ -173,20 +173,7 @@ class _Handler(socketserver.StreamRequestHandler):
         )
 
     def _read_body(self, headers: Mapping[str, str]) -> bytes:
-        if headers.get("expect", "").lower() == "100-continue":
-            self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if headers.get("transfer-encoding", "").lower() == "chunked":
-            return self._read_chunks()
         return self.rfile.read(int(headers.get("content-length", "0")))
-
-    def _read_chunks(self) -> bytes:
-        parts = []
-        while size := int(self.rfile.readline(128).split(b";")[0], 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline(8)
-        while self.rfile.readline(65537) not in {b"\r\n", b"\n", b""}:
-            pass
-        return b"".join(parts)
 
     def _write(self, answer: Answer) -> None:
         lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, 'Unknown')}"]
@@ -274,10 +261,10 @@ class LoopbackServer:
             return Answer(status=599, body=traceback.format_exc().encode())
 
 
-def serve_until_killed(fake: LoopbackServer, *, stay: bool = False) -> None:
+def serve_until_killed(fake: LoopbackServer) -> None:
     """Run a fake as a process: one JSON line with its url, then serve until SIGTERM or SIGINT.
 
-    Ends with its parent too unless `stay`, so that a killed test leaves nothing behind.
+    Ends with its parent too, so that a killed test leaves nothing behind.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -286,5 +273,5 @@ def serve_until_killed(fake: LoopbackServer, *, stay: bool = False) -> None:
     with fake:
         print(json.dumps({"url": fake.url, "pid": os.getpid()}), flush=True)  # noqa: T201 - the one line promised
         while not stop.wait(0.5):
-            if not stay and os.getppid() != parent:
+            if os.getppid() != parent:
                 return

@@ -3,15 +3,11 @@
     with FakeOpenAI() as server:
         client = openai.OpenAI(api_key=server.key, base_url=server.url + "/v1")
 
-As a process: `python -m tests.fakes.openai --latency 0.3`, then GET /__calls,
-POST /__script {"faults": [...]}, POST /__reset.
-
 Scripted faults: a status ("500"), "429" or "429:SECONDS", "429:quota", "hang", "reset", "close",
 "html-200", "html-502", "length", "content-filter", "refusal", "empty-text", "bad-json",
 "no-usage", "slow:N".
 """
 
-import argparse
 import itertools
 import json
 import threading
@@ -28,10 +24,9 @@ from tests.fakes.loopback import (
     Request,
     answer_html,
     answer_json,
-    serve_until_killed,
 )
 from tests.fakes.schema_values import text_for, value_for
-from tests.fakes.windows import Arrivals, SlidingLimit
+from tests.fakes.windows import Arrivals
 
 _KNOWN = frozenset(
     (
@@ -104,8 +99,7 @@ class Refusal(Exception):
 class FakeOpenAI(LoopbackServer):
     """The server; see the module. `key` None asks for no key, as local servers do.
 
-    `strict` refuses unknown arguments as OpenAI does; local servers take their own. `rpm` holds
-    over a sliding window of `window` seconds.
+    `strict` refuses unknown arguments as OpenAI does; local servers take their own.
     """
 
     def __init__(
@@ -115,8 +109,6 @@ class FakeOpenAI(LoopbackServer):
         models: tuple[str, ...] = ("test-model",),
         responder: Responder = default_responder,
         latency: float = 0.0,
-        rpm: int | None = None,
-        window: float = 60.0,
         strict: bool = True,
         keep: int | None = None,
         port: int = 0,
@@ -126,8 +118,6 @@ class FakeOpenAI(LoopbackServer):
         self.models = models
         self.responder = responder
         self.latency = latency
-        self._rpm = rpm
-        self._window = window
         self._strict = strict
         self._keep = keep
         self._lock = threading.Lock()
@@ -139,13 +129,10 @@ class FakeOpenAI(LoopbackServer):
             self.calls: deque[Call] = deque(maxlen=self._keep)
             self.arrivals = Arrivals()
             self._numbers = itertools.count(1)
-            self._limit = SlidingLimit(allowed=self._rpm or 0, seconds=self._window)
         self.script.clear()
 
     def reply(self, request: Request) -> Answer:
         """See LoopbackServer."""
-        if request.path.startswith("/__"):
-            return self._introspect(request)
         try:
             return self._route(request)
         except Refusal as refusal:
@@ -153,8 +140,6 @@ class FakeOpenAI(LoopbackServer):
 
     def _route(self, request: Request) -> Answer:
         self._check_key(request)
-        if request.method == "GET" and request.path.endswith("/v1/models"):
-            return answer_json({"object": "list", "data": [_described(one) for one in self.models]})
         if request.method == "POST" and request.path.endswith("/v1/chat/completions"):
             return self._complete(request)
         if request.method == "GET" and "/v1/models/" in request.path:
@@ -204,46 +189,13 @@ class FakeOpenAI(LoopbackServer):
 
     def _attempt(self, call: Call) -> Answer:
         self._known(call.body["model"])
-        headers = self._admit(call)
         fault, delay = self.script.take(""), self.latency
         if fault.startswith("slow:"):
             fault, delay = "", float(fault[5:])
         if fault and fault not in _SPOILERS:
             return replace(_broken(fault), delay=delay)
         completion = _completion(call, said=self.responder(call), fault=fault)
-        return answer_json(completion, headers=headers, delay=delay)
-
-    def _admit(self, call: Call) -> tuple[tuple[str, str], ...]:
-        """Return the rate-limit headers; Refusal 429 if the minute is full."""
-        if self._rpm is None:
-            return _request_id(call)
-        with self._lock:
-            wait = self._limit.wait_for(call.arrived, 1)
-            if not wait:
-                self._limit.take(call.arrived, 1)
-            left = self._rpm - self._limit.taken
-        headers = (
-            *_request_id(call),
-            ("x-ratelimit-limit-requests", str(self._rpm)),
-            ("x-ratelimit-remaining-requests", str(left)),
-            ("x-ratelimit-reset-requests", f"{wait or self._window / self._rpm:.3f}s"),
-        )
-        if wait:
-            raise _limited(wait, headers=headers)
-        return headers
-
-    def _introspect(self, request: Request) -> Answer:
-        body = request.json() if request.body else {}
-        if request.path == "/__script":
-            self.script.add(*body["faults"])
-        elif request.path == "/__reset":
-            self.reset()
-        with self._lock:
-            calls = list(self.calls)
-        told = [{"number": one.number, "status": one.status, "prompt": one.prompt} for one in calls]
-        most, tokens = self.arrivals.max_in_window(self._window)
-        facts = {"calls": len(self.arrivals.times), "max_requests": most, "max_tokens": tokens}
-        return answer_json({**facts, "requests": told, "script": self.script.waiting()})
+        return answer_json(completion, headers=_request_id(call), delay=delay)
 
 
 def _body(request: Request, *, strict: bool) -> Mapping[str, Any]:
@@ -368,31 +320,3 @@ def _broken(fault: str) -> Answer:
         return _limited(float(fault.partition(":")[2] or 0.5)).answer()
     words = "The server had an error while processing your request. Sorry about that!"
     return Refusal(words, status=int(fault), kind="server_error").answer()
-
-
-def main() -> None:
-    """Run as a process."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--key", default="test-key")
-    parser.add_argument("--model", action="append", default=[])
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--rpm", type=int)
-    parser.add_argument(
-        "--keep", type=int, default=100_000, help="calls remembered with their text"
-    )
-    parser.add_argument("--stay", action="store_true", help="outlive the parent process")
-    given = parser.parse_args()
-    fake = FakeOpenAI(
-        key=given.key or None,
-        models=tuple(given.model) or ("test-model",),
-        latency=given.latency,
-        rpm=given.rpm,
-        keep=given.keep,
-        port=given.port,
-    )
-    serve_until_killed(fake, stay=given.stay)
-
-
-if __name__ == "__main__":
-    main()

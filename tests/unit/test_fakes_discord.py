@@ -1,11 +1,7 @@
 """The fake Discord keeps the published protocol, as plain HTTP sees it."""
 
 import itertools
-import json
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import requests
@@ -61,14 +57,6 @@ def test_a_missing_token_is_401_and_a_bad_agent_40333(discord, http):
     assert good.json()["bot"] is True
 
 
-def test_cloudflare_may_answer_a_bad_agent_with_a_page(http):
-    with FakeDiscord(html_for_bad_agents=True) as discord:
-        page = http.get(f"{discord.api}/users/@me", headers={"User-Agent": "x"}, timeout=5)
-
-    assert page.status_code == 403
-    assert page.headers["Content-Type"].startswith("text/html")
-
-
 def test_the_path_needs_a_version(discord, http):
     assert code_of(http.get(f"{discord.url}/api/users/@me", timeout=5)) == (400, 50041)
     assert code_of(http.get(f"{discord.url}/api/v6/users/@me", timeout=5)) == (400, 50041)
@@ -112,8 +100,6 @@ def test_a_message_is_stored_trimmed_and_answered_with_200(discord, http):
             "allowed_mentions",
             "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE",
         ),
-        ({"embeds": [{}] * 11}, "embeds", "BASE_TYPE_BAD_LENGTH"),
-        ({"embeds": [{"description": "x" * 4000}] * 2}, "embeds", "MAX_EMBED_SIZE_EXCEEDED"),
     ],
 )
 def test_a_form_that_breaks_a_limit_tells_which(discord, http, fields, field, code):
@@ -142,16 +128,6 @@ def test_an_enforced_nonce_gives_the_earlier_message_for_some_minutes(discord, h
     assert len({first["id"], unenforced["id"], late["id"]}) == 3
 
 
-@pytest.mark.parametrize(("scope", "stored"), [("channel", 2), ("author", 1)])
-def test_a_nonce_counts_within_its_scope(http, scope, stored):
-    with FakeDiscord(nonce_scope=scope) as discord:
-        other = discord.add_channel()
-        for channel in (None, other):
-            post(http, discord, nonce="n", enforce_nonce=True, channel=channel)
-
-        assert len(discord.contents() + discord.contents(other)) == stored
-
-
 def test_mentions_are_parsed_unless_silenced(discord, http):
     loud = post(http, discord, "@everyone <@7>").json()
     quiet = post(http, discord, "@everyone <@7>", allowed_mentions={"parse": []}).json()
@@ -172,19 +148,6 @@ def test_an_edit_without_allowed_mentions_pings_after_all(discord, http):
 
     assert edited["edited_timestamp"]
     assert discord.world.pinged_everyone == [made["id"]]
-
-
-def test_a_file_comes_with_its_alt_text(discord, http):
-    payload = {"attachments": [{"id": 0, "filename": "card.png", "description": "a card"}]}
-    files = {
-        "payload_json": (None, json.dumps(payload), "application/json"),
-        "files[0]": ("card.png", b"PNG\r\n--x", "image/png"),
-    }
-    url = f"{discord.api}/channels/{discord.channel}/messages"
-
-    one = http.post(url, files=files, timeout=5).json()["attachments"][0]
-
-    assert (one["filename"], one["size"], one["description"]) == ("card.png", 8, "a card")
 
 
 # -- permissions and places
@@ -275,16 +238,13 @@ def test_a_forum_takes_posts_with_a_message(discord, http):
 
 
 def test_reading_pages_exclusively_and_newest_first(discord, http):
-    discord.world.message_content_intent = True
     ids = [discord.add_message(str(number)) for number in range(6)]
 
     assert read(http, discord, limit=2) == ["5", "4"]
     assert read(http, discord, before=ids[2]) == ["1", "0"]
-    assert read(http, discord, after=ids[1], limit=2) == ["3", "2"]
-    assert read(http, discord, around=ids[3], limit=3) == ["4", "3", "2"]
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"before": 1, "after": 2}])
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"before": "x"}])
 def test_a_wrong_query_is_a_form_error(discord, http, query):
     url = f"{discord.api}/channels/{discord.channel}/messages"
 
@@ -296,15 +256,6 @@ def test_history_denied_reads_as_nothing(discord, http):
     discord.deny("READ_MESSAGE_HISTORY")
 
     assert read(http, discord) == []
-
-
-def test_others_contents_are_empty_without_the_intent_and_nonces_are_not_read_back(discord, http):
-    discord.add_message("from a person")
-    post(http, discord, "mine", nonce="n")
-
-    assert read(http, discord) == ["mine", ""]
-    url = f"{discord.api}/channels/{discord.channel}/messages"
-    assert "nonce" not in http.get(url, timeout=5).json()[0]
 
 
 # -- changing
@@ -320,19 +271,6 @@ def test_only_ones_own_message_can_be_edited_and_a_deleted_one_is_gone(discord, 
     assert code_of(http.delete(f"{base}/{mine}", timeout=5)) == (404, 10008)
     discord.deny("MANAGE_MESSAGES")
     assert code_of(http.delete(f"{base}/{theirs}", timeout=5)) == (403, 50013)
-
-
-def test_too_many_edits_of_an_old_message_are_limited(discord, http):
-    mine = post(http, discord).json()["id"]
-    url = f"{discord.api}/channels/{discord.channel}/messages/{mine}"
-    discord.world.old_edits_allowed = 1
-    discord.advance(3601)
-
-    codes = [http.patch(url, json={"content": word}, timeout=5) for word in ("a", "b")]
-
-    assert codes[0].status_code == 200
-    assert code_of(codes[1]) == (429, 30046)
-    assert codes[1].headers["Retry-After"] == "60"
 
 
 def test_a_crosspost_happens_once_and_in_announcements_only(discord, http):
@@ -365,8 +303,8 @@ def test_reactions_are_idempotent_and_counted(discord, http):
     assert "reactions" not in http.get(base, timeout=5).json()
 
 
-@pytest.mark.parametrize("path", ["messages/pins", "pins"])
-def test_pins_work_by_both_paths(discord, http, path):
+def test_pins_are_set_read_and_taken_away(discord, http):
+    path = "messages/pins"
     made = post(http, discord).json()["id"]
     base = f"{discord.api}/channels/{discord.channel}/{path}"
 
@@ -430,21 +368,6 @@ def test_the_global_limit_is_marked_as_such(http):
     assert answers[2].json()["global"] is True
     assert answers[2].headers["X-RateLimit-Global"] == "true"
     assert answers[2].headers["X-RateLimit-Scope"] == "global"
-
-
-def test_invalid_requests_lead_to_a_ban_that_ends(http):
-    with FakeDiscord(ban_after=2) as discord:
-        discord.script.add("429 shared", "403:50013", "401")
-        codes = [post(http, discord).status_code for _ in range(3)]
-        banned = post(http, discord)
-        discord.advance(600)
-        after = post(http, discord)
-
-    assert codes == [429, 403, 401]
-    assert banned.status_code == 429
-    assert banned.headers["Content-Type"].startswith("text/html")
-    assert int(banned.headers["Retry-After"]) > 500
-    assert after.status_code == 200
 
 
 # -- faults
@@ -513,22 +436,3 @@ def test_a_fault_may_wait_for_a_route(discord, http):
     assert post(http, discord).status_code == 200
     url = f"{discord.api}/channels/{discord.channel}/messages"
     assert [http.get(url, timeout=5).status_code for _ in range(2)] == [503, 200]
-
-
-def test_it_runs_as_a_process_and_tells_its_state(http):
-    command = [sys.executable, "-m", "tests.fakes.discord", "--channel", "1001"]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
-        base = json.loads(process.stdout.readline())["url"]
-        url = f"{base}/api/v10/channels/1001/messages"
-        body = {"content": "x", "nonce": 1, "enforce_nonce": True}
-        http.post(base + "/__script", json={"faults": ["500 after storing"]}, timeout=5)
-        codes = [http.post(url, json=body, timeout=5).status_code for _ in range(2)]
-        http.post(base + "/__advance", json={"seconds": 181}, timeout=5)
-        http.post(url, json=body, timeout=5)
-        state = http.get(base + "/__state", timeout=5).json()
-        process.terminate()
-
-    assert codes == [500, 200]
-    assert [one["content"] for one in state["messages"]["1001"]] == ["x", "x"]
-    assert state["by_route_and_status"] == {"create_message 500": 1, "create_message 200": 2}

@@ -204,15 +204,11 @@ def test_an_alias_exists_on_v1beta_only_and_the_answer_names_the_model():
     assert (served, refused.code) == (LITE, 404)
 
 
-def test_models_are_listed_and_tokens_counted():
+def test_a_model_is_described():
     with FakeGemini() as gemini, client_of(gemini) as door:
-        names = [model.name for model in door.models.list(config={"page_size": 3})]
         one = door.models.get(model=LITE)
-        counted = door.models.count_tokens(model=LITE, contents="x" * 40)
 
-    assert f"models/{LITE}" in names
     assert one.name == f"models/{LITE}"
-    assert counted.total_tokens == 10
     assert not gemini.calls
 
 
@@ -363,23 +359,19 @@ def test_an_instant_burst_over_threads_is_counted_whole():
 
 
 def test_it_runs_as_a_process_and_tells_what_it_saw():
-    command = [sys.executable, "-m", "tests.fakes.gemini", "--rpm", "1"]
+    command = [sys.executable, "-m", "tests.fakes.gemini"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
         base = json.loads(process.stdout.readline())["url"]
         with requests.Session() as session:
             session.trust_env = False
-            session.post(base + "/__script", json={"faults": ["503"]}, timeout=5)
             body = {"contents": [{"parts": [{"text": "a"}]}]}
             url = f"{base}/v1beta/models/{LITE}:generateContent?key=test-key"
-            codes = [session.post(url, json=body, timeout=5).status_code for _ in range(2)]
+            code = session.post(url, json=body, timeout=5).status_code
             told = session.get(base + "/__calls", timeout=5).json()
-            cleared = session.post(base + "/__reset", timeout=5).json()
         process.terminate()
 
-    assert codes == [503, 429]
-    assert told["calls"] == 2
-    assert told["by_status"] == {"503": 1, "429": 1}
-    assert [one["status"] for one in told["requests"]] == codes
-    assert told["violations"]
-    assert cleared["calls"] == 0
+    assert code == 200
+    assert told["calls"] == told["max_requests"] == 1
+    assert told["by_status"] == {"200": 1}
+    assert [one["status"] for one in told["requests"]] == [200]
