@@ -47,6 +47,6 @@ units: setup
 man: setup
     {{python}} -m tools.manual > docs/botticelli.1
 
-# What is made from the keys: the table in docs/configuration.md
+# What is printed from the keys: tables in docs/, the schema of narrative files
 reference: setup
     {{python}} -m tools.reference

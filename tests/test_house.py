@@ -154,7 +154,6 @@ STILL = {
     classes_named_twice: [
         "Account",
         "Answer",
-        "Command",
         "Delivery",
         "Ending",
         "Entry",

@@ -1,20 +1,29 @@
-"""Print what is made from the keys into the pages: `python -m tools.reference`."""
+"""Print what is made from the keys into its files: `python -m tools.reference`.
+
+The schema of narrative files is published at its address in the repository, so it is kept here;
+the schema of botticelli.toml is printed when the package is built (hatch_build.py).
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from botticelli.config import printed
+from botticelli.narrative.language import editor
 
-DOCS: Final = Path(__file__).parents[1] / "docs"
+ROOT: Final = Path(__file__).parents[1]
 BEGIN: Final = "<!-- printed by `just reference`: do not edit -->\n"
 END: Final = "<!-- end of what is printed -->\n"
 
 
-def pages() -> Mapping[Path, str]:
-    """Return the text that each page should have."""
-    parts = {DOCS / "configuration.md": printed.reference()}
-    return {page: replaced(page.read_text(encoding="utf-8"), part) for page, part in parts.items()}
+def files() -> Mapping[Path, str]:
+    """Return the text that each file should have."""
+    parts = {
+        ROOT / "docs" / "configuration.md": printed.reference(),
+        ROOT / "docs" / "narratives.md": editor.reference(),
+    }
+    pages = {page: replaced(page.read_text(encoding="utf-8"), part) for page, part in parts.items()}
+    return {ROOT / "botticelli" / "narrative" / "dialect.schema.json": editor.printed(), **pages}
 
 
 def replaced(text: str, part: str) -> str:
@@ -24,5 +33,5 @@ def replaced(text: str, part: str) -> str:
 
 
 if __name__ == "__main__":
-    for page, text in pages().items():
-        page.write_text(text, encoding="utf-8")
+    for file, text in files().items():
+        file.write_text(text, encoding="utf-8")

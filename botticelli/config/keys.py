@@ -37,6 +37,7 @@ class Key(NamedTuple):
         default: The shipped value; MISSING: the key must be there.
         path: Where it stands in its table. Empty: the keys of the field's own record stand in this
             table. `REST`: every key that no other field has.
+        also: Other names of the key.
         unit: Unit of a time span: seconds, minutes or days.
         parse: Makes the value of a string; raises ValueError(what is wrong, how to fix it).
         rule: JSON Schema over that of the type, where `min`, `max` and `over` are bounds, `eg` is
@@ -48,6 +49,7 @@ class Key(NamedTuple):
     type: Any
     default: Any
     path: tuple[str, ...]
+    also: tuple[str, ...]
     unit: str
     parse: Callable[[str], Any] | None
     rule: Schema
@@ -58,6 +60,7 @@ def key(
     /,
     *,
     name: str | None = None,
+    also: tuple[str, ...] = (),
     unit: str = "",
     parse: Callable[[str], Any] | None = None,
     **rule: Any,
@@ -67,12 +70,13 @@ def key(
     Args:
         default: The shipped value.
         name: Where the key stands (`Key.path`, dotted), if not under the field's name.
+        also: As in `Key`.
         unit: Unit of a time span, added to the field's name; a `name` ends with it as well.
         parse: As in `Key`.
         rule: As in `Key`.
     """
     path = None if name is None else tuple(filter(None, name.split(".")))
-    metadata = {"path": path, "unit": unit, "parse": parse, "rule": rule}
+    metadata = {"path": path, "also": also, "unit": unit, "parse": parse, "rule": rule}
     if default.__class__.__hash__ is None:  # dataclasses take no default that could be changed
         return field(default_factory=lambda: default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -85,7 +89,7 @@ def keys_of(kind: type) -> tuple[Key, ...]:
 
 
 def _key_of(each: Field[Any]) -> Key:
-    path, unit, parse, rule = each.metadata.values()
+    path, also, unit, parse, rule = each.metadata.values()
     if path is None:
         path = (f"{each.name}_{unit}" if unit else each.name,)
     return Key(
@@ -93,6 +97,7 @@ def _key_of(each: Field[Any]) -> Key:
         type=get_args(each.type)[0] if get_origin(each.type) is UnionType else each.type,
         default=each.default if each.default_factory is MISSING else each.default_factory(),
         path=path,
+        also=also,
         unit=unit or "".join(path[-1:]).rpartition("_")[2],
         parse=parse,
         rule=rule,
@@ -102,6 +107,12 @@ def _key_of(each: Field[Any]) -> Key:
 def is_table(kind: Any) -> bool:
     """Tell whether a type is a record that is a table of the file."""
     return hasattr(kind, "__dataclass_fields__") and bool(keys_of(kind))
+
+
+def helps_of(kind: type) -> tuple[str, Mapping[str, str]]:
+    """Return what the docstring of a record says of its table, and of each of its fields."""
+    first, _, rest = (kind.__doc__ or "").partition("\n")
+    return first, {name: re.sub(r"\s+", " ", text) for name, text in HELP.findall(rest)}
 
 
 def schema_of(
@@ -114,8 +125,7 @@ def schema_of(
         known: A record that holds the defaults; None: the ones of the class.
         wanted: Keys to describe, for speed; the others are only named. None: all.
     """
-    first, _, rest = (kind.__doc__ or "").partition("\n")
-    helps = {name: re.sub(r"\s+", " ", text) for name, text in HELP.findall(rest)}
+    first, helps = helps_of(kind)
     table = _table(first)
     for each in keys_of(kind):
         default = each.default if known is None else getattr(known, each.field)

@@ -192,7 +192,7 @@ def test_4_6_a_medium_in_a_table_of_its_own_is_one(db):
     assert (part.data, part.mime) == (b"seen at https://x.org/a.png", "image/png")
     told = mistakes(text.replace("source =", 'file = "b.png", source ='))
     assert told == [
-        "story.toml:7: acts.a.inputs[0]: has file and url; give exactly one of url, base64 and file"
+        "story.toml:7: acts.a.inputs[0]: has url and file; give exactly one of url, base64 and file"
     ]
 
 

@@ -22,8 +22,8 @@ from botticelli.narrative.language.load import (
     shipped_narratives,
 )
 from botticelli.narrative.language.model import (
+    BotCommand,
     Carousel,
-    Command,
     Media,
     Nested,
     Retention,
@@ -197,7 +197,7 @@ def test_friendly_spellings_are_the_inputs_they_stand_for():
 
     assert isinstance(acts["plain"].inputs[0], Text)
     kinds = [type(each) for each in acts["mixed"].inputs]
-    assert kinds == [Command, TableRead, Media, Text, Text, TableRead]
+    assert kinds == [BotCommand, TableRead, Media, Text, Text, TableRead]
     assert acts["mixed"].inputs[1].names == ("posts",)
 
 
@@ -297,7 +297,7 @@ def test_a_blank_prompt_beside_other_inputs_is_only_a_warning():
         Path("x.toml"),
     )
 
-    assert [type(each) for each in choose(file).acts[0].inputs] == [Command]
+    assert [type(each) for each in choose(file).acts[0].inputs] == [BotCommand]
     assert len(file.warnings) == 2
 
 

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from botticelli.config.printed import sample
 from botticelli.config.structure import mistakes, schema
-from tools.reference import pages
+from tools.reference import files
 
 HOUSE = Path(__file__).parents[2]
 
@@ -131,9 +131,9 @@ def test_every_key_has_a_description_and_a_value_to_show():
         assert rule.get("type") == "object" or "default" in rule or "examples" in rule, path
 
 
-def test_the_reference_page_is_what_the_keys_say():
-    for page, text in pages().items():
-        assert page.read_text("utf-8") == text, "run `just reference`"
+def test_pages_and_schema_are_what_the_keys_say():
+    for file, text in files().items():
+        assert file.read_text("utf-8") == text, "run `just reference`"
 
 
 def test_editors_get_the_schema_with_the_package(tmp_path, monkeypatch):

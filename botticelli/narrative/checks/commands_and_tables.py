@@ -15,7 +15,7 @@ from botticelli.narrative.commands.executors import check_update
 from botticelli.narrative.language.load import resolve_nested
 from botticelli.narrative.language.model import (
     Act,
-    Command,
+    BotCommand,
     Narrative,
     NarrativeFile,
     Nested,
@@ -49,7 +49,7 @@ def foresee_commands(file: NarrativeFile, *, writable: Sequence[str], findings: 
         findings: Takes what is found.
     """
     for key, _, given in Places(file).inputs():
-        if isinstance(given, Command):
+        if isinstance(given, BotCommand):
             try:
                 _check_command(given, writable=writable)
             except BotticelliError as error:
@@ -75,7 +75,7 @@ def check_permissions(file: NarrativeFile, security: Security, *, findings: Find
             continue  # reported by validate_security
         for act in narrative.acts:
             for given in act.inputs:
-                if not isinstance(given, Command) or (facts := _facts(given)) is None:
+                if not isinstance(given, BotCommand) or (facts := _facts(given)) is None:
                     continue
                 said = decide(facts, user=user, narratives=[own], writes=security.writes)
                 if said.word in ("refuse", "ask"):
@@ -86,7 +86,7 @@ def check_permissions(file: NarrativeFile, security: Security, *, findings: Find
                     note(places.act(narrative, act.name)[0], what, hint=said.hint)
 
 
-def _facts(command: Command) -> CommandFacts | None:
+def _facts(command: BotCommand) -> CommandFacts | None:
     """Return what the rules are asked about a command; None: nobody knows it."""
     if command.platform == "database":
         return CommandFacts(platform="database", command=command.command, args={}, writes=True)
@@ -149,7 +149,7 @@ def _meant(narrative: Narrative) -> Iterator[str]:
                 yield given.name
 
 
-def _check_command(command: Command, *, writable: Sequence[str]) -> None:
+def _check_command(command: BotCommand, *, writable: Sequence[str]) -> None:
     args = {name: _open_or(value) for name, value in command.args.items()}
     if command.platform == "discord":
         from botticelli.platforms.discord.commands.request import check_arguments

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, Protocol
 
-from botticelli.narrative.language.model import NOTHING
+from botticelli.config.keys import NOTHING
 from botticelli.platforms.command_set import Once, Place
 from botticelli.records import record
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from botticelli.narrative.carousels import read_carousel
-from botticelli.narrative.language.inputs import PROMPTS, Source, read_input, read_text
+from botticelli.narrative.language.inputs import PROMPTS, ReadInput, read_input, read_text
 from botticelli.narrative.language.model import Act, Text
-from botticelli.narrative.language.resources import Resources, read_defaults
+from botticelli.narrative.language.resources import Resources, read_carousel, read_settings
 from botticelli.narrative.language.table import Table
+from botticelli.narrative.language.tables import ActTable
 from botticelli.records import record
 from botticelli.toml_lines import Key
 
@@ -114,31 +114,23 @@ class ActReader:
         )
 
     def _table_act(self, name: str, table: Table) -> Act | None:
-        settings = read_defaults(table)
+        settings = read_settings(table)
         config = table.table("config")
-        settings = settings.over(read_defaults(config))
+        settings = settings.over(read_settings(config))
         config.done()
         calls, inputs = self._called(table)
-        schema = self._schema(table)
-        act = Act(
-            name=name,
-            inputs=tuple(each.input for each in inputs),
-            narrative=calls,
-            models=settings.models,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            carousel=read_carousel(table),
-            extract_output=table.flag("extract_output") if table.has("extract_output") else None,
-            skip_content_generation=table.flag("skip_content_generation"),
-            state_capture={**_captures(inputs), **_paths(table.table("state_capture"))},
-            schema=schema,
-            skip_if_valid=table.flag("skip_if_valid"),
-            system=table.text("system"),
-        )
+        fields = table.read(Act) | {
+            "inputs": tuple(each.input for each in inputs),
+            "narrative": calls,
+            "carousel": read_carousel(table),
+            "state_capture": {**_captures(inputs), **_paths(table.table("state_capture"))},
+            "schema": self._schema(table),
+        }
+        act = Act(name=name, **fields, **vars(settings))
         _check(act, table)
         return act if calls or inputs else None
 
-    def _called(self, table: Table) -> tuple[str, list[Source]]:
+    def _called(self, table: Table) -> tuple[str, list[ReadInput]]:
         """Return the narrative of this file that the act runs, or its inputs."""
         called = table.text("narrative", "narrative_ref")
         if not called:
@@ -152,10 +144,10 @@ class ActReader:
         source = self._resources.narrative(called, key=key)
         return "", [] if source is None else [source]
 
-    def _own_inputs(self, table: Table) -> list[Source]:
-        found: list[Source] = []
+    def _own_inputs(self, table: Table) -> list[ReadInput]:
+        found: list[ReadInput] = []
         if table.has(*PROMPTS, "file") and (text := read_text(table)):
-            found.append(Source(input=text))
+            found.append(ReadInput(input=text))
         if table.has("input", "inputs"):
             name = table.named(("input", "inputs"))
             found += self._inputs(table.take("input", "inputs"), key=(*table.key, name))
@@ -164,7 +156,7 @@ class ActReader:
             self._findings.error(table.key, "an act without input", hint=hint)
         return found
 
-    def _inputs(self, raw: Any, *, key: Key) -> list[Source]:
+    def _inputs(self, raw: Any, *, key: Key) -> list[ReadInput]:
         """Read a string, a table or a list of both."""
         if not isinstance(raw, list):
             found = self._input(raw, key=key)
@@ -180,7 +172,7 @@ class ActReader:
         each = (self._input(item, key=place) for place, item in items.items())
         return [source for source in each if source is not None]
 
-    def _input(self, raw: Any, *, key: Key) -> Source | None:
+    def _input(self, raw: Any, *, key: Key) -> ReadInput | None:
         if isinstance(raw, dict):
             return self._table_input(self._table(raw, key=key))
         if not isinstance(raw, str):
@@ -191,9 +183,9 @@ class ActReader:
         if not raw.strip():
             self._findings.error(key, "a prompt without text")
             return None
-        return Source(input=Text(content=raw))
+        return ReadInput(input=Text(content=raw))
 
-    def _table_input(self, table: Table) -> Source | None:
+    def _table_input(self, table: Table) -> ReadInput | None:
         if not table.has("ref"):
             return read_input(table)
         table.ignore("type")
@@ -219,10 +211,10 @@ def _check(act: Act, table: Table) -> None:
     if act.skip_if_valid and not table.has("schema"):
         hint = 'add schema = "NAME"'
         table.wrong(("skip_if_valid",), "there is no schema to be valid against", hint=hint)
-    kind = table.text("type", default="generate")
+    kind = table.read(ActTable)["type"] or "generate"
     if kind not in ("generate", "text"):
         table.odd(("type",), f"an act's type '{kind}' is not known, ignored")
-    table.ignore("description", "title", "name")
+    table.ignore("title", "name")
     table.done()
 
 
@@ -235,7 +227,7 @@ def _is_blank(item: Any) -> bool:
     return isinstance(item, str) and not item.strip()
 
 
-def _captures(inputs: list[Source]) -> dict[str, str]:
+def _captures(inputs: list[ReadInput]) -> dict[str, str]:
     return {name: path for source in inputs for name, path in source.capture.items()}
 
 

@@ -8,14 +8,19 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from botticelli.narrative.carousels import read_budget, read_carousel
 from botticelli.narrative.language.acts import SECTIONS, ActReader, ActSource, act_sources
 from botticelli.narrative.language.cycles import check_compositions
 from botticelli.narrative.language.model import Act, Carousel, Narrative, NarrativeFile
 from botticelli.narrative.language.problems import Findings, spell
-from botticelli.narrative.language.resources import Resources, read_defaults
+from botticelli.narrative.language.resources import (
+    Resources,
+    read_budget,
+    read_carousel,
+    read_settings,
+)
 from botticelli.narrative.language.steps import read_steps
 from botticelli.narrative.language.table import Table
+from botticelli.narrative.language.tables import OutputTable
 from botticelli.text import nearest
 from botticelli.toml_lines import Key
 
@@ -168,37 +173,30 @@ class _Reader:
         return [self._narrative(key, table) for key, table in self._tables.items()]
 
     def _narrative(self, key: str, table: Table) -> Narrative:
-        settings = read_defaults(table).over(self._resources.defaults)
+        settings = read_settings(table).over(self._resources.defaults)
+        is_root = table is self._root
         output = table.table("output")
-        target = table.text("target", "target_table") or output.text("target_table", "target")
-        self._check_target(table, target)
-        output.choice("mode", options=("inference", "template"), default="inference")
+        written = output.read(OutputTable)
         output.done()
-        own = [] if table is self._root else act_sources(table)
-        acts = self._in_order(table, own=own)
-        narrative = Narrative(
-            key=key,
-            name=table.text("name", default=key),
-            description=table.text("description"),
-            acts=acts,
-            models=settings.models,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            template=table.text("template"),
-            target=target,
-            skip_content_generation=table.flag("skip_content_generation"),
-            preserve_source=table.flag("preserve_source"),
-            carousel=self._carousel(table),
-            budget=read_budget(table),
-            variables=self._variables(table),
-            single_braces="act" in self._root.values,
-            security=self._security(table),
-        )
+        but = ("acts", "variables") if is_root else ("acts",)
+        fields = table.read(Narrative, but=but, name=key)
+        target = fields["target"] or written["target"]
+        self._check_target(table, target)
+        own = [] if is_root else act_sources(table)
+        fields |= {
+            "acts": self._in_order(table, own=own),
+            "target": target,
+            "carousel": self._carousel(table),
+            "budget": read_budget(table),
+            "variables": _variables(fields.get("variables", {})),
+            "security": self._security(table),
+        }
         self._unshared += own
         table.ignore(*_NOTES)
-        if table is not self._root:
+        if not is_root:
             table.done()
-        return narrative
+        braces = "act" in self._root.values
+        return Narrative(key=key, single_braces=braces, **fields, **vars(settings))
 
     def _check_target(self, table: Table, target: str) -> None:
         from botticelli.store.tables.columns import OPERATIONAL
@@ -247,13 +245,6 @@ class _Reader:
             if found := read_carousel(place.table("toc") if is_toc else place):
                 return found
         return None
-
-    def _variables(self, table: Table) -> Mapping[str, str]:
-        context = table.table("context") if table is not self._root else table.below("context", {})
-        return {
-            name: value if isinstance(value, str) else json.dumps(value, default=str)
-            for name, value in context.values.items()
-        }
 
     def _security(self, table: Table) -> Mapping[str, Any]:
         return {**self._root.table("security").values, **table.table("security").values}
@@ -306,6 +297,13 @@ class _Reader:
             *_NOTES,
         )
         self._root.done()
+
+
+def _variables(context: Mapping[str, Any]) -> Mapping[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, default=str)
+        for name, value in context.items()
+    }
 
 
 class _Toc:

@@ -4,57 +4,56 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from pathlib import PurePosixPath
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast, get_args
 from urllib.parse import urlsplit
 
 from botticelli.config import plugins
+from botticelli.config.keys import NOTHING
 from botticelli.narrative.language.model import (
-    NOTHING,
-    Command,
+    BotCommand,
     Input,
     Media,
+    MediaKind,
     Nested,
-    Retention,
     TableRead,
     Text,
 )
 from botticelli.narrative.language.table import Table
+from botticelli.narrative.language.tables import InputType, MediaPlace, RowsTable, StateTable
 from botticelli.records import record
 from botticelli.text import nearest
 
-MediaKind = Literal["image", "audio", "video", "document"]
-Format = Literal["json", "markdown", "csv"]
-
-MEDIA_KINDS: Final = ("image", "audio", "video", "document")
+MEDIA_KINDS: Final = get_args(MediaKind)
 PROMPTS: Final = ("content", "text", "prompt", "user")
-TYPES: Final = ("text", *MEDIA_KINDS, "bot_command", "table", "narrative")
+TYPES: Final = get_args(InputType)
 KIND_OF_SUFFIX: Final[Mapping[str, MediaKind]] = {
     **dict.fromkeys(("png", "jpg", "jpeg", "gif", "webp", "bmp", "heic"), "image"),
     **dict.fromkeys(("mp3", "wav", "ogg", "flac", "m4a", "aac"), "audio"),
     **dict.fromkeys(("mp4", "webm", "avi", "mov", "mkv", "mpeg"), "video"),
     **dict.fromkeys(("pdf", "txt", "md", "json", "csv", "html", "xml"), "document"),
 }
+PLACES: Final = ("url", "base64", "file")
 PLATFORMS: Final = ("discord", "database")
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE_VARIABLE: Final = re.compile(r"\$([A-Z_][A-Z0-9_]*)")
 
 
 @record
-class Source:
+class ReadInput:
     """An input, and what of its result is to be kept in the state."""
 
     input: Input
     capture: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
-def read_input(table: Table) -> Source | None:
+def read_input(table: Table) -> ReadInput | None:
     """Read an input table that is no `ref`; None: it is wrong, and that is noted."""
     kind = _type_of(table)
     if kind == "bot_command":
         return read_command(table, is_flat="args" not in table.values)
     found = _read_plain(table, kind=kind)
     table.done()
-    return None if found is None else Source(input=found)
+    return None if found is None else ReadInput(input=found)
 
 
 def _read_plain(table: Table, *, kind: str) -> Input | None:
@@ -75,42 +74,37 @@ def _read_plain(table: Table, *, kind: str) -> Input | None:
 
 def read_text(table: Table) -> Text | None:
     """Read a prompt: content (= text = prompt = user), else file."""
-    content, file = table.text(*PROMPTS), table.text("file")
-    if content.strip():
-        if file:
+    found = Text(**table.read(Text))
+    if (found.content or "").strip():
+        if found.file:
             table.odd(("file",), "content is there as well and wins; the file is not read")
-        return Text(content=content, retention=_retention(table))
-    if file:
-        return Text(file=file, retention=_retention(table))
-    table.findings.error(
-        table.key, "a text input without text", hint='give it content = "..." or file = "..."'
-    )
+        return replace(found, file=None)
+    if found.file:
+        return replace(found, content=None)
+    hint = 'give it content = "..." or file = "..."'
+    table.findings.error(table.key, "a text input without text", hint=hint)
     return None
 
 
 def read_media(table: Table, *, kind: MediaKind | None) -> Media | None:
     """Read an image, sound, film or document; `kind` None: told by mime or the name's ending."""
-    sources = _sources(table) | _sources(inner := table.table("source"))
+    inner = table.table("source")
+    fields = table.read(Media) | {
+        name: value for name, value in inner.read(MediaPlace).items() if value
+    }
     inner.done()
-    mime = table.text("mime") or None
-    if len(sources) != 1:
-        what = f"has {' and '.join(sources)}" if sources else "has no source"
+    places = [name for name in PLACES if fields[name]]
+    if len(places) != 1:
+        what = f"has {' and '.join(places)}" if places else "has no source"
         table.findings.error(table.key, what, hint="give exactly one of url, base64 and file")
         return None
-    name = sources.get("file") or urlsplit(sources.get("url", "")).path
-    kind = kind or _media_kind(table, name=name, mime=mime)
+    name = fields["file"] or urlsplit(fields["url"] or "").path
+    kind = kind or _media_kind(table, name=name, mime=fields["mime"])
     if kind is None:
         hint = 'add mime = "image/png" or what it really is'
         table.findings.error(table.key, "cannot tell what kind of media this is", hint=hint)
         return None
-    filename = table.text("filename") or None
-    return Media(kind=kind, mime=mime, filename=filename, retention=_retention(table), **sources)
-
-
-def _sources(table: Table) -> dict[str, str]:
-    """Return where a medium is, by the kind of place; older files have a table `source` for it."""
-    given = {name: table.text(name) for name in ("url", "base64", "file")}
-    return {name: value for name, value in given.items() if value}
+    return Media(kind=kind, **fields)
 
 
 def _media_kind(table: Table, *, name: str, mime: str | None) -> MediaKind | None:
@@ -128,37 +122,21 @@ def read_rows(table: Table, *, name: str = "") -> TableRead | None:
     if table.has("where") and table.has("where_clause"):
         hint = "keep one of them"
         table.wrong(("where_clause",), "where and where_clause are the same filter", hint=hint)
-    source, columns = table.text("table_name"), table.strings("columns")
-    if not source:
+    fields = table.read(TableRead) | table.read(RowsTable)
+    if not fields["table"]:
         table.findings.error(table.key, "has no table_name", hint='add table_name = "..."')
-    for word in (source, *columns):
+    for word in (fields["table"], *fields["columns"]):
         if word and not _IDENTIFIER.fullmatch(word):
-            key = "table_name" if word == source else "columns"
-            what = f"'{word}' is no name: letters, digits and _ only"
-            table.wrong((key,), what)
-    alias = table.text("alias")
-    return TableRead(
-        table=source,
-        names=tuple(dict.fromkeys(each for each in (name, alias) if each)),
-        columns=columns,
-        where=table.text("where", "where_clause").strip(),
-        order_by=table.text("order_by").strip(),
-        limit=table.integer("limit"),
-        offset=table.integer("offset") or 0,
-        sample=table.integer("sample", least=1),
-        format=cast(
-            "Format",
-            table.choice("format", options=("json", "markdown", "csv"), default="json"),
-        ),
-        pull_and_delete=table.flag("pull_and_delete"),
-        required=table.flag("required"),
-        retention=_retention(table),
-    )
+            key = "table_name" if word == fields["table"] else "columns"
+            table.wrong((key,), f"'{word}' is no name: letters, digits and _ only")
+    fields |= {key: fields[key].strip() for key in ("where", "order_by")}
+    names = dict.fromkeys(each for each in (name, fields.pop("alias")) if each)
+    return TableRead(names=tuple(names), **fields)
 
 
 def read_command(
     table: Table, *, is_flat: bool, platform: str = "", required: bool = False
-) -> Source:
+) -> ReadInput:
     """Read a bot command; `is_flat`: keys that are no option are arguments.
 
     Args:
@@ -167,29 +145,20 @@ def read_command(
         platform: Platform if the file names none.
         required: Whether it is required if the file does not say.
     """
-    platform = _platform(table, default=platform)
-    command = table.text("command")
-    if not command:
+    fields = table.read(BotCommand, required=required, platform=platform)
+    platform = fields["platform"] = _platform(table, fields["platform"].lower())
+    if not fields["command"]:
         hint = 'add command = "messages.send" or the one you mean'
         table.findings.error(table.key, "a bot command without command", hint=hint)
-    found = Command(
-        platform=platform,
-        command=_command_today(command, platform=platform),
-        required=table.flag("required", default=required),
-        retention=_retention(table),
-        cache_seconds=table.integer("cache_duration") or 0,
-    )
+    command = fields["command"] = _command_today(fields["command"], platform=platform)
     store_as, capture = _state(table)
-    store_as = table.text("store_as") or store_as
-    args = _arguments(table, is_flat=is_flat)
+    args = _arguments(table, fields["args"], is_flat=is_flat)
     cached = args.pop("cache_duration", None)  # where the reference's cache looked for it
-    found = replace(
-        found,
-        args=_today(_with_variables(args), command=found.command),
-        store_as=store_as,
-        cache_seconds=cached if isinstance(cached, int) else found.cache_seconds,
-    )
-    return Source(input=found, capture=capture)
+    if isinstance(cached, int):
+        fields["cache_seconds"] = cached
+    fields["store_as"] = fields["store_as"] or store_as
+    fields["args"] = _today(_with_variables(args), command=command)
+    return ReadInput(input=BotCommand(**fields), capture=capture)
 
 
 def _command_today(command: str, *, platform: str) -> str:
@@ -200,11 +169,11 @@ def _command_today(command: str, *, platform: str) -> str:
     return canonical(command)
 
 
-def _arguments(table: Table, *, is_flat: bool) -> dict[str, Any]:
+def _arguments(table: Table, given: Mapping[str, Any], *, is_flat: bool) -> dict[str, Any]:
     """Return the arguments; warns of all other keys unless they are arguments, too."""
     if table.values.get("type") in ("bot_command", "bot"):
         table.ignore("type")
-    args = dict(table.table("args").values)
+    args = dict(given)
     if is_flat:
         args = {**{name: table.take(name) for name in table.unasked()}, **args}
     table.done()
@@ -238,8 +207,7 @@ def _type_of(table: Table) -> str:
     return "bot_command" if "command" in table.values else "text"
 
 
-def _platform(table: Table, *, default: str) -> str:
-    platform = table.text("platform", default=default).lower()
+def _platform(table: Table, platform: str) -> str:
     if not platform:
         hint = 'add platform = "discord" or "database"'
         table.findings.error(table.key, "a bot command without platform", hint=hint)
@@ -249,24 +217,13 @@ def _platform(table: Table, *, default: str) -> str:
     return platform
 
 
-def _retention(table: Table) -> Retention:
-    """Return how long the input is kept in the history; an unknown word means full."""
-    word = table.text("history_retention", default="full").lower()
-    known = [each.value for each in Retention]
-    if word in known:
-        return Retention(word)
-    hint = nearest(word, known) or f"use one of {', '.join(known)}"
-    table.odd(("history_retention",), f"'{word}' is unknown, taken as full", hint=hint)
-    return Retention.FULL
-
-
 def _state(table: Table) -> tuple[str, Mapping[str, str]]:
     """Return the store_as key and the captures of `state = { cache_key, extract_field }`."""
     raw = table.values.get("state")
     if not (isinstance(raw, dict) and "cache_key" in raw):
         return "", NOTHING
     state = table.table("state")
-    name, wanted = state.text("cache_key"), state.text("extract_field")
+    name, wanted = state.read(StateTable).values()
     state.done()
     return (name, NOTHING) if wanted in ("", "id") else ("", {name: f"$.{wanted}"})
 

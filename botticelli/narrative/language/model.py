@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
+from botticelli.config.keys import NOTHING
+from botticelli.config.keys import key as spelled
 from botticelli.records import record
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+MediaKind = Literal["image", "audio", "video", "document"]
 
 
 class Retention(StrEnum):
-    """What later acts still see of an input (docs/dialect.md §10)."""
+    """What later acts still see of an input: all, a one-line note, or nothing."""
 
     FULL = "full"
     SUMMARY = "summary"
@@ -29,24 +30,36 @@ class Text:
 
     Exactly one of `content` and `file` is given; `file` is looked up by docs/dialect.md §9.2 when
     the act runs.
+
+    Args:
+        content: The prompt. {{act}} stands for that act's answer.
+        file: Text or media file.
     """
 
-    content: str | None = None
-    file: str | None = None
-    retention: Retention = Retention.FULL
+    content: str | None = spelled(None, also=("text", "prompt", "user"))
+    file: str | None = spelled(None)
+    retention: Retention = spelled(Retention.FULL, name="history_retention", ref="retention")
 
 
 @record
 class Media:
-    """An image, sound, film or document; exactly one of `url`, `base64` and `file` is given."""
+    """An image, sound, film or document; exactly one of `url`, `base64` and `file` is given.
 
-    kind: Literal["image", "audio", "video", "document"]
-    url: str | None = None
-    base64: str | None = None
-    file: str | None = None
-    mime: str | None = None
-    filename: str | None = None
-    retention: Retention = Retention.FULL
+    Args:
+        url: Where the media is.
+        base64: The media itself; needs mime.
+        file: A media file; opened when the act runs.
+        mime: MIME type; derived from the file's suffix if left out.
+        filename: Name to show, for documents.
+    """
+
+    kind: MediaKind
+    url: str | None = spelled(None)
+    base64: str | None = spelled(None)
+    file: str | None = spelled(None)
+    mime: str | None = spelled(None)
+    filename: str | None = spelled(None)
+    retention: Retention = spelled(Retention.FULL, name="history_retention", ref="retention")
 
 
 @record
@@ -54,47 +67,53 @@ class TableRead:
     """Rows of a table as an input.
 
     Args:
-        table: Name of the table; it may be missing unless `required`.
+        table: Table to read; it may be missing unless required.
         names: Under which placeholders find it: the `[tables.NAME]` key, its alias.
-        where: A single boolean expression, checked at load; empty: all rows.
-        order_by: Columns with ASC/DESC/NULLS, checked at load.
-        limit: Most rows; None: all, up to the runner's cap.
-        sample: Take this many at random.
-        pull_and_delete: Lease the rows, and remove them with the result (docs/dialect.md §8.3).
+        columns: Columns to read; all if left out.
+        where: Filter: one boolean SQL expression, such as review_status = 'pending'.
+        order_by: Columns with ASC or DESC.
+        limit: Most rows; left out: all, up to the runner's cap.
+        offset: Rows to skip.
+        sample: Take this many rows at random.
+        format: How the rows are written in the prompt.
+        pull_and_delete: Remove the rows together with storing what was made of them.
+        required: The table must exist.
     """
 
-    table: str
+    table: str = spelled("", name="table_name", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
     names: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    where: str = ""
-    order_by: str = ""
-    limit: int | None = None
-    offset: int = 0
-    sample: int | None = None
-    format: Literal["json", "markdown", "csv"] = "json"
-    pull_and_delete: bool = False
-    required: bool = False
-    retention: Retention = Retention.FULL
+    columns: tuple[str, ...] = spelled(())
+    where: str = spelled("", also=("where_clause",))
+    order_by: str = spelled("")
+    limit: int | None = spelled(None)
+    offset: int = spelled(0)
+    sample: int | None = spelled(None, min=1)
+    format: Literal["json", "markdown", "csv"] = spelled("json")
+    pull_and_delete: bool = spelled(False)
+    required: bool = spelled(False)
+    retention: Retention = spelled(Retention.FULL, name="history_retention", ref="retention")
 
 
 @record
-class Command:
-    """A bot command. Its arguments are templates; `required`: its failure ends the run.
+class BotCommand:
+    """A bot command. Its arguments are templates.
 
     Args:
         platform: discord or database.
-        command: The command's current name (aliases are resolved at load).
+        command: Such as messages.send or update_table.
+        args: Arguments of the command; placeholders are filled in.
+        required: Its failure ends the run.
         store_as: Key under which the result's id is kept in the state.
-        cache_seconds: For reads: how long the same answer may be used again within a run.
+        cache_seconds: Seconds that the same answer may be used again within a run, for reads.
     """
 
-    platform: str
-    command: str
-    args: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-    required: bool = False
-    store_as: str = ""
-    cache_seconds: int = 0
-    retention: Retention = Retention.FULL
+    platform: str = spelled("")
+    command: str = spelled("")
+    args: Mapping[str, Any] = spelled(NOTHING)
+    required: bool = spelled(False)
+    store_as: str = spelled("")
+    cache_seconds: int = spelled(0, name="cache_duration")
+    retention: Retention = spelled(Retention.FULL, name="history_retention", ref="retention")
 
 
 @record
@@ -103,14 +122,14 @@ class Nested:
 
     Args:
         name: NAME in `narratives.NAME` or `narrative:NAME`.
-        path: The file as written, ".toml" appended if it was missing.
+        path: Narrative file, for type narrative; .toml may be left out.
     """
 
     name: str
-    path: str
+    path: str = spelled("", name="narrative")
 
 
-Input = Text | Media | TableRead | Command | Nested
+Input = Text | Media | TableRead | BotCommand | Nested
 
 
 @record
@@ -118,16 +137,41 @@ class Carousel:
     """A narrative or an act that is repeated.
 
     Args:
-        iterations: At least 1.
-        estimated_tokens: What one iteration is expected to use; for the forecast.
+        iterations: How often.
+        estimated_tokens: What one iteration is expected to use, for the dry run.
         continue_on_error: Go on after a failed iteration.
         budget: Multipliers by rate (rpm, tpm, rpd, tpd); stronger than the narrative's.
     """
 
-    iterations: int
-    estimated_tokens: int = 1000
-    continue_on_error: bool = False
-    budget: Mapping[str, float] = field(default_factory=lambda: NOTHING)
+    iterations: int = spelled(1, min=1)
+    estimated_tokens: int = spelled(
+        1000, name="estimated_tokens_per_iteration", also=("estimated_tokens",)
+    )
+    continue_on_error: bool = spelled(False)
+    budget: Mapping[str, float] = spelled(NOTHING, ref="budget")
+
+
+@record
+class Settings:
+    """Model settings; empty and None: nothing said.
+
+    Args:
+        models: Model, or several that are asked in this order until one answers.
+        temperature: How freely the model writes; 0 is the most predictable.
+        max_tokens: Most tokens of an answer.
+    """
+
+    models: tuple[str, ...] = spelled((), name="model", also=("models",), ref="models")
+    temperature: float | None = spelled(None, min=0)
+    max_tokens: int | None = spelled(None, min=1)
+
+    def over(self, weaker: "Settings") -> "Settings":
+        """Return these settings, filled up with the weaker ones."""
+        return Settings(
+            models=self.models or weaker.models,
+            temperature=weaker.temperature if self.temperature is None else self.temperature,
+            max_tokens=weaker.max_tokens if self.max_tokens is None else self.max_tokens,
+        )
 
 
 @record
@@ -135,30 +179,30 @@ class Act:
     """One step.
 
     Args:
-        inputs: In the order written; empty for a composition.
-        narrative: Name of a narrative of the same file that is run as this act.
+        inputs: A prompt, a reference such as "tables.posts", an input table, or a list of these.
+        narrative: Run this narrative of the same file, or this file, as the act.
         models: Asked in this order; empty: the narrative's.
-        extract_output: Store this act's JSON; None: as the narrative's mode says.
+        extract_output: Store this act's JSON, or do not; left out: as the narrative's mode says.
         skip_content_generation: Never store this act's JSON.
-        state_capture: State key -> JSON path into the act's result.
-        schema: JSON Schema that the answer must satisfy; None: free text.
-        skip_if_valid: Call no model if the previous answer satisfies the schema already.
+        state_capture: Key in the state -> JSON path into the result, such as $.channel_id.
+        schema: JSON Schema the answer must satisfy: a name of [schemas.NAME], or the schema itself.
+        skip_if_valid: Call no model if the answer before satisfies the schema already.
         system: Standing instruction for this act's call.
     """
 
     name: str
-    inputs: tuple[Input, ...] = ()
-    narrative: str = ""
+    inputs: tuple[Input, ...] = spelled((), name="input", also=("inputs",), ref="inputs")
+    narrative: str = spelled("", also=("narrative_ref",))
     models: tuple[str, ...] = ()
     temperature: float | None = None
     max_tokens: int | None = None
-    carousel: Carousel | None = None
-    extract_output: bool | None = None
-    skip_content_generation: bool = False
-    state_capture: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    schema: Mapping[str, Any] | None = None
-    skip_if_valid: bool = False
-    system: str = ""
+    carousel: Carousel | None = spelled(None, ref="carousel")
+    extract_output: bool | None = spelled(None)
+    skip_content_generation: bool = spelled(False)
+    state_capture: Mapping[str, str] = spelled(NOTHING, additionalProperties={"type": "string"})
+    schema: Mapping[str, Any] | None = spelled(None, type=["string", "object"])
+    skip_if_valid: bool = spelled(False)
+    system: str = spelled("")
 
 
 @record
@@ -167,33 +211,37 @@ class Narrative:
 
     Args:
         key: How the file calls it; `name` is what is stored as source_narrative.
-        acts: In the order of the toc; a name that the toc repeats stands here as often.
+        name: Name of the narrative; rows say which narrative they are from.
+        description: What it is for.
+        acts: The acts, by name or in a list; here in the order of the toc, repeated as it says.
         models, temperature, max_tokens: Defaults for acts that say nothing; the file's own
             defaults ([config.PROVIDER], [shared]) are merged in already.
-        template: Table whose columns are the schema of what is stored.
-        target: Table that receives the rows; empty: the narrative's name.
-        variables: [narrative.context] values.
+        template: An existing table whose columns are the schema of what is written.
+        target: Table that receives the rows; the narrative's name if left out.
+        skip_content_generation: Store no JSON.
+        preserve_source: Never remove rows that were read.
+        variables: Values for placeholders: {{name}}.
         single_braces: Whether {name} is a placeholder, too (the oldest form only,
             docs/dialect.md §6.3).
-        security: [security.*] of the file, as written.
+        security: What commands of this file may do, as written.
     """
 
     key: str
-    name: str
-    description: str = ""
-    acts: tuple[Act, ...]
+    name: str = spelled("")
+    description: str = spelled("")
+    acts: tuple[Act, ...] = spelled((), also=("act",), ref="acts")
     models: tuple[str, ...] = ()
     temperature: float | None = None
     max_tokens: int | None = None
-    template: str = ""
-    target: str = ""
-    skip_content_generation: bool = False
-    preserve_source: bool = False
-    carousel: Carousel | None = None
-    budget: Mapping[str, float] = field(default_factory=lambda: NOTHING)
-    variables: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    template: str = spelled("")
+    target: str = spelled("", also=("target_table",))
+    skip_content_generation: bool = spelled(False)
+    preserve_source: bool = spelled(False)
+    carousel: Carousel | None = spelled(None, ref="carousel")
+    budget: Mapping[str, float] = spelled(NOTHING, ref="budget")
+    variables: Mapping[str, str] = spelled(NOTHING, name="context")
     single_braces: bool = False
-    security: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    security: Mapping[str, Any] = spelled(NOTHING, ref="security")
 
 
 @record

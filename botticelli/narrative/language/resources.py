@@ -5,9 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from botticelli.narrative.language.inputs import Source, nested, read_command, read_media, read_rows
+from botticelli.narrative.language.inputs import (
+    ReadInput,
+    nested,
+    read_command,
+    read_media,
+    read_rows,
+)
+from botticelli.narrative.language.model import Carousel, Settings
 from botticelli.narrative.language.table import Table
-from botticelli.records import record
+from botticelli.narrative.language.tables import BudgetTable
 from botticelli.text import nearest
 from botticelli.toml_lines import Key
 
@@ -15,48 +22,50 @@ HOTTEST: Final = 2.0
 KINDS: Final = ("bots", "tables", "media")
 
 
-@record
-class Defaults:
-    """Model settings; empty and None: nothing said."""
-
-    models: tuple[str, ...] = ()
-    temperature: float | None = None
-    max_tokens: int | None = None
-
-    def over(self, weaker: "Defaults") -> "Defaults":
-        """Return these settings, filled up with the weaker ones."""
-        return Defaults(
-            models=self.models or weaker.models,
-            temperature=weaker.temperature if self.temperature is None else self.temperature,
-            max_tokens=weaker.max_tokens if self.max_tokens is None else self.max_tokens,
-        )
-
-
-def read_defaults(table: Table) -> Defaults:
+def read_settings(table: Table) -> Settings:
     """Read model, temperature and max_tokens of any table, or of `[....model] name = ...`."""
-    is_table = isinstance(table.values.get("model"), dict)
-    found = Defaults(
-        models=() if is_table else table.strings("model", "models"),
-        temperature=_temperature(table),
-        max_tokens=table.integer("max_tokens", least=1),
-    )
-    if not is_table:
-        return found
+    fields = table.read(Settings)
+    _check_temperature(table, fields["temperature"])
+    if not isinstance(table.values.get("model"), dict):
+        return Settings(**fields | {"models": table.strings("model", "models")})
     model = table.table("model")
-    told = Defaults(
-        models=model.strings("name"),
-        temperature=_temperature(model),
-        max_tokens=model.integer("max_tokens", least=1),
-    )
+    inner = model.read(Settings, but=("models",)) | {"models": model.strings("name")}
+    _check_temperature(model, inner["temperature"])
     model.done()
-    return found.over(told)
+    return Settings(**fields | {"models": ()}).over(Settings(**inner))
 
 
-def _temperature(table: Table) -> float | None:
-    value = table.number("temperature")
+def _check_temperature(table: Table, value: float | None) -> None:
     if value is not None and value > HOTTEST:
         table.odd(("temperature",), f"{value:g} is more than models take", hint="use 0 to 2")
-    return value
+
+
+def read_carousel(table: Table) -> Carousel | None:
+    """Read the `carousel` of any table: how many times, or a table of its own."""
+    raw = table.take("carousel")
+    if not isinstance(raw, dict):
+        iterations = table.integer("carousel", least=1)
+        return None if iterations is None else Carousel(iterations=iterations)
+    carousel = table.table("carousel")
+    found = Carousel(**carousel.read(Carousel) | {"budget": read_budget(carousel)})
+    if not carousel.has("iterations"):
+        table.wrong(("carousel",), "has no iterations", hint="add iterations = 3 or so")
+    carousel.done()
+    return found
+
+
+def read_budget(table: Table) -> Mapping[str, float]:
+    """Read the `budget` of a table: multipliers by rate. Unknown keys are mistakes here."""
+    budget = table.table("budget")
+    found: dict[str, float] = {}
+    for rate, value in budget.read(BudgetTable).items():
+        if value is not None and not 0 < value <= 1:
+            what = f"must be above 0 and at most 1, not {value:g}"
+            budget.wrong((f"{rate}_multiplier",), what)
+        elif value is not None:
+            found[rate] = value
+    budget.done(is_strict=True)
+    return found
 
 
 class Resources:
@@ -74,10 +83,10 @@ class Resources:
         self.defaults = _file_defaults(root)
         self._sections = {kind: root.table(kind) for kind in KINDS}
         self._schemas = root.table("schemas")
-        self._read: dict[Key, Source | None] = {}
+        self._read: dict[Key, ReadInput | None] = {}
         self._read_schemas: dict[str, Mapping[str, Any] | None] = {}
 
-    def reference(self, text: str, *, key: Key) -> Source | None:
+    def reference(self, text: str, *, key: Key) -> ReadInput | None:
         """Return what "bots.x", "tables.x", "media.x", "narratives.x", "narrative:x" refers to."""
         kind, _, name = text.replace("narrative:", "narratives.", 1).partition(".")
         if kind == "narratives":
@@ -113,7 +122,7 @@ class Resources:
             for name in self._schemas.values:
                 self.schema(name, key=self._schemas.key)
 
-    def _resource(self, kind: str, name: str) -> Source | None:
+    def _resource(self, kind: str, name: str) -> ReadInput | None:
         table = self._sections[kind].table(name)
         if table.key not in self._read:
             self._read[table.key] = _read_resource(kind, table, name=name) if table.values else None
@@ -121,7 +130,7 @@ class Resources:
                 self.findings.error(table.key, "is empty")
         return self._read[table.key]
 
-    def narrative(self, name: str, *, key: Key) -> Source | None:
+    def narrative(self, name: str, *, key: Key) -> ReadInput | None:
         """Return the nested file of that name, a narrative of this file, or a file NAME.toml."""
         found = nested(name, self.nested.get(name, name))
         known = {*self.nested, *self.narratives}
@@ -129,16 +138,16 @@ class Resources:
         if name not in known and (hint := nearest(name, known)) and not is_beside():
             self.findings.error(key, f"narrative '{name}' is not defined", hint=hint)
             return None
-        return Source(input=found)
+        return ReadInput(input=found)
 
 
-def _read_resource(kind: str, table: Table, *, name: str) -> Source | None:
+def _read_resource(kind: str, table: Table, *, name: str) -> ReadInput | None:
     if kind == "bots":
         return read_command(table, is_flat=True)
     table.ignore("type", "description")
     found = read_rows(table, name=name) if kind == "tables" else read_media(table, kind=None)
     table.done()
-    return None if found is None else Source(input=found)
+    return None if found is None else ReadInput(input=found)
 
 
 def _read_nested(root: Table) -> Mapping[str, str]:
@@ -159,17 +168,17 @@ def _read_nested(root: Table) -> Mapping[str, str]:
     return {name: nested(name, path).path for name, path in paths.items()}
 
 
-def _file_defaults(root: Table) -> Defaults:
+def _file_defaults(root: Table) -> Settings:
     """Return the file's defaults: root keys, then [config.PROVIDER], [config], [shared]."""
-    found = read_defaults(root)
+    found = read_settings(root)
     config = root.table("config")
-    flat = read_defaults(config)
+    flat = read_settings(config)
     for name in config.unasked():
         provider = config.table(name)
-        found = found.over(read_defaults(provider))
+        found = found.over(read_settings(provider))
         provider.done()
     shared = root.table("shared")
-    found = found.over(flat).over(read_defaults(shared))
+    found = found.over(flat).over(read_settings(shared))
     shared.done()
     return found
 

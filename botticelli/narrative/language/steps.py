@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from botticelli.narrative.language.inputs import Source, read_command
-from botticelli.narrative.language.model import Act, Command, Text
-from botticelli.narrative.language.resources import Defaults, read_defaults
+from botticelli.narrative.language.inputs import ReadInput, read_command
+from botticelli.narrative.language.model import Act, BotCommand, Settings, Text
+from botticelli.narrative.language.resources import read_settings
 from botticelli.narrative.language.table import Table
 from botticelli.records import record
 from botticelli.text import nearest
@@ -25,10 +25,10 @@ class _Group:
     """What will be one act, while its steps are read."""
 
     name: str
-    settings: Defaults = field(default_factory=Defaults)
+    settings: Settings = field(default_factory=Settings)
     system: list[str] = field(default_factory=list)
     user: list[str] = field(default_factory=list)
-    command: Source | None = None
+    command: ReadInput | None = None
 
 
 @record
@@ -55,7 +55,7 @@ def read_steps(root: Table) -> tuple[Act, ...]:
     for index, raw in enumerate(root.take("steps")):
         step = Table(raw, key=("steps", index), findings=root.findings)
         name = step.text("name", "id") or f"step_{index}"
-        settings = read_defaults(step)
+        settings = read_settings(step)
         begin = len(groups)
         if _read_contexts(step, name=name, groups=groups):
             groups[-1].settings = settings.over(groups[-1].settings)
@@ -156,8 +156,8 @@ def _act(group: _Group, *, names: _Names) -> Act:
     )
 
 
-def _with_args(source: Source, rewritten: Callable[[str], str]) -> Source:
-    assert isinstance(source.input, Command)
+def _with_args(source: ReadInput, rewritten: Callable[[str], str]) -> ReadInput:
+    assert isinstance(source.input, BotCommand)
     args = _rewritten_all(dict(source.input.args), rewritten)
     return replace(source, input=replace(source.input, args=args))
 

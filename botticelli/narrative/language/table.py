@@ -1,8 +1,11 @@
 """Typed reading of a TOML table that notes every mistake and every key that nobody asked for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
+from botticelli.config.keys import Key as FileKey
+from botticelli.config.keys import keys_of
+from botticelli.narrative.language.model import Retention
 from botticelli.narrative.language.problems import Findings
 from botticelli.text import nearest
 from botticelli.toml_lines import Key
@@ -25,6 +28,51 @@ class Table:
         self.key = key
         self.findings = findings
         self._known: set[str] = set()
+
+    def read(self, kind: type, *, but: Sequence[str] = (), **defaults: Any) -> dict[str, Any]:
+        """Return the values of a record's keys by field, and know these keys.
+
+        What needs more than its type is returned as written: see `FileKey.rule`.
+
+        Args:
+            kind: Class of the record.
+            but: Fields whose keys are left alone.
+            defaults: Values of fields whose keys are not there, over the record's own.
+        """
+        return {
+            each.field: self._value(each, defaults.get(each.field, each.default))
+            for each in keys_of(kind)
+            if each.field not in but
+        }
+
+    def _value(self, key: FileKey, default: Any) -> Any:
+        names = (*key.path, *key.also)
+        if key.type is Retention:
+            return self._retention(names)
+        if get_origin(key.type) is Literal:
+            return self.choice(*names, options=get_args(key.type), default=default)
+        if key.rule.keys() & {"ref", "type", "anyOf"} or key.type is Any:
+            return self.take(*names)
+        if get_origin(key.type) is Mapping:
+            return self.table(*names).values
+        found: Any
+        if get_origin(key.type) is tuple:
+            found = self.strings(*names)
+        elif key.type is int:
+            found = self.integer(*names, least=key.rule.get("min", 0))
+        else:
+            found = self.number(*names) if key.type is float else self._typed(names, key.type)
+        return default if found is None or (found == "" and default is None) else found
+
+    def _retention(self, names: Sequence[str]) -> Retention:
+        """Return how long an input is kept in the history; an unknown word means full."""
+        word = self.text(*names, default="full").lower()
+        known = [each.value for each in Retention]
+        if word in known:
+            return Retention(word)
+        hint = nearest(word, known) or f"use one of {', '.join(known)}"
+        self.odd(names, f"'{word}' is unknown, taken as full", hint=hint)
+        return Retention.FULL
 
     def take(self, *names: str) -> Any:
         """Return the value of the first of these synonyms that is there; None: none is."""

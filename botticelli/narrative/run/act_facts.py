@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from botticelli.narrative.commands.base import Commands
 from botticelli.narrative.language.model import (
     Act,
-    Command,
+    BotCommand,
     Input,
     Narrative,
     Nested,
@@ -117,5 +117,5 @@ def _may_mean(name: str, known: set[str]) -> bool:
     )
 
 
-def _commands(act: Act) -> Iterator[Command]:
-    return (given for given in act.inputs if isinstance(given, Command))
+def _commands(act: Act) -> Iterator[BotCommand]:
+    return (given for given in act.inputs if isinstance(given, BotCommand))

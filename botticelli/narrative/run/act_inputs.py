@@ -11,7 +11,7 @@ from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.errors import ActFailed, CommandFailed
 from botticelli.narrative.language.model import (
     Act,
-    Command,
+    BotCommand,
     Input,
     Media,
     Narrative,
@@ -147,7 +147,7 @@ class ActInputs:
             piece = self.reader.table(given, act=act.name, step=step)
             gathered.row_counts.append(self.variables.tables[given.table].rows if piece else 0)
             return piece
-        if isinstance(given, Command):
+        if isinstance(given, BotCommand):
             return self._command(act, given, gathered=gathered, step=step)
         if isinstance(given, Nested):
             text = self._nested(given, step=step)
@@ -169,7 +169,7 @@ class ActInputs:
         texts = [execution.acts[-1].text for execution in executions if execution.acts]
         return texts[-1] if texts else ""
 
-    def _command(self, act: Act, command: Command, *, gathered: Gathered, step: str) -> Piece:
+    def _command(self, act: Act, command: BotCommand, *, gathered: Gathered, step: str) -> Piece:
         call = CommandCall(
             platform=command.platform,
             command=command.command,
@@ -201,7 +201,7 @@ class ActInputs:
         filled = render_value(value, scope=self.variables, where=where, is_rehearsal=is_rehearsal)
         return _id_in(filled, key) if key.endswith("_id") else filled
 
-    def _once(self, command: Command, call: CommandCall, *, step: str) -> Any:
+    def _once(self, command: BotCommand, call: CommandCall, *, step: str) -> Any:
         """Run a command, unless the run before this one of the same item has done so.
 
         What was begun then, and is not known to have ended, may be done: it is not begun again.
@@ -225,7 +225,7 @@ class ActInputs:
         memory.keep(step, {"value": value})
         return value
 
-    def _run(self, command: Command, call: CommandCall) -> Any:
+    def _run(self, command: BotCommand, call: CommandCall) -> Any:
         """Run a command, or take a read's result from earlier in this run if it is fresh enough."""
         commands, now = self.context.commands, self.context.clock.monotonic()
         is_read = not commands.writes(call.platform, call.command)
@@ -276,7 +276,7 @@ def _leave_out(act: Act, gathered: Gathered, *, quoted: Sequence[str]) -> None:
             gathered.slots[index] = None
 
 
-def remembered(command: Command, value: Any, *, noun: str) -> dict[str, str]:
+def remembered(command: BotCommand, value: Any, *, noun: str) -> dict[str, str]:
     """Return the ids of a command's result under the keys of the state (docs/dialect.md §14)."""
     if not isinstance(value, Mapping):
         return {}

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from botticelli.budget.limits import layered
 from botticelli.clock import Clock
+from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config
 from botticelli.models.open import Drivers
 from botticelli.narrative.answers.caller import LiveCaller
@@ -18,7 +19,7 @@ from botticelli.narrative.commands.base import Commands
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.files.lookup import Folders
 from botticelli.narrative.language.load import find_narrative, resolve_nested
-from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile, Nested
+from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.run.results import ActResult, Execution
 from botticelli.records import record
 from botticelli.store.commands import state

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+from botticelli.config.keys import NOTHING
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import TransientError
 from botticelli.narrative.answers import spans
@@ -14,7 +15,7 @@ from botticelli.narrative.answers.answer import Caller
 from botticelli.narrative.answers.dry_run import DryRunCaller
 from botticelli.narrative.commands.base import CommandCall, Commands
 from botticelli.narrative.errors import ActFailed
-from botticelli.narrative.language.model import NOTHING, Narrative, NarrativeFile, Nested
+from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.act_inputs import ActInputs
 from botticelli.narrative.run.context import RunContext, RunOptions
