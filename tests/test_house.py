@@ -162,7 +162,6 @@ STILL = {
         "Listing",
         "LostLease",
         "Message",
-        "Problem",
         "Shown",
         "Waiting",
         "Wanted",

@@ -49,10 +49,15 @@ def judge(
     if destination.missed != "one":
         downtime = posts.last_downtime(conn, destination.name, longer_than=2 * interval)
         pace = replace(pace, downtime=downtime)
-    return next_due(pace, _rules(destination), ignoring_rhythm=ignoring_rhythm)
+    return next_due(pace, rules(destination), ignoring_rhythm=ignoring_rhythm)
 
 
+<<<<<<< HEAD
 def _rules(destination: Destination) -> Rhythm:
+=======
+def rules(destination: Destination) -> Rules:
+    """Return a destination's rhythm: hours, intervals and limits."""
+>>>>>>> ec30122 (Read health in two layers: one statement of facts, one command that judges them)
     hours = destination.active_hours
     return Rhythm(
         hours=Hours(

@@ -6,9 +6,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from botticelli.cli.reports.health import read_health
 from botticelli.config.model import Config, DatabaseConfig
 from botticelli.config.operations import HealthConfig
-from botticelli.reports.health import read_health
 from tests.acceptance.test_cli import NOWHERE
 from tests.clock import NOON, PinnedClock, at
 from tests.database import approved
@@ -87,7 +87,7 @@ def test_a_late_stage_tells_its_last_error(machine, db):
     db.execute("UPDATE actor_server_state SET last_error = 'Discord: 403' WHERE task_id = 'post'")
 
     [(_, _, what)] = problems(machine)
-    assert what == "no success for 6 h, every 2 h is meant (last error: Discord: 403)"
+    assert what == "no success for 6 h, every 2 h is expected (last error: Discord: 403)"
 
 
 def test_a_paused_stage_is_told_and_not_counted(machine, db):
@@ -121,7 +121,7 @@ def test_a_new_installation_is_healthy_until_a_stage_should_have_run(botticelli,
     assert "generate not yet" in botticelli("health").out
 
     botticelli.clock.advance(5 * HOUR)
-    assert problems(botticelli) == [("late", "post", "no success yet, every 2 h is meant")]
+    assert problems(botticelli) == [("late", "post", "no success yet, every 2 h is expected")]
 
 
 def test_a_row_that_somebody_deleted_is_a_stage_that_has_not_run(machine, db):
@@ -148,7 +148,7 @@ def test_too_many_candidates_wait(machine, db):
     assert problems(machine) == []
 
     configure(machine, "[health]\npending_candidates = 3\n")
-    assert problems(machine) == [("candidates", "", "4 candidates wait for the judge, 3 is much")]
+    assert problems(machine) == [("candidates", "", "4 candidates wait for the judge, more than 3")]
 
 
 def plan(db, before, **columns):
@@ -277,7 +277,7 @@ def test_a_disk_that_is_nearly_full_is_unhealthy_where_we_keep_the_database(mach
     ours = Config(database=DatabaseConfig(folder=folder), health=HealthConfig(disk_free_mb=10**9))
     report = read_health(at(db, NOON), ours)
     assert [one.check for one in report.problems] == ["disk"]
-    assert f"free at {folder}, 1000000000 are meant" in report.problems[0].what
+    assert f"free at {folder}, less than 1000000000" in report.problems[0].what
     assert report.disk_free_mb > 0
 
 

@@ -1,15 +1,71 @@
-"""`botticelli health`."""
+"""`botticelli health`: the thresholds of `[health]` against the database and the disk."""
 
-from typing import Annotated
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
+from botticelli.config.model import Config, Destination
 from botticelli.errors import Unavailable
-from botticelli.reports.health import Health, StageHealth, read_health, unreachable
-from botticelli.text import ago, counted
+from botticelli.records import record
+from botticelli.schedule.due import Pace, next_due
+from botticelli.schedule.hours import next_allowed
+from botticelli.store import pace
+from botticelli.store.connection import Connection
+from botticelli.store.reads.health import (
+    DestinationQueue,
+    HealthFacts,
+    ModelLeft,
+    StageHealth,
+    read_facts,
+)
+from botticelli.text import ago, counted, span
+
+MEGABYTE: Final = 1024 * 1024
+LOOKED_BACK: Final = timedelta(days=7)  # for hours in which something could have been posted
+STEP: Final = timedelta(minutes=10)
+ROUNDS: Final = 1.5  # the post stage is started at least once within so many of its intervals
+
+
+@record
+class HealthProblem:
+    """One thing that is unhealthy.
+
+    Args:
+        check: database, late, breaker, candidates, delivery, budget or disk.
+        name: Of the stage, destination or model; empty if there is only one.
+    """
+
+    check: str
+    name: str = ""
+    what: str
+
+
+@record
+class HealthReport:
+    """The answer; if the database cannot be reached, nothing but that problem.
+
+    Args:
+        held: Deliveries that wait for a person; they are not a problem of the program.
+        disk_free_mb: Where our own PostgreSQL has its files; None if another server is used.
+    """
+
+    healthy: bool
+    problems: tuple[HealthProblem, ...]
+    now: datetime | None = None
+    stages: tuple[StageHealth, ...] = ()
+    candidates: int | None = None
+    posts: int | None = None
+    held: int | None = None
+    models: tuple[ModelLeft, ...] = ()
+    disk_free_mb: float | None = None
 
 
 @app.command()
@@ -25,17 +81,137 @@ def health(
             report = read_health(conn, env.config)
     except Unavailable as error:
         problem = error.problems[0]
-        place = f"{problem.where}: " if problem.where else ""
-        report = unreachable(env.hide(f"{place}{problem.what}"))
+        where = f"{problem.where}: " if problem.where else ""
+        reason = env.hide(f"{where}{problem.what}")
+        report = HealthReport(
+            healthy=False, problems=(HealthProblem(check="database", what=reason),)
+        )
     env.show(report, as_json=as_json)
-    return report.exit_code
+    return 0 if report.healthy else 1
+
+
+def read_health(conn: Connection, config: Config) -> HealthReport:
+    """Return whether all is well by the thresholds of the configuration. Reads only."""
+    facts = read_facts(conn, config)
+    free = _free(config.database.folder) if not config.database.url else None
+    problems = (
+        *_late(facts, config),
+        *_breakers(facts),
+        *_candidates(facts.candidates, most=config.health.pending_candidates),
+        *_deliveries(facts, config),
+        *_budget(facts.models, least=config.health.budget_left_percent),
+        *_disk(free, config),
+    )
+    return HealthReport(
+        healthy=not problems,
+        problems=problems,
+        now=facts.now,
+        stages=facts.stages,
+        candidates=facts.candidates,
+        posts=facts.posts,
+        held=facts.held,
+        models=facts.models,
+        disk_free_mb=round(free, 1) if free is not None else None,
+    )
+
+
+def _late(facts: HealthFacts, config: Config) -> Iterator[HealthProblem]:
+    for stage in facts.stages:
+        if stage.late_at is None or stage.late_at >= facts.now:
+            continue
+        usual = span(config.schedules[stage.name].interval)
+        last = f"for {span(facts.now - stage.last_success)}" if stage.last_success else "yet"
+        what = f"no success {last}, every {usual} is expected"
+        if why := facts.last_errors.get(stage.name):
+            what += f" (last error: {why})"
+        yield HealthProblem(check="late", name=stage.name, what=what)
+
+
+def _breakers(facts: HealthFacts) -> Iterator[HealthProblem]:
+    for stage in facts.stages:
+        if stage.breaker_open and not stage.is_paused:
+            why = facts.last_errors[stage.name] or "no reason recorded"
+            failures = counted(stage.consecutive_failures, "failure")
+            what = f"breaker open after {failures} ({why})"
+            yield HealthProblem(check="breaker", name=stage.name, what=what)
+
+
+def _candidates(waiting: int, *, most: int) -> Iterator[HealthProblem]:
+    if waiting > most:
+        what = f"{waiting} candidates wait for the judge, more than {most}"
+        yield HealthProblem(check="candidates", what=what)
+
+
+def _deliveries(facts: HealthFacts, config: Config) -> Iterator[HealthProblem]:
+    """Yield destinations that get nothing though something waits; not while posting is paused."""
+    now = facts.now
+    if any(stage.name == "post" and stage.is_paused for stage in facts.stages):
+        return
+    patience = max(config.health.stuck, config.post.schedule.interval * ROUNDS)
+    for queue in facts.queues:
+        name = queue.destination
+        if queue.uncertain_since and now - queue.uncertain_since > patience:
+            what = f"delivery {queue.uncertain} uncertain for {span(now - queue.uncertain_since)}"
+            yield HealthProblem(check="delivery", name=name, what=what)
+        elif name in config.destinations:
+            stuck = _open_time(queue, config.destinations[name], now=now)
+            if stuck > patience:
+                waiting = counted(queue.waiting, "post")
+                what = f"{waiting} due and not sent for {span(stuck)}"
+                yield HealthProblem(check="delivery", name=name, what=what)
+
+
+def _open_time(queue: DestinationQueue, destination: Destination, *, now: datetime) -> timedelta:
+    """Return how long a destination could have got a post that was due, within the last week.
+
+    Hours in which its rules forbid it do not count: what is due at the end of a day is not late
+    the next morning.
+    """
+    if queue.waiting_since is None:
+        return timedelta()
+    rules = pace.rules(destination)
+    if rules.missed == "skip":  # after a downtime the interval may begin anew
+        rules = replace(rules, min_interval=2 * rules.min_interval)
+    recent = tuple(map(datetime.fromisoformat, queue.recent))
+    due = next_due(Pace(now=queue.waiting_since, recent=recent), rules).at
+    if due is None or due >= now:
+        return timedelta()
+    at, open_time = max(due, now - LOOKED_BACK), timedelta()
+    while at < now:
+        until = min(at + STEP, now)
+        if next_allowed(at, rules.hours) == at:
+            open_time += until - at
+        at = until
+    return open_time
+
+
+def _budget(models: Iterable[ModelLeft], *, least: float) -> Iterator[HealthProblem]:
+    for one in models:
+        if one.left_percent is not None and one.left_percent < least:
+            what = f"{one.left_percent:g} % left today"
+            yield HealthProblem(check="budget", name=one.model, what=what)
+
+
+def _free(folder: Path) -> float:
+    """Return the megabytes that are free where a folder is or would be."""
+    while not folder.exists():
+        folder = folder.parent
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize / MEGABYTE
+
+
+def _disk(free: float | None, config: Config) -> Iterator[HealthProblem]:
+    least = config.health.disk_free_mb
+    if free is not None and free < least:
+        what = f"{free:.0f} MB free at {config.database.folder}, less than {least:.0f}"
+        yield HealthProblem(check="disk", what=what)
 
 
 @render.register
-def _(report: Health, console: Console) -> None:
+def _(report: HealthReport, console: Console) -> None:
     if report.problems:
-        told = [": ".join(filter(None, (one.name, one.what))) for one in report.problems]
-        console.line(f"unhealthy: {'; '.join(told)}", style="red")
+        problems = [": ".join(filter(None, (one.name, one.what))) for one in report.problems]
+        console.line(f"unhealthy: {'; '.join(problems)}", style="red")
         return
     facts = [", ".join(_last(stage, report) for stage in report.stages)]
     facts.append(f"{counted(report.posts or 0, 'post')} to send")
@@ -44,7 +220,7 @@ def _(report: Health, console: Console) -> None:
     console.line(f"healthy: {'; '.join(facts)}", style="green")
 
 
-def _last(stage: StageHealth, report: Health) -> str:
+def _last(stage: StageHealth, report: HealthReport) -> str:
     if stage.is_paused:
         return f"{stage.name} paused"
     if stage.last_success is None or report.now is None:

@@ -1,40 +1,45 @@
-"""What `health` reads, in one statement that touches only indexes and small tables."""
+"""What `health` judges, in one statement that touches only indexes and small tables."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg.rows import class_row
+from psycopg.rows import kwargs_row
 
+from botticelli.config.model import STAGES, Config, StageName
 from botticelli.records import record
 from botticelli.store.connection import Connection
 
 
 @record
-class Pulse:
-    """A stage as it stands; times are None if never.
+class StageHealth:
+    """A stage; `late_at` is when it counts as late, None while it is paused."""
 
-    Args:
-        changed_at: When somebody paused or resumed it after its last run; None: nobody has.
-    """
-
+    name: StageName
     is_paused: bool
-    circuit_opened_at: datetime | None
+    breaker_open: bool
     consecutive_failures: int
     last_success: datetime | None
-    last_error: str | None
-    changed_at: datetime | None
+    late_at: datetime | None
 
 
 @record
-class Line:
+class ModelLeft:
+    """The share of a model's day that is left, in percent; None if its day has no limit."""
+
+    model: str
+    left_percent: float | None
+
+
+@record
+class DestinationQueue:
     """What waits for a destination.
 
     Args:
-        waiting: Deliveries that may be sent as far as the platform goes.
+        waiting: Deliveries that the platform would accept now.
         waiting_since: When the oldest of them was planned.
-        uncertain: The oldest delivery whose sender is gone, and since when; None: there is none.
-        recent: When something was posted there lately, newest first.
+        uncertain: The oldest delivery whose sender is gone, and since when; None if there is none.
+        recent: When something was posted there lately, newest first; as ISO 8601.
     """
 
     destination: str
@@ -42,135 +47,138 @@ class Line:
     waiting_since: datetime | None
     uncertain: int | None
     uncertain_since: datetime | None
-    recent: Sequence[datetime]
+    recent: Sequence[str]
 
 
 @record
-class Spending:
-    """What a model may still use of its provider's day: shares of 1; None: that is not limited."""
+class HealthFacts:
+    """Everything at one instant of the database's clock.
 
-    model: str
-    requests_left: float | None
-    tokens_left: float | None
-    is_closed: bool
-
-
-@record
-class Vitals:
-    """Everything at one instant of the database's clock."""
+    Args:
+        last_errors: Why a stage failed last, by its name; None if it has not.
+        candidates, posts, held: How many wait for the judge, to be sent, for a person.
+    """
 
     now: datetime
-    installed_at: datetime
-    stages: Mapping[str, Pulse]
     candidates: int
     posts: int
     held: int
-    lines: tuple[Line, ...]
-    spending: tuple[Spending, ...]
+    last_errors: Mapping[str, str | None]
+    stages: tuple[StageHealth, ...]
+    queues: tuple[DestinationQueue, ...]
+    models: tuple[ModelLeft, ...]
 
 
-VITALS: Final = """
-    WITH t AS (SELECT botticelli_now() AS now)
-    SELECT t.now,
-           (SELECT coalesce(min(applied_at), t.now) FROM schema_version) AS installed_at,
-           (SELECT jsonb_object_agg(s.task_id, jsonb_build_object(
-                       'is_paused', s.is_paused,
-                       'circuit_opened_at', s.circuit_opened_at,
-                       'consecutive_failures', s.consecutive_failures,
-                       'last_success', s.last_success,
-                       'last_error', s.last_error,
-                       'changed_at', CASE WHEN s.last_run IS NULL OR s.updated_at > s.last_run
-                                          THEN s.updated_at END))
-              FROM actor_server_state AS s) AS stages,
+# A stage that has never run, or was paused or resumed since its last run, has its time as well.
+STAGES_SQL: Final = """
+    SELECT c.name,
+           coalesce(s.is_paused, false) AS is_paused,
+           s.circuit_opened_at IS NOT NULL AS breaker_open,
+           coalesce(s.consecutive_failures, 0) AS consecutive_failures,
+           s.last_success,
+           CASE WHEN s.is_paused THEN NULL
+                ELSE greatest(s.last_success,
+                              CASE WHEN s.last_run IS NULL OR s.updated_at > s.last_run
+                                   THEN s.updated_at END,
+                              (SELECT coalesce(min(applied_at), botticelli_now())
+                                 FROM schema_version))
+                     + c.every * %(late_factor)s::double precision END AS late_at
+      FROM unnest(%(stages)s::text[], %(intervals)s::interval[])
+           WITH ORDINALITY AS c (name, every, ordinal)
+      LEFT JOIN actor_server_state AS s
+        ON s.task_id = c.name
+     ORDER BY c.ordinal
+"""
+QUEUES_SQL: Final = """
+    SELECT d.destination,
+           count(*) FILTER (WHERE d.state = 'pending') AS waiting,
+           min(d.created_at) FILTER (WHERE d.state = 'pending') AS waiting_since,
+           (array_agg(d.id ORDER BY coalesce(d.sent_at, d.lease_expires_at))
+            FILTER (WHERE d.state = 'sending'))[1] AS uncertain,
+           min(coalesce(d.sent_at, d.lease_expires_at))
+           FILTER (WHERE d.state = 'sending') AS uncertain_since,
+           ARRAY (SELECT l.posted_at
+                    FROM deliveries AS l
+                   WHERE l.destination = d.destination
+                     AND l.posted_at IS NOT NULL
+                   ORDER BY l.posted_at DESC
+                   LIMIT %(recent)s) AS recent
+      FROM deliveries AS d
+      JOIN approved_discord_posts AS p
+        ON p.id = d.post_id
+     WHERE d.state = 'sending' AND d.lease_expires_at <= botticelli_now()
+        OR d.state = 'pending'
+           AND p.review_status IN ('pending', 'posting')
+           AND (d.retry_at IS NULL OR d.retry_at <= botticelli_now())
+     GROUP BY d.destination
+"""
+MODELS_SQL: Final = """
+    SELECT a.key AS model,
+           CASE WHEN a.blocked_why = 'day' AND a.blocked_until > botticelli_now() THEN 0
+                WHEN l.share < 0 THEN 0
+                ELSE round(1000 * l.share) / 10 END AS left_percent
+      FROM ledger AS a
+     CROSS JOIN LATERAL (SELECT (botticelli_now() AT TIME ZONE a.time_zone)::date AS today) AS d
+     CROSS JOIN LATERAL (
+           SELECT CASE a.day WHEN d.today THEN a.day_requests
+                             WHEN d.today - 1 THEN a.next_requests ELSE 0 END AS requests,
+                  CASE a.day WHEN d.today THEN a.day_tokens
+                             WHEN d.today - 1 THEN a.next_tokens ELSE 0 END AS tokens) AS used
+     CROSS JOIN LATERAL (
+           SELECT least(1 - used.requests / nullif(a.rpd, 0)::double precision,
+                        1 - used.tokens / nullif(a.tpd, 0)::double precision) AS share) AS l
+     ORDER BY a.key
+"""
+FACTS: Final = f"""
+    SELECT botticelli_now() AS now,
            (SELECT count(*) FROM potential_discord_posts
              WHERE review_status IN ('pending', 'judging') AND judged_at IS NULL) AS candidates,
            (SELECT count(*) FROM approved_discord_posts
              WHERE review_status IN ('pending', 'posting')) AS posts,
            (SELECT count(*) FROM deliveries WHERE state IN ('held', 'failed')) AS held,
-           (SELECT jsonb_agg(to_jsonb(q)) FROM (
-                SELECT d.destination,
-                       count(*) FILTER (WHERE d.state = 'pending') AS waiting,
-                       min(d.created_at) FILTER (WHERE d.state = 'pending') AS waiting_since,
-                       (array_agg(d.id ORDER BY coalesce(d.sent_at, d.lease_expires_at))
-                        FILTER (WHERE d.state = 'sending'))[1] AS uncertain,
-                       min(coalesce(d.sent_at, d.lease_expires_at))
-                       FILTER (WHERE d.state = 'sending') AS uncertain_since,
-                       ARRAY (SELECT l.posted_at
-                                FROM deliveries AS l
-                               WHERE l.destination = d.destination
-                                 AND l.posted_at IS NOT NULL
-                               ORDER BY l.posted_at DESC
-                               LIMIT %(recent)s) AS recent
-                  FROM deliveries AS d
-                  JOIN approved_discord_posts AS p
-                    ON p.id = d.post_id
-                 WHERE d.state = 'sending' AND d.lease_expires_at <= t.now
-                    OR d.state = 'pending'
-                       AND p.review_status IN ('pending', 'posting')
-                       AND (d.retry_at IS NULL OR d.retry_at <= t.now)
-                 GROUP BY d.destination) AS q) AS lines,
-           (SELECT jsonb_agg(jsonb_build_object(
-                       'model', a.key,
-                       'requests_left', 1 - used.requests / nullif(a.rpd, 0)::float8,
-                       'tokens_left', 1 - used.tokens / nullif(a.tpd, 0)::float8,
-                       'is_closed', a.blocked_why = 'day' AND a.blocked_until > t.now)
-                   ORDER BY a.key)
-              FROM ledger AS a
-             CROSS JOIN LATERAL (SELECT (t.now AT TIME ZONE a.time_zone)::date AS today) AS d
-             CROSS JOIN LATERAL (
-                   SELECT CASE a.day WHEN d.today THEN a.day_requests
-                                     WHEN d.today - 1 THEN a.next_requests ELSE 0 END AS requests,
-                          CASE a.day WHEN d.today THEN a.day_tokens
-                                     WHEN d.today - 1 THEN a.next_tokens ELSE 0 END AS tokens
-                   ) AS used) AS spending
-      FROM t
-"""
-TIMES: Final = frozenset(
-    (
-        *("circuit_opened_at", "last_success", "changed_at"),
-        *("waiting_since", "uncertain_since"),
-    )
-)
+           (SELECT jsonb_object_agg(task_id, last_error) FROM actor_server_state) AS last_errors,
+           (SELECT jsonb_agg(to_jsonb(s)) FROM ({STAGES_SQL}) AS s) AS stages,
+           (SELECT jsonb_agg(to_jsonb(q)) FROM ({QUEUES_SQL}) AS q) AS queues,
+           (SELECT jsonb_agg(to_jsonb(m)) FROM ({MODELS_SQL}) AS m) AS models
+"""  # noqa: S608 - all parts are constants
+TIMES: Final = frozenset({"last_success", "late_at", "waiting_since", "uncertain_since"})
 
 
-@record
-class _Row:
-    now: datetime
-    installed_at: datetime
-    stages: Mapping[str, Mapping[str, Any]] | None
-    candidates: int
-    posts: int
-    held: int
-    lines: Sequence[Mapping[str, Any]] | None
-    spending: Sequence[Mapping[str, Any]] | None
+def read_facts(conn: Connection, config: Config) -> HealthFacts:
+    """Return what `health` judges. One statement, which changes nothing."""
+    recent = [place.posts_per_day or 1 for place in config.destinations.values()]
+    values = {
+        "stages": list(STAGES),
+        "intervals": [config.schedules[name].interval for name in STAGES],
+        "late_factor": config.health.late_factor,
+        "recent": max((*recent, 1)),  # how many posting times each destination's rules have to know
+    }
+    with conn.cursor(row_factory=kwargs_row(_facts)) as cursor:
+        facts = cursor.execute(FACTS, values).fetchone()
+    assert facts is not None
+    return facts
 
 
-def read_vitals(conn: Connection, *, recent: int = 1) -> Vitals:
-    """Return what `health` judges. One statement, which changes nothing.
-
-    `recent` is how many posting times each destination's rules have to know.
-    """
-    with conn.cursor(row_factory=class_row(_Row)) as cursor:
-        row = cursor.execute(VITALS, {"recent": recent}).fetchone()
-    assert row is not None
-    return Vitals(
-        now=row.now,
-        installed_at=row.installed_at,
-        stages={name: Pulse(**_timed(one)) for name, one in (row.stages or {}).items()},
-        candidates=row.candidates,
-        posts=row.posts,
-        held=row.held,
-        lines=tuple(
-            Line(**_timed(one) | {"recent": tuple(map(datetime.fromisoformat, one["recent"]))})
-            for one in row.lines or ()
-        ),
-        spending=tuple(Spending(**one) for one in row.spending or ()),
+def _facts(
+    *, last_errors: Any, stages: Any, queues: Any, models: Any, **counts: Any
+) -> HealthFacts:
+    return HealthFacts(
+        last_errors=last_errors or {},
+        stages=tuple(StageHealth(**_timed(one)) for one in stages or ()),
+        queues=tuple(DestinationQueue(**_timed(one)) for one in queues or ()),
+        models=tuple(_model(**one) for one in models or ()),
+        **counts,
     )
 
 
-def _timed(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _timed(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Return what came as JSON with its times as such."""
     return {
         name: datetime.fromisoformat(value) if value and name in TIMES else value
-        for name, value in facts.items()
+        for name, value in columns.items()
     }
+
+
+def _model(*, model: str, left_percent: float | None) -> ModelLeft:
+    left = None if left_percent is None else float(left_percent)  # JSON has no 0.0
+    return ModelLeft(model=model, left_percent=left)
