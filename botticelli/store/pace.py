@@ -49,15 +49,11 @@ def judge(
     if destination.missed != "one":
         downtime = posts.last_downtime(conn, destination.name, longer_than=2 * interval)
         pace = replace(pace, downtime=downtime)
-    return next_due(pace, rules(destination), ignoring_rhythm=ignoring_rhythm)
+    return next_due(pace, rhythm(destination), ignoring_rhythm=ignoring_rhythm)
 
 
-<<<<<<< HEAD
-def _rules(destination: Destination) -> Rhythm:
-=======
-def rules(destination: Destination) -> Rules:
-    """Return a destination's rhythm: hours, intervals and limits."""
->>>>>>> ec30122 (Read health in two layers: one statement of facts, one command that judges them)
+def rhythm(destination: Destination) -> Rhythm:
+    """Return when a destination may be posted to: hours, intervals and limits."""
     hours = destination.active_hours
     return Rhythm(
         hours=Hours(

@@ -169,17 +169,17 @@ def _open_time(queue: DestinationQueue, destination: Destination, *, now: dateti
     """
     if queue.waiting_since is None:
         return timedelta()
-    rules = pace.rules(destination)
-    if rules.missed == "skip":  # after a downtime the interval may begin anew
-        rules = replace(rules, min_interval=2 * rules.min_interval)
+    rhythm = pace.rhythm(destination)
+    if rhythm.missed == "skip":  # after a downtime the interval may begin anew
+        rhythm = replace(rhythm, min_interval=2 * rhythm.min_interval)
     recent = tuple(map(datetime.fromisoformat, queue.recent))
-    due = next_due(Pace(now=queue.waiting_since, recent=recent), rules).at
+    due = next_due(Pace(now=queue.waiting_since, recent=recent), rhythm).at
     if due is None or due >= now:
         return timedelta()
     at, open_time = max(due, now - LOOKED_BACK), timedelta()
     while at < now:
         until = min(at + STEP, now)
-        if next_allowed(at, rules.hours) == at:
+        if next_allowed(at, rhythm.hours) == at:
             open_time += until - at
         at = until
     return open_time
