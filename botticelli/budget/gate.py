@@ -30,10 +30,10 @@ class DaySpent(TryLater):
 
 
 class Stop(Protocol):
-    """What tells a waiting caller to give up; a threading.Event does."""
+    """Asks a waiting caller to give up; a threading.Event is one."""
 
     def is_set(self) -> bool:
-        """Tell whether to stop."""
+        """Return whether to stop."""
 
 
 @record
@@ -119,7 +119,7 @@ class Gate:
         cost: Decimal | None = None,
         conn: Connection | None = None,
     ) -> None:
-        """Replace the reservation by what was used; None: nobody knows, the reservation stands.
+        """Replace the reservation by what was used; with None (unknown) it stands.
 
         `conn`: another thread's, if it settles in our place.
         """
@@ -144,7 +144,7 @@ class Gate:
         ledger.learn(self._conn, account_key(provider, model), lesson=lesson)
 
     def calls_left(self, model: str, *, provider: str) -> int | None:
-        """Return how many calls the day still has for a model; None: no limit."""
+        """Return how many calls the day still has for a model; None if there is no limit."""
         account, allowed = self._standing(model, provider=provider)
         return limits.calls_left_today(account, allowed)
 

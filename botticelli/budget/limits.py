@@ -99,7 +99,7 @@ def with_lessons(allowed: Allowance, learned: Mapping[str, int]) -> Allowance:
 
 
 def calls_left_today(account: Account | None, allowed: Allowance) -> int | None:
-    """Return how many calls the provider's day still has room for; None: no limit.
+    """Return how many calls the provider's day still has room for; None if there is no limit.
 
     Tokens become calls by the mean of the day so far.
     """

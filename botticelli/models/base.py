@@ -45,7 +45,7 @@ class Request:
         system: Standing instruction, or empty.
         temperature: Sampling temperature, 0-2; dropped for models that no longer take it.
         max_tokens: Most tokens of the answer, thinking included.
-        schema: JSON Schema that the answer has to satisfy; None: free text.
+        schema: JSON Schema that the answer has to satisfy; None for free text.
         thinking: minimal, low, medium or high; empty: the model's default.
     """
 
@@ -139,7 +139,7 @@ class TransientError(ModelError):
     """The call may succeed when it is made again.
 
     Args:
-        retry_after: Seconds that the provider asked to wait; None: it did not say.
+        retry_after: Seconds that the provider asked to wait; None if it did not say.
     """
 
     exit_code = Exit.UNAVAILABLE

@@ -108,7 +108,7 @@ def successor(name: str) -> str | None:
 
 
 def price(name: str, config: Models, *, on: date) -> Price | None:
-    """Return what a model costs on that day; None if nobody knows."""
+    """Return what a model costs on that day; None if it is not known."""
     listed = config.prices.get(name) or known(name).prices
     valid = [one for one in listed if one.valid_from <= on]
     return max(valid, key=lambda one: one.valid_from, default=None)

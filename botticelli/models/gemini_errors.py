@@ -63,7 +63,7 @@ def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentErro
 
 
 def _is_from_api(error: Any) -> bool:
-    """Tell whether the API itself answered: what stands before it sends pages."""
+    """Return whether the API itself answered: what stands before it sends pages."""
     return isinstance(error.details, Mapping) and isinstance(error.details.get("error"), Mapping)
 
 

@@ -27,7 +27,7 @@ class Local(Driver[Any]):
     """See Model. The file is loaded with the first call and shared by all threads.
 
     Args:
-        path: The model's file; None: the small one that `botticelli models pull smollm2` brings.
+        path: The model's file; None for the small one that `botticelli models pull smollm2` brings.
     """
 
     provider = "local"

@@ -14,7 +14,7 @@ from botticelli.models.base import Model
 from botticelli.records import record
 
 PROVIDERS = ("gemini", "openai", "local", "offline", "scripted")
-FREE = frozenset({"local", "offline", "scripted"})  # nobody counts these calls
+FREE = frozenset({"local", "offline", "scripted"})  # these calls are not counted
 _PREFIXES = ("openai:", "local:", "scripted:", "gemini:")
 _OTHERS = ("claude", "mistral", "command-", "grok", "whisper")
 
@@ -70,7 +70,7 @@ class Drivers:
             driver.close()
 
     def slot(self, name: str) -> threading.BoundedSemaphore | None:
-        """Return what bounds the calls to a model under way at once; None: nothing does."""
+        """Return what bounds the calls to a model under way at once; None if nothing does."""
         limits = self.config.limits.get(name)
         if limits is None or limits.max_concurrent is None:
             return None
@@ -78,7 +78,7 @@ class Drivers:
             return self._slots.setdefault(name, threading.BoundedSemaphore(limits.max_concurrent))
 
     def at_once(self, names: Sequence[str]) -> int | None:
-        """Return how many callers of these models are worth having; None: any number.
+        """Return how many callers of these models are worth having; None for any number.
 
         A local model keeps a conversation in each of its slots: more callers than slots would
         only make it read every prompt from its beginning again.
@@ -87,7 +87,7 @@ class Drivers:
         return local.SLOTS if providers == {"local"} else None
 
     def is_first(self, note: str) -> bool:
-        """Tell whether this was not said before in this process."""
+        """Return whether this was not said before in this process."""
         with self._lock:
             if note in self._noted:
                 return False
@@ -100,7 +100,7 @@ class Drivers:
 
 
 def route(name: str, config: Models) -> NamedModel:
-    """Return the way to a model: `[models.NAME]`, a prefix, or the family its name tells.
+    """Return the way to a model: `[models.NAME]`, a prefix, or the family of its name.
 
     Raises:
         ConfigError: None of these is known.

@@ -17,7 +17,7 @@ from botticelli.models.openai_errors import Refusal
 if TYPE_CHECKING:
     import openai
 
-_NO_KEY: Final = "none"  # servers of one's own want none, the library wants some
+_NO_KEY: Final = "none"  # self-hosted servers need none, but the library does
 _FORMATS: Final = ("json_schema", "json_object", "")
 """How a schema is asked for: the next one where a server refuses one; "": in words alone."""
 
@@ -57,7 +57,7 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         try:
             answer = self._client().chat.completions.create(model=request.model, **body)
         except openai.APIStatusError as error:
-            raise self._meaning(openai_errors.told_by_status(error), request) from error
+            raise self._meaning(openai_errors.refusal_of_status(error), request) from error
         except openai.APIConnectionError as error:  # a timeout is one, too
             raise TransientError(
                 f"no answer ({type(error).__name__})",
@@ -88,7 +88,7 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         if not hasattr(answer, "model_dump"):
             raise _unreadable(request.model)
         facts = answer.model_dump(warnings=False)
-        refusal = openai_errors.told_inside(facts)
+        refusal = openai_errors.refusal_inside(facts)
         if refusal is not None:
             raise self._meaning(refusal, request)
         try:

@@ -1,4 +1,4 @@
-"""What each refusal of an OpenAI-compatible server means, told by status or inside an answer.
+"""What each refusal of an OpenAI-compatible server means, by status or inside an answer.
 
 Sources: error pages of OpenAI, OpenRouter (errors inside a 200, `metadata.raw`), Groq and Cerebras
 (rate-limit headers by metric and by day); RFC 9110 for Retry-After.
@@ -27,7 +27,7 @@ _NO_FORMAT = re.compile(
 
 @record
 class Refusal:
-    """An error as a server tells it.
+    """An error as a server reports it.
 
     Args:
         status: Of HTTP, or what the body says in its place.
@@ -49,13 +49,13 @@ class Refusal:
         return self.status in {400, 422, 500, 501} and bool(_NO_FORMAT.search(self.said))
 
 
-def told_by_status(error: "openai.APIStatusError") -> Refusal:
+def refusal_of_status(error: "openai.APIStatusError") -> Refusal:
     """Return what a status of 4xx or 5xx came with."""
     headers = {name.lower(): value for name, value in error.response.headers.items()}
     return _read(error.body, status=error.status_code, headers=headers)
 
 
-def told_inside(answer: Mapping[str, Any]) -> Refusal | None:
+def refusal_inside(answer: Mapping[str, Any]) -> Refusal | None:
     """Return the error that stands in an answer, or in its first choice, in place of content."""
     choices = answer.get("choices")
     inside = answer.get("error")

@@ -193,7 +193,7 @@ MP4 = b"\0\0\0\x18ftypisom"
     ],
 )
 def test_the_kind_of_a_medium_is_told_by_content_name_or_server(kind, name, told, content, mime):
-    assert mime_of(kind, name, told=told, content=content) == mime
+    assert mime_of(kind, name, served_as=told, content=content) == mime
 
 
 @pytest.mark.parametrize(

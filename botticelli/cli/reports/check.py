@@ -130,10 +130,10 @@ def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
 def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Finding]:
     """Yield what is wrong with a narrative file and all that it names, or that nothing is."""
     from botticelli.narrative.checks.commands_and_tables import (
+        check_commands,
+        check_models,
         check_permissions,
-        foresee_commands,
-        foresee_models,
-        foresee_placeholders,
+        check_placeholders,
     )
     from botticelli.narrative.checks.references import findings_of, problems_of
     from botticelli.narrative.language.load import load_file
@@ -144,12 +144,12 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
         yield from _errors(error.problems, subject=str(path))
         return
     narratives, findings = config.narratives if config else Narratives(), findings_of(file)
-    foresee_commands(file, writable=narratives.writable_tables, findings=findings)
-    foresee_placeholders(file, findings=findings)
+    check_commands(file, writable=narratives.writable_tables, findings=findings)
+    check_placeholders(file, findings=findings)
     if config:
         check_permissions(file, config.security, findings=findings)
     if config and not config.models.only:
-        foresee_models(file, config.models, findings=findings)
+        check_models(file, config.models, findings=findings)
     problems = [*problems_of(file, narratives=narratives, cwd=path.parent), *findings.problems]
     yield from _warnings([*file.warnings, *findings.warnings], path)
     yield from _errors(problems, subject=str(path))
@@ -160,7 +160,7 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
 
 def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
     """Yield the tables and columns that narrative files name and the database does not have."""
-    from botticelli.narrative.checks.commands_and_tables import foresee_tables
+    from botticelli.narrative.checks.commands_and_tables import check_tables
     from botticelli.narrative.checks.references import findings_of
     from botticelli.narrative.language.load import load_file
 
@@ -170,7 +170,7 @@ def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
         except BotticelliError:
             continue  # reported already
         findings = findings_of(file)
-        foresee_tables(file, conn=conn, cwd=path.parent, findings=findings)
+        check_tables(file, conn=conn, cwd=path.parent, findings=findings)
         yield from _warnings(findings.warnings, path)
         yield from _errors(findings.problems, subject=str(path))
 

@@ -1,4 +1,4 @@
-"""A value for any JSON Schema, for models that are none and for forecasts."""
+"""A value for any JSON Schema, for the offline model and for dry runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

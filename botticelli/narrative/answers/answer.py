@@ -13,7 +13,7 @@ class ActKey:
     """Which act of which run asks.
 
     Args:
-        item_id: The item that may be resumed; None: nothing is ever reused.
+        item_id: The item that may be resumed; None if nothing is ever reused.
         place: Of the narrative in the item: "" for its own, else whose act calls it.
         iteration: From 1.
         sequence: Place in the run of its narrative, from 0.
@@ -33,7 +33,7 @@ class Answer:
     """An answer.
 
     Args:
-        execution_id: Its row in act_executions; None: nothing was recorded (a dry run).
+        execution_id: Its row in act_executions; None if nothing was recorded (a dry run).
         model: The model that served it, as far as the provider says.
         finish: Why it ended; `finish_detail` is the provider's own word.
         cost_usd: What this answer cost now: 0 if it was reused.

@@ -96,7 +96,7 @@ class Attempts:
                 opened = self._successor(opened, error)
 
     def abandon(self, conn: Connection) -> None:
-        """Write down, over another connection, the call whose answer nobody waits for any more.
+        """Record, over another connection, the call whose answer is not waited for any more.
 
         Its thread ends with the process. Does nothing if none is under way.
         """
@@ -110,7 +110,7 @@ class Attempts:
                 self._gate.settle(grant, tokens=None, conn=conn)
 
     def open(self, name: str) -> Opened:
-        """Return the model that is asked for `name` today; if it is another one, that is told."""
+        """Return the model that is asked for `name` today; say so if it is another one."""
         config = self._drivers.config
         current = catalogue.current_name(name, config, on=self._clock.now().date())
         if current != name:
@@ -139,9 +139,9 @@ class Attempts:
             )
             request, began = replace(call.request, model=opened.name), self._clock.monotonic()
             span = spans.asking(request, provider=opened.provider, act=row.act_name)
-            with self._recording(row, grant), span as told:
+            with self._recording(row, grant), span as open_span:
                 reply = opened.driver.generate(request)
-                spans.answered(told, reply)
+                spans.answered(open_span, reply)
             row = replace(row, latency_ms=self._since(began))
             return self._keep(opened, row, reply=reply, grant=grant)
 
@@ -231,7 +231,7 @@ class Attempts:
         cost = None if usage is None else self._cost(served, usage)
         self._gate.settle(grant, tokens=tokens, cost=cost)
         if opened.provider != "gemini":
-            return  # a server of one's own may call its model anything
+            return  # a self-hosted server may call its model anything
         serving = opened.name if is_same_model(opened.name, served) else served
         if serving != opened.name:
             self._say(f"{opened.name} was asked, {serving} answered")
@@ -243,7 +243,7 @@ class Attempts:
         self._drivers.served[opened.name] = serving
 
     def _take_lesson(self, opened: Opened, error: QuotaError, *, tries: Tries) -> None:
-        """Tell the ledger what a 429 said; return if the same may be asked again.
+        """Put into the ledger what a 429 said; return if the same may be asked again.
 
         Raises:
             DaySpent, ConfigError, TransientError: It may not.
@@ -310,7 +310,7 @@ def counted_tokens(provider: str, usage: Usage) -> int:
 
 
 def is_same_model(asked: str, served: str) -> bool:
-    """Tell whether `served` is `asked` or a dated or numbered version of it."""
+    """Return whether `served` is `asked` or a dated or numbered version of it."""
     rest = served.removeprefix("models/").removeprefix(asked)
     return served.removeprefix("models/").startswith(asked) and (
         not rest or re.match(r"-(\d|preview|exp)", rest) is not None

@@ -25,9 +25,9 @@ class LiveCaller:
 
     Args:
         budget: Shares of the limits, after narrative, carousel and command line (limits.layered).
-        drivers: Shared by all callers of a process; None: this one makes its own.
+        drivers: Shared by all callers of a process; None to make its own.
         stop: Set when the run shall end; waits are left within a second.
-        note: Told once what the user should know (a model that was replaced ...).
+        note: Called once with what the user should know (a model that was replaced ...).
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class LiveCaller:
         self._attempts.abandon(conn)
 
     def calls_left(self, models: Sequence[str]) -> int | None:
-        """Return how many calls the day still has over all of `models`; None: no limit."""
+        """Return how many calls the day has left over all `models`; None if there is no limit."""
         left = 0
         for opened in self._opened(models):
             room = None if opened.is_free else self._gate.calls_left(**self._account(opened))

@@ -22,7 +22,7 @@ class PlannedCall:
     """One call that a real run would make. Tokens are estimates, high rather than low.
 
     Args:
-        cents: US cents; None: nobody knows the model's price.
+        cents: US cents; None if the model's price is not known.
     """
 
     model: str

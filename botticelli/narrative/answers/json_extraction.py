@@ -193,7 +193,7 @@ def _decode_at(text: str, start: int) -> _Candidate | None:
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Where the value that begins here ends; None: the text is over before."""
+    """Where the value that begins here ends; None if the text ends before it."""
     depth = 0
     for match in STRUCTURE.finditer(text, start):
         mark = match[0]
@@ -253,7 +253,7 @@ def _repair(body: str) -> Extracted:
 
 
 def _repaired(text: str) -> Any:
-    """What is probably meant by broken JSON, or by a Python literal; None: nobody knows."""
+    """What is probably meant by broken JSON, or by a Python literal; None if it is not clear."""
     import json_repair
 
     value = _python(text)
@@ -275,7 +275,7 @@ def _python(text: str) -> Any:
 
 
 def _numbered(value: Any) -> Any:
-    """NaN and Infinity are no numbers that JSON or a table has: nothing is known."""
+    """NaN and Infinity are not numbers in JSON or in a table: they become None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -313,7 +313,7 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> str:
     """Return how `value` breaks a JSON Schema, in one line; empty if it does not.
 
     Raises:
-        BotticelliError: The schema itself is no JSON Schema.
+        BotticelliError: The schema itself is not a JSON Schema.
     """
     import jsonschema
 
@@ -356,7 +356,7 @@ def read_answer(
     """Return what an answer says; `as_rows`: it has to be an object or a list of objects.
 
     Raises:
-        InvalidAnswer: It is no JSON, not by the schema, or no rows.
+        InvalidAnswer: It is not JSON, does not fit the schema, or holds no rows.
     """
     try:
         found = extract(text)

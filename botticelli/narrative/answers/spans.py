@@ -1,7 +1,7 @@
-"""What a trace tells of narratives and calls: OpenTelemetry's conventions for generative AI.
+"""What a trace says about narratives and calls: OpenTelemetry's conventions for generative AI.
 
 https://github.com/open-telemetry/semantic-conventions-genai (attributes gen_ai.*); ours are
-botticelli.*. Neither prompts nor answers are told.
+botticelli.*. Neither prompts nor answers are included.
 """
 
 from contextlib import AbstractContextManager
@@ -11,7 +11,7 @@ from botticelli import tracing
 from botticelli.models.base import Reply, Request
 from botticelli.tracing import Span
 
-# Provider here -> gen_ai.provider.name, gen_ai.operation.name; any other is told as it is called.
+# Provider here -> gen_ai.provider.name, gen_ai.operation.name; any other keeps its name.
 PROVIDERS: Final = {"gemini": "gcp.gemini"}
 OPERATIONS: Final = {"gemini": "generate_content"}
 CHAT: Final = "chat"

@@ -1,4 +1,4 @@
-"""What will come of a file's commands and tables, told before anything runs.
+"""Check a file's commands, tables, models and placeholders before anything runs.
 
 What is certain to end a run is a mistake; what the run would go on without is a warning.
 """
@@ -36,11 +36,11 @@ from botticelli.store.tables.columns import answers_table
 from botticelli.text import nearest
 from botticelli.toml_lines import Key
 
-# What every run knows without being told.
+# Variables that every run has.
 GIVEN: Final = ("iteration", "recent_posts", "input", "previous", "prev", "previous_output", "json")
 
 
-def foresee_commands(file: NarrativeFile, *, writable: Sequence[str], findings: Findings) -> None:
+def check_commands(file: NarrativeFile, *, writable: Sequence[str], findings: Findings) -> None:
     """Note commands that do not exist, or cannot be run with their arguments.
 
     Args:
@@ -101,7 +101,7 @@ def _facts(command: BotCommand) -> CommandFacts | None:
     )
 
 
-def foresee_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
+def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
     """Note placeholders of commands that nothing fills in, and of prompts that look like a slip."""
     places = Places(file)
     for narrative in file.narratives.values():
@@ -164,7 +164,7 @@ def _open_or(value: Any) -> Any:
     return value if isinstance(value, Mapping) or not any(placeholders(value)) else ...
 
 
-def foresee_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings: Findings) -> None:
+def check_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings: Findings) -> None:
     """Note tables and columns that are named and not there, unless the file itself makes them."""
     from botticelli.store.tables.columns import TableError
     from botticelli.store.tables.rows import Query, read_rows
@@ -188,11 +188,11 @@ def foresee_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings
                 else:
                     findings.warn(key, f"{error.what}: the act goes without", hint=error.hint)
             except ConfigError:
-                pass  # the filter itself is wrong, which needs no database to be told
-    _foresee_templates(file, conn=conn, findings=findings)
+                pass  # the filter itself is wrong, which is reported without a database
+    _check_templates(file, conn=conn, findings=findings)
 
 
-def _foresee_templates(file: NarrativeFile, *, conn: Connection, findings: Findings) -> None:
+def _check_templates(file: NarrativeFile, *, conn: Connection, findings: Findings) -> None:
     from botticelli.store.tables.columns import columns_of
 
     for narrative in file.narratives.values():
@@ -204,7 +204,7 @@ def _foresee_templates(file: NarrativeFile, *, conn: Connection, findings: Findi
             )
 
 
-def foresee_models(file: NarrativeFile, models: Models, *, findings: Findings) -> None:
+def check_models(file: NarrativeFile, models: Models, *, findings: Findings) -> None:
     """Note models that nothing leads to, wherever the file names them."""
     from botticelli.models.open import route
 
@@ -243,5 +243,5 @@ def _made_by(file: NarrativeFile, *, cwd: Path) -> Iterator[str]:
             yield answers_table(target=narrative.target, narrative=narrative.name)
         for act in narrative.acts:
             for nested in (each for each in act.inputs if isinstance(each, Nested)):
-                with suppress(ConfigError):  # told by the check of nested files
+                with suppress(ConfigError):  # reported by the check of nested files
                     waiting.append(resolve(holder, nested))

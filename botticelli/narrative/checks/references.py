@@ -23,7 +23,7 @@ from botticelli.toml_lines import Key
 
 # Finds a file that a narrative names (`files.find_file` with its folders); raises ConfigError.
 Search = Callable[[str], Path]
-HEAD: Final = 4096  # bytes that tell what a file is
+HEAD: Final = 4096  # bytes that show what a file is
 
 
 def problems_of(file: NarrativeFile, *, narratives: Narratives, cwd: Path) -> list[Problem]:
@@ -144,7 +144,7 @@ def _take(error: ConfigError, key: Key, *, file: NarrativeFile, findings: Findin
 
 
 def validate_schemas(file: NarrativeFile) -> list[Problem]:
-    """Return a problem for each act whose `schema` is no JSON Schema."""
+    """Return a problem for each act whose `schema` is not a JSON Schema."""
     from jsonschema import Draft202012Validator, SchemaError
 
     findings = findings_of(file)
@@ -178,6 +178,6 @@ def findings_of(file: NarrativeFile) -> Findings:
     """Return where findings about a file are collected; it knows the file's lines."""
     try:
         text = file.path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):  # it was read from memory: no lines to tell
+    except (OSError, UnicodeDecodeError):  # it was read from memory: there are no lines
         text = ""
     return Findings(path=file.path, text=text)

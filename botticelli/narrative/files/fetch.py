@@ -22,7 +22,7 @@ CONNECT: Final = 10.0  # seconds
 SILENCE: Final = 30.0  # seconds without a byte
 LONGEST: Final = 120.0  # seconds for all of it
 CHUNK: Final = 64 * 1024  # bytes
-# Providers read these themselves, and nobody else can.
+# Only the providers themselves can read these.
 OF_PROVIDERS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be"))
 
 
@@ -35,7 +35,7 @@ class Fetched:
 
 
 def is_left_to_the_provider(url: str) -> bool:
-    """Tell whether only the model's provider can read what is there: a bucket, a YouTube video."""
+    """Return whether only the model's provider can read it: a bucket, a YouTube video."""
     parts = urlsplit(url)
     return parts.scheme == "gs" or (parts.hostname or "") in OF_PROVIDERS
 

@@ -87,7 +87,7 @@ def _inside(path: Path, name: str, *, folders: Folders) -> Path:
 
 
 def _is_private(path: Path, *, below: Path) -> bool:
-    """Tell whether it is hidden (.env, .git/config) or our own configuration."""
+    """Return whether it is hidden (.env, .git/config) or our own configuration."""
     inner = path.relative_to(below)
     return path.name == "botticelli.toml" or any(part.startswith(".") for part in inner.parts)
 

@@ -1,4 +1,4 @@
-"""What kind of thing a medium is: told by what is written, its name, its server or its content."""
+"""The kind of a medium: by what is written, its name, its server or its content."""
 
 import mimetypes
 from collections.abc import Mapping
@@ -39,12 +39,12 @@ CONTAINERS: Final = frozenset(("audio/ogg", "video/webm", "video/mp4", "audio/mp
 VAGUE: Final = frozenset(("", "application/octet-stream", "binary/octet-stream"))
 
 
-def mime_of(kind: str, name: str, *, told: str = "", content: bytes = b"") -> str:
+def mime_of(kind: str, name: str, *, served_as: str = "", content: bytes = b"") -> str:
     """Return the MIME type of a medium that names none: by content, name, or its server's word.
 
-    Empty: none of them tells.
+    Empty if none of them says.
     """
-    found = sniff(content) or _by_name(name) or ("" if told in VAGUE else told)
+    found = sniff(content) or _by_name(name) or ("" if served_as in VAGUE else served_as)
     if kind == "audio" and found in CONTAINERS:
         return found.replace("video/", "audio/")
     return found

@@ -43,7 +43,7 @@ class Gathered:
     """What the inputs of one act came to.
 
     Args:
-        slots: A piece of the prompt for each input, in the order written; None: left out.
+        slots: A piece of the prompt for each input, in the order written; None if it is left out.
         values: Results of its commands; `nouns` says what kind of thing each is about.
         answers: What nested narratives answered.
         row_counts: How many rows each table read found.
@@ -195,10 +195,10 @@ class ActInputs:
         return Piece(part=Part(text=text), retention=command.retention, note=note)
 
     def _argument(self, act: Act, key: str, *, value: Any) -> Any:
-        where, is_rehearsal = f"act '{act.name}', argument {key}", self.context.is_dry
-        if key in FILTERS and isinstance(value, str) and not is_rehearsal:
+        where, is_dry = f"act '{act.name}', argument {key}", self.context.is_dry
+        if key in FILTERS and isinstance(value, str) and not is_dry:
             return fill_filter(value, variables=self.variables, where=where)
-        filled = render_value(value, scope=self.variables, where=where, is_rehearsal=is_rehearsal)
+        filled = render_value(value, scope=self.variables, where=where, is_rehearsal=is_dry)
         return _id_in(filled, key) if key.endswith("_id") else filled
 
     def _once(self, command: BotCommand, call: CommandCall, *, step: str) -> Any:

@@ -28,7 +28,7 @@ from botticelli.store.identity import Identity
 
 
 def _silent(*_: object) -> None:
-    """Nobody is listening."""
+    """Do nothing."""
 
 
 @record
@@ -63,8 +63,8 @@ class RunContext:
         open_commands: Makes the commands that narratives may run, over a connection.
         fetch: Reads a medium by its address.
         note: Tells the user what they should know, a line each.
-        run_id: Row in `runs`; None: nothing is recorded there.
-        stop: Set: end before the next act, and leave waits within a second.
+        run_id: Row in `runs`; None if the run has none.
+        stop: Once set, the run ends before the next act and waits end within a second.
         is_dry: Change nothing: no leases, no state, no fetches.
         dry_state: What a dry run would keep in the state.
         callers: Those that were made, so that their calls can be abandoned.
@@ -132,7 +132,7 @@ class RunContext:
         return caller
 
     def abandon_calls(self) -> None:
-        """Write down the calls that threads are still at; nobody waits for their answers."""
+        """Write down the calls that threads are still at; their answers are not waited for."""
         with closing(self.connect()) as conn:
             for caller in list(self.callers):
                 caller.abandon(conn)

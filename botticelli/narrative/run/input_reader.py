@@ -41,11 +41,11 @@ class InputReader:
 
     Args:
         given: Table -> rows handed in by the caller in place of a read.
-        terms: Whose leases consuming reads take; None: nothing is consumed (a rehearsal, or
+        terms: Whose leases consuming reads take; None if nothing is consumed (a dry run, or
             preserve_source).
         resume: What a resumed item had read before.
         marked: Tables whose rows the narrative marks when it has worked on them.
-        mark_terms: Whose leases keep other runs from those rows meanwhile; None: a rehearsal.
+        mark_terms: Whose leases keep other runs from those rows meanwhile; None in a dry run.
         fetched: URL -> what was there; grows.
         leases: Taken so far on rows that will be consumed; grows.
         held: Taken so far on rows that will be marked; grows.
@@ -92,8 +92,8 @@ class InputReader:
         if media.url is not None and (self.context.is_dry or is_left_to_the_provider(media.url)):
             mime = media.mime or mime_of(media.kind, name) or f"{media.kind}/*"
             return Part(uri=media.url, mime=mime)
-        content, told = self._content(media)
-        mime = media.mime or mime_of(media.kind, name, told=told, content=content)
+        content, served_as = self._content(media)
+        mime = media.mime or mime_of(media.kind, name, served_as=served_as, content=content)
         shown = f"'{name}'" if name else "the base64"
         if not mime:
             raise ConfigError(
@@ -181,13 +181,13 @@ class InputReader:
         return TableText(text=kept["text"], rows=kept["rows"])
 
     def _terms_for(self, read: TableRead) -> LeaseTerms | None:
-        """On which terms its rows are leased; None: not at all."""
+        """On which terms its rows are leased; None if not at all."""
         if read.pull_and_delete and self.terms is not None:
             return self.terms
         return self.mark_terms if read.table in self.marked else None
 
     def would_find(self, read: TableRead) -> bool:
-        """Tell whether a read would find any row, without leasing it."""
+        """Return whether a read would find any row, without leasing it."""
         if not {read.table, *read.names}.isdisjoint(self.given):
             return True
         try:

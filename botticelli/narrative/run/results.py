@@ -30,7 +30,7 @@ class ActResult:
         nouns: For each of `values` what kind of thing its "id" is ("channel", "message" ...).
         prompt: The rendered prompt as a person reads it; empty if no model was asked.
         reason: Why it is not done.
-        answer: What the model answered; None: none was asked.
+        answer: What the model answered; None if none was asked.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Output:
     Args:
         table: Where they belong; it need not exist yet.
         narrative, act: source_narrative and source_act.
-        answer: What the rows were read from; None: the act asked no model.
+        answer: What the rows were read from; None if the act asked no model.
         template: Table whose columns a new `table` gets; empty: inferred from the rows.
         repaired: Whether the JSON had to be repaired.
     """
@@ -74,7 +74,7 @@ class Execution:
         outputs: Rows to store, in the order of the acts.
         leases: Rows to remove in the transaction that stores `outputs`.
         nested: Executions of the narratives it called; stored by themselves already.
-        place: In the item it belongs to: "" if nobody called it, else whose act did.
+        place: In the item it belongs to: "" at the top, else whose act called it.
         error: Why it ended early, where a carousel goes on all the same.
         started_at: By the clock that was handed in.
     """

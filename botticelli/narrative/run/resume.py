@@ -1,8 +1,8 @@
 """What a resumed item finds of the run before: rows read, results of commands, finished narratives.
 
-Answers of models are found by what was asked (calls.py). This is about the rest: whatever else
-would be done twice, or would make the resumed item ask another question than the one it has an
-answer to.
+Answers of models are found by what was asked (answers/caller.py). This is about the rest: whatever
+else would be done twice, or would make the resumed item ask another question than the one that it
+has an answer to.
 """
 
 import json
@@ -23,7 +23,7 @@ class ResumeState:
     """What is kept for one run of a narrative.
 
     Args:
-        item_id: The item that may be resumed; None: nothing is kept, and nothing found.
+        item_id: The item that may be resumed; None if nothing is kept or found.
         place: Of the narrative in the item: "" for its own, else whose act calls it.
     """
 
@@ -41,7 +41,7 @@ class ResumeState:
         return process if self.item_id is None else item_memory.owner(self.item_id)
 
     def recall(self, step: str) -> Any:
-        """Return what was kept for an act or an input ("2.0": act 2, input 0); None: nothing."""
+        """Return what was kept for an act or an input ("2.0": act 2, input 0), or None."""
         if self.item_id is None:
             return None
         text = item_memory.recall(self.conn, self.item_id, self.place + step)

@@ -13,7 +13,7 @@ NO_ROWS = "No data"
 
 
 def format_rows(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], form: Format) -> str:
-    """Return rows as a model reads them; every value can be told from its neighbours."""
+    """Return rows as a model reads them; values cannot be confused with their neighbors."""
     if form == "json":
         return json.dumps([plain(row) for row in rows], ensure_ascii=False, indent=2)
     if form == "csv":

@@ -42,7 +42,7 @@ class Position:
         chain: The narratives under way, outermost first, as FILE:KEY.
         above: Their names and [security].
         iteration: The round of the innermost one.
-        item_id: The item that may be resumed; None: nothing is kept, and nothing found.
+        item_id: The item that may be resumed; None if nothing is kept or found.
         place: In the item: "" for its own narrative, else whose act calls it.
         step: The act or input that calls the next one.
     """
@@ -63,7 +63,7 @@ class Runner:
         caller: The only way to a model.
         file: Whose narratives are run; compositions are looked up in it.
         sink: Takes what each narrative made, nested ones by themselves.
-        at: Who calls; nobody at first.
+        at: Who calls.
     """
 
     context: RunContext
@@ -290,9 +290,9 @@ def dry_runner(
     options: RunOptions,
     commands: Commands | None = None,
 ) -> tuple[Runner, DryRunCaller]:
-    """Return a runner that asks nobody and changes nothing, and what notes its calls.
+    """Return a runner that asks no model and changes nothing, with the caller that lists its calls.
 
-    `commands` must change nothing either; None: each succeeds and does nothing.
+    `commands` must change nothing either; with None each succeeds and does nothing.
     """
     caller = DryRunCaller(models=context.config.models, on=context.clock.now().date())
     noted = commands or NoCommands()

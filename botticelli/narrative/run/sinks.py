@@ -53,7 +53,7 @@ class TableSink:
 
 
 class NoSink:
-    """Stores nothing: for rehearsals."""
+    """Stores nothing, for dry runs."""
 
     def store(self, execution: Execution) -> Stored:  # noqa: ARG002 - Sink's signature
         """See Sink."""
@@ -112,7 +112,7 @@ class DiscordSink:
     (dialect.md §16.33); what it names is kept as what it says enough for.
 
     Args:
-        warn: Told of things that an act is about and says too little of.
+        warn: Called for things that an act is about and says too little of.
     """
 
     conn: Connection
@@ -133,15 +133,15 @@ class DiscordSink:
     def _keep(self, act: ActResult) -> Iterator[tuple[str, int]]:
         for said in _objects(act):
             kinds = about(act.name, said)
-            told = [kind for kind in kinds if not missing(kind, said)]
-            for kind in told:
+            complete = [kind for kind in kinds if not missing(kind, said)]
+            for kind in complete:
                 try:
                     id_ = discord_records.keep(self.conn, kind, said)
                 except TableError as error:
                     self.warn(f"act '{act.name}': {error}")
                 else:
                     yield kind.table, id_
-            if kinds and not told:
+            if kinds and not complete:
                 nearest = min(kinds, key=lambda kind: len(missing(kind, said)))
                 lacks = ", ".join(missing(nearest, said))
                 self.warn(f"act '{act.name}': a {nearest.name} without {lacks} is not kept")
