@@ -20,7 +20,7 @@ from botticelli.platforms.open import open_platform
 from botticelli.stages.post.stage import post
 from botticelli.stages.post.target import PostContext, PostRequest
 from botticelli.store.connection import connect
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from tests.fakes.discord import FakeDiscord
 
 LIMIT = (5, 2.0)  # requests, seconds: what Discord commonly grants a channel is of this kind

@@ -32,7 +32,7 @@ from botticelli.models.prompts import readable
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.store.connection import connect
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 
 MODEL = "gemini-3.5-flash-lite"
 SHARE = 0.8

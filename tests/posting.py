@@ -18,7 +18,7 @@ from botticelli.platforms.open import open_platform
 from botticelli.stages.post.dry_run import dry_run_post
 from botticelli.stages.post.stage import post
 from botticelli.stages.post.target import PostContext, PostRequest
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from tests.clock import pin
 
 

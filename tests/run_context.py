@@ -13,7 +13,7 @@ from botticelli.narrative.commands.base import CommandCall, CommandExecutor
 from botticelli.narrative.errors import CommandFailed
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.run.context import RunContext
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 
 
 @dataclass(frozen=True, kw_only=True)

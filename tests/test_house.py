@@ -160,7 +160,6 @@ STILL = {
         "Known",
         "Leftover",
         "Listing",
-        "LostLease",
         "Message",
         "Shown",
         "Waiting",

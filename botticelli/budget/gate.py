@@ -13,7 +13,7 @@ from botticelli.errors import ConfigError, TryLater
 from botticelli.records import record
 from botticelli.store import ledger
 from botticelli.store.connection import Connection
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from botticelli.store.ledger import Account, Allowance, Asked, Booking, Lesson, Window
 
 PATIENCE = timedelta(minutes=15)  # a longer wait is another run's business

@@ -17,7 +17,7 @@ from botticelli.stages.task import PoolState, Report, Run, StageContext, Task, W
 from botticelli.stages.worker_pool import WorkerPool, work
 from botticelli.store import locks, runs
 from botticelli.store.connection import mapped_errors
-from botticelli.store.queue import LeaseKeeper
+from botticelli.store.leases import LeaseKeeper
 
 GRACE_SECONDS: Final = 3.0  # of the 5 s that a signal gives a run; the rest is for settling
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

@@ -16,7 +16,7 @@ from botticelli.config.model import Config, StageName, Supervision
 from botticelli.errors import BotticelliError, Exit
 from botticelli.records import record
 from botticelli.store.connection import Connection
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from botticelli.store.queue import Claim, Queue
 
 Piece = TypeVar("Piece")

@@ -7,7 +7,8 @@ from typing import Any, Final
 from botticelli.errors import BotticelliError
 from botticelli.stages.task import PoolState, StageContext, Task, Worker
 from botticelli.store.connection import Connection
-from botticelli.store.queue import LeaseKeeper, Queue, release, renew
+from botticelli.store.leases import LeaseKeeper
+from botticelli.store.queue import Queue, release, renew
 from botticelli.tracing import inherited
 
 LEAVE_SECONDS: Final = 2.0  # what workers get to come back in after a signal; a run has 3
@@ -81,10 +82,10 @@ class WorkerPool:
             self._state.close(error)
 
     def _keeper(self) -> LeaseKeeper:
-        lease = self._context.config.supervision.lease
+        lease, owner = self._context.config.supervision.lease, self._context.identity.owner
 
         def renew_all(conn: Connection) -> bool:
-            renew(conn, self._queue, claims=self._state.claims(), lease=lease)
+            renew(conn, self._queue, claims=self._state.claims(), owner=owner, lease=lease)
             return True  # a single one that is lost is fenced off when it is settled
 
         return LeaseKeeper(

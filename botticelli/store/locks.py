@@ -6,8 +6,9 @@ from typing import Final
 from psycopg.rows import class_row
 
 from botticelli.records import record
+from botticelli.store import leases
 from botticelli.store.connection import Connection
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity, LeaseTable
 
 
 @record
@@ -76,24 +77,19 @@ def acquire(conn: Connection, name: str, *, identity: Identity, lease: timedelta
     return acquire(conn, name, identity=identity, lease=lease)
 
 
-RENEW: Final = """
-    UPDATE locks
-       SET heartbeat_at = botticelli_now(),
-           expires_at = botticelli_now() + %(lease)s
-     WHERE name = %(name)s
-       AND holder = %(holder)s
-       AND fence = %(fence)s
-"""
+LOCKS: Final = LeaseTable(
+    name="locks",
+    key={"name": "text"},
+    owner="holder",
+    expires="expires_at",
+    renewed="heartbeat_at",
+)
 
 
 def renew(conn: Connection, lock: Lock, *, lease: timedelta) -> bool:
     """Extend the lease from now; False if the lock is somebody else's by now. One transaction."""
-    with conn.transaction():
-        updated = conn.execute(
-            RENEW,
-            {"name": lock.name, "holder": lock.holder, "fence": lock.fence, "lease": lease},
-        ).rowcount
-    return updated == 1
+    held = [(lock.name, lock.fence)]
+    return bool(leases.renew(conn, LOCKS, held, owner=lock.holder, lease=lease))
 
 
 RELEASE: Final = """

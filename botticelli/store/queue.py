@@ -6,31 +6,19 @@ that writes the result, and it writes nothing if somebody else holds the row by 
 lease may be claimed by anybody.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-import psycopg
 from psycopg import sql
 
-from botticelli.clock import Clock
-from botticelli.errors import BotticelliError, Unavailable
 from botticelli.records import record
+from botticelli.store import leases
 from botticelli.store.connection import Connection
+from botticelli.store.leases import LeaseTable, LostLease
 
-RENEW: Final = sql.SQL("""
-    UPDATE {table} AS q
-       SET lease_expires_at = botticelli_now() + %(lease)s
-      FROM unnest(%(ids)s::bigint[], %(fences)s::bigint[]) AS claim (id, fence)
-     WHERE q.id = claim.id
-       AND q.fence = claim.fence
-       AND q.{state} = %(at_work)s
-    RETURNING q.id, q.fence
-""")
 HOLD: Final = sql.SQL("""
     SELECT q.id, q.fence
       FROM {table} AS q,
@@ -49,10 +37,6 @@ RELEASE: Final = sql.SQL("""
      WHERE lease_owner = %(owner)s
        AND {state} = %(at_work)s
 """)
-
-
-class LostLease(BotticelliError):
-    """Somebody else holds the work by now; nothing was changed."""
 
 
 @record
@@ -90,13 +74,13 @@ class Claim:
 
 
 def renew(
-    conn: Connection, queue: Queue, *, claims: Iterable[Claim], lease: timedelta
+    conn: Connection, queue: Queue, *, claims: Iterable[Claim], owner: str, lease: timedelta
 ) -> frozenset[Claim]:
-    """Extend the leases by `lease` from now; return those that are still ours. One transaction."""
-    wanted = sorted(claims)
-    with conn.transaction():
-        rows = conn.execute(queue.bind(RENEW), {**_keys(queue, wanted), "lease": lease}).fetchall()
-    return frozenset(Claim(id=row[0], fence=row[1]) for row in rows)
+    """Extend the claims of `owner` by `lease` from now; return those that are still ours."""
+    table = LeaseTable(name=queue.table, key={"id": "bigint"})
+    held = [(claim.id, claim.fence) for claim in sorted(claims)]
+    ours = leases.renew(conn, table, held, owner=owner, lease=lease)
+    return frozenset(Claim(id=id_, fence=fence) for id_, fence in ours)
 
 
 @contextmanager
@@ -147,79 +131,3 @@ def _keys(queue: Queue, claims: list[Claim]) -> dict[str, object]:
         "fences": [claim.fence for claim in claims],
         "at_work": queue.at_work,
     }
-
-
-class LeaseKeeper:
-    """A thread that keeps leases alive while work goes on; its own connection, opened late.
-
-    Use it as a context manager. Work that is over before the first beat costs no connection.
-
-    Args:
-        connect: Opens the connection that beats go over.
-        renew: Extends the leases; False: they are somebody else's by now.
-        lease: How long they last; a beat every quarter of it.
-        lost: Called once, from the thread, when the leases are gone: renewed by nobody for as
-            long as they last, or taken over.
-    """
-
-    def __init__(
-        self,
-        *,
-        connect: Callable[[], Connection],
-        renew: Callable[[Connection], bool],
-        lease: timedelta,
-        lost: Callable[[], None],
-        clock: Clock,
-    ) -> None:
-        self._connect = connect
-        self._renew = renew
-        self._lease = lease.total_seconds()
-        self._lost = lost
-        self._clock = clock
-        self._over = threading.Event()
-        self._conn: Connection | None = None
-        self._thread = threading.Thread(target=self._beat, name="lease-keeper", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Start the beats; the leases were taken just now."""
-        self._renewed_at = self._clock.monotonic()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop the beats; what is held is settled or released by its owner."""
-        self._over.set()
-        self._thread.join(timeout=1)  # a beat that hangs on the network must not hold up the end
-
-    def _beat(self) -> None:
-        try:
-            while not self._over.wait(self._lease / 4):
-                if not self._is_ours():
-                    self._lost()
-                    return
-        finally:
-            self._disconnect()
-
-    def _is_ours(self) -> bool:
-        """Beat once; a database that cannot be reached is forgiven until the lease is over."""
-        started = self._clock.monotonic()
-        try:
-            if self._conn is None:
-                self._conn = self._connect()
-            if not self._renew(self._conn):
-                return False
-        except (psycopg.Error, Unavailable):
-            self._disconnect()
-            return self._clock.monotonic() - self._renewed_at < self._lease
-        self._renewed_at = started
-        return True
-
-    def _disconnect(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
-            self._conn = None

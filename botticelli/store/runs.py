@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from botticelli.config.model import StageName
 from botticelli.records import record
 from botticelli.store.connection import Connection
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from botticelli.store.locks import Lock
 
 ACTOR_NAMES: Final[Mapping[StageName, str]] = {

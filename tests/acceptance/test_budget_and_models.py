@@ -13,7 +13,7 @@ from botticelli.errors import TryLater
 from botticelli.models.base import Message, Part, Request
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from tests.clock import PinnedClock, pin
 
 LITE = "gemini-3.5-flash-lite"

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from botticelli.store import locks, runs
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from tests.database import approved
 from tests.pipeline import NARRATIVE
 

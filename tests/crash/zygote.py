@@ -27,7 +27,7 @@ from botticelli.stages.post.stage import PostTask
 from botticelli.stages.post.target import PostRequest
 from botticelli.stages.task import PoolState, Run, Worker
 from botticelli.stages.worker_pool import work as drain
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from tests.clock import PinnedClock
 from tests.posting import PostStage
 

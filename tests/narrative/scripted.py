@@ -14,7 +14,7 @@ from botticelli.narrative.language.load import load_text
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from tests.clock import PinnedClock
 from tests.run_context import run_context
 

@@ -26,7 +26,7 @@ from botticelli.models.open import Drivers
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.answers.dry_run import DryRunCaller
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from tests.clock import PinnedClock, pin
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini import Limits as Quota

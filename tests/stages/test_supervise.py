@@ -297,7 +297,7 @@ PROGRAM = """
     from botticelli.stages.supervise import supervised
     from botticelli.stages.task import RunOutcome
     from botticelli.store.connection import connect
-    from botticelli.store.identity import Identity
+    from botticelli.store.leases import Identity
     from tests.stages.test_supervise import Context
 
     url, kind = sys.argv[1:]

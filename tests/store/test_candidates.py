@@ -11,7 +11,8 @@ from botticelli.store.curation.choice import Choice
 from botticelli.store.curation.judging import CRITERIA, Scored
 from botticelli.store.generation import batches, candidates, items
 from botticelli.store.generation.candidates import Origin
-from botticelli.store.queue import CANDIDATES, ITEMS, LostLease
+from botticelli.store.leases import LostLease
+from botticelli.store.queue import CANDIDATES, ITEMS
 from botticelli.text import fingerprint
 from tests.database import candidate
 

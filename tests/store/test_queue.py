@@ -9,7 +9,8 @@ import pytest
 from botticelli.clock import SystemClock
 from botticelli.store import queue
 from botticelli.store.generation import batches, items
-from botticelli.store.queue import ITEMS, LeaseKeeper, LostLease
+from botticelli.store.leases import LeaseKeeper, LostLease
+from botticelli.store.queue import ITEMS
 
 LEASE = timedelta(seconds=30)
 
@@ -66,7 +67,7 @@ def test_a_renewed_lease_outlives_its_first_end(db, batch, clock):
     item = claim(db, batch)
     clock.advance(timedelta(seconds=20))
 
-    kept = queue.renew(db, ITEMS, claims=[item.claim], lease=LEASE)
+    kept = queue.renew(db, ITEMS, claims=[item.claim], owner="me", lease=LEASE)
 
     clock.advance(timedelta(seconds=20))
     assert kept == {item.claim}
@@ -78,7 +79,7 @@ def test_renewing_tells_which_rows_are_lost(db, batch, clock):
     clock.advance(timedelta(seconds=31))
     claim(db, batch, owner="next")
 
-    still = queue.renew(db, ITEMS, claims=[lost.claim, kept.claim], lease=LEASE)
+    still = queue.renew(db, ITEMS, claims=[lost.claim, kept.claim], owner="me", lease=LEASE)
 
     assert still == {kept.claim}
 

@@ -8,10 +8,11 @@ from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.commands.executors import DatabaseCommands
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.store.connection import connect
+from botticelli.store.leases import LostLease
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import TableError, columns_of
 from botticelli.store.tables.outputs import Delivery, NewRows, generations, store_outputs
-from botticelli.store.tables.row_leases import LeaseTerms, LostLease
+from botticelli.store.tables.row_leases import LeaseTerms
 from botticelli.store.tables.rows import Change, Query, insert_rows, read_rows, update_rows
 
 POSTS = "potential_discord_posts"

@@ -15,13 +15,13 @@ from botticelli.cli.shell import log
 from botticelli.clock import Clock, SystemClock
 from botticelli.config.model import Config
 from botticelli.records import record
-from botticelli.store.identity import Identity
 
 if TYPE_CHECKING:
     from botticelli.cli.shell.output import Console
     from botticelli.config.hiding import Hider
     from botticelli.store.connection import Connection
     from botticelli.store.embedded.server import Embedded
+    from botticelli.store.leases import Identity
 
 
 @record
@@ -115,9 +115,11 @@ class Environment:
         return offline(config, cwd=self.cwd) if self.options.offline else config
 
     @cached_property
-    def identity(self) -> Identity:
+    def identity(self) -> "Identity":
         """Who we are on locks, leases and runs."""
         from socket import gethostname
+
+        from botticelli.store.leases import Identity
 
         host, pid = gethostname(), os.getpid()
         return Identity(host=host, pid=pid, owner=f"{host}:{pid}:{os.urandom(4).hex()}")

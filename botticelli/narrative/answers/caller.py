@@ -16,7 +16,7 @@ from botticelli.narrative.answers.attempts import Attempts, PreparedCall
 from botticelli.store.connection import Connection
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt, Finished
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 from botticelli.store.ledger import Window
 
 

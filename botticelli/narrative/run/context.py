@@ -24,7 +24,7 @@ from botticelli.narrative.run.results import ActResult, Execution
 from botticelli.records import record
 from botticelli.store.commands import state
 from botticelli.store.connection import Connection
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 
 
 def _silent(*_: object) -> None:

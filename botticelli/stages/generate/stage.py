@@ -35,7 +35,8 @@ from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, items
 from botticelli.store.generation.batches import Batch, Progress
 from botticelli.store.generation.items import Item
-from botticelli.store.queue import Claim, LostLease
+from botticelli.store.leases import LostLease
+from botticelli.store.queue import Claim
 
 BACKOFF: Final = Backoff(base=5, cap=120, jitter=0.5)  # before an item is tried again
 LOOK_SECONDS: Final = 1.0  # how often an idle worker looks for what another process gave back
@@ -221,7 +222,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
         if isinstance(made, Execution):
             self._counts.add(reused=count_reused(made))
         elif isinstance(made, LostLease):
-            pass  # somebody else has it, and will settle it
+            self._requeue(worker, piece)  # changes nothing if it is the item that is lost
         elif isinstance(made, NotYet):
             # At random, so that two who stand in each other's way do not do so for ever.
             self._requeue(worker, piece, wait=LOOK_SECONDS * self._context.chance.uniform(0.5, 1.5))

@@ -25,7 +25,7 @@ from botticelli.records import record
 from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, Ending
-from botticelli.store.queue import LostLease
+from botticelli.store.leases import LostLease
 
 LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt
 BACKOFF: Final = Backoff(base=1)

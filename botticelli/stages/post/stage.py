@@ -22,7 +22,7 @@ from botticelli.store import pace
 from botticelli.store.delivery import deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import Delivery
 from botticelli.store.delivery.posts import Queued
-from botticelli.store.queue import LostLease
+from botticelli.store.leases import LostLease
 
 # Worst first: what one destination suffers from must not hide behind another's success.
 _EXITS: Final = (Exit.CONFIG, Exit.FAILED, Exit.UNAVAILABLE, Exit.TRY_LATER, Exit.DONE)
@@ -253,7 +253,10 @@ def _busy(destination: Destination, queued: Queued) -> Result:
 
 def _failed(destination: Destination, error: BotticelliError) -> Result:
     return Result(
-        destination=destination.name, state="failed", note=str(error), exit_code=error.exit_code
+        destination=destination.name,
+        state="failed",
+        note=str(error),
+        exit_code=Exit.FAILED if isinstance(error, LostLease) else error.exit_code,
     )
 
 

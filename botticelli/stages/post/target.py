@@ -14,7 +14,7 @@ from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdict
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 
 State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
 

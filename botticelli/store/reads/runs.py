@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store.connection import Connection
-from botticelli.store.identity import Identity
+from botticelli.store.leases import Identity
 
 
 @record

@@ -11,9 +11,10 @@ from typing import Final
 
 from psycopg import sql
 
-from botticelli.errors import TryLater
 from botticelli.records import record
+from botticelli.store import leases
 from botticelli.store.connection import Connection
+from botticelli.store.leases import LeaseTable, LostLease
 from botticelli.store.tables.columns import Column, columns_of, identifier
 
 
@@ -33,10 +34,6 @@ class LeaseTerms:
 
     owner: str
     duration: timedelta
-
-
-class LostLease(TryLater):
-    """Another run took the rows over, because our lease ran out."""
 
 
 def row_key(columns: Iterable[Column]) -> sql.Composable:
@@ -93,31 +90,20 @@ def take(
     )
 
 
-RENEW: Final = """
-    UPDATE row_leases AS l
-       SET lease_expires_at = botticelli_now() + %(duration)s
-      FROM unnest(%(tables)s::text[], %(keys)s::text[], %(fences)s::bigint[])
-           AS held (table_name, row_key, fence)
-     WHERE l.table_name = held.table_name
-       AND l.row_key = held.row_key
-       AND l.fence = held.fence
-       AND l.lease_owner = %(owner)s
-"""
+ROW_LEASES: Final = LeaseTable(name="row_leases", key={"table_name": "text", "row_key": "text"})
 
 
-def renew(conn: Connection, leases: Sequence[RowLease], *, terms: LeaseTerms) -> None:
+def renew(conn: Connection, held: Sequence[RowLease], *, terms: LeaseTerms) -> None:
     """Extend leases that are still ours. One transaction.
 
     Raises:
         LostLease: Another run has taken one of the rows over.
     """
-    if not leases:
-        return
-    cursor = conn.execute(
-        RENEW, {**_held(leases), "owner": terms.owner, "duration": terms.duration}
-    )
-    if cursor.rowcount != len(leases):
-        raise _lost(leases)
+    if held:
+        rows = [(lease.table, lease.key, lease.fence) for lease in held]
+        ours = leases.renew(conn, ROW_LEASES, rows, owner=terms.owner, lease=terms.duration)
+        if len(ours) != len(held):
+            raise _lost(held)
 
 
 RELEASE: Final = """
@@ -131,18 +117,18 @@ RELEASE: Final = """
 """
 
 
-def release(conn: Connection, leases: Sequence[RowLease]) -> int:
+def release(conn: Connection, held: Sequence[RowLease]) -> int:
     """Give rows back untouched; return how many leases were still ours. One transaction."""
-    if not leases:
+    if not held:
         return 0
-    owners = [lease.owner for lease in leases]
-    return conn.execute(RELEASE, {**_held(leases), "owners": owners}).rowcount
+    owners = [lease.owner for lease in held]
+    return conn.execute(RELEASE, {**_columns(held), "owners": owners}).rowcount
 
 
 REMOVE: Final = sql.SQL("DELETE FROM {table} AS t WHERE {key} = ANY (%(keys)s::text[])")
 
 
-def consume(conn: Connection, leases: Sequence[RowLease]) -> int:
+def consume(conn: Connection, held: Sequence[RowLease]) -> int:
     """Remove leased rows from their tables; return how many. Part of the caller's transaction.
 
     Raises:
@@ -150,33 +136,33 @@ def consume(conn: Connection, leases: Sequence[RowLease]) -> int:
             has to be rolled back, so that nothing that was made of the rows is kept.
     """
     with conn.transaction():
-        if release(conn, leases) != len(leases):
-            raise _lost(leases)
-        for table, held in groupby(sorted(leases, key=_table), key=_table):
-            keys = [lease.key for lease in held]
+        if release(conn, held) != len(held):
+            raise _lost(held)
+        for table, group in groupby(sorted(held, key=_table), key=_table):
+            keys = [lease.key for lease in group]
             statement = REMOVE.format(
                 table=identifier(table), key=row_key(columns_of(conn, table).values())
             )
             if conn.execute(statement, {"keys": keys}).rowcount != len(keys):
-                raise _lost(leases)
-    return len(leases)
+                raise _lost(held)
+    return len(held)
 
 
 def _table(lease: RowLease) -> str:
     return lease.table
 
 
-def _held(leases: Sequence[RowLease]) -> dict[str, list[str] | list[int]]:
+def _columns(held: Sequence[RowLease]) -> dict[str, list[str] | list[int]]:
     return {
-        "tables": [lease.table for lease in leases],
-        "keys": [lease.key for lease in leases],
-        "fences": [lease.fence for lease in leases],
+        "tables": [lease.table for lease in held],
+        "keys": [lease.key for lease in held],
+        "fences": [lease.fence for lease in held],
     }
 
 
-def _lost(leases: Sequence[RowLease]) -> LostLease:
+def _lost(held: Sequence[RowLease]) -> LostLease:
     return LostLease(
         "another run has taken over rows that this one was consuming",
-        where=", ".join(sorted({lease.table for lease in leases})),
+        where=", ".join(sorted({lease.table for lease in held})),
         hint="nothing was stored and nothing removed; run it again",
     )
