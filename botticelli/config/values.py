@@ -35,11 +35,13 @@ def _time_of_day(text: str) -> time:
 
 def quiet_date(text: str) -> str:
     """Return "12-25" or "2026-12-25" if the calendar has it, in a leap year if no year is given."""
+    full = text if len(text) > 5 else f"2000-{text}"
     try:
-        date.fromisoformat(text if len(text) > 5 else f"2000-{text}")
+        if date.fromisoformat(full).isoformat() == full:  # not 20261225, which is compared to none
+            return text
     except ValueError:
-        raise ValueError(f"'{text}' is not a valid date") from None
-    return text
+        pass
+    raise ValueError(f"'{text}' is not a valid date")
 
 
 def time_zone(name: str) -> str:

@@ -6,7 +6,6 @@ and a window that falls into an hour that the clocks leave out comes right behin
 length: no date has two windows and none goes without.
 """
 
-import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -109,17 +108,6 @@ def is_quiet(instant: datetime, hours: Hours) -> bool:
     """Return whether the local date of an instant is one of the quiet ones."""
     day = f"{instant.astimezone(zone_of(hours.zone)).date():%Y-%m-%d}"
     return any(day == quiet or day[5:] == quiet for quiet in hours.quiet)
-
-
-def is_date(quiet: str) -> bool:
-    """Return whether a quiet date is written as it should be and exists."""
-    if not re.fullmatch(r"(\d{4}-)?\d\d-\d\d", quiet):
-        return False
-    try:
-        date.fromisoformat(quiet if len(quiet) == 10 else f"2000-{quiet}")
-    except ValueError:
-        return False
-    return True
 
 
 def _open_from(at: datetime, hours: Hours) -> datetime:

@@ -82,6 +82,7 @@ def rehearse(
     models: tuple[str, ...],
 ) -> RunForecast:
     """Walk through a narrative and return what it would ask and do."""
+    from botticelli.narrative.answers.dry_run import estimate
     from botticelli.narrative.run.context import RunOptions
     from botticelli.narrative.run.runner import dry_runner
 
@@ -103,16 +104,11 @@ def rehearse(
         for call in caller.calls
         if first[call.narrative, call.act] is call
     ]
-    cents = [call.cents for call in caller.calls]
     return RunForecast(
         narrative=narrative.name,
         prompts=tuple(prompts),
         commands=tuple(PlannedCommand(name=call.name, args=call.args) for call in noted.calls),
-        calls=len(caller.calls),
-        models=tuple(dict.fromkeys(call.model for call in caller.calls)),
-        input_tokens=sum(call.input_tokens for call in caller.calls),
-        output_tokens=sum(call.output_tokens for call in caller.calls),
-        cents=None if None in cents else sum(cent for cent in cents if cent is not None),
+        **vars(estimate(caller.calls)),
     )
 
 

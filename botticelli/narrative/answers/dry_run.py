@@ -35,6 +35,29 @@ class PlannedCall:
     cents: float | None
 
 
+@record
+class CallsEstimate:
+    """What some calls take together. `cents`: None if the price of a model is not known."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cents: float | None
+    models: tuple[str, ...]
+
+
+def estimate(calls: Sequence[PlannedCall]) -> CallsEstimate:
+    """Return what the calls take together."""
+    cents = [call.cents for call in calls]
+    return CallsEstimate(
+        calls=len(calls),
+        input_tokens=sum(call.input_tokens for call in calls),
+        output_tokens=sum(call.output_tokens for call in calls),
+        cents=None if None in cents else sum(each for each in cents if each is not None),
+        models=tuple(dict.fromkeys(call.model for call in calls)),
+    )
+
+
 @dataclass
 class DryRunCaller:
     """Fills Caller without any model: collects the calls and answers with placeholders.

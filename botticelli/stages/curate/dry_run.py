@@ -3,6 +3,7 @@
 from typing import Final
 
 from botticelli.errors import Exit
+from botticelli.narrative.answers.dry_run import estimate
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
@@ -41,13 +42,8 @@ def dry_run_curate(context: RunContext, *, drain: bool) -> CurateDryRun:
     for group in batches:
         caller.typical_output = len(group) * OUTPUT_TOKENS
         runner.run(bound(narrative, group), tables={TABLE: rows(group)})
-    cents = [call.cents for call in caller.calls]
     return CurateDryRun(
         candidates=len(waiting),
         batches=len(batches),
-        calls=len(caller.calls),
-        input_tokens=sum(call.input_tokens for call in caller.calls),
-        output_tokens=sum(call.output_tokens for call in caller.calls),
-        cents=None if None in cents else sum(each for each in cents if each is not None),
-        models=tuple(sorted({call.model for call in caller.calls})),
+        **vars(estimate(caller.calls)),
     )

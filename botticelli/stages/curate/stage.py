@@ -22,6 +22,7 @@ from botticelli.store.queue import Claim
 from botticelli.text import shorten
 
 PREVIEW: Final = 60
+NOTED: Final = ("pending", "calls", "input_tokens", "output_tokens")  # stored with the run as is
 
 Batch = tuple[Candidate, ...]
 Watch = Callable[[int, int], None]
@@ -177,7 +178,6 @@ class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
         choice = ApprovalChoice() if self._run.stop.is_set() else self._choose()
         if trouble and not isinstance(trouble, TryLater) and not self._tally.judged:
             raise trouble
-        usage = runs.usage(self._conn, self._run.id)
         return CurateReport(
             judged=self._tally.judged,
             set_aside=self._tally.set_aside,
@@ -188,13 +188,10 @@ class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
             rejected=choice.chosen.rejected,
             missing=dict(self._tally.given_up),
             pending=judging.count_waiting(self._conn),
-            calls=usage.calls,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cost_usd=usage.cost_usd,
             seconds=self._context.clock.monotonic() - self._began,
             reason=self._run.why_early(trouble),
             exit_code=self._exit_code(trouble),
+            **vars(runs.usage(self._conn, self._run.id)),
         )
 
     def outcome(self, report: CurateReport) -> RunOutcome:
@@ -244,10 +241,7 @@ def _summary(report: CurateReport) -> dict[str, Any]:
         "proposed": [one.id for one in report.proposed],
         "rejected": report.rejected,
         "missing": len(report.missing),
-        "pending": report.pending,
-        "calls": report.calls,
-        "input_tokens": report.input_tokens,
-        "output_tokens": report.output_tokens,
+        **{name: getattr(report, name) for name in NOTED},
         "cost_usd": float(report.cost_usd),
         **({"error": report.reason} if report.reason else {}),
     }

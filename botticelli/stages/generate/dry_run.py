@@ -1,6 +1,7 @@
 """What `generate` would do and cost: every narrative is walked through, nothing is asked."""
 
 from botticelli.errors import Exit
+from botticelli.narrative.answers.dry_run import PlannedCall, estimate
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
@@ -60,20 +61,15 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         variables={"recent_posts": recent_posts(context.conn), "iteration": "1"},
     )
     runner, caller = dry_runner(context, file, options=options)
-    weighted = []
+    calls: list[PlannedCall] = []
     for key, times in planned.items():
         before = len(caller.calls)
         runner.run(file.narratives[key])
-        weighted += [(call, times) for call in caller.calls[before:]]
-    cents = [None if call.cents is None else call.cents * times for call, times in weighted]
+        calls += caller.calls[before:] * times
     return GenerateDryRun(
         narrative=name,
         resumed=batch is not None,
         items=sum(planned.values()),
-        calls=sum(times for _, times in weighted),
-        input_tokens=sum(call.input_tokens * times for call, times in weighted),
-        output_tokens=sum(call.output_tokens * times for call, times in weighted),
-        cents=None if None in cents else sum(each for each in cents if each is not None),
-        models=tuple(sorted({call.model for call, _ in weighted})),
+        **vars(estimate(calls)),
         not_due=why_not_due(context, name, request=request) if batch is None else "",
     )

@@ -38,6 +38,11 @@ from botticelli.store.generation.items import Item
 from botticelli.store.leases import LostLease
 from botticelli.store.queue import Claim
 
+# Stored with the run, as is its cost.
+NOTED: Final = (
+    "narrative", "batch", "planned", "stored", "repeats", "failed", "left",
+    "calls", "reused", "input_tokens", "output_tokens",
+)  # fmt: skip
 BACKOFF: Final = Backoff(base=5, cap=120, jitter=0.5)  # before an item is tried again
 LOOK_SECONDS: Final = 1.0  # how often an idle worker looks for what another process gave back
 
@@ -286,7 +291,6 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
         batches.finish(self._conn, self._batch.id)
         seconds = self._context.clock.monotonic() - self._began
         progress = self._progress(self._conn)
-        usage = runs.usage(self._conn, self._run.id)
         return GenerateReport(
             narrative=self._name,
             batch=self._batch.id,
@@ -296,11 +300,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             repeats=self._counts.repeats,
             failed=progress.failed,
             left=progress.left,
-            calls=usage.calls,
             reused=self._counts.reused,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cost_usd=usage.cost_usd,
             seconds=seconds,
             failures=tuple(
                 f"{name} {iteration}: {why}"
@@ -308,6 +308,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             ),
             reason=self._run.why_early(trouble),
             exit_code=_exit_code(progress, self._counts),
+            **vars(runs.usage(self._conn, self._run.id)),
         )
 
     def outcome(self, report: GenerateReport) -> RunOutcome:
@@ -342,17 +343,7 @@ def _summary(report: GenerateReport) -> Mapping[str, Any]:
     error = report.reason or "; ".join(report.failures[:1])
     return {
         **({"nothing": report.skipped} if report.skipped else {}),
-        "narrative": report.narrative,
-        "batch": report.batch,
-        "planned": report.planned,
-        "stored": report.stored,
-        "repeats": report.repeats,
-        "failed": report.failed,
-        "left": report.left,
-        "calls": report.calls,
-        "reused": report.reused,
-        "input_tokens": report.input_tokens,
-        "output_tokens": report.output_tokens,
+        **{name: getattr(report, name) for name in NOTED},
         "cost_usd": float(report.cost_usd),
         **({"error": error} if error else {}),
     }

@@ -79,20 +79,6 @@ def list_recent_texts(conn: Connection, *, limit: int) -> tuple[str, ...]:
     return tuple(row[0] for row in conn.execute(RECENT_TEXTS, {"limit": limit}).fetchall())
 
 
-COUNT_JUDGED: Final = """
-    SELECT count(*)
-      FROM potential_discord_posts
-     WHERE review_status = 'pending'
-       AND judged_at IS NOT NULL
-"""
-
-
-def count_judged(conn: Connection) -> int:
-    """Return how many judged candidates wait for the choice."""
-    row = conn.execute(COUNT_JUDGED).fetchone()
-    return int(row[0]) if row else 0
-
-
 # Only what nobody has decided on meanwhile; the unique candidate_id lets no post in twice.
 APPROVE: Final = """
     WITH chosen AS (
