@@ -16,8 +16,8 @@ import requests
 import botticelli as package
 from botticelli.config.model import Config, DatabaseConfig
 from botticelli.models.offline.driver import Offline
-from tests.fakes.discord import FakeDiscord
-from tests.posting import approved, to_discord
+from tests.database import approved
+from tests.posting import to_discord
 
 HOUSE = str(Path(package.__file__).parent)
 FRAMES_TO_THE_MODEL = 22
@@ -53,12 +53,6 @@ def test_a_model_is_asked_few_frames_below_the_command_line(botticelli, db, monk
     between = seen[0][1:]
     assert seen[0][0] == "main.main"
     assert len(between) <= FRAMES_TO_THE_MODEL, between
-
-
-@pytest.fixture
-def discord(clock):
-    with FakeDiscord(clock=lambda: clock.now().timestamp()) as fake:
-        yield fake
 
 
 @pytest.fixture
