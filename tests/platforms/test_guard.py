@@ -85,6 +85,7 @@ def test_only_allowed_links_pass(link, passes):
 def test_forbidden_words_are_patterns_without_regard_to_case():
     assert "'Cheap' is forbidden" in judge("Cheap!", forbidden=(r"\bcheap\b",))
     assert judge("cheapest", forbidden=(r"\bcheap\b",)) == ""
+    assert "'cheap' is forbidden" in judge("ch\u200beap \uff43heap", forbidden=(r"\bcheap\b",))
 
 
 def test_a_broken_pattern_is_a_matter_of_configuration():

@@ -1,13 +1,12 @@
 """A Discord channel looked at: is a message of ours there, and may we write?"""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from botticelli import text
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Looked, Message, NotSent
-from botticelli.platforms.discord import permissions
 from botticelli.records import record
 
 EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
@@ -20,6 +19,25 @@ ANNOUNCEMENT: Final = 5
 THREADS: Final = (10, 11, 12)
 WRITABLE: Final = (0, ANNOUNCEMENT, *THREADS)
 
+# Bits of permissions.
+ADMINISTRATOR: Final = 1 << 3
+VIEW_CHANNEL: Final = 1 << 10
+SEND_MESSAGES: Final = 1 << 11
+MANAGE_MESSAGES: Final = 1 << 13
+READ_MESSAGE_HISTORY: Final = 1 << 16
+CREATE_PUBLIC_THREADS: Final = 1 << 35
+SEND_MESSAGES_IN_THREADS: Final = 1 << 38
+PERMISSIONS: Final[Mapping[int, str]] = {
+    VIEW_CHANNEL: "View Channel",
+    SEND_MESSAGES: "Send Messages",
+    MANAGE_MESSAGES: "Manage Messages",
+    READ_MESSAGE_HISTORY: "Read Message History",
+    CREATE_PUBLIC_THREADS: "Create Public Threads",
+    SEND_MESSAGES_IN_THREADS: "Send Messages in Threads",
+}
+EVERYTHING: Final = (1 << 63) - 1
+
+Json = Mapping[str, Any]
 Look = Callable[[str, Mapping[str, str]], Any]
 
 
@@ -147,7 +165,7 @@ def _empty(look: Look, channel: str) -> Looked:
         return Looked(why=f"the channel looks empty, our rights in it are unknown ({error.what})")
     except (KeyError, TypeError, ValueError, AttributeError):  # not as Discord answers
         return Looked(why="the channel looks empty, our rights in it are unknown")
-    if bits & permissions.READ_MESSAGE_HISTORY:
+    if bits & READ_MESSAGE_HISTORY:
         return Looked(certain=True)
     return Looked(why="the bot may not read the channel's history: give it Read Message History")
 
@@ -172,26 +190,28 @@ def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
     except NotSent:
         raise
     except BotticelliError:
-        bits = permissions.EVERYTHING
+        bits = EVERYTHING
     name = f"#{seen.get('name', channel)}"
     if seen.get("type") not in WRITABLE:
         return (f"{name} takes no plain messages (forum, voice or category); name a text channel",)
     problems = []
     if wanted.crossposts and seen.get("type") != ANNOUNCEMENT:
         problems.append(f"{name} is not an announcement channel; remove `crosspost` or name one")
-    if names := permissions.missing(bits, _needed(wanted, is_thread=seen["type"] in THREADS)):
+    if names := _lacking(bits, _needed(wanted, is_thread=seen["type"] in THREADS)):
         problems.append(_not_allowed(name, names))
     return tuple(problems)
 
 
+def _lacking(bits: int, needed: Iterable[int]) -> list[str]:
+    return [PERMISSIONS[one] for one in needed if not bits & one]
+
+
 def _needed(wanted: ChannelUse, *, is_thread: bool) -> list[int]:
-    needed = [permissions.VIEW_CHANNEL, permissions.READ_MESSAGE_HISTORY]
+    needed = [VIEW_CHANNEL, READ_MESSAGE_HISTORY]
     if wanted.writes:
-        needed.append(
-            permissions.SEND_MESSAGES_IN_THREADS if is_thread else permissions.SEND_MESSAGES
-        )
+        needed.append(SEND_MESSAGES_IN_THREADS if is_thread else SEND_MESSAGES)
     if wanted.threads:
-        needed += [permissions.CREATE_PUBLIC_THREADS, permissions.SEND_MESSAGES_IN_THREADS]
+        needed += [CREATE_PUBLIC_THREADS, SEND_MESSAGES_IN_THREADS]
     return needed
 
 
@@ -214,9 +234,43 @@ def _bits(look: Look, *, me: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
     holder = look(f"/channels/{seen['parent_id']}", {}) if seen.get("type") in THREADS else seen
     guild_id = seen.get("guild_id")
     if not guild_id:
-        return permissions.EVERYTHING  # a direct message has no roles
+        return EVERYTHING  # a direct message has no roles
     guild = look(f"/guilds/{guild_id}", {})
     member = look(f"/guilds/{guild_id}/members/{me['id']}", {})
-    return permissions.permissions(
-        guild=guild, channel=holder, member=member, user_id=str(me["id"])
-    )
+    return permissions_of(guild=guild, channel=holder, member=member, user_id=str(me["id"]))
+
+
+def permissions_of(*, guild: Json, channel: Json, member: Json, user_id: str) -> int:
+    """Return the permission bits of a member in a channel of a guild.
+
+    Source: docs.discord.com/developers/topics/permissions (base, then overwrites of everyone, of
+    the roles together, of the member).
+
+    Args:
+        guild: With `id`, `owner_id` and `roles`.
+        channel: With `permission_overwrites`; of a thread, its parent.
+        member: With `roles`, a list of ids.
+        user_id: The member's own id.
+    """
+    if guild.get("owner_id") == user_id:
+        return EVERYTHING
+    mine = {str(guild["id"]), *map(str, member.get("roles", ()))}
+    bits = 0
+    for role in guild.get("roles", ()):
+        if str(role["id"]) in mine:
+            bits |= int(role["permissions"])
+    if bits & ADMINISTRATOR:
+        return EVERYTHING
+    overwrites = {str(one["id"]): one for one in channel.get("permission_overwrites", ())}
+    everyone = str(guild["id"])
+    for holders in ({everyone}, mine - {everyone}, {user_id}):
+        bits = _overwrite(bits, [overwrites[one] for one in holders if one in overwrites])
+    return bits if bits & VIEW_CHANNEL else 0
+
+
+def _overwrite(bits: int, overwrites: Iterable[Json]) -> int:
+    allow = deny = 0
+    for one in overwrites:
+        allow |= int(one.get("allow", 0))
+        deny |= int(one.get("deny", 0))
+    return bits & ~deny | allow

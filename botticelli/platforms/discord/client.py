@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
@@ -35,11 +35,6 @@ from botticelli.platforms.discord.errors import (
 )
 from botticelli.platforms.discord.rest import READ_TIMEOUT, DiscordRequest, Rest
 from botticelli.records import record
-
-if TYPE_CHECKING:
-    import requests
-
-    from botticelli.platforms.discord.rate_limits import RateLimits
 
 MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
@@ -78,9 +73,7 @@ class Discord:
         channel: Snowflake of the channel.
         webhook: Publish through it instead of as the bot.
         can_read: Whether the session has a bot's token, so that the channel can be looked at.
-        session: The HTTP session, with User-Agent and credentials set.
-        base_url: Root of the API, with its version.
-        limits: The rate limits of the session's bot.
+        rest: The session to use.
     """
 
     max_length = MAX_LENGTH
@@ -91,9 +84,7 @@ class Discord:
         name: str,
         *,
         channel: str,
-        session: "requests.Session",
-        base_url: str,
-        limits: "RateLimits",
+        rest: Rest,
         webhook: Webhook | None = None,
         can_read: bool = True,
         extras: Extras = NO_EXTRAS,
@@ -102,7 +93,7 @@ class Discord:
         self._channel = channel
         self._webhook = webhook
         self._can_read = can_read
-        self._rest = Rest(session, base_url=base_url, limits=limits)
+        self._rest = rest
         self._extras = extras
         self._guild = ""
         # A webhook has no nonce: what was published once must be looked up, never sent again.

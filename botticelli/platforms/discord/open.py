@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from botticelli.platforms.discord.client import Discord, Webhook
     from botticelli.platforms.discord.commands.client import DiscordCommands
+    from botticelli.platforms.discord.rest import Rest
 
 DISCORD_API: Final = "https://discord.com/api/v10"
 # Discord blocks clients that do not introduce themselves in this form (API Reference, User Agent).
@@ -32,18 +33,11 @@ def open_discord_commands(
         ConfigError: It has no bot token.
     """
     from botticelli.platforms.discord.commands.client import DiscordCommands
-    from botticelli.platforms.discord.rest import Rest
 
     if not destination.token:
-        raise ConfigError(
-            "Discord commands need a bot token",
-            where=f"destinations.{destination.name}.token",
-            hint="set DISCORD_TOKEN",
-        )
-    base_url = _root(destination)
-    limits = SharedLimits(clock).of(base_url, destination.token.reveal())
-    rest = Rest(_session(destination), base_url=base_url, limits=limits)
-    return DiscordCommands(rest, clock=clock, chance=chance)
+        what, hint = "Discord commands need a bot token", "set DISCORD_TOKEN"
+        raise ConfigError.of([_problem(destination, "token", what, hint)])
+    return DiscordCommands(_rest(destination, SharedLimits(clock)), clock=clock, chance=chance)
 
 
 def place_of(destination: Destination, url: str) -> str:
@@ -56,7 +50,6 @@ def place_of(destination: Destination, url: str) -> str:
 
 def missing(destination: Destination) -> list[Problem]:
     """Return what a destination lacks before anything can be sent to it; no network."""
-    where = f"destinations.{destination.name}"
     if destination.platform != "discord":
         return []
     if destination.webhook:
@@ -67,46 +60,30 @@ def missing(destination: Destination) -> list[Problem]:
     except ConfigError as error:
         problems += error.problems
     if not destination.channel:
-        problems.append(
-            Problem(
-                what="no channel to post to",
-                where=f"{where}.channel",
-                hint="set POSTING_CHANNEL_ID to the channel's id",
-            )
-        )
+        hint = "set POSTING_CHANNEL_ID to the channel's id"
+        problems.append(_problem(destination, "channel", "no channel to post to", hint))
     elif not destination.channel.isdecimal():
-        problems.append(
-            Problem(
-                what=f"'{destination.channel}' is not a channel id, which has digits only",
-                where=f"{where}.channel",
-                hint="copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)",
-            )
-        )
+        what = f"'{destination.channel}' is not a channel id, which has digits only"
+        hint = "copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)"
+        problems.append(_problem(destination, "channel", what, hint))
     if not destination.token:
-        problems.append(
-            Problem(
-                what="no bot token",
-                where=f"{where}.token",
-                hint="set DISCORD_TOKEN, or `webhook` instead",
-            )
-        )
+        hint = "set DISCORD_TOKEN, or `webhook` instead"
+        problems.append(_problem(destination, "token", "no bot token", hint))
     return problems
 
 
 def _missing_with_webhook(destination: Destination) -> list[Problem]:
     """A webhook writes by itself; what follows a message is done by a bot."""
-    follows = {"crosspost": destination.crosspost, "thread_name": bool(destination.thread_name)}
     if destination.token and destination.channel:
         return []
-    return [
-        Problem(
-            what="a webhook alone can neither crosspost nor open a thread",
-            where=f"destinations.{destination.name}.{key}",
-            hint="name the bot's token and the channel as well, or take it out",
-        )
-        for key, is_wanted in follows.items()
-        if is_wanted
-    ]
+    what = "a webhook alone can neither crosspost nor open a thread"
+    hint = "name the bot's token and the channel as well, or take it out"
+    follows = {"crosspost": destination.crosspost, "thread_name": destination.thread_name}
+    return [_problem(destination, key, what, hint) for key, wanted in follows.items() if wanted]
+
+
+def _problem(destination: Destination, key: str, what: str, hint: str) -> Problem:
+    return Problem(what=what, where=f"destinations.{destination.name}.{key}", hint=hint)
 
 
 def open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
@@ -119,17 +96,22 @@ def open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
 
     if problems := missing(destination):
         raise ConfigError.of(problems)
-    base_url = _root(destination)
     return Discord(
         destination.name,
         channel=destination.channel,
         webhook=_webhook(destination),
         can_read=bool(destination.token and destination.channel),
-        session=_session(destination),
-        base_url=base_url,
-        limits=limits.of(base_url, destination.token.reveal()),
+        rest=_rest(destination, limits),
         extras=Extras(crosspost=destination.crosspost, thread_name=destination.thread_name),
     )
+
+
+def _rest(destination: Destination, limits: SharedLimits) -> "Rest":
+    from botticelli.platforms.discord.rest import Rest
+
+    root = _root(destination)
+    account = limits.of(root, destination.token.reveal())
+    return Rest(_session(destination), base_url=root, limits=account)
 
 
 def _session(destination: Destination) -> "requests.Session":

@@ -122,14 +122,15 @@ def _links(facts: PostFacts) -> str:
 def _forbidden(facts: PostFacts) -> str:
     for pattern in facts.guard.forbidden:
         try:
-            found = re.search(pattern, facts.text, re.IGNORECASE)
+            forbidden = re.compile(pattern, re.IGNORECASE)
         except re.error as error:
             raise ConfigError(
                 f"'{pattern}' is not a valid regular expression ({error})",
                 where=f"destinations.{facts.destination.name}.guard.forbidden",
             ) from error
-        if found:
-            return f"'{found[0]}' is forbidden"
+        for spelling in facts.reading.spellings:
+            if found := forbidden.search(spelling):
+                return f"'{found[0]}' is forbidden"
     return ""
 
 

@@ -74,29 +74,24 @@ def values_of(row: Row, given: Mapping[str, Any]) -> Json:
         if name is not None:
             found[one.name] = _value(one, row, rest.pop(name))
         elif one.required:
-            raise _refused(f"needs {one.name}", row, odd=_unknown(rest, row))
+            raise _refused(f"needs {one.name}", row, rest)
     guild = rest.pop("guild_id", None)
     reason = str(rest.pop("reason", ""))
     if rest:
-        raise _refused(f"does not know {', '.join(sorted(rest))}", row, odd=list(rest))
+        raise _refused(f"does not know {', '.join(sorted(rest))}", row, rest)
     if guild is not None and str(guild).strip():
         found["guild_id"] = _value(GUILD, row, guild)
     return found | ({"reason": reason} if reason else {})
 
 
-def _unknown(given: Mapping[str, Any], row: Row) -> list[str]:
-    return [name for name in given if name not in {one.name for one in row.arguments}]
-
-
-def _refused(what: str, row: Row, *, odd: list[str]) -> BadArgument:
-    """Return the error, with the slip that it may be or else what the command takes."""
-    where, names = f"discord.{row.name}", [one.name for one in row.arguments]
-    for name in odd:
-        if hint := nearest(name, names):
+def _refused(what: str, row: Row, given: Mapping[str, Any]) -> BadArgument:
+    """Return the error, with the typo that it may be or else what the command takes."""
+    where, names = f"discord.{row.name}", (*row.required, *row.optional)
+    for name in given:
+        if name not in names and (hint := nearest(name, names)):
             return BadArgument(what, where=where, hint=f"{hint[:-1]} by '{name}'?")
-    needed = ", ".join(one.name for one in row.arguments if one.required)
-    others = ", ".join(one.name for one in row.arguments if not one.required)
-    takes = " and, if wanted, ".join(part for part in (needed, others) if part)
+    parts = (", ".join(row.required), ", ".join(row.optional))
+    takes = " and, if wanted, ".join(filter(None, parts))
     return BadArgument(what, where=where, hint=f"it takes {takes}")
 
 
