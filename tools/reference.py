@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from botticelli.config import printed
-from botticelli.narrative.language import editor
+from tools import config_reference, narrative_schema
 
 ROOT: Final = Path(__file__).parents[1]
 BEGIN: Final = "<!-- printed by `just reference`: do not edit -->\n"
@@ -19,11 +18,14 @@ END: Final = "<!-- end of what is printed -->\n"
 def files() -> Mapping[Path, str]:
     """Return the text that each file should have."""
     parts = {
-        ROOT / "docs" / "configuration.md": printed.reference(),
-        ROOT / "docs" / "narratives.md": editor.reference(),
+        ROOT / "docs" / "configuration.md": config_reference.reference(),
+        ROOT / "docs" / "narratives.md": narrative_schema.reference(),
     }
     pages = {page: replaced(page.read_text(encoding="utf-8"), part) for page, part in parts.items()}
-    return {ROOT / "botticelli" / "narrative" / "dialect.schema.json": editor.printed(), **pages}
+    return {
+        ROOT / "botticelli" / "narrative" / "dialect.schema.json": narrative_schema.printed(),
+        **pages,
+    }
 
 
 def replaced(text: str, part: str) -> str:

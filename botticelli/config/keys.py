@@ -2,7 +2,7 @@
 
 `key` gives a field its default and its rule, the record's docstring says what it is for. All else
 is made from that: the check of the file (structure.py), the record itself (build.py), the JSON
-Schema for editors, the sample file and the reference page (printed.py).
+Schema for editors, the sample file and the reference page (sample.py and tools/).
 """
 
 import re

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.config.load import load, offline
-from botticelli.config.printed import sample
+from botticelli.config.sample import sample
 from botticelli.config.sources import find_file, with_dotenv
 from botticelli.errors import ConfigError
 

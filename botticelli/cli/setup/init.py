@@ -67,7 +67,7 @@ def init(
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
-    from botticelli.config.printed import sample
+    from botticelli.config.sample import sample
 
     yield "botticelli.toml", sample().encode()
     yield ".env.example", VARIABLES.encode()

@@ -1,4 +1,7 @@
-"""The JSON Schema of a narrative file for editors, printed from the keys of its records.
+"""The JSON Schema of narrative files for editors, and the table of their keys for the docs.
+
+Printed from the keys of the records that files are read into (narrative/language/), and of those
+below, which nothing but an editor needs.
 
 It shows what a schema can: wrong types, unknown words, what is missing. What refers to what is
 checked when the file is read.
@@ -9,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
-from botticelli.config.keys import TYPES, WORDS, Key, helps_of, keys_of
+from botticelli.config.keys import NOTHING, TYPES, WORDS, Key, helps_of, key, keys_of
 from botticelli.narrative.language import tables
 from botticelli.narrative.language.model import (
     Act,
@@ -23,8 +26,15 @@ from botticelli.narrative.language.model import (
     TableRead,
     Text,
 )
+from botticelli.narrative.language.tables import InputType
+from botticelli.records import record
 
 Schema = dict[str, Any]
+
+IDS: Mapping[str, Any] = {
+    "anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\s*[0-9]+\s*$"}]
+}
+SOME_IDS: list[Any] = [*IDS["anyOf"], {"type": "array", "minItems": 1, "items": IDS}]
 
 ADDRESS: Final = (
     "https://raw.githubusercontent.com/crumplecup/botticelli/main/"
@@ -48,27 +58,247 @@ INPUTS_NEED: Final = (
 ONE_PLACE: Final = [
     {"required": two} for two in (["url", "file"], ["url", "base64"], ["base64", "file"])
 ]
+
+
+@record
+class NotesTable:
+    """For readers of the file only.
+
+    Args:
+        title: For readers.
+        author: For readers.
+        version: For readers.
+        tags: For readers.
+    """
+
+    title: str = key("")
+    author: str = key("")
+    version: str = key("")
+    tags: tuple[Any, ...] = key((), type="array")
+
+
+@record
+class ListedAct:
+    """What an act of a list holds besides that.
+
+    Args:
+        name: Name of the act.
+        bot: The command of an act with type = "bot" and no name.
+        generation: Model and inputs of an act with type = "generation" and no name.
+        narrative: Run this narrative of the same file, or this file, as the act.
+    """
+
+    name: str = key("")
+    narrative: Any = key(
+        "",
+        anyOf=[{"type": "string"}, {"type": "object", "properties": {"path": {"type": "string"}}}],
+    )
+    bot: Mapping[str, Any] = key(NOTHING)
+    generation: Mapping[str, Any] = key(NOTHING)
+
+
+@record
+class MediaTable:
+    """What the table of a medium holds besides its fields."""
+
+    source: Any = key(None, ref="source")
+
+
+@record
+class SchemaTable:
+    """A JSON Schema, or the file that holds it.
+
+    Args:
+        file: A JSON file with the schema, beside this file.
+    """
+
+    file: str = key("")
+
+
+@record
+class Described:
+    """A note to what stands beside it.
+
+    Args:
+        description: For readers.
+    """
+
+    description: str = key("")
+
+
+@record
+class ModelTable:
+    """The model and its settings in one table.
+
+    Args:
+        models: Model, or several that are asked in this order until one answers.
+        temperature: How freely the model answers.
+        max_tokens: Longest answer, in tokens.
+    """
+
+    models: tuple[str, ...] = key((), name="name", ref="model")
+    temperature: float | None = key(None, min=0)
+    max_tokens: int | None = key(None, type="integer", min=1)
+
+
+@record
+class MetadataTable:
+    """Name and description of a file of steps, or of one without [narrative].
+
+    Args:
+        title: Name of a file of steps.
+        description: What it is for.
+        name: Name of the narrative.
+        skip_content_generation: Store nothing of what the models say.
+        target: Table that receives the rows.
+        version: For readers.
+        author: For readers.
+    """
+
+    title: str = key("")
+    description: str = key("")
+    name: str = key("")
+    skip_content_generation: bool = key(False)
+    target: str = key("")
+    version: str = key("")
+    author: str = key("")
+
+
+@record
+class Policy:
+    """What may run.
+
+    Args:
+        allowed_commands: Only these commands may run, reads included; * stands for anything.
+        denied_commands: These commands may not run.
+        require_confirmation: true, or the commands that wait until a person confirms them.
+        rate_limits: Command -> how often it may run, such as "5/hour".
+    """
+
+    allowed_commands: tuple[str, ...] = key(())
+    denied_commands: tuple[str, ...] = key(())
+    require_confirmation: Any = key(
+        False,
+        anyOf=[
+            *({"type": "boolean"}, {"type": "string"}),
+            {"type": "array", "items": {"type": "string"}},
+        ],
+    )
+    rate_limits: Mapping[str, str] = key(NOTHING, additionalProperties={"type": "string"})
+
+
+@record
+class Constraints:
+    """Where it may run.
+
+    Args:
+        guild_id: Only on this server, or these.
+        channel_ids: Only in these channels, or categories of channels.
+        channel_prefix: Only in channels whose name begins so.
+    """
+
+    guild_id: Any = key(None, anyOf=SOME_IDS)
+    channel_ids: Any = key(None, anyOf=SOME_IDS)
+    channel_prefix: str = key("")
+
+
+@record
+class ContentRules:
+    """What texts may hold.
+
+    Args:
+        max_length: Most UTF-16 units of a text.
+        max_mentions: Most mentions in a text.
+        max_links: Most links in a text.
+        allowed_links: Hosts that may be linked.
+    """
+
+    max_length: int | None = key(None, type="integer", min=0)
+    max_mentions: int | None = key(None, type="integer", min=0)
+    max_links: int | None = key(None, type="integer", min=0)
+    allowed_links: tuple[str, ...] = key(())
+
+
+@record
+class TocTable:
+    """Names of the acts in the order in which they run; a name may stand twice.
+
+    Args:
+        order: Names of the acts in their order.
+    """
+
+    order: tuple[str, ...] = key((), type="array", items={"type": "string"}, minItems=1)
+    carousel: Any = key(None, ref="carousel")
+
+
+@record
+class StepTable:
+    """A prompt or a command of a file of steps.
+
+    Args:
+        name: Name of the act that it becomes.
+        description: For readers.
+        processor: bot.
+        context: Part of a prompt; steps with a context in a row make one call.
+        prompt: A prompt.
+        bot_commands: One or more commands.
+    """
+
+    name: str = key("", also=("id",))
+    description: str = key("")
+    processor: str = key("bot")
+    context: Any = key(None, ref="step_contexts")
+    prompt: str = key("", also=("content", "text"))
+    bot_commands: Any = key(None, also=("bot_command",), ref="step_commands")
+
+
+@record
+class StepContext:
+    """Part of the prompt of a step.
+
+    Args:
+        role: system or user.
+        content: The text.
+    """
+
+    role: str = key("user")
+    content: str = key("", also=("text", "prompt"))
+
+
+@record
+class InputTable:
+    """An input: what of the keys counts depends on the type.
+
+    Args:
+        type: Kind of input; text if left out.
+        ref: bots.NAME, tables.NAME, media.NAME or narratives.NAME; nothing else counts then.
+    """
+
+    type: InputType = key("text")
+    ref: str = key("")
+
+
 # The parts of the reference page, with the records whose keys they have.
 PARTS: Final[Mapping[str, tuple[type, ...]]] = {
-    "narrative": (Narrative, tables.NotesTable),
+    "narrative": (Narrative, NotesTable),
     "settings of a narrative, an act, `[shared]`, `[config.PROVIDER]` or the file": (Settings,),
-    "`toc`": (tables.TocTable,),
+    "`toc`": (TocTable,),
     "`carousel`": (Carousel,),
     "`budget`": (tables.BudgetTable,),
     "act": (Act, tables.ActTable),
-    "input": (tables.InputTable,),
+    "input": (InputTable,),
     "input of type text": (Text,),
-    "input of type image, audio, video or document, `[media.NAME]`": (Media, tables.MediaTable),
+    "input of type image, audio, video or document, `[media.NAME]`": (Media, MediaTable),
     "input of type table, `[tables.NAME]`": (TableRead, tables.RowsTable),
     "input of type bot_command, `[bots.NAME]`": (BotCommand,),
     "`state` of a bot command": (tables.StateTable,),
     "input of type narrative, `[narratives.NAME]`": (Nested,),
-    "`[[steps]]`": (tables.StepTable,),
-    "`context` of a step": (tables.StepContext,),
-    "`[metadata]` of a file without [narrative]": (tables.MetadataTable,),
-    "`[security.policy]`": (tables.Policy,),
-    "`[security.constraints]`": (tables.Constraints,),
-    "`[security.content]`": (tables.ContentRules,),
+    "`[[steps]]`": (StepTable,),
+    "`context` of a step": (StepContext,),
+    "`[metadata]` of a file without [narrative]": (MetadataTable,),
+    "`[security.policy]`": (Policy,),
+    "`[security.constraints]`": (Constraints,),
+    "`[security.content]`": (ContentRules,),
 }
 ONE_FILTER: Final = {"required": ["where", "where_clause"]}
 
@@ -120,11 +350,11 @@ def _sections() -> Schema:
             about="Table inputs by name, for tables.NAME and placeholders.",
         ),
         "media": _named(
-            _table(Media, tables.MediaTable) | {"not": {"anyOf": ONE_PLACE}},
+            _table(Media, MediaTable) | {"not": {"anyOf": ONE_PLACE}},
             about="Media by name, for media.NAME.",
         ),
         "schemas": _named(
-            _table(tables.SchemaTable),
+            _table(SchemaTable),
             about="JSON Schemas by name, written here or in a JSON file.",
         ),
         "config": _named(
@@ -132,7 +362,7 @@ def _sections() -> Schema:
             about="Defaults by provider.",
         ),
         "shared": _ref("settings"),
-        "metadata": _table(tables.MetadataTable),
+        "metadata": _table(MetadataTable),
         **_keys(Narrative, only=("name", "description")),
         **_keys(Settings),
     }
@@ -151,10 +381,10 @@ def reference() -> str:
 
 def _rows(kind: type, definitions: Schema) -> Iterator[str]:
     helps = helps_of(kind)[1]
-    for key in keys_of(kind):
-        names = ", ".join(f"`{name}`" for name in (key.path[0], *key.also))
-        values = " or ".join(dict.fromkeys(_words(_rule(key), definitions)))
-        text = helps.get(key.field) or definitions[key.rule["ref"]]["description"]
+    for each in keys_of(kind):
+        names = ", ".join(f"`{name}`" for name in (each.path[0], *each.also))
+        values = " or ".join(dict.fromkeys(_words(_rule(each), definitions)))
+        text = helps.get(each.field) or definitions[each.rule["ref"]]["description"]
         yield f"| {names} | {values} | {text} |"
 
 
@@ -180,7 +410,7 @@ def _definitions() -> Schema:
             _ref("model_table"),
             about="The model, or [...model] with name, temperature and max_tokens.",
         ),
-        "model_table": _table(tables.ModelTable, additionalProperties=False),
+        "model_table": _table(ModelTable, additionalProperties=False),
         "settings": _table(Settings),
         "retention": {
             "type": "string",
@@ -188,9 +418,7 @@ def _definitions() -> Schema:
             "enum": [each.value for each in Retention],
             "default": "full",
         },
-        "toc": _any(
-            _list(TEXT, minItems=1), _table(tables.TocTable), about=helps_of(tables.TocTable)[0]
-        ),
+        "toc": _any(_list(TEXT, minItems=1), _table(TocTable), about=helps_of(TocTable)[0]),
         "budget": _table(tables.BudgetTable, additionalProperties=False),
         "carousel": _any(
             _digits(1), _table(Carousel, required=["iterations"]), about=helps_of(Carousel)[0]
@@ -206,7 +434,7 @@ def _definitions() -> Schema:
 
 
 def _narratives() -> Schema:
-    narrative = _table(Narrative, Settings, tables.NotesTable)
+    narrative = _table(Narrative, Settings, NotesTable)
     narrative["properties"] |= {"toc": _ref("toc"), "output": _table(tables.OutputTable)}
     scalar = {"type": ["string", "number", "boolean", "array"]}
     nameless = {"not": {"required": ["name"], "properties": {"name": TEXT}}}
@@ -217,7 +445,7 @@ def _narratives() -> Schema:
             **_named(_any(narrative, scalar), about="Several narratives by name."),
             "allOf": [nameless, {"not": {"additionalProperties": scalar}}],
         },
-        "nested": _table(Nested, tables.Described, required=["narrative"]),
+        "nested": _table(Nested, Described, required=["narrative"]),
     }
 
 
@@ -229,7 +457,7 @@ def _acts() -> Schema:
         "required": ["type"],
         "properties": {"type": {"enum": ["bot", "generation", "narrative"]}},
     }
-    listed = _table(tables.ListedAct, Act, Settings, tables.ActTable)
+    listed = _table(ListedAct, Act, Settings, tables.ActTable)
     return {
         "inputs": _any(TEXT, _ref("input"), _list(inputs, minItems=1)),
         "acts": _any(
@@ -248,7 +476,7 @@ def _acts() -> Schema:
 
 def _input() -> Schema:
     """Return the rule of an input table, whose keys depend on its type."""
-    table = _table(tables.InputTable, Text, Media, tables.MediaTable, TableRead, tables.RowsTable)
+    table = _table(InputTable, Text, Media, MediaTable, TableRead, tables.RowsTable)
     command = _table(BotCommand, Nested, state=True)
     table["properties"] = command["properties"] | table["properties"]
     needs = {"table": ["table_name"], "bot_command": ["platform", "command"]}
@@ -270,7 +498,7 @@ def _steps() -> Schema:
     needs = ("context", "bot_commands", "bot_command", "command", "prompt", "content", "text")
     return {
         "step": _table(
-            tables.StepTable,
+            StepTable,
             BotCommand,
             Settings,
             but=("cache_duration", "history_retention"),
@@ -278,16 +506,16 @@ def _steps() -> Schema:
         ),
         "step_contexts": _any(context, _list(context)),
         "step_commands": _any(command, _list(command)),
-        "step_context": _table(tables.StepContext, required=["content"]),
+        "step_context": _table(StepContext, required=["content"]),
         "step_command": _table(BotCommand, required=["command"], state=True),
     }
 
 
 def _security() -> Schema:
     rules = {
-        "policy": tables.Policy,
-        "constraints": tables.Constraints,
-        "content": tables.ContentRules,
+        "policy": Policy,
+        "constraints": Constraints,
+        "content": ContentRules,
     }
     return {
         "security": {
@@ -315,13 +543,13 @@ def _table(*kinds: type, but: tuple[str, ...] = (), state: bool = False, **more:
 def _keys(kind: type, *, only: tuple[str, ...] = (), but: tuple[str, ...] = ()) -> Schema:
     """Return the rule of every spelling of the keys of a record."""
     helps, found = helps_of(kind)[1], {}
-    for key in keys_of(kind):
-        name, rule = key.path[0], _rule(key)
+    for each in keys_of(kind):
+        name, rule = each.path[0], _rule(each)
         if name in but or (only and name not in only):
             continue
-        about = helps.get(key.field)
+        about = helps.get(each.field)
         found[name] = rule | ({"description": about} if about else {})
-        for other in key.also:
+        for other in each.also:
             found[other] = rule | {"description": f"Another name for {name}."}
     return found
 

@@ -1,4 +1,4 @@
-"""What is printed from the keys of botticelli.toml: a sample file, and the reference page."""
+"""botticelli.toml with every key in it, described and commented out: what `init` writes."""
 
 import json
 from collections.abc import Iterator
@@ -41,12 +41,13 @@ def _sample(rule: Schema, path: tuple[str, ...], *, active: bool = True) -> Iter
             yield from _sample(value, (*path, key), active=active)
     if path in NAMES:
         named = (*path, NAMES[path])
-        yield from _sample(_entry(rule), named, active=path == ("destinations",))
+        yield from _sample(entry_of(rule), named, active=path == ("destinations",))
     for example in rule.get("examples", ()):
         yield from (f"# {_name(key)} = {_value(value)}" for key, value in example.items())
 
 
-def _entry(rule: Schema) -> Schema:
+def entry_of(rule: Schema) -> Schema:
+    """Return the rule of the tables of a table whose names are free."""
     entry: Schema = rule["additionalProperties"]
     return entry["anyOf"][0] if "anyOf" in entry else entry
 
@@ -64,40 +65,3 @@ def _value(value: Any) -> str:
 
 def _name(name: str) -> str:
     return name if name.replace("-", "").replace("_", "").isalnum() else f'"{name}"'
-
-
-def reference() -> str:
-    """Return a Markdown table of every key, for docs/configuration.md."""
-    head = ("| key | value | shipped | what for |", "| --- | --- | --- | --- |")
-    return "\n".join((*head, *_rows(schema(), ""))) + "\n"
-
-
-def _rows(rule: Schema, path: str) -> Iterator[str]:
-    for key, value in rule["properties"].items():
-        if value.get("type") == "object":
-            yield from _table_rows(value, f"{path}{key}")
-        else:
-            shipped = f"`{_value(value['default'])}`" if "default" in value else ""
-            yield f"| `{path}{key}` | {_kind(value)} | {shipped} | {value['description']} |"
-
-
-def _table_rows(rule: Schema, path: str) -> Iterator[str]:
-    yield f"| **`[{path}]`** | | | {rule['description']} |"
-    yield from _rows(rule, f"{path}.")
-    free = rule["additionalProperties"]
-    if isinstance(free, dict) and "properties" in _entry(rule):
-        yield from _table_rows(_entry(rule), f"{path}.NAME")
-
-
-def _kind(rule: Schema) -> str:
-    """Return the type of a value with its bounds, for a cell of the table."""
-    if "anyOf" in rule:
-        return " or ".join(map(_kind, rule["anyOf"]))
-    if "enum" in rule:
-        return ", ".join(f"`{each}`" for each in rule["enum"])
-    if rule["type"] == "array":
-        return f"list of {_kind(rule['items'])}s"
-    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
-    bounds = "".join(f" {word} {rule[name]}" for name, word in words.items() if name in rule)
-    kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
-    return " or ".join(kinds) + bounds
