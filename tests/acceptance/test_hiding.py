@@ -12,7 +12,13 @@ from urllib.parse import quote
 import pytest
 
 from botticelli.cli.shell.environment import Environment, Options
-from botticelli.config.hiding import SHORTEST, Hider, passwords_in, secrets_of
+from botticelli.config.hiding import (
+    SHORTEST,
+    Hider,
+    passwords_in,
+    secrets_of,
+    secrets_of_environment,
+)
 from botticelli.tracing import here
 from tests.commandline import Terminal, isolated, run_installed
 
@@ -216,6 +222,28 @@ def test_passwords_in_addresses_are_hidden_though_nobody_told_us():
     )
     advice = "write postgresql://USER:PASSWORD@HOST:5432/NAME"
     assert hide(advice) == advice
+
+
+@pytest.mark.parametrize("spell", [json.dumps, repr, str, quote])
+def test_nothing_is_left_of_a_secret_that_is_spelt_otherwise(spell):
+    secret = 'awk"ward\\' + "'s"
+
+    assert secret not in Hider([secret]).hide(f"<{spell(secret)}>")
+    assert re.fullmatch(r"""<['"]?\*{8}['"]?>""", Hider([secret]).hide(f"<{spell(secret)}>"))
+
+
+def test_six_characters_are_a_secret_and_five_a_word():
+    assert Hider(["secret", "words"]).hide("secret words") == "******** words"
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [("abcdefg1", True), ("abcdef1", False), ("a" * 20, True), ("a" * 19, False)],
+)
+def test_what_looks_like_a_key_in_an_address_is_known_apart_from_it(word, known):
+    found = secrets_of_environment({"PING_TOKEN": f"https://example.org/ping/{word}"})
+
+    assert (word in found) == known
 
 
 def test_ordinary_words_in_hooks_stay_readable(botticelli):

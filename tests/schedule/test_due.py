@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, time, timedelta
 
+import pytest
+
 from botticelli.schedule.due import Downtime, Pace, Rhythm, next_due
 from botticelli.schedule.hours import Hours
 
@@ -123,6 +125,18 @@ def test_spread_is_over_when_the_backlog_is_made_up():
     due = next_due(pace(5 * MINUTE, 10 * HOUR, downtime=down(backlog=1)), rules)
 
     assert due.at == NOW + 55 * MINUTE
+
+
+@pytest.mark.parametrize(("made_up", "owed"), [(5, True), (6, False)])
+def test_spread_makes_up_twice_as_many_rounds_as_were_missed(made_up, owed):
+    """At half the interval every second post is the round's own."""
+    rules = Rhythm(min_interval=HOUR, missed="spread")
+    downtime = Downtime(since=NOW - 8 * HOUR, until=NOW - 5 * HOUR, backlog=99)
+    posted = [NOW - 5 * MINUTE - number * HOUR / 2 for number in range(made_up)]
+
+    due = next_due(Pace(now=NOW, waiting=9, recent=posted, downtime=downtime), rules)
+
+    assert due.at == NOW + (25 if owed else 55) * MINUTE
 
 
 def test_a_burst_of_timers_finds_one_post_due():

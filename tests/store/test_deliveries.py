@@ -29,8 +29,6 @@ def plan(db, *wanted, now=None):
 def claim(conn, *, last_posted=None, owner="a", destination="news", now=None):
     if now:
         at(conn, now)
-    if now:
-        at(conn, now)
     return deliveries.claim_next_due(
         conn, destination, last_posted=last_posted, owner=owner, lease=LEASE
     )
@@ -130,6 +128,27 @@ def test_an_expired_claim_is_uncertain_and_taken_over_once(db, clock):
     assert posts.read_queues(db, [NEWS])["news"].is_uncertain
     assert take_over() is not None
     assert take_over() is None
+
+
+def test_uncertain_deliveries_are_taken_over_one_by_one_the_oldest_first(db, clock):
+    for text in ("one", "two"):
+        approved(db, text)
+    plan(db, NEWS, Wanted(name="elsewhere"))
+    db.execute(
+        "UPDATE deliveries SET state = 'sending', fence = 7, lease_owner = 'gone',"
+        " lease_expires_at = botticelli_now() - interval '1 s'"
+    )
+
+    def take_over():
+        return deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE)
+
+    first = take_over()
+    taken = db.execute("SELECT id, fence FROM deliveries WHERE lease_owner = 'b'").fetchall()
+    second = take_over()
+
+    assert taken == [(first.id, first.fence)] == [(first.id, 8)]
+    assert first.text == "one"
+    assert (second.text, take_over()) == ("two", None)
 
 
 def test_who_lost_the_claim_changes_nothing(db, clock):

@@ -128,6 +128,17 @@ def test_an_abandoned_batch_is_fenced_off_from_who_still_works_at_it(db, batch, 
     assert claim() is None
 
 
+def test_of_what_others_are_at_only_answered_acts_count(db, claim):
+    mine, others = claim(), claim()
+    answered(db, others.id, 1, 2)
+    answered(db, others.id, 3, state="failed")
+    answered(db, mine.id, 1, 2, 3)
+
+    [other] = items.list_under_way(db, mine)
+
+    assert (other.narrative, other.acts_done) == (others.narrative, 2)
+
+
 def test_batches_of_other_narratives_are_left_alone(db, batch):
     assert batches.find_open(db, "file.other") is None
     assert batches.abandon(db, "file.other") == 0
