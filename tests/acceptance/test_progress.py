@@ -30,10 +30,16 @@ LINE = ["generate", "carousel.batch", "--iterations", "4"]
 
 
 @pytest.fixture
-def environ(db_url, tmp_path):
+def latency():
+    """Seconds before each answer of the model: the bar needs time to be seen."""
+    return 0.6
+
+
+@pytest.fixture
+def environ(db_url, tmp_path, latency):
     (tmp_path / "carousel.toml").write_text(dedent(NARRATIVE))
     (tmp_path / "botticelli.toml").write_text(dedent(SETTINGS))
-    with FakeGemini(latency=0.6) as gemini:
+    with FakeGemini(latency=latency) as gemini:
         yield isolated(tmp_path) | {
             "DATABASE_URL": db_url,
             "GEMINI_API_KEY": gemini.key,
@@ -84,6 +90,7 @@ def test_the_bar_tells_posts_calls_tokens_and_the_time_left_on_one_line(environ,
     assert not any("posts ━" in line for line in seen[-1])
 
 
+@pytest.mark.parametrize("latency", [0])
 def test_in_a_pipe_there_is_no_bar(environ, tmp_path):
     ended = run_installed(LINE, environ=environ, cwd=tmp_path)
 
