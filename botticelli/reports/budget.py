@@ -1,6 +1,6 @@
 """What the models may still use, and what they have cost so far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,22 +8,19 @@ from botticelli.budget.gate import account_key
 from botticelli.budget.limits import allowance, with_lessons
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
-from botticelli.errors import ConfigError, Exit
+from botticelli.errors import ConfigError
 from botticelli.models import catalogue
 from botticelli.models.open import FREE, route
 from botticelli.records import record
 from botticelli.store import ledger
 from botticelli.store.connection import Connection
-from botticelli.store.generation import executions
-from botticelli.store.generation.executions import Spent
 from botticelli.store.ledger import Account, Window
-
-UTC_ZONE = "UTC"  # today and this month of the costs; the providers' days are their own
+from botticelli.store.reads.budget import ModelCost, SpendBudget, costs_since, read_spend
 
 
 @record
-class Rate:
-    """One limit of one model. None: unlimited.
+class LimitUse:
+    """One limit of one model; None is unlimited.
 
     Args:
         used: By calls that were answered.
@@ -42,17 +39,17 @@ class ModelBudget:
     """One model's account.
 
     Args:
-        window_frees_at: When the oldest start leaves the sliding minute; None: it is empty.
+        window_frees_at: When the oldest start leaves the sliding minute; None if it is empty.
         waiting: Calls that wait for their turn.
         held_until: Until when a 429 holds all calls, and why (minute, day, spend).
     """
 
     provider: str
     model: str
-    minute_requests: Rate
-    minute_tokens: Rate
-    day_requests: Rate
-    day_tokens: Rate
+    minute_requests: LimitUse
+    minute_tokens: LimitUse
+    day_requests: LimitUse
+    day_tokens: LimitUse
     window_frees_at: datetime | None = None
     day_ends_at: datetime | None = None
     waiting: int = 0
@@ -61,31 +58,19 @@ class ModelBudget:
 
 
 @record
-class SpendBudget:
-    """US dollars of all models of a provider within 10 minutes, reserved included."""
-
-    provider: str
-    used: Decimal
-    allowed: Decimal
-    left: Decimal
-    frees_at: datetime
-
-
-@record
 class BudgetReport:
     """Every account, and the costs since the UTC day and month began.
 
     Args:
-        spend: Where `[models] spend_limit` stands; empty: none is configured, or nothing was spent.
+        spend: What is left of `[models] spend_limit`; empty if there is none, or nothing was spent.
     """
 
     models: tuple[ModelBudget, ...]
     spend: tuple[SpendBudget, ...]
-    today: tuple[Spent, ...]
-    month: tuple[Spent, ...]
+    today: tuple[ModelCost, ...]
+    month: tuple[ModelCost, ...]
     cost_today_usd: Decimal
     cost_month_usd: Decimal
-    exit_code: Exit = Exit.DONE
 
 
 def budget_report(
@@ -94,33 +79,17 @@ def budget_report(
     """Return the report; models that are configured but never called stand in it, too."""
     found = {account.key: account for account in ledger.accounts(conn, window=Window())}
     keys = dict.fromkeys([*_configured(models, clock=clock), *found])
-    today = executions.spent_since(conn, "day", zone=UTC_ZONE)
-    month = executions.spent_since(conn, "month", zone=UTC_ZONE)
+    limit = models.spend_limit
+    today, month = costs_since(conn, "day"), costs_since(conn, "month")
     return BudgetReport(
         models=tuple(
             _budget(key, found.get(key), models=models, multipliers=multipliers) for key in keys
         ),
-        spend=_spend(conn, models),
-        today=tuple(today),
-        month=tuple(month),
+        spend=() if limit is None else read_spend(conn, allowed=Decimal(str(limit))),
+        today=today,
+        month=month,
         cost_today_usd=_sum(today),
         cost_month_usd=_sum(month),
-    )
-
-
-def _spend(conn: Connection, models: Models) -> tuple[SpendBudget, ...]:
-    if models.spend_limit is None:
-        return ()
-    allowed = Decimal(str(models.spend_limit))
-    return tuple(
-        SpendBudget(
-            provider=one.provider,
-            used=one.cost_usd,
-            allowed=allowed,
-            left=max(Decimal(0), allowed - one.cost_usd),
-            frees_at=one.frees_at,
-        )
-        for one in ledger.spent_lately(conn)
     )
 
 
@@ -132,7 +101,7 @@ def _configured(models: Models, *, clock: Clock) -> list[str]:
             current = catalogue.current_name(name, models, on=clock.now().date())
             way = route(current, models)
         except ConfigError:
-            continue  # `check` tells about it
+            continue  # `check` reports it
         if way.provider not in FREE:
             keys.append(account_key(way.provider, way.model))
     return keys
@@ -147,10 +116,10 @@ def _budget(
         return ModelBudget(
             provider=provider,
             model=model,
-            minute_requests=_rate(0, allowed.rpm),
-            minute_tokens=_rate(0, allowed.tpm),
-            day_requests=_rate(0, allowed.rpd),
-            day_tokens=_rate(0, allowed.tpd),
+            minute_requests=_use(0, allowed.rpm),
+            minute_tokens=_use(0, allowed.tpm),
+            day_requests=_use(0, allowed.rpd),
+            day_tokens=_use(0, allowed.tpd),
         )
     allowed = with_lessons(allowed, account.learned)
     is_closed = account.blocked_why == "day"  # a 429 said so, whatever we counted
@@ -158,14 +127,12 @@ def _budget(
     return ModelBudget(
         provider=provider,
         model=model,
-        minute_requests=_rate(account.minute_requests, allowed.rpm, reserved=open_requests),
-        minute_tokens=_rate(account.minute_tokens, allowed.tpm, reserved=open_tokens),
-        day_requests=_rate(
+        minute_requests=_use(account.minute_requests, allowed.rpm, reserved=open_requests),
+        minute_tokens=_use(account.minute_tokens, allowed.tpm, reserved=open_tokens),
+        day_requests=_use(
             account.day_requests, allowed.rpd, reserved=open_requests, is_closed=is_closed
         ),
-        day_tokens=_rate(
-            account.day_tokens, allowed.tpd, reserved=open_tokens, is_closed=is_closed
-        ),
+        day_tokens=_use(account.day_tokens, allowed.tpd, reserved=open_tokens, is_closed=is_closed),
         window_frees_at=account.window_frees_at,
         day_ends_at=account.day_ends_at,
         waiting=account.waiting,
@@ -174,10 +141,12 @@ def _budget(
     )
 
 
-def _rate(total: int, allowed: int | None, *, reserved: int = 0, is_closed: bool = False) -> Rate:
+def _use(
+    total: int, allowed: int | None, *, reserved: int = 0, is_closed: bool = False
+) -> LimitUse:
     reserved = min(reserved, total)  # one that began before midnight belongs to the day before
     left = None if allowed is None else max(0, allowed - total)
-    return Rate(
+    return LimitUse(
         used=total - reserved,
         reserved=reserved,
         allowed=allowed,
@@ -185,5 +154,5 @@ def _rate(total: int, allowed: int | None, *, reserved: int = 0, is_closed: bool
     )
 
 
-def _sum(spent: Sequence[Spent]) -> Decimal:
+def _sum(spent: Iterable[ModelCost]) -> Decimal:
     return sum((one.cost_usd for one in spent), start=Decimal(0))

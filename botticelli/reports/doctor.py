@@ -1,29 +1,149 @@
-"""What `doctor` looks at: the database and what is in it, the models, the destinations."""
+"""What `doctor` finds: how each thing is, what is wrong, and the command that fixes it.
 
-from collections.abc import Callable, Iterable, Iterator
+Every check has a time limit of its own, so that one that hangs cannot delay the rest.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import field
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from botticelli.clock import Clock
 from botticelli.config.model import STAGES, Config, Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit
-from botticelli.reports.diagnosis import Diagnosis, fault, faults, fine, unknown, warning
+from botticelli.records import record
 from botticelli.store import runs
 from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.maintenance import drift
 from botticelli.store.reads import doctor
-from botticelli.store.reads.doctor import Leftover
+from botticelli.store.reads.doctor import CleanupFinding
 from botticelli.store.schema import EXPECTED_VERSION, schema_version
 from botticelli.text import counted
 
+Level = Literal["ok", "warning", "fault", "not checked"]
+Check = Callable[[], Iterable["Diagnosis"]]
+Opened = Callable[[], AbstractContextManager[Connection]]
+
+PATIENCE: Final = 20.0  # seconds for all checks: more than any connection's own time limit
 SLOW_CLOCK: Final = timedelta(seconds=5)
 # Reconciliation reads a channel from two minutes before a request on (discord/channel.py).
 WRONG_CLOCK: Final = timedelta(seconds=60)
 SET_CLOCK: Final = "timedatectl set-ntp true"
 SHOWN: Final = 3  # differences of the schema that are named in the line
 
-Opened = Callable[[], AbstractContextManager[Connection]]
+
+@record
+class Diagnosis:
+    """How one thing is.
+
+    Args:
+        what: What is wrong, or what was seen.
+        hint: A command to type, where there is one.
+        exit_code: What the command would end with for this one alone.
+    """
+
+    level: Level
+    subject: str
+    what: str
+    hint: str = field(default="", metadata={"json": "mend"})
+    exit_code: Exit = Exit.DONE
+
+
+@record
+class DoctorReport:
+    """All that was found, in the order of the checks; the highest exit code is the command's."""
+
+    exit_code: Exit
+    findings: tuple[Diagnosis, ...]
+
+
+def fine(subject: str, what: str) -> Diagnosis:
+    """Return that something is as it should be."""
+    return Diagnosis(level="ok", subject=subject, what=what)
+
+
+def warning(subject: str, what: str, *, hint: str = "") -> Diagnosis:
+    """Return that something may soon, or sometimes, be in the way."""
+    return Diagnosis(level="warning", subject=subject, what=what, hint=hint)
+
+
+def fault(subject: str, what: str, *, hint: str = "", exit_code: Exit = Exit.FAILED) -> Diagnosis:
+    """Return that something does not work."""
+    return Diagnosis(level="fault", subject=subject, what=what, hint=hint, exit_code=exit_code)
+
+
+def unknown(subject: str, why: str, *, hint: str = "") -> Diagnosis:
+    """Return that something could not be checked, and why."""
+    return Diagnosis(level="not checked", subject=subject, what=why, hint=hint)
+
+
+def faults(subject: str, error: BotticelliError) -> list[Diagnosis]:
+    """Return a fault for each problem that an error carries."""
+    return [
+        fault(
+            subject,
+            f"{problem.where}: {problem.what}" if problem.where else problem.what,
+            hint=problem.hint,
+            exit_code=error.exit_code,
+        )
+        for problem in error.problems
+    ]
+
+
+def examine(
+    checks: Mapping[str, Check], *, clock: Clock, patience: float = PATIENCE
+) -> DoctorReport:
+    """Run all checks, each in a thread of its own, by subject; return what they find.
+
+    A check that has not ended in time is left behind, and what it found until then is reported.
+    One that fails is a fault with its error's exit code.
+    """
+    all_work = [_Running(subject=subject, check=check) for subject, check in checks.items()]
+    for work in all_work:
+        work.start()
+    deadline = clock.monotonic() + patience
+    for work in all_work:
+        work.join(max(0.0, deadline - clock.monotonic()))
+    findings = [each for work in all_work for each in work.findings(patience)]
+    worst = max((each.exit_code for each in findings), default=Exit.DONE)
+    return DoctorReport(exit_code=worst, findings=tuple(findings))
+
+
+class _Running(threading.Thread):
+    """A check under way. A daemon: the process need not wait for it."""
+
+    def __init__(self, *, subject: str, check: Check) -> None:
+        super().__init__(name=f"doctor {subject}", daemon=True)
+        self._subject = subject
+        self._check = check
+        self._found: list[Diagnosis] = []
+        self._bug: Exception | None = None
+
+    def run(self) -> None:
+        """Run the check and keep what it finds."""
+        try:
+            for each in self._check():
+                self._found.append(each)
+        except BotticelliError as error:
+            self._found += faults(self._subject, error)
+        except Exception as error:  # noqa: BLE001 - raised again where the fence is
+            self._bug = error
+
+    def findings(self, patience: float) -> Sequence[Diagnosis]:
+        """Return what was found.
+
+        Raises:
+            Exception: A bug in the check.
+        """
+        is_silent = self.is_alive()
+        if self._bug is not None:
+            raise self._bug
+        if not is_silent:
+            return self._found
+        what = f"no answer within {patience:g} s"
+        return [*self._found, fault(self._subject, what, exit_code=Exit.UNAVAILABLE)]
 
 
 def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Iterator[Diagnosis]:
@@ -34,7 +154,7 @@ def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Ite
     """
     with mapped_errors(), opened() as conn:
         version = schema_version(conn)
-        with doctor.looking(conn):
+        with doctor.read_only(conn):
             before = clock.now()
             server = doctor.server(conn)
             middle = before + (clock.now() - before) / 2
@@ -49,16 +169,14 @@ def _contents(
     yield from _part(conn, "schema", lambda: _schema(conn, version))
     if version is not None:
         yield from _part(conn, "stages", lambda: _stages(conn))
-        yield from _part(conn, "leftovers", lambda: _leftovers(conn, config=config))
+        yield from _part(conn, "leftovers", lambda: _cleanup(conn, config=config))
         yield from _part(conn, "quota", lambda: _quota(conn, config=config, clock=clock))
 
 
-def _part(
-    conn: Connection, subject: str, look: Callable[[], Iterable[Diagnosis]]
-) -> Iterator[Diagnosis]:
+def _part(conn: Connection, subject: str, check: Check) -> Iterator[Diagnosis]:
     try:
         with doctor.part(conn):
-            found = list(look())
+            found = list(check())
     except ConfigError as error:
         found = [unknown(subject, error.what, hint=error.hint)]
     except BotticelliError as error:
@@ -133,27 +251,27 @@ def _stages(conn: Connection) -> Iterator[Diagnosis]:
         yield fine("stages", "none is paused, no breaker is open")
 
 
-def _leftovers(conn: Connection, *, config: Config) -> Iterator[Diagnosis]:
-    found = doctor.leftovers(conn)
+def _cleanup(conn: Connection, *, config: Config) -> Iterator[Diagnosis]:
+    found = doctor.cleanup_findings(conn)
     for each in found:
-        yield _leftover(each, stuck=config.health.stuck)
+        yield _cleanup_finding(each, stuck=config.health.stuck)
     if not found:
         yield fine("leftovers", "no killed run, no stuck delivery")
 
 
-LEFT: Final = {  # kind -> (noun, plural, what became of it, the command that settles it)
+CLEANUP: Final = {  # kind -> (noun, plural, what became of it, the command that settles it)
     "items": ("item", "items", "left by a run that was killed", "generate"),
     "candidates": ("candidate", "candidates", "left half judged by a killed run", "curate"),
     "runs": ("run", "runs", "recorded as running, but killed", ""),  # its own stage notes it
     "uncertain": ("delivery", "deliveries", "sent without an answer", "post"),
-    "retrying": ("delivery", "deliveries", "put back after a failure", "deliveries"),
+    "retrying": ("delivery", "deliveries", "requeued after a failure", "deliveries"),
     "held": ("delivery", "deliveries", "held until somebody decides", "deliveries"),
     "failed": ("delivery", "deliveries", "refused for good", "deliveries"),
 }
 
 
-def _leftover(each: Leftover, *, stuck: timedelta) -> Diagnosis:
-    noun, nouns, what, command = LEFT[each.kind]
+def _cleanup_finding(each: CleanupFinding, *, stuck: timedelta) -> Diagnosis:
+    noun, nouns, what, command = CLEANUP[each.kind]
     why = f" ({each.reason})" if each.reason else ""
     text = f"{counted(each.count, noun, nouns)} {what} {_age(each.age)} ago{why}"
     is_stuck = each.kind in {"uncertain", "retrying"} and each.age > stuck
@@ -169,13 +287,13 @@ def _age(age: timedelta) -> str:
 
 
 def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Diagnosis]:
-    from botticelli.reports.budget import ModelBudget, Rate, budget_report
+    from botticelli.reports.budget import LimitUse, ModelBudget, budget_report
 
     def spent(model: ModelBudget) -> str:
         if model.held_until is not None:
             return f"held until {model.held_until:%H:%M} UTC by a 429 ({model.held_why})"
         least = config.health.budget_left_percent / 100
-        days: tuple[tuple[str, Rate], ...] = (
+        days: tuple[tuple[str, LimitUse], ...] = (
             ("requests", model.day_requests),
             ("tokens", model.day_tokens),
         )

@@ -318,36 +318,6 @@ def accounts(conn: Connection, *, key: str | None = None, window: Window) -> lis
         return cursor.execute(ACCOUNTS, {"key": key, "length": window.length}).fetchall()
 
 
-SPENT_LATELY: Final = """
-    SELECT split_part(key, '/', 1) AS provider, coalesce(sum(cost_usd), 0) AS cost_usd,
-           min(start_at) + interval '10 minutes' + %(guard)s AS frees_at
-      FROM ledger_grants
-     WHERE start_at > botticelli_now() - interval '10 minutes' - %(guard)s
-     GROUP BY 1
-     ORDER BY 1
-"""
-
-
-@record
-class SpentLately:
-    """What all models of a provider may have cost within the rolling 10 minutes.
-
-    Args:
-        cost_usd: Calls under way with what they may cost.
-        frees_at: When the oldest of it leaves the window.
-    """
-
-    provider: str
-    cost_usd: Decimal
-    frees_at: datetime
-
-
-def spent_lately(conn: Connection) -> list[SpentLately]:
-    """Return what counts against a spend limit now, for each provider that was asked."""
-    with conn.cursor(row_factory=class_row(SpentLately)) as cursor:
-        return cursor.execute(SPENT_LATELY, {"guard": GUARD}).fetchall()
-
-
 PRUNE: Final = """
     DELETE FROM ledger_grants
      WHERE (key, seq) IN (

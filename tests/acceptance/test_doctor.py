@@ -11,8 +11,7 @@ import pytest
 
 from botticelli.clock import SystemClock
 from botticelli.errors import Unavailable
-from botticelli.reports import diagnosis, places
-from botticelli.reports.diagnosis import examine, fine
+from botticelli.reports.doctor import PATIENCE, examine, fine
 from botticelli.schedule.crontab import replace_block
 from tests.database import approved
 
@@ -363,7 +362,7 @@ def test_files_with_secrets_that_others_may_read_are_told(botticelli, db, tmp_pa
     folder = tmp_path / "credentials"
     folder.mkdir()
     (folder / "DISCORD_TOKEN").write_text("a-secret-token")
-    monkeypatch.setattr(places, "CREDENTIALS", folder)
+    monkeypatch.setattr("botticelli.cli.reports.doctor.CREDENTIALS", folder)
     botticelli.environ |= {
         "OPENAI_API_KEY_FILE": str(tmp_path / "key"),
         "SSL_CERT_FILE": str(tmp_path / "public"),
@@ -487,4 +486,4 @@ def test_it_reads_well_at_eighty_columns_and_in_a_pipe(botticelli, db):
 def test_its_patience_is_longer_than_a_connections_own_limits():
     from botticelli.store.connection import CONNECT_TIMEOUT
 
-    assert CONNECT_TIMEOUT < diagnosis.PATIENCE
+    assert CONNECT_TIMEOUT < PATIENCE

@@ -9,7 +9,8 @@ import typer
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
-from botticelli.reports.budget import BudgetReport, ModelBudget, Rate, budget_report
+from botticelli.errors import Exit
+from botticelli.reports.budget import BudgetReport, LimitUse, ModelBudget, budget_report
 
 
 @app.command()
@@ -25,7 +26,7 @@ def budget(
             conn, models=env.config.models, multipliers=env.config.budget, clock=env.clock
         )
     env.show(report, as_json=as_json)
-    return report.exit_code
+    return Exit.DONE
 
 
 @render.register
@@ -75,7 +76,7 @@ def _rows(model: ModelBudget) -> Iterator[tuple[object, ...]]:
         name = ""
 
 
-def _left(rate: Rate) -> object:
+def _left(rate: LimitUse) -> object:
     return Styled("0", "red") if rate.left == 0 else rate.left
 
 

@@ -1,11 +1,14 @@
 """`botticelli doctor`."""
 
+import os
+import stat
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -18,12 +21,11 @@ from botticelli.config.model import Config
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Unavailable
-from botticelli.reports import doctor as looks
-from botticelli.reports import places
-from botticelli.reports.diagnosis import (
+from botticelli.reports import doctor as checks
+from botticelli.reports.doctor import (
+    Check,
     Diagnosis,
-    Examination,
-    Look,
+    DoctorReport,
     examine,
     fault,
     faults,
@@ -36,6 +38,11 @@ from botticelli.text import counted
 STYLES: Final = {"ok": "green", "warning": "yellow", "fault": "bold red", "not checked": "dim"}
 WORST: Final = ("fault", "warning")
 INDENT: Final = 13
+
+CREDENTIALS: Final = Path("/etc/botticelli/credentials")
+FULL_SHARE: Final = 0.1  # of what `health` calls little: next to nothing
+LONGEST: Final = 100_000  # characters of a file in which secrets are looked for
+OTHERS: Final = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 
 # What may wake the stages here -> the options of `botticelli timers` that mean it.
 KINDS: Final = {"system": "", "user": " --user", "cron": " --cron"}
@@ -50,36 +57,34 @@ def doctor(
     """Look whether everything works here, and say how to fix it."""
     env: Environment = ctx.obj
     try:
-        looking = _looks(env, env.config)
+        found = _checks(env, env.config)
     except ConfigError as error:
-        report = Examination(
+        report = DoctorReport(
             exit_code=error.exit_code, findings=tuple(faults("configuration", error))
         )
     else:
-        report = examine(looking, clock=env.clock)
+        report = examine(found, clock=env.clock)
     env.show(report, as_json=as_json)
     return report.exit_code
 
 
-def _looks(env: Environment, config: Config) -> dict[str, Look]:
+def _checks(env: Environment, config: Config) -> dict[str, Check]:
     from botticelli.config.hiding import SHORTEST, secrets_of
 
     guarded = replace(config, hooks=_addresses_of(config.hooks))
     known = [secret for secret in secrets_of(guarded) if len(secret) >= SHORTEST]
-    found: dict[str, Look] = {
+    found: dict[str, Check] = {
         "database": partial(_database, env, config),
         "timers": partial(_timers, env),
     }
     if env.options.offline:
         found["network"] = lambda: [unknown("models, destinations", "--offline asks nobody")]
     else:
-        found["models"] = partial(looks.models, config)
+        found["models"] = partial(checks.models, config)
         for name, place in config.destinations.items():
-            found[f"destination {name}"] = partial(looks.destination, place, clock=env.clock)
-    found["disk"] = partial(places.disk, config)
-    found["secrets"] = partial(
-        places.secrets, config, environ=env.environ, cwd=env.cwd, known=known
-    )
+            found[f"destination {name}"] = partial(checks.destination, place, clock=env.clock)
+    found["disk"] = partial(_disk, config)
+    found["secrets"] = partial(_secrets, config, environ=env.environ, cwd=env.cwd, known=known)
     return found
 
 
@@ -89,13 +94,13 @@ def _addresses_of(hooks: Hooks) -> Hooks:
     def kept(targets: tuple[Secret, ...]) -> tuple[Secret, ...]:
         return tuple(one for one in targets if "://" in one.reveal())
 
-    def addresses(told: StageHooks) -> StageHooks:
+    def addresses(group: StageHooks) -> StageHooks:
         return replace(
-            told,
-            on_failure=kept(told.on_failure),
-            on_success=kept(told.on_success),
-            on_breaker_open=kept(told.on_breaker_open),
-            on_empty_queue=kept(told.on_empty_queue),
+            group,
+            on_failure=kept(group.on_failure),
+            on_success=kept(group.on_success),
+            on_breaker_open=kept(group.on_breaker_open),
+            on_empty_queue=kept(group.on_empty_queue),
         )
 
     return replace(
@@ -120,7 +125,7 @@ def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
             what = "schema, stages, leftovers, quota"
             yield unknown(what, "the database is not running", hint="botticelli db start")
             return
-    yield from looks.database(
+    yield from checks.database(
         lambda: closing(env.connect()), place=place, config=config, clock=env.clock
     )
 
@@ -162,8 +167,98 @@ def _installed(report: TimersReport) -> Iterator[Diagnosis]:
         yield fine("timers", f"{report.kind}: armed: {names}")
 
 
+def _disk(config: Config) -> Iterator[Diagnosis]:
+    """Yield how much room there is where posts and our own database are written."""
+    folders = [place.folder for place in config.destinations.values() if place.platform == "outbox"]
+    if not config.database.url:
+        folders.insert(0, config.database.folder)
+    for folder in _one_a_disk(folders):
+        yield _room(folder, little=config.health.disk_free_mb)
+
+
+def _one_a_disk(folders: Iterable[Path]) -> list[Path]:
+    found: dict[int, Path] = {}
+    for folder in folders:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        found.setdefault(there.stat().st_dev, there)
+    return list(found.values())
+
+
+def _room(folder: Path, *, little: float) -> Diagnosis:
+    """Return how full a disk is; `little` is in megabytes."""
+    facts = os.statvfs(folder)
+    free = facts.f_bavail * facts.f_frsize / 1_000_000
+    hint = f"df -h {folder}"
+    if facts.f_files and not facts.f_favail:
+        return fault("disk", f"no more files can be made where {folder} lies", hint=hint)
+    what = f"{_size(free)} free where {folder} lies"
+    if free < little * FULL_SHARE:
+        return fault("disk", what, hint=hint)
+    if free < little:
+        return warning("disk", f"{what}; db prune, or more room, soon", hint=hint)
+    return fine("disk", what)
+
+
+def _size(megabytes: float) -> str:
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def _secrets(
+    config: Config, *, environ: Mapping[str, str], cwd: Path, known: Sequence[str]
+) -> Iterator[Diagnosis]:
+    """Yield which files with secrets others may read; `known` are the secrets themselves."""
+    seen = 0
+    files = _files_with_secrets(config, environ=environ, cwd=cwd, known=known)
+    for path in dict.fromkeys(files):
+        mode = _mode(path)
+        if mode is None:
+            continue
+        seen += 1
+        if mode & OTHERS:
+            # The services' own user has to read the settings: there the secret has to go.
+            is_settings = path == config.source
+            what = f"{path} can be read or changed by others ({stat.S_IMODE(mode):04o})"
+            hint = "keep secrets in .env or credentials, and write ${NAME} there"
+            yield warning("secrets", what, hint=hint if is_settings else f"chmod 600 {path}")
+            seen -= 1
+    folder = config.database.folder
+    if not config.database.url and (_mode(folder) or 0) & (OTHERS | stat.S_IXOTH):
+        yield warning("secrets", f"{folder} is open to others", hint=f"chmod 700 {folder}")
+    if seen:
+        yield fine("secrets", f"{seen} file{'s' * (seen > 1)}, read by nobody else")
+
+
+def _files_with_secrets(
+    config: Config, *, environ: Mapping[str, str], cwd: Path, known: Sequence[str]
+) -> Iterator[Path]:
+    yield (config.source.parent if config.source else cwd) / ".env"
+    named = (Path(path) for name, path in environ.items() if name.endswith("_FILE") and path)
+    yield from (path for path in named if _holds(path, known))
+    for folder in (environ.get("CREDENTIALS_DIRECTORY"), CREDENTIALS):
+        if folder and os.access(folder, os.R_OK | os.X_OK):
+            yield from sorted(path for path in Path(folder).iterdir() if path.is_file())
+    if config.source and _holds(config.source, known):
+        yield config.source
+
+
+def _holds(path: Path, known: Sequence[str]) -> bool:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            text = file.read(LONGEST)
+    except OSError:
+        return False
+    return any(secret in text for secret in known)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
+
+
 @render.register
-def _(report: Examination, console: Console) -> None:
+def _(report: DoctorReport, console: Console) -> None:
     width = console.rich.width if console.is_terminal else 0
     numbers = Counter[str](each.level for each in report.findings)
     for each in report.findings:

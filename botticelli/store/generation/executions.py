@@ -125,39 +125,3 @@ def mark_unusable(conn: Connection, execution_id: int, *, reason: str) -> None:
 
 def _storable(text: str) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-
-
-@record
-class Spent:
-    """What one model was asked for within a time. Attempts that failed are counted as well."""
-
-    provider: str
-    model: str
-    calls: int
-    failed: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal
-
-
-SPENT_SINCE: Final = """
-    SELECT coalesce(provider, '') AS provider,
-           coalesce(nullif(model_version, ''), model, '') AS model,
-           count(*) AS calls,
-           count(*) FILTER (WHERE state <> 'done') AS failed,
-           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
-           (coalesce(sum(output_tokens), 0) + coalesce(sum(thought_tokens), 0))::bigint
-               AS output_tokens,
-           coalesce(sum(cost_usd), 0) AS cost_usd
-      FROM act_executions
-     WHERE created_at >= date_trunc(%(unit)s, botticelli_now()
-                                              AT TIME ZONE %(zone)s) AT TIME ZONE %(zone)s
-     GROUP BY 1, 2
-     ORDER BY 1, 2
-"""
-
-
-def spent_since(conn: Connection, unit: Literal["day", "month"], *, zone: str) -> list[Spent]:
-    """Return what each model was asked for since the day or month began in that time zone."""
-    with conn.cursor(row_factory=class_row(Spent)) as cursor:
-        return cursor.execute(SPENT_SINCE, {"unit": unit, "zone": zone}).fetchall()

@@ -1,6 +1,6 @@
 """What the server is, what its clock says, and what killed runs have left: for `doctor`.
 
-Nothing is changed, and nothing waits for long: `looking` sets limits and rolls everything back.
+Nothing is changed, and nothing waits for long: `read_only` sets limits and rolls everything back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,8 @@ LIMITS: Final = "SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '
 
 
 @contextmanager
-def looking(conn: Connection) -> Iterator[None]:
-    """Do what is done inside in one transaction that is rolled back, with time limits."""
+def read_only(conn: Connection) -> Iterator[None]:
+    """Run the block in one transaction that is rolled back, with time limits."""
     with conn.transaction(force_rollback=True):
         conn.execute(LIMITS)
         yield
@@ -30,7 +30,7 @@ def looking(conn: Connection) -> Iterator[None]:
 
 @contextmanager
 def part(conn: Connection) -> Iterator[None]:
-    """Read something inside `looking` whose failure must not spoil the rest.
+    """Read something inside `read_only` whose failure must not stop the rest.
 
     Raises:
         ConfigError: The schema is not what this program reads, or the user may not read it.
@@ -76,13 +76,13 @@ def server(conn: Connection) -> Server:
 
 
 @record
-class Leftover:
-    """Rows of one kind that somebody ought to have settled.
+class CleanupFinding:
+    """Rows of one kind that should have been settled.
 
     Args:
         kind: items, candidates, uncertain, retrying, runs, held or failed.
-        oldest: Seconds since the oldest of them ought to have been settled.
-        reason: Why, for one of them; empty: not recorded.
+        oldest: Seconds since the oldest of them should have been settled.
+        reason: Why, for one of them; empty if not recorded.
     """
 
     kind: str
@@ -97,9 +97,9 @@ class Leftover:
 
 
 # A run without a lock (stage "run") may take as long as it likes: it is never taken for killed.
-LEFTOVERS: Final = """
+CLEANUP: Final = """
     WITH t AS (SELECT botticelli_now() AS now),
-         left_over (kind, since, reason) AS (
+         unsettled (kind, since, reason) AS (
         SELECT 'items', i.lease_expires_at, i.last_error
           FROM generation_items AS i, t
          WHERE i.state = 'running' AND i.lease_expires_at <= t.now
@@ -130,13 +130,13 @@ LEFTOVERS: Final = """
            count(*) AS count,
            extract(epoch FROM max(t.now) - min(l.since))::double precision AS oldest,
            coalesce((array_agg(l.reason ORDER BY l.since))[1], '') AS reason
-      FROM left_over AS l, t
+      FROM unsettled AS l, t
      GROUP BY l.kind
      ORDER BY l.kind
 """
 
 
-def leftovers(conn: Connection) -> Sequence[Leftover]:
-    """Return what waits for somebody, by kind. One query."""
-    with conn.cursor(row_factory=class_row(Leftover)) as cursor:
-        return tuple(cursor.execute(LEFTOVERS).fetchall())
+def cleanup_findings(conn: Connection) -> Sequence[CleanupFinding]:
+    """Return what was left unsettled, by kind. One query."""
+    with conn.cursor(row_factory=class_row(CleanupFinding)) as cursor:
+        return tuple(cursor.execute(CLEANUP).fetchall())

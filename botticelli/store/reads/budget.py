@@ -1,0 +1,80 @@
+"""What the models have cost: for `budget`. Nothing is changed."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal
+
+from psycopg.rows import class_row
+
+from botticelli.records import record
+from botticelli.store.connection import Connection
+from botticelli.store.ledger import GUARD
+
+
+@record
+class ModelCost:
+    """What one model was asked for within a time, failed attempts included. US dollars."""
+
+    provider: str
+    model: str
+    calls: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+
+
+COSTS: Final = """
+    SELECT coalesce(provider, '') AS provider,
+           coalesce(nullif(model_version, ''), model, '') AS model,
+           count(*) AS calls,
+           count(*) FILTER (WHERE state <> 'done') AS failed,
+           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+           (coalesce(sum(output_tokens), 0) + coalesce(sum(thought_tokens), 0))::bigint
+               AS output_tokens,
+           coalesce(sum(cost_usd), 0) AS cost_usd
+      FROM act_executions
+     WHERE created_at >= date_trunc(%(unit)s, botticelli_now(), 'UTC')
+     GROUP BY 1, 2
+     ORDER BY 1, 2
+"""
+
+
+def costs_since(conn: Connection, unit: Literal["day", "month"]) -> tuple[ModelCost, ...]:
+    """Return what each model was asked for since the present UTC day or month began."""
+    with conn.cursor(row_factory=class_row(ModelCost)) as cursor:
+        return tuple(cursor.execute(COSTS, {"unit": unit}))
+
+
+@record
+class SpendBudget:
+    """US dollars of all models of a provider within the rolling 10 minutes.
+
+    Args:
+        used: Calls under way with what they may cost.
+        frees_at: When the oldest of it leaves the window.
+    """
+
+    provider: str
+    used: Decimal
+    allowed: Decimal
+    left: Decimal
+    frees_at: datetime
+
+
+SPEND: Final = """
+    SELECT provider, used, %(allowed)s::numeric AS allowed,
+           greatest(0, %(allowed)s::numeric - used) AS left, frees_at
+      FROM (SELECT split_part(key, '/', 1) AS provider, coalesce(sum(cost_usd), 0) AS used,
+                   min(start_at) + interval '10 minutes' + %(guard)s AS frees_at
+              FROM ledger_grants
+             WHERE start_at > botticelli_now() - interval '10 minutes' - %(guard)s
+             GROUP BY 1) AS s
+     ORDER BY provider
+"""
+
+
+def read_spend(conn: Connection, *, allowed: Decimal) -> tuple[SpendBudget, ...]:
+    """Return what counts against a spend limit now, for each provider that was asked."""
+    with conn.cursor(row_factory=class_row(SpendBudget)) as cursor:
+        return tuple(cursor.execute(SPEND, {"allowed": allowed, "guard": GUARD}))
