@@ -158,7 +158,6 @@ STILL = {
         "Ending",
         "Entry",
         "Known",
-        "Leftover",
         "Listing",
         "Message",
         "Shown",
