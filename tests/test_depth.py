@@ -20,7 +20,7 @@ from tests.database import approved
 from tests.posting import to_discord
 
 HOUSE = str(Path(package.__file__).parent)
-FRAMES_TO_THE_MODEL = 18
+FRAMES_TO_THE_MODEL = 16
 FRAMES_TO_THE_POST = 13
 WAITING = {"_await"}
 
