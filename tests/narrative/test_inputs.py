@@ -17,7 +17,7 @@ from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.files.lookup import Folders, find_file
 from botticelli.narrative.language.model import Retention
-from botticelli.narrative.run import readers
+from botticelli.narrative.run import input_reader
 from botticelli.narrative.run.history import Piece, Turn, messages
 from botticelli.narrative.run.row_formats import format_rows
 from tests.narrative.scripted import stage
@@ -147,7 +147,7 @@ def test_media_that_cannot_be_used_fail_before_anything_is_asked(db, tmp_path, l
 
 def test_media_that_are_too_large_are_refused(db, tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"x" * 11)
-    monkeypatch.setattr(readers, "LARGEST", 10)
+    monkeypatch.setattr(input_reader, "LARGEST", 10)
 
     with pytest.raises(ConfigError, match="larger"):
         media(db, tmp_path, 'file = "a.png"')
@@ -303,7 +303,7 @@ def test_a_required_table_has_to_be_there(db):
 
 
 def test_a_whole_table_is_capped_and_that_is_said(db, monkeypatch):
-    monkeypatch.setattr(readers, "MOST_ROWS", 2)
+    monkeypatch.setattr(input_reader, "MOST_ROWS", 2)
     content(db, ("a", "1"), ("b", "2"), ("c", "3"))
     run = stage(db, TABLE % "")
 
