@@ -10,13 +10,20 @@ from botticelli.platforms.rules.post_rules import PostFacts, objections, verdict
 from tests.platforms.guard_posts import LEFTOVERS, POSTS
 
 
-def judge(text, *, real=True, model="", too_long="refuse", **guard):
+def judge(text, *, real=True, model="", too_long="refuse", repeats="", **guard):
     destination = Destination(
         name="news", platform="discord", too_long=too_long, guard=Guard(**guard)
     )
     return objections(
         verdicts(
-            PostFacts(text=text, destination=destination, max_length=2000, real=real, model=model)
+            PostFacts(
+                text=text,
+                destination=destination,
+                max_length=2000,
+                real=real,
+                model=model,
+                repeats=repeats,
+            )
         )
     )
 
@@ -24,6 +31,10 @@ def judge(text, *, real=True, model="", too_long="refuse", **guard):
 @pytest.mark.parametrize("text", POSTS)
 def test_an_honest_post_passes(text):
     assert judge(text, allowed_links=("example.org",)) == ""
+
+
+def test_what_repeats_a_recent_post_is_held_with_that_post():
+    assert judge("Good morning!", repeats="as good as post 7") == "repeat: as good as post 7"
 
 
 @pytest.mark.parametrize(("text", "why"), LEFTOVERS)

@@ -173,6 +173,17 @@ def test_who_waits_learns_the_very_moment(db):
     assert abs(start - (NOON + WINDOW.length)) < timedelta(milliseconds=1)
 
 
+def test_a_start_is_booked_ahead_up_to_the_horizon_and_no_further(db):
+    book(db, now=NOON, rpm=1)
+    at_horizon, call = NOON + WINDOW.length - WINDOW.horizon, asked()
+
+    early = book(db, now=at_horizon - timedelta(microseconds=1), call=call, rpm=1)
+    booked = book(db, now=at_horizon, call=call, rpm=1)
+
+    assert early.seq is None
+    assert (booked.why, booked.wait_seconds) == ("granted", WINDOW.horizon.total_seconds())
+
+
 def test_an_unknown_account_reserves_double_and_then_what_it_has_seen(db):
     call = asked(estimate=100)
     first = book(db, now=NOON, call=call, tpm=10_000)
@@ -331,6 +342,27 @@ def test_the_spend_limit_holds_over_all_models_of_a_provider(db):
     assert (held.seq, held.why) == (None, "spend")
     assert held.wait_seconds == pytest.approx(600 + 1 - 1, abs=0.1)
     assert other.seq
+
+
+def test_the_spend_limit_can_be_used_up_to_the_last_cent(db):
+    terms = {"spend": Decimal("1.00")}
+    first = book(db, now=NOON, call=asked(key="gemini/m", cost=0.6), **terms)
+    last = book(db, now=NOON, call=asked(key="gemini/m", cost=0.4), **terms)
+
+    assert first.seq
+    assert last.seq
+    assert book(db, now=NOON, call=asked(key="gemini/m", cost=0.01), **terms).why == "spend"
+
+
+def test_who_is_told_that_the_day_is_over_leaves_the_places_of_others(db):
+    book(db, now=NOON, rpm=1)
+    waiting = [asked(waiter="one"), asked(waiter="two")]
+    for call in waiting:
+        book(db, now=NOON, call=call, rpm=1)
+    ledger.learn(at(db, NOON), KEY, lesson=Lesson(scope="day", wait=32 * SECOND))
+
+    assert book(db, now=NOON, call=waiting[0], rpm=1).why == "day"
+    assert account(db, now=NOON).waiting == 1
 
 
 def test_a_request_served_by_another_model_is_charged_there_too(db):
