@@ -30,7 +30,7 @@ from botticelli.store.curation import judging
 from botticelli.store.curation.judging import CRITERIA, Scored
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
-from botticelli.store.ledger import Allowance, Asked, Window
+from botticelli.store.ledger import Allowance, CallRequest, Window
 from tests.fakes.gemini import FakeGemini
 from tests.pipeline import JUDGE, Stages, models_at
 
@@ -127,7 +127,7 @@ def bare_sql(url: str, *, batch: int) -> float:
     began = time.monotonic()
     with connect(url) as conn:
         while claimed := judging.claim_batch(conn, owner="bare", limit=batch, lease=LEASE):
-            asked = Asked(key=f"gemini/{JUDGE}", waiter="bare", owner="bare", estimate=5000)
+            asked = CallRequest(key=f"gemini/{JUDGE}", waiter="bare", owner="bare", estimate=5000)
             booking = ledger.reserve(conn, asked, allowance=ROOMY, window=Window())
             executions.insert(conn, ATTEMPT)
             assert booking.seq is not None

@@ -11,7 +11,7 @@ from decimal import Decimal
 from benchmarks.server import in_processes, own_postgres
 from botticelli.store import ledger
 from botticelli.store.connection import connect
-from botticelli.store.ledger import Allowance, Asked, Window
+from botticelli.store.ledger import Allowance, CallRequest, Window
 
 ROOMY = Allowance(rpm=10**6, tpm=10**9, rpd=10**8)
 
@@ -23,7 +23,9 @@ def pairs(number: int, url: str, *, key: str, seconds: float) -> list[float]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             began = time.perf_counter()
-            asked = Asked(key=key, waiter=f"{number}:{len(took)}", owner="bench", estimate=500)
+            asked = CallRequest(
+                key=key, waiter=f"{number}:{len(took)}", owner="bench", estimate=500
+            )
             booking = ledger.reserve(conn, asked, allowance=ROOMY, window=Window())
             assert booking.seq is not None
             ledger.settle(conn, asked, seq=booking.seq, tokens=480, cost=Decimal("0.0001"))

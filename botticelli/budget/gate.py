@@ -14,7 +14,7 @@ from botticelli.records import record
 from botticelli.store import ledger
 from botticelli.store.connection import Connection
 from botticelli.store.leases import Identity
-from botticelli.store.ledger import Account, Allowance, Asked, Booking, Lesson, Window
+from botticelli.store.ledger import Account, Allowance, Booking, CallRequest, Lesson, Window
 
 PATIENCE = timedelta(minutes=15)  # a longer wait is another run's business
 _SLICE = 0.5  # s; how soon a waiting caller sees that it shall stop
@@ -40,7 +40,7 @@ class Stop(Protocol):
 class Grant:
     """The right to send one request now."""
 
-    asked: Asked
+    asked: CallRequest
     seq: int
     tokens: int
 
@@ -88,7 +88,7 @@ class Gate:
             ConfigError: One such request is more than the allowance.
         """
         self._prune_once()
-        asked = Asked(
+        asked = CallRequest(
             key=account_key(provider, model),
             waiter=f"{self._identity.owner}:{next(_tickets)}",
             owner=self._identity.owner,
@@ -189,7 +189,7 @@ class Gate:
             return None, allowed
         return found[0], limits.with_lessons(allowed, found[0].learned)
 
-    def _book(self, asked: Asked, allowed: Allowance) -> Booking:
+    def _book(self, asked: CallRequest, allowed: Allowance) -> Booking:
         return ledger.reserve(self._conn, asked, allowance=allowed, window=self._window)
 
     def _wait_to_ask_again(self, booking: Booking, *, model: str) -> None:

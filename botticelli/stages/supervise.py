@@ -149,7 +149,7 @@ def _lock(stage: StageName, context: StageContext, *, join: bool) -> locks.Lock:
     name = f"{stage}+{context.identity.owner}" if join else stage
     lease = context.config.supervision.lease
     lock = locks.acquire(context.conn, name, identity=context.identity, lease=lease)
-    if isinstance(lock, locks.Held):
+    if isinstance(lock, locks.LockState):
         raise TryLater(
             f"{stage} is already running on {lock.host} (pid {lock.pid})"
             f" since {_clock_face(lock.acquired_at)}",
@@ -197,7 +197,7 @@ class _Books:
     ) -> None:
         """Write the ending down and free the lock; over a new connection if `afresh`."""
         state = self._state(exit_code)
-        ending = runs.Ending(state=state, exit_code=exit_code, summary=dict(summary), error=error)
+        ending = runs.RunEnd(state=state, exit_code=exit_code, summary=dict(summary), error=error)
         with closing(self.context.connect()) if afresh else nullcontext(self.context.conn) as conn:
             runs.end(conn, self.run.id, ending=ending)
             why = {"error": error} if error else {}

@@ -32,7 +32,7 @@ def keep(conn: Connection, item_id: int, place: str, value: str) -> None:
 
 
 FORGET: Final = "DELETE FROM item_memory WHERE item_id = ANY (%(items)s::bigint[])"
-LET_GO: Final = """
+MARK_UNCERTAIN: Final = """
     DELETE FROM row_leases
      WHERE lease_owner = ANY (SELECT 'item ' || id FROM unnest(%(items)s::bigint[]) AS id)
 """
@@ -49,4 +49,4 @@ def forget(conn: Connection, item_ids: Sequence[int]) -> None:
     Part of the caller's transaction.
     """
     conn.execute(FORGET, {"items": list(item_ids)})
-    conn.execute(LET_GO, {"items": list(item_ids)})
+    conn.execute(MARK_UNCERTAIN, {"items": list(item_ids)})

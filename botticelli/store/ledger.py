@@ -57,7 +57,7 @@ class Allowance:
 
 
 @record
-class Asked:
+class CallRequest:
     """One call that wants to be made.
 
     Args:
@@ -102,7 +102,9 @@ RESERVE: Final = """
 """
 
 
-def reserve(conn: Connection, asked: Asked, *, allowance: Allowance, window: Window) -> Booking:
+def reserve(
+    conn: Connection, asked: CallRequest, *, allowance: Allowance, window: Window
+) -> Booking:
     """Book one request at the first moment that breaks no limit, if that is near.
 
     Who has to wait keeps its place for the returned time and five seconds more.
@@ -137,7 +139,12 @@ SETTLE: Final = """
 
 
 def settle(
-    conn: Connection, asked: Asked, *, seq: int, tokens: int | None, cost: Decimal | None = None
+    conn: Connection,
+    asked: CallRequest,
+    *,
+    seq: int,
+    tokens: int | None,
+    cost: Decimal | None = None,
 ) -> None:
     """Replace a reservation by what the provider reported; None: it stands. Once only."""
     conn.execute(
@@ -156,7 +163,7 @@ def settle(
 RELEASE: Final = "SELECT ledger_release(%(key)s, %(seq)s, %(guard)s)"
 
 
-def release(conn: Connection, asked: Asked, *, seq: int) -> None:
+def release(conn: Connection, asked: CallRequest, *, seq: int) -> None:
     """Give back a grant whose request was certainly never sent."""
     conn.execute(RELEASE, {"key": asked.key, "seq": seq, "guard": GUARD})
 
@@ -164,7 +171,7 @@ def release(conn: Connection, asked: Asked, *, seq: int) -> None:
 LEAVE: Final = "DELETE FROM ledger_waiters WHERE key = %(key)s AND waiter = %(waiter)s"
 
 
-def leave(conn: Connection, asked: Asked) -> None:
+def leave(conn: Connection, asked: CallRequest) -> None:
     """Give up a place in the queue, so that nobody waits for us."""
     conn.execute(LEAVE, {"key": asked.key, "waiter": asked.waiter})
 
@@ -174,7 +181,7 @@ CHARGE: Final = """
 """
 
 
-def charge(conn: Connection, asked: Asked, *, key: str, tokens: int, zone: str) -> None:
+def charge(conn: Connection, asked: CallRequest, *, key: str, tokens: int, zone: str) -> None:
     """Count a request that was sent for another account on the account `key` as well."""
     conn.execute(
         CHARGE,

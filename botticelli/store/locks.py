@@ -21,7 +21,7 @@ class Lock:
 
 
 @record
-class Held:
+class LockState:
     """A lock as it stands in the table: by whom, since when, until when without a heartbeat."""
 
     name: str
@@ -55,7 +55,9 @@ ACQUIRE: Final = """
 """
 
 
-def acquire(conn: Connection, name: str, *, identity: Identity, lease: timedelta) -> Lock | Held:
+def acquire(
+    conn: Connection, name: str, *, identity: Identity, lease: timedelta
+) -> Lock | LockState:
     """Take the lock, or return who holds it. One transaction; two callers never both get it."""
     with conn.transaction(), conn.cursor(row_factory=class_row(Lock)) as cursor:
         lock = cursor.execute(
@@ -120,7 +122,7 @@ BREAK: Final = """
 """
 
 
-def break_lock(conn: Connection, name: str) -> Held | None:
+def break_lock(conn: Connection, name: str) -> LockState | None:
     """Free a lock whoever holds it; return who held it, None if nobody did. One transaction."""
     with conn.transaction():
         held = find(conn, name)
@@ -137,13 +139,13 @@ LIST: Final = """
 """
 
 
-def find(conn: Connection, name: str) -> Held | None:
+def find(conn: Connection, name: str) -> LockState | None:
     """Return the lock of that name, also a free one; None if it was never taken."""
-    with conn.cursor(row_factory=class_row(Held)) as cursor:
+    with conn.cursor(row_factory=class_row(LockState)) as cursor:
         return cursor.execute(LIST, {"name": name}).fetchone()
 
 
-def list_locks(conn: Connection) -> tuple[Held, ...]:
+def list_locks(conn: Connection) -> tuple[LockState, ...]:
     """Return every lock that was ever taken, by name; `expired` ones are free."""
-    with conn.cursor(row_factory=class_row(Held)) as cursor:
+    with conn.cursor(row_factory=class_row(LockState)) as cursor:
         return tuple(cursor.execute(LIST, {"name": None}).fetchall())

@@ -9,17 +9,17 @@ from botticelli.schedule.due import Due, Rhythm, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
-from botticelli.store.delivery.posts import Queued, Wanted
+from botticelli.store.delivery.posts import PostFilter, Queued
 
 RECENT_FOR_SPREAD: Final = 500  # posting times looked at to tell whether a backlog is made up
 
 
-def wanted(destination: Destination) -> Wanted:
+def wanted(destination: Destination) -> PostFilter:
     """Return which posts a destination takes, and how much of its past its rules look at."""
     recent = max(destination.posts_per_day or 1, 1)
     if destination.missed == "spread":
         recent = max(recent, RECENT_FOR_SPREAD)
-    return Wanted(
+    return PostFilter(
         name=destination.name,
         tags=destination.tags,
         content_types=destination.content_types,

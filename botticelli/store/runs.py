@@ -163,7 +163,7 @@ END: Final = """
 
 
 @record
-class Ending:
+class RunEnd:
     """How a run ended.
 
     Args:
@@ -178,7 +178,7 @@ class Ending:
     error: str = ""
 
 
-def end(conn: Connection, run_id: int, *, ending: Ending) -> None:
+def end(conn: Connection, run_id: int, *, ending: RunEnd) -> None:
     """Record how a run ended, unless that is recorded already. One transaction."""
     with conn.transaction():
         conn.execute(
@@ -228,7 +228,7 @@ RAN: Final = """
 
 
 def settle_stage(
-    conn: Connection, stage: StageName, *, ending: Ending, threshold: int | None
+    conn: Connection, stage: StageName, *, ending: RunEnd, threshold: int | None
 ) -> None:
     """Count a run's ending for the breaker: done closes it, `threshold` failures in a row open it.
 

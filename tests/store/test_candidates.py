@@ -200,8 +200,8 @@ def test_what_is_set_aside_is_rejected_with_its_reason_unless_somebody_has_it_al
     seen = duplicates.list_unjudged(db, after=0)
     claim(db, limit=2)
     aside = [
-        duplicates.Aside(id=copy, note=f"repeats #{original}", duplicate_of=original),
-        duplicates.Aside(id=original, note="has no text"),
+        duplicates.EarlyRejection(id=copy, note=f"repeats #{original}", duplicate_of=original),
+        duplicates.EarlyRejection(id=original, note="has no text"),
     ]
 
     while_claimed = duplicates.reject_unjudged(db, seen, aside)

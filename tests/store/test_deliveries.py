@@ -9,13 +9,13 @@ import pytest
 from botticelli.errors import UsageError
 from botticelli.store.connection import connect
 from botticelli.store.delivery import decisions, deliveries, posts, schedule
-from botticelli.store.delivery.deliveries import Ending
-from botticelli.store.delivery.posts import Wanted
+from botticelli.store.delivery.deliveries import DeliveryResult
+from botticelli.store.delivery.posts import PostFilter
 from tests.clock import NOON, at
 from tests.database import approved
 from tests.posting import delivery_of, id_of, status_of
 
-NEWS = Wanted(name="news")
+NEWS = PostFilter(name="news")
 LEASE = timedelta(seconds=45)
 MINUTE = timedelta(minutes=1)
 
@@ -45,7 +45,7 @@ def test_only_what_a_destination_wants_is_planned(db):
     approved(db, "plain")
 
     planned = plan(
-        db, Wanted(name="deep", tags=("deep",)), Wanted(name="poll", content_types=("p",))
+        db, PostFilter(name="deep", tags=("deep",)), PostFilter(name="poll", content_types=("p",))
     )
 
     assert planned == 1
@@ -89,7 +89,7 @@ def test_a_pace_judged_on_older_news_gets_nothing(db):
     approved(db)
     plan(db)
     first = claim(db)
-    deliveries.settle(db, first, Ending(state="posted", remote_id="1"))
+    deliveries.settle(db, first, DeliveryResult(state="posted", remote_id="1"))
 
     assert claim(db, last_posted=None) is None
     newest = posts.read_queues(db, [NEWS])["news"].pace.last_posted
@@ -133,7 +133,7 @@ def test_an_expired_claim_is_uncertain_and_taken_over_once(db, clock):
 def test_uncertain_deliveries_are_taken_over_one_by_one_the_oldest_first(db, clock):
     for text in ("one", "two"):
         approved(db, text)
-    plan(db, NEWS, Wanted(name="elsewhere"))
+    plan(db, NEWS, PostFilter(name="elsewhere"))
     db.execute(
         "UPDATE deliveries SET state = 'sending', fence = 7, lease_owner = 'gone',"
         " lease_expires_at = botticelli_now() - interval '1 s'"
@@ -160,23 +160,23 @@ def test_who_lost_the_claim_changes_nothing(db, clock):
 
     assert not deliveries.begin(db, late, text="x", lease=LEASE)
     assert not deliveries.add_part(db, late, remote_id="1", url="")
-    assert not deliveries.let_go(db, late, note="")
+    assert not deliveries.mark_uncertain(db, late, note="")
     assert not deliveries.forget_request(db, late)
-    assert not deliveries.settle(db, late, Ending(state="posted", remote_id="9"))
+    assert not deliveries.settle(db, late, DeliveryResult(state="posted", remote_id="9"))
     assert delivery_of(db, post) == ("sending", 0, None)
 
 
 def test_two_destinations_that_settle_at_once_agree_about_the_post(db, db_url):
-    wanted = [Wanted(name="a"), Wanted(name="b")]
+    wanted = [PostFilter(name="a"), PostFilter(name="b")]
     made = [approved(db) for _ in range(10)]
     plan(db, *wanted)
 
     def drain(name):
         with connect(db_url) as conn:
-            while (queued := posts.read_queues(conn, [Wanted(name=name)])[name]).waiting:
+            while (queued := posts.read_queues(conn, [PostFilter(name=name)])[name]).waiting:
                 claimed = claim(conn, destination=name, last_posted=queued.pace.last_posted)
                 if claimed:  # else the other one settles that very post right now
-                    deliveries.settle(conn, claimed, Ending(state="posted", remote_id="1"))
+                    deliveries.settle(conn, claimed, DeliveryResult(state="posted", remote_id="1"))
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         list(pool.map(drain, ["a", "b"]))
@@ -197,11 +197,11 @@ def test_two_destinations_that_settle_at_once_agree_about_the_post(db, db_url):
 def test_the_posts_state_follows_its_deliveries(db, states, status):
     post = approved(db)
     names = ["a", "b"]
-    plan(db, *(Wanted(name=name) for name in names))
+    plan(db, *(PostFilter(name=name) for name in names))
 
     for name, state in zip(names, states, strict=True):
         claimed = claim(db, destination=name)
-        deliveries.settle(db, claimed, Ending(state=state, note="because"))
+        deliveries.settle(db, claimed, DeliveryResult(state=state, note="because"))
 
     assert status_of(db, post) == status
 
@@ -212,7 +212,7 @@ def test_what_sql_says_meanwhile_stays(db):
     claimed = claim(db)
     db.execute("UPDATE approved_discord_posts SET review_status = 'posted'")
 
-    deliveries.settle(db, claimed, Ending(state="pending", note="429"))
+    deliveries.settle(db, claimed, DeliveryResult(state="pending", note="429"))
 
     assert status_of(db, post) == "posted"
     assert claim(db) is None
@@ -254,7 +254,7 @@ def test_a_decision_takes_the_claim_from_who_held_it(db, clock):
 
     decisions.decide(db, id_of(db, post), "mark-posted", by="vera")
 
-    assert not deliveries.settle(db, late, Ending(state="failed"))
+    assert not deliveries.settle(db, late, DeliveryResult(state="failed"))
     assert delivery_of(db, post)[0] == "posted"
     assert status_of(db, post) == "posted"
 
@@ -278,14 +278,16 @@ def test_the_queue_is_read_through_an_index_however_long_the_past_is(db):
     assert not [line for (line,) in plan_lines if "Seq Scan on deliveries" in line]
 
 
-DEEP = Wanted(name="deep")
+DEEP = PostFilter(name="deep")
 WEEK = timedelta(days=7)
 
 
 def test_what_was_planned_for_a_destination_that_is_gone_keeps_no_post_waiting_for_ever(db):
     post = approved(db)
-    plan(db, Wanted(name="old"), NEWS, now=NOON)
-    deliveries.settle(at(db, NOON), claim(db, now=NOON), Ending(state="posted", remote_id="1"))
+    plan(db, PostFilter(name="old"), NEWS, now=NOON)
+    deliveries.settle(
+        at(db, NOON), claim(db, now=NOON), DeliveryResult(state="posted", remote_id="1")
+    )
 
     plan(db, NEWS, now=NOON + WEEK - MINUTE)
     assert status_of(db, post) == "pending"
@@ -306,10 +308,10 @@ def test_a_destination_that_only_another_host_knows_is_left_to_it(db):
 
 def test_a_destination_that_comes_back_is_planned_for_again(db):
     approved(db)
-    plan(db, Wanted(name="offline"), now=NOON)
+    plan(db, PostFilter(name="offline"), now=NOON)
     plan(db, NEWS, now=NOON + WEEK)
 
-    assert plan(db, Wanted(name="offline"), NEWS, now=NOON + WEEK + MINUTE) == 1
+    assert plan(db, PostFilter(name="offline"), NEWS, now=NOON + WEEK + MINUTE) == 1
 
 
 @pytest.fixture
@@ -321,7 +323,9 @@ def done_by_another_host(db):
     plan(db, NEWS, DEEP, now=NOON - timedelta(hours=2))
     post = approved(db, selected_at=NOON - timedelta(hours=1))
     plan(db, NEWS, now=NOON)
-    deliveries.settle(at(db, NOON), claim(db, now=NOON), Ending(state="posted", remote_id="1"))
+    deliveries.settle(
+        at(db, NOON), claim(db, now=NOON), DeliveryResult(state="posted", remote_id="1")
+    )
     assert status_of(db, post) == "posted"
     return post
 
@@ -333,7 +337,7 @@ def test_a_post_that_another_host_has_finished_is_planned_for_what_that_one_lack
     assert status_of(db, done_by_another_host) == "pending"
 
     sent = claim(db, destination="deep", now=NOON + MINUTE)
-    deliveries.settle(at(db, NOON + MINUTE), sent, Ending(state="posted", remote_id="2"))
+    deliveries.settle(at(db, NOON + MINUTE), sent, DeliveryResult(state="posted", remote_id="2"))
     assert status_of(db, done_by_another_host) == "posted"
     assert plan(db, NEWS, DEEP, now=NOON + 2 * MINUTE) == 0
 
@@ -356,15 +360,17 @@ def test_a_destination_that_was_gone_for_long_gets_nothing_that_is_done_meanwhil
 
 
 def test_a_new_destination_gets_nothing_that_is_done(db, done_by_another_host):
-    assert plan(db, NEWS, Wanted(name="new"), now=NOON + MINUTE) == 0
+    assert plan(db, NEWS, PostFilter(name="new"), now=NOON + MINUTE) == 0
     assert status_of(db, done_by_another_host) == "posted"
 
 
 def test_a_destination_that_begins_to_want_more_gets_nothing_that_is_done(db):
-    picky = Wanted(name="deep", tags=("deep",))
+    picky = PostFilter(name="deep", tags=("deep",))
     post = approved(db)
     plan(db, NEWS, picky, now=NOON)
-    deliveries.settle(at(db, NOON), claim(db, now=NOON), Ending(state="posted", remote_id="1"))
+    deliveries.settle(
+        at(db, NOON), claim(db, now=NOON), DeliveryResult(state="posted", remote_id="1")
+    )
     assert status_of(db, post) == "posted"
 
     assert plan(db, NEWS, DEEP, now=NOON + MINUTE) == 0

@@ -19,7 +19,7 @@ from botticelli.store.tables.columns import (
     table_name,
 )
 from botticelli.store.tables.inference import METADATA, MOST_COLUMNS, OURS, infer, type_of, wider
-from botticelli.store.tables.outputs import Delivery, NewRows, store_outputs
+from botticelli.store.tables.outputs import NewRows, RunOutputs, store_outputs
 from botticelli.store.tables.rows import insert_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -167,7 +167,7 @@ def test_processes_that_make_and_widen_the_same_tables_lose_nothing(db, db_url):
             for turn in range(5):
                 row = {**shapes[(number + turn) % len(shapes)], "from": f"{number}.{turn}"}
                 new = [NewRows(table=name, rows=[row], metadata={}) for name in ("made", "other")]
-                made = Delivery(
+                made = RunOutputs(
                     rows=tuple(new if number % 2 else new[::-1]),
                     narrative="n",
                     started_at=START,

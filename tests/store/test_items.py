@@ -59,7 +59,7 @@ def test_the_item_with_most_acts_left_comes_first_and_under_a_daily_cap_the_one_
     answered(db, third.id, 0)
     answered(db, third.id, 1, state="failed")
     for item in (first, second, third):
-        items.put_back(db, item)
+        items.requeue(db, item)
 
     level_first = [claim() for _ in range(3)]
 
@@ -67,7 +67,7 @@ def test_the_item_with_most_acts_left_comes_first_and_under_a_daily_cap_the_one_
         (first.id, 0), (third.id, 1), (second.id, 2)
     ]  # fmt: skip
     for item in level_first:
-        items.put_back(db, item)
+        items.requeue(db, item)
     assert claim(deepest_first=True).id == second.id
 
 
@@ -84,7 +84,7 @@ def test_what_a_killed_worker_had_got_is_counted_when_its_batch_is_found_again(d
 
 def test_an_item_that_is_put_back_waits_until_its_time(db, batch, claim, clock):
     item = claim()
-    items.put_back(db, item, error="busy", wait=timedelta(seconds=9))
+    items.requeue(db, item, error="busy", wait=timedelta(seconds=9))
     others = [claim().id, claim().id]
 
     waiting = batches.progress(db, batch.id)
@@ -97,7 +97,7 @@ def test_an_item_that_is_put_back_waits_until_its_time(db, batch, claim, clock):
 
 
 def test_giving_an_item_back_without_a_failure_counts_no_attempt(db, claim):
-    items.put_back(db, claim())
+    items.requeue(db, claim())
 
     assert claim().attempts == 0
 

@@ -12,7 +12,7 @@ import pytest
 
 from botticelli.store import ledger
 from botticelli.store.connection import connect
-from botticelli.store.ledger import GUARD, Allowance, Asked, Lesson, Window
+from botticelli.store.ledger import GUARD, Allowance, CallRequest, Lesson, Window
 from tests.clock import at
 
 KEY = "gemini/test"
@@ -25,7 +25,9 @@ _tickets = itertools.count()
 
 def asked(*, estimate=100, key=KEY, waiter=None, cost=0):
     waiter = waiter or f"w{next(_tickets)}"
-    return Asked(key=key, waiter=waiter, owner="o", estimate=estimate, cost=Decimal(str(cost)))
+    return CallRequest(
+        key=key, waiter=waiter, owner="o", estimate=estimate, cost=Decimal(str(cost))
+    )
 
 
 def book(db, *, now, call=None, **allowance):

@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 from botticelli.store import locks
-from botticelli.store.locks import Held, Lock
+from botticelli.store.locks import Lock, LockState
 from tests.run_context import identity
 
 LEASE = timedelta(seconds=45)
@@ -22,7 +22,7 @@ def test_who_comes_second_is_told_who_holds_it_since_when(db, clock):
 
     held = acquire(db, YOU, clock=clock)
 
-    assert isinstance(held, Held)
+    assert isinstance(held, LockState)
     assert (held.host, held.pid, held.acquired_at) == ("alpha", 11, since)
 
 
@@ -41,7 +41,7 @@ def test_of_many_at_once_one_gets_it(connections):
     for thread in threads:
         thread.join(timeout=30)
 
-    assert sorted(type(one).__name__ for one in got) == ["Held"] * 5 + ["Lock"]
+    assert sorted(type(one).__name__ for one in got) == ["LockState"] * 5 + ["Lock"]
 
 
 def test_a_crashed_holder_is_taken_over_when_its_lease_is_over_and_not_before(db, clock):
@@ -52,12 +52,12 @@ def test_a_crashed_holder_is_taken_over_when_its_lease_is_over_and_not_before(db
 
     taken = acquire(db, YOU, clock=clock)
 
-    assert isinstance(early, Held)
+    assert isinstance(early, LockState)
     assert isinstance(taken, Lock)
     assert taken.fence == first.fence + 1
     assert locks.renew(db, first, lease=LEASE) is False
     locks.release(db, first)
-    assert isinstance(acquire(db, ME, clock=clock), Held), "a late release frees nothing"
+    assert isinstance(acquire(db, ME, clock=clock), LockState), "a late release frees nothing"
 
 
 def test_a_heartbeat_keeps_it(db, clock):
@@ -67,7 +67,7 @@ def test_a_heartbeat_keeps_it(db, clock):
     assert locks.renew(db, mine, lease=LEASE)
 
     clock.advance(timedelta(seconds=40))
-    assert isinstance(acquire(db, YOU, clock=clock), Held)
+    assert isinstance(acquire(db, YOU, clock=clock), LockState)
 
 
 def test_a_released_lock_is_free_at_once(db, clock):

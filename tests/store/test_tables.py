@@ -11,7 +11,7 @@ from botticelli.store.connection import connect
 from botticelli.store.leases import LostLease
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import TableError, columns_of
-from botticelli.store.tables.outputs import Delivery, NewRows, generations, store_outputs
+from botticelli.store.tables.outputs import NewRows, RunOutputs, generations, store_outputs
 from botticelli.store.tables.row_leases import LeaseTerms
 from botticelli.store.tables.rows import Change, Query, insert_rows, read_rows, update_rows
 
@@ -217,7 +217,9 @@ def test_a_keyless_row_that_changed_under_its_lease_stays(db):
 
 def made(clock, **more):
     rows = (NewRows(table="made", rows=[{"a": 1}], metadata={"source_narrative": "n"}),)
-    return Delivery(rows=rows, narrative="n", started_at=clock.now(), ended_at=clock.now(), **more)
+    return RunOutputs(
+        rows=rows, narrative="n", started_at=clock.now(), ended_at=clock.now(), **more
+    )
 
 
 def test_rows_go_in_and_out_together_or_not_at_all(db, clock):

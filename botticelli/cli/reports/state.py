@@ -10,7 +10,7 @@ from botticelli.cli.shell.output import Console, render
 from botticelli.errors import BotticelliError, Exit, UsageError
 from botticelli.records import record
 from botticelli.store.commands import state as store
-from botticelli.store.commands.state import GLOBAL, Entry
+from botticelli.store.commands.state import GLOBAL, StateEntry
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="As in ${state:KEY}.")]
@@ -26,7 +26,7 @@ app.add_typer(group, name="state")
 class StateReport:
     """What is kept."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[StateEntry, ...]
     exit_code: Exit = Exit.DONE
 
 

@@ -12,7 +12,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit, UsageError
 from botticelli.store.curation.reviews import Reviewed
-from botticelli.store.delivery.decisions import Seen
+from botticelli.store.delivery.decisions import DeliveryView
 from botticelli.store.reads.trace import IdKind, ModelCall, PostTrace, trace_post
 from botticelli.text import counted, shorten
 
@@ -166,7 +166,7 @@ def _print_decision(candidate: Reviewed, console: Console) -> None:
     _print_events(candidate.history, console)
 
 
-def _print_delivery(delivery: Seen, console: Console) -> None:
+def _print_delivery(delivery: DeliveryView, console: Console) -> None:
     console.line(
         f"delivery {delivery.id} to '{delivery.destination}' is {delivery.state}", style="bold"
     )

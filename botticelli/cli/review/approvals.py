@@ -13,7 +13,7 @@ from botticelli.records import record
 from botticelli.store.commands import approvals as store
 from botticelli.store.commands import audit
 from botticelli.store.commands.approvals import Approval, Prompt
-from botticelli.store.commands.audit import Audited
+from botticelli.store.commands.audit import AuditRecord
 from botticelli.text import exposed, shorten
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class DecidedReport:
 class AuditReport:
     """Commands that were asked for, allowed or refused, newest first."""
 
-    commands: tuple[Audited, ...]
+    commands: tuple[AuditRecord, ...]
     exit_code: Exit = Exit.DONE
 
 

@@ -10,7 +10,7 @@ from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import Exit
 from botticelli.records import record
 from botticelli.store.delivery import decisions
-from botticelli.store.delivery.decisions import Decision, Seen
+from botticelli.store.delivery.decisions import Decision, DeliveryView
 from botticelli.text import shorten
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
@@ -32,7 +32,7 @@ app.add_typer(group, name="deliveries")
 class Listing:
     """Deliveries, newest first."""
 
-    deliveries: tuple[Seen, ...]
+    deliveries: tuple[DeliveryView, ...]
     exit_code: Exit = Exit.DONE
 
 
@@ -40,7 +40,7 @@ class Listing:
 class Shown:
     """One delivery, with all that happened to it."""
 
-    delivery: Seen
+    delivery: DeliveryView
     exit_code: Exit = Exit.DONE
 
 
@@ -49,7 +49,7 @@ class Decided:
     """A delivery after a person's decision."""
 
     decision: str
-    delivery: Seen
+    delivery: DeliveryView
     exit_code: Exit = Exit.DONE
 
 

@@ -84,7 +84,7 @@ def break_(
     return Exit.DONE
 
 
-def _held(lock: store.Held) -> HeldLock:
+def _held(lock: store.LockState) -> HeldLock:
     return HeldLock(
         name=lock.name,
         host=lock.host,

@@ -197,7 +197,7 @@ class _Running:
         except BaseException as error:
             is_failure = isinstance(error, BotticelliError) and not isinstance(error, TryLater)
             code = error.exit_code if isinstance(error, BotticelliError) else None
-            ending = runs.Ending(
+            ending = runs.RunEnd(
                 state="failed" if is_failure else "interrupted",
                 exit_code=code,
                 summary=self._kept(narrative),
@@ -206,7 +206,7 @@ class _Running:
             runs.end(conn, run_id, ending=ending)
             raise
         report = self._report(narrative, run_id)
-        ending = runs.Ending(
+        ending = runs.RunEnd(
             state="failed" if report.failures else "done",
             exit_code=report.exit_code,
             summary={

@@ -15,7 +15,7 @@ from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.narrative.answers.attempts import Attempts, PreparedCall
 from botticelli.store.connection import Connection
 from botticelli.store.generation import executions
-from botticelli.store.generation.executions import Attempt, Finished
+from botticelli.store.generation.executions import Attempt, StoredAnswer
 from botticelli.store.leases import Identity
 from botticelli.store.ledger import Window
 
@@ -137,7 +137,7 @@ class LiveCaller:
     def _account(self, opened: Opened) -> dict[str, str]:
         return {"model": self._drivers.account(opened.name), "provider": opened.provider}
 
-    def _finished(self, key: ActKey, inputs: str) -> Finished | None:
+    def _finished(self, key: ActKey, inputs: str) -> StoredAnswer | None:
         if key.item_id is None:
             return None
         return executions.find_finished(
@@ -176,7 +176,7 @@ def _blank(key: ActKey, *, inputs: str, prompt: str) -> Attempt:
     )
 
 
-def _reused(found: Finished) -> Answer:
+def _reused(found: StoredAnswer) -> Answer:
     usage = Usage(
         input=found.input_tokens or 0,
         cached=found.cached_tokens or 0,

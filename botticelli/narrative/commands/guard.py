@@ -26,7 +26,7 @@ from botticelli.platforms.rules.security_rules import (
 from botticelli.records import record
 from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import Wish
-from botticelli.store.commands.unmarked_sends import Errand
+from botticelli.store.commands.unmarked_sends import UnmarkedSend
 from botticelli.store.connection import Connection
 from botticelli.text import exposed
 
@@ -258,7 +258,7 @@ class GuardedCommands:
         call: CommandCall,
         executor: CommandExecutor,
         permission: "_Permission",
-        earlier: Errand | None,
+        earlier: UnmarkedSend | None,
     ) -> Any:
         try:
             once = self._once(permission, earlier) if _marks_rows(call) else None
@@ -281,7 +281,7 @@ class GuardedCommands:
 
     # -- messages for rows that a narrative marks afterwards are sent once, whatever dies ---------
 
-    def _find_unmarked(self, call: CommandCall) -> Errand | None:
+    def _find_unmarked(self, call: CommandCall) -> UnmarkedSend | None:
         """Return what an earlier run has sent, or may have, for the same rows, unmarked so far."""
         if not _marks_rows(call):
             return None
@@ -295,7 +295,7 @@ class GuardedCommands:
             run_id=call.run_id,
         )
 
-    def _once(self, permission: "_Permission", earlier: Errand | None) -> Once:
+    def _once(self, permission: "_Permission", earlier: UnmarkedSend | None) -> Once:
         """Return what keeps this attempt from sending a second message."""
         if earlier is None:
             return Once(key=unmarked_sends.get(self.conn, permission.audit_id).key)
@@ -311,8 +311,8 @@ class GuardedCommands:
 
     def _entry(
         self, call: CommandCall, decision: audit.Decision, *, rule: str, reason: str
-    ) -> audit.Entry:
-        return audit.Entry(
+    ) -> audit.AuditEntry:
+        return audit.AuditEntry(
             platform=call.platform,
             command=self._clean(call.command),
             args=_as_json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT]),
@@ -374,7 +374,7 @@ def _marks_rows(call: CommandCall) -> bool:
     return bool(call.about) and call.name in RECOGNIZED
 
 
-def _result_of(earlier: Errand) -> dict[str, Any]:
+def _result_of(earlier: UnmarkedSend) -> dict[str, Any]:
     """Return the result of a message that is out already, for the acts that mark its rows."""
     ids = {"id": earlier.result_id, "message_id": earlier.result_id, "existed": True}
     return {**ids, **{key: earlier.args.get(key) for key in ("channel_id", "content")}}

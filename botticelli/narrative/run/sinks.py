@@ -23,7 +23,7 @@ from botticelli.store.tables.discord_records import (
     USER,
     Kind,
 )
-from botticelli.store.tables.outputs import Delivery, NewRows, store_outputs
+from botticelli.store.tables.outputs import NewRows, RunOutputs, store_outputs
 
 
 @record
@@ -36,7 +36,7 @@ class TableSink:
 
     def store(self, execution: Execution) -> Stored:
         """See Sink."""
-        made = Delivery(
+        made = RunOutputs(
             rows=tuple(_new(output, execution) for output in execution.outputs),
             consumed=execution.leases,
             narrative=execution.narrative,

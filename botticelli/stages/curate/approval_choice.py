@@ -12,7 +12,7 @@ from botticelli.stages.curate.ranking import rank
 from botticelli.stages.curate.rubric import choose, tied
 from botticelli.store.connection import Connection
 from botticelli.store.curation import choice
-from botticelli.store.curation.choice import Choice, Chosen, Judged
+from botticelli.store.curation.choice import Choice, Chosen, JudgedCandidate
 
 BEST: Final = 50  # looked at; more than enough for a few that are not alike
 RECENT: Final = 200  # approved posts that a new one must not repeat
@@ -27,8 +27,8 @@ class ApprovalChoice:
         places: Id -> place from 1, where the judge had to decide between equal totals.
     """
 
-    best: tuple[Judged, ...] = ()
-    reserved: tuple[Judged, ...] = ()
+    best: tuple[JudgedCandidate, ...] = ()
+    reserved: tuple[JudgedCandidate, ...] = ()
     places: Mapping[int, int] = field(default_factory=dict)
     chosen: Chosen = field(default_factory=Chosen)
 
@@ -46,7 +46,7 @@ class ApprovalChooser:
     conn: Connection
     settings: CurateConfig
     near: float
-    ask: Callable[[Sequence[Judged]], Any] | None
+    ask: Callable[[Sequence[JudgedCandidate]], Any] | None
     chance: random.Random
     note: Callable[[str], None]
 
@@ -81,15 +81,15 @@ class ApprovalChooser:
 
     def _best(
         self,
-        judged: Sequence[Judged],
+        judged: Sequence[JudgedCandidate],
         *,
         taken: Sequence[str],
         places: Mapping[int, int] | None = None,
-    ) -> tuple[Judged, ...]:
+    ) -> tuple[JudgedCandidate, ...]:
         most = self.settings.approve_per_run
         return choose(judged, most=most, taken=taken, places=places, near=self.near)
 
-    def _rank(self, members: Sequence[Judged]) -> dict[int, int]:
+    def _rank(self, members: Sequence[JudgedCandidate]) -> dict[int, int]:
         if not members or not self.settings.ranking or self.ask is None:
             return {}
         try:

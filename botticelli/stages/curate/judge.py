@@ -20,7 +20,7 @@ from botticelli.records import record
 from botticelli.stages.curate.batch import Judgement
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
-from botticelli.store.curation.choice import Judged
+from botticelli.store.curation.choice import JudgedCandidate
 from botticelli.store.curation.judging import Candidate
 
 TABLE: Final = "candidates"
@@ -71,7 +71,7 @@ class Judge:
             execution_id=answer.execution_id if answer else None,
         )
 
-    def rank(self, conn: Connection, shown: Sequence[Judged]) -> Any:
+    def rank(self, conn: Connection, shown: Sequence[JudgedCandidate]) -> Any:
         """Return the judge's answer when it has to put these in order, in the order shown.
 
         Raises:
@@ -88,7 +88,7 @@ class Judge:
         An answer is about a candidate if its prompt holds id and text as they are now.
         """
         assert self.context.run_id is not None
-        found = judging.list_leftovers(
+        found = judging.list_unread_answers(
             conn,
             act=self.narrative.acts[-1].name,
             run_id=self.context.run_id,

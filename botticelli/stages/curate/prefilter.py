@@ -8,7 +8,7 @@ from botticelli.models.meanings import open_meanings
 from botticelli.stages.curate.similarity import KnownTexts, TextSource
 from botticelli.store.connection import Connection
 from botticelli.store.curation import duplicates
-from botticelli.store.curation.duplicates import Aside, Unjudged
+from botticelli.store.curation.duplicates import EarlyRejection, Unjudged
 from botticelli.store.curation.judging import Candidate
 
 
@@ -43,18 +43,18 @@ class Prefilter:
             duplicates.reject_claimed(conn, claims, aside)
         return gone
 
-    def _look(self, found: Sequence[Unjudged]) -> list[Aside]:
+    def _look(self, found: Sequence[Unjudged]) -> list[EarlyRejection]:
         aside = []
         for one in found:
             if not one.text.strip():
-                aside.append(Aside(id=one.id, note="has no text"))
+                aside.append(EarlyRejection(id=one.id, note="has no text"))
                 continue
             match = self._known.find(one.text)
             if match is None or match.source == TextSource(id=one.id):
                 self._known.add(TextSource(id=one.id), one.text)
                 continue
             first = None if match.source.is_post else match.source.id
-            aside.append(Aside(id=one.id, note=str(match), duplicate_of=first))
+            aside.append(EarlyRejection(id=one.id, note=str(match), duplicate_of=first))
         return aside
 
 

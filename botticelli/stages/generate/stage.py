@@ -169,7 +169,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
 
     def _take_back(self) -> None:
         """Nobody shall find tomorrow what a missing key has stopped before anything was asked."""
-        batches.take_back(self._conn, self._batch.id)
+        batches.abandon_unused(self._conn, self._batch.id)
 
     def _why_none(self) -> str:
         """Return why no batch is to be planned; empty if one is."""
@@ -260,7 +260,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
         self, worker: Worker, item: Item, *, error: str = "", wait: float | None = None
     ) -> None:
         delay = None if wait is None else timedelta(seconds=wait)
-        items.put_back(worker.conn, item, error=error, wait=delay)
+        items.requeue(worker.conn, item, error=error, wait=delay)
 
     def watch(self) -> None:
         """See Task."""

@@ -12,7 +12,7 @@ from botticelli.records import record
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
 from botticelli.store import pace
 from botticelli.store.delivery import posts
-from botticelli.store.delivery.posts import Queued, Waiting
+from botticelli.store.delivery.posts import Queued, WaitingPost
 
 LOOKED_AT: Final = 20  # posts tried until one passes the rules
 # A delivery gets its nonce when it is planned, and planning is writing.
@@ -119,8 +119,8 @@ def _preview(
 
 
 def _choose(
-    target: PostTarget, waiting: Sequence[Waiting]
-) -> tuple[Waiting | None, tuple[HeldPost, ...]]:
+    target: PostTarget, waiting: Sequence[WaitingPost]
+) -> tuple[WaitingPost | None, tuple[HeldPost, ...]]:
     """Return the first post that every rule lets out, and those in front of it that are held."""
     held: list[HeldPost] = []
     for one in waiting:
@@ -131,5 +131,5 @@ def _choose(
     return None, tuple(held)
 
 
-def _examine(target: PostTarget, post: Waiting) -> tuple[RuleResult, ...]:
+def _examine(target: PostTarget, post: WaitingPost) -> tuple[RuleResult, ...]:
     return target.examine(post.text, model=post.model, post_id=post.post_id)

@@ -7,10 +7,10 @@ from botticelli.platforms.discord.open import place_of
 from botticelli.platforms.rules.post_rules import objections
 from botticelli.stages.post.target import PostContext, PostTarget
 from botticelli.store.delivery import decisions
-from botticelli.store.delivery.decisions import Seen
+from botticelli.store.delivery.decisions import DeliveryView
 
 
-def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> Seen:
+def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> DeliveryView:
     """Replace the text of a published post; what it was stays in the delivery's history.
 
     Safe to repeat: the platform is changed first, then it is written down.
@@ -36,7 +36,7 @@ def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> 
     return decisions.find_delivery(target.conn, delivery_id)
 
 
-def withdraw_post(context: PostContext, delivery_id: int, *, by: str) -> Seen:
+def withdraw_post(context: PostContext, delivery_id: int, *, by: str) -> DeliveryView:
     """Delete a published post from its channel and keep its row. Safe to repeat.
 
     Raises:
@@ -49,7 +49,7 @@ def withdraw_post(context: PostContext, delivery_id: int, *, by: str) -> Seen:
     return decisions.decide(target.conn, delivery_id, "withdraw", by=by)
 
 
-def _published(context: PostContext, delivery_id: int) -> tuple[Seen, PostTarget]:
+def _published(context: PostContext, delivery_id: int) -> tuple[DeliveryView, PostTarget]:
     """Return a published delivery and where it lies."""
     seen = decisions.find_delivery(context.conn, delivery_id)
     where = f"delivery {seen.id}"
@@ -69,7 +69,7 @@ def _published(context: PostContext, delivery_id: int) -> tuple[Seen, PostTarget
     return seen, context.open(known[seen.destination])
 
 
-def _places(seen: Seen, target: PostTarget) -> list[tuple[str, str]]:
+def _places(seen: DeliveryView, target: PostTarget) -> list[tuple[str, str]]:
     """Return (remote id, where it lies if not in the destination's channel) of each message."""
     place = target.destination
     if seen.parts:

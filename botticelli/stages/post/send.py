@@ -24,7 +24,7 @@ from botticelli.platforms.rules.post_rules import objections
 from botticelli.records import record
 from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.delivery import deliveries
-from botticelli.store.delivery.deliveries import Delivery, Ending
+from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
 from botticelli.store.leases import LostLease
 
 LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt
@@ -35,7 +35,7 @@ CONFIG_DELAY: Final = timedelta(minutes=5)  # before who did not let us in is as
 
 @record
 class Ended:
-    """How the work at a delivery ended; see Result and deliveries.Ending.
+    """How the work at a delivery ended; see Result and deliveries.DeliveryResult.
 
     Args:
         in_doubt: Of an uncertain one: whether the request under way may have arrived.
@@ -71,7 +71,7 @@ def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
     """
     conn, receipt = target.conn, ended.receipt
     if ended.state == "uncertain":
-        held = deliveries.let_go(
+        held = deliveries.mark_uncertain(
             conn,
             delivery,
             note=ended.note,
@@ -79,7 +79,7 @@ def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
             retry_after=ended.retry_after,
         )
     else:
-        ending = Ending(
+        ending = DeliveryResult(
             state="pending" if ended.state == "put back" else ended.state,  # type: ignore[arg-type]
             note=ended.note,
             retry_after=ended.retry_after,

@@ -123,7 +123,7 @@ class PostTarget:
         Raises:
             ConfigError: A rule of the destination is broken.
         """
-        duplicate = posts.find_twin(
+        duplicate = posts.find_duplicate(
             self.conn,
             self.destination.name,
             post_id=post_id,

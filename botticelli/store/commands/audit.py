@@ -16,7 +16,7 @@ Outcome = Literal["done", "failed", "unknown"]
 
 
 @record
-class Entry:
+class AuditEntry:
     """A command and the word on it.
 
     Args:
@@ -48,7 +48,7 @@ class Bound:
 
 
 @record
-class Audited:
+class AuditRecord:
     """An entry as it is read back; outcome "unknown" is also that of one whose process died."""
 
     id: int
@@ -88,7 +88,7 @@ INSERT: Final = """
 """
 
 
-def insert(conn: Connection, entry: Entry, *, bounds: Sequence[Bound] = ()) -> int | Bound:
+def insert(conn: Connection, entry: AuditEntry, *, bounds: Sequence[Bound] = ()) -> int | Bound:
     """Write an entry and return its id; or the bound that it would break, and write nothing.
 
     One transaction, under a lock of the command, so that two processes cannot both be the last
@@ -143,7 +143,7 @@ LIST: Final = """
 """
 
 
-def list_entries(conn: Connection, *, limit: int) -> list[Audited]:
+def list_entries(conn: Connection, *, limit: int) -> list[AuditRecord]:
     """Return the latest entries, newest first."""
-    with conn.cursor(row_factory=class_row(Audited)) as cursor:
+    with conn.cursor(row_factory=class_row(AuditRecord)) as cursor:
         return cursor.execute(LIST, {"limit": limit}).fetchall()

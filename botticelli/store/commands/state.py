@@ -13,7 +13,7 @@ GLOBAL: Final = "global"
 
 
 @record
-class Entry:
+class StateEntry:
     """One value; `scope` is "global" or a narrative's name."""
 
     scope: str
@@ -66,9 +66,9 @@ LIST: Final = """
 """
 
 
-def list_entries(conn: Connection, *, scope: str | None = None) -> list[Entry]:
+def list_entries(conn: Connection, *, scope: str | None = None) -> list[StateEntry]:
     """Return all values, or those of one scope."""
-    with conn.cursor(row_factory=class_row(Entry)) as cursor:
+    with conn.cursor(row_factory=class_row(StateEntry)) as cursor:
         return cursor.execute(LIST, {"scope": scope}).fetchall()
 
 

@@ -19,7 +19,7 @@ OPEN_FOR: Final = timedelta(days=30)  # after that, pending rows are meant anew
 
 
 @record
-class Errand:
+class UnmarkedSend:
     """The first try that has not certainly failed.
 
     Args:
@@ -77,7 +77,7 @@ def find(
     act: str,
     about: str,
     run_id: int | None,
-) -> Errand | None:
+) -> UnmarkedSend | None:
     """Return what earlier runs have left open of a command about these rows; None: nothing."""
     values = {
         "platform": platform,
@@ -88,16 +88,16 @@ def find(
         "run_id": run_id,
         "open_for": OPEN_FOR,
     }
-    with conn.cursor(row_factory=class_row(Errand)) as cursor:
+    with conn.cursor(row_factory=class_row(UnmarkedSend)) as cursor:
         return cursor.execute(FIND, values).fetchone()
 
 
 GET: Final = "SELECT id, at, args, result_id FROM command_audit WHERE id = %(id)s"
 
 
-def get(conn: Connection, audit_id: int) -> Errand:
+def get(conn: Connection, audit_id: int) -> UnmarkedSend:
     """Return the try with that entry in command_audit."""
-    with conn.cursor(row_factory=class_row(Errand)) as cursor:
+    with conn.cursor(row_factory=class_row(UnmarkedSend)) as cursor:
         found = cursor.execute(GET, {"id": audit_id}).fetchone()
     assert found is not None, "the entry was written before"
     return found

@@ -13,7 +13,7 @@ from botticelli.store.connection import Connection
 
 
 @record
-class Judged:
+class JudgedCandidate:
     """A candidate with scores that waits for the choice; `is_reserved`: kept by an earlier one."""
 
     id: int
@@ -55,13 +55,13 @@ LIST_JUDGED: Final = """
 
 def list_judged(
     conn: Connection, *, min_score: float, limit: int, with_fails: bool = True
-) -> tuple[Judged, ...]:
+) -> tuple[JudgedCandidate, ...]:
     """Return the best judged candidates at or above `min_score`, best first.
 
     `with_fails` includes those about which the judge answered a question with no.
     """
     values = {"min_score": min_score, "limit": limit, "with_fails": with_fails}
-    with conn.cursor(row_factory=class_row(Judged)) as cursor:
+    with conn.cursor(row_factory=class_row(JudgedCandidate)) as cursor:
         return tuple(cursor.execute(LIST_JUDGED, values).fetchall())
 
 

@@ -15,7 +15,7 @@ CHUNK: Final = 500  # rows in memory at once
 
 
 @record
-class Known:
+class KnownText:
     """A candidate's text, or an approved post's."""
 
     id: int
@@ -41,11 +41,11 @@ KNOWN: Final = """
 """
 
 
-def list_known(conn: Connection, *, window: timedelta) -> Iterator[Known]:
+def list_known(conn: Connection, *, window: timedelta) -> Iterator[KnownText]:
     """Yield the texts of the window, candidates first, oldest first. Reads only, in portions."""
     with (
         conn.transaction(),
-        conn.cursor("known", row_factory=class_row(Known)) as cursor,
+        conn.cursor("known", row_factory=class_row(KnownText)) as cursor,
     ):
         cursor.itersize = CHUNK
         cursor.execute(KNOWN, {"window": window})
@@ -95,7 +95,7 @@ def list_unjudged(conn: Connection, *, after: int) -> tuple[Unjudged, ...]:
 
 
 @record
-class Aside:
+class EarlyRejection:
     """A candidate that is not worth a judge, and why.
 
     Args:
@@ -135,7 +135,9 @@ REJECT: Final = """
 """
 
 
-def reject_unjudged(conn: Connection, seen: Sequence[Unjudged], aside: Sequence[Aside]) -> int:
+def reject_unjudged(
+    conn: Connection, seen: Sequence[Unjudged], aside: Sequence[EarlyRejection]
+) -> int:
     """Reject those of the `seen` that are set aside; return how many that were. One transaction.
 
     What somebody has claimed, judged or decided on meanwhile stays as it is.
@@ -145,7 +147,9 @@ def reject_unjudged(conn: Connection, seen: Sequence[Unjudged], aside: Sequence[
         return _reject(conn, aside, is_claimed=False)
 
 
-def reject_claimed(conn: Connection, claims: Sequence[Claim], aside: Sequence[Aside]) -> None:
+def reject_claimed(
+    conn: Connection, claims: Sequence[Claim], aside: Sequence[EarlyRejection]
+) -> None:
     """Reject claimed candidates; those that are somebody else's by now stay. One transaction."""
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ours = {claim.id for claim in held}
@@ -158,7 +162,7 @@ def _set_hashes(conn: Connection, texts: Sequence[tuple[int, str]]) -> None:
     conn.execute(SET_HASHES, values)
 
 
-def _reject(conn: Connection, aside: Sequence[Aside], *, is_claimed: bool) -> int:
+def _reject(conn: Connection, aside: Sequence[EarlyRejection], *, is_claimed: bool) -> int:
     values = {
         "ids": [one.id for one in aside],
         "firsts": [one.duplicate_of for one in aside],

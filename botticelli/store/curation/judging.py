@@ -194,7 +194,7 @@ def _columns(scores: Sequence[Scored]) -> dict[str, Any]:
 
 
 @record
-class Leftover:
+class UnreadAnswer:
     """An answer of the judge that a killed run may have paid for and not read."""
 
     execution_id: int
@@ -224,15 +224,15 @@ LEFTOVERS: Final = """
 """
 
 
-def list_leftovers(
+def list_unread_answers(
     conn: Connection, *, act: str, run_id: int, workers: int, within: timedelta
-) -> tuple[Leftover, ...]:
+) -> tuple[UnreadAnswer, ...]:
     """Return the last answers of runs that did not end well, oldest first. Reads only.
 
     `workers`: how many there may have been in a run.
     """
     values = {"act": act, "run_id": run_id, "workers": workers, "within": within}
-    with conn.cursor(row_factory=class_row(Leftover)) as cursor:
+    with conn.cursor(row_factory=class_row(UnreadAnswer)) as cursor:
         return tuple(cursor.execute(LEFTOVERS, values).fetchall())
 
 

@@ -16,7 +16,7 @@ Decision = Literal["hold", "retry", "mark-posted", "drop", "withdraw"]
 
 
 @record
-class Seen:
+class DeliveryView:
     """A delivery as a person looks at it.
 
     Args:
@@ -69,21 +69,21 @@ def list_deliveries(
     states: Sequence[str] | None = None,
     post_id: int | None = None,
     limit: int = 50,
-) -> list[Seen]:
+) -> list[DeliveryView]:
     """Return deliveries, newest first: of these states, of this post, or all. Reads only."""
     names = list(states) if states is not None else None
     values = {"id": None, "post_id": post_id, "states": names, "limit": limit}
-    with conn.cursor(row_factory=class_row(Seen)) as cursor:
+    with conn.cursor(row_factory=class_row(DeliveryView)) as cursor:
         return cursor.execute(LIST, values).fetchall()
 
 
-def find_delivery(conn: Connection, delivery_id: int) -> Seen:
+def find_delivery(conn: Connection, delivery_id: int) -> DeliveryView:
     """Return one delivery. Reads only.
 
     Raises:
         UsageError: There is none of that id.
     """
-    with conn.cursor(row_factory=class_row(Seen)) as cursor:
+    with conn.cursor(row_factory=class_row(DeliveryView)) as cursor:
         values = {"id": delivery_id, "post_id": None, "states": None, "limit": 1}
         seen = cursor.execute(LIST, values).fetchone()
     if seen is None:
@@ -148,7 +148,7 @@ def decide(
     by: str,
     note: str = "",
     remote_id: str | None = None,
-) -> Seen:
+) -> DeliveryView:
     """Carry out a person's decision and return the delivery as it is then. One transaction.
 
     A process that still works on the delivery loses its claim: its settle changes nothing.
@@ -172,7 +172,7 @@ def decide(
     return find_delivery(conn, delivery_id)
 
 
-def _not_open(seen: Seen, decision: Decision) -> BotticelliError:
+def _not_open(seen: DeliveryView, decision: Decision) -> BotticelliError:
     if seen.state == "sending":
         return UsageError(
             "it is being sent right now", where=f"delivery {seen.id}", hint="wait a minute"
@@ -198,7 +198,7 @@ EDITED: Final = """
 """
 
 
-def record_edit(conn: Connection, seen: Seen, *, text: str, by: str) -> None:
+def record_edit(conn: Connection, seen: DeliveryView, *, text: str, by: str) -> None:
     """Write down that a published text was changed, with what it was before. One transaction."""
     with conn.transaction():
         at = conn.execute("SELECT botticelli_now()").fetchone()

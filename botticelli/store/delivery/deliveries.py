@@ -280,7 +280,7 @@ SETTLE: Final = """
 
 
 @record
-class Ending:
+class DeliveryResult:
     """What became of a claimed delivery.
 
     Args:
@@ -297,7 +297,7 @@ class Ending:
     posted_at: datetime | None = None
 
 
-def settle(conn: Connection, delivery: Delivery, ending: Ending) -> bool:
+def settle(conn: Connection, delivery: Delivery, ending: DeliveryResult) -> bool:
     """Write down what became of a delivery, and let the post's state follow. One transaction.
 
     False: somebody else has taken it over; nothing was changed.
@@ -316,7 +316,7 @@ def settle(conn: Connection, delivery: Delivery, ending: Ending) -> bool:
         return conn.execute(SETTLE, values).rowcount == 1
 
 
-LET_GO: Final = """
+MARK_UNCERTAIN: Final = """
     UPDATE deliveries AS d
        SET lease_expires_at = t.now,
            retry_at = t.now + %(retry_after)s,
@@ -331,7 +331,7 @@ LET_GO: Final = """
 """
 
 
-def let_go(
+def mark_uncertain(
     conn: Connection,
     delivery: Delivery,
     *,
@@ -352,4 +352,4 @@ def let_go(
         "retry_after": retry_after,
     }
     with conn.transaction():
-        return conn.execute(LET_GO, values).rowcount == 1
+        return conn.execute(MARK_UNCERTAIN, values).rowcount == 1

@@ -15,7 +15,7 @@ from botticelli.store.connection import Connection
 
 
 @record
-class Wanted:
+class PostFilter:
     """Which approved posts a destination takes.
 
     Args:
@@ -86,7 +86,7 @@ READ_QUEUES: Final = """
 """
 
 
-def read_queues(conn: Connection, wanted: Sequence[Wanted]) -> dict[str, Queued]:
+def read_queues(conn: Connection, wanted: Sequence[PostFilter]) -> dict[str, Queued]:
     """Return each destination's queue and pace, by name. Reads only, one statement."""
     with conn.cursor(row_factory=class_row(Queued)) as cursor:
         cursor.execute(READ_QUEUES, {"wanted": _json(wanted)})
@@ -128,7 +128,7 @@ def last_downtime(conn: Connection, destination: str, *, longer_than: timedelta)
 
 
 @record
-class Waiting:
+class WaitingPost:
     """An approved post that a destination would be sent.
 
     Args:
@@ -163,9 +163,9 @@ PEEK: Final = """
 """
 
 
-def peek(conn: Connection, wanted: Wanted, *, limit: int) -> list[Waiting]:
+def peek(conn: Connection, wanted: PostFilter, *, limit: int) -> list[WaitingPost]:
     """Return what would be sent next, in order, planned or not. Reads only."""
-    with conn.cursor(row_factory=class_row(Waiting)) as cursor:
+    with conn.cursor(row_factory=class_row(WaitingPost)) as cursor:
         cursor.execute(PEEK, {"wanted": _json([wanted]), "limit": limit})
         return cursor.fetchall()
 
@@ -175,7 +175,7 @@ def peek(conn: Connection, wanted: Wanted, *, limit: int) -> list[Waiting]:
 # [:alnum:] knows no letter beyond ASCII, and all posts in Greek would be the same.
 # A delivery that a person has decided on is sent all the same: that is how a text goes out again
 # on purpose.
-FIND_TWIN: Final = r"""
+FIND_DUPLICATE: Final = r"""
     SELECT d.id, d.posted_at
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
@@ -198,7 +198,7 @@ FIND_TWIN: Final = r"""
 
 
 @record
-class Twin:
+class RecentDuplicate:
     """A delivery that has published the same text."""
 
     id: int
@@ -212,13 +212,13 @@ class Twin:
         )
 
 
-def find_twin(
+def find_duplicate(
     conn: Connection, destination: str, *, post_id: int, text: str, window: timedelta
-) -> Twin | None:
+) -> RecentDuplicate | None:
     """Return the last delivery that published a post's text there within the window. Reads only."""
     values = {"destination": destination, "post_id": post_id, "text": text, "window": window}
-    with conn.cursor(row_factory=class_row(Twin)) as cursor:
-        return cursor.execute(FIND_TWIN, values).fetchone()
+    with conn.cursor(row_factory=class_row(RecentDuplicate)) as cursor:
+        return cursor.execute(FIND_DUPLICATE, values).fetchone()
 
 
 # Deliveries of one post to two destinations settle one after the other, so that the later one
@@ -273,5 +273,5 @@ def following(conn: Connection, post_id: int, *, by_hand: bool = False) -> Itera
         conn.execute(FOLLOW, {"post_id": post_id, "by_hand": by_hand})
 
 
-def _json(wanted: Sequence[Wanted]) -> Jsonb:
+def _json(wanted: Sequence[PostFilter]) -> Jsonb:
     return Jsonb([asdict(one) for one in wanted])

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
-from botticelli.store.delivery.posts import Wanted
+from botticelli.store.delivery.posts import PostFilter
 
 UNUSED: Final = timedelta(days=7)  # without any host that knows it, a destination counts as gone
 
@@ -91,7 +91,7 @@ PLAN: Final = """
 """
 
 
-def plan(conn: Connection, wanted: Sequence[Wanted]) -> int:
+def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
     """Make the deliveries that approved posts still lack; return how many. One transaction.
 
     Tell all destinations of the configuration at once, not only the one to be served: a post is

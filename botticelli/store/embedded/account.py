@@ -32,7 +32,7 @@ CAPABILITY_VERSION_3: Final = 0x20080522
 
 
 @record
-class Account:
+class ServerUser:
     """Who runs the server.
 
     Args:
@@ -46,22 +46,22 @@ class Account:
     become: Callable[[], None] | None = None
 
 
-def choose_account(program: Path, *, folder: Path, makes_cluster: bool) -> Account:
+def choose_account(program: Path, *, folder: Path, makes_cluster: bool) -> ServerUser:
     """Return the account that can run PostgreSQL's `program` in `folder`.
 
     Raises:
         Unavailable: There is none.
     """
-    itself = Account(uid=os.geteuid(), gid=os.getegid())
+    itself = ServerUser(uid=os.geteuid(), gid=os.getegid())
     is_root = itself.uid == 0
     if not is_root and (_has_name(itself.uid) or not makes_cluster):
         return itself
     if sys.platform == "linux":
         uid, gid = _somebody()
-        namespace = Account(
+        namespace = ServerUser(
             uid=itself.uid, gid=itself.gid, become=partial(_enter_namespace, uid, gid, folder)
         )
-        nobody = Account(uid=uid, gid=gid, become=partial(_become, uid, gid, folder))
+        nobody = ServerUser(uid=uid, gid=gid, become=partial(_become, uid, gid, folder))
         for account in (nobody, namespace) if is_root else (namespace,):
             if _can_run(program, account):
                 return account
@@ -98,7 +98,7 @@ def _somebody() -> tuple[int, int]:
     return (chosen.pw_uid, chosen.pw_gid) if chosen else (65534, 65534)
 
 
-def _can_run(program: Path, account: Account) -> bool:
+def _can_run(program: Path, account: ServerUser) -> bool:
     try:
         ended = subprocess.run(  # noqa: S603 - our own program
             [program, "--version"],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from botticelli.records import record
 from botticelli.store.embedded import files
-from botticelli.store.embedded.account import Account
+from botticelli.store.embedded.account import ServerUser
 
 
 @record
@@ -24,7 +24,7 @@ class Programs:
     """
 
     binaries: Path
-    account: Account
+    account: ServerUser
     folder: Path
     lifeline: int
 

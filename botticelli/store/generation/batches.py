@@ -195,7 +195,7 @@ def _abandon_items(conn: Connection, batches: Sequence[int]) -> int:
     return len(items)
 
 
-TAKE_BACK: Final = """
+ABANDON_UNUSED: Final = """
     UPDATE batches AS b
        SET state = 'abandoned',
            ended_at = botticelli_now()
@@ -210,10 +210,10 @@ TAKE_BACK: Final = """
 """
 
 
-def take_back(conn: Connection, batch_id: int) -> bool:
+def abandon_unused(conn: Connection, batch_id: int) -> bool:
     """Give a batch up of which nothing was ever asked; tell whether it was one. One transaction."""
     with conn.transaction():
-        taken = conn.execute(TAKE_BACK, {"batch_id": batch_id}).fetchall()
+        taken = conn.execute(ABANDON_UNUSED, {"batch_id": batch_id}).fetchall()
         _abandon_items(conn, [row[0] for row in taken])
         return bool(taken)
 
@@ -288,7 +288,7 @@ WAITING: Final = """
 
 
 @record
-class Waiting:
+class RemainingItems:
     """The unfinished items of one narrative, and how many of their acts have their answers."""
 
     narrative: str
@@ -296,7 +296,7 @@ class Waiting:
     acts_done: int
 
 
-def list_waiting(conn: Connection, batch_id: int) -> list[Waiting]:
+def list_waiting(conn: Connection, batch_id: int) -> list[RemainingItems]:
     """Return what is left of a batch, by narrative."""
-    with conn.cursor(row_factory=class_row(Waiting)) as cursor:
+    with conn.cursor(row_factory=class_row(RemainingItems)) as cursor:
         return cursor.execute(WAITING, {"batch_id": batch_id}).fetchall()

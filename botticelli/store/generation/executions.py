@@ -75,7 +75,7 @@ def insert(conn: Connection, attempt: Attempt) -> int:
 
 
 @record
-class Finished:
+class StoredAnswer:
     """An answer that was paid for before."""
 
     id: int
@@ -103,10 +103,10 @@ FIND_FINISHED: Final = """
 
 def find_finished(
     conn: Connection, *, item_id: int, place: str, sequence: int, digest: str
-) -> Finished | None:
+) -> StoredAnswer | None:
     """Return the stored answer to the same inputs at the same place of the same item."""
     values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
-    with conn.cursor(row_factory=class_row(Finished)) as cursor:
+    with conn.cursor(row_factory=class_row(StoredAnswer)) as cursor:
         return cursor.execute(FIND_FINISHED, values).fetchone()
 
 

@@ -108,7 +108,7 @@ def settle_failed(conn: Connection, item: Item, *, error: str) -> bool:
     return _settle(conn, item, state="failed", error=error, failed_attempts=1)
 
 
-def put_back(
+def requeue(
     conn: Connection, item: Item, *, error: str = "", wait: timedelta | None = None
 ) -> bool:
     """Give the item back, to be claimed again after `wait`.

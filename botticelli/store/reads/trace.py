@@ -11,7 +11,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.store.delivery import decisions
-from botticelli.store.delivery.decisions import Seen
+from botticelli.store.delivery.decisions import DeliveryView
 
 IdKind = Literal["candidate", "post", "delivery", "message"]
 MOST_DELIVERIES: Final = 1000  # of one post: one for each destination
@@ -142,7 +142,7 @@ class PostTrace:
     writing: tuple[ModelCall, ...]
     judging: tuple[ModelCall, ...]
     post: TracedPost | None
-    deliveries: tuple[Seen, ...]
+    deliveries: tuple[DeliveryView, ...]
     tokens: int
     cost_usd: Decimal
 
@@ -171,7 +171,7 @@ def _find_post(conn: Connection, post_id: int) -> TracedPost | None:
         return cursor.execute(POST, {"id": post_id}).fetchone()
 
 
-def _deliveries(conn: Connection, post_id: int) -> tuple[Seen, ...]:
+def _deliveries(conn: Connection, post_id: int) -> tuple[DeliveryView, ...]:
     newest_first = decisions.list_deliveries(conn, post_id=post_id, limit=MOST_DELIVERIES)
     return tuple(reversed(newest_first))
 

@@ -24,7 +24,7 @@ class NewRows:
 
 
 @record
-class Delivery:
+class RunOutputs:
     """Everything one run of a narrative leaves behind.
 
     Args:
@@ -44,7 +44,7 @@ class Delivery:
     failure: str = ""
 
 
-def store_outputs(conn: Connection, made: Delivery) -> dict[str, tuple[int, ...]]:
+def store_outputs(conn: Connection, made: RunOutputs) -> dict[str, tuple[int, ...]]:
     """Insert rows, remove consumed ones, record both; return table -> new ids. One transaction.
 
     Raises:
@@ -86,7 +86,7 @@ class Generation:
     id: int = 0
 
 
-def _account(made: Delivery, table: str, *, count: int) -> Generation:
+def _account(made: RunOutputs, table: str, *, count: int) -> Generation:
     return Generation(
         table_name=table,
         narrative_file=made.file or None,
