@@ -22,7 +22,6 @@ from botticelli.narrative.language.model import (
     TableRead,
     Text,
 )
-from botticelli.narrative.language.positions import Places
 from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.template import Placeholder, placeholders
 from botticelli.narrative.language.template import names as names_in
@@ -48,7 +47,7 @@ def check_commands(file: NarrativeFile, *, writable: Sequence[str], findings: Fi
         writable: Tables that database commands may change.
         findings: Takes what is found.
     """
-    for key, _, given in Places(file).inputs():
+    for key, _, given in file.inputs():
         if isinstance(given, BotCommand):
             try:
                 _check_command(given, writable=writable)
@@ -67,7 +66,6 @@ def check_permissions(file: NarrativeFile, security: Security, *, findings: Find
         user = rules_of_user(security).wherever
     except ConfigError:
         return  # reported with the configuration
-    places = Places(file)
     for narrative in file.narratives.values():
         try:
             own = rules_of_narrative(narrative.security).wherever
@@ -83,7 +81,7 @@ def check_permissions(file: NarrativeFile, security: Security, *, findings: Find
                     note = findings.error if is_certain else findings.warn
                     how = "" if said.word == "refuse" else " where nobody can be asked"
                     what = f"{facts.name} is refused{how}: {said.why}"
-                    note(places.act(narrative, act.name)[0], what, hint=said.hint)
+                    note(act.place, what, hint=said.hint)
 
 
 def _facts(command: BotCommand) -> CommandFacts | None:
@@ -103,7 +101,6 @@ def _facts(command: BotCommand) -> CommandFacts | None:
 
 def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
     """Note placeholders of commands that nothing fills in, and of prompts that look like a slip."""
-    places = Places(file)
     for narrative in file.narratives.values():
         known = {*narrative.variables, *GIVEN}
         for act, placeholder in act_facts.dangling(narrative):
@@ -113,10 +110,10 @@ def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
             before = [each.name for each in narrative.acts[: narrative.acts.index(act)]]
             hint = nearest(head, before) or f"give --input {head}=..."
             what = f"{placeholder.source} is no act before this one, no table and no variable"
-            findings.warn(places.act(narrative, act.name)[0], what, hint=hint)
+            findings.warn(act.place, what, hint=hint)
         for act, name, near in _slips(narrative, known):
             what = f"{{{{{name}}}}} is neither an act nor a table: it stays as it is"
-            findings.warn(places.act(narrative, act.name)[0], what, hint=near)
+            findings.warn(act.place, what, hint=near)
 
 
 def _is_variable(placeholder: Placeholder) -> bool:
@@ -169,9 +166,8 @@ def check_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings: 
     from botticelli.store.tables.columns import TableError
     from botticelli.store.tables.rows import Query, read_rows
 
-    places = Places(file)
     made = set(_made_by(file, cwd=cwd))
-    for key, _, given in places.inputs():
+    for key, _, given in file.inputs():
         if isinstance(given, TableRead) and given.table not in made:
             query = Query(
                 table=given.table,
@@ -208,14 +204,11 @@ def check_models(file: NarrativeFile, models: Models, *, findings: Findings) -> 
     """Note models that nothing leads to, wherever the file names them."""
     from botticelli.models.open import route
 
-    places = Places(file)
     for narrative in file.narratives.values():
         named: list[tuple[Key, tuple[str, ...]]] = [
             (_key_of(file, narrative, "model"), narrative.models)
         ]
-        named += [
-            ((*places.act(narrative, act.name)[0], "model"), act.models) for act in narrative.acts
-        ]
+        named += [((*act.place, "model"), act.models) for act in narrative.acts]
         for key, names in named:
             for name in names:
                 try:

@@ -15,7 +15,6 @@ from botticelli.narrative.files.public_addresses import numbers, public_addresse
 from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.load import resolve_nested
 from botticelli.narrative.language.model import Media, NarrativeFile, Nested, TableRead, Text
-from botticelli.narrative.language.positions import Places
 from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.template import placeholders
 from botticelli.narrative.run.input_reader import LARGEST_TEXT
@@ -48,7 +47,7 @@ def problems_of(file: NarrativeFile, *, narratives: Narratives, cwd: Path) -> li
 def missing_files(file: NarrativeFile, search: Search) -> list[Problem]:
     """Return a problem for each file that the acts name and that is not there, or of no use."""
     findings = findings_of(file)
-    for key, _, each in Places(file).inputs():
+    for key, _, each in file.inputs():
         name = "base64" if isinstance(each, Media) and each.base64 else "file"
         try:
             if isinstance(each, Media) and each.base64:
@@ -84,7 +83,7 @@ def _check_content(given: Media, head: bytes, *, name: str) -> None:
 def validate_urls(file: NarrativeFile, *, is_private_allowed: bool = False) -> list[Problem]:
     """Return a problem for each URL that is none, or leads to this machine by its very letters."""
     findings = findings_of(file)
-    for key, _, each in Places(file).inputs():
+    for key, _, each in file.inputs():
         if isinstance(each, Media) and each.url:
             try:
                 public_addresses(each.url, resolve=numbers, is_private_allowed=is_private_allowed)
@@ -102,7 +101,7 @@ def validate_queries(file: NarrativeFile) -> list[Problem]:
     from botticelli.store.tables.predicates import parse_order_by, parse_where
 
     findings = findings_of(file)
-    for key, _, each in Places(file).inputs():
+    for key, _, each in file.inputs():
         if not isinstance(each, TableRead):
             continue
         filters = (("where", parse_where, each.where), ("order_by", parse_order_by, each.order_by))
@@ -118,7 +117,7 @@ def validate_queries(file: NarrativeFile) -> list[Problem]:
 def validate_calls(file: NarrativeFile, *, cwd: Path) -> list[Problem]:
     """Return a problem for each narrative that runs itself in the end or lacks a nested file."""
     findings, resolve = findings_of(file), partial(resolve_nested, cwd=cwd)
-    for key, _, given in Places(file).inputs():
+    for key, _, given in file.inputs():
         if isinstance(given, Nested):
             try:
                 resolve(file, given)
@@ -148,7 +147,6 @@ def validate_schemas(file: NarrativeFile) -> list[Problem]:
     from jsonschema import Draft202012Validator, SchemaError
 
     findings = findings_of(file)
-    places = Places(file)
     for narrative in file.narratives.values():
         for act in narrative.acts:
             if act.schema is None:
@@ -157,7 +155,7 @@ def validate_schemas(file: NarrativeFile) -> list[Problem]:
                 Draft202012Validator.check_schema(act.schema)
             except SchemaError as error:
                 what = f"no JSON Schema: {error.message} at {error.json_path}"
-                findings.error((*places.act(narrative, act.name)[0], "schema"), what)
+                findings.error((*act.place, "schema"), what)
     return findings.problems
 
 
@@ -176,8 +174,4 @@ def validate_security(file: NarrativeFile) -> list[Problem]:
 
 def findings_of(file: NarrativeFile) -> Findings:
     """Return where findings about a file are collected; it knows the file's lines."""
-    try:
-        text = file.path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):  # it was read from memory: there are no lines
-        text = ""
-    return Findings(path=file.path, text=text)
+    return Findings(path=file.path, text=file.text)

@@ -109,8 +109,9 @@ class ActReader:
             return None
         return Act(
             name=source.name,
-            inputs=tuple(each.input for each in inputs),
             state_capture=_captures(inputs),
+            place=source.key,
+            **_inputs_of(inputs),
         )
 
     def _table_act(self, name: str, table: Table) -> Act | None:
@@ -120,7 +121,8 @@ class ActReader:
         config.done()
         calls, inputs = self._called(table)
         fields = table.read(Act) | {
-            "inputs": tuple(each.input for each in inputs),
+            **_inputs_of(inputs),
+            "place": table.key,
             "narrative": calls,
             "carousel": read_carousel(table),
             "state_capture": {**_captures(inputs), **_paths(table.table("state_capture"))},
@@ -147,7 +149,8 @@ class ActReader:
     def _own_inputs(self, table: Table) -> list[ReadInput]:
         found: list[ReadInput] = []
         if table.has(*PROMPTS, "file") and (text := read_text(table)):
-            found.append(ReadInput(input=text))
+            place = (*table.key, table.named((*PROMPTS, "file")))
+            found.append(ReadInput(input=text, place=place))
         if table.has("input", "inputs"):
             name = table.named(("input", "inputs"))
             found += self._inputs(table.take("input", "inputs"), key=(*table.key, name))
@@ -183,7 +186,7 @@ class ActReader:
         if not raw.strip():
             self._findings.error(key, "a prompt without text")
             return None
-        return ReadInput(input=Text(content=raw))
+        return ReadInput(input=Text(content=raw), place=key)
 
     def _table_input(self, table: Table) -> ReadInput | None:
         if not table.has("ref"):
@@ -225,6 +228,14 @@ def _is_blank(item: Any) -> bool:
         item = next((item[key] for key in PROMPTS if key in item), None)
         return is_text and isinstance(item, str) and not item.strip()
     return isinstance(item, str) and not item.strip()
+
+
+def _inputs_of(inputs: list[ReadInput]) -> dict[str, Any]:
+    """Return the fields of an act for its inputs."""
+    return {
+        "inputs": tuple(each.input for each in inputs),
+        "input_places": tuple(each.place for each in inputs),
+    }
 
 
 def _captures(inputs: list[ReadInput]) -> dict[str, str]:

@@ -114,6 +114,7 @@ class _Reader:
             nested=self._resources.nested,
             default=next(iter(narratives), "") if is_single or len(narratives) == 1 else "",
             warnings=tuple(self._findings.warnings),
+            text=self._findings.text,
         )
 
     def _narrative_tables(self) -> dict[str, Table]:

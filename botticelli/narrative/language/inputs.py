@@ -22,6 +22,7 @@ from botticelli.narrative.language.table import Table
 from botticelli.narrative.language.tables import InputType, MediaPlace, RowsTable, StateTable
 from botticelli.records import record
 from botticelli.text import nearest
+from botticelli.toml_lines import Key
 
 MEDIA_KINDS: Final = get_args(MediaKind)
 PROMPTS: Final = ("content", "text", "prompt", "user")
@@ -40,9 +41,10 @@ _BARE_VARIABLE: Final = re.compile(r"\$([A-Z_][A-Z0-9_]*)")
 
 @record
 class ReadInput:
-    """An input, and what of its result is to be kept in the state."""
+    """An input, where it stands, and what of its result is to be kept in the state."""
 
     input: Input
+    place: Key
     capture: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
@@ -53,7 +55,7 @@ def read_input(table: Table) -> ReadInput | None:
         return read_command(table, is_flat="args" not in table.values)
     found = _read_plain(table, kind=kind)
     table.done()
-    return None if found is None else ReadInput(input=found)
+    return None if found is None else ReadInput(input=found, place=table.key)
 
 
 def _read_plain(table: Table, *, kind: str) -> Input | None:
@@ -158,7 +160,7 @@ def read_command(
         fields["cache_seconds"] = cached
     fields["store_as"] = fields["store_as"] or store_as
     fields["args"] = _today(_with_variables(args), command=command)
-    return ReadInput(input=BotCommand(**fields), capture=capture)
+    return ReadInput(input=BotCommand(**fields), place=table.key, capture=capture)
 
 
 def _command_today(command: str, *, platform: str) -> str:

@@ -3,7 +3,7 @@
 `shapes.py` reads the spellings (docs/dialect.md §3-4), `load.py` finds files and reports mistakes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal
 from botticelli.config.keys import NOTHING
 from botticelli.config.keys import key as spelled
 from botticelli.records import record
+from botticelli.toml_lines import Key
 
 MediaKind = Literal["image", "audio", "video", "document"]
 
@@ -188,6 +189,8 @@ class Act:
         schema: JSON Schema the answer must satisfy: a name of [schemas.NAME], or the schema itself.
         skip_if_valid: Call no model if the answer before satisfies the schema already.
         system: Standing instruction for this act's call.
+        place: Key path of the act in its file.
+        input_places: Key path of each input; of the resource, if it refers to one.
     """
 
     name: str
@@ -203,6 +206,8 @@ class Act:
     schema: Mapping[str, Any] | None = spelled(None, type=["string", "object"])
     skip_if_valid: bool = spelled(False)
     system: str = spelled("")
+    place: Key = field(default=(), repr=False, compare=False)
+    input_places: tuple[Key, ...] = field(default=(), repr=False, compare=False)
 
 
 @record
@@ -252,6 +257,7 @@ class NarrativeFile:
         path: Where it was read; bare file names in it are looked up beside it first.
         nested: NAME -> path of `[narratives.NAME] narrative = "path"`.
         default: Key of the narrative that runs if none is named; empty: one must be named.
+        text: The file itself, for the lines of what is found later.
         warnings: What loads but will not do what its author hoped (unknown keys ...).
     """
 
@@ -260,3 +266,11 @@ class NarrativeFile:
     nested: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     default: str = ""
     warnings: tuple[str, ...] = ()
+    text: str = field(default="", repr=False, compare=False)
+
+    def inputs(self) -> Iterator[tuple[Key, Act, Input]]:
+        """Yield each input of each act once, with the key path where it stands."""
+        listed = [act for narrative in self.narratives.values() for act in narrative.acts]
+        for act in {act.place: act for act in listed}.values():
+            for place, given in zip(act.input_places, act.inputs, strict=True):
+                yield place, act, given

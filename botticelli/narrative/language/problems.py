@@ -28,7 +28,7 @@ class Findings:
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self._suspects: list[Problem] = []
-        self._text = text
+        self.text = text
         self._is_forgiving = False
 
     def error(self, key: Key, what: str, *, hint: str = "") -> None:
@@ -74,4 +74,4 @@ class Findings:
 
     @cached_property
     def _lines(self) -> Mapping[Key, int]:
-        return key_lines(self._text)
+        return key_lines(self.text)

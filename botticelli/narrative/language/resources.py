@@ -138,7 +138,7 @@ class Resources:
         if name not in known and (hint := nearest(name, known)) and not is_beside():
             self.findings.error(key, f"narrative '{name}' is not defined", hint=hint)
             return None
-        return ReadInput(input=found)
+        return ReadInput(input=found, place=key)
 
 
 def _read_resource(kind: str, table: Table, *, name: str) -> ReadInput | None:
@@ -147,7 +147,7 @@ def _read_resource(kind: str, table: Table, *, name: str) -> ReadInput | None:
     table.ignore("type", "description")
     found = read_rows(table, name=name) if kind == "tables" else read_media(table, kind=None)
     table.done()
-    return None if found is None else ReadInput(input=found)
+    return None if found is None else ReadInput(input=found, place=table.key)
 
 
 def _read_nested(root: Table) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from botticelli.narrative.language.resources import read_settings
 from botticelli.narrative.language.table import Table
 from botticelli.records import record
 from botticelli.text import nearest
+from botticelli.toml_lines import Key
 
 _REFERENCE: Final = re.compile(r"(\$\{|\{\{)\s*(?:steps\[(\d+)\]|prev(?=[.}\s]))([^}]*)\}{1,2}")
 
@@ -25,6 +26,7 @@ class _Group:
     """What will be one act, while its steps are read."""
 
     name: str
+    place: Key
     settings: Settings = field(default_factory=Settings)
     system: list[str] = field(default_factory=list)
     user: list[str] = field(default_factory=list)
@@ -79,7 +81,7 @@ def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> bool:
         if not text.strip():
             part.findings.error(part.key, "a step without text", hint='add content = "..."')
         if not groups or groups[-1].command:
-            groups.append(_Group(name=_free(name, groups)))
+            groups.append(_Group(name=_free(name, groups), place=step.key))
         if role == "system":
             groups[-1].system.append(text)
         else:
@@ -113,7 +115,7 @@ def _read_actions(step: Table, *, name: str, groups: list[_Group]) -> None:
     if processor != "bot" and commands:
         step.odd(("processor",), f"processor '{processor}' is taken as bot")
     for command in commands:
-        groups.append(_Group(name=_free(name, groups), command=command))
+        groups.append(_Group(name=_free(name, groups), place=command.place, command=command))
 
 
 def _free(name: str, groups: list[_Group]) -> str:
@@ -149,6 +151,8 @@ def _act(group: _Group, *, names: _Names) -> Act:
         name=group.name,
         system=system,
         inputs=(*(Text(content=text) for text in user), *(each.input for each in commands)),
+        place=group.place,
+        input_places=(group.place,) * (len(user) + len(commands)),
         models=group.settings.models,
         temperature=group.settings.temperature,
         max_tokens=group.settings.max_tokens,
