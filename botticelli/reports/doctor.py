@@ -16,9 +16,8 @@ from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.records import record
 from botticelli.store import runs
 from botticelli.store.connection import Connection, mapped_errors
-from botticelli.store.maintenance import drift
 from botticelli.store.reads import doctor
-from botticelli.store.reads.doctor import CleanupFinding
+from botticelli.store.reads.doctor import CleanupFinding, Difference
 from botticelli.store.schema import EXPECTED_VERSION, schema_version
 from botticelli.text import counted
 
@@ -221,13 +220,13 @@ def _schema(conn: Connection, version: int | None) -> Iterator[Diagnosis]:
         what = f"version {version}; this program knows {EXPECTED_VERSION}"
         hint = "pip install --upgrade botticelli"
         yield fault("schema", what, hint=hint, exit_code=Exit.CONFIG)
-    elif found := drift.differences(conn):
+    elif found := doctor.differences(conn):
         yield _drift(found)
     else:
         yield fine("schema", f"version {version}, as it should be")
 
 
-def _drift(found: tuple[drift.Difference, ...]) -> Diagnosis:
+def _drift(found: tuple[Difference, ...]) -> Diagnosis:
     named = ", ".join(f"{each.kind} {each.name} {each.problem}" for each in found[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     is_missing = all(each.problem == "missing" for each in found)

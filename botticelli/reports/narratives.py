@@ -1,4 +1,4 @@
-"""What narrative files offer: their narratives, acts, rounds and calls."""
+"""The narratives in files: their acts, rounds and model calls."""
 
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,13 +18,13 @@ LEFT_OUT: Final = frozenset({"target", "node_modules", "__pycache__"})
 
 
 @record
-class Offer:
+class ListedNarrative:
     """One narrative that can be run.
 
     Args:
-        reference: What to type behind `botticelli run`.
+        reference: What to type after `botticelli run`.
         rounds: Of its carousel.
-        target: Table that receives its rows; None: it stores none.
+        target: Table that receives its rows; None if it stores none.
         calls_least, calls_most: Model calls of one run; fewer if acts may be skipped.
     """
 
@@ -39,31 +39,33 @@ class Offer:
 
 
 @record
-class Offers:
-    """One file: what it offers, and what is wrong with it (then it offers nothing)."""
+class ListedFile:
+    """One file: its narratives, or what is wrong with it."""
 
     file: Path
-    narratives: tuple[Offer, ...] = ()
+    narratives: tuple[ListedNarrative, ...] = ()
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
 @record
-class Listing:
-    """Files with what they offer. One that has to be fixed makes the exit code 78."""
+class NarrativesReport:
+    """Files with their narratives. One that has to be fixed makes the exit code 78."""
 
     exit_code: int
-    files: tuple[Offers, ...]
+    files: tuple[ListedFile, ...]
 
 
-def listing(places: Sequence[Path], *, folders: Sequence[Path], cwd: Path) -> Listing:
-    """Return what the files, and the narrative files in the places that are folders, offer.
+def list_narratives(
+    places: Sequence[Path], *, folders: Sequence[Path], cwd: Path
+) -> NarrativesReport:
+    """Return the narratives of the files, and of the narrative files in the folders, in `places`.
 
     A narrative in one of the `folders` is referred to by its file's bare name.
     """
-    files = tuple(_offers(path, folders=folders, cwd=cwd) for path in _files(places))
+    files = tuple(_listed_file(path, folders=folders, cwd=cwd) for path in _files(places))
     bad = any(each.problems for each in files)
-    return Listing(exit_code=Exit.CONFIG if bad else Exit.DONE, files=files)
+    return NarrativesReport(exit_code=Exit.CONFIG if bad else Exit.DONE, files=files)
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:
@@ -85,33 +87,35 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_narrative(path: Path) -> bool:
-    """Tell whether a file has the shape of a narrative; a broken one is shown, not hidden."""
+    """Return whether a file has the shape of a narrative; a broken one is shown, not hidden."""
     try:
         return shape_of(tomllib.loads(path.read_text(encoding="utf-8-sig"))) is not Shape.NONE
     except (OSError, ValueError, RecursionError):
         return True
 
 
-def _offers(path: Path, *, folders: Sequence[Path], cwd: Path) -> Offers:
+def _listed_file(path: Path, *, folders: Sequence[Path], cwd: Path) -> ListedFile:
     is_usual = any(path.parent == folder for folder in folders)
     inner = path.relative_to(cwd) if path.is_relative_to(cwd) else path
     reference = path.stem if is_usual else str(inner.with_suffix(""))
     try:
         file = load_file(path)
-        offers = tuple(
-            _offer(file, each, reference=reference, cwd=cwd) for each in file.narratives.values()
+        narratives = tuple(
+            _listed(file, each, reference=reference, cwd=cwd) for each in file.narratives.values()
         )
     except ConfigError as error:
-        return Offers(file=path, problems=tuple(map(str, error.problems)))
-    return Offers(file=path, narratives=offers, warnings=file.warnings)
+        return ListedFile(file=path, problems=tuple(map(str, error.problems)))
+    return ListedFile(file=path, narratives=narratives, warnings=file.warnings)
 
 
-def _offer(file: NarrativeFile, narrative: Narrative, *, reference: str, cwd: Path) -> Offer:
+def _listed(
+    file: NarrativeFile, narrative: Narrative, *, reference: str, cwd: Path
+) -> ListedNarrative:
     resolve = partial(resolve_nested, cwd=cwd)
     check_nested(file, narrative, resolve=resolve)
     calls = calls_per_run(file, narrative, resolve=resolve)
     is_default = file.default == narrative.key
-    return Offer(
+    return ListedNarrative(
         reference=reference if is_default else f"{reference}:{narrative.key}",
         name=narrative.name,
         description=narrative.description,
@@ -124,5 +128,5 @@ def _offer(file: NarrativeFile, narrative: Narrative, *, reference: str, cwd: Pa
 
 
 def _target(narrative: Narrative) -> str | None:
-    """Return the table that receives the rows (docs/dialect.md §11.2); None: nothing is stored."""
+    """Return the table that receives the rows (docs/dialect.md §11.2); None if it stores none."""
     return None if narrative.skip_content_generation else narrative.target or narrative.name

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from botticelli.store.connection import connect
-from botticelli.store.maintenance.drift import differences
 from botticelli.store.maintenance.retention import prune
+from botticelli.store.reads.doctor import differences
 from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_version
 from tests.database import approved
 

@@ -9,7 +9,13 @@ from botticelli.cli.shell.app import app
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import UsageError
-from botticelli.reports.narratives import Listing, Offer, Offers
+from botticelli.narrative.language.load import shipped_narratives
+from botticelli.reports.narratives import (
+    ListedFile,
+    ListedNarrative,
+    NarrativesReport,
+    list_narratives,
+)
 from botticelli.text import shorten
 
 
@@ -24,46 +30,43 @@ def narratives(
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> int:
     """List and validate narratives."""
-    from botticelli.narrative.language.load import shipped_narratives
-    from botticelli.reports.narratives import listing
-
     env: Environment = ctx.obj
     named = [env.cwd / place for place in places or ()]
     for place in named:
         if not place.exists():
             raise UsageError(f"there is no {place}", hint="name a narrative file or a folder")
     usual = [*filter(Path.is_dir, env.config.narratives.folders), shipped_narratives()]
-    report = listing(named or usual, folders=usual, cwd=env.cwd)
+    report = list_narratives(named or usual, folders=usual, cwd=env.cwd)
     env.show(report, as_json=as_json)
     return report.exit_code
 
 
 @render.register
-def _(report: Listing, console: Console) -> None:
-    for offers in report.files:
-        console.line(str(offers.file), style="bold")
-        for problem in offers.problems:
+def _(report: NarrativesReport, console: Console) -> None:
+    for file in report.files:
+        console.line(str(file.file), style="bold")
+        for problem in file.problems:
             console.line(f"  error: {problem}", style="red")
-        for warning in offers.warnings:
+        for warning in file.warnings:
             console.line(f"  warning: {warning}", style="yellow")
-        _show(offers, console)
+        _show(file, console)
         console.line()
     if not report.files:
         console.line("no narratives there")
 
 
-def _show(offers: Offers, console: Console) -> None:
-    if offers.narratives:
+def _show(file: ListedFile, console: Console) -> None:
+    if file.narratives:
         console.table(
             ["narrative", "acts", "rounds", "calls", "stores in"],
-            [_row(each) for each in offers.narratives],
+            [_row(each) for each in file.narratives],
             right=["rounds", "calls"],
         )
 
 
-def _row(offer: Offer) -> list[object]:
-    calls = str(offer.calls_most)
-    if offer.calls_least != offer.calls_most:
-        calls = f"{offer.calls_least}-{offer.calls_most}"
-    acts = shorten(" ".join(offer.acts), 40)
-    return [offer.reference, acts, offer.rounds, calls, offer.target]
+def _row(narrative: ListedNarrative) -> list[object]:
+    calls = str(narrative.calls_most)
+    if narrative.calls_least != narrative.calls_most:
+        calls = f"{narrative.calls_least}-{narrative.calls_most}"
+    acts = shorten(" ".join(narrative.acts), 40)
+    return [narrative.reference, acts, narrative.rounds, calls, narrative.target]

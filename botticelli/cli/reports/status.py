@@ -13,10 +13,10 @@ from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
 from botticelli.errors import Exit
+from botticelli.store.reads.budget import ModelUse
 from botticelli.store.reads.status import (
     DestinationStatus,
     LastRun,
-    ModelUse,
     StageStatus,
     Status,
     read_status,

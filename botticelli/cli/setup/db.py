@@ -13,7 +13,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
-from botticelli.store.maintenance.drift import Difference
+from botticelli.store.reads.doctor import Difference
 
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
@@ -242,7 +242,7 @@ class Drift:
 @db.command()
 def doctor(ctx: typer.Context, *, as_json: AsJson = False) -> int:
     """Compare the database with the schema that this program expects; exit 1 if it differs."""
-    from botticelli.store.maintenance.drift import differences
+    from botticelli.store.reads.doctor import differences
     from botticelli.store.schema import schema_version
 
     env: Environment = ctx.obj

@@ -38,14 +38,12 @@ def narratives(ctx: typer.Context) -> list[tuple[str, str]]:
     from pathlib import Path
 
     from botticelli.narrative.language.load import shipped_narratives
-    from botticelli.reports.narratives import listing
+    from botticelli.reports.narratives import list_narratives
 
     env = _environment(ctx)
     usual = [*filter(Path.is_dir, env.config.narratives.folders), shipped_narratives()]
-    report = listing(usual, folders=usual, cwd=env.cwd)
-    return [
-        (offer.reference, offer.description) for file in report.files for offer in file.narratives
-    ]
+    report = list_narratives(usual, folders=usual, cwd=env.cwd)
+    return [(each.reference, each.description) for file in report.files for each in file.narratives]
 
 
 def platforms(ctx: typer.Context) -> list[str]:

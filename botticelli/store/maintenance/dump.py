@@ -17,10 +17,10 @@ MAGIC: Final = b"PGDMP"  # how a file of pg_dump --format=custom begins
 def find(conn: Connection, name: str, *, folders: Iterable[Path]) -> Path:
     """Return the oldest program of that name that is not older than the server.
 
-    An older one refuses the server; a much newer pg_restore says what the server does not know.
+    An older one refuses the server; a much newer pg_restore sends what the server does not know.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: No such program is installed.
     """
     server = conn.info.server_version // 10000
     found = {_major(folder / name): folder / name for folder in folders}
@@ -73,7 +73,7 @@ def restore(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) 
 
     Raises:
         Unavailable: pg_restore failed; nothing has changed.
-        UsageError: The file is no backup of ours.
+        UsageError: The file is not a backup of ours.
     """
     try:
         with file.open("rb") as opened:
@@ -81,7 +81,7 @@ def restore(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) 
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(file)) from error
     if not is_backup:
-        raise UsageError("is no backup of ours", where=str(file), hint="name one of `db backup`")
+        raise UsageError("is not a backup of ours", where=str(file), hint="name one of `db backup`")
     target, secret = _without_password(url)
     words = ["--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error"]
     words.append("--no-privileges")  # a role that a new server does not have would refuse it all

@@ -1,7 +1,7 @@
-"""Removing history that nobody needs any more, in small transactions that hold nobody up.
+"""Remove history that is no longer needed, in small transactions that block nothing for long.
 
-What is removed stays counted (pruned_rows, pruned_calls): a total that fell would look to whoever
-watches like a counter that began anew.
+What is removed stays counted (pruned_rows, pruned_calls): a monitor would take a total that fell
+for a counter that was reset.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from botticelli.store.connection import Connection
 
 BATCH: Final = 2000
 
-# What a model said in a batch that is still open is what a resumed item need not pay for again.
+# Answers in a batch that is still open are kept: a resumed item need not pay for them again.
 EXECUTIONS: Final = """
     WITH old AS (
         SELECT e.id

@@ -1,4 +1,4 @@
-"""What the models have cost: for `budget`. Nothing is changed."""
+"""What the models have used and cost: for `budget` and `status`. Nothing is changed."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,8 +7,8 @@ from typing import Final, Literal
 from psycopg.rows import class_row
 
 from botticelli.records import record
+from botticelli.store import ledger
 from botticelli.store.connection import Connection
-from botticelli.store.ledger import GUARD
 
 
 @record
@@ -77,4 +77,63 @@ SPEND: Final = """
 def read_spend(conn: Connection, *, allowed: Decimal) -> tuple[SpendBudget, ...]:
     """Return what counts against a spend limit now, for each provider that was asked."""
     with conn.cursor(row_factory=class_row(SpendBudget)) as cursor:
-        return tuple(cursor.execute(SPEND, {"allowed": allowed, "guard": GUARD}))
+        return tuple(cursor.execute(SPEND, {"allowed": allowed, "guard": ledger.GUARD}))
+
+
+@record
+class ModelUse:
+    """What a model has used of its limits in the provider's day and the last minute."""
+
+    model: str
+    day_requests: int
+    day_request_limit: int | None
+    day_tokens: int
+    day_token_limit: int | None
+    minute_requests: int
+    minute_request_limit: int | None
+    blocked_until: datetime | None
+
+
+MODEL_USE: Final = f"""
+    SELECT a.key AS model, a.day_requests, a.rpd AS day_request_limit, a.day_tokens,
+           a.tpd AS day_token_limit, a.minute_requests, a.rpm AS minute_request_limit,
+           a.blocked_until
+      FROM ({ledger.ACCOUNTS}) AS a
+     ORDER BY a.key
+"""  # noqa: S608 - both parts are constants
+
+
+def read_model_use(conn: Connection) -> tuple[ModelUse, ...]:
+    """Return what each model has used of its limits. Reads only."""
+    values = {"key": None, "length": ledger.Window().length}
+    with conn.cursor(row_factory=class_row(ModelUse)) as cursor:
+        return tuple(cursor.execute(MODEL_USE, values))
+
+
+@record
+class SpentToday:
+    """What the model calls of the present UTC day took; cost in US dollars."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+
+
+SPENT_TODAY: Final = """
+    SELECT count(*) AS calls,
+           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+           coalesce(sum(coalesce(output_tokens, 0) + coalesce(thought_tokens, 0)), 0)::bigint
+               AS output_tokens,
+           coalesce(sum(cost_usd), 0) AS cost_usd
+      FROM act_executions
+     WHERE created_at >= date_trunc('day', botticelli_now(), 'UTC')
+"""
+
+
+def read_spent_today(conn: Connection) -> SpentToday:
+    """Return what the model calls of the present UTC day took. Reads only."""
+    with conn.cursor(row_factory=class_row(SpentToday)) as cursor:
+        spent = cursor.execute(SPENT_TODAY).fetchone()
+    assert spent is not None
+    return spent

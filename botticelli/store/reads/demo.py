@@ -1,4 +1,4 @@
-"""Where a demonstration may work: never among the posts of a real channel."""
+"""Which database a demo may use: never one with the posts of a real channel."""
 
 import contextlib
 from typing import Final
@@ -23,7 +23,7 @@ HOLDS_REAL_WORK: Final = """
 
 
 def holds_real_work(conn: Connection) -> bool:
-    """Tell whether anything here is not the offline model's own. One query."""
+    """Return whether anything here is not from the offline model. One query."""
     row = conn.execute(HOLDS_REAL_WORK).fetchone()
     return bool(row and row[0])
 
@@ -36,7 +36,7 @@ HAS_STOPPED: Final = """
 
 
 def has_stopped(conn: Connection) -> bool:
-    """Tell whether a stage is paused here, or its breaker open. One query."""
+    """Return whether a stage is paused here, or its breaker open. One query."""
     row = conn.execute(HAS_STOPPED).fetchone()
     return bool(row and row[0])
 

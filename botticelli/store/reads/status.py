@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
-from psycopg.rows import class_row, kwargs_row
+from psycopg.rows import kwargs_row
 
 from botticelli.config.model import STAGES, Config
 from botticelli.records import record
-from botticelli.store import ledger, pace
+from botticelli.store import pace
 from botticelli.store.connection import Connection, place_of
 from botticelli.store.delivery import posts
+from botticelli.store.reads.budget import (
+    ModelUse,
+    SpentToday,
+    read_model_use,
+    read_spent_today,
+)
 
 QUEUE_STATES: Final[Mapping[str, tuple[str, ...]]] = {
     "candidates": ("pending", "judging", "approved", "rejected", "held", "posted"),
@@ -72,30 +77,6 @@ class DestinationStatus:
     last_post: datetime | None
     next_post: datetime | None
     why: str
-
-
-@record
-class ModelUse:
-    """What a model has used of its limits in the provider's day and the last minute."""
-
-    model: str
-    day_requests: int
-    day_request_limit: int | None
-    day_tokens: int
-    day_token_limit: int | None
-    minute_requests: int
-    minute_request_limit: int | None
-    blocked_until: datetime | None
-
-
-@record
-class SpentToday:
-    """What the model calls of the present UTC day took; cost in US dollars."""
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal
 
 
 @record
@@ -173,22 +154,6 @@ POSTED_TODAY: Final = """
        AND p.posted_at >= date_trunc('day', botticelli_now(), d.zone)
      GROUP BY d.name
 """
-SPENT_TODAY: Final = """
-    SELECT count(*) AS calls,
-           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
-           coalesce(sum(coalesce(output_tokens, 0) + coalesce(thought_tokens, 0)), 0)::bigint
-               AS output_tokens,
-           coalesce(sum(cost_usd), 0) AS cost_usd
-      FROM act_executions
-     WHERE created_at >= date_trunc('day', botticelli_now(), 'UTC')
-"""
-MODEL_USE: Final = f"""
-    SELECT a.key AS model, a.day_requests, a.rpd AS day_request_limit, a.day_tokens,
-           a.tpd AS day_token_limit, a.minute_requests, a.rpm AS minute_request_limit,
-           a.blocked_until
-      FROM ({ledger.ACCOUNTS}) AS a
-     ORDER BY a.key
-"""  # noqa: S608 - both parts are constants
 
 
 def read_status(conn: Connection, config: Config, *, timers: Mapping[str, datetime]) -> Status:
@@ -207,8 +172,8 @@ def read_status(conn: Connection, config: Config, *, timers: Mapping[str, dateti
             stages=_stages(conn, config, timers),
             queues=queues,
             destinations=_destinations(conn, config, queues["approved"]),
-            budget=_model_use(conn),
-            today=_spent_today(conn),
+            budget=read_model_use(conn),
+            today=read_spent_today(conn),
         )
 
 
@@ -266,16 +231,3 @@ def _destinations(
             )
         )
     return tuple(found)
-
-
-def _model_use(conn: Connection) -> tuple[ModelUse, ...]:
-    values = {"key": None, "length": ledger.Window().length}
-    with conn.cursor(row_factory=class_row(ModelUse)) as cursor:
-        return tuple(cursor.execute(MODEL_USE, values))
-
-
-def _spent_today(conn: Connection) -> SpentToday:
-    with conn.cursor(row_factory=class_row(SpentToday)) as cursor:
-        spent = cursor.execute(SPENT_TODAY).fetchone()
-    assert spent is not None
-    return spent
