@@ -265,3 +265,27 @@ def test_an_act_with_a_model_of_its_own_takes_nothing_from_the_writers_day(count
 
     assert (dry.calls, report.calls, len(gemini.calls)) == (3, 3, 3)
     assert report.exit_code == Exit.DONE
+
+
+def test_the_dry_run_takes_an_authors_estimate_of_a_round_for_more_than_its_own(count):
+    text = """
+        [narrative]
+        name = "counted"
+        toc = ["say", "end"]
+        [narrative.carousel]
+        iterations = 1
+        estimated_tokens_per_iteration = 20000
+        [acts]
+        say = "Say something."
+        end = "Say goodbye."
+    """
+
+    dry, _ = count(text, rpd=2)
+    plain, _ = count(text.replace("20000", "1"), rpd=4)
+
+    assert dry.calls == plain.calls == 2
+    assert dry.input_tokens == plain.input_tokens
+    assert dry.input_tokens + dry.output_tokens == 20_000
+    assert plain.output_tokens == 2 * 400
+    # 2.5 dollars for a million tokens of the writer's output
+    assert dry.cents - plain.cents == pytest.approx((dry.output_tokens - 800) * 2.5 / 10_000)

@@ -82,7 +82,7 @@ def rehearse(
     models: tuple[str, ...],
 ) -> RunForecast:
     """Walk through a narrative and return what it would ask and do."""
-    from botticelli.narrative.answers.dry_run import estimate
+    from botticelli.narrative.answers.dry_run import estimate, expected_tokens
     from botticelli.narrative.run.context import RunOptions
     from botticelli.narrative.run.runner import dry_runner
 
@@ -91,7 +91,8 @@ def rehearse(
     )
     noted = _Noted(real=context.commands)
     runner, caller = dry_runner(context, file, options=options, commands=noted)
-    runner.run_carousel(narrative, 1 if until else iterations)
+    executions = runner.run_carousel(narrative, 1 if until else iterations)
+    at_least = 0 if until else expected_tokens(narrative, len(executions))
     first = {(call.narrative, call.act): call for call in reversed(caller.calls)}
     prompts = [
         PlannedPrompt(
@@ -108,7 +109,7 @@ def rehearse(
         narrative=narrative.name,
         prompts=tuple(prompts),
         commands=tuple(PlannedCommand(name=call.name, args=call.args) for call in noted.calls),
-        **vars(estimate(caller.calls)),
+        **vars(estimate(caller.calls, at_least=at_least)),
     )
 
 

@@ -12,6 +12,7 @@ from botticelli.models.offline.fill import fill
 from botticelli.models.open import FREE, route
 from botticelli.models.prompts import input_tokens, readable
 from botticelli.narrative.answers.answer import ActKey, Answer
+from botticelli.narrative.language.model import Narrative
 from botticelli.records import record
 
 TYPICAL_OUTPUT = 400  # tokens: a post of 1200 characters with its JSON; critiques are shorter
@@ -23,6 +24,7 @@ class PlannedCall:
 
     Args:
         cents: US cents; None if the model's price is not known.
+        cents_per_output: US cents for each further token of output.
     """
 
     model: str
@@ -33,6 +35,7 @@ class PlannedCall:
     input_tokens: int
     output_tokens: int
     cents: float | None
+    cents_per_output: float = 0.0
 
 
 @record
@@ -46,13 +49,27 @@ class CallsEstimate:
     models: tuple[str, ...]
 
 
-def estimate(calls: Sequence[PlannedCall]) -> CallsEstimate:
-    """Return what the calls take together."""
-    cents = [call.cents for call in calls]
+def expected_tokens(narrative: Narrative, rounds: int) -> int:
+    """Return the tokens that the author expects that many rounds to use; 0 if unsaid."""
+    carousel = narrative.carousel
+    return rounds * (carousel.estimated_tokens or 0) if carousel else 0
+
+
+def estimate(calls: Sequence[PlannedCall], *, at_least: int = 0) -> CallsEstimate:
+    """Return what the calls take together.
+
+    Where that is less than `at_least` tokens, the rest is output, in equal parts for each call.
+    """
+    known = sum(call.input_tokens + call.output_tokens for call in calls)
+    extra = max(0, at_least - known) if calls else 0
+    cents = [
+        None if call.cents is None else call.cents + call.cents_per_output * extra / len(calls)
+        for call in calls
+    ]
     return CallsEstimate(
         calls=len(calls),
         input_tokens=sum(call.input_tokens for call in calls),
-        output_tokens=sum(call.output_tokens for call in calls),
+        output_tokens=sum(call.output_tokens for call in calls) + extra,
         cents=None if None in cents else sum(each for each in cents if each is not None),
         models=tuple(dict.fromkeys(call.model for call in calls)),
     )
@@ -81,6 +98,8 @@ class DryRunCaller:
         usage = Usage(input=input_tokens(request), output=self._output(request))
         rate = catalogue.price(way.model, self.models, on=self.on)
         cents = None if rate is None else float(catalogue.cost(usage, rate) * 100)
+        is_free = rate is None or way.provider in FREE
+        further = 0.0 if is_free else float(catalogue.cost(Usage(output=1), rate) * 100)
         self.calls.append(
             PlannedCall(
                 model=way.model,
@@ -91,6 +110,7 @@ class DryRunCaller:
                 input_tokens=usage.input,
                 output_tokens=usage.output,
                 cents=0.0 if way.provider in FREE else cents,
+                cents_per_output=further,
             )
         )
         return Answer(text=_placeholder(request, act=key.act), model=way.model, usage=usage)

@@ -145,8 +145,8 @@ class Carousel:
     """
 
     iterations: int = spelled(1, min=1)
-    estimated_tokens: int = spelled(
-        1000, name="estimated_tokens_per_iteration", also=("estimated_tokens",)
+    estimated_tokens: int | None = spelled(
+        None, name="estimated_tokens_per_iteration", also=("estimated_tokens",)
     )
     continue_on_error: bool = spelled(False)
     budget: Mapping[str, float] = spelled(NOTHING, ref="budget")

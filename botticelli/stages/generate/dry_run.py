@@ -1,7 +1,7 @@
 """What `generate` would do and cost: every narrative is walked through, nothing is asked."""
 
 from botticelli.errors import Exit
-from botticelli.narrative.answers.dry_run import PlannedCall, estimate
+from botticelli.narrative.answers.dry_run import PlannedCall, estimate, expected_tokens
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
@@ -62,6 +62,7 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
     )
     runner, caller = dry_runner(context, file, options=options)
     calls: list[PlannedCall] = []
+    at_least = expected_tokens(narrative, iterations) if batch is None else 0
     for key, times in planned.items():
         before = len(caller.calls)
         runner.run(file.narratives[key])
@@ -70,6 +71,6 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         narrative=name,
         resumed=batch is not None,
         items=sum(planned.values()),
-        **vars(estimate(calls)),
+        **vars(estimate(calls, at_least=at_least)),
         not_due=why_not_due(context, name, request=request) if batch is None else "",
     )
