@@ -17,7 +17,6 @@ from botticelli.narrative.commands.guard import GuardedCommands, Pending
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.narrative.language.load import load_text
 from botticelli.platforms.base import LockedOut
-from botticelli.platforms.discord.commands.table import TABLE, canonical
 from botticelli.platforms.discord.open import open_discord_commands
 from botticelli.store.commands import approvals, audit
 from tests.fakes.discord import FakeDiscord
@@ -71,9 +70,7 @@ def house(db, clock):
             name="d", platform="discord", token=Secret(discord.token), base_url=discord.api
         )
         executor = PlatformExecutor(
-            lambda: open_discord_commands(destination, clock=clock, chance=random.Random()),
-            writes=lambda command: command not in TABLE or TABLE[command].writes,
-            canonical=canonical,
+            open_discord_commands(lambda: destination, clock=clock, chance=random.Random())
         )
         posts = ("approved_discord_posts",)
         guard = GuardedCommands(

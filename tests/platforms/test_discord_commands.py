@@ -54,7 +54,7 @@ def studio():
         destination = Destination(
             name="d", platform="discord", token=Secret(discord.token), base_url=discord.api
         )
-        commands = open_discord_commands(destination, clock=clock, chance=random.Random(5))
+        commands = open_discord_commands(lambda: destination, clock=clock, chance=random.Random(5))
         made = commands.run("roles.create", {"guild_id": discord.guild, "name": "painter"})
         ids["role"] = made["id"]
         thread = {"channel_id": discord.channel, "name": "talk"}

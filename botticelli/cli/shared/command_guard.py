@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 from botticelli.cli.shell.environment import Environment
 from botticelli.config import plugins
 from botticelli.config.hiding import SHORTEST, secrets_of, secrets_of_environment
+from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands.executors import PlatformExecutor
     from botticelli.narrative.commands.guard import Ask, Consent, GuardedCommands
-    from botticelli.platforms.command_set import CommandSet, Description
+    from botticelli.platforms.command_set import Description
+    from botticelli.platforms.discord.commands.client import DiscordCommands
     from botticelli.store.connection import Connection
 
 
@@ -26,7 +28,7 @@ def guarded(
         allow_writes: What --allow-writes says.
         asks: Whether a person at a terminal may be asked.
     """
-    from botticelli.narrative.commands.executors import DatabaseCommands
+    from botticelli.narrative.commands.executors import DatabaseCommands, PlatformExecutor
     from botticelli.narrative.commands.guard import GuardedCommands
 
     writable = env.config.narratives.writable_tables
@@ -34,7 +36,7 @@ def guarded(
         conn=conn,
         executors={
             "database": DatabaseCommands(conn=conn, writable=writable),
-            "discord": discord(env),
+            "discord": PlatformExecutor(discord(env)),
         },
         find=lambda platform: plugged_in(env, platform),
         security=env.config.security,
@@ -45,21 +47,14 @@ def guarded(
     )
 
 
-def discord(env: Environment) -> "PlatformExecutor":
-    """Return Discord's commands; a client is made when one is about to run."""
-    from botticelli.narrative.commands.executors import PlatformExecutor
-    from botticelli.platforms.discord.commands.table import TABLE, canonical
-
-    return PlatformExecutor(
-        lambda: _open_discord(env),
-        writes=lambda command: command not in TABLE or TABLE[command].writes,
-        canonical=canonical,
-    )
-
-
-def _open_discord(env: Environment) -> "CommandSet":
+def discord(env: Environment) -> "DiscordCommands":
+    """Return Discord's commands; a destination is chosen for the first request."""
     from botticelli.platforms.discord.open import open_discord_commands
 
+    return open_discord_commands(lambda: _bot(env), clock=env.clock, chance=env.chance)
+
+
+def _bot(env: Environment) -> Destination:
     places = [one for one in env.config.destinations.values() if one.platform == "discord"]
     with_token = [one for one in places if one.token] or places
     if env.options.offline:
@@ -70,11 +65,11 @@ def _open_discord(env: Environment) -> "CommandSet":
             where="destinations",
             hint='add one with platform = "discord" and its token',
         )
-    return open_discord_commands(with_token[0], clock=env.clock, chance=env.chance)
+    return with_token[0]
 
 
 def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
-    """Return the commands that a plugin brings for a platform; None: no plugin does.
+    """Return the commands that a plugin brings for a platform, or None if no plugin does.
 
     Raises:
         ConfigError: The plugin cannot be loaded.
@@ -84,25 +79,18 @@ def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
     made = plugins.find(plugins.COMMANDS, platform)
     if made is None:
         return None
-    client: CommandSet = made(env.config, clock=env.clock, chance=env.chance)
-    reads = {one.name for one in client.describe() if not one.writes}
-    return PlatformExecutor(
-        lambda: client,
-        writes=lambda command: command not in reads,
-        canonical=client.canonical,
-    )
+    return PlatformExecutor(made(env.config, clock=env.clock, chance=env.chance))
 
 
 def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
     """Return every command there is, by platform."""
     from botticelli.narrative.commands.executors import describe_database
-    from botticelli.platforms.discord.commands.client import describe
 
-    found = {"discord": describe(), "database": describe_database()}
+    found = {"discord": discord(env).describe(), "database": describe_database()}
     for platform in plugins.names(plugins.COMMANDS):
         executor = plugged_in(env, platform)
         if platform not in found and executor is not None:
-            found[platform] = executor.client.describe()
+            found[platform] = executor.commands.describe()
     return found
 
 

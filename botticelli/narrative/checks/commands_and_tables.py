@@ -27,7 +27,7 @@ from botticelli.narrative.language.template import Placeholder, placeholders
 from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.variables import ENVIRONMENT_NAME
-from botticelli.platforms.discord.commands.table import TABLE, older
+from botticelli.platforms.discord.commands.table import TABLE
 from botticelli.platforms.rules.command_policy import CommandFacts, decide
 from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_of_user
 from botticelli.store.connection import Connection
@@ -90,13 +90,8 @@ def _facts(command: BotCommand) -> CommandFacts | None:
         return CommandFacts(platform="database", command=command.command, args={}, writes=True)
     if command.platform != "discord" or command.command not in TABLE:
         return None
-    return CommandFacts(
-        platform="discord",
-        command=command.command,
-        args={},
-        writes=TABLE[command.command].writes,
-        older=older(command.command),
-    )
+    writes = TABLE[command.command].writes
+    return CommandFacts(platform="discord", command=command.command, args={}, writes=writes)
 
 
 def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:

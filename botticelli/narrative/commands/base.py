@@ -42,6 +42,12 @@ class CommandCall:
         """platform.command, as messages and rules write it."""
         return f"{self.platform}.{self.command}"
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which command it is and who asks for it, as the tables of commands have it."""
+        names = ("platform", "command", "narrative", "act", "run_id")
+        return {name: getattr(self, name) for name in names}
+
 
 class CommandExecutor(Protocol):
     """The commands of one platform."""

@@ -1,6 +1,6 @@
 """What carries out the commands of a platform, and those of the database."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botticelli.narrative.commands.base import CommandCall
@@ -14,56 +14,39 @@ from botticelli.store.tables import rows
 class PlatformExecutor:
     """The commands of a platform as narratives run them.
 
-    Args:
-        open_set: Makes the client when a command is about to run; may raise ConfigError.
-        writes: Returns, without a client, whether a command, by its current name, changes anything.
-        canonical: Returns the current name of a command.
+    Attributes:
+        commands: What the platform, or the plugin that brings it, has.
     """
 
-    def __init__(
-        self,
-        open_set: Callable[[], CommandSet],
-        *,
-        writes: Callable[[str], bool],
-        canonical: Callable[[str], str],
-    ) -> None:
-        self._open = open_set
-        self._writes = writes
-        self._canonical = canonical
-        self._set: CommandSet | None = None
-
-    @property
-    def client(self) -> CommandSet:
-        """The client, made once."""
-        if self._set is None:
-            self._set = self._open()
-        return self._set
+    def __init__(self, commands: CommandSet) -> None:
+        self.commands = commands
+        self._reading = {one.name for one in commands.describe() if not one.writes}
 
     def canonical(self, command: str) -> str:
         """See CommandExecutor."""
-        return self._canonical(command)
+        return self.commands.canonical(command)
 
     def writes(self, command: str) -> bool:
         """See CommandExecutor."""
-        return self._writes(self._canonical(command))
+        return self.canonical(command) not in self._reading
 
     def check(self, call: CommandCall) -> None:
         """See CommandExecutor."""
-        self.client.preview(call.command, call.args)
+        self.commands.preview(call.command, call.args)
 
     def preview(self, call: CommandCall) -> Any:
         """See CommandExecutor."""
-        return self.client.preview(call.command, call.args)
+        return self.commands.preview(call.command, call.args)
 
     def place(self, call: CommandCall) -> Place:
         """See CommandExecutor."""
-        return self.client.place(call.command, call.args)
+        return self.commands.place(call.command, call.args)
 
     def run(self, call: CommandCall, *, once: Once | None = None) -> Any:
         """See CommandExecutor."""
-        if once is not None and isinstance(self.client, OnceOnly):
-            return self.client.run_once(call.command, call.args, once=once)
-        return self.client.run(call.command, call.args)
+        if once is not None and isinstance(self.commands, OnceOnly):
+            return self.commands.run_once(call.command, call.args, once=once)
+        return self.commands.run(call.command, call.args)
 
 
 def describe_database() -> tuple[Description, ...]:

@@ -16,7 +16,6 @@ from botticelli.narrative.commands.base import CommandCall, CommandExecutor
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.platforms.base import LockedOut, LockedOutMidway, NotSent, Refused, Unconfirmed
 from botticelli.platforms.command_set import Once
-from botticelli.platforms.discord.commands.table import older
 from botticelli.platforms.rules.command_policy import CommandFacts, CommandVerdict, decide
 from botticelli.platforms.rules.security_rules import (
     SecurityRules,
@@ -148,7 +147,7 @@ class GuardedCommands:
         verdict = self._decide(facts, [layer.wherever for layer in layers])
         if verdict.word == "refuse" or not any(layer.is_about_places for layer in layers):
             return verdict
-        return self._decide(replace(facts, **vars(executor.place(call))), layers)
+        return self._decide(replace(facts, place=executor.place(call)), layers)
 
     def _decide(self, facts: CommandFacts, layers: Sequence[SecurityRules]) -> CommandVerdict:
         mode = self.security.writes
@@ -169,7 +168,6 @@ class GuardedCommands:
             args=call.args,
             writes=writes,
             secrets=self.secrets,
-            older=older(call.command) if call.platform == "discord" else (),
         )
 
     def _bounds(self, call: CommandCall) -> list[audit.Bound]:
@@ -285,15 +283,7 @@ class GuardedCommands:
         """Return what an earlier run has sent, or may have, for the same rows, unmarked so far."""
         if not _marks_rows(call):
             return None
-        return unmarked_sends.find(
-            self.conn,
-            platform=call.platform,
-            command=call.command,
-            narrative=call.narrative,
-            act=call.act,
-            about=call.about,
-            run_id=call.run_id,
-        )
+        return unmarked_sends.find(self.conn, **call.identity, about=call.about)
 
     def _once(self, permission: "_Permission", earlier: UnmarkedSend | None) -> Once:
         """Return what keeps this attempt from sending a second message."""
@@ -313,12 +303,8 @@ class GuardedCommands:
         self, call: CommandCall, decision: audit.Decision, *, rule: str, reason: str
     ) -> audit.AuditEntry:
         return audit.AuditEntry(
-            platform=call.platform,
-            command=self._clean(call.command),
+            **call.identity | {"command": self._clean(call.command)},
             args=_as_json(call.args, lambda text: self._clean(text)[:LONGEST_KEPT]),
-            narrative=call.narrative,
-            act=call.act,
-            run_id=call.run_id,
             actor=self.actor,
             decision=decision,
             rule=rule,
@@ -326,14 +312,7 @@ class GuardedCommands:
         )
 
     def _request(self, call: CommandCall) -> Wish:
-        return Wish(
-            platform=call.platform,
-            command=call.command,
-            args=_as_json(call.args, lambda text: text),
-            narrative=call.narrative,
-            act=call.act,
-            run_id=call.run_id,
-        )
+        return Wish(**call.identity, args=_as_json(call.args, lambda text: text))
 
     def _clean(self, text: str) -> str:
         for secret in filter(None, self.secrets):

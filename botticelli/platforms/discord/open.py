@@ -1,6 +1,7 @@
 """Discord's clients made from a destination's settings: requests is imported here."""
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -25,19 +26,26 @@ USER_AGENT: Final = "DiscordBot (https://github.com/crumplecup/botticelli, {vers
 
 
 def open_discord_commands(
-    destination: Destination, *, clock: Clock, chance: "random.Random"
+    choose: Callable[[], Destination], *, clock: Clock, chance: "random.Random"
 ) -> "DiscordCommands":
-    """Return the commands of a Discord destination's bot; nothing is sent yet.
+    """Return the commands of a Discord destination's bot.
 
-    Raises:
-        ConfigError: It has no bot token.
+    Args:
+        choose: Returns the destination when the first request is made; then ConfigError is raised
+            if it has no bot token.
+        clock: What waits and ages of messages are measured by.
+        chance: Makes nonces.
     """
     from botticelli.platforms.discord.commands.client import DiscordCommands
 
-    if not destination.token:
-        what, hint = "Discord commands need a bot token", "set DISCORD_TOKEN"
-        raise ConfigError.of([_problem(destination, "token", what, hint)])
-    return DiscordCommands(_rest(destination, SharedLimits(clock)), clock=clock, chance=chance)
+    def open_rest() -> "Rest":
+        destination = choose()
+        if not destination.token:
+            what, hint = "Discord commands need a bot token", "set DISCORD_TOKEN"
+            raise ConfigError.of([_problem(destination, "token", what, hint)])
+        return _rest(destination, SharedLimits(clock))
+
+    return DiscordCommands(open_rest, clock=clock, chance=chance)
 
 
 def place_of(destination: Destination, url: str) -> str:

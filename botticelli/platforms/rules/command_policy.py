@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal
 
+from botticelli.platforms.command_set import Place
+from botticelli.platforms.discord.commands.table import older
 from botticelli.platforms.rules.security_rules import CommandRate, SecurityRules, is_named
 from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
@@ -26,6 +28,8 @@ IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 ROLE_CHANGES: Final = ("roles.assign", "roles.remove")  # of members.edit with roles
 
+NOWHERE: Final = Place()
+
 Word = Literal["allow", "ask", "confirm", "refuse"]
 
 
@@ -34,9 +38,8 @@ class CommandFacts:
     """A command that wants to run.
 
     Args:
-        command: By its current name, without the platform; `older` are the names it had.
-        guild_id, channel_id, channel_name, category_id, into_id: Where it acts (see Place), as the
-            platform itself says; empty if nowhere, or not known.
+        command: By its current name, without the platform.
+        place: Where it acts, as the platform itself says.
         secrets: Texts that must never leave.
     """
 
@@ -44,13 +47,8 @@ class CommandFacts:
     command: str
     args: Mapping[str, Any]
     writes: bool
-    guild_id: str = ""
-    channel_id: str = ""
-    channel_name: str = ""
-    category_id: str = ""
-    into_id: str = ""
+    place: Place = NOWHERE
     secrets: Sequence[str] = ()
-    older: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -74,7 +72,8 @@ class CommandFacts:
 
     def is_among(self, patterns: Sequence[str]) -> bool:
         """Return whether a list names it, as command or platform.command; * stands for anything."""
-        return is_named(self.platform, (self.command, *self.older), patterns)
+        names = (self.command, *(older(self.command) if self.platform == "discord" else ()))
+        return is_named(self.platform, names, patterns)
 
     def rates(self, rules: SecurityRules) -> list[CommandRate]:
         """How often it may run."""
@@ -185,9 +184,9 @@ def _denied(facts: CommandFacts, layer: SecurityRules) -> str:
 
 
 def _guild(facts: CommandFacts, layer: SecurityRules) -> str:
-    if layer.guilds is None or facts.platform == "database" or facts.guild_id in layer.guilds:
+    if layer.guilds is None or facts.platform == "database" or facts.place.guild_id in layer.guilds:
         return ""
-    place = f"server {facts.guild_id}" if facts.guild_id else "an unknown server"
+    place = f"server {facts.place.guild_id}" if facts.place.guild_id else "an unknown server"
     return f"it acts on {place}, allowed is {', '.join(layer.guilds)}"
 
 
@@ -195,17 +194,18 @@ def _channel(facts: CommandFacts, layer: SecurityRules) -> str:
     if layer.channels is None:
         return ""
     allowed = f"allowed is {', '.join(layer.channels)}"
-    makes = facts.command in MAKES_CHANNELS and not facts.channel_id
-    if (makes or facts.into_id) and facts.into_id not in layer.channels:
-        return f"it puts a channel into {facts.into_id or 'no category'}, {allowed}"
-    if not facts.channel_id or {facts.channel_id, facts.category_id} & set(layer.channels):
+    place = facts.place
+    makes = facts.command in MAKES_CHANNELS and not place.channel_id
+    if (makes or place.into_id) and place.into_id not in layer.channels:
+        return f"it puts a channel into {place.into_id or 'no category'}, {allowed}"
+    if not place.channel_id or {place.channel_id, place.category_id} & set(layer.channels):
         return ""
-    return f"it acts on channel {facts.channel_id}, {allowed}"
+    return f"it acts on channel {place.channel_id}, {allowed}"
 
 
 def _prefix(facts: CommandFacts, layer: SecurityRules) -> str:
     prefix = layer.channel_prefix
-    names = [facts.channel_name] if facts.channel_id else []
+    names = [facts.place.channel_name] if facts.place.channel_id else []
     if facts.command in NAMES_CHANNELS and facts.args.get("name"):
         names.append(str(facts.args["name"]))
     wrong = next((name for name in names if not name.startswith(prefix)), None)

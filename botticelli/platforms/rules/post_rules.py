@@ -4,17 +4,17 @@ A post that fails a rule is held for a person and the next one is taken; nothing
 here, because the text that goes out is the column's, byte for byte.
 """
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Final
 
-from botticelli import text as texts
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
-from botticelli.platforms.rules import unfinished_text
 from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
+from botticelli.text import shorten
 
 OFFLINE_MODEL: Final = "offline"
 
@@ -134,20 +134,6 @@ def _forbidden(facts: PostFacts) -> str:
     return ""
 
 
-def _unfinished(facts: PostFacts) -> str:
-    found = unfinished_text.unfinished(facts.reading)
-    return f"'{texts.shorten(found, 40)}' looks unfinished" if found else ""
-
-
-def _leftovers(facts: PostFacts) -> str:
-    return next(unfinished_text.machinery(facts.reading), "")
-
-
-def _refusal(facts: PostFacts) -> str:
-    found = unfinished_text.refusal(facts.reading)
-    return f"'{texts.shorten(found, 60)}' sounds like a model's excuse" if found else ""
-
-
 def _offline(facts: PostFacts) -> str:
     if not facts.real or facts.model.casefold() != OFFLINE_MODEL:
         return ""
@@ -156,6 +142,190 @@ def _offline(facts: PostFacts) -> str:
 
 def _repeat(facts: PostFacts) -> str:
     return facts.repeats
+
+
+# -- text that is not a post yet: unfinished marks, wrappings, excuses -----------------------------
+#
+# These rules hold a post for a person, so they must know what people write: TODO apps, dates that
+# are to be decided, JSON in a gotcha. Code is looked at only where a whole text is made of it.
+# Every pattern takes linear time: what it repeats is bounded, or stops where the next match begins.
+
+_NAMED: Final = (
+    r"(?:name|link|url|date|time|topic|emoji|company|product|channel|server|community|event)"
+)
+_BLANKS_TO_FILL: Final = re.compile(
+    # of template languages, left unfilled; ${HOME} is the shell's
+    r"\{\{[^{}\n\w]*\w[^{}\n]*\}\}|\$\{(?!HOME|PATH|PWD|SHELL|TMPDIR|XDG_)\w[^}\n]{0,200}\}"
+    r"|<%[^%\n]*%>|\{%[^%\n]*%\}"
+    rf"|(?<![\w{{]){{(?:\w+_)?{_NAMED}}}|(?<![\w{{]){{(?:username|title|insert\w*)}}"
+    # [insert link here]; not [your guide](https://...), which is a link
+    r"|[\[<](?:insert|placeholder|todo|tbd|fixme)\b[^\[\]<>\n]{0,60}[\]>](?!\()"
+    r"|[\[<][^\[\]<>\n]{0,50}\bhere[\]>](?!\()"
+    rf"|[\[<](?:your|the) [^\]>\n]{{0,20}}\b{_NAMED}[\]>](?!\()"
+    rf"|\[(?:(?:{_NAMED}|user) ?)?{_NAMED}\](?!\()"
+    r"|\blorem ipsum dolor\b"
+    r"|\bX{2}:X{2}\b",
+    re.IGNORECASE,
+)
+# Capitals at the head of a sentence, and a colon: not "a TODO app", "date TBD", "xxx".
+_NOTE_TO_SELF: Final = re.compile(
+    r"(?:^|[.!?:)\]]\s+|[(\[<])[*_~\s([-]{0,4}(?:TODO|FIXME|TBD|XXX)\b(?::|\(\w+\))"
+    r"|\A\W*(?:TODO|FIXME|TBD|XXX)\W*\Z",
+    re.MULTILINE,
+)
+_NOUN: Final = (
+    r"(?:post|message|announcement|version|draft|json|revision|rewrite|text|output|response)"
+)
+_MADE: Final = (
+    r"(?:revised|refined|rewritten|final(?:ised|ized)?|improved|updated|polished|corrected|edited"
+    r"|requested|shortened|formatted)"
+)
+_LINE_ENDS: Final = r":[ \t*_]*(?:\n|\Z)"
+_PREAMBLE: Final = re.compile(
+    r"\A\W*(?:"
+    # a chat's answer: Certainly! Here are five tips ...
+    r"(?:(?:certainly|absolutely|of course)\b[,!.]|sure(?: thing)?[!.])\s*here(?:'s| is| are)\b"
+    rf"[^\n]{{0,80}}{_LINE_ENDS}"
+    # Here's the post, with nothing behind it; a text editor comparison is another matter
+    r"|(?:(?:sure|okay|ok|alright|got it)\b[,!.]?\s*)?(?:here(?:'s| is)|below is) "
+    rf"(?:(?:a|an|the|your|my|one)\b ?)?(?:[\w,-]+ ){{0,4}}{_NOUN}"
+    r"(?: (?:object|array|with|in|based on|as requested|you asked for)\b[^\n:]{0,60})?"
+    rf"{_LINE_ENDS}"
+    r"|here are [^\n:]{0,30}\b(?:versions|variations|drafts|revisions) of (?:the|your|this) "
+    rf"[^\n:]{{0,30}}{_LINE_ENDS}"
+    rf"|here(?:'s| is) (?:the|a|an|your|my) {_MADE}\b[\w ,-]{{0,30}}\b{_NOUN}"
+    r"(?: (?:of|for) (?:the|your|this) (?:post|message|text|draft|announcement))?\W*:"
+    r"|here(?:'s| is) (?:the|a|your) (?:[\w-]+ ){0,2}(?:discord|social media) post\b[^\n]{0,60}:"
+    # a heading of its own
+    rf"|(?:(?:the|your) )?(?:{_MADE} |discord )+{_NOUN}\W{{0,4}}{_LINE_ENDS}"
+    rf"|{_MADE} (?:discord )?post\W{{0,4}}:"
+    rf"|(?:post|draft|output)\W{{0,4}}{_LINE_ENDS}"
+    r"|assistant\W{0,3}:|\*\*(?:critique|strengths|suggestions for improvement)\W{0,2}\*\*"
+    r")",
+    re.IGNORECASE,
+)
+_CHANGE: Final = (
+    r"(?:adjust|change|revise|modify|tweak|rewrite|refine|shorten|expand|edit|write|create|draft"
+    r"|generate|make any)"
+)
+_AFTERWORD: Final = re.compile(
+    r"\b(?:let me know if you(?:'d| would)? (?:like|want|need|prefer)|would you like) me to "
+    rf"{_CHANGE}\b"
+    r"|\blet me know if (?:you(?:'d| would)? (?:like|want|need)|there are) any "
+    r"(?:other |further )?(?:changes|edits|adjustments|revisions|tweaks|modifications)\W*\Z"
+    r"|\bfeel free to (?:adjust|modify|edit|customi[sz]e|tweak) (?:this|the) "
+    r"(?:post|draft|message|template|text)\b"
+    r"|\b(?:is there anything else|how can) I can? ?(?:help|assist)(?: you)?(?: with)?(?: today)?\?"
+    r"|^[^\w\n]*(?:word|character) count\W{0,4}\d[\d,.]*(?: (?:words|characters))?\W*\Z"
+    r"|\bthis (?:post|draft|version|message) (?:is|has been|was) (?:designed|crafted|written"
+    r"|optimi[sz]ed|tailored) to "
+    r"(?:be|engage|encourage|spark|drive|foster|invite|resonate|promote)\b"
+    r"|\bI(?:'ve| have) (?:revised|rewritten|refined|edited|shortened|polished|reworked)"
+    r" (?:the|this|your) (?:post|text|draft|message|content)"
+    r"(?:\W*(?:\n|\Z)|[.,:;!]| (?:to|so|for) )"
+    r"|\bI hope this (?:post|draft|version) (?:helps|works|meets)\b"
+    r"|\bengagement:\W{0,3}\d{1,2}\b[^\n]{0,20}\n?\W*clarity:\W{0,3}\d",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MARKUP: Final = re.compile(
+    r"</think(?:ing)?>|<\|[a-z_]{2,20}\|>|\[/?INST\]"
+    r"|\A\s*<(?:post|output|answer|response|draft|think|thinking|reasoning|scratchpad)>"
+    r"|^#{1,4} (?:Response|Instruction|Input):?\s*$|\[(?:end|start) of (?:post|message|response)\]"
+    r"|\\n\\n|\w\\u[0-9a-fA-F]{4}\w",
+    re.MULTILINE | re.IGNORECASE,
+)
+_NOTHING: Final = frozenset(
+    {"null", "none", "undefined", "nan", "n/a", "[object object]", "{}", "[]"}
+)
+_OUR_KEY: Final = re.compile(r"\btext_content\b[\"']?\s*:")
+_COMMON_KEY: Final = re.compile(r"\"(?:content_type|source|tags)\"\s*:")
+_OPENS_OBJECT: Final = re.compile(r"\{\s*\"[\w ]+\"\s*:")
+_OPENS_LIST: Final = re.compile(r"\[\s*\{\s*\"[\w ]+\"\s*:")
+_QUOTED: Final = "\"'\u201c\u2018"
+_APOSTROPHE: Final = str.maketrans("\u2019", "'")
+_WORKS: Final = r"(?:posts?|content|messages?|texts?)"
+_CANNOT: Final = r"(?:(?: can(?:'t|not)| won't)(?: be able to)?|(?: am|'m) (?:not able|unable) to)"
+_THIS: Final = r"(?:that|this|it)(?: (?:request|topic|task|prompt|one))?\s*(?:[.!?,;\n]|\Z)"
+# An excuse speaks of the request or the text: "I can't help but smile" does not.
+_REFUSAL: Final = re.compile(
+    rf"(?<![{_QUOTED}])\bas an? (?:ai|artificial intelligence|(?:large )?language model)"
+    r"(?: (?:language )?(?:model|assistant))?,? I\b"
+    rf"|(?<![{_QUOTED}])\bas an? (?:ai |large )?language model\b"
+    rf"|(?<![{_QUOTED}])\bI(?:'m| am) (?:just |only )?an AI(?: (?:language )?(?:model|assistant))?"
+    r"(?:[.,;]| and )"
+    r"|\b(?:my knowledge cut-?off|as of my last (?:knowledge |training )?update)\b"
+    r"|\b(?:I(?:'m| am) (?:sorry|afraid)|I apologi[sz]e|sorry|unfortunately),? (?:but )?"
+    rf"I{_CANNOT} "
+    r"(?:comply\b|assist\b|fulfil+\b"
+    rf"|(?:help(?: you)?|do|continue)\b[^.!?\n]{{0,12}}\b{_THIS}"
+    r"|(?:create|generate|write|provide|produce)\b[^.!?\n]{0,40}"
+    rf"\b(?:{_WORKS}\b|requests?\b|{_THIS}))"
+    rf"|\bI{_CANNOT} "
+    r"(?:comply with\b|(?:assist|help)(?: you)? with your request\b"
+    rf"|(?:assist|help)(?: you)? with {_THIS}"
+    r"|fulfil+ (?:that|this|your)\b"
+    r"|(?:create|generate|write|provide|produce)\b[^.!?\n]{0,40}\b(?:"
+    rf"(?:this|that|such|the requested) {_WORKS}"
+    rf"|{_WORKS}\b[^.!?\n]{{0,20}}\b(?:that|this|which)\b))"
+    r"|\bI (?:do not|don't) have "
+    r"(?:access to (?:real-time|the internet|current (?:data|information|events)"
+    r"|external (?:data|websites|links|sources)|your (?:previous|earlier|conversation|chat))"
+    r"|enough (?:information|context|details?) to (?:write|create|generate|produce|complete|make)"
+    r"|personal (?:opinions|experiences|feelings))"
+    r"|\bplease provide (?:me with )?(?:the|more|your) (?:text|topic|content|draft|post)\b"
+    r"[^.!?\n]{0,40}\b(?:so I can|and I(?:'ll| will)|you(?:'d| would) like me)\b",
+    re.IGNORECASE,
+)
+
+
+def _unfinished(facts: PostFacts) -> str:
+    prose = facts.reading.prose
+    found = _BLANKS_TO_FILL.search(prose) or _NOTE_TO_SELF.search(prose)
+    return f"'{shorten(found[0].strip(), 40)}' looks unfinished" if found else ""
+
+
+def _leftovers(facts: PostFacts) -> str:
+    return next(_wrappings(facts.reading), "")
+
+
+def _refusal(facts: PostFacts) -> str:
+    found = _REFUSAL.search(facts.reading.prose.translate(_APOSTROPHE))
+    return f"'{shorten(found[0], 60)}' sounds like a model's excuse" if found else ""
+
+
+def _wrappings(reading: TextReading) -> Iterator[str]:
+    """Yield the signs that a text is wrapped in something, or speaks about itself."""
+    text = reading.text.strip().translate(_APOSTROPHE)
+    prose = reading.prose.strip().translate(_APOSTROPHE)
+    if text.casefold() in _NOTHING:
+        yield "it is an empty value, not a post"
+    if _is_json(text):
+        yield "it is JSON, not a post"
+    is_torn = prose.count("{") != prose.count("}")
+    if _OUR_KEY.search(prose) or (is_torn and _COMMON_KEY.search(prose)):
+        yield "JSON keys are left in it"
+    if re.fullmatch(r"```[^\n]*\n.*\n```", text, re.DOTALL) and text.count("```") == 2:
+        yield "all of it is one code block"
+    if reading.has_open_code_block:
+        yield "a code block is not closed"
+    if found := _MARKUP.search(prose):
+        yield f"'{shorten(found[0], 40)}' does not belong in a post"
+    if found := _PREAMBLE.search(text) or _AFTERWORD.search(prose):
+        yield f"'{shorten(found[0], 40)}' speaks about the post"
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is JSON, or the beginning of some; not prose that begins with an example."""
+    if text[:1] not in {"{", "["}:
+        return False
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        if _OPENS_LIST.match(text):
+            return True
+        behind = text.rpartition("}")[2] if "}" in text else ""
+        return _OPENS_OBJECT.match(text) is not None and not re.search(r"\w", behind)
+    return isinstance(value, dict | list) and not re.search(r"\w", text[end:])
 
 
 _RULES: Final[tuple[tuple[str, Callable[[PostFacts], str]], ...]] = (

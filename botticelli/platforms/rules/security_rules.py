@@ -1,13 +1,12 @@
-"""The rules of bot commands as the user and a narrative write them; policy.py applies them.
+"""The rules for bot commands as users and narratives write them; command_policy.py applies them.
 
-A rule that cannot be understood is an error: a typo must not leave a door open.
+An invalid rule is an error: a typo must not leave a door open.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from datetime import timedelta
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 from types import MappingProxyType
@@ -17,6 +16,7 @@ from botticelli.config import plugins
 from botticelli.config.model import Security
 from botticelli.errors import ConfigError
 from botticelli.records import record
+from botticelli.text import nearest
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -79,7 +79,7 @@ def rules_of_user(security: Security) -> SecurityRules:
     """Return the user's own layer.
 
     Raises:
-        ConfigError: A rule forbids or bounds a command that there is not: a typo, most likely.
+        ConfigError: A rule forbids or bounds a command that does not exist: a typo, most likely.
     """
     known = partial(_named, where="[security] in botticelli.toml")
     return SecurityRules(
@@ -102,7 +102,7 @@ def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> SecurityR
     """Return a narrative's layer, from its [security.*] as written.
 
     Raises:
-        ConfigError: A rule cannot be understood: then nothing may run, least of all by a typo.
+        ConfigError: A rule is invalid: then nothing may run, least of all by a typo.
     """
     policy, constraints, content = (_section(security, name) for name in _KEYS)
     _no_others(security, "security", frozenset(_KEYS))
@@ -135,7 +135,7 @@ def rate_of(text: Any) -> CommandRate:
     """Return "5/minute" as a rate.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is not one.
     """
     match = _RATE.fullmatch(str(text))
     if match is None:
@@ -154,8 +154,7 @@ def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _no_others(section: Mapping[str, Any], where: str, known: frozenset[str]) -> None:
     for key in section:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+            hint = nearest(key, known) or f"known: {', '.join(sorted(known))}"
             raise _bad(where, f"there is no rule '{key}'", hint)
 
 
@@ -175,7 +174,7 @@ def is_named(platform: str, commands: Sequence[str], patterns: Sequence[str]) ->
 
 
 def _named(patterns: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """Return the patterns of a rule that keeps something from running; each must mean something."""
+    """Return the patterns of a rule that keeps commands from running; each must match one."""
     from botticelli.platforms.discord.commands.table import ALIASES, TABLE
 
     if plugins.names(plugins.COMMANDS):
@@ -184,8 +183,8 @@ def _named(patterns: tuple[str, ...], where: str) -> tuple[str, ...]:
     for pattern in patterns:
         if any(is_named(platform, names, [pattern]) for platform, names in known.items()):
             continue
-        near = get_close_matches(pattern.removeprefix("discord."), known["discord"], n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "see `botticelli commands`"
+        near = nearest(pattern.removeprefix("discord."), known["discord"])
+        hint = near or "see `botticelli commands`"
         raise _bad(where, f"no command is called '{pattern}'", hint)
     return patterns
 

@@ -1,7 +1,7 @@
 """The Discord commands as a CommandSet: which there are, what they do, and where they act."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,37 +15,34 @@ from botticelli.platforms.discord.commands.table import ROWS, TABLE, Row, canoni
 from botticelli.platforms.discord.rest import Rest
 
 
-def describe() -> tuple[Description, ...]:
-    """Return every Discord command, in the order of the table."""
-    return tuple(
-        Description(
-            name=row.name,
-            writes=row.writes,
-            takes=tuple(f"{one.name}!" if one.required else one.name for one in row.arguments),
-            needs=row.needs,
-            gives=tuple(dict.fromkeys(token.partition("=")[0] for token in row.gives.split())),
-        )
-        for row in ROWS
-    )
-
-
 class DiscordCommands:
     """The commands of one bot; a CommandSet.
 
     Args:
-        rest: The session, with the bot's token.
+        open_rest: Opens the session, with the bot's token, for the first request.
         chance: Makes the nonces that keep a message from being sent twice.
     """
 
     platform = "discord"
 
-    def __init__(self, rest: Rest, *, clock: Clock, chance: random.Random) -> None:
-        self._session = CommandSession(rest, clock=clock, chance=chance)
+    def __init__(
+        self, open_rest: Callable[[], Rest], *, clock: Clock, chance: random.Random
+    ) -> None:
+        self._session = CommandSession(open_rest, clock=clock, chance=chance)
         self._places: dict[str, Place] = {}
 
     def describe(self) -> tuple[Description, ...]:
-        """See CommandSet."""
-        return describe()
+        """See CommandSet: in the order of the table."""
+        return tuple(
+            Description(
+                name=row.name,
+                writes=row.writes,
+                takes=tuple(f"{one.name}!" if one.required else one.name for one in row.arguments),
+                needs=row.needs,
+                gives=tuple(dict.fromkeys(token.partition("=")[0] for token in row.gives.split())),
+            )
+            for row in ROWS
+        )
 
     def canonical(self, command: str) -> str:
         """See CommandSet."""

@@ -2,9 +2,9 @@
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
@@ -160,14 +160,20 @@ class CommandSession:
     """Requests of commands over one session with Discord.
 
     Args:
-        rest: The session, with the bot's token.
+        open_rest: Opens the session, with the bot's token, for the first request.
         chance: Makes the nonces that keep a message from being sent twice.
     """
 
-    def __init__(self, rest: Rest, *, clock: Clock, chance: random.Random) -> None:
+    def __init__(
+        self, open_rest: Callable[[], Rest], *, clock: Clock, chance: random.Random
+    ) -> None:
         self.clock = clock
         self.chance = chance
-        self._rest = rest
+        self._open_rest = open_rest
+
+    @cached_property
+    def _rest(self) -> Rest:
+        return self._open_rest()
 
     def url(self, path: str) -> str:
         """Return the address of a path."""
