@@ -70,6 +70,7 @@ def test_help_loads_neither_the_database_nor_a_command(loaded):
         "botticelli.cli.shell.app",
         "botticelli.cli.shell.command_table",
         "botticelli.cli.shell.environment",
+        "botticelli.cli.shell.help",
         "botticelli.cli.shell.log",
         "botticelli.cli.main",
     }

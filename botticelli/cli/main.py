@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from botticelli import tracing
 from botticelli.cli.shell import log
@@ -81,8 +81,7 @@ def main(args: Sequence[str], env: Environment) -> int:
         env.stdout.write(error.format_message() + "\n")
         code = Exit.USAGE
     except ClickException as error:
-        message = error.format_message().rstrip(".")
-        env.complain(f"{message[:1].lower()}{message[1:]}; see botticelli --help")
+        env.complain(_usage(error))
         code = Exit.USAGE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -112,6 +111,16 @@ def _tracer(env: Environment) -> tracing.Tracer:
     from botticelli.otel import tracer
 
     return tracer(env.environ, host=env.identity.host)
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with a command line, and where its help is."""
+    near = getattr(error, "possibilities", None)
+    message = error.message if near else error.format_message().rstrip(".")
+    message = message.replace("valid int range", "whole number")
+    path = getattr(getattr(error, "ctx", None), "command_path", "botticelli")
+    hint = f"did you mean '{near[0]}'?" if near else f"see {path} --help"
+    return f"{message[:1].lower()}{message[1:]}; {hint}"
 
 
 def _tell(error: BotticelliError, env: Environment) -> int:

@@ -33,18 +33,11 @@ def test_help_names_every_command_in_its_own_words(botticelli):
     assert set(built) == set(COMMANDS)
 
 
-def test_every_command_has_help(botticelli):
-    for name in COMMANDS:
-        ended = botticelli(f"{name} --help")
-        assert ended.code == 0, ended.err
-        assert ended.out.startswith(f"Usage: botticelli {name}")
-
-
 def test_no_command_at_all_shows_the_help(botticelli):
     ended = botticelli("")
 
     assert ended.code == 2
-    assert "Commands:" in ended.out
+    assert "\nPipeline:\n" in ended.out
 
 
 def test_version(botticelli):
@@ -57,8 +50,11 @@ def test_version(botticelli):
 BAD_INPUT = [
     ("stats", {}, "", 2, "there is no command 'stats'; did you mean 'status'?"),
     ("xyzzy", {}, "", 2, "there is no command 'xyzzy'; see botticelli --help"),
-    ("status --jsno", {}, "", 2, "no such option: --jsno"),
-    ("pause", {}, "", 2, "missing argument 'STAGE'"),
+    ("--jsno", {}, "", 2, "no such option: --jsno; see botticelli --help"),
+    ("status --jsno", {}, "", 2, "no such option: --jsno; did you mean '--json'?"),
+    ("db prnue", {}, "", 2, "there is no command 'db prnue'; did you mean 'db prune'?"),
+    ("db xyzzy", {}, "", 2, "there is no command 'db xyzzy'; see botticelli db --help"),
+    ("pause", {}, "", 2, "missing argument 'STAGE'; see botticelli pause --help"),
     ("pause posst", {}, "", 2, "there is no stage 'posst'"),
     ("--config none.toml status", {}, "", 78, "none.toml: the file given with --config"),
     ("status", {"BOTTICELLI_CONFIG": "gone.toml"}, "", 78, "gone.toml: the file that BOTTI"),
@@ -66,7 +62,7 @@ BAD_INPUT = [
     ("status", {}, "[pots]", 78, "botticelli.toml:1: pots: unknown key 'pots'; did you mean 'po"),
     ("status", {"DATABASE_URL": NOWHERE}, "", 69, "postgresql://127.0.0.1:1/none: the database"),
     ("status", {"DATABASE_URL": "mysql://x"}, "", 78, "is not a PostgreSQL URL"),
-    ("db stop", {"DATABASE_URL": NOWHERE}, "", 2, "DATABASE_URL: a server of yours is configured"),
+    ("db stop", {"DATABASE_URL": NOWHERE}, "", 2, "DATABASE_URL: another server is configured"),
     ("status", {"DISCORD_TOKEN_FILE": "/none"}, "", 78, "/none: the file that DISCORD_TOKEN_FILE"),
 ]
 

@@ -81,9 +81,9 @@ def test_a_dry_run_shows_the_request_and_the_rules_word(command, discord):
         ("did you mean 'channels.list'", "command discord chanels.list"),
         ("needs guild_id", "command discord channels.list"),
         ("not a Discord id", "command discord channels.list --guild-id x"),
-        ("belongs to no argument", "command discord channels.list 17"),
+        ("does not belong to an argument", "command discord channels.list 17"),
         ("no smoke commands", "command smoke signals.send"),
-        ("no JSON", "command discord messages.bulk_delete --channel-id 1 --message-ids [1,"),
+        ("is not JSON", "command discord messages.bulk_delete --channel-id 1 --message-ids [1,"),
     ],
 )
 def test_what_cannot_be_meant_gets_one_line(command, words, line):
@@ -218,7 +218,7 @@ def test_what_needs_a_person_waits_until_it_is_approved(command, discord):
 
     room = next(one["id"] for one in discord.world.channels.values() if one["name"] == "gallery")
     assert discord.contents(room) == ["open now"]
-    assert command("approvals list").out == "nothing waits for a person\n"
+    assert command("approvals list").out == "no command waits for approval\n"
     log = json.loads(command("approvals log --json").out)["commands"]
     assert [(one["command"], one["decision"]) for one in log[:2]] == [
         ("messages.send", "approved"),
@@ -264,7 +264,7 @@ def test_a_denial_is_told_when_the_narrative_runs_again(command, discord):
 
     assert ended.code == 1
     assert f"denied it (approval {wish['id']}: too early)" in ended.err
-    assert command("approvals list").out == "nothing waits for a person\n"
+    assert command("approvals list").out == "no command waits for approval\n"
     assert "denied" in command("approvals list --all").out
 
 
@@ -424,7 +424,7 @@ def test_ids_are_kept_globally_and_for_the_narrative(command, discord):
     assert ["global", "mood", "blue"] in [
         line.split()[:3] for line in command("state list --scope global").out.splitlines()
     ]
-    assert command("state clear mood").out == "1 forgotten\n"
+    assert command("state clear mood").out == "1 value deleted\n"
     assert command("state get mood").code == 1
     assert command("state clear").code == 2
     assert command("state clear --all --scope publish").code == 0

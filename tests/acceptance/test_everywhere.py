@@ -56,13 +56,20 @@ DEEDS = [
     ("timers install --user --dry-run", {}),
     ("init started", {}),
 ]
+# Global options may follow any command; a bot command's arguments are not options of `command`.
+GLOBALS = {"--offline", "--debug", "--quiet", "--config"}
+ARGUMENTS = {"command": {"--guild-id", "--channel-id"}}
 
 
 def every():
     """Yield (line, command) of all that can be run; a group only if it does something itself."""
+    yield from _below(root(), [])
+
+
+def root():
     for command in COMMANDS.values():
         import_module(f"botticelli.cli.{command.module}")
-    yield from _below(typer.main.get_group(app), [])
+    return typer.main.get_group(app)
 
 
 def _below(command, path):
@@ -71,6 +78,46 @@ def _below(command, path):
         yield " ".join(path), command
     for name, each in (inner or {}).items():
         yield from _below(each, [*path, name])
+
+
+def test_help_is_whole_lines_of_plain_words_with_examples(botticelli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = {*COMMANDS, *(line for line, _ in every())}
+    for line in sorted(lines):
+        ended = botticelli(f"{line} --help")
+
+        assert (ended.code, ended.err) == (0, ""), line
+        assert ended.out.startswith(f"Usage: botticelli {line} [OPTIONS]"), line
+        assert max(map(len, ended.out.splitlines())) <= 80, line
+        assert not re.search(r"\w-$|[a-z]\.\.\.$|<\w+( range)?>", ended.out, re.MULTILINE), line
+        examples = ended.out.partition("\nExamples:\n")[2].split("\n")
+        assert len(examples) > 1 or line not in COMMANDS, line
+
+
+def test_the_examples_of_the_help_name_options_that_there_are(botticelli):
+    """They name only options that the command has."""
+    paths = {line for line, _ in every()}
+    for name in COMMANDS:
+        examples = botticelli(f"{name} --help").out.partition("\nExamples:\n")[2]
+        for line in re.findall(r"botticelli ([^|#>)\n]*)", examples):
+            words = line.split()
+            path = [word for word in words[:2] if word == name or f"{name} {word}" in paths]
+            shown = botticelli(" ".join([*path, "--help"])).out
+            used = {word.partition("=")[0] for word in words if word.startswith("--")}
+            known = set(re.findall(r"--[a-z-]+", shown))
+            assert used - known <= GLOBALS | ARGUMENTS.get(name, set()), line
+
+
+def test_a_group_without_a_subcommand_prints_its_help(botticelli, db):
+    does_something = {"deliveries", "locks"}
+    named = {name for name, each in root().commands.items() if hasattr(each, "commands")}
+
+    assert named >= {"approvals", "db", "timers", "state", "models", "content"}
+    for name in named - does_something:
+        ended = botticelli(name)
+
+        assert (ended.code, ended.err) == (2, ""), name
+        assert ended.out == botticelli(f"{name} --help").out, name
 
 
 def test_every_command_reports_as_json_or_says_why_not():

@@ -216,7 +216,7 @@ def test_notify_ends_well_without_a_readable_configuration(botticelli):
     ended = botticelli("notify botticelli-post.service")
 
     assert ended.code == 0
-    assert "nobody can be told" in ended.err
+    assert "hooks cannot be notified" in ended.err
 
 
 def test_all_hooks_of_an_outcome_hold_up_a_run_no_longer_than_one(

@@ -2,31 +2,24 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated
 
-import typer
-
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
-from botticelli.errors import Exit
 from botticelli.reports.budget import BudgetReport, LimitUse, ModelBudget, budget_report
+from botticelli.store.connection import Connection
 
 
-@app.command()
-def budget(
-    ctx: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Show what the models may still use."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        report = budget_report(
-            conn, models=env.config.models, multipliers=env.config.budget, clock=env.clock
-        )
-    env.show(report, as_json=as_json)
-    return Exit.DONE
+@command()
+def budget(env: Environment, conn: Connection) -> BudgetReport:
+    """Show how much of each model's limits is left.
+
+    Examples:
+        botticelli budget
+    """
+    return budget_report(
+        conn, models=env.config.models, multipliers=env.config.budget, clock=env.clock
+    )
 
 
 @render.register

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.clock import Clock
@@ -41,9 +41,9 @@ class CheckReport:
     findings: tuple[Finding, ...]
 
 
-@app.command()
+@command()
 def check(
-    ctx: typer.Context,
+    env: Environment,
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE]...", help="Further narrative files.")
     ] = None,
@@ -51,19 +51,22 @@ def check(
     online: Annotated[
         bool,
         typer.Option(
-            "--online", help="Ask models and platforms, too; nothing is spent or published."
+            "--online", help="Connect to models and platforms; nothing is spent or published."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Find everything a timer could trip over, in one run."""
-    env: Environment = ctx.obj
+) -> CheckReport:
+    """Check configuration, narratives and destinations.
+
+    Reports every mistake in one run, so that timers do not fail on the next one.
+
+    Examples:
+        botticelli check
+        botticelli check --online drafts/new_posts.toml
+    """
     paths = [env.cwd / file for file in files or ()]
     findings = tuple(_findings(env, paths, online=online))
     bad = any(finding.level == "error" for finding in findings)
-    report = CheckReport(exit_code=Exit.CONFIG if bad else Exit.DONE, findings=findings)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+    return CheckReport(exit_code=Exit.CONFIG if bad else Exit.DONE, findings=findings)
 
 
 def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[Finding]:

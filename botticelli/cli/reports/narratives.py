@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import UsageError
@@ -19,26 +19,28 @@ from botticelli.reports.narratives import (
 from botticelli.text import shorten
 
 
-@app.command()
+@command()
 def narratives(
-    ctx: typer.Context,
+    env: Environment,
     places: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE|DIR]...", help="Where to look; else the usual folders."),
+        typer.Argument(
+            metavar="[FILE|DIR]...", help="Files and folders; by default the configured ones."
+        ),
     ] = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """List and validate narratives."""
-    env: Environment = ctx.obj
+) -> NarrativesReport:
+    """List narratives and check them for errors.
+
+    Examples:
+        botticelli narratives
+        botticelli narratives drafts/new_posts.toml
+    """
     named = [env.cwd / place for place in places or ()]
     for place in named:
         if not place.exists():
             raise UsageError(f"there is no {place}", hint="name a narrative file or a folder")
     usual = [*filter(Path.is_dir, env.config.narratives.folders), shipped_narratives()]
-    report = list_narratives(named or usual, folders=usual, cwd=env.cwd)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+    return list_narratives(named or usual, folders=usual, cwd=env.cwd)
 
 
 @render.register

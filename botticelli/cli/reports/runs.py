@@ -6,18 +6,17 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.config.model import STAGES
-from botticelli.errors import Exit, UsageError
+from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.reads.runs import PastRun, RunStep, past_runs, steps_of
 from botticelli.text import counted, shorten
 
 Row = TypeVar("Row", PastRun, RunStep)
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 KINDS: Final = (*STAGES, "run")  # the last: narratives that were run by hand
 MOST: Final = 2**63 - 1  # what an id can be
@@ -51,43 +50,45 @@ class RunDetails:
     steps: tuple[RunStep, ...]
 
 
-@app.command()
+@command()
 def runs(
-    ctx: typer.Context,
+    env: Environment,
     *,
     stage: Annotated[
         str | None, typer.Option("--stage", metavar="STAGE", help=f"Only of {', '.join(KINDS)}.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most runs shown.")] = 20,
-    as_json: Json = False,
-) -> int:
-    """List the latest runs: when, how they ended, what they cost."""
-    env: Environment = ctx.obj
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show at most N runs.")] = 20,
+) -> RunsReport:
+    """List recent runs with their results and costs.
+
+    Examples:
+        botticelli runs --stage curate --limit 5
+    """
     if stage is not None and stage not in KINDS:
         raise UsageError(f"there is no stage '{stage}'", hint=f"name one of {', '.join(KINDS)}")
     with env.database() as conn:
         found = past_runs(conn, stage=stage, limit=limit)
-    env.show(RunsReport(runs=_hidden(found, env.hide)), as_json=as_json)
-    return Exit.DONE
+    return RunsReport(runs=_hidden(found, env.hide))
 
 
-@app.command()
+@command()
 def logs(
-    ctx: typer.Context,
+    env: Environment,
+    conn: Connection,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's number, or a stage: its last run.")
+        str, typer.Argument(metavar="RUN", help="The number of a run, or a stage: its last run.")
     ],
-    *,
-    as_json: Json = False,
-) -> int:
-    """Tell what a run did, step by step, with times, costs and errors."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = find_run(conn, run)
-        steps = steps_of(conn, found.id)
+) -> RunDetails:
+    """Show what a run did, step by step.
+
+    Examples:
+        botticelli logs 17
+        botticelli logs generate
+    """
+    found = find_run(conn, run)
+    steps = steps_of(conn, found.id)
     (hidden,) = _hidden([found], env.hide)
-    env.show(RunDetails(run=hidden, steps=_hidden(steps, env.hide)), as_json=as_json)
-    return Exit.DONE
+    return RunDetails(run=hidden, steps=_hidden(steps, env.hide))
 
 
 def find_run(conn: Connection, name: str) -> PastRun:

@@ -4,27 +4,34 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import BotticelliError, Exit, UsageError
 from botticelli.records import record
 from botticelli.store.commands import state as store
 from botticelli.store.commands.state import GLOBAL, StateEntry
+from botticelli.store.connection import Connection
+from botticelli.text import counted
 
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="As in ${state:KEY}.")]
 Scope = Annotated[
-    str, typer.Option("--scope", metavar="NAME", help="A narrative's own; else the global one.")
+    str,
+    typer.Option("--scope", metavar="NAME", help="Of this narrative; else the global ones."),
 ]
 
-group = typer.Typer(help="Look at what narratives keep for later: ids, mostly.")
-app.add_typer(group, name="state")
+state = group(
+    "state",
+    examples="""
+    botticelli state list
+    botticelli state set rules_channel 1289700000000000123
+    """,
+)
 
 
 @record
 class StateReport:
-    """What is kept."""
+    """Stored values."""
 
     entries: tuple[StateEntry, ...]
     exit_code: Exit = Exit.DONE
@@ -32,86 +39,67 @@ class StateReport:
 
 @record
 class ClearedReport:
-    """How much was forgotten."""
+    """How many values were deleted."""
 
     cleared: int
     exit_code: Exit = Exit.DONE
 
 
-@group.command(name="list")
-def list_(
-    ctx: typer.Context,
+@command(state, "list")
+def list_state(
+    conn: Connection,
     *,
     scope: Annotated[
-        str, typer.Option("--scope", metavar="NAME", help="Only this narrative's, or `global`.")
+        str, typer.Option("--scope", metavar="NAME", help="Only of this narrative, or `global`.")
     ] = "",
-    as_json: Json = False,
-) -> int:
-    """List what is kept, globally and for each narrative."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = store.list_entries(conn, scope=scope or None)
-    env.show(StateReport(entries=tuple(found)), as_json=as_json)
-    return Exit.DONE
+) -> StateReport:
+    """List the stored values, global ones and those of each narrative."""
+    return StateReport(entries=tuple(store.list_entries(conn, scope=scope or None)))
 
 
-@group.command()
-def get(ctx: typer.Context, key: Key, *, scope: Scope = GLOBAL, as_json: Json = False) -> int:
-    """Write the value of one key to stdout."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        value = store.read(conn, key, scope=scope)
+@command(state)
+def get(conn: Connection, key: Key, *, scope: Scope = GLOBAL) -> PlainText:
+    """Print the value of a key."""
+    value = store.read(conn, key, scope=scope)
     if value is None:
-        raise BotticelliError(f"nothing is kept as '{key}'", where=f"state {scope}")
-    if as_json:
-        env.show({"scope": scope, "key": key, "value": value}, as_json=True)
-    else:
-        env.stdout.write(f"{value}\n")
-    return Exit.DONE
+        raise BotticelliError(f"there is no value for '{key}'", where=f"state {scope}")
+    return PlainText(text=f"{value}\n", facts={"scope": scope, "key": key, "value": value})
 
 
-@group.command(name="set")
-def set_(
-    ctx: typer.Context,
+@command(state, "set")
+def set_state(
+    conn: Connection,
     key: Key,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="What is to be kept.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value to store.")],
     *,
     scope: Scope = GLOBAL,
-    as_json: Json = False,
-) -> int:
-    """Keep a value."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        store.write(conn, {key: value}, scopes=(scope,))
-    env.tell(f"kept as '{key}'", as_json=as_json, scope=scope, key=key, value=value)
-    return Exit.DONE
+) -> Done:
+    """Store a value."""
+    store.write(conn, {key: value}, scopes=(scope,))
+    return Done(line=f"stored '{key}'", facts={"scope": scope, "key": key, "value": value})
 
 
-@group.command()
+@command(state)
 def clear(
-    ctx: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="Only this one.")] = "",
+    env: Environment,
+    key: Annotated[str, typer.Argument(metavar="[KEY]", help="The key to delete.")] = "",
     *,
     scope: Scope = GLOBAL,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every key of the scope, if none is named.")
+        bool, typer.Option("--all", help="Delete every key of the scope.")
     ] = False,
-    as_json: Json = False,
-) -> int:
-    """Forget a value, or all of a scope."""
+) -> ClearedReport:
+    """Delete a value, or all values of a scope."""
     if bool(key) == everything:
         raise UsageError("name a key, or say --all", where="state clear")
-    env: Environment = ctx.obj
     with env.database() as conn:
-        cleared = store.clear(conn, scope=scope, key=key or None)
-    env.show(ClearedReport(cleared=cleared), as_json=as_json)
-    return Exit.DONE
+        return ClearedReport(cleared=store.clear(conn, scope=scope, key=key or None))
 
 
 @render.register
 def _(report: StateReport, console: Console) -> None:
     if not report.entries:
-        console.line("nothing is kept")
+        console.line("no values are stored")
         return
     console.table(
         ("scope", "key", "value", "since"),
@@ -124,4 +112,4 @@ def _(report: StateReport, console: Console) -> None:
 
 @render.register
 def _(report: ClearedReport, console: Console) -> None:
-    console.line(f"{report.cleared} forgotten")
+    console.line(f"{counted(report.cleared, 'value')} deleted")

@@ -1,18 +1,18 @@
 """`botticelli status`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
-from botticelli.errors import Exit
+from botticelli.store.connection import Connection
 from botticelli.store.reads.budget import ModelUse
 from botticelli.store.reads.status import (
     DestinationStatus,
@@ -37,32 +37,30 @@ STATE_STYLES: Final = {
 }
 
 
-@app.command()
+@command()
 def status(
-    ctx: typer.Context,
+    env: Environment,
+    conn: Connection,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Draw it again every 2 s; q ends.")
+        bool, typer.Option("--watch", help="Refresh every 2 seconds until q is pressed.")
     ] = False,
-) -> int:
-    """Show the stages, queues, destinations and budget."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
+    as_json: bool = False,
+) -> Status | None:
+    """Show stages, queues, destinations and budget.
 
-        def read() -> Status:
-            return read_status(conn, env.config, timers=armed_timers())
+    Examples:
+        botticelli status --watch
+        botticelli status --json | jq .queues
+    """
 
-        if watch and env.is_terminal and not as_json:
-            watch_report(env.console, _again(read), seconds=EVERY_SECONDS)
-            return 0
-        env.show(read(), as_json=as_json)
-    return Exit.DONE
+    def read() -> Status:
+        return read_status(conn, env.config, timers=armed_timers())
 
-
-def _again(read: Callable[[], Status]) -> Iterator[Status]:
-    while True:
-        yield read()
+    if watch and env.is_terminal and not as_json:
+        watch_report(env.console, iter(read, None), seconds=EVERY_SECONDS)
+        return None
+    return read()
 
 
 def armed_timers() -> Mapping[str, datetime]:

@@ -7,10 +7,10 @@ from typing import Annotated, Final
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import Exit, UsageError
+from botticelli.errors import UsageError
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.store.delivery.decisions import DeliveryView
 from botticelli.store.reads.trace import IdKind, ModelCall, PostTrace, trace_post
@@ -24,23 +24,26 @@ _NAMED: Final = re.compile(r"(?:(candidate|post|delivery)[: #]?)?#?(\d+)")
 _IN_URL: Final = re.compile(r"https?://\S+?/([^/?#]+)/?(?:[?#]\S*)?")
 
 
-@app.command()
+@command()
 def trace(
-    ctx: typer.Context,
+    env: Environment,
     post: Annotated[
         str,
         typer.Argument(
-            metavar="ID|URL", help="A candidate's id, post:ID, delivery:ID, a message's URL or id."
+            metavar="ID|URL",
+            help="A candidate's id, post:ID, delivery:ID, or a message's URL or id.",
         ),
     ],
     *,
-    full: Annotated[
-        bool, typer.Option("--full", help="Prompts and answers whole, not their beginnings.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Tell the whole life of a post."""
-    env: Environment = ctx.obj
+    full: Annotated[bool, typer.Option("--full", help="Show prompts and answers in full.")] = False,
+    as_json: bool = False,
+) -> PostTrace | None:
+    """Show the history of a post.
+
+    Examples:
+        botticelli trace 17
+        botticelli trace delivery:4 --full
+    """
     kind, name = reference(post)
     with env.database() as conn:
         report = trace_post(conn, kind, name)
@@ -49,11 +52,10 @@ def trace(
             f"no post is known by {kind} {name}",
             hint="see `botticelli review --list` and `botticelli deliveries`",
         )
-    if full and not as_json:
-        _print(report, env.console, full=True)
-    else:
-        env.show(report, as_json=as_json)
-    return Exit.DONE
+    if as_json or not full:
+        return report
+    _print(report, env.console, full=True)
+    return None
 
 
 def reference(text: str) -> tuple[IdKind, str]:

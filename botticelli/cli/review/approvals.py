@@ -1,11 +1,10 @@
-"""`botticelli approvals`: bot commands that wait for a person, and all that were asked for."""
+"""`botticelli approvals`: bot commands that wait for approval, and the log of all requests."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from botticelli.cli.review.deliveries import who
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import BotticelliError, Exit, UsageError
@@ -14,40 +13,49 @@ from botticelli.store.commands import approvals as store
 from botticelli.store.commands import audit
 from botticelli.store.commands.approvals import Approval, Prompt
 from botticelli.store.commands.audit import AuditRecord
+from botticelli.store.connection import Connection
 from botticelli.text import exposed, shorten
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands.base import CommandCall
 
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-Id = Annotated[int, typer.Argument(metavar="ID", help="Of the approval.")]
-Why = Annotated[str, typer.Option("--reason", help="Kept beside the decision.")]
-Limit = Annotated[int, typer.Option(min=1, help="Most entries shown.")]
+Id = Annotated[int, typer.Argument(metavar="ID", help="The id of the approval.")]
+Why = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="The reason, stored with the decision.")
+]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Show at most N entries.")]
+
 
 STYLES = {
     "pending": "yellow", "refused": "red", "failed": "red", "denied": "red",
     "approved": "green", "done": "green",
 }  # fmt: skip
 
-group = typer.Typer(help="Confirm or deny bot commands that wait for a person.")
-app.add_typer(group, name="approvals")
+approvals = group(
+    "approvals",
+    examples="""
+    botticelli approvals list
+    botticelli approvals show 3
+    botticelli approvals approve 3 --reason "a welcome thread"
+    """,
+)
 
 
 @record
 class ApprovalsReport:
-    """Commands that wait, newest first."""
+    """Waiting commands, newest first."""
 
     approvals: tuple[Approval, ...]
     exit_code: Exit = Exit.DONE
 
 
 @record
-class WishReport:
-    """All that a person needs to decide on one command.
+class ApprovalDetails:
+    """What a person needs to decide on one command.
 
     Args:
-        request: What would be sent, or why that cannot be told; a nonce is made anew each time.
-        asked_with: What the narrative's models were asked, and said, before it wanted this.
+        request: What would be sent, or why that is unknown; its nonce differs each time.
+        asked_with: The narrative's prompts and answers before it asked for this.
     """
 
     approval: Approval
@@ -57,7 +65,7 @@ class WishReport:
 
 
 @record
-class DecidedReport:
+class ApprovalDecision:
     """A command after a person's decision; `result` if it was run at once."""
 
     approval: Approval
@@ -67,129 +75,110 @@ class DecidedReport:
 
 @record
 class AuditReport:
-    """Commands that were asked for, allowed or refused, newest first."""
+    """Requested commands, allowed or refused, newest first."""
 
     commands: tuple[AuditRecord, ...]
     exit_code: Exit = Exit.DONE
 
 
-@group.command(name="list")
-def list_(
-    ctx: typer.Context,
+@command(approvals, "list")
+def list_approvals(
+    conn: Connection,
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Also what is decided.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include decided ones.")] = False,
     limit: Limit = 50,
-    as_json: Json = False,
-) -> int:
-    """List the commands that wait for a person."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = store.list_approvals(conn, everything=everything, limit=limit)
-    env.show(ApprovalsReport(approvals=tuple(found)), as_json=as_json)
-    return Exit.DONE
+) -> ApprovalsReport:
+    """List the commands that wait for approval."""
+    found = store.list_approvals(conn, everything=everything, limit=limit)
+    return ApprovalsReport(approvals=tuple(found))
 
 
-@group.command()
-def show(ctx: typer.Context, approval: Id, *, as_json: Json = False) -> int:
-    """Show who wants a command, why, and the very request it would make."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        wish = store.find(conn, approval)
-        report = WishReport(
-            approval=wish,
-            request=_request(env, conn, wish),
-            asked_with=tuple(store.prompts_before(conn, wish)),
-        )
-    env.show(report, as_json=as_json)
-    return Exit.DONE
+@command(approvals)
+def show(env: Environment, conn: Connection, approval: Id) -> ApprovalDetails:
+    """Show who asks for a command, why, and the request it would send."""
+    found = store.find(conn, approval)
+    return ApprovalDetails(
+        approval=found,
+        request=_request(env, conn, found),
+        asked_with=tuple(store.prompts_before(conn, found)),
+    )
 
 
-def _request(env: Environment, conn: Any, wish: Approval) -> Any:
+def _request(env: Environment, conn: Connection, approval: Approval) -> Any:
     from botticelli.cli.shared.command_guard import guarded
 
-    if wish.platform == "database":
-        return dict(wish.args)  # which rows depends on what its narrative will have read
+    if approval.platform == "database":
+        return dict(approval.args)  # which rows depends on what its narrative will have read
     try:
-        return guarded(env, conn).request(_call(wish))
+        return guarded(env, conn).request(_call(approval))
     except BotticelliError as error:
-        return f"not known here: {error}"
+        return f"unknown here: {error}"
 
 
-@group.command()
+@command(approvals)
 def approve(
-    ctx: typer.Context,
+    env: Environment,
+    conn: Connection,
     approval: Id,
     *,
     reason: Why = "",
     at_once: Annotated[
-        bool, typer.Option("--now", help="Run it here, instead of when its narrative runs again.")
+        bool, typer.Option("--now", help="Run it now instead of with its narrative's next run.")
     ] = False,
-    as_json: Json = False,
-) -> int:
-    """Let a command run once, with the very arguments that are shown."""
-    env: Environment = ctx.obj
-    result = None
-    with env.database() as conn:
-        wish = store.find(conn, approval)
-        if at_once and wish.platform == "database":
-            raise UsageError(
-                "what it changes depends on what its narrative has read",
-                where="--now",
-                hint="approve it without --now and run the narrative again",
-            )
-        found = store.decide(conn, approval, "approved", by=who(env), reason=reason)
-        if at_once:
-            result = _run(env, conn, wish)
-            found = store.find(conn, approval)
-    env.show(DecidedReport(approval=found, result=result), as_json=as_json)
-    return Exit.DONE
+) -> ApprovalDecision:
+    """Let a command run once, with exactly the arguments shown."""
+    waiting = store.find(conn, approval)
+    if at_once and waiting.platform == "database":
+        raise UsageError(
+            "what it changes depends on what its narrative has read",
+            where="--now",
+            hint="approve it without --now and run the narrative again",
+        )
+    found = store.decide(conn, approval, "approved", by=env.user, reason=reason)
+    if not at_once:
+        return ApprovalDecision(approval=found)
+    result = _run(env, conn, waiting)
+    return ApprovalDecision(approval=store.find(conn, approval), result=result)
 
 
-def _run(env: Environment, conn: Any, wish: Approval) -> Any:
+def _run(env: Environment, conn: Connection, approval: Approval) -> Any:
     """Run what was approved; the approval is used up by it, and the user's own rules still hold."""
     from botticelli.cli.shared.command_guard import guarded
 
-    return guarded(env, conn).run(_call(wish))
+    return guarded(env, conn).run(_call(approval))
 
 
-def _call(wish: Approval) -> "CommandCall":
+def _call(approval: Approval) -> "CommandCall":
     from botticelli.narrative.commands.base import CommandCall
 
     return CommandCall(
-        platform=wish.platform,
-        command=wish.command,
-        args=wish.args,
-        narrative=wish.narrative,
-        act=wish.act,
-        run_id=wish.run_id,
-        security={"policy": {"require_confirmation": [wish.command]}},
+        platform=approval.platform,
+        command=approval.command,
+        args=approval.args,
+        narrative=approval.narrative,
+        act=approval.act,
+        run_id=approval.run_id,
+        security={"policy": {"require_confirmation": [approval.command]}},
     )
 
 
-@group.command()
-def deny(ctx: typer.Context, approval: Id, *, reason: Why = "", as_json: Json = False) -> int:
+@command(approvals)
+def deny(env: Environment, conn: Connection, approval: Id, *, reason: Why = "") -> ApprovalDecision:
     """Keep a command from running."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = store.decide(conn, approval, "denied", by=who(env), reason=reason)
-    env.show(DecidedReport(approval=found), as_json=as_json)
-    return Exit.DONE
+    found = store.decide(conn, approval, "denied", by=env.user, reason=reason)
+    return ApprovalDecision(approval=found)
 
 
-@group.command()
-def log(ctx: typer.Context, *, limit: Limit = 50, as_json: Json = False) -> int:
-    """Show every command that was asked for, allowed or refused."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = audit.list_entries(conn, limit=limit)
-    env.show(AuditReport(commands=tuple(found)), as_json=as_json)
-    return Exit.DONE
+@command(approvals)
+def log(conn: Connection, *, limit: Limit = 50) -> AuditReport:
+    """List every command that was requested, allowed or refused."""
+    return AuditReport(commands=tuple(audit.list_entries(conn, limit=limit)))
 
 
 @render.register
 def _(report: ApprovalsReport, console: Console) -> None:
     if not report.approvals:
-        console.line("nothing waits for a person")
+        console.line("no command waits for approval")
         return
     console.table(
         ("id", "state", "asked for", "by", "command", "arguments"),
@@ -206,11 +195,11 @@ def _(report: ApprovalsReport, console: Console) -> None:
         ],
         right=("id",),
     )
-    console.line("all of one, with the request it would make: botticelli approvals show ID")
+    console.line("details and the request: botticelli approvals show ID")
 
 
 @render.register
-def _(report: WishReport, console: Console) -> None:
+def _(report: ApprovalDetails, console: Console) -> None:
     one = report.approval
     who = f"narrative '{one.narrative}', act '{one.act}'" if one.narrative else "a person, by hand"
     run = f", run {one.run_id}" if one.run_id else ""
@@ -226,12 +215,12 @@ def _(report: WishReport, console: Console) -> None:
     for asked in report.asked_with:
         console.line(f"\nact '{asked.act}' asked {asked.model}:")
         console.line(asked.prompt)
-        console.line("and it said:")
+        console.line("answer:")
         console.line(asked.response)
 
 
 @render.register
-def _(report: DecidedReport, console: Console) -> None:
+def _(report: ApprovalDecision, console: Console) -> None:
     one = report.approval
     console.line(f"{one.platform}.{one.command} {_shown(one.args)} is {one.state}")
     if report.result is not None:

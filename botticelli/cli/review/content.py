@@ -1,20 +1,20 @@
-"""`botticelli content`: candidates, posts and what else was made, and decisions about it."""
+"""`botticelli content`: the rows that narratives produced."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from botticelli.cli.review.deliveries import who
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit
 from botticelli.narrative.run.row_formats import plain
 from botticelli.records import record
-from botticelli.store.curation import content
+from botticelli.store.connection import Connection
+from botticelli.store.curation import content as store
 from botticelli.store.curation.content import ContentTable
 from botticelli.store.tables import outputs
 from botticelli.store.tables.outputs import Generation
@@ -22,37 +22,43 @@ from botticelli.text import shorten
 
 PREVIEWS = ("text_content", "content", "title", "name", "text")
 
-Table = Annotated[str, typer.Argument(metavar="TABLE", help="See `content list`.")]
-Id = Annotated[int, typer.Argument(metavar="ID", help="Of the row.")]
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="Most rows shown.")]
+Table = Annotated[str, typer.Argument(metavar="TABLE", help="A table of `content list`.")]
+Id = Annotated[int, typer.Argument(metavar="ID", help="The id of the row.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show at most N rows.")]
 
-group = typer.Typer(
-    help="Look at candidates and posts, and decide about them by hand.", no_args_is_help=True
+
+content = group(
+    "content",
+    examples="""
+    botticelli content list
+    botticelli content list discord_posts --status pending
+    botticelli content review discord_posts 17 --status approved
+    """,
 )
-app.add_typer(group, name="content")
 
 
 class Format(StrEnum):
-    """How a list is written."""
+    """The format of a list."""
 
     HUMAN = "human"
     JSON = "json"
     TABLE_NAME_ONLY = "table-name-only"
 
 
-class Outcome(StrEnum):
+class RunStatus(StrEnum):
     """How a run of a narrative into a table ended."""
 
     SUCCESS = "success"
     FAILED = "failed"
 
 
-Form = Annotated[Format, typer.Option("--format", help="How it is written.")]
+Form = Annotated[
+    Format, typer.Option("--format", metavar="FORMAT", help="human, json or table-name-only.")
+]
 
 
 @record
-class Tables:
+class ContentTables:
     """The tables that hold content."""
 
     tables: tuple[ContentTable, ...]
@@ -60,7 +66,7 @@ class Tables:
 
 
 @record
-class Listing:
+class ContentRows:
     """Rows of one table, newest first."""
 
     table: str
@@ -69,8 +75,8 @@ class Listing:
 
 
 @record
-class Shown:
-    """One row. `done`: what was done to it; empty: nothing."""
+class ContentRow:
+    """One row; `done` says what was changed, if anything was."""
 
     table: str
     row: Mapping[str, Any]
@@ -79,7 +85,7 @@ class Shown:
 
 
 @record
-class Promoted:
+class PromotedRow:
     """A row that was copied."""
 
     table: str
@@ -97,27 +103,86 @@ class Generations:
     exit_code: Exit = Exit.DONE
 
 
-@group.command(name="list")
-def list_(
-    ctx: typer.Context,
-    table: Annotated[str, typer.Argument(metavar="[TABLE]", help="Else: which there are.")] = "",
+@command(content, "list")
+def list_content(
+    env: Environment,
+    conn: Connection,
+    table: Annotated[
+        str, typer.Argument(metavar="[TABLE]", help="A table; by default list the tables.")
+    ] = "",
     *,
-    status: Annotated[str, typer.Option("--status", help="Only of this review_status.")] = "",
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help="Only with this review_status.")
+    ] = "",
     limit: Limit = 20,
     form: Form = Format.HUMAN,
-    as_json: Json = False,
+    as_json: bool = False,
 ) -> int:
-    """List a table's rows, newest first; without one, the tables."""
-    env: Environment = ctx.obj
-    report: Tables | Listing
-    with env.database() as conn:
-        if table:
-            found = content.list_rows(conn, table, status=status, limit=limit)
-            report = Listing(table=table, rows=tuple(map(_plain, found.rows)))
-            names = [table]
-        else:
-            report = Tables(tables=content.list_tables(conn))
-            names = [each.name for each in report.tables]
+    """List the newest rows of a table, or the tables."""
+    report: ContentTables | ContentRows
+    if table:
+        found = store.list_rows(conn, table, status=status, limit=limit)
+        report = ContentRows(table=table, rows=tuple(map(_plain, found.rows)))
+        names = [table]
+    else:
+        report = ContentTables(tables=store.list_tables(conn))
+        names = [each.name for each in report.tables]
+    return _write(env, report, names, form=form, as_json=as_json)
+
+
+@command(content)
+def show(
+    env: Environment,
+    conn: Connection,
+    table: Table,
+    row: Id,
+    *,
+    form: Form = Format.HUMAN,
+    as_json: bool = False,
+) -> None:
+    """Show all columns of a row."""
+    report = ContentRow(table=table, row=_plain(store.find_row(conn, table, id_=row)))
+    env.show(report, as_json=as_json or form is Format.JSON)
+
+
+@command(content)
+def last(
+    env: Environment, conn: Connection, *, form: Form = Format.HUMAN, as_json: bool = False
+) -> int:
+    """Show the latest run that stored rows."""
+    found = outputs.generations(conn, status="success", limit=1)
+    report = Generations(generations=tuple(found))
+    names = [each.table_name for each in found]
+    return _write(env, report, names, form=form, as_json=as_json)
+
+
+@command(content)
+def generations(
+    env: Environment,
+    conn: Connection,
+    *,
+    status: Annotated[
+        RunStatus | None, typer.Option("--status", metavar="STATUS", help="Only success or failed.")
+    ] = None,
+    limit: Limit = 20,
+    form: Form = Format.HUMAN,
+    as_json: bool = False,
+) -> int:
+    """List the runs that stored rows, newest first."""
+    found = outputs.generations(conn, status=status.value if status else None, limit=limit)
+    report = Generations(generations=tuple(found))
+    names = dict.fromkeys(each.table_name for each in found)
+    return _write(env, report, names, form=form, as_json=as_json)
+
+
+def _write(
+    env: Environment,
+    report: ContentTables | ContentRows | Generations,
+    names: Iterable[str],
+    *,
+    form: Format,
+    as_json: bool,
+) -> int:
     if form is Format.TABLE_NAME_ONLY:
         env.stdout.writelines(f"{name}\n" for name in names)
     else:
@@ -125,109 +190,48 @@ def list_(
     return report.exit_code
 
 
-@group.command()
-def show(
-    ctx: typer.Context, table: Table, row: Id, *, form: Form = Format.HUMAN, as_json: Json = False
-) -> int:
-    """Show one row, whole."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = content.find_row(conn, table, id_=row)
-    report = Shown(table=table, row=_plain(found))
-    env.show(report, as_json=as_json or form is Format.JSON)
-    return Exit.DONE
-
-
-@group.command()
-def last(ctx: typer.Context, *, form: Form = Format.HUMAN, as_json: Json = False) -> int:
-    """Show the latest run that stored anything."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = outputs.generations(conn, status="success", limit=1)
-    if form is Format.TABLE_NAME_ONLY:
-        env.stdout.writelines(f"{each.table_name}\n" for each in found)
-    else:
-        report = Generations(generations=tuple(found))
-        env.show(report, as_json=as_json or form is Format.JSON)
-    return Exit.DONE
-
-
-@group.command()
-def generations(
-    ctx: typer.Context,
+@command(content)
+def review(
+    env: Environment,
+    conn: Connection,
+    table: Table,
+    row: Id,
     *,
     status: Annotated[
-        Outcome | None, typer.Option("--status", help="Only those that ended so.")
-    ] = None,
-    limit: Limit = 20,
-    form: Form = Format.HUMAN,
-    as_json: Json = False,
-) -> int:
-    """List the runs that stored anything, newest first."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = outputs.generations(conn, status=status.value if status else None, limit=limit)
-    if form is Format.TABLE_NAME_ONLY:
-        names = dict.fromkeys(each.table_name for each in found)
-        env.stdout.writelines(f"{name}\n" for name in names)
-    else:
-        report = Generations(generations=tuple(found))
-        env.show(report, as_json=as_json or form is Format.JSON)
-    return Exit.DONE
-
-
-@group.command()
-def review(
-    ctx: typer.Context,
-    table: Table,
-    row: Id,
-    *,
-    status: Annotated[str, typer.Option("--status", help="pending, approved, rejected or held.")],
-    as_json: Json = False,
-) -> int:
-    """Set a row's review_status; an approved candidate becomes a post."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = content.review(conn, table, id_=row, status=status, by=who(env))
+        str,
+        typer.Option("--status", metavar="STATUS", help="pending, approved, rejected or held."),
+    ],
+) -> ContentRow:
+    """Set the review_status of a row; an approved candidate becomes a post."""
+    found = store.review(conn, table, id_=row, status=status, by=env.user)
     done = f"is {found['review_status']} now"
-    env.show(Shown(table=table, row=_plain(found), done=done), as_json=as_json)
-    return Exit.DONE
+    return ContentRow(table=table, row=_plain(found), done=done)
 
 
-@group.command()
+@command(content)
 def tag(
-    ctx: typer.Context,
+    conn: Connection,
     table: Table,
     row: Id,
-    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="Added to those it has.")],
-    *,
-    as_json: Json = False,
-) -> int:
+    tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="The tags to add.")],
+) -> ContentRow:
     """Add tags to a row."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = content.tag(conn, table, id_=row, tags=tags)
+    found = store.tag(conn, table, id_=row, tags=tags)
     done = "has the tags " + ", ".join(map(str, found["tags"]))
-    env.show(Shown(table=table, row=_plain(found), done=done), as_json=as_json)
-    return Exit.DONE
+    return ContentRow(table=table, row=_plain(found), done=done)
 
 
-@group.command()
+@command(content)
 def promote(
-    ctx: typer.Context,
+    env: Environment,
+    conn: Connection,
     table: Table,
     row: Id,
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="The table it is copied to.")],
-    *,
-    as_json: Json = False,
-) -> int:
-    """Copy a row into another table; a candidate into the posts."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        new = content.promote(conn, table, id_=row, target=target, by=who(env))
-    report = Promoted(table=table, id=row, target=target, target_id=new)
-    env.show(report, as_json=as_json)
-    return Exit.DONE
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The table to copy it to.")],
+) -> PromotedRow:
+    """Copy a row to another table; a candidate to the posts."""
+    new = store.promote(conn, table, id_=row, target=target, by=env.user)
+    return PromotedRow(table=table, id=row, target=target, target_id=new)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,7 +249,7 @@ def _minute(at: datetime | str | None) -> str | None:
 
 
 @render.register
-def _(report: Tables, console: Console) -> None:
+def _(report: ContentTables, console: Console) -> None:
     console.table(
         ("table", "made from", "narrative file", "last filled"),
         [
@@ -256,7 +260,7 @@ def _(report: Tables, console: Console) -> None:
 
 
 @render.register
-def _(report: Listing, console: Console) -> None:
+def _(report: ContentRows, console: Console) -> None:
     if not report.rows:
         console.line(f"no such rows in {report.table}")
         return
@@ -277,7 +281,7 @@ def _(report: Listing, console: Console) -> None:
 
 
 @render.register
-def _(report: Shown, console: Console) -> None:
+def _(report: ContentRow, console: Console) -> None:
     if report.done:
         console.line(f"{report.table} {report.row.get('id')} {report.done}")
         return
@@ -287,7 +291,7 @@ def _(report: Shown, console: Console) -> None:
 
 
 @render.register
-def _(report: Promoted, console: Console) -> None:
+def _(report: PromotedRow, console: Console) -> None:
     console.line(f"{report.table} {report.id} is {report.target} {report.target_id or ''}".rstrip())
 
 

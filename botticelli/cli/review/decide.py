@@ -1,27 +1,26 @@
-"""`botticelli approve`, `reject` and `hold`: a person's word on candidates."""
+"""`botticelli approve`, `reject` and `hold`."""
 
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from botticelli.cli.review.deliveries import who
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit
 from botticelli.records import record
+from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import INTO, Decision, Reviewed
 from botticelli.text import shorten
 
-Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="Of the candidates.")]
-Note = Annotated[str, typer.Option("--note", help="Why; kept with the decision.")]
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+Ids = Annotated[list[int], typer.Argument(metavar="ID...", help="The ids of candidates.")]
+Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="The reason; stored.")]
 
 
 @record
-class DecidedCandidates:
+class CandidateDecision:
     """Candidates after a person's decision."""
 
     decision: Decision
@@ -30,36 +29,50 @@ class DecidedCandidates:
     exit_code: Exit = Exit.DONE
 
 
-@app.command()
-def approve(ctx: typer.Context, candidates: Ids, *, note: Note = "", as_json: Json = False) -> int:
-    """Approve candidates: their posts are sent in this order."""
-    return _decide(ctx.obj, candidates, "approve", note=note, as_json=as_json)
+@command()
+def approve(
+    env: Environment, conn: Connection, candidates: Ids, *, note: Note = ""
+) -> CandidateDecision:
+    """Approve candidates for publication, in this order.
+
+    Examples:
+        botticelli approve 17 12 --note "for the weekend"
+    """
+    return _decide(env, conn, candidates, "approve", note=note)
 
 
-@app.command()
-def reject(ctx: typer.Context, candidates: Ids, *, note: Note = "", as_json: Json = False) -> int:
-    """Reject candidates; approved posts that are not out yet are taken back."""
-    return _decide(ctx.obj, candidates, "reject", note=note, as_json=as_json)
+@command()
+def reject(
+    env: Environment, conn: Connection, candidates: Ids, *, note: Note = ""
+) -> CandidateDecision:
+    """Reject candidates, approved but unsent ones included.
+
+    Examples:
+        botticelli reject 18 --note "too long"
+    """
+    return _decide(env, conn, candidates, "reject", note=note)
 
 
-@app.command()
-def hold(ctx: typer.Context, candidates: Ids, *, note: Note = "", as_json: Json = False) -> int:
-    """Hold candidates, approved ones too, until somebody decides."""
-    return _decide(ctx.obj, candidates, "hold", note=note, as_json=as_json)
+@command()
+def hold(
+    env: Environment, conn: Connection, candidates: Ids, *, note: Note = ""
+) -> CandidateDecision:
+    """Hold candidates back for a later decision.
+
+    Examples:
+        botticelli hold 19 --note "ask the moderators"
+    """
+    return _decide(env, conn, candidates, "hold", note=note)
 
 
 def _decide(
-    env: Environment, ids: Sequence[int], decision: Decision, *, note: str, as_json: bool
-) -> int:
-    by = who(env)
-    with env.database() as conn:
-        found = reviews.decide(conn, ids, decision, by=by, note=note)
-    report = DecidedCandidates(decision=decision, by=by, candidates=found)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+    env: Environment, conn: Connection, ids: Sequence[int], decision: Decision, *, note: str
+) -> CandidateDecision:
+    found = reviews.decide(conn, ids, decision, by=env.user, note=note)
+    return CandidateDecision(decision=decision, by=env.user, candidates=found)
 
 
 @render.register
-def _(report: DecidedCandidates, console: Console) -> None:
+def _(report: CandidateDecision, console: Console) -> None:
     for one in report.candidates:
         console.line(f"{INTO[report.decision]} {one.id}: {shorten(one.text_content, 60)}")

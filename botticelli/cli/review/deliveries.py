@@ -1,20 +1,20 @@
-"""`botticelli deliveries`: what became of every post, and what a person decides about it."""
+"""`botticelli deliveries`: the state of every post at its destination, and decisions on it."""
 
 from typing import Annotated, Final
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import Exit
 from botticelli.records import record
+from botticelli.store.connection import Connection
 from botticelli.store.delivery import decisions
 from botticelli.store.delivery.decisions import Decision, DeliveryView
 from botticelli.text import shorten
 
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-Id = Annotated[int, typer.Argument(metavar="ID", help="Of the delivery.")]
+Id = Annotated[int, typer.Argument(metavar="ID", help="The id of the delivery.")]
 
 STYLES: Final = {
     "posted": "green",
@@ -24,12 +24,19 @@ STYLES: Final = {
     "sending": "cyan",
 }
 
-group = typer.Typer(help="Show deliveries and settle doubtful ones.", invoke_without_command=True)
-app.add_typer(group, name="deliveries")
+deliveries = group(
+    "deliveries",
+    examples="""
+    botticelli deliveries
+    botticelli deliveries show 4
+    botticelli deliveries mark-posted 4   # it is in the channel, as you have seen
+    """,
+    no_args_is_help=False,
+)
 
 
 @record
-class Listing:
+class DeliveryList:
     """Deliveries, newest first."""
 
     deliveries: tuple[DeliveryView, ...]
@@ -37,15 +44,15 @@ class Listing:
 
 
 @record
-class Shown:
-    """One delivery, with all that happened to it."""
+class DeliveryDetails:
+    """One delivery with its history."""
 
     delivery: DeliveryView
     exit_code: Exit = Exit.DONE
 
 
 @record
-class Decided:
+class DeliveryDecision:
     """A delivery after a person's decision."""
 
     decision: str
@@ -53,99 +60,83 @@ class Decided:
     exit_code: Exit = Exit.DONE
 
 
-@group.callback()
-def deliveries(
-    ctx: typer.Context,
+@command(deliveries, default=True)
+def list_deliveries(
+    conn: Connection,
     *,
-    limit: Annotated[int, typer.Option(min=1, help="Most deliveries shown.")] = 50,
-    as_json: Json = False,
-) -> int | None:
-    """Show deliveries and settle doubtful ones."""
-    if ctx.invoked_subcommand is not None:
-        return None
-    return _list(ctx.obj, states=None, limit=limit, as_json=as_json)
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show at most N deliveries.")] = 50,
+) -> DeliveryList:
+    """List deliveries and settle uncertain ones."""
+    return DeliveryList(deliveries=tuple(decisions.list_deliveries(conn, states=None, limit=limit)))
 
 
-@group.command()
-def held(ctx: typer.Context, *, as_json: Json = False) -> int:
-    """List held and failed ones, which wait for a person."""
-    return _list(ctx.obj, states=("held", "failed"), limit=1000, as_json=as_json)
+@command(deliveries)
+def held(conn: Connection) -> DeliveryList:
+    """List held and failed deliveries, which wait for a decision."""
+    found = decisions.list_deliveries(conn, states=("held", "failed"), limit=1000)
+    return DeliveryList(deliveries=tuple(found))
 
 
-@group.command()
-def show(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
-    """Show one with its text and its history."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        seen = decisions.find_delivery(conn, delivery)
-    env.show(Shown(delivery=seen), as_json=as_json)
-    return Exit.DONE
+@command(deliveries)
+def show(conn: Connection, delivery: Id) -> DeliveryDetails:
+    """Show a delivery with its text and history."""
+    return DeliveryDetails(delivery=decisions.find_delivery(conn, delivery))
 
 
-@group.command()
-def hold(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
-    """Keep one from being sent until `retry`."""
-    return _decide(ctx.obj, delivery, "hold", note="held by hand", as_json=as_json)
+@command(deliveries)
+def hold(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+    """Keep a delivery from being sent until `retry`."""
+    return _decide(env, conn, delivery, "hold", note="held by hand")
 
 
-@group.command()
-def retry(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
-    """Send a held or failed one again; look there first."""
-    return _decide(ctx.obj, delivery, "retry", as_json=as_json)
+@command(deliveries)
+def retry(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+    """Send a held or failed delivery again; look into the channel first."""
+    return _decide(env, conn, delivery, "retry")
 
 
-@group.command(name="mark-posted")
+@command(deliveries, "mark-posted")
 def mark_posted(
-    ctx: typer.Context,
+    env: Environment,
+    conn: Connection,
     delivery: Id,
     *,
     message: Annotated[
-        str | None, typer.Option(metavar="ID", help="The message's id in the channel.")
+        str | None, typer.Option(metavar="ID", help="The id of the message in the channel.")
     ] = None,
-    as_json: Json = False,
-) -> int:
-    """Say that it is in the channel already."""
-    return _decide(ctx.obj, delivery, "mark-posted", remote_id=message, as_json=as_json)
+) -> DeliveryDecision:
+    """Record that a delivery is in the channel already."""
+    return _decide(env, conn, delivery, "mark-posted", remote_id=message)
 
 
-@group.command()
-def drop(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
-    """Give it up: it is never sent, and stays readable."""
-    return _decide(ctx.obj, delivery, "drop", as_json=as_json)
-
-
-def _list(env: Environment, *, states: tuple[str, ...] | None, limit: int, as_json: bool) -> int:
-    with env.database() as conn:
-        found = decisions.list_deliveries(conn, states=states, limit=limit)
-    env.show(Listing(deliveries=tuple(found)), as_json=as_json)
-    return Exit.DONE
+@command(deliveries)
+def drop(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+    """Never send a delivery; its row is kept."""
+    return _decide(env, conn, delivery, "drop")
 
 
 def _decide(
     env: Environment,
+    conn: Connection,
     delivery: int,
     decision: Decision,
     *,
     note: str = "",
     remote_id: str | None = None,
-    as_json: bool,
-) -> int:
-    with env.database() as conn:
-        seen = decisions.decide(
-            conn, delivery, decision, by=who(env), note=note, remote_id=remote_id
-        )
-    env.show(Decided(decision=decision, delivery=seen), as_json=as_json)
-    return Exit.DONE
-
-
-def who(env: Environment) -> str:
-    """Return who decides, as it is written down: user@host."""
-    user = env.environ.get("LOGNAME") or env.environ.get("USER") or "somebody"
-    return f"{user}@{env.identity.host}"
+) -> DeliveryDecision:
+    seen = decisions.decide(
+        conn,
+        delivery,
+        decision,
+        by=env.user,
+        note=note,
+        remote_id=remote_id,
+    )
+    return DeliveryDecision(decision=decision, delivery=seen)
 
 
 @render.register
-def _(report: Listing, console: Console) -> None:
+def _(report: DeliveryList, console: Console) -> None:
     if not report.deliveries:
         console.line("no deliveries")
         return
@@ -168,14 +159,14 @@ def _(report: Listing, console: Console) -> None:
 
 
 @render.register
-def _(report: Shown, console: Console) -> None:
+def _(report: DeliveryDetails, console: Console) -> None:
     one = report.delivery
     console.line(f"delivery {one.id}: post {one.post_id} to '{one.destination}' is {one.state}")
     for name, value in (
         ("why", one.last_error),
         ("message", one.remote_url or one.remote_id),
         ("posted at", one.posted_at),
-        ("first asked at", one.sent_at),
+        ("first sent at", one.sent_at),
         ("not before", one.retry_at),
         ("decided by", one.decided_by),
         ("tries", one.attempts),
@@ -191,6 +182,6 @@ def _(report: Shown, console: Console) -> None:
 
 
 @render.register
-def _(report: Decided, console: Console) -> None:
+def _(report: DeliveryDecision, console: Console) -> None:
     one = report.delivery
     console.line(f"delivery {one.id} to '{one.destination}' is {one.state} now")

@@ -1,4 +1,4 @@
-"""`botticelli edit` and `botticelli withdraw`: what is published already."""
+"""`botticelli edit` and `botticelli withdraw`: published posts."""
 
 import os
 import tempfile
@@ -7,46 +7,52 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.review.deliveries import Decided, Id, Json, who
-from botticelli.cli.shell.app import app
+from botticelli.cli.review.deliveries import DeliveryDecision, Id
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work.post import context_of
-from botticelli.errors import Exit, UsageError
+from botticelli.errors import UsageError
 from botticelli.stages.post.edit import edit_post, withdraw_post
+from botticelli.store.connection import Connection
 from botticelli.store.delivery import decisions
 
 
-@app.command()
+@command()
 def edit(
-    ctx: typer.Context,
+    env: Environment,
+    conn: Connection,
     delivery: Id,
     *,
-    text: Annotated[str | None, typer.Option(help="The new text.")] = None,
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="The new text.")] = None,
     file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Holds the new text; - is stdin.")
+        Path | None, typer.Option(metavar="FILE", help="Read the new text from a file; - is stdin.")
     ] = None,
-    as_json: Json = False,
-) -> int:
-    """Change a published post."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        before = decisions.find_delivery(conn, delivery)
-        new = _new_text(env, text, file, before=before.text)
-        if new == before.text:
-            raise UsageError("the text is what it was", where=f"delivery {delivery}")
-        seen = edit_post(context_of(env, conn), delivery, text=new, by=who(env))
-    env.show(Decided(decision="edit", delivery=seen), as_json=as_json)
-    return Exit.DONE
+) -> DeliveryDecision:
+    """Edit a published post.
+
+    Without --text and --file the text is opened in $VISUAL or $EDITOR.
+
+    Examples:
+        botticelli edit 4
+        botticelli edit 4 --text "The meeting is on Friday."
+    """
+    before = decisions.find_delivery(conn, delivery)
+    new = _new_text(env, text, file, before=before.text)
+    if new == before.text:
+        raise UsageError("the new text is the same", where=f"delivery {delivery}")
+    seen = edit_post(context_of(env, conn), delivery, text=new, by=env.user)
+    return DeliveryDecision(decision="edit", delivery=seen)
 
 
-@app.command()
-def withdraw(ctx: typer.Context, delivery: Id, *, as_json: Json = False) -> int:
-    """Take a published post back."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        seen = withdraw_post(context_of(env, conn), delivery, by=who(env))
-    env.show(Decided(decision="withdraw", delivery=seen), as_json=as_json)
-    return Exit.DONE
+@command()
+def withdraw(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+    """Delete a published post from its channel.
+
+    Examples:
+        botticelli withdraw 4
+    """
+    seen = withdraw_post(context_of(env, conn), delivery, by=env.user)
+    return DeliveryDecision(decision="withdraw", delivery=seen)
 
 
 def _new_text(env: Environment, text: str | None, file: Path | None, *, before: str) -> str:
@@ -73,9 +79,7 @@ def _ask_editor(env: Environment, before: str) -> str:
 
     editor = env.environ.get("VISUAL") or env.environ.get("EDITOR")
     if not editor:
-        raise UsageError(
-            "there is no new text", hint="give --text or --file, or set EDITOR to edit it there"
-        )
+        raise UsageError("there is no new text", hint="give --text or --file, or set EDITOR")
     handle, name = tempfile.mkstemp(suffix=".md", prefix="botticelli-")
     path = Path(name)
     try:

@@ -1,4 +1,4 @@
-"""`botticelli review`: candidates before a person, on the whole terminal or as a list."""
+"""`botticelli review`: candidates on the whole terminal, or as a list."""
 
 import sys
 from typing import Annotated
@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from botticelli.cli.review.session import STATUSES, ReviewSession, View
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit, UsageError
 from botticelli.records import record
+from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.text import shorten
@@ -18,41 +19,48 @@ from botticelli.text import shorten
 
 @record
 class ReviewList:
-    """Candidates, those first that wait for a person, then the best."""
+    """Candidates: those that wait for a decision first, then the best."""
 
     view: View
     candidates: tuple[Reviewed, ...]
     exit_code: Exit = Exit.DONE
 
 
-@app.command()
+@command(json=False)
 def review(
-    ctx: typer.Context,
+    env: Environment,
+    conn: Connection,
     *,
-    view: Annotated[View, typer.Option("--view", help="Which candidates.")] = View.OPEN,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Most candidates shown.")] = 200,
-    as_list: Annotated[bool, typer.Option("--list", help="Print them; ask nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
-) -> int:
-    """Look at candidates on the whole terminal: approve, reject, hold, edit."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        if as_list or as_json or not env.is_terminal:
-            found = reviews.list_candidates(conn, statuses=STATUSES[view], limit=limit)
-            env.show(ReviewList(view=view, candidates=found), as_json=as_json)
-            return Exit.DONE
-        _open_screen(ReviewSession(env, limit=limit), view=view)
-    return Exit.DONE
+    view: Annotated[
+        View, typer.Option("--view", metavar="VIEW", help="open, approved or rejected candidates.")
+    ] = View.OPEN,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Show at most N candidates.")
+    ] = 200,
+    as_list: Annotated[
+        bool, typer.Option("--list", help="Print the list instead of the full screen.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """Review candidates in the terminal.
 
+    Approve, reject, hold or edit them with one key each; piped, print them as a list.
 
-def _open_screen(session: ReviewSession, *, view: View) -> None:
+    Examples:
+        botticelli review
+        botticelli review --view approved --list
+    """
+    if as_list or as_json or not env.is_terminal:
+        found = reviews.list_candidates(conn, statuses=STATUSES[view], limit=limit)
+        env.show(ReviewList(view=view, candidates=found), as_json=as_json)
+        return
     if not sys.stdin.isatty():
         raise UsageError(
             "the review needs a keyboard", hint="start it in a terminal, or use --list"
         )
     from botticelli.cli.review.screen import ReviewApp
 
-    ReviewApp(session, view=view).run()
+    ReviewApp(ReviewSession(env, limit=limit), view=view).run()
 
 
 @render.register

@@ -5,7 +5,6 @@ from contextlib import closing
 from enum import StrEnum
 from typing import Final
 
-from botticelli.cli.review.deliveries import who
 from botticelli.cli.shell.environment import Environment
 from botticelli.store.connection import mapped_errors
 from botticelli.store.curation import reviews
@@ -37,7 +36,7 @@ class ReviewSession:
     def __init__(self, env: Environment, *, limit: int) -> None:
         self._env = env
         self._limit = limit
-        self._by = who(env)
+        self._by = env.user
 
     def list(self, view: View) -> tuple[Reviewed, ...]:
         """Return the candidates of a view."""

@@ -1,4 +1,4 @@
-"""`botticelli db`: the database, and our own PostgreSQL where no server is configured."""
+"""`botticelli db`: the database, embedded or on a server."""
 
 import os
 from collections.abc import Mapping
@@ -8,27 +8,35 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
+from botticelli.store import ledger
+from botticelli.store.connection import Connection, place_of
+from botticelli.store.maintenance import retention
 from botticelli.store.reads.doctor import Difference
+from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_version
 
-AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-
-db = typer.Typer(no_args_is_help=True, help="Look after the database.")
-app.add_typer(db, name="db")
+db = group(
+    "db",
+    examples="""
+    botticelli db status
+    botticelli db backup backup.dump
+    botticelli db psql -c 'SELECT count(*) FROM approved_discord_posts'
+    """,
+)
 
 
 @record
-class Database:
-    """The database as it is; the last four are our own server's, None with a server of yours.
+class DatabaseStatus:
+    """The database as it is. pid, postgres and size_bytes are None unless it is embedded.
 
     Args:
         kind: embedded or server.
         place: Data folder, or host, port and name.
-        schema_version: None: not there, or not running.
+        schema_version: None if missing or not running.
         size_bytes: On disk.
     """
 
@@ -42,40 +50,31 @@ class Database:
     size_bytes: int | None
 
 
-@db.command()
-def init(ctx: typer.Context, *, as_json: AsJson = False) -> int:
-    """Put the schema in place; harmless where it is."""
-    from botticelli.store.schema import apply_schema, schema_version
-
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        apply_schema(conn)
-        version = schema_version(conn)
-    env.tell(f"schema version {version} is in place", as_json=as_json, schema_version=version)
-    return 0
+@command(db)
+def init(conn: Connection) -> Done:
+    """Create the schema; harmless where it exists."""
+    apply_schema(conn)
+    version = schema_version(conn)
+    return Done(line=f"schema version {version} is in place", facts={"schema_version": version})
 
 
-@db.command()
-def url(ctx: typer.Context, *, as_json: AsJson = False) -> int:
-    """Print the database's URL, for psql and other programs."""
-    env: Environment = ctx.obj
+@command(db)
+def url(env: Environment) -> PlainText:
+    """Print the URL of the database, for psql and other programs."""
     target = env.database_url()
-    if as_json:
-        env.show({"url": target}, as_json=True)
-    else:
-        env.stdout.write(target + "\n")
-    return 0
+    return PlainText(text=f"{target}\n", facts={"url": target})
 
 
-@db.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def psql(ctx: typer.Context) -> int:
-    """Open psql on the database; what follows is handed on to it."""
-    env: Environment = ctx.obj
+@command(
+    db, json=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def psql(env: Environment, ctx: typer.Context) -> None:
+    """Open psql on the database; further arguments are passed on to it."""
     target = env.database_url()
     if env.config.database.url:
         found = which("psql", path=env.environ.get("PATH"))
         if found is None:
-            raise ConfigError("there is no psql", hint="install postgresql-client")
+            raise ConfigError("psql is not installed", hint="install postgresql-client")
         program = Path(found)
     else:
         program = env.embedded.psql()
@@ -83,48 +82,36 @@ def psql(ctx: typer.Context) -> int:
     os.execve(program, [str(program), target, *ctx.args], env.environ)  # noqa: S606 - the point of it
 
 
-@db.command()
+@command(db)
 def start(
-    ctx: typer.Context,
+    env: Environment,
     *,
     if_ours: Annotated[
-        bool, typer.Option("--if-ours", help="Do nothing where a server of yours is configured.")
+        bool, typer.Option("--if-ours", help="Do nothing if another server is configured.")
     ] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Start our own PostgreSQL, if it is not running."""
-    env: Environment = ctx.obj
+) -> Done:
+    """Start the embedded PostgreSQL, if it is not running."""
     if if_ours and env.config.database.url:
-        env.tell("a server of yours is configured", as_json=as_json, running=None)
-        return 0
+        return Done(line="another server is configured", facts={"running": None})
     _only_embedded(env)
     env.embedded.ensure()
     folder = env.embedded.folder
-    env.tell(f"running, data in {folder}", as_json=as_json, running=True, folder=folder)
-    return 0
+    return Done(line=f"running, data in {folder}", facts={"running": True, "folder": folder})
 
 
-@db.command()
-def stop(ctx: typer.Context, *, as_json: AsJson = False) -> int:
-    """Stop our own PostgreSQL; the next command starts it again."""
-    env: Environment = ctx.obj
+@command(db)
+def stop(env: Environment) -> Done:
+    """Stop the embedded PostgreSQL; the next command starts it again."""
     _only_embedded(env)
     stopped = env.embedded.stop()
-    env.tell("stopped" if stopped else "it was not running", as_json=as_json, stopped=stopped)
-    return 0
+    line = "stopped" if stopped else "it was not running"
+    return Done(line=line, facts={"stopped": stopped})
 
 
-@db.command()
-def status(
-    ctx: typer.Context,
-    *,
-    as_json: AsJson = False,
-) -> int:
-    """Tell where the database is and whether it runs; starts nothing."""
-    env: Environment = ctx.obj
-    report = _server(env) if env.config.database.url else _embedded(env)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+@command(db)
+def status(env: Environment) -> DatabaseStatus:
+    """Show where the database is and whether it runs; starts nothing."""
+    return _server(env) if env.config.database.url else _embedded(env)
 
 
 @record
@@ -136,62 +123,50 @@ class Pruned:
     exit_code: int = 0
 
 
-@db.command()
-def prune(ctx: typer.Context, *, as_json: AsJson = False) -> int:
-    """Remove history that is older than [retention] says."""
-    from botticelli.store import ledger
-    from botticelli.store.maintenance import retention
-
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        removed = {
-            what: retention.prune(conn, what, days=getattr(env.config.retention, what))
-            for what in retention.STATEMENTS
-        }
-        ledger.prune(conn)
-        kept = {what: retention.count(conn, what) for what in retention.STATEMENTS}
-    env.show(Pruned(removed=removed, kept=kept), as_json=as_json)
-    return 0
+@command(db)
+def prune(env: Environment, conn: Connection) -> Pruned:
+    """Delete history that is older than [retention] allows."""
+    removed = {
+        what: retention.prune(conn, what, days=getattr(env.config.retention, what))
+        for what in retention.STATEMENTS
+    }
+    ledger.prune(conn)
+    kept = {what: retention.count(conn, what) for what in retention.STATEMENTS}
+    return Pruned(removed=removed, kept=kept)
 
 
-@db.command()
+@command(db)
 def backup(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Written anew; 0600.")],
-    *,
-    as_json: AsJson = False,
-) -> int:
-    """Write the whole database into one file, by pg_dump."""
+    env: Environment,
+    conn: Connection,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file; overwritten, mode 0600.")],
+) -> Done:
+    """Write the whole database to a file with pg_dump."""
     from botticelli.store.maintenance import dump
 
-    env: Environment = ctx.obj
     target = env.cwd / file
-    with env.database() as conn:
-        program = dump.find(conn, "pg_dump", folders=_folders(env))
-        size = dump.backup(env.database_url(), target, program=program, environ=env.environ)
+    program = dump.find(conn, "pg_dump", folders=_folders(env))
+    size = dump.backup(env.database_url(), target, program=program, environ=env.environ)
     line = f"{file}: {size / 1_000_000:.1f} MB"
-    env.tell(line, as_json=as_json, file=target, size_bytes=size)
-    return 0
+    return Done(line=line, facts={"file": target, "size_bytes": size})
 
 
-@db.command()
+@command(db)
 def restore(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A file of db backup.")],
+    env: Environment,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of db backup.")],
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Replace what is in the database now.")
+        bool, typer.Option("--yes", help="Replace what the database contains now.")
     ] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Put a backup in place of the database; posting is paused until you have looked at it."""
+) -> Done:
+    """Replace the database by a backup and pause posting."""
     from botticelli.store import runs
     from botticelli.store.maintenance import dump
 
-    env: Environment = ctx.obj
     if not yes:
         raise UsageError(
-            "everything that is in the database now would be replaced",
+            "everything in the database would be replaced",
             where="db restore",
             hint="stop the timers, then say --yes",
         )
@@ -200,34 +175,27 @@ def restore(
     dump.restore(env.database_url(), env.cwd / file, program=program, environ=env.environ)
     with env.database() as conn:
         runs.pause(conn, "post")
-    env.tell(
-        "restored; posting is paused, because posts that went out after the backup count as unsent."
+    return Done(
+        line="restored; posting is paused, because posts sent after the backup count as unsent."
         " Look at botticelli deliveries, drop those, then: botticelli resume post",
-        as_json=as_json,
-        file=env.cwd / file,
-        paused=("post",),
+        facts={"file": env.cwd / file, "paused": ("post",)},
     )
-    return 0
 
 
-@db.command()
-def migrate(ctx: typer.Context, *, as_json: AsJson = False) -> int:
-    """Bring the schema to this program's version; forwards only, and safe to repeat."""
-    from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_version
-
-    env: Environment = ctx.obj
+@command(db)
+def migrate(env: Environment) -> Done:
+    """Upgrade the schema to this version; safe to repeat, never back."""
     with env.connect() as conn:
         before = schema_version(conn)
         if before is not None and before > EXPECTED_VERSION:
             raise ConfigError(
                 f"the schema has version {before}, this program knows {EXPECTED_VERSION}",
                 where="database",
-                hint="upgrade botticelli; there is no way back",
+                hint="upgrade botticelli; a schema cannot be downgraded",
             )
         apply_schema(conn)
     line = f"schema version {before or 'none'} -> {EXPECTED_VERSION}"
-    env.tell(line, as_json=as_json, before=before, after=EXPECTED_VERSION)
-    return 0
+    return Done(line=line, facts={"before": before, "after": EXPECTED_VERSION})
 
 
 @record
@@ -239,20 +207,15 @@ class Drift:
     exit_code: int
 
 
-@db.command()
-def doctor(ctx: typer.Context, *, as_json: AsJson = False) -> int:
-    """Compare the database with the schema that this program expects; exit 1 if it differs."""
+@command(db)
+def doctor(conn: Connection) -> Drift:
+    """Compare the database with the expected schema; exit with 1 if it differs."""
     from botticelli.store.reads.doctor import differences
-    from botticelli.store.schema import schema_version
 
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = differences(conn)
-        report = Drift(
-            schema_version=schema_version(conn), differences=found, exit_code=1 if found else 0
-        )
-    env.show(report, as_json=as_json)
-    return report.exit_code
+    found = differences(conn)
+    return Drift(
+        schema_version=schema_version(conn), differences=found, exit_code=1 if found else 0
+    )
 
 
 def _folders(env: Environment) -> list[Path]:
@@ -264,18 +227,15 @@ def _folders(env: Environment) -> list[Path]:
 def _only_embedded(env: Environment) -> None:
     if env.config.database.url:
         raise UsageError(
-            "a server of yours is configured, which we neither start nor stop",
+            "another server is configured, which is not ours to start or stop",
             where="DATABASE_URL",
-            hint="unset it to use PostgreSQL of our own",
+            hint="unset it to use the embedded PostgreSQL",
         )
 
 
-def _server(env: Environment) -> Database:
-    from botticelli.store.connection import place_of
-    from botticelli.store.schema import schema_version
-
+def _server(env: Environment) -> DatabaseStatus:
     with env.connect() as conn:
-        return Database(
+        return DatabaseStatus(
             kind="server",
             place=place_of(env.config.database.url),
             schema_version=schema_version(conn),
@@ -286,15 +246,13 @@ def _server(env: Environment) -> Database:
         )
 
 
-def _embedded(env: Environment) -> Database:
-    from botticelli.store.schema import schema_version
-
+def _embedded(env: Environment) -> DatabaseStatus:
     found = env.embedded.status()
     version = None
     if found.running:
         with env.connect() as conn:
             version = schema_version(conn)
-    return Database(
+    return DatabaseStatus(
         kind="embedded",
         place=str(found.folder),
         schema_version=version,
@@ -306,7 +264,7 @@ def _embedded(env: Environment) -> Database:
 
 
 @render.register
-def _(report: Database, console: Console) -> None:
+def _(report: DatabaseStatus, console: Console) -> None:
     state = f"running (pid {report.pid})" if report.pid else "running"
     rows: list[tuple[str, object]] = [
         ("database", f"{report.kind}, {state if report.running else 'stopped'}"),
@@ -336,6 +294,4 @@ def _(report: Drift, console: Console) -> None:
         if each.problem == "different" and each.kind in {"column", "index"}:
             console.line(f"  expected {each.expected}")
             console.line(f"  found    {each.found}")
-    console.line(
-        "fix: botticelli db migrate adds what is missing; what differs was changed by hand"
-    )
+    console.line("fix: botticelli db migrate adds what is missing; the rest was changed by hand")

@@ -5,35 +5,40 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.errors import UsageError
 
 
-@app.command(name="import")
-def import_(
-    ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="actor_server.toml, or one actor's file.")],
+@command(name="import", json=False)
+def import_actors(
+    env: Environment,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="actor_server.toml, or the file of one actor.")
+    ],
     *,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="FILE", help="Write it there; never over a file.")
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Write to this new file instead of stdout."),
     ] = None,
-) -> int:
-    """Turn actor_server.toml and its actors into a botticelli.toml."""
+) -> None:
+    """Convert actor_server.toml to botticelli.toml.
+
+    Examples:
+        botticelli import actor_server.toml --to botticelli.toml
+    """
     from botticelli.config.legacy import convert
     from botticelli.config.load import load
 
-    env: Environment = ctx.obj
     imported = convert(env.cwd / file)
     for note in imported.notes:
         env.complain(note)
     if to is None:
         env.stdout.write(imported.text)
-        return 0
+        return
     target = env.cwd / to
     if target.exists():
-        raise UsageError("there is a file already", where=str(to), hint="choose another name")
+        raise UsageError("the file exists already", where=str(to), hint="choose another name")
     target.write_text(imported.text, encoding="utf-8")
     load(target, environ=env.environ, cwd=env.cwd)
-    env.say(f"{to} written; botticelli check --config {to} tells what is still missing")
-    return 0
+    env.say(f"{to} written; botticelli check --config {to} lists what is still missing")

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import UsageError
@@ -16,7 +16,7 @@ SHIPPED: Final = Path(__file__).parents[2] / "narratives"
 
 VARIABLES: Final = """\
 # Copy this to .env and fill it in; botticelli reads .env beside botticelli.toml.
-# Real environment variables go before it. Keep .env out of version control.
+# Real environment variables take precedence. Keep .env out of version control.
 
 # https://aistudio.google.com/apikey
 GEMINI_API_KEY=
@@ -25,14 +25,14 @@ GEMINI_API_KEY=
 DISCORD_TOKEN=
 POSTING_CHANNEL_ID=
 
-# Left out: PostgreSQL of our own.
+# Without it: the embedded PostgreSQL.
 # DATABASE_URL=postgresql://user:password@localhost/botticelli
 """
 
 
 @record
-class Started:
-    """What `init` wrote, and what it left as it was."""
+class CreatedProject:
+    """The files that `init` wrote, and those it kept as they were."""
 
     exit_code: int = 0
     folder: Path
@@ -40,18 +40,20 @@ class Started:
     kept: tuple[str, ...]
 
 
-@app.command()
+@command()
 def init(
-    ctx: typer.Context,
+    env: Environment,
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Where; made if it is not there.")
+        Path, typer.Argument(metavar="[DIR]", help="The folder; created if missing.")
     ] = Path(),
     *,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Write a starter project: botticelli.toml, narratives, .env.example."""
-    env: Environment = ctx.obj
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+) -> CreatedProject:
+    """Create a project: configuration, narratives, .env.example.
+
+    Examples:
+        botticelli init my-channel
+    """
     target = (env.cwd / folder).resolve()
     written, kept = [], []
     for name, content in _files():
@@ -61,9 +63,7 @@ def init(
             continue
         _write(path, content)
         written.append(name)
-    report = Started(folder=target, written=tuple(written), kept=tuple(kept))
-    env.show(report, as_json=as_json)
-    return report.exit_code
+    return CreatedProject(folder=target, written=tuple(written), kept=tuple(kept))
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
@@ -85,7 +85,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @render.register
-def _(report: Started, console: Console) -> None:
+def _(report: CreatedProject, console: Console) -> None:
     for name in report.written:
         console.line(f"wrote {report.folder / name}")
     for name in report.kept:

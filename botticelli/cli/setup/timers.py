@@ -9,111 +9,90 @@ import typer
 
 from botticelli.cli.setup.timer_install import Timer, TimersReport, installer, write_files
 from botticelli.cli.shared.timer_plans import plans_of
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.schedule.crontab import crontab
 from botticelli.schedule.units import PROGRAM, UnitScope, systemd_units
 
-timers = typer.Typer(no_args_is_help=True)
-app.add_typer(timers, name="timers")
-
-ForCron = Annotated[bool, typer.Option("--cron", help="A crontab in place of units.")]
-ForUser = Annotated[bool, typer.Option("--user", help="Units of your own user manager.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
-
-
-@timers.callback()
-def group() -> None:
-    """Write, install and watch systemd timers or a crontab."""
+timers = group(
+    "timers",
+    examples="""
+    botticelli timers install --user
+    botticelli timers status
+    botticelli timers render --cron   # print a crontab
+    """,
+)
 
 
-@timers.command(name="render")
-def render_files(
-    ctx: typer.Context,
+ForCron = Annotated[bool, typer.Option("--cron", help="Use a crontab instead of systemd units.")]
+ForUser = Annotated[bool, typer.Option("--user", help="Use systemd units of your user.")]
+
+
+@command(timers, "render")
+def render_timers(
+    env: Environment,
     *,
     cron: ForCron = False,
     user: ForUser = False,
     to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write files there; left out: to stdout.")
+        Path | None, typer.Option(metavar="DIR", help="Write files to this folder, not to stdout.")
     ] = None,
     program: Annotated[
-        str | None, typer.Option(metavar="PATH", help=f"What they run; else {PROGRAM}.")
+        str | None, typer.Option(metavar="PATH", help=f"The program to run; else {PROGRAM}.")
     ] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Render what wakes the stages on their schedules."""
-    env: Environment = ctx.obj
+) -> Done | PlainText:
+    """Print the units or the crontab for the configured schedules."""
     plans = plans_of(env.config)
     path = program or PROGRAM
     if cron:
         files: Mapping[str, str] = {"crontab.example": crontab(plans, program=path)}
     else:
         files = systemd_units(plans, place=UnitScope(program=path, of_user=user))
-    if to is not None:
-        folder = env.cwd / to
-        write_files(files, folder)
-        line = f"{len(files)} files written to {folder}; botticelli timers install arms them"
-        env.tell(line, as_json=as_json, folder=folder, written=list(files))
-    elif as_json:
-        env.show({"files": files}, as_json=True)
-    else:
-        env.stdout.write(_joined(files))
-    return 0
+    if to is None:
+        return PlainText(text=_joined(files), facts={"files": files})
+    folder = env.cwd / to
+    write_files(files, folder)
+    line = f"{len(files)} files written to {folder}; botticelli timers install enables them"
+    return Done(line=line, facts={"folder": folder, "written": list(files)})
 
 
-@timers.command()
+@command(timers)
 def install(
-    ctx: typer.Context,
+    env: Environment,
     *,
     cron: ForCron = False,
     user: ForUser = False,
     program: Annotated[
-        str | None, typer.Option(metavar="PATH", help="What they run; else this very program.")
+        str | None, typer.Option(metavar="PATH", help="The program to run; else this one.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be written and run; do nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be written and run.")
     ] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Install the timers and start them; again after every change of a schedule."""
-    env: Environment = ctx.obj
+) -> Done | PlainText:
+    """Install and start the timers; repeat it after a change of a schedule."""
     chosen = installer(env, cron=cron, user=user, program=program)
     if dry_run:
         plan = list(chosen.plan())
-        if as_json:
-            env.show({"plan": plan}, as_json=True)
-        else:
-            env.stdout.write("\n".join(plan) + "\n")
-        return 0
+        return PlainText(text="\n".join(plan) + "\n", facts={"plan": plan})
     chosen.check()
     chosen.install()
-    line = "installed and armed; look with botticelli timers status"
-    env.tell(line, as_json=as_json, installed=True)
-    return 0
+    line = "installed and started; see botticelli timers status"
+    return Done(line=line, facts={"installed": True})
 
 
-@timers.command()
-def remove(
-    ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False, as_json: AsJson = False
-) -> int:
-    """Stop the timers and take them out again; the database stays."""
-    env: Environment = ctx.obj
+@command(timers)
+def remove(env: Environment, *, cron: ForCron = False, user: ForUser = False) -> Done:
+    """Stop and remove the timers; the database is kept."""
     found = installer(env, cron=cron, user=user).remove()
     line = "removed" if found else "there was nothing to remove"
-    env.tell(line, as_json=as_json, removed=found)
-    return 0
+    return Done(line=line, facts={"removed": found})
 
 
-@timers.command()
-def status(
-    ctx: typer.Context, *, cron: ForCron = False, user: ForUser = False, as_json: AsJson = False
-) -> int:
-    """Tell which timers are installed, armed and up to date; exit 1 if one is not."""
-    env: Environment = ctx.obj
-    report = installer(env, cron=cron, user=user).status()
-    env.show(report, as_json=as_json)
-    return report.exit_code
+@command(timers)
+def status(env: Environment, *, cron: ForCron = False, user: ForUser = False) -> TimersReport:
+    """Show whether the timers are installed, active and up to date; exit with 1 if not."""
+    return installer(env, cron=cron, user=user).status()
 
 
 @render.register

@@ -1,7 +1,6 @@
 """The command line's root: global options, and commands that are imported when they are asked for.
 
-A command module registers itself with `@app.command()` (or `app.add_typer(group, name=...)`); its
-line in `commands.COMMANDS` is what `--help` shows without importing it.
+A command's line in the command table is what `--help` shows without importing its module.
 """
 
 from collections.abc import Sequence
@@ -9,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
-from botticelli.cli.shell.command_table import COMMANDS
+from botticelli.cli.shell.command_table import COMMANDS, HEADINGS
 from botticelli.cli.shell.environment import Environment, Options
+from botticelli.cli.shell.help import HelpGroup, Sections
 
 if TYPE_CHECKING:
-    from typer._click import Command, Context, HelpFormatter
+    from typer._click import Command, Context
     from typer._click.shell_completion import CompletionItem
 
 FLAGS: Final = ("--offline", "--debug", "--quiet", "--version")
 
 
-class LateGroup(TyperGroup):
+class LateGroup(HelpGroup):
     """A group that imports a command's module when the command is asked for, not before."""
 
     def list_commands(self, ctx: "Context") -> list[str]:  # noqa: ARG002 - typer's signature
@@ -39,10 +38,12 @@ class LateGroup(TyperGroup):
             self.commands[cmd_name] = typer.main.get_group(app).commands[cmd_name]
         return self.commands[cmd_name]
 
-    def format_commands(self, ctx: "Context", formatter: "HelpFormatter") -> None:  # noqa: ARG002
-        """Write the list of commands from the table, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])
+    def sections(self, ctx: "Context") -> Sections:  # noqa: ARG002 - the base's signature
+        """Return the commands below their headings, without importing them."""
+        return {
+            heading: {name: command.help for name, command in commands.items()}
+            for heading, commands in HEADINGS.items()
+        }
 
     def shell_complete(self, ctx: "Context", incomplete: str) -> "list[CompletionItem]":
         """Return the commands that begin so, from the table; else the global options."""
@@ -56,20 +57,6 @@ class LateGroup(TyperGroup):
             if name.startswith(incomplete)
         ]
 
-    def resolve_command(
-        self, ctx: "Context", args: list[str]
-    ) -> tuple[str | None, "Command | None", list[str]]:
-        """Find the command; an unknown name is answered with the nearest known one."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from difflib import get_close_matches
-
-            from botticelli.errors import UsageError
-
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "see botticelli --help"
-            raise UsageError(f"there is no command '{args[0]}'", hint=hint)
-        return super().resolve_command(ctx, args)
-
 
 app = typer.Typer(
     name="botticelli",
@@ -82,7 +69,7 @@ app = typer.Typer(
 )
 
 
-def _tell_version(ctx: typer.Context, wanted: bool) -> None:
+def _print_version(ctx: typer.Context, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
@@ -91,30 +78,40 @@ def _tell_version(ctx: typer.Context, wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(
-    epilog="Global options may also stand behind the command. Exit codes: docs/exit-codes.md."
-)
+EXAMPLES: Final = """\
+botticelli demo                # see the pipeline at work, without a key
+botticelli init my-channel     # create a project
+botticelli check               # see what its configuration still needs
+botticelli generate --dry-run  # see what a batch of candidates would cost"""
+
+
+@app.callback(epilog=EXAMPLES)
 def root(
     ctx: typer.Context,
     *,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Use this botticelli.toml.")
+        Path | None, typer.Option("--config", metavar="FILE", help="Read this configuration file.")
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="No key, no network: offline model, file outbox.")
+        bool,
+        typer.Option("--offline", help="Use the offline model and a file outbox."),
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Log everything, with tracebacks.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but results.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only results and errors.")] = False,
     version: Annotated[  # noqa: ARG001 - its callback does it all
         bool,
         typer.Option(
-            "--version", callback=_tell_version, is_eager=True, help="Tell the version and end."
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """Keep a community channel alive with good posts."""
+    """Generate, curate and publish posts for a community channel.
+
+    Run "botticelli COMMAND --help" for the options of a command. The options below may also follow
+    the command.
+    """
     env: Environment = ctx.obj
     env.take(Options(config=config, offline=offline, debug=debug, quiet=quiet))
 

@@ -1,78 +1,70 @@
-"""Every command, the module it lives in and its line in `--help`.
+"""Every command: its module, its line in `--help`, and the heading it stands below.
 
 The line is the first line of the command's docstring; a test holds the two together.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
-class Command(NamedTuple):
-    """Where a command lives, and what it is for."""
+class Registration(NamedTuple):
+    """A line of the table: where a command lives, and what it does."""
 
     module: str
     help: str
 
 
-COMMANDS: Final = {
-    "demo": Command("work.demo", "Show the whole line at work: no key, no server, no questions."),
-    "init": Command(
-        "setup.init", "Write a starter project: botticelli.toml, narratives, .env.example."
-    ),
-    "import": Command(
-        "setup.import_actors", "Turn actor_server.toml and its actors into a botticelli.toml."
-    ),
-    "check": Command("reports.check", "Find everything a timer could trip over, in one run."),
-    "doctor": Command(
-        "reports.doctor", "Look whether everything works here, and say how to fix it."
-    ),
-    "generate": Command("work.generate", "Have a model write candidate posts."),
-    "curate": Command("work.curate", "Have a model judge the candidates and approve the best few."),
-    "review": Command(
-        "review.review", "Look at candidates on the whole terminal: approve, reject, hold, edit."
-    ),
-    "approve": Command("review.decide", "Approve candidates: their posts are sent in this order."),
-    "reject": Command(
-        "review.decide", "Reject candidates; approved posts that are not out yet are taken back."
-    ),
-    "hold": Command("review.decide", "Hold candidates, approved ones too, until somebody decides."),
-    "trace": Command("reports.trace", "Tell the whole life of a post."),
-    "post": Command("work.post", "Publish the next approved post that is due."),
-    "status": Command("reports.status", "Show the stages, queues, destinations and budget."),
-    "metrics": Command("reports.metrics", "Tell the figures in Prometheus' text format."),
-    "runs": Command("reports.runs", "List the latest runs: when, how they ended, what they cost."),
-    "logs": Command(
-        "reports.runs", "Tell what a run did, step by step, with times, costs and errors."
-    ),
-    "health": Command(
-        "reports.health", "Tell in one line whether all is well; exit code 0 if it is, else 1."
-    ),
-    "run": Command("work.run", "Run a narrative from any file."),
-    "narratives": Command("reports.narratives", "List and validate narratives."),
-    "content": Command(
-        "review.content", "Look at candidates and posts, and decide about them by hand."
-    ),
-    "deliveries": Command("review.deliveries", "Show deliveries and settle doubtful ones."),
-    "edit": Command("review.edit", "Change a published post."),
-    "withdraw": Command("review.edit", "Take a published post back."),
-    "budget": Command("reports.budget", "Show what the models may still use."),
-    "models": Command("reports.models", "Show the models, their limits and prices."),
-    "commands": Command("work.command", "List the bot commands that narratives can run."),
-    "command": Command(
-        "work.command", "Run one bot command by hand; its arguments follow as --name value."
-    ),
-    "approvals": Command(
-        "review.approvals", "Confirm or deny bot commands that wait for a person."
-    ),
-    "state": Command("reports.state", "Look at what narratives keep for later: ids, mostly."),
-    "pause": Command("work.pause", "Stop a stage from doing anything until it is resumed."),
-    "resume": Command("work.pause", "Let a paused stage work again."),
-    "locks": Command("work.locks", "Show who holds the stages' locks; free one."),
-    "timers": Command("setup.timers", "Write, install and watch systemd timers or a crontab."),
-    "notify": Command(
-        "setup.notify", "Tell the hooks that a systemd unit failed; its OnFailure runs this."
-    ),
-    "db": Command("setup.db", "Look after the database."),
-    "completion": Command(
-        "shell.completion", "Print the script that completes command lines in a shell."
-    ),
+TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "Pipeline": {
+        "generate": ("work.generate", "Write candidate posts with a language model."),
+        "curate": ("work.curate", "Score pending candidates and approve the best."),
+        "post": ("work.post", "Publish the next approved post that is due."),
+        "pause": ("work.pause", "Pause a stage: its runs do nothing until it is resumed."),
+        "resume": ("work.pause", "Resume a paused stage and close its circuit breaker."),
+    },
+    "Review": {
+        "review": ("review.review", "Review candidates in the terminal."),
+        "approve": ("review.decide", "Approve candidates for publication, in this order."),
+        "reject": ("review.decide", "Reject candidates, approved but unsent ones included."),
+        "hold": ("review.decide", "Hold candidates back for a later decision."),
+        "content": ("review.content", "List, tag and promote what narratives produced."),
+        "trace": ("reports.trace", "Show the history of a post."),
+        "deliveries": ("review.deliveries", "List deliveries and settle uncertain ones."),
+        "edit": ("review.edit", "Edit a published post."),
+        "withdraw": ("review.edit", "Delete a published post from its channel."),
+        "approvals": ("review.approvals", "Approve or deny bot commands that wait for it."),
+    },
+    "Narratives": {
+        "run": ("work.run", "Run a narrative from a file."),
+        "narratives": ("reports.narratives", "List narratives and check them for errors."),
+        "models": ("reports.models", "List models, test one, or install a local one."),
+        "budget": ("reports.budget", "Show how much of each model's limits is left."),
+        "commands": ("work.command", "List the bot commands that narratives can run."),
+        "command": ("work.command", "Run one bot command."),
+        "state": ("reports.state", "Show and change the values that narratives keep."),
+    },
+    "Operate": {
+        "status": ("reports.status", "Show stages, queues, destinations and budget."),
+        "health": ("reports.health", "Print one line of health; exit with 1 if unhealthy."),
+        "doctor": ("reports.doctor", "Find what does not work here and how to fix it."),
+        "runs": ("reports.runs", "List recent runs with their results and costs."),
+        "logs": ("reports.runs", "Show what a run did, step by step."),
+        "metrics": ("reports.metrics", "Print metrics in the Prometheus text format."),
+        "locks": ("work.locks", "List the stage locks that are held; release one."),
+    },
+    "Set up": {
+        "demo": ("work.demo", "Run the whole pipeline here, without a key or a server."),
+        "init": ("setup.init", "Create a project: configuration, narratives, .env.example."),
+        "import": ("setup.import_actors", "Convert actor_server.toml to botticelli.toml."),
+        "check": ("reports.check", "Check configuration, narratives and destinations."),
+        "timers": ("setup.timers", "Install systemd timers or a crontab for the stages."),
+        "notify": ("setup.notify", "Notify hooks of a failed systemd unit (OnFailure=)."),
+        "db": ("setup.db", "Back up, migrate, prune and inspect the database."),
+        "completion": ("shell.completion", "Print the completion script for a shell."),
+    },
 }
+HEADINGS: Final = {
+    heading: {name: Registration(*row) for name, row in rows.items()}
+    for heading, rows in TABLE.items()
+}
+COMMANDS: Final = {name: each for rows in HEADINGS.values() for name, each in rows.items()}

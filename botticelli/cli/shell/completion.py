@@ -1,4 +1,4 @@
-"""`botticelli completion`, and the answers that its scripts ask for when Tab is pressed."""
+"""`botticelli completion`, and the completions that its scripts request."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,6 +9,7 @@ import typer
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
 from botticelli.cli.shell.app import app, globals_first
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 
 if TYPE_CHECKING:
@@ -18,32 +19,35 @@ FILES: Final = {"bash": "botticelli.bash", "zsh": "_botticelli", "fish": "bottic
 
 
 class Shell(StrEnum):
-    """The shells there is a script for."""
+    """The supported shells."""
 
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-@app.command()
+@command(json=False)
 def completion(
-    ctx: typer.Context,
+    env: Environment,
     shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
-) -> int:
-    """Print the script that completes command lines in a shell."""
-    env: Environment = ctx.obj
+) -> None:
+    """Print the completion script for a shell.
+
+    Examples:
+        source <(botticelli completion bash)
+        botticelli completion fish | source
+    """
     folder = resources.files("botticelli").joinpath("completions")
     env.stdout.write(folder.joinpath(FILES[shell]).read_text(encoding="utf-8"))
-    return 0
 
 
 def answer(words: Sequence[str], env: Environment) -> int:
-    """Write what may stand in the place of the last word: a line each, with its help behind a tab.
+    """Print the completions of the last word: one a line, with its help after a tab.
 
-    Nothing where a file is meant, or where nothing is known: the shell then offers files.
+    Prints nothing where a file is expected or nothing is known: the shell then offers files.
     """
     try:
-        lines = Answer(words, env).complete()
+        lines = Completions(words, env).complete()
     except Exception:  # noqa: BLE001 - a person is typing: whatever is wrong, the shell stays quiet
         lines = ""
     if lines:
@@ -51,8 +55,8 @@ def answer(words: Sequence[str], env: Environment) -> int:
     return 0
 
 
-class Answer(ShellComplete):
-    """One press of Tab behind `words`, which are the arguments so far and the one begun."""
+class Completions(ShellComplete):
+    """The completions of `words`: the finished arguments and the unfinished last one."""
 
     name = "any"
     source_template = ""
@@ -66,11 +70,11 @@ class Answer(ShellComplete):
         return {}
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the finished words, global options first, and the one begun."""
+        """Return the finished words, global options first, and the unfinished one."""
         return globals_first(self._words[:-1]), self._words[-1]
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """Return what may stand there; behind a command global options, too."""
+        """Return the completions; after a command also global options."""
         found = [item for item in super().get_completions(args, incomplete) if item.type == "plain"]
         if incomplete.startswith("-") and "=" not in incomplete and "--" not in args:
             known = {item.value for item in found}
@@ -86,7 +90,7 @@ class Answer(ShellComplete):
         ]
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Return a line of the answer."""
+        """Return one line of output."""
         return f"{item.value}\t{' '.join((item.help or '').split())}"
 
 

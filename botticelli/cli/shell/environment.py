@@ -125,6 +125,12 @@ class Environment:
         return Identity(host=host, pid=pid, owner=f"{host}:{pid}:{os.urandom(4).hex()}")
 
     @property
+    def user(self) -> str:
+        """Who decides, as decisions are recorded: user@host."""
+        user = self.environ.get("LOGNAME") or self.environ.get("USER") or "somebody"
+        return f"{user}@{self.identity.host}"
+
+    @property
     def is_terminal(self) -> bool:
         """Whether a person is reading stdout."""
         return self.stdout.isatty()

@@ -7,18 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import Exit, UsageError
 from botticelli.records import record
-
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+from botticelli.store.connection import Connection
 
 
 @record
-class Known:
-    """A command that narratives can run; ! marks the arguments it needs."""
+class KnownCommand:
+    """A command that narratives can run; ! marks required arguments."""
 
     platform: str
     command: str
@@ -30,15 +29,15 @@ class Known:
 
 @record
 class CommandsReport:
-    """Every command there is."""
+    """All commands."""
 
-    commands: tuple[Known, ...]
+    commands: tuple[KnownCommand, ...]
     exit_code: Exit = Exit.DONE
 
 
 @record
 class CommandReport:
-    """What a command gave."""
+    """The result of a command."""
 
     command: str
     result: Any
@@ -47,7 +46,7 @@ class CommandReport:
 
 @record
 class CommandPreview:
-    """What a command would do, and what the rules say to it."""
+    """What a command would send, and what the rules say."""
 
     command: str
     request: Any
@@ -56,26 +55,27 @@ class CommandPreview:
     exit_code: Exit = Exit.DONE
 
 
-@app.command()
+@command()
 def commands(
-    ctx: typer.Context,
+    env: Environment,
     platform: Annotated[
         str,
         typer.Argument(
             metavar="[PLATFORM]",
-            help="Only those of this platform.",
+            help="Only the commands of this platform.",
             autocompletion=choices.platforms,
         ),
     ] = "",
-    *,
-    as_json: Json = False,
-) -> int:
-    """List the bot commands that narratives can run."""
+) -> CommandsReport:
+    """List the bot commands that narratives can run.
+
+    Examples:
+        botticelli commands discord
+    """
     from botticelli.cli.shared.command_guard import descriptions
 
-    env: Environment = ctx.obj
     known = [
-        Known(
+        KnownCommand(
             platform=name,
             command=one.name,
             writes=one.writes,
@@ -89,12 +89,16 @@ def commands(
     ]
     if not known:
         raise UsageError(f"there is no platform '{platform}'", hint="see botticelli commands")
-    env.show(CommandsReport(commands=tuple(known)), as_json=as_json)
-    return Exit.DONE
+    return CommandsReport(commands=tuple(known))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def command(
+@command(
+    name="command",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def run_command(
+    env: Environment,
+    conn: Connection,
     ctx: typer.Context,
     platform: Annotated[
         str,
@@ -105,43 +109,43 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="COMMAND", help="Such as channels.list.", autocompletion=choices.bot_commands
+            metavar="COMMAND",
+            help="The command, as channels.list.",
+            autocompletion=choices.bot_commands,
         ),
     ],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the request and the rules' word; send nothing.")
+        bool, typer.Option("--dry-run", help="Show the request and what the rules say.")
     ] = False,
     allow_writes: Annotated[
-        bool, typer.Option("--allow-writes", help="Change things without asking.")
+        bool, typer.Option("--allow-writes", help="Let the command change things without asking.")
     ] = False,
-    as_json: Json = False,
-) -> int:
-    """Run one bot command by hand; its arguments follow as --name value."""
+) -> CommandPreview | CommandReport:
+    """Run one bot command.
+
+    Its arguments follow as --name value; lists and tables are written as JSON.
+
+    Examples:
+        botticelli command discord channels.list --guild-id 1289700000000000123
+        botticelli command discord channels.get --channel-id 42 --dry-run
+    """
     from botticelli.cli.shared.command_guard import guarded
     from botticelli.narrative.commands.base import CommandCall
 
-    env: Environment = ctx.obj
     call = CommandCall(platform=platform, command=name, args=arguments(ctx.args))
-    report: CommandPreview | CommandReport
-    with env.database() as conn:
-        guard = guarded(env, conn, allow_writes=allow_writes, asks=True)
-        if dry_run:
-            request, verdict = guard.preview(call)
-            report = CommandPreview(
-                command=call.name, request=request, verdict=verdict.word, why=verdict.why
-            )
-        else:
-            report = CommandReport(command=call.name, result=guard.run(call))
-    env.show(report, as_json=as_json)
-    return report.exit_code
+    guard = guarded(env, conn, allow_writes=allow_writes, asks=True)
+    if not dry_run:
+        return CommandReport(command=call.name, result=guard.run(call))
+    request, verdict = guard.preview(call)
+    return CommandPreview(command=call.name, request=request, verdict=verdict.word, why=verdict.why)
 
 
 def arguments(words: Sequence[str]) -> dict[str, Any]:
     """Return `--guild-id 1 --tts` as arguments; lists and tables are written as JSON.
 
     Raises:
-        UsageError: A word belongs to no option.
+        UsageError: A word does not belong to an option.
     """
     found: dict[str, Any] = {}
     left = list(words)
@@ -149,7 +153,7 @@ def arguments(words: Sequence[str]) -> dict[str, Any]:
         word = left.pop(0)
         name, sign, value = word.partition("=")
         if not name.startswith("--") or len(name) < 3:
-            raise UsageError(f"'{word}' belongs to no argument", hint="write --name value")
+            raise UsageError(f"'{word}' does not belong to an argument", hint="write --name value")
         if not sign and left and not left[0].startswith("--"):
             sign, value = "=", left.pop(0)
         found[name[2:].replace("-", "_")] = _value(value, name) if sign else True
@@ -162,7 +166,7 @@ def _value(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise UsageError(f"{name} is no JSON ({error})", hint="quote it for the shell") from error
+        raise UsageError(f"{name} is not JSON ({error})", hint="quote it for the shell") from error
 
 
 @render.register

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.shared.hooks import telling
-from botticelli.cli.shared.jitter import Jitter, wait_at_random
 from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shell.app import app
+from botticelli.cli.shared.stage_run import Jitter, stage_run
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.stages.curate.dry_run import CurateDryRun, dry_run_curate
@@ -17,42 +16,40 @@ from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
 
 
-@app.command()
+@command()
 def curate(
-    ctx: typer.Context,
+    env: Environment,
     *,
     drain: Annotated[
-        bool, typer.Option("--drain", help="Judge until nothing is pending; else as configured.")
+        bool, typer.Option("--drain", help="Continue until no candidate is pending.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell batches, calls and cents; spend nothing.")
+        bool, typer.Option("--dry-run", help="Show batches, calls and cost; spend nothing.")
     ] = False,
     jitter: Jitter = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Have a model judge the candidates and approve the best few."""
-    env: Environment = ctx.obj
+) -> CurateReport | CurateDryRun:
+    """Score pending candidates and approve the best.
+
+    Examples:
+        botticelli curate --dry-run
+        botticelli curate --drain
+    """
     drain = drain or env.config.curate.drain
-    report: CurateReport | CurateDryRun
-    wait_at_random(env, jitter)
-    with telling(env, "curate", silent=dry_run), env.database() as conn:
+    with stage_run(env, "curate", jitter=jitter, dry_run=dry_run) as conn:
         if dry_run:
-            report = dry_run_curate(run_context(env, conn), drain=drain)
-        else:
-            env.keep_apart(conn)
-            with progress(env, "judged") as show:
-                report = run_curate(run_context(env, conn), drain=drain, watch=show)
-            _complain(env, report)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+            return dry_run_curate(run_context(env, conn), drain=drain)
+        with progress(env, "judged") as show:
+            report = run_curate(run_context(env, conn), drain=drain, watch=show)
+        _complain(env, report)
+        return report
 
 
 def _complain(env: Environment, report: CurateReport) -> None:
-    """Tell on stderr what went wrong: a timer's log is read there."""
+    """Print what went wrong on stderr, which the log of a timer keeps."""
     for id_, why in report.missing.items():
         env.complain(f"candidate {id_}: {why}")
     if report.reason:
-        env.complain(f"curate: {report.reason}; {report.pending} candidates still wait")
+        env.complain(f"curate: {report.reason}; {counted(report.pending, 'candidate')} left")
 
 
 @render.register
@@ -69,11 +66,11 @@ def _(report: CurateReport, console: Console) -> None:
     )
     _show_choice(report, console)
     if report.set_aside:
-        console.line(f"  {report.set_aside} rejected unjudged: no text, or a repeat")
+        console.line(f"  {report.set_aside} rejected before judging: empty or a duplicate")
     for id_, why in report.missing.items():
         console.line(f"  candidate {id_}: {why}", style="yellow")
     if report.pending:
-        console.line(f"  {report.pending} still wait for the judge")
+        console.line(f"  {report.pending} left to judge")
     console.line(
         "  "
         + spent(
@@ -92,9 +89,9 @@ def _show_choice(report: CurateReport, console: Console) -> None:
     for one in report.proposed:
         console.line(f"  proposed {one.id} with {one.score:g} of 50: {one.preview}", style="cyan")
     if report.proposed:
-        console.line("  a person approves: botticelli review")
+        console.line("  approve them with: botticelli review")
     if report.ranked:
-        console.line(f"  {report.ranked} with the same total were put in order by the judge")
+        console.line(f"  {report.ranked} with equal totals were ranked by the judge")
     if report.reserved:
         console.line(f"  {report.reserved} kept in reserve")
 

@@ -11,7 +11,7 @@ import typer
 import botticelli.cli.work.curate  # noqa: F401 - registers how its report reads
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import progress, run_context
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work import generate, post
 from botticelli.config.model import Config
@@ -49,25 +49,29 @@ With a key (https://aistudio.google.com/apikey) and a bot's token:
 """
 
 
-@app.command()
+@command(json=False)
 def demo(
-    ctx: typer.Context,
+    env: Environment,
     *,
     model: Annotated[
         str,
         typer.Option(
             "--model",
             metavar="NAME",
-            help="Have this model write (and judge, unless it is local).",
+            help="Write with this model (and judge, unless it is local).",
             autocompletion=choices.models,
         ),
     ] = "offline",
 ) -> int:
-    """Show the whole line at work: no key, no server, no questions."""
-    env: Environment = ctx.obj
+    """Run the whole pipeline here, without a key or a server.
+
+    Examples:
+        botticelli demo
+        botticelli demo --model gemini-2.5-flash
+    """
     stage = env.with_config(_demo_config(env, model))
-    env.console.line(f"The whole line, here and now: {_who(model)}.", style="bold")
-    env.console.line(f"PostgreSQL of our own in {stage.config.database.folder}")
+    env.console.line(f"The whole pipeline, on this machine: {_who(model)}.", style="bold")
+    env.console.line(f"Embedded PostgreSQL in {stage.config.database.folder}")
     stage = _among_its_own(stage)
     with stage.database() as conn:
         codes = [

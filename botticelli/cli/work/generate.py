@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.hooks import telling
-from botticelli.cli.shared.jitter import Jitter, wait_at_random
 from botticelli.cli.shared.runners import Show, progress, run_context, unseen
 from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shell.app import app
+from botticelli.cli.shared.stage_run import Jitter, stage_run
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.stages.generate.dry_run import GenerateDryRun, dry_run_generate
@@ -22,47 +21,55 @@ from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.text import counted, span
 
 
-@app.command()
+@command()
 def generate(
-    ctx: typer.Context,
+    env: Environment,
     narrative: Annotated[
         str,
         typer.Argument(
             metavar="[NARRATIVE]",
-            help="FILE or FILE.NAME; else as configured.",
+            help="FILE or FILE.NAME; by default the configured one.",
             autocompletion=choices.narratives,
         ),
     ] = "",
     *,
     iterations: Annotated[
-        int | None, typer.Option("--iterations", min=1, help="Rounds of the carousel.")
+        int | None,
+        typer.Option("--iterations", metavar="N", min=1, help="Number of rounds of the carousel."),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help="Ask this model; repeat for fallbacks.", autocompletion=choices.models
+            "--model",
+            metavar="NAME",
+            help="Use this model; repeat for fallbacks.",
+            autocompletion=choices.models,
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Calls under way at once.")
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Number of concurrent calls."),
     ] = None,
     join: Annotated[
-        bool, typer.Option("--join", help="Help a run that is under way elsewhere.")
+        bool, typer.Option("--join", help="Help a run that is active elsewhere.")
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Abandon an unfinished batch; else it comes first.")
+        bool, typer.Option("--fresh", help="Abandon an unfinished batch instead of resuming it.")
     ] = False,
     now: Annotated[
-        bool, typer.Option("--now", help="Write a batch although none is due by the schedule.")
+        bool, typer.Option("--now", help="Start a batch even if none is due by the schedule.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell calls, tokens and cents; spend nothing.")
+        bool, typer.Option("--dry-run", help="Show calls, tokens and cost; spend nothing.")
     ] = False,
     jitter: Jitter = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Have a model write candidate posts."""
-    env: Environment = ctx.obj
+) -> GenerateReport | GenerateDryRun:
+    """Write candidate posts with a language model.
+
+    Examples:
+        botticelli generate --dry-run
+        botticelli generate short_posts.batch --iterations 2
+    """
     request = GenerateRequest(
         narrative=narrative,
         iterations=iterations,
@@ -72,24 +79,19 @@ def generate(
         fresh=fresh,
         now=now,
     )
-    report: GenerateReport | GenerateDryRun
-    wait_at_random(env, jitter)
-    with telling(env, "generate", silent=dry_run), env.database() as conn:
+    with stage_run(env, "generate", jitter=jitter, dry_run=dry_run) as conn:
         if dry_run:
-            report = dry_run_generate(run_context(env, conn), request=request)
-        else:
-            env.keep_apart(conn)
-            with progress(env, "posts") as show:
-                report = run_generate(run_context(env, conn), request=request, watch=watcher(show))
-            _complain(env, report)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+            return dry_run_generate(run_context(env, conn), request=request)
+        with progress(env, "posts") as show:
+            report = run_generate(run_context(env, conn), request=request, watch=watcher(show))
+        _complain(env, report)
+        return report
 
 
 def watcher(show: Show) -> Callable[[Tick], None] | None:
     """Return what shows a run's ticks: the count, what was asked for so far, and the time left.
 
-    None if nobody would see it: then nothing is counted either.
+    None if nothing is shown: then nothing is counted either.
     """
     if show is unseen:
         return None
@@ -107,20 +109,20 @@ def watcher(show: Show) -> Callable[[Tick], None] | None:
 
 def _ahead(ahead: Outlook) -> str:
     if ahead.day_is_short:
-        return "more than the day has left, "
+        return "more than the daily limit allows, "
     if not ahead.seconds or not ahead.calls:
         return ""
     return f"{span(timedelta(seconds=ahead.seconds))} left, "
 
 
 def _complain(env: Environment, report: GenerateReport) -> None:
-    """Tell on stderr what went wrong: a timer's log is read there."""
+    """Print what went wrong on stderr, which the log of a timer keeps."""
     for failure in report.failures:
         env.complain(failure)
     if report.left:
         env.complain(
-            f"{report.narrative}: {report.left} of {report.planned} posts are left:"
-            f" {report.reason or 'they may be tried again'}; run `botticelli generate` again"
+            f"{report.narrative}: {report.left} of {report.planned} posts left:"
+            f" {report.reason or 'they can be retried'}; run `botticelli generate` again"
         )
 
 
@@ -136,8 +138,8 @@ def _(report: GenerateReport, console: Console) -> None:
         style="bold",
     )
     for count, words, style in (
-        (report.repeats, "repeat an older one; curate sets them aside unpaid", "yellow"),
-        (report.failed, "failed for good", "red"),
+        (report.repeats, "duplicates of older posts; curate rejects them without a call", "yellow"),
+        (report.failed, "failed permanently", "red"),
         (report.left, "left for the next run", "yellow"),
     ):
         if count:

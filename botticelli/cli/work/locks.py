@@ -6,20 +6,26 @@ from typing import Annotated
 import typer
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shell.app import app
-from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import Exit, UsageError
 from botticelli.records import record
 from botticelli.store import locks as store
+from botticelli.store.connection import Connection
 
-group = typer.Typer(invoke_without_command=True, help="Show who holds the stages' locks; free one.")
-app.add_typer(group, name="locks")
+locks = group(
+    "locks",
+    examples="""
+    botticelli locks
+    botticelli locks break generate
+    """,
+    no_args_is_help=False,
+)
 
 
 @record
 class HeldLock:
-    """A lock that is held, by whom and until when if nothing more is heard of them."""
+    """A held lock. `expires_at`: when it ends without another heartbeat."""
 
     name: str
     host: str
@@ -38,50 +44,34 @@ class LocksReport:
     exit_code: Exit = Exit.DONE
 
 
-@group.callback()
-def show(
-    ctx: typer.Context,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Show who holds the stages' locks; free one."""
-    if ctx.invoked_subcommand is not None:
-        return Exit.DONE
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        found = store.list_locks(conn)
-    env.show(
-        LocksReport(locks=tuple(_held(lock) for lock in found if not lock.expired)),
-        as_json=as_json,
+@command(locks, default=True)
+def show(conn: Connection) -> LocksReport:
+    """List the stage locks that are held; release one."""
+    return LocksReport(
+        locks=tuple(_held(lock) for lock in store.list_locks(conn) if not lock.expired)
     )
-    return Exit.DONE
 
 
-@group.command("break")
-def break_(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="As `locks` shows it.", autocompletion=choices.locks)],
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Free a lock; its holder stops at its next heartbeat."""
-    env: Environment = ctx.obj
-    with env.database() as conn:
-        broken = store.break_lock(conn, name)
-        held = [lock.name for lock in store.list_locks(conn) if not lock.expired]
+@command(locks, "break")
+def break_lock(
+    conn: Connection,
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A lock of the list.", autocompletion=choices.locks),
+    ],
+) -> Done:
+    """Release a lock; its holder stops at its next heartbeat."""
+    broken = store.break_lock(conn, name)
+    held = [lock.name for lock in store.list_locks(conn) if not lock.expired]
     if broken is None:
         raise UsageError(
-            f"nobody holds a lock '{name}'",
+            f"lock '{name}' is not held",
             hint=f"held are: {', '.join(held)}" if held else "no lock is held",
         )
-    env.tell(
-        f"'{name}' is free; {broken.host} (pid {broken.pid}) stops at its next heartbeat",
-        as_json=as_json,
-        freed=name,
-        host=broken.host,
-        pid=broken.pid,
+    return Done(
+        line=f"'{name}' is released; {broken.host} (pid {broken.pid}) stops at its next heartbeat",
+        facts={"freed": name, "host": broken.host, "pid": broken.pid},
     )
-    return Exit.DONE
 
 
 def _held(lock: store.LockState) -> HeldLock:

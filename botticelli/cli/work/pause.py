@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import Done, command
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.model import STAGES, StageName
 from botticelli.errors import UsageError
@@ -17,41 +17,40 @@ StageArgument = Annotated[
     ),
 ]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
+@command()
+def pause(env: Environment, stage: StageArgument) -> Done:
+    """Pause a stage: its runs do nothing until it is resumed.
 
-@app.command()
-def pause(ctx: typer.Context, stage: StageArgument, *, as_json: AsJson = False) -> int:
-    """Stop a stage from doing anything until it is resumed."""
+    Examples:
+        botticelli pause post
+        botticelli pause all
+    """
     from botticelli.store import runs
 
-    env: Environment = ctx.obj
     names = _named(stage)
     with env.database() as conn:
         for name in names:
             runs.pause(conn, name)
-    env.tell(
-        f"{' and '.join(names)} paused; a run that is under way goes on to its end",
-        as_json=as_json,
-        paused=names,
-    )
-    return 0
+    line = f"{' and '.join(names)} paused; a current run continues to its end"
+    return Done(line=line, facts={"paused": names})
 
 
-@app.command()
-def resume(ctx: typer.Context, stage: StageArgument, *, as_json: AsJson = False) -> int:
-    """Let a paused stage work again."""
+@command()
+def resume(env: Environment, stage: StageArgument) -> Done:
+    """Resume a paused stage and close its circuit breaker.
+
+    Examples:
+        botticelli resume post
+    """
     from botticelli.store import runs
 
-    env: Environment = ctx.obj
     names = _named(stage)
     with env.database() as conn:
         for name in names:
             runs.resume(conn, name)
-    env.tell(
-        f"{' and '.join(names)} resumed; an open breaker is closed", as_json=as_json, resumed=names
-    )
-    return 0
+    line = f"{' and '.join(names)} resumed; an open circuit breaker is closed"
+    return Done(line=line, facts={"resumed": names})
 
 
 def _named(stage: str) -> tuple[StageName, ...]:

@@ -7,9 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.hooks import telling
-from botticelli.cli.shared.jitter import Jitter, wait_at_random
-from botticelli.cli.shell.app import app
+from botticelli.cli.shared.stage_run import Jitter, stage_run
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.model import Destination
@@ -31,45 +30,44 @@ STYLES: Final = {
 }
 
 
-@app.command()
+@command()
 def post(
-    ctx: typer.Context,
+    env: Environment,
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the request; send and write nothing.")
+        bool, typer.Option("--dry-run", help="Show the request; send and store nothing.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Most posts to each destination.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Send at most N posts to each destination."),
     ] = None,
     now: Annotated[
-        bool, typer.Option("--now", help="Ignore interval, hours and dates; no safety rule.")
+        bool, typer.Option("--now", help="Ignore interval, hours and dates, but no safety rule.")
     ] = False,
     to: Annotated[
         str | None,
         typer.Option(
             "--to",
             metavar="NAME",
-            help="Serve this destination only.",
+            help="Post to this destination only.",
             autocompletion=choices.destinations,
         ),
     ] = None,
     jitter: Jitter = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Publish the next approved post that is due."""
-    env: Environment = ctx.obj
+) -> PostReport | PostDryRun:
+    """Publish the next approved post that is due.
+
+    Examples:
+        botticelli post --dry-run
+        botticelli post --now --to news
+    """
     request = PostRequest(to=to or "", limit=limit, ignoring_rhythm=now)
-    report: PostReport | PostDryRun
-    wait_at_random(env, jitter)
-    with telling(env, "post", silent=dry_run), env.database() as conn:
+    with stage_run(env, "post", jitter=jitter, dry_run=dry_run) as conn:
         if dry_run:
-            report = dry_run_post(context_of(env, conn), request=request)
-        else:
-            env.keep_apart(conn)
-            report = run_post(context_of(env, conn), request=request)
-            _complain(env, report)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+            return dry_run_post(context_of(env, conn), request=request)
+        report = run_post(context_of(env, conn), request=request)
+        _complain(env, report)
+        return report
 
 
 def context_of(env: Environment, conn: Connection) -> PostContext:
@@ -92,7 +90,7 @@ def context_of(env: Environment, conn: Connection) -> PostContext:
 
 
 def _complain(env: Environment, report: PostReport) -> None:
-    """Tell on stderr what went wrong: a timer's log is read there."""
+    """Print what went wrong on stderr, which the log of a timer keeps."""
     for result in report.results:
         if result.exit_code != Exit.DONE:
             for line in result.note.splitlines():
@@ -110,7 +108,7 @@ def _(report: PostReport, console: Console) -> None:
 
 
 def in_words(result: Result) -> str:
-    """Return one line that tells what became of a delivery, or why there was none."""
+    """Return the result of a delivery in one line, or why there was none."""
     where, next_at = f"'{result.destination}'", _clock_face(result.next_due)
     if result.state == "nothing":
         later = f"; next post to {where} is due at {next_at} at the earliest" if next_at else ""

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from threading import Event
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from botticelli import tracing
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import run_context
-from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work.run_dry import RunForecast, rehearse
-from botticelli.cli.work.run_report import Counting, RunReport, finals, ran_act, tell
+from botticelli.cli.work.run_report import Counting, RunResult, finals, ran_act, tell
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
 from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Narrative, NarrativeFile
@@ -27,12 +27,14 @@ from botticelli.narrative.run.runner import Runner
 from botticelli.records import record
 from botticelli.tracing import here
 
-if TYPE_CHECKING:
-    pass
+Share = Annotated[
+    float | None,
+    typer.Option(metavar="X", min=0.01, max=1, help="Use only this share of the limit."),
+]
 
 
 @record
-class Wanted:
+class RunRequest:
     """What the command line asks for."""
 
     iterations: int | None
@@ -44,68 +46,71 @@ class Wanted:
     processes_discord: bool
 
 
-@app.command()
+@command()
 def run(
-    ctx: typer.Context,
+    env: Environment,
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE[:NAME]", help="The narrative.", autocompletion=choices.narratives
+            metavar="FILE[:NAME]",
+            help="The narrative.",
+            autocompletion=choices.narratives,
         ),
     ] = "",
     *,
     narrative: Annotated[
-        str, typer.Option("--narrative", metavar="FILE", help="The same as the argument.")
+        str, typer.Option("--narrative", metavar="FILE", help="The same as the argument FILE.")
     ] = "",
     narrative_name: Annotated[
         str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
     ] = "",
     iterations: Annotated[
-        int | None, typer.Option("--iterations", min=1, help="Rounds; else as its carousel says.")
+        int | None,
+        typer.Option("--iterations", metavar="N", min=1, help="Number of rounds of its carousel."),
     ] = None,
     act: Annotated[
         str, typer.Option("--act", metavar="NAME", help="Stop after this act; store nothing.")
     ] = "",
     given: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="KEY=VALUE", help="For {{KEY}}; VALUE - reads stdin."),
+        typer.Option("--input", metavar="KEY=VALUE", help="Value of {{KEY}}; - reads stdin."),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", help="Ask this model; repeat for fallbacks.", autocompletion=choices.models
+            "--model",
+            metavar="NAME",
+            help="Use this model; repeat for fallbacks.",
+            autocompletion=choices.models,
         ),
     ] = None,
-    rpm_multiplier: Annotated[
-        float | None, typer.Option(help="Share of the requests per minute.", min=0.01, max=1)
-    ] = None,
-    tpm_multiplier: Annotated[
-        float | None, typer.Option(help="Share of the tokens per minute.", min=0.01, max=1)
-    ] = None,
-    rpd_multiplier: Annotated[
-        float | None, typer.Option(help="Share of the requests per day.", min=0.01, max=1)
-    ] = None,
+    rpm_multiplier: Share = None,
+    tpm_multiplier: Share = None,
+    rpd_multiplier: Share = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
     ] = False,
     save: Annotated[
-        bool, typer.Option("--save", help="Keep every act, with its prompt, with the run.")
+        bool, typer.Option("--save", help="Store every act with its prompt in the run.")
     ] = False,
     process_discord: Annotated[
         bool,
-        typer.Option("--process-discord", help="Put servers, channels ... into discord_ tables."),
+        typer.Option("--process-discord", help="Store servers and channels in discord_ tables."),
     ] = False,
     allow_writes: Annotated[
-        bool, typer.Option("--allow-writes", help="Let bot commands change things unasked.")
+        bool, typer.Option("--allow-writes", help="Let bot commands change things without asking.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
-) -> int:
-    """Run a narrative from any file."""
+) -> RunResult | RunForecast:
+    """Run a narrative from a file.
+
+    Examples:
+        botticelli run hello.toml --input topic=chess
+        botticelli run hello.toml --dry-run
+    """
     from botticelli.stages.generate.plan import recent_posts
 
-    env: Environment = ctx.obj
     shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
-    wanted = Wanted(
+    request = RunRequest(
         iterations=iterations,
         until=act,
         variables=_variables(given or ()),
@@ -121,12 +126,12 @@ def run(
     for line in found.warnings:
         env.say(line)
     with env.database() as conn:
-        wanted = replace(wanted, variables={"recent_posts": recent_posts(conn), **wanted.variables})
+        request = replace(
+            request, variables={"recent_posts": recent_posts(conn), **request.variables}
+        )
         context = run_context(env, conn, allow_writes=allow_writes, asks=True)
-        running = _Running(env=env, context=context, wanted=wanted)
-        report = running.rehearse(found, chosen) if dry_run else running.run(found, chosen)
-    env.show(report, as_json=as_json)
-    return report.exit_code
+        running = _Running(env=env, context=context, request=request)
+        return running.rehearse(found, chosen) if dry_run else running.run(found, chosen)
 
 
 def _reference(file: str, option: str, *, name: str) -> str:
@@ -160,7 +165,7 @@ class _Running:
 
     env: Environment
     context: RunContext
-    wanted: Wanted
+    request: RunRequest
     stop: Event = field(default_factory=Event)
     executions: list[Execution] = field(default_factory=list)
     saved: list[Mapping[str, Any]] = field(default_factory=list)
@@ -170,25 +175,25 @@ class _Running:
         """Walk through it; nothing is asked, spent or written."""
         return rehearse(
             self.context, file=file, narrative=narrative,
-            iterations=self.wanted.iterations, until=self.wanted.until,
-            variables=self.wanted.variables, models=self.wanted.models,
+            iterations=self.request.iterations, until=self.request.until,
+            variables=self.request.variables, models=self.request.models,
         )  # fmt: skip
 
-    def run(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
+    def run(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
         """Run it and tell what was paid."""
         began = self.env.clock.monotonic()
         report = self._record(file, narrative)
         tell(self.env, report, seconds=self.env.clock.monotonic() - began)
         return report
 
-    def _record(self, file: NarrativeFile, narrative: Narrative) -> RunReport:
+    def _record(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
         """Run it and record how that ended, whatever happens."""
         from botticelli.store import runs
 
         conn = self.context.conn
         run_id = runs.start(conn, "run", identity=self.env.identity)
         here.run = run_id
-        if self.wanted.saves:
+        if self.request.saves:
             self.env.say(f"every act is kept with run {run_id}")
         try:
             facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
@@ -223,7 +228,7 @@ class _Running:
         """What --save keeps of the run, however it ended."""
         from botticelli.store.tables.columns import clean
 
-        if not self.wanted.saves:
+        if not self.request.saves:
             return {}
         kept: Mapping[str, Any] = clean(
             {
@@ -236,14 +241,14 @@ class _Running:
 
     def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
         carousel = narrative.carousel
-        budgets = (narrative.budget, carousel.budget if carousel else {}, self.wanted.shares)
+        budgets = (narrative.budget, carousel.budget if carousel else {}, self.request.shares)
         self.sink = Counting(self._rows())
         context = replace(self.context, run_id=run_id, stop=self.stop)
         options = RunOptions(
             models=self.env.config.models.default,
-            only=self.wanted.models,
-            variables=self.wanted.variables,
-            until=self.wanted.until,
+            only=self.request.models,
+            variables=self.request.variables,
+            until=self.request.until,
             on_act=self._acted,
             on_execution=self._ended,
         )
@@ -254,14 +259,14 @@ class _Running:
             sink=self.sink,
             options=options,
         )
-        runner.run_carousel(narrative, 1 if self.wanted.until else self.wanted.iterations)
+        runner.run_carousel(narrative, 1 if self.request.until else self.request.iterations)
 
     def _rows(self) -> Sink:
         from botticelli.narrative.run.sinks import DiscordSink, TableSink
 
         conn, clock = self.context.conn, self.context.clock
         rows = TableSink(conn=conn, clock=clock)
-        if not self.wanted.processes_discord:
+        if not self.request.processes_discord:
             return rows
         return DiscordSink(
             conn=self.context.conn, rows=rows, clock=self.env.clock, warn=self.env.complain
@@ -293,14 +298,14 @@ class _Running:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _report(self, narrative: Narrative, run_id: int) -> RunReport:
+    def _report(self, narrative: Narrative, run_id: int) -> RunResult:
         from botticelli.store import runs
 
         usage = runs.usage(self.context.conn, run_id)
         outer = [each for each in self.executions if not each.place]
         failures = tuple(line for each in self.executions for line in each.failures)
         assert self.sink is not None
-        return RunReport(
+        return RunResult(
             narrative=narrative.name,
             run_id=run_id,
             answers=tuple(answer for each in outer for answer in finals(each)),

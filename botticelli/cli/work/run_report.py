@@ -25,7 +25,7 @@ class RanAct:
 
 
 @record
-class RunReport:
+class RunResult:
     """What a run of a narrative did.
 
     Args:
@@ -67,7 +67,7 @@ class Counting:
         return stored
 
 
-def tell(env: Environment, report: RunReport, *, seconds: float) -> None:
+def tell(env: Environment, report: RunResult, *, seconds: float) -> None:
     """Tell on stderr what happened beside the answers."""
     for failure in report.failures:
         env.complain(failure)
@@ -108,7 +108,7 @@ def ran_act(act: ActResult, narrative: str, iteration: int) -> RanAct:
 
 
 @render.register
-def _(report: RunReport, console: Console) -> None:
+def _(report: RunResult, console: Console) -> None:
     """The answers alone: what is piped on is what the model said."""
     for number, answer in enumerate(report.answers):
         if number:

@@ -1,0 +1,155 @@
+"""One run of a stage as its command does it: jitter, hooks, database."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from botticelli.cli.shell.environment import Environment
+from botticelli.config.model import StageName
+from botticelli.config.operations import Hooks
+from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
+
+if TYPE_CHECKING:
+    from botticelli.hooks import EventKind
+    from botticelli.store.connection import Connection
+    from botticelli.store.reads.runs import OwnRun
+
+Jitter = Annotated[
+    str | None,
+    typer.Option("--jitter", metavar="TIME", help="Wait a random time first, up to this: 30m."),
+]
+UNITS: Final = {"h": 3600, "m": 60, "s": 1}
+PART: Final = re.compile(r"(\d+)(h|m|s)")
+# Set in our units, whose OnFailure= notifies of failures: each is reported once, however it ends.
+BY_UNIT: Final = "BOTTICELLI_FAILURES"
+
+
+@contextmanager
+def stage_run(
+    env: Environment, stage: StageName, *, jitter: str | None, dry_run: bool
+) -> Iterator["Connection"]:
+    """Wait out the jitter, then open the database for one run of a stage.
+
+    The stage's hooks are notified of its start and its end, unless it is a dry run.
+
+    Raises:
+        UsageError: `jitter` is not a duration.
+        ConfigError: `--offline` in a database with posts for a real channel.
+    """
+    if jitter is not None:  # no lock and no connection is held meanwhile
+        env.clock.sleep(env.chance.uniform(0, duration(jitter).total_seconds()))
+    with nullcontext() if dry_run else _notified(env, stage), env.database() as conn:
+        if not dry_run:
+            env.keep_apart(conn)
+        yield conn
+
+
+@contextmanager
+def _notified(env: Environment, stage: StageName) -> Iterator[None]:
+    if env.config.hooks == Hooks():
+        yield
+        return
+    notifier = Notifier(env, stage)
+    notifier.notify("start")
+    try:
+        yield
+    except TryLater:
+        raise
+    except BotticelliError as error:
+        notifier.failed(str(error.problems[0]), exit_code=error.exit_code)
+        raise
+    except Exception as error:
+        notifier.failed(f"a bug: {type(error).__name__}", exit_code=Exit.BUG)
+        raise
+    else:
+        notifier.ended()
+
+
+class Notifier:
+    """Notifies the hooks of a stage about its current run."""
+
+    def __init__(self, env: Environment, stage: str) -> None:
+        self._env = env
+        self._stage = stage
+
+    def notify(
+        self,
+        *kinds: "EventKind",
+        run: "OwnRun | None" = None,
+        error: str = "",
+        exit_code: int | None = None,
+    ) -> None:
+        """Notify the hooks that are configured for these events, once for all of them."""
+        from botticelli.hooks import Event, notify
+
+        events = [
+            Event(
+                kind=kind,
+                stage=self._stage,
+                host=self._env.identity.host,
+                run=run.id if run else None,
+                exit_code=run.exit_code if run and exit_code is None else exit_code,
+                error=self._env.hide(error or (run.error if run else "") or ""),
+                summary=run.summary if run else {},
+            )
+            for kind in kinds
+        ]
+        notify(*events, hooks=self._env.config.hooks, environ=self._env.environ)
+
+    def failed(self, error: str, *, exit_code: int) -> None:
+        """Notify of a failure that ended the command."""
+        run = self.own_run()
+        kinds: list[EventKind] = ["failure"] if self._env.environ.get(BY_UNIT) != "unit" else []
+        if run and run.breaker_open:
+            kinds.append("breaker_open")
+        self.notify(*kinds, run=run, error=error, exit_code=exit_code)
+
+    def ended(self) -> None:
+        """Notify of the end of the run; a paused stage has none."""
+        run = self.own_run()
+        if run is None:
+            return
+        if run.state == "failed":
+            self.failed(run.error or "some work failed", exit_code=run.exit_code or Exit.FAILED)
+        elif run.state == "done" and run.exit_code == Exit.DONE:
+            kinds: list[EventKind] = ["success"]
+            if _found_nothing(self._stage, run.summary):
+                kinds.append("empty_queue")
+            self.notify(*kinds, run=run)
+
+    def own_run(self, *, of_anybody: bool = False) -> "OwnRun | None":
+        """Return the run of this process; None if there is none or no database."""
+        from botticelli.store.reads.runs import own_run
+
+        try:
+            with self._env.database() as conn:
+                identity = None if of_anybody else self._env.identity
+                return own_run(conn, self._stage, identity=identity)
+        except BotticelliError:
+            return None
+
+
+def _found_nothing(stage: str, summary: Mapping[str, Any]) -> bool:
+    """Return whether the queue was empty, by the run's summary."""
+    if stage == "post":
+        return set(summary) == {"nothing"}
+    counts = ("judged", "set_aside", "rejected", "pending", "approved")
+    return stage == "curate" and not any(summary.get(count) for count in counts)
+
+
+def duration(text: str) -> timedelta:
+    """Return the duration that "30m", "1h30m" or "45s" means.
+
+    Raises:
+        UsageError: The text is not a duration.
+    """
+    parts = PART.findall(text)
+    if "".join(number + unit for number, unit in parts) != text or not text:
+        raise UsageError(
+            f"'{text}' is not a duration", where="--jitter", hint="write 30m, 1h30m, 45s"
+        )
+    return timedelta(seconds=sum(int(number) * UNITS[unit] for number, unit in parts))

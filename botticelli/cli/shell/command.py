@@ -1,0 +1,142 @@
+"""How a command is written: a function from what it needs to the report that it returns.
+
+    @command()
+    def budget(env: Environment, conn: Connection) -> BudgetReport:
+        \"\"\"Show how much of each model's limits is left.
+
+Examples:
+            botticelli budget --json
+        \"\"\"
+
+The decorator hands over the environment and an open database, adds `--json`, shows the report and
+makes its exit code the command's own.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Annotated, Any
+
+import typer
+
+from botticelli.cli.shell.app import app
+from botticelli.cli.shell.command_table import COMMANDS
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.help import HelpCommand, HelpGroup
+from botticelli.errors import Exit
+from botticelli.records import record
+
+Body = Callable[..., Any]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
+@record
+class Done:
+    """The result of a command without a report: a line on stderr, or facts in JSON."""
+
+    line: str
+    facts: Mapping[str, Any]
+
+
+@record
+class PlainText:
+    """A result that other programs read: bare text on stdout, or facts in JSON."""
+
+    text: str
+    facts: Mapping[str, Any]
+
+
+def group(name: str, *, examples: str = "", **settings: Any) -> typer.Typer:
+    """Return the group of that name; without a subcommand it prints its help."""
+    made = typer.Typer(
+        cls=HelpGroup,
+        help=COMMANDS[name].help,
+        epilog=inspect.cleandoc(examples),
+        **{"no_args_is_help": True, **settings},
+    )
+    app.add_typer(made, name=name)
+    return made
+
+
+def command(
+    parent: typer.Typer = app,
+    name: str | None = None,
+    *,
+    json: bool = True,
+    default: bool = False,
+    **settings: Any,
+) -> Callable[[Body], Body]:
+    """Register a function as a command.
+
+    The function gets by name `env`, `conn` (the database, closed before the report is shown), `ctx`
+    and `as_json`; its other parameters are arguments and options. It returns a report, a Done, a
+    PlainText, an exit code or None. Its docstring is the help; what follows "Examples:" ends it.
+
+    Args:
+        parent: The group it belongs to.
+        name: Its name, if the function's cannot be it.
+        json: Whether it has `--json`.
+        default: Whether it is what the group does without a subcommand.
+        settings: Further settings for typer.
+    """
+
+    def register(body: Body) -> Body:
+        text, _, examples = inspect.cleandoc(body.__doc__ or "").partition("Examples:\n")
+        typed = _typed(body, json=json)
+        if default:
+            parent.callback(invoke_without_command=True)(typed)
+        else:
+            examples = inspect.cleandoc(examples)
+            parent.command(name, cls=HelpCommand, help=text.strip(), epilog=examples, **settings)(
+                typed
+            )
+        return body
+
+    return register
+
+
+def _typed(body: Body, *, json: bool) -> Body:
+    """Return the function that typer calls: it takes the context and what the user may write."""
+    taken = inspect.signature(body).parameters
+
+    def invoke(ctx: typer.Context, **options: Any) -> int:
+        if ctx.invoked_subcommand is not None:
+            return Exit.DONE
+        env: Environment = ctx.obj
+        keeps = "as_json" in taken
+        as_json = options.get("as_json", False) if keeps else options.pop("as_json", False)
+        with env.database() if "conn" in taken else nullcontext() as conn:
+            known = {"env": env, "ctx": ctx, "conn": conn}
+            result = body(**options, **{key: known[key] for key in taken.keys() & known.keys()})
+        return _show(env, result, as_json=as_json)
+
+    given = {"env", "conn", "ctx", *(["as_json"] if json else [])}
+    own = [each for key, each in taken.items() if key not in given]
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    flag = inspect.Parameter(
+        "as_json", inspect.Parameter.KEYWORD_ONLY, annotation=AsJson, default=False
+    )
+    shown = [context, *own]
+    if json:
+        shown.append(flag)
+    invoke.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    invoke.__annotations__ = {each.name: each.annotation for each in shown}
+    invoke.__name__ = body.__name__
+    return invoke
+
+
+def _show(env: Environment, result: Any, *, as_json: bool) -> int:
+    if result is None or isinstance(result, int):
+        return result or Exit.DONE
+    if isinstance(result, Done | PlainText):
+        if as_json:
+            env.show(result.facts, as_json=True)
+        elif isinstance(result, Done):
+            env.say(result.line)
+        else:
+            env.stdout.write(result.text)
+        return Exit.DONE
+    env.show(result, as_json=as_json)
+    return int(getattr(result, "exit_code", Exit.DONE))
