@@ -141,7 +141,7 @@ def test_a_call_that_a_signal_cuts_off_is_written_down(db_url, tmp_path):
         gemini.script.add(*["slow:30"] * 16)
         line = generating(tmp_path, db_url, gemini)
         process = line.start()
-        while gemini.summary(brief=True)["calls"] < 4:  # as many as it has workers
+        while gemini.summary()["calls"] < 4:  # as many as it has workers
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)
