@@ -13,7 +13,7 @@ from botticelli import tracing
 from botticelli.config.model import StageName, Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.records import record
-from botticelli.stages.task import PoolState, Report, Run, StageContext, Task, Worker
+from botticelli.stages.task import PoolState, Report, Run, RunOutcome, StageContext, Task, Worker
 from botticelli.stages.worker_pool import WorkerPool, work
 from botticelli.store import locks, runs
 from botticelli.store.connection import mapped_errors
@@ -43,7 +43,8 @@ def run_stage(task: Task[Any, Any, Report], context: StageContext, *, join: bool
     """
     with supervised(task.stage, context, join=join) as run:
         if run is None:
-            return task.skipped("paused")
+            skipped: Report = task.report(skipped="paused")
+            return skipped
         workers = task.plan(run)
         trouble: BotticelliError | None = None
         try:
@@ -57,7 +58,11 @@ def run_stage(task: Task[Any, Any, Report], context: StageContext, *, join: bool
             if run.stop.is_set():
                 task.stopped()
         report = task.finish(trouble)
-        run.outcome = task.outcome(report)
+        run.outcome = RunOutcome(
+            exit_code=report.exit_code,
+            summary=task.summary(report),
+            threshold=task.threshold(report, context.config.supervision.failure_threshold),
+        )
         return report
 
 
@@ -83,7 +88,7 @@ def supervised(
         run_id = runs.start(conn, stage, identity=context.identity, lock=lock)
         tracing.here.run = run_id
         log.info("run started", extra={"stage": stage})
-        run = Run(id=run_id, stage=stage, identity=context.identity, stop=stop)
+        run = Run(id=run_id, stage=stage, stop=stop)
         with _traced(run), _recorded(_Books(context=context, run=run, lock=lock)):
             yield run
 
@@ -127,7 +132,7 @@ def _recorded(books: "_Books") -> Iterator[None]:
         outcome.exit_code,
         str(outcome.summary.get("error", "")),
         summary=outcome.summary,
-        threshold=outcome.threshold(books.config),
+        threshold=outcome.threshold,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from botticelli.clock import Clock
-from botticelli.config.model import Config, StageName, Supervision
+from botticelli.config.model import Config, StageName
 from botticelli.errors import BotticelliError, Exit
 from botticelli.records import record
 from botticelli.store.connection import Connection
@@ -21,7 +21,7 @@ from botticelli.store.queue import Claim, Queue
 
 Piece = TypeVar("Piece")
 Made = TypeVar("Made")
-Report = TypeVar("Report")
+Report = TypeVar("Report", bound="StageReport")
 
 
 class StageContext(Protocol):
@@ -48,26 +48,31 @@ class StageContext(Protocol):
         """Time."""
 
 
+class StageReport(Protocol):
+    """What a run did. `skipped` says why it did nothing; empty if it did something."""
+
+    @property
+    def skipped(self) -> str:
+        """Why nothing was done."""
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the command ends with."""
+
+
 @record
 class RunOutcome:
-    """How the work of a run ended.
+    """How a run is recorded.
 
     Args:
-        summary: Stored with the run; must be JSON.
-        opens_breaker: Whether this failure alone opens the breaker: trying again does harm.
-        spares_breaker: Whether this failure must not open it: the rest of the stage is in order.
+        summary: Must be JSON.
+        threshold: After how many failures in a row, ending like this, the breaker opens; None if
+            this one does not count.
     """
 
     exit_code: Exit
     summary: Mapping[str, Any]
-    opens_breaker: bool = False
-    spares_breaker: bool = False
-
-    def threshold(self, config: Supervision) -> int | None:
-        """Return after how many failures in a row the breaker opens; None if it must not."""
-        if self.opens_breaker:
-            return 1
-        return None if self.spares_breaker else config.failure_threshold
+    threshold: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -81,7 +86,6 @@ class Run:
 
     id: int
     stage: StageName
-    identity: Identity
     stop: threading.Event = field(default_factory=threading.Event)
     outcome: RunOutcome | None = None
 
@@ -159,11 +163,13 @@ class Task(Generic[Piece, Made, Report]):
 
     Attributes:
         stage: Its name.
+        report: Makes a report.
         queue: What pieces are claimed from; their leases are kept alive by a heartbeat. None:
             leases last long enough, and everything is done by the main thread.
     """
 
     stage: ClassVar[StageName]
+    report: ClassVar[Callable[..., Any]]
     queue: ClassVar[Queue | None] = None
 
     def plan(self, run: Run) -> int:
@@ -208,10 +214,10 @@ class Task(Generic[Piece, Made, Report]):
         """
         raise NotImplementedError
 
-    def outcome(self, report: Report) -> RunOutcome:
-        """Return how the run is recorded."""
+    def summary(self, report: Report) -> Mapping[str, Any]:
+        """Return what is stored with the run; must be JSON."""
         raise NotImplementedError
 
-    def skipped(self, why: str) -> Report:
-        """Return the report of a run that was not even begun."""
-        raise NotImplementedError
+    def threshold(self, report: Report, configured: int) -> int | None:  # noqa: ARG002
+        """Return after how many failures in a row, ending like this, the breaker opens."""
+        return configured

@@ -116,7 +116,7 @@ def work(order):
 def unlocked(stage, conn, owner):
     """Serve without the stage's lock: two hosts whose locks have failed them."""
     identity = Identity(host="host", pid=os.getpid(), owner=owner)
-    run = Run(id=0, stage="post", identity=identity)
+    run = Run(id=0, stage="post")
     context = replace(stage.context, identity=identity)
     task = PostTask(context, PostRequest())
     task.plan(run)

@@ -32,6 +32,9 @@ class Work(Task):
 
     stage = "generate"
 
+    def report(self, skipped):
+        return RunOutcome(exit_code=Exit.DONE, summary={"skipped": skipped})
+
     def __init__(self, work):
         self.work = work
 
@@ -42,11 +45,8 @@ class Work(Task):
     def finish(self, trouble):
         return self.done
 
-    def outcome(self, report):
-        return report
-
-    def skipped(self, why):
-        return RunOutcome(exit_code=Exit.DONE, summary={"skipped": why})
+    def summary(self, report):
+        return report.summary
 
 
 class Context:

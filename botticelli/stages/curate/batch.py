@@ -1,23 +1,19 @@
 """One claimed batch of candidates: who is missing from an answer is asked for again, alone."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from botticelli.clock import Clock
 from botticelli.config.model import CurateConfig
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.records import record
-from botticelli.stages.curate.prefilter import Prefilter
 from botticelli.stages.curate.rubric import Sample, combine, read_answer
 from botticelli.stages.task import Worker
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import Candidate, Scored
-
-MOST_RUNS: Final = 3  # without a usable answer; then the candidate is held for a person
 
 
 @record
@@ -40,8 +36,7 @@ class Judgement:
 Ask = Callable[[Connection, Sequence[Candidate]], Judgement]
 UnreadAnswers = Callable[[Candidate], Sequence[Judgement]]
 """Candidate -> answers about this very text that a killed run has paid for and not read."""
-Samples = dict[int, list[Mapping[str, Any]]]
-"""Candidate id -> what each pass of the judge said about it; only of those that are still ours."""
+Group = tuple[Candidate, ...]
 
 
 @dataclass(kw_only=True)
@@ -59,129 +54,100 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-@record
-class Unanswered:
-    """Candidates that have to be asked for again in one call, each with the reason."""
-
-    group: tuple[Candidate, ...]
-    why: Mapping[int, str]
-
-
-@record
 class BatchJudging:
-    """Has batches judged, and stores their scores at once; called from worker threads.
+    """Has one claimed batch judged, in the worker's thread, and stores scores as they come.
 
     Args:
         ask: Puts candidates before the judge: one call.
-        unread: Knows what a killed run was answered.
-        prefilter: Knows what needs no judge.
     """
 
-    ask: Ask
-    unread: UnreadAnswers
-    prefilter: Prefilter
-    tally: Tally
-    settings: CurateConfig
-    clock: Clock
+    def __init__(
+        self,
+        worker: Worker,
+        batch: Sequence[Candidate],
+        *,
+        ask: Ask,
+        tally: Tally,
+        settings: CurateConfig,
+    ) -> None:
+        self._worker = worker
+        self._batch = batch
+        self._ask = ask
+        self._tally = tally
+        self._settings = settings
+        # What each pass of the judge said; only of candidates that are still ours to judge.
+        self._samples = {each.id: list(each.samples) for each in batch}
+        self._why: dict[int, str] = {}
 
-    def judge(self, worker: Worker, claimed: Sequence[Candidate]) -> list[Unanswered]:
-        """Have a batch judged; return who got no usable answer after all attempts.
+    def judge(self) -> dict[int, str]:
+        """Judge what is not judged yet; return id -> why of those without a usable answer.
 
         Raises:
             BotticelliError: No further batch can succeed now; the scores so far are stored.
         """
-        conn = worker.conn
-        aside = self.prefilter.reject_claimed(conn, claimed)
-        with self.tally.lock:
-            self.tally.set_aside += len(aside)
-        samples = {each.id: list(each.samples) for each in claimed if each.id not in aside}
-        for each in claimed:
-            if each.id in samples:
-                self._take_unread(conn, each, samples=samples)
-        unanswered: list[Unanswered] = []
-        for number in range(1, self.settings.samples + 1):
-            left = [each for each in claimed if each.id in samples]
-            group = tuple(each for each in left if len(samples[each.id]) < number)
-            missing = self._pass(worker, group, samples=samples)
-            if worker.pool.is_closing:
+        unanswered: dict[int, str] = {}
+        for number in range(1, self._settings.samples + 1):
+            ours = [each for each in self._batch if each.id in self._samples]
+            missing = self._pass(tuple(one for one in ours if len(self._samples[one.id]) < number))
+            if self._worker.pool.is_closing:
                 break
-            unanswered += missing
-            for candidate in (one for each in missing for one in each.group):
-                del samples[candidate.id]
+            for each in missing:
+                del self._samples[each.id]
+                unanswered[each.id] = f"the judge gave no usable answer: {self._why[each.id]}"
         return unanswered
 
-    def give_up(self, conn: Connection, unanswered: Sequence[Unanswered]) -> None:
-        """Give candidates back that the judge gave no usable answer for."""
-        for each in unanswered:
-            for candidate in each.group:
-                why = f"the judge gave no usable answer: {each.why[candidate.id]}"
-                judging.requeue(conn, [candidate.claim], error=why, max_attempts=MOST_RUNS)
-                with self.tally.lock:
-                    self.tally.given_up[candidate.id] = why
+    def take_unread(self, unread: UnreadAnswers) -> None:
+        """Take what a killed run was answered."""
+        for each in self._batch:
+            for judgement in unread(each):
+                known = self._samples.get(each.id)
+                if known is None or len(known) >= self._settings.samples:
+                    break
+                if judgement.execution_id not in {one.get("execution") for one in known}:
+                    self._take((each,), judgement)
 
-    def _take_unread(self, conn: Connection, candidate: Candidate, *, samples: Samples) -> None:
-        for judgement in self.unread(candidate):
-            known = samples.get(candidate.id)
-            if known is None or len(known) >= self.settings.samples:
-                return
-            if judgement.execution_id not in {each.get("execution") for each in known}:
-                self._take(conn, (candidate,), judgement=judgement, samples=samples)
-
-    def _pass(
-        self, worker: Worker, group: tuple[Candidate, ...], *, samples: Samples
-    ) -> list[Unanswered]:
+    def _pass(self, group: Group) -> list[Candidate]:
         """Have a group judged once; return who has no usable answer after all attempts."""
-        missing = [Unanswered(group=group, why={})]
-        for _ in range(1 + self.settings.retry.max_retries):
-            missing = [
-                again for each in missing for again in self._score(worker.conn, each.group, samples)
-            ]
-            if not missing or worker.pool.is_closing:
+        groups = [group] if group else []
+        for _ in range(1 + self._settings.retry.max_retries):
+            groups = [again for each in groups for again in self._score(each)]
+            if not groups or self._worker.pool.is_closing:
                 break
-        return missing
+        return [one for each in groups for one in each]
 
-    def _score(
-        self, conn: Connection, group: tuple[Candidate, ...], samples: Samples
-    ) -> list[Unanswered]:
+    def _score(self, group: Group) -> list[Group]:
         """Ask for a group once; store what came back well, return who has to be asked again."""
-        if not group:
-            return []
         try:
-            judgement = self.ask(conn, group)
+            judgement = self._ask(self._worker.conn, group)
         except BotticelliError as error:
             if _concerns_all(error):
                 raise
             # One of them may be what the judge trips over: next time each is asked for alone.
-            return [Unanswered(group=(each,), why={each.id: str(error)}) for each in group]
-        return self._take(conn, group, judgement=judgement, samples=samples)
+            self._why |= dict.fromkeys((each.id for each in group), str(error))
+            return [(each,) for each in group]
+        return self._take(group, judgement)
 
-    def _take(
-        self,
-        conn: Connection,
-        group: tuple[Candidate, ...],
-        *,
-        judgement: Judgement,
-        samples: Samples,
-    ) -> list[Unanswered]:
-        reading = read_answer(judgement.value, ids=[each.id for each in group])
+    def _take(self, group: Group, judgement: Judgement) -> list[Group]:
+        answer = read_answer(judgement.value, ids=[each.id for each in group])
         claims = {each.id: each.claim for each in group}
-        scored = [self._combine(sample, judgement, samples) for sample in reading.scores]
+        scored = [self._combine(sample, judgement) for sample in answer.scores]
         ours = judging.store_scores(
-            conn,
+            self._worker.conn,
             scored,
             claims=[claims[score.id] for score in scored],
             judge_model=judgement.model,
         )
         for score in scored:
             if score.id not in ours:
-                del samples[score.id]
-        with self.tally.lock:
-            self.tally.judged += sum(score.is_done for score in scored if score.id in ours)
-        left = tuple(each for each in group if each.id in reading.refused)
-        return [Unanswered(group=left, why=reading.refused)] if left else []
+                del self._samples[score.id]
+        with self._tally.lock:
+            self._tally.judged += sum(score.is_done for score in scored if score.id in ours)
+        self._why |= answer.refused
+        left = tuple(each for each in group if each.id in answer.refused)
+        return [left] if left else []
 
-    def _combine(self, sample: Sample, judgement: Judgement, samples: Samples) -> Scored:
-        known = samples[sample.id]
+    def _combine(self, sample: Sample, judgement: Judgement) -> Scored:
+        known = self._samples[sample.id]
         known.append(
             {
                 "model": judgement.model,
@@ -193,7 +159,7 @@ class BatchJudging:
                 "notes": sample.notes,
             }
         )
-        settings = self.settings
+        settings = self._settings
         return combine(sample.id, known, weights=settings.weights, wanted=settings.samples)
 
 

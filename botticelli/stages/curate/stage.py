@@ -10,11 +10,11 @@ from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
 from botticelli.stages.curate.approval_choice import ApprovalChoice, ApprovalChooser
-from botticelli.stages.curate.batch import BatchJudging, Tally, Unanswered
+from botticelli.stages.curate.batch import BatchJudging, Tally
 from botticelli.stages.curate.judge import Judge, find_judge
 from botticelli.stages.curate.prefilter import open_prefilter
 from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Run, RunOutcome, Task, Worker
+from botticelli.stages.task import Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import Candidate
@@ -22,6 +22,7 @@ from botticelli.store.queue import Claim
 from botticelli.text import shorten
 
 PREVIEW: Final = 60
+MOST_RUNS: Final = 3  # without a usable answer; then a candidate is held for a person
 NOTED: Final = ("pending", "calls", "input_tokens", "output_tokens")  # stored with the run as is
 
 Batch = tuple[Candidate, ...]
@@ -84,7 +85,7 @@ def curate(context: RunContext, *, drain: bool, watch: Watch | None = None) -> C
     return run_stage(CurateTask(context, drain=drain, watch=watch), context)
 
 
-class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
+class CurateTask(Task[Batch, dict[int, str], CurateReport]):
     """One run; a piece is a batch of candidates.
 
     Raises:
@@ -92,6 +93,7 @@ class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
     """
 
     stage = "curate"
+    report = CurateReport
     queue = queue.CANDIDATES
 
     def __init__(self, context: RunContext, *, drain: bool, watch: Watch | None) -> None:
@@ -113,16 +115,9 @@ class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
         if not judging.count_waiting(self._conn):
             return 0
         config = self._config
-        prefilter = open_prefilter(self._conn, config.similarity)
-        self._tally.set_aside += prefilter.reject_waiting(self._conn)
-        self._batches = BatchJudging(
-            ask=self._judge,
-            unread=self._judge.unread(self._conn),
-            prefilter=prefilter,
-            tally=self._tally,
-            settings=config.curate,
-            clock=self._context.clock,
-        )
+        self._prefilter = open_prefilter(self._conn, config.similarity)
+        self._tally.set_aside += self._prefilter.reject_waiting(self._conn)
+        self._unread = self._judge.unread(self._conn)
         waiting = judging.count_waiting(self._conn)
         self._total = waiting if self._drain else min(waiting, config.curate.batch)
         most = self._context.drivers.at_once(config.models.judge) or config.models.max_concurrent
@@ -137,7 +132,7 @@ class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
             passed_over = tuple(self._tally.given_up)
         claimed = judging.claim_batch(
             worker.conn,
-            owner=self._run.identity.owner,
+            owner=self._context.identity.owner,
             limit=self._config.curate.batch,
             lease=self._config.supervision.lease,
             passed_over=passed_over,
@@ -148,20 +143,30 @@ class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
         """See Task."""
         return tuple(each.claim for each in piece)
 
-    def do(self, worker: Worker, piece: Batch) -> list[Unanswered]:
+    def do(self, worker: Worker, piece: Batch) -> dict[int, str]:
         """See Task. Scores are stored as soon as they are there: they are paid for."""
-        return self._batches.judge(worker, piece)
+        aside = self._prefilter.reject_claimed(worker.conn, piece)
+        with self._tally.lock:
+            self._tally.set_aside += len(aside)
+        batch = BatchJudging(
+            worker,
+            [each for each in piece if each.id not in aside],
+            ask=self._judge,
+            tally=self._tally,
+            settings=self._config.curate,
+        )
+        batch.take_unread(self._unread)
+        return batch.judge()
 
-    def settle(
-        self,
-        worker: Worker,
-        piece: Batch,  # noqa: ARG002 - Task's signature
-        made: list[Unanswered] | BotticelliError,
-    ) -> None:
-        """See Task."""
+    def settle(self, worker: Worker, piece: Batch, made: dict[int, str] | BotticelliError) -> None:
+        """See Task: give those back that got no usable answer."""
         if isinstance(made, BotticelliError):
             raise made
-        self._batches.give_up(worker.conn, made)
+        claims = {each.id: each.claim for each in piece}
+        for id_, why in made.items():
+            judging.requeue(worker.conn, [claims[id_]], error=why, max_attempts=MOST_RUNS)
+            with self._tally.lock:
+                self._tally.given_up[id_] = why
 
     def watch(self) -> None:
         """See Task."""
@@ -194,13 +199,19 @@ class CurateTask(Task[Batch, list[Unanswered], CurateReport]):
             **vars(runs.usage(self._conn, self._run.id)),
         )
 
-    def outcome(self, report: CurateReport) -> RunOutcome:
+    def summary(self, report: CurateReport) -> dict[str, Any]:
         """See Task."""
-        return RunOutcome(exit_code=report.exit_code, summary=_summary(report))
-
-    def skipped(self, why: str) -> CurateReport:
-        """See Task."""
-        return CurateReport(skipped=why)
+        return {
+            "judged": report.judged,
+            "set_aside": report.set_aside,
+            "approved": [one.id for one in report.approved],
+            "proposed": [one.id for one in report.proposed],
+            "rejected": report.rejected,
+            "missing": len(report.missing),
+            **{name: getattr(report, name) for name in NOTED},
+            "cost_usd": float(report.cost_usd),
+            **({"error": report.reason} if report.reason else {}),
+        }
 
     def _choose(self) -> ApprovalChoice:
         chooser = ApprovalChooser(
@@ -231,17 +242,3 @@ def _named(choice: ApprovalChoice, ids: Iterable[int]) -> tuple[Approved, ...]:
         )
         for id_ in ids
     )
-
-
-def _summary(report: CurateReport) -> dict[str, Any]:
-    return {
-        "judged": report.judged,
-        "set_aside": report.set_aside,
-        "approved": [one.id for one in report.approved],
-        "proposed": [one.id for one in report.proposed],
-        "rejected": report.rejected,
-        "missing": len(report.missing),
-        **{name: getattr(report, name) for name in NOTED},
-        "cost_usd": float(report.cost_usd),
-        **({"error": report.reason} if report.reason else {}),
-    }

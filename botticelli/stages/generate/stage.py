@@ -1,6 +1,6 @@
 """Generation: a batch of items, planned once, drained by workers, resumed after any ending."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -29,7 +29,7 @@ from botticelli.stages.generate.plan import (
     why_not_due,
 )
 from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Run, RunOutcome, Task, Worker
+from botticelli.stages.task import Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, items
@@ -115,6 +115,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
     """
 
     stage = "generate"
+    report = GenerateReport
     queue = queue.ITEMS
 
     def __init__(
@@ -202,7 +203,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             item = items.claim(
                 worker.conn,
                 self._batch.id,
-                owner=self._run.identity.owner,
+                owner=self._context.identity.owner,
                 lease=self._config.supervision.lease,
                 deepest_first=self._deepest_first,
             )
@@ -311,13 +312,15 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             **vars(runs.usage(self._conn, self._run.id)),
         )
 
-    def outcome(self, report: GenerateReport) -> RunOutcome:
+    def summary(self, report: GenerateReport) -> dict[str, Any]:
         """See Task."""
-        return RunOutcome(exit_code=report.exit_code, summary=_summary(report))
-
-    def skipped(self, why: str) -> GenerateReport:
-        """See Task."""
-        return GenerateReport(skipped=why)
+        error = report.reason or "; ".join(report.failures[:1])
+        return {
+            **({"nothing": report.skipped} if report.skipped else {}),
+            **{name: getattr(report, name) for name in NOTED},
+            "cost_usd": float(report.cost_usd),
+            **({"error": error} if error else {}),
+        }
 
     def _progress(self, conn: Connection) -> Progress:
         return batches.progress(conn, self._batch.id)
@@ -337,13 +340,3 @@ def _exit_code(progress: Progress, counts: Counts) -> Exit:
     if counts.unreached and counts.unreached == progress.failed + progress.done:
         return Exit.UNAVAILABLE
     return Exit.FAILED if progress.failed else Exit.DONE
-
-
-def _summary(report: GenerateReport) -> Mapping[str, Any]:
-    error = report.reason or "; ".join(report.failures[:1])
-    return {
-        **({"nothing": report.skipped} if report.skipped else {}),
-        **{name: getattr(report, name) for name in NOTED},
-        "cost_usd": float(report.cost_usd),
-        **({"error": error} if error else {}),
-    }

@@ -3,6 +3,7 @@
 No model stands in this path, and an idle tick opens no platform: requests is not even imported.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from botticelli.stages.post.reconcile import reconcile
 from botticelli.stages.post.send import Ended, Sending, prepare, settle
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
 from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Run, RunOutcome, Task, Worker
+from botticelli.stages.task import Run, Task, Worker
 from botticelli.store import pace
 from botticelli.store.delivery import deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import Delivery
@@ -68,6 +69,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
     """
 
     stage = "post"
+    report = PostReport
 
     def __init__(self, context: PostContext, request: PostRequest) -> None:
         self._conn = context.conn
@@ -126,23 +128,19 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
             raise trouble
         return PostReport(results=tuple(self._results), exit_code=worst(self._results))
 
-    def outcome(self, report: PostReport) -> RunOutcome:
+    def summary(self, report: PostReport) -> dict[str, Any]:
         """See Task."""
-        counts: dict[str, Any] = {}
-        for result in report.results:
-            counts[result.state] = counts.get(result.state, 0) + 1
-        bad = [one for one in report.results if one.exit_code != Exit.DONE]
-        served = {one.destination for one in report.results}
-        return RunOutcome(
-            exit_code=report.exit_code,
-            summary=counts | ({"error": bad[0].note} if bad else {}),
-            opens_breaker=any(one.locked_out for one in report.results),
-            spares_breaker={one.destination for one in bad} != served,
-        )
+        counts: dict[str, Any] = Counter(result.state for result in report.results)
+        errors = [one.note for one in report.results if one.exit_code != Exit.DONE]
+        return counts | ({"error": errors[0]} if errors else {})
 
-    def skipped(self, why: str) -> PostReport:
-        """See Task."""
-        return PostReport(skipped=why)
+    def threshold(self, report: PostReport, configured: int) -> int | None:
+        """See Task. One that locks us out stops the stage; others in order spare it."""
+        if any(one.locked_out for one in report.results):
+            return 1
+        bad = {one.destination for one in report.results if one.exit_code != Exit.DONE}
+        is_spared = bad != {one.destination for one in report.results}
+        return None if is_spared else configured
 
     def _claim_all(self, run: Run) -> Iterator[ClaimedDelivery]:
         """Claim for one destination after the other; one that locks us out ends the run."""
