@@ -7,6 +7,7 @@ worker threads are `run_stage`'s.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -94,6 +95,23 @@ class Run:
         if self.stop.is_set():
             return "it was asked to stop; the next run goes on"
         return str(trouble) if trouble else ""
+
+
+class Counts:
+    """What a run has done so far, counted by name from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, **counts: int) -> None:
+        """Count."""
+        with self._lock:
+            self._counts.update(counts)
+
+    def __getitem__(self, name: str) -> int:
+        """Return the count of that name."""
+        return self._counts[name]
 
 
 class PoolState:

@@ -1,16 +1,14 @@
 """The choice at the end of a curate run: who is approved, proposed, kept in reserve, rejected."""
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, Final
+from typing import Final
 
-from botticelli.config.model import CurateConfig
 from botticelli.errors import TryLater
 from botticelli.records import record
+from botticelli.stages.curate.judge import Judge
 from botticelli.stages.curate.ranking import rank
 from botticelli.stages.curate.rubric import choose, tied
-from botticelli.store.connection import Connection
 from botticelli.store.curation import choice
 from botticelli.store.curation.choice import Choice, Chosen, JudgedCandidate
 
@@ -33,73 +31,57 @@ class ApprovalChoice:
     chosen: Chosen = field(default_factory=Chosen)
 
 
-@record
-class ApprovalChooser:
-    """Chooses among all that is judged and undecided.
+def choose_approvals(judge: Judge) -> ApprovalChoice:
+    """Choose among all that is judged and undecided, and store that in one transaction."""
+    context = judge.context
+    conn, settings, near = context.conn, context.config.curate, context.config.similarity.near
+    judged = choice.list_judged(
+        conn,
+        min_score=settings.min_score,
+        limit=BEST + 2 * settings.reserve,
+        with_fails=not settings.require_checks,
+    )
+    taken = choice.list_recent_texts(conn, limit=RECENT) if judged else ()
 
-    Args:
-        near: Share of common trigrams from which two posts are the same.
-        ask: Has the judge put some in order; None: it cannot.
-        note: Tells the user what they should know, a line each.
-    """
-
-    conn: Connection
-    settings: CurateConfig
-    near: float
-    ask: Callable[[Sequence[JudgedCandidate]], Any] | None
-    chance: random.Random
-    note: Callable[[str], None]
-
-    def settle(self, *, run_id: int) -> ApprovalChoice:
-        """Choose, and store the choice in one transaction."""
-        settings = self.settings
-        judged = choice.list_judged(
-            self.conn,
-            min_score=settings.min_score,
-            limit=BEST + 2 * settings.reserve,
-            with_fails=not settings.require_checks,
-        )
-        taken = choice.list_recent_texts(self.conn, limit=RECENT) if judged else ()
-        fresh = [one for one in judged if not one.is_reserved]
-        best = self._best(fresh, taken=taken)
-        places = self._rank(tied(fresh, chosen=best, most=settings.approve_per_run))
-        if places:
-            best = self._best(fresh, taken=taken, places=places)
-        if not best:
-            best = self._best([one for one in judged if one.is_reserved], taken=taken)
-        left = [one for one in judged if one not in best]
-        texts = [*taken, *(one.text_content for one in best)]
-        reserved = choose(left, most=settings.reserve, taken=texts, near=self.near)
-        wanted = Choice(
-            best=[one.id for one in best],
-            reserved=[one.id for one in reserved],
-            places=places,
-            is_proposal=settings.mode == "human",
-        )
-        chosen = choice.settle_choice(self.conn, wanted, by="auto", run_id=run_id)
-        return ApprovalChoice(best=best, reserved=reserved, places=places, chosen=chosen)
-
-    def _best(
-        self,
-        judged: Sequence[JudgedCandidate],
-        *,
-        taken: Sequence[str],
-        places: Mapping[int, int] | None = None,
+    def best_of(
+        members: Sequence[JudgedCandidate], places: Mapping[int, int]
     ) -> tuple[JudgedCandidate, ...]:
-        most = self.settings.approve_per_run
-        return choose(judged, most=most, taken=taken, places=places, near=self.near)
+        most = settings.approve_per_run
+        return choose(members, most=most, taken=taken, places=places, near=near)
 
-    def _rank(self, members: Sequence[JudgedCandidate]) -> dict[int, int]:
-        if not members or not self.settings.ranking or self.ask is None:
-            return {}
-        try:
-            return rank(
-                members,
-                id_of=lambda one: one.id,
-                ask=self.ask,
-                chance=self.chance,
-                note=self.note,
-            )
-        except TryLater as error:
-            self.note(f"equal totals were not ranked: {error}")
-            return {}
+    fresh = [one for one in judged if not one.is_reserved]
+    best = best_of(fresh, {})
+    places = _rank(judge, tied(fresh, chosen=best, most=settings.approve_per_run))
+    if places:
+        best = best_of(fresh, places)
+    if not best:
+        best = best_of([one for one in judged if one.is_reserved], {})
+    left = [one for one in judged if one not in best]
+    texts = [*taken, *(one.text_content for one in best)]
+    reserved = choose(left, most=settings.reserve, taken=texts, near=near)
+    wanted = Choice(
+        best=[one.id for one in best],
+        reserved=[one.id for one in reserved],
+        places=places,
+        is_proposal=settings.mode == "human",
+    )
+    chosen = choice.settle_choice(conn, wanted, by="auto", run_id=context.run_id)
+    return ApprovalChoice(best=best, reserved=reserved, places=places, chosen=chosen)
+
+
+def _rank(judge: Judge, members: Sequence[JudgedCandidate]) -> dict[int, int]:
+    """Return id -> place of some with equal totals; empty if the judge cannot put them in order."""
+    context = judge.context
+    if not members or not context.config.curate.ranking or not judge.can_rank:
+        return {}
+    try:
+        return rank(
+            members,
+            id_of=lambda one: one.id,
+            ask=judge.rank,
+            chance=context.chance,
+            note=context.note,
+        )
+    except TryLater as error:
+        context.note(f"equal totals were not ranked: {error}")
+        return {}

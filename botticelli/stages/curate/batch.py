@@ -1,8 +1,6 @@
 """One claimed batch of candidates: who is missing from an answer is asked for again, alone."""
 
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from botticelli.config.model import CurateConfig
@@ -10,7 +8,7 @@ from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailabl
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.records import record
 from botticelli.stages.curate.rubric import Sample, combine, read_answer
-from botticelli.stages.task import Worker
+from botticelli.stages.task import Counts, Worker
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import Candidate, Scored
@@ -39,21 +37,6 @@ UnreadAnswers = Callable[[Candidate], Sequence[Judgement]]
 Group = tuple[Candidate, ...]
 
 
-@dataclass(kw_only=True)
-class Tally:
-    """What a run has judged so far; shared by its workers.
-
-    Args:
-        set_aside: Rejected without asking: no text, or a repeat.
-        given_up: Candidate id -> why there are no scores; not tried again in this run.
-    """
-
-    judged: int = 0
-    set_aside: int = 0
-    given_up: dict[int, str] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
 class BatchJudging:
     """Has one claimed batch judged, in the worker's thread, and stores scores as they come.
 
@@ -67,13 +50,13 @@ class BatchJudging:
         batch: Sequence[Candidate],
         *,
         ask: Ask,
-        tally: Tally,
+        counts: Counts,
         settings: CurateConfig,
     ) -> None:
         self._worker = worker
         self._batch = batch
         self._ask = ask
-        self._tally = tally
+        self._counts = counts
         self._settings = settings
         # What each pass of the judge said; only of candidates that are still ours to judge.
         self._samples = {each.id: list(each.samples) for each in batch}
@@ -140,8 +123,7 @@ class BatchJudging:
         for score in scored:
             if score.id not in ours:
                 del self._samples[score.id]
-        with self._tally.lock:
-            self._tally.judged += sum(score.is_done for score in scored if score.id in ours)
+        self._counts.add(judged=sum(score.is_done for score in scored if score.id in ours))
         self._why |= answer.refused
         left = tuple(each for each in group if each.id in answer.refused)
         return [left] if left else []

@@ -71,15 +71,17 @@ class Judge:
             execution_id=answer.execution_id if answer else None,
         )
 
-    def rank(self, conn: Connection, shown: Sequence[JudgedCandidate]) -> Any:
+    def rank(self, shown: Sequence[JudgedCandidate]) -> Any:
         """Return the judge's answer when it has to put these in order, in the order shown.
+
+        For the main thread.
 
         Raises:
             BotticelliError: There is no answer, or none that is JSON.
         """
         texts = tuple({"id": str(each.id), "text_content": each.text_content} for each in shown)
         ids = sorted(str(each.id) for each in shown)
-        last = self._ask(conn, self.file.narratives[RANKING], texts, ids=ids)
+        last = self._ask(self.context.conn, self.file.narratives[RANKING], texts, ids=ids)
         return extract(last.text).value
 
     def unread(self, conn: Connection) -> Callable[[Candidate], Sequence[Judgement]]:

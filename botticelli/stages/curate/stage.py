@@ -3,18 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
-from botticelli.stages.curate.approval_choice import ApprovalChoice, ApprovalChooser
-from botticelli.stages.curate.batch import BatchJudging, Tally
+from botticelli.stages.curate.approval_choice import ApprovalChoice, choose_approvals
+from botticelli.stages.curate.batch import BatchJudging
 from botticelli.stages.curate.judge import Judge, find_judge
 from botticelli.stages.curate.prefilter import open_prefilter
 from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Run, Task, Worker
+from botticelli.stages.task import Counts, Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import Candidate
@@ -102,7 +101,8 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         self._config = context.config
         self._drain = drain
         self._watch = watch
-        self._tally = Tally()
+        self._counts = Counts()
+        self._given_up: dict[int, str] = {}  # id -> why; not tried again in this run
         self._has_claimed = False
         self._file, self._narrative = find_judge(context)
 
@@ -116,7 +116,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             return 0
         config = self._config
         self._prefilter = open_prefilter(self._conn, config.similarity)
-        self._tally.set_aside += self._prefilter.reject_waiting(self._conn)
+        self._counts.add(set_aside=self._prefilter.reject_waiting(self._conn))
         self._unread = self._judge.unread(self._conn)
         waiting = judging.count_waiting(self._conn)
         self._total = waiting if self._drain else min(waiting, config.curate.batch)
@@ -128,14 +128,12 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         if self._has_claimed and not self._drain:
             return None
         self._has_claimed = True
-        with self._tally.lock:
-            passed_over = tuple(self._tally.given_up)
         claimed = judging.claim_batch(
             worker.conn,
             owner=self._context.identity.owner,
             limit=self._config.curate.batch,
             lease=self._config.supervision.lease,
-            passed_over=passed_over,
+            passed_over=tuple(self._given_up),
         )
         return claimed or None
 
@@ -146,13 +144,12 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
     def do(self, worker: Worker, piece: Batch) -> dict[int, str]:
         """See Task. Scores are stored as soon as they are there: they are paid for."""
         aside = self._prefilter.reject_claimed(worker.conn, piece)
-        with self._tally.lock:
-            self._tally.set_aside += len(aside)
+        self._counts.add(set_aside=len(aside))
         batch = BatchJudging(
             worker,
             [each for each in piece if each.id not in aside],
             ask=self._judge,
-            tally=self._tally,
+            counts=self._counts,
             settings=self._config.curate,
         )
         batch.take_unread(self._unread)
@@ -165,13 +162,12 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         claims = {each.id: each.claim for each in piece}
         for id_, why in made.items():
             judging.requeue(worker.conn, [claims[id_]], error=why, max_attempts=MOST_RUNS)
-            with self._tally.lock:
-                self._tally.given_up[id_] = why
+            self._given_up[id_] = why
 
     def watch(self) -> None:
         """See Task."""
         if self._watch is not None:
-            self._watch(self._tally.judged, self._total)
+            self._watch(self._counts["judged"], self._total)
 
     def stopped(self) -> None:
         """See Task."""
@@ -180,18 +176,18 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
     def finish(self, trouble: BotticelliError | None) -> CurateReport:
         """See Task: choose among all that is judged and undecided."""
         # A day that is spent, or a judge that is down, keeps nobody from choosing among the judged.
-        choice = ApprovalChoice() if self._run.stop.is_set() else self._choose()
-        if trouble and not isinstance(trouble, TryLater) and not self._tally.judged:
+        choice = ApprovalChoice() if self._run.stop.is_set() else choose_approvals(self._judge)
+        if trouble and not isinstance(trouble, TryLater) and not self._counts["judged"]:
             raise trouble
         return CurateReport(
-            judged=self._tally.judged,
-            set_aside=self._tally.set_aside,
+            judged=self._counts["judged"],
+            set_aside=self._counts["set_aside"],
             approved=_named(choice, choice.chosen.approved),
             proposed=_named(choice, choice.chosen.proposed),
             reserved=len(choice.reserved),
             ranked=len(choice.places),
             rejected=choice.chosen.rejected,
-            missing=dict(self._tally.given_up),
+            missing=dict(self._given_up),
             pending=judging.count_waiting(self._conn),
             seconds=self._context.clock.monotonic() - self._began,
             reason=self._run.why_early(trouble),
@@ -213,23 +209,12 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             **({"error": report.reason} if report.reason else {}),
         }
 
-    def _choose(self) -> ApprovalChoice:
-        chooser = ApprovalChooser(
-            conn=self._conn,
-            settings=self._config.curate,
-            near=self._config.similarity.near,
-            ask=partial(self._judge.rank, self._conn) if self._judge.can_rank else None,
-            chance=self._context.chance,
-            note=self._context.note,
-        )
-        return chooser.settle(run_id=self._run.id)
-
     def _exit_code(self, trouble: BotticelliError | None) -> Exit:
         if self._run.stop.is_set():
             return Exit.TRY_LATER
         if trouble is not None:
             return trouble.exit_code
-        return Exit.FAILED if self._tally.given_up else Exit.DONE
+        return Exit.FAILED if self._given_up else Exit.DONE
 
 
 def _named(choice: ApprovalChoice, ids: Iterable[int]) -> tuple[Approved, ...]:

@@ -1,11 +1,9 @@
 """Runs one generation item: its narrative, with a sink that settles it."""
 
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
-from botticelli.clock import Clock
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.checks.call_count import calls_per_round
@@ -16,6 +14,7 @@ from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
+from botticelli.stages.task import Counts
 from botticelli.store import queue
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates, items
@@ -46,7 +45,6 @@ class ItemSink:
     conn: Connection
     item: Item
     tables: Sink
-    clock: Clock
     made: Callable[[int, int], None]
 
     def store(self, execution: Execution) -> Stored:
@@ -89,31 +87,6 @@ class ItemSink:
         if execution.outputs or execution.leases:
             return self.tables.store(execution)
         return Stored(ids={})
-
-
-@dataclass(kw_only=True)
-class Counts:
-    """What a run has made so far; shared by its workers.
-
-    Args:
-        unreached: Items that failed for good because no model answered.
-    """
-
-    stored: int = 0
-    repeats: int = 0
-    reused: int = 0
-    unreached: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(
-        self, *, stored: int = 0, repeats: int = 0, reused: int = 0, unreached: int = 0
-    ) -> None:
-        """Count from any thread."""
-        with self.lock:
-            self.stored += stored
-            self.repeats += repeats
-            self.reused += reused
-            self.unreached += unreached
 
 
 @record
@@ -159,7 +132,6 @@ class ItemRun:
                 conn=conn,
                 item=item,
                 tables=TableSink(conn=conn, clock=self.context.clock, created_by="generate"),
-                clock=self.context.clock,
                 made=lambda new, old: self.counts.add(stored=new, repeats=old),
             ),
             options=RunOptions(

@@ -1,6 +1,6 @@
 """What is asked of `generate`, whether it is due, and which items a batch consists of."""
 
-from collections.abc import Sequence
+from collections import Counter
 from datetime import UTC
 from typing import Final
 
@@ -90,21 +90,13 @@ def plan_items(
     keys = [act.narrative for act in narrative.acts if act.narrative]
     if len(keys) != len(narrative.acts) or not all(key in file.narratives for key in keys):
         return tuple((narrative.key, iteration) for iteration in range(1, iterations + 1))
-    repeated = [
-        act.narrative
-        for act in narrative.acts
-        for _ in range(_times(act) * _times(file.narratives[act.narrative]))
-    ]
-    return _numbered(repeated, iterations=iterations)
-
-
-def _numbered(keys: Sequence[str], *, iterations: int) -> tuple[tuple[str, int], ...]:
-    seen: dict[str, int] = {}
+    rounds: Counter[str] = Counter()
     items = []
-    for _ in range(iterations):
-        for key in keys:
-            seen[key] = seen.get(key, 0) + 1
-            items.append((key, seen[key]))
+    for act in (one for _ in range(iterations) for one in narrative.acts):
+        assert act.narrative is not None
+        for _ in range(_times(act) * _times(file.narratives[act.narrative])):
+            rounds[act.narrative] += 1
+            items.append((act.narrative, rounds[act.narrative]))
     return tuple(items)
 
 

@@ -13,7 +13,6 @@ from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.results import Execution
 from botticelli.records import record
 from botticelli.stages.generate.item import (
-    Counts,
     ItemRun,
     NotYet,
     Outlook,
@@ -29,7 +28,7 @@ from botticelli.stages.generate.plan import (
     why_not_due,
 )
 from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Run, Task, Worker
+from botticelli.stages.task import Counts, Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, items
@@ -276,7 +275,9 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             elapsed=self._context.clock.monotonic() - self._began,
         )
         progress = self._progress(self._conn)
-        self._watch(Tick(progress=progress, stored=self._counts.stored, usage=usage, ahead=ahead))
+        self._watch(
+            Tick(progress=progress, stored=self._counts["stored"], usage=usage, ahead=ahead)
+        )
 
     def stopped(self) -> None:
         """See Task."""
@@ -297,11 +298,11 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             batch=self._batch.id,
             resumed=self._resumed,
             planned=progress.left + progress.done + progress.failed,
-            stored=self._counts.stored,
-            repeats=self._counts.repeats,
+            stored=self._counts["stored"],
+            repeats=self._counts["repeats"],
             failed=progress.failed,
             left=progress.left,
-            reused=self._counts.reused,
+            reused=self._counts["reused"],
             seconds=seconds,
             failures=tuple(
                 f"{name} {iteration}: {why}"
@@ -337,6 +338,6 @@ def _patience(progress: Progress) -> float:
 def _exit_code(progress: Progress, counts: Counts) -> Exit:
     if progress.left:
         return Exit.TRY_LATER
-    if counts.unreached and counts.unreached == progress.failed + progress.done:
+    if counts["unreached"] and counts["unreached"] == progress.failed + progress.done:
         return Exit.UNAVAILABLE
     return Exit.FAILED if progress.failed else Exit.DONE
