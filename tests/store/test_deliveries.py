@@ -11,6 +11,7 @@ from botticelli.store.connection import connect
 from botticelli.store.delivery import decisions, deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import DeliveryResult
 from botticelli.store.delivery.posts import PostFilter
+from botticelli.store.leases import LostLease
 from tests.clock import NOON, at
 from tests.database import approved
 from tests.posting import delivery_of, id_of, status_of
@@ -158,11 +159,15 @@ def test_who_lost_the_claim_changes_nothing(db, clock):
     clock.advance(LEASE)
     deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE)
 
-    assert not deliveries.begin(db, late, text="x", lease=LEASE)
-    assert not deliveries.add_part(db, late, remote_id="1", url="")
-    assert not deliveries.mark_uncertain(db, late, note="")
-    assert not deliveries.forget_request(db, late)
-    assert not deliveries.settle(db, late, DeliveryResult(state="posted", remote_id="9"))
+    for write in (
+        lambda: deliveries.begin(db, late, text="x", lease=LEASE),
+        lambda: deliveries.add_part(db, late, remote_id="1", url=""),
+        lambda: deliveries.forget_request(db, late),
+        lambda: deliveries.settle(db, late, DeliveryResult(state="uncertain")),
+        lambda: deliveries.settle(db, late, DeliveryResult(state="posted", remote_id="9")),
+    ):
+        with pytest.raises(LostLease):
+            write()
     assert delivery_of(db, post) == ("sending", 0, None)
 
 
@@ -254,7 +259,8 @@ def test_a_decision_takes_the_claim_from_who_held_it(db, clock):
 
     decisions.decide(db, id_of(db, post), "mark-posted", by="vera")
 
-    assert not deliveries.settle(db, late, DeliveryResult(state="failed"))
+    with pytest.raises(LostLease):
+        deliveries.settle(db, late, DeliveryResult(state="failed"))
     assert delivery_of(db, post)[0] == "posted"
     assert status_of(db, post) == "posted"
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from botticelli.errors import ConfigError, Exit
 from botticelli.platforms.base import LockedOut, Looked, Message, NotSent, Receipt
-from botticelli.stages.post.send import CONFIG_DELAY, Ended, Sending, posted, still_ours
+from botticelli.stages.post.send import CONFIG_DELAY, Ended, Sending, posted
 from botticelli.stages.post.target import PostTarget
 from botticelli.store.delivery import deliveries
-from botticelli.store.delivery.deliveries import Delivery
+from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
 
 # A channel read back right after a request may not show it yet (Discord's API Reference,
 # Consistency).
@@ -29,7 +29,7 @@ def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
     """
     text = delivery.text_sent
     if text is None or (delivery.sent_at is None and not delivery.parts):
-        return Ended(state="put back", note=NOT_SENT)
+        return Ended(ending=DeliveryResult(state="pending", note=NOT_SENT))
     sending = Sending(target=target, delivery=delivery, text=text)
     message = sending.next_message()
     if message is None or delivery.sent_at is None:  # between two messages of a split text
@@ -50,10 +50,10 @@ def _look(sending: Sending, message: Message) -> Ended | Sending:
     except (NotSent, ConfigError) as error:
         wait = getattr(error, "retry_after", None)
         delay = timedelta(seconds=wait) if wait is not None else CONFIG_DELAY
+        note = f"the outcome is not known, and the channel cannot be asked ({error.what})"
+        retry_after = delay if isinstance(error, ConfigError) or wait is not None else None
         return Ended(
-            state="uncertain",
-            note=f"the outcome is not known, and the channel cannot be asked ({error.what})",
-            retry_after=delay if isinstance(error, ConfigError) or wait is not None else None,
+            ending=DeliveryResult(state="uncertain", note=note, retry_after=retry_after),
             exit_code=Exit.CONFIG if isinstance(error, ConfigError) else Exit.UNAVAILABLE,
             locked_out=isinstance(error, LockedOut),
         )
@@ -81,16 +81,15 @@ def _not_found(sending: Sending, looked: Looked) -> Ended | Sending:
             f"it may or may not be in the channel ({looked.why}); look there, then"
             f" `botticelli deliveries mark-posted {delivery.id}` or `retry {delivery.id}`"
         )
-        return Ended(state="held", note=note, exit_code=Exit.FAILED)
+        held = DeliveryResult(state="held", note=note)
+        return Ended(ending=held, exit_code=Exit.FAILED)
     if delivery.age < SETTLING:
-        return Ended(
-            state="uncertain",
-            note="it is not in the channel yet; looked for again later",
-            retry_after=SETTLING - delivery.age,
-            exit_code=Exit.FAILED,
-        )
+        note = "it is not in the channel yet; looked for again later"
+        left = SETTLING - delivery.age
+        uncertain = DeliveryResult(state="uncertain", note=note, retry_after=left)
+        return Ended(ending=uncertain, exit_code=Exit.FAILED)
     if not delivery.parts:
-        return Ended(state="put back", note=NOT_THERE)
-    still_ours(deliveries.forget_request(sending.target.conn, delivery), delivery)
+        return Ended(ending=DeliveryResult(state="pending", note=NOT_THERE))
+    deliveries.forget_request(sending.target.conn, delivery)
     sending.forget_request()
     return sending

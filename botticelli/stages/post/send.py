@@ -25,7 +25,6 @@ from botticelli.records import record
 from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
-from botticelli.store.leases import LostLease
 
 LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt
 BACKOFF: Final = Backoff(base=1)
@@ -35,21 +34,16 @@ CONFIG_DELAY: Final = timedelta(minutes=5)  # before who did not let us in is as
 
 @record
 class Ended:
-    """How the work at a delivery ended; see Result and deliveries.DeliveryResult.
+    """How the work at a delivery ended; what else is told of it is in Result."""
 
-    Args:
-        in_doubt: Of an uncertain one: whether the request under way may have arrived.
-        at: When the platform published it; None: just now.
-    """
-
-    state: State
-    note: str = ""
-    receipt: Receipt | None = None
-    at: datetime | None = None
-    in_doubt: bool = True
-    retry_after: timedelta | None = None
+    ending: DeliveryResult
     exit_code: Exit = Exit.DONE
     locked_out: bool = False
+
+    @property
+    def state(self) -> State:
+        """The state as it is reported."""
+        return "put back" if self.ending.state == "pending" else self.ending.state
 
 
 def prepare(target: PostTarget, delivery: Delivery) -> "Ended | Sending":
@@ -59,7 +53,7 @@ def prepare(target: PostTarget, delivery: Delivery) -> "Ended | Sending":
     except ConfigError as error:
         return requeued(error)
     if why := objections(found):
-        return Ended(state="held", note=why)
+        return Ended(ending=DeliveryResult(state="held", note=why))
     return Sending(target=target, delivery=delivery, text=delivery.text)
 
 
@@ -69,51 +63,20 @@ def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
     Raises:
         LostLease: Somebody else has taken it over.
     """
-    conn, receipt = target.conn, ended.receipt
-    if ended.state == "uncertain":
-        held = deliveries.mark_uncertain(
-            conn,
-            delivery,
-            note=ended.note,
-            in_doubt=ended.in_doubt,
-            retry_after=ended.retry_after,
-        )
-    else:
-        ending = DeliveryResult(
-            state="pending" if ended.state == "put back" else ended.state,  # type: ignore[arg-type]
-            note=ended.note,
-            retry_after=ended.retry_after,
-            remote_id=receipt.remote_id if receipt else None,
-            remote_url=receipt.url if receipt else None,
-            posted_at=ended.at,
-        )
-        held = deliveries.settle(conn, delivery, ending)
-    still_ours(held, delivery)
+    ending = ended.ending
+    deliveries.settle(target.conn, delivery, ending)
     return Result(
         destination=delivery.destination,
         state=ended.state,
         delivery=delivery.id,
         post=delivery.post_id,
         text=texts.shorten(delivery.text, 72),
-        remote_id=receipt.remote_id if receipt else "",
-        url=receipt.url if receipt else "",
-        note=ended.note,
+        remote_id=ending.remote_id or "",
+        url=ending.remote_url or "",
+        note=ending.note,
         exit_code=ended.exit_code,
         locked_out=ended.locked_out,
     )
-
-
-def still_ours(held: bool, delivery: Delivery) -> None:
-    """Go on if a guarded write found the claim still ours.
-
-    Raises:
-        LostLease: It did not; somebody else has taken the delivery over.
-    """
-    if not held:
-        raise LostLease(
-            "the lease ran out and somebody else took over; nothing was changed",
-            where=f"delivery {delivery.id}",
-        )
 
 
 @dataclass(kw_only=True)
@@ -195,14 +158,13 @@ class Sending:
         Raises:
             LostLease: Somebody else has taken the delivery over.
         """
-        kept = deliveries.add_part(
+        deliveries.add_part(
             self.target.conn,
             self.delivery,
             remote_id=receipt.remote_id,
             url=receipt.url,
             thread=thread,
         )
-        still_ours(kept, self.delivery)
 
     def forget_request(self) -> None:
         """No request is under way any more: the next message has not been asked for."""
@@ -235,7 +197,12 @@ class Sending:
             if outcome is None:
                 if not self._may_repeat(clock.monotonic() - started):
                     return failure or Unconfirmed("it is too late to send it again unseen")
-                since = self._begin()
+                since = deliveries.begin(
+                    self.target.conn,
+                    self.delivery,
+                    text=self.text,
+                    lease=self.target.context.config.supervision.lease,
+                )
                 try:
                     outcome = self.target.platform.send(message)
                 except (PlatformError, ConfigError) as error:
@@ -263,18 +230,6 @@ class Sending:
         except ConfigError:
             return None  # what is not to be seen has only its nonce
 
-    def _begin(self) -> datetime:
-        """Write down that a request is about to be made; return when the first one was."""
-        since = deliveries.begin(
-            self.target.conn,
-            self.delivery,
-            text=self.text,
-            lease=self.target.context.config.supervision.lease,
-        )
-        still_ours(since is not None, self.delivery)
-        assert since is not None
-        return since
-
     def _may_repeat(self, elapsed: float) -> bool:
         return not self.in_doubt or elapsed < self.target.platform.idempotency_seconds
 
@@ -286,8 +241,10 @@ class Sending:
             return uncertain(error, note=words)
         if isinstance(error, Refused):
             if not out:
-                return Ended(state="failed", note=error.what, exit_code=Exit.FAILED)
-            return Ended(state="held", note=f"{out} messages of it are out, then: {error.what}")
+                failed = DeliveryResult(state="failed", note=error.what)
+                return Ended(ending=failed, exit_code=Exit.FAILED)
+            words = f"{out} messages of it are out, then: {error.what}"
+            return Ended(ending=DeliveryResult(state="held", note=words))
         if out:
             words = f"{out} messages of it are out; the next run goes on ({_advice(error)})"
             return uncertain(error, note=words, in_doubt=False)
@@ -302,30 +259,33 @@ def posted(
     `failed`: what went wrong afterwards.
     """
     note = f"it is out, but what should follow failed ({_advice(failed)})" if failed else ""
-    return Ended(state="posted", note=note, receipt=receipt, at=at)
+    ending = DeliveryResult(
+        state="posted",
+        note=note,
+        remote_id=receipt.remote_id,
+        remote_url=receipt.url,
+        posted_at=at,
+    )
+    return Ended(ending=ending)
 
 
 def requeued(error: BotticelliError) -> Ended:
     """Return the ending of a delivery of which nothing is out, because of an error."""
-    return Ended(
-        state="put back",
-        note=str(error.problems[0]),
-        retry_after=_delay(error) or timedelta(seconds=30),
-        exit_code=_exit_code(error),
-        locked_out=isinstance(error, LockedOut),
-    )
+    delay = _delay(error) or timedelta(seconds=30)
+    note = str(error.problems[0])
+    return _because(error, DeliveryResult(state="pending", note=note, retry_after=delay))
 
 
 def uncertain(error: BotticelliError, *, note: str, in_doubt: bool = True) -> Ended:
     """Return the ending of a delivery that the next run reconciles."""
-    return Ended(
-        state="uncertain",
-        note=note,
-        in_doubt=in_doubt,
-        retry_after=_delay(error),
-        exit_code=_exit_code(error),
-        locked_out=isinstance(error, LockedOut),
-    )
+    delay = _delay(error)
+    ending = DeliveryResult(state="uncertain", note=note, in_doubt=in_doubt, retry_after=delay)
+    return _because(error, ending)
+
+
+def _because(error: BotticelliError, ending: DeliveryResult) -> Ended:
+    locked_out = isinstance(error, LockedOut)
+    return Ended(ending=ending, exit_code=_exit_code(error), locked_out=locked_out)
 
 
 def _advice(error: BotticelliError) -> str:

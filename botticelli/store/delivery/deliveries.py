@@ -12,14 +12,16 @@ from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from psycopg import Cursor
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
+from botticelli.store.leases import LostLease
 
-Settled = Literal["posted", "pending", "failed", "held"]
+Settled = Literal["posted", "pending", "failed", "held", "uncertain"]
 
 
 @record
@@ -176,16 +178,34 @@ BEGIN: Final = """
 """
 
 
-def begin(conn: Connection, delivery: Delivery, *, text: str, lease: timedelta) -> datetime | None:
-    """Write down that a request is about to be made; None: the claim is no longer ours.
+def begin(conn: Connection, delivery: Delivery, *, text: str, lease: timedelta) -> datetime:
+    """Write down that a request is about to be made; return when the first one was begun.
 
-    Returns when the first one for that message was begun. One transaction, right before the
-    request: from here on its outcome is unknown until settled.
+    One transaction, right before the request: from here on its outcome is unknown until settled.
+
+    Raises:
+        LostLease: The claim is no longer ours.
     """
-    values = {"id": delivery.id, "fence": delivery.fence, "text": text, "lease": lease}
     with conn.transaction():
-        row = conn.execute(BEGIN, values).fetchone()
-    return row[0] if row else None
+        row = _guarded(conn, BEGIN, delivery, text=text, lease=lease).fetchone()
+    assert row is not None
+    began: datetime = row[0]
+    return began
+
+
+def _guarded(conn: Connection, statement: str, delivery: Delivery, **values: Any) -> Cursor[Any]:
+    """Execute a statement that changes the delivery only if the claim is still ours.
+
+    Raises:
+        LostLease: It is not; nothing was changed.
+    """
+    cursor = conn.execute(statement, {"id": delivery.id, "fence": delivery.fence, **values})
+    if cursor.rowcount != 1:
+        raise LostLease(
+            "the lease ran out and somebody else took over; nothing was changed",
+            where=f"delivery {delivery.id}",
+        )
+    return cursor
 
 
 ADD_PART: Final = """
@@ -200,12 +220,15 @@ ADD_PART: Final = """
 
 def add_part(
     conn: Connection, delivery: Delivery, *, remote_id: str, url: str, thread: str = ""
-) -> bool:
-    """Keep the receipt of one message of several; False: no longer ours. One transaction."""
+) -> None:
+    """Keep the receipt of one message of several. One transaction.
+
+    Raises:
+        LostLease: The claim is no longer ours.
+    """
     part = Jsonb({"remote_id": remote_id, "url": url, "thread": thread})
     with conn.transaction():
-        values = {"id": delivery.id, "fence": delivery.fence, "part": part}
-        return conn.execute(ADD_PART, values).rowcount == 1
+        _guarded(conn, ADD_PART, delivery, part=part)
 
 
 FORGET_REQUEST: Final = """
@@ -217,11 +240,14 @@ FORGET_REQUEST: Final = """
 """
 
 
-def forget_request(conn: Connection, delivery: Delivery) -> bool:
-    """Write down that the request under way never arrived; False: not ours. One transaction."""
+def forget_request(conn: Connection, delivery: Delivery) -> None:
+    """Write down that the request under way never arrived. One transaction.
+
+    Raises:
+        LostLease: The claim is no longer ours.
+    """
     with conn.transaction():
-        values = {"id": delivery.id, "fence": delivery.fence}
-        return conn.execute(FORGET_REQUEST, values).rowcount == 1
+        _guarded(conn, FORGET_REQUEST, delivery)
 
 
 KNOWN: Final = """
@@ -279,43 +305,6 @@ SETTLE: Final = """
 """
 
 
-@record
-class DeliveryResult:
-    """What became of a claimed delivery.
-
-    Args:
-        note: Why, for a person; of a posted one: what went wrong afterwards.
-        retry_after: Of a pending one: how long nothing is sent to the destination.
-        posted_at: When the platform published it; None: just now.
-    """
-
-    state: Settled
-    note: str = ""
-    retry_after: timedelta | None = None
-    remote_id: str | None = None
-    remote_url: str | None = None
-    posted_at: datetime | None = None
-
-
-def settle(conn: Connection, delivery: Delivery, ending: DeliveryResult) -> bool:
-    """Write down what became of a delivery, and let the post's state follow. One transaction.
-
-    False: somebody else has taken it over; nothing was changed.
-    """
-    values = {
-        "id": delivery.id,
-        "fence": delivery.fence,
-        "state": ending.state,
-        "note": ending.note or None,
-        "retry_after": ending.retry_after,
-        "remote_id": ending.remote_id,
-        "remote_url": ending.remote_url,
-        "posted_at": ending.posted_at,
-    }
-    with posts.following(conn, delivery.post_id):
-        return conn.execute(SETTLE, values).rowcount == 1
-
-
 MARK_UNCERTAIN: Final = """
     UPDATE deliveries AS d
        SET lease_expires_at = t.now,
@@ -331,25 +320,38 @@ MARK_UNCERTAIN: Final = """
 """
 
 
-def mark_uncertain(
-    conn: Connection,
-    delivery: Delivery,
-    *,
-    note: str,
-    in_doubt: bool = True,
-    retry_after: timedelta | None = None,
-) -> bool:
-    """Leave a delivery to be reconciled by the next run; False: no longer ours. One transaction.
+@record
+class DeliveryResult:
+    """What became of a claimed delivery.
 
-    `in_doubt` tells whether the request under way may have arrived; if not, the messages so far of
-    a split text are out and the next one is not. It is left alone for `retry_after`.
+    Args:
+        state: "uncertain": it is left to be reconciled by the next run.
+        note: Why, for a person; of a posted one: what went wrong afterwards.
+        retry_after: Of a pending or uncertain one: how long nothing is sent to the destination.
+        posted_at: When the platform published it; None: just now.
+        in_doubt: Of an uncertain one: whether the request under way may have arrived; if not, the
+            messages so far of a split text are out and the next one is not.
     """
-    values = {
-        "id": delivery.id,
-        "fence": delivery.fence,
-        "note": note,
-        "in_doubt": in_doubt,
-        "retry_after": retry_after,
-    }
-    with conn.transaction():
-        return conn.execute(MARK_UNCERTAIN, values).rowcount == 1
+
+    state: Settled
+    note: str = ""
+    retry_after: timedelta | None = None
+    remote_id: str | None = None
+    remote_url: str | None = None
+    posted_at: datetime | None = None
+    in_doubt: bool = True
+
+
+def settle(conn: Connection, delivery: Delivery, ending: DeliveryResult) -> None:
+    """Write down what became of a delivery, and let the post's state follow. One transaction.
+
+    Raises:
+        LostLease: The claim is no longer ours; nothing was changed.
+    """
+    values = {**vars(ending), "note": ending.note or None}
+    if ending.state == "uncertain":
+        with conn.transaction():
+            _guarded(conn, MARK_UNCERTAIN, delivery, **values)
+    else:
+        with posts.following(conn, delivery.post_id):
+            _guarded(conn, SETTLE, delivery, **values)
