@@ -1,23 +1,55 @@
-"""In which line of a TOML text a key stands: tomllib does not tell."""
+"""TOML text: parsed with errors that say where, and the line of each key."""
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from botticelli.errors import ConfigError
 
 Key = tuple[str | int, ...]
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
-_DOTTED = re.compile(rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*")
-_PARTS = re.compile(_PART)
+_DOTTED = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
 # Whatever can stand in a value: strings (long ones first), comments, brackets, newlines.
-_TOKEN = re.compile(
+_SIGN = (
     r'"""(?:\\.|[^\\])*?"{3,5}'
     r"|'''.*?'{3,5}"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|'[^'\n]*'"
     r"|\#[^\n]*"
-    r"|[\[{]|[\]}]|\n",
-    re.DOTALL,
+    r"|[\[{]|[\]}]|\n"
 )
+
+
+# What the parser says -> how to fix what usually is the reason.
+_HINTS: Final = {
+    r"Illegal character '\n'": 'close the text with ", or write """ around several lines',
+    "Invalid value": "a text needs quotes, and true and false are written small",
+    "Unclosed array": "a list ends with ]",
+    "Expected '=' after a key": "write key = value, or # before a remark",
+    "twice": "merge the two tables",
+    "Cannot overwrite a value": "the key is there twice: take one out",
+    "Invalid statement": "write key = value, [table] or # remark",
+}
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    """Return the tables of a TOML text that errors call `name`.
+
+    Raises:
+        ConfigError: It is not TOML.
+    """
+    import tomli
+
+    try:
+        return tomli.loads(text)
+    except RecursionError:
+        raise ConfigError("is nested too deeply", where=name) from None
+    except tomli.TOMLDecodeError as error:
+        where = f"{name}:{error.lineno}:{error.colno}"
+        what = f"broken TOML: {error.msg[:1].lower()}{error.msg[1:]}"
+        hint = next((hint for words, hint in _HINTS.items() if words in error.msg), "")
+        raise ConfigError(what, where=where, hint=hint) from error
 
 
 def key_lines(text: str) -> Mapping[Key, int]:
@@ -66,6 +98,7 @@ def _open(names: Key, *, lists: dict[Key, int], is_list: bool) -> Key:
 
 def _statements(text: str) -> Iterator[tuple[int, int, Key]]:
     """Yield (position, brackets of the header or 0, names) for each header and each key."""
+    dotted_name = re.compile(_DOTTED)  # not at import: a run without a mistake needs no lines
     position = 0
     while position < len(text):
         start = position
@@ -75,20 +108,20 @@ def _statements(text: str) -> Iterator[tuple[int, int, Key]]:
         while position < len(text) and text[position] in "[ \t":
             header += text[position] == "["
             position += 1
-        if dotted := _DOTTED.match(text, position):
+        if dotted := dotted_name.match(text, position):
             yield start, header, _names(dotted.group())
             position = dotted.end()
         position = _end_of_statement(text, start if header else position, is_header=bool(header))
 
 
 def _names(dotted: str) -> Key:
-    return tuple(part.strip("\"'") for part in _PARTS.findall(dotted))
+    return tuple(part.strip("\"'") for part in re.findall(_PART, dotted))
 
 
 def _end_of_statement(text: str, position: int, *, is_header: bool) -> int:
     """Return where the next statement begins: behind the first newline outside of brackets."""
     depth = 0
-    for token in _TOKEN.finditer(text, position):
+    for token in re.compile(_SIGN, re.DOTALL).finditer(text, position):
         sign = token.group()
         if sign in "[{":
             depth += 1

@@ -17,7 +17,7 @@ def require_web(address: str, *, where: str, hint: str) -> str:
     scheme, _, rest = address.partition("://")
     if address and (scheme.lower() not in {"http", "https"} or not rest.strip("/")):
         raise ConfigError(
-            f"'{address}' is no web address",
+            f"'{address}' is not a web address",
             where=where,
             hint=f"write http://HOST or https://HOST ({hint})",
         )

@@ -2,7 +2,7 @@
 
 A secret is hidden in every spelling that it takes on its way into a message: percent-encoded in a
 URL, escaped in JSON or in what Python shows of a text. Passwords in addresses and connection
-strings are hidden even if nobody has told us of them.
+strings are hidden even if they are not registered.
 """
 
 import dataclasses
@@ -70,7 +70,7 @@ class Hider:
 
 
 def secrets_of(config: Any) -> list[str]:
-    """Return every secret that a configuration holds, with the parts by which it could be told."""
+    """Return every secret that a configuration holds, with the parts that would reveal it."""
     found: list[str] = []
     for secret in _secrets_within(config):
         found += [secret, *_pieces(secret)]
@@ -190,7 +190,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _looks_random(word: str) -> bool:
-    """Tell whether a word is a key rather than a name; ids, which are digits alone, are none."""
+    """Return whether a word is a key rather than a name; ids, which are digits alone, are none."""
     if len(word) < SHORTEST_GUESSED or word.isdigit() or word.startswith(("-", "/", ".")):
         return False
     return len(word) >= 20 or any(c.isdigit() for c in word) or word not in (

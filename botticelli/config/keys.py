@@ -105,7 +105,7 @@ def _key_of(each: Field[Any]) -> Key:
 
 
 def is_table(kind: Any) -> bool:
-    """Tell whether a type is a record that is a table of the file."""
+    """Return whether a type is a record that is a table of the file."""
     return hasattr(kind, "__dataclass_fields__") and bool(keys_of(kind))
 
 

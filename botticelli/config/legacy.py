@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from botticelli.config.model import StageName
+from botticelli.config.sources import read_text
 from botticelli.errors import ConfigError
 from botticelli.records import record
+from botticelli.toml_lines import parse
 
 Table = dict[str, Any]
 
@@ -54,7 +56,7 @@ def convert(file: Path) -> Imported:
     Raises:
         ConfigError: A file is not there or no TOML, or has neither actors nor an actor.
     """
-    document = _read(file)
+    document = parse(read_text(file, str(file)), str(file))
     draft = _Draft()
     if "actor" in document:
         _actor(document, draft, where=file.name)
@@ -63,17 +65,6 @@ def convert(file: Path) -> Imported:
     if draft.folders:
         draft.tables["narratives"] = {"folders": draft.folders}
     return Imported(text=_text(draft.tables, file), notes=tuple(draft.notes))
-
-
-def _read(file: Path) -> Table:
-    import tomli
-
-    try:
-        return tomli.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("cannot be read", where=str(file)) from error
-    except tomli.TOMLDecodeError as error:
-        raise ConfigError(f"broken TOML: {error}", where=str(file)) from error
 
 
 def _server(document: Table, draft: _Draft, *, file: Path) -> None:
@@ -97,7 +88,8 @@ def _server(document: Table, draft: _Draft, *, file: Path) -> None:
     _tell_left({"server": {"circuit_breaker": breaker}}, draft)
     for entry in actors:
         actor_file = file.parent / str(entry.pop("config_file", ""))
-        _actor(_with_entry(_read(actor_file), entry, draft), draft, where=actor_file.name)
+        actor = parse(read_text(actor_file, str(actor_file)), str(actor_file))
+        _actor(_with_entry(actor, entry, draft), draft, where=actor_file.name)
 
 
 def _with_entry(document: Table, entry: Table, draft: _Draft) -> Table:

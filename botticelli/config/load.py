@@ -17,6 +17,7 @@ from botticelli.config.secrets import find_secret
 from botticelli.config.sources import Expander, read_text, user_folder
 from botticelli.config.structure import Mistake, mistakes, schema
 from botticelli.errors import ConfigError, Problem
+from botticelli.toml_lines import key_lines, line_of, parse
 
 if TYPE_CHECKING:
     from botticelli.config.hiding import Hider
@@ -33,7 +34,7 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     """
     name = _short(file, cwd)
     text = read_text(file, name) if file else ""
-    tables = _parse(text, name)
+    tables = parse(text, name)
     expander = Expander(environ)
     tables = expander.expand(tables)
     found = [one for one in mistakes(tables, schema(tables)) if not _is_plugin(tables, one)]
@@ -62,23 +63,12 @@ def offline(config: Config, *, cwd: Path) -> Config:
     )
 
 
-def _parse(text: str, name: str) -> dict[str, Any]:
-    import tomli
-
-    try:
-        return tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        where = f"{name}:{error.lineno}:{error.colno}"
-        what = f"broken TOML: {error.msg[:1].lower()}{error.msg[1:]}"
-        raise ConfigError(what, where=where) from error
-
-
 def _with_default_destination(tables: dict[str, Any]) -> dict[str, Any]:
     return tables if "destinations" in tables else tables | {"destinations": DEFAULT_DESTINATIONS}
 
 
 def _is_plugin(tables: Any, mistake: Mistake) -> bool:
-    """Tell whether a platform or provider is unknown to the schema, but not to a plugin."""
+    """Return whether a platform or provider is unknown to the schema, but not to a plugin."""
     groups = {"platform": plugins.PLATFORMS, "provider": plugins.MODELS}
     group = groups.get(str(mistake.path[-1])) if mistake.path else None
     if group is None:
@@ -100,8 +90,6 @@ def _without(hider: "Hider", mistake: Mistake) -> Mistake:
 
 
 def _problem(mistake: Mistake, text: str, file: str) -> Problem:
-    from botticelli.toml_lines import key_lines, line_of
-
     line = line_of(mistake.path, key_lines(text))
     place = f"{file}:{line}" if line else file
     key = _dotted(mistake.path)

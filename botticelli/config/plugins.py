@@ -47,6 +47,6 @@ def find(group: str, name: str) -> Callable[..., Any] | None:
             hint=f"look into {packages[0]}, or uninstall it",
         ) from error
     if not callable(found):
-        raise ConfigError(f"'{name}' of {packages[0]} is no function", where=group)
+        raise ConfigError(f"'{name}' of {packages[0]} is not a function", where=group)
     made: Callable[..., Any] = found
     return made

@@ -21,7 +21,7 @@ class Secret(str):
         return str.__str__(self)
 
     def __repr__(self) -> str:
-        """Hide the value, but tell whether there is one."""
+        """Hide the value, but show whether there is one."""
         return "Secret(set)" if self else "Secret(empty)"
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Secret(str):
 
 
 def find_secret(name: str, environ: Mapping[str, str]) -> Secret:
-    """Return the secret of that name, empty if nobody has set it.
+    """Return the secret of that name, empty if it is not set.
 
     Raises:
         ConfigError: `NAME_FILE` names a file that cannot be read.

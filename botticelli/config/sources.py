@@ -30,7 +30,7 @@ def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = Non
         if path.is_file():
             return path
         if path.is_dir() or path.is_symlink():  # somebody meant it: other settings would surprise
-            raise ConfigError("is no file, or leads nowhere", where=str(path), hint="remove it")
+            raise ConfigError("is not a file, or a broken link", where=str(path), hint="remove it")
     return None
 
 
@@ -52,7 +52,7 @@ def with_dotenv(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return `environ` with the variables of `folder/.env` beneath it.
 
     Raises:
-        ConfigError: A line of the file is no assignment, or the file cannot be read.
+        ConfigError: A line of the file is not an assignment, or the file cannot be read.
     """
     path = folder / ".env"
     if not path.is_file():
@@ -71,7 +71,8 @@ def read_text(path: Path, name: str) -> str:
     except UnicodeDecodeError as error:
         raise ConfigError("is not UTF-8 text", where=name, hint="save it as UTF-8") from error
     except OSError as error:
-        raise ConfigError("cannot be read", where=name, hint="check its owner") from error
+        what = f"cannot be read: {error.strerror}"
+        raise ConfigError(what, where=name, hint="check its path and owner") from error
 
 
 def _assignments(text: str, path: Path) -> dict[str, str]:
@@ -102,7 +103,7 @@ def _unquoted(value: str, where: str) -> str:
 
 
 class Expander:
-    """Puts environment variables into values, and remembers which ones nobody has set.
+    """Puts environment variables into values, and remembers which ones are not set.
 
     `${NAME}` is the variable, `${NAME:-default}` the default if it is unset or empty, `$${NAME}`
     the text `${NAME}` itself. Credentials and `NAME_FILE` count as variables.

@@ -104,7 +104,7 @@ def _table(value: dict[str, Any], rule: Schema, path: Place) -> Iterator[Mistake
 
 
 def _misspelt(value: Any, others: Schema, known: Schema) -> bool:
-    """Tell whether a key beside tables of free names was meant to be one of the known ones."""
+    """Return whether a key beside tables of free names was meant to be one of the known ones."""
     return bool(known) and others.get("type") == "object" and not isinstance(value, dict)
 
 

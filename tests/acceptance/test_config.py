@@ -341,7 +341,7 @@ def test_what_bears_the_files_name_but_is_none_is_not_passed_over(botticelli, ma
     ended = botticelli("status")
 
     assert ended.code == 78
-    assert "is no file, or leads nowhere; remove it" in ended.err
+    assert "is not a file, or a broken link; remove it" in ended.err
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])

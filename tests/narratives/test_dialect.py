@@ -133,7 +133,7 @@ def test_4_4_every_spelling_of_a_prompt_is_one(db, act, prompt):
         ('{ input = [{ type = "image" }] }', "has no source"),
         ('{ input = [{ type = "image", url = "u", file = "f" }] }', "exactly one of"),
         ('{ input = [{ type = "table" }] }', "has no table_name"),
-        ('{ input = [{ type = "table", table_name = "a b" }] }', "is no name"),
+        ('{ input = [{ type = "table", table_name = "a b" }] }', "is not a valid name"),
         ('{ input = [{ type = "table", table_name = "t", limit = -1 }] }', "from 0 on"),
         ('{ input = [{ type = "table", table_name = "t", format = "xml" }] }', "not one of"),
         ('{ input = [{ type = "bot_command", platform = "discord" }] }', "without command"),

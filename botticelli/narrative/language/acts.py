@@ -210,7 +210,7 @@ class ActReader:
 
 
 def _check(act: Act, table: Table) -> None:
-    """Note what is wrong with the act as a whole, and the keys that nobody asked for."""
+    """Note what is wrong with the act as a whole, and the unread keys."""
     if act.skip_if_valid and not table.has("schema"):
         hint = 'add schema = "NAME"'
         table.wrong(("skip_if_valid",), "there is no schema to be valid against", hint=hint)
@@ -222,7 +222,7 @@ def _check(act: Act, table: Table) -> None:
 
 
 def _is_blank(item: Any) -> bool:
-    """Tell whether an input is a prompt that holds nothing but blanks."""
+    """Return whether an input is a prompt that holds nothing but blanks."""
     if isinstance(item, dict):
         is_text = item.get("type", "text") == "text" and not item.keys() & {"ref", "file"}
         item = next((item[key] for key in PROMPTS if key in item), None)

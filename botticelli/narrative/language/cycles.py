@@ -18,7 +18,7 @@ def check_compositions(
     calls = {key: _called(narrative) for key, narrative in narratives.items()}
     for key in narratives:
         circle = circle_of(key, calls=calls)
-        if circle and key == min(circle):  # each circle is told once
+        if circle and key == min(circle):  # each circle is reported once
             chain = " -> ".join(circle)
             findings.error(places.get(key, ()), f"narratives that run each other for ever: {chain}")
 

@@ -1,6 +1,6 @@
 """The seven shapes of a narrative file -> `NarrativeFile` (docs/dialect.md §3).
 
-The structure of a file decides what it is, never a trial: so a mistake is told as what it is.
+The structure of a file decides what it is, never a trial: so a mistake is reported as what it is.
 """
 
 import json
@@ -58,7 +58,7 @@ _OF_THE_CONFIG: Final = ("context", "providers", "budget", "destinations", "data
 
 
 def shape_of(document: Mapping[str, Any]) -> Shape:
-    """Tell the shape of a file; the first that fits."""
+    """Return the shape of a file; the first that fits."""
     narrative = document.get("narrative")
     if _is_list_of_tables(document.get("steps")):
         return Shape.STEPS
@@ -70,7 +70,7 @@ def shape_of(document: Mapping[str, Any]) -> Shape:
 
 
 def read_document(document: Mapping[str, Any], *, findings: Findings) -> NarrativeFile:
-    """Read a parsed file. Mistakes go to the findings; with any there, the result is no use."""
+    """Read a parsed file. Mistakes go to the findings; with any there, the result is unusable."""
     if "narration" in document and "narrative" not in document:
         document = {
             "narrative" if name == "narration" else name: value for name, value in document.items()
@@ -230,7 +230,7 @@ class _Reader:
         return [known[name] for name in toc.names if name in known]
 
     def _has_order(self, table: Table, acts: Sequence[ActSource]) -> bool:
-        """Tell whether the acts need no toc: a list, or a file from before there were tocs."""
+        """Return whether the acts need no toc: a list, or a file from before there were tocs."""
         if acts and self._shape is Shape.ROOT:
             return True
         places = [each.values.get(section) for each in (table, self._root) for section in SECTIONS]
@@ -275,7 +275,7 @@ class _Reader:
         ]
 
     def _finish(self) -> None:
-        """Read what nothing uses, and warn of what nobody knows."""
+        """Read what nothing uses, and warn of unknown keys."""
         self._acts.finish([*self._shared, *self._unshared])
         self._resources.finish()
         for name in _OF_THE_CONFIG:
@@ -317,7 +317,7 @@ class _Toc:
 
 
 def _misplaced(name: str, acts: Mapping[str, ActSource]) -> str:
-    """Tell where the act stands, if it was written below the header of another one."""
+    """Return where the act stands, if it was written below the header of another one."""
     for act in acts.values():
         if isinstance(act.raw, dict) and isinstance(act.raw.get(name), str | list | dict):
             return f"it stands in [{spell(act.key)}]; move it up, above all [acts.NAME]"
@@ -350,7 +350,7 @@ def _shape_without_narrative(document: Mapping[str, Any]) -> Shape:
 
 
 def _holds_narratives(narrative: Mapping[str, Any]) -> bool:
-    """Tell whether the table is a map of narratives: no name, but tables of its own."""
+    """Return whether the table is a map of narratives: no name, but tables of its own."""
     if isinstance(narrative.get("name"), str):
         return False
     tables = [(name, value) for name, value in narrative.items() if isinstance(value, dict)]

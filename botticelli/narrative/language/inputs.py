@@ -89,7 +89,7 @@ def read_text(table: Table) -> Text | None:
 
 
 def read_media(table: Table, *, kind: MediaKind | None) -> Media | None:
-    """Read an image, sound, film or document; `kind` None: told by mime or the name's ending."""
+    """Read an image, sound, film or document; `kind` None: derived from mime or the suffix."""
     inner = table.table("source")
     fields = table.read(Media) | {
         name: value for name, value in inner.read(MediaPlace).items() if value
@@ -130,7 +130,7 @@ def read_rows(table: Table, *, name: str = "") -> TableRead | None:
     for word in (fields["table"], *fields["columns"]):
         if word and not _IDENTIFIER.fullmatch(word):
             key = "table_name" if word == fields["table"] else "columns"
-            table.wrong((key,), f"'{word}' is no name: letters, digits and _ only")
+            table.wrong((key,), f"'{word}' is not a valid name: letters, digits and _ only")
     fields |= {key: fields[key].strip() for key in ("where", "order_by")}
     names = dict.fromkeys(each for each in (name, fields.pop("alias")) if each)
     return TableRead(names=tuple(names), **fields)
@@ -197,11 +197,11 @@ def _nested(table: Table) -> Nested | None:
 
 
 def _type_of(table: Table) -> str:
-    """Return the type as written, in lower case; without one, what the other keys tell."""
+    """Return the type as written, in lower case; without one, what the other keys imply."""
     if table.has("type"):
         return table.text("type", default="text").lower()
     if {"platform", "command"} <= table.values.keys():
-        return "bot_command"  # whose own `content` is no prompt
+        return "bot_command"  # whose own `content` is not a prompt
     if table.values.keys() & set(PROMPTS):
         return "text"
     if "table_name" in table.values:

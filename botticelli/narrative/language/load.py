@@ -1,57 +1,40 @@
 """A narrative file, read and checked; narratives found by what a user calls them."""
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from botticelli.config.sources import read_text
 from botticelli.errors import ConfigError
 from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.document import read_document
 from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.language.problems import Findings
 from botticelli.text import nearest
+from botticelli.toml_lines import parse
 
 _ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
-# What tomllib says -> how to fix the usual cause.
-_HINTS: Final = {
-    r"Illegal character '\n'": 'close the text with ", or write """ around several lines',
-    "Invalid value": "a text needs quotes, and true and false are written small",
-    "Unclosed array": "a list ends with ]",
-    "Expected '=' after a key": "write key = value, or # before a remark",
-    "twice": "merge the two tables",
-    "Cannot overwrite a value": "the key is there twice: take one out",
-    "Invalid statement": "write key = value, [table] or # remark",
-}
-_PLACE_IN_ERROR: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 def load_file(path: Path) -> NarrativeFile:
     """Read a narrative file in any spelling; text and media files it names are not opened.
 
     Raises:
-        ConfigError: It cannot be read, is no TOML or holds mistakes; carries every one of them.
+        ConfigError: It cannot be read, is not TOML or holds mistakes; carries every one of them.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        hint = "save it as UTF-8"
-        raise ConfigError("is no UTF-8 text", where=str(path), hint=hint) from error
-    return load_text(text, path)
+    return load_text(read_text(path, str(path)), path)
 
 
 def load_text(text: str, path: Path) -> NarrativeFile:
     """Read the text of a narrative file; `path` names it and is where its files are looked up.
 
     Raises:
-        ConfigError: The text is no TOML or holds mistakes; carries every one of them.
+        ConfigError: The text is not TOML or holds mistakes; carries every one of them.
     """
-    document = _parse(text, path)
+    document = parse(text, str(path))
     findings = Findings(path=path, text=text)
     file = read_document(document, findings=findings)
     findings.raise_problems()
@@ -139,24 +122,6 @@ def choose(file: NarrativeFile, name: str = "") -> Narrative:
 def shipped_narratives() -> Path:
     """Return the folder of the narratives that come with Botticelli."""
     return Path(str(files("botticelli") / "narratives"))
-
-
-def _parse(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ConfigError("is nested too deeply", where=str(path)) from None
-    except ValueError as error:
-        place = _PLACE_IN_ERROR.search(str(error))
-        line = f":{place[1]}" if place and place[1] else ""
-        what = _PLACE_IN_ERROR.sub(", at the end" if place and not line else "", str(error))
-        raise ConfigError(
-            f"no valid TOML: {what}", where=f"{path}{line}", hint=_mend_of_toml(what)
-        ) from error
-
-
-def _mend_of_toml(what: str) -> str:
-    return next((hint for words, hint in _HINTS.items() if words in what), "")
 
 
 def _locate(reference: str, places: Sequence[Path]) -> tuple[Path, str] | None:

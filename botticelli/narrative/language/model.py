@@ -1,6 +1,7 @@
 """The one typed form that every spelling of a narrative file becomes; the runner knows only this.
 
-`shapes.py` reads the spellings (docs/dialect.md §3-4), `load.py` finds files and reports mistakes.
+`document.py` reads the spellings (docs/dialect.md §3-4), `load.py` finds files. A field made with
+`spelled` is read from the file; its docstring is what editors and docs/narratives.md show.
 """
 
 from collections.abc import Iterator, Mapping

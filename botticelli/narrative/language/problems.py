@@ -1,4 +1,4 @@
-"""What is wrong with a file: collected while it is read, told all at once."""
+"""What is wrong with a file: collected while it is read, reported all at once."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -194,7 +194,7 @@ def _read_schema(table: Table) -> Mapping[str, Any] | None:
     except OSError as error:
         table.wrong(("file",), f"{path} cannot be read: {error.strerror}")
     except ValueError as error:
-        table.wrong(("file",), f"{path} is no JSON: {error}")
+        table.wrong(("file",), f"{path} is not valid JSON: {error}")
     else:
         if isinstance(schema, dict):
             return schema

@@ -72,7 +72,7 @@ def read_steps(root: Table) -> tuple[Act, ...]:
 
 
 def _read_contexts(step: Table, *, name: str, groups: list[_Group]) -> bool:
-    """Add the step's prompt parts to the group before it, or to a new one; tell if it has any."""
+    """Add the step's prompts to the group before it, or to a new one; return whether it has any."""
     parts = [(part.text("role", default="user").lower(), part) for part in _tables(step, "context")]
     if step.has("prompt", "content", "text"):
         parts.append(("user", step))
@@ -144,7 +144,7 @@ def _act(group: _Group, *, names: _Names) -> Act:
     rewritten = partial(_rewritten, names=names, own=group.name)
     system = "\n\n".join(map(rewritten, group.system))
     user = list(map(rewritten, group.user))
-    if system and not user:  # nobody asks anything: the instruction is the question
+    if system and not user:  # no question: the instruction is the question
         user, system = [system], ""
     commands = [_with_args(group.command, rewritten)] if group.command else []
     return Act(

@@ -1,4 +1,4 @@
-"""Typed reading of a TOML table that notes every mistake and every key that nobody asked for."""
+"""Typed reading of a TOML table that notes every mistake and every key that was not read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, get_args, get_origin
@@ -80,7 +80,7 @@ class Table:
         return next((self.values[name] for name in names if name in self.values), None)
 
     def has(self, *names: str) -> bool:
-        """Tell whether one of these keys is there; asking makes them known."""
+        """Return whether one of these keys is there; asking makes them known."""
         self._known.update(names)
         return any(name in self.values for name in names)
 
@@ -169,11 +169,11 @@ class Table:
         self._known.update(names)
 
     def unasked(self) -> list[str]:
-        """Return the keys that nobody asked for, in the order written."""
+        """Return the unread keys, in the order written."""
         return [name for name in self.values if name not in self._known]
 
     def done(self, *, is_strict: bool = False) -> None:
-        """Warn of each key that nobody asked for; `is_strict`: it is a mistake."""
+        """Warn of each unread key; `is_strict`: it is a mistake."""
         for name in self.unasked():
             hint = nearest(name, self._known)
             if is_strict:
@@ -192,7 +192,7 @@ class Table:
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Tell whether the value is of that TOML type; a whole number is a number, true is none."""
+    """Return whether the value is of that TOML type; a whole number is a number, true is none."""
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)

@@ -56,7 +56,7 @@ class Scope(Protocol):
 
 @record
 class Literally:
-    """Characters that are no placeholder."""
+    """Characters that are not a placeholder."""
 
     text: str
 
