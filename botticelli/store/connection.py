@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import conninfo, errors
+from psycopg.rows import class_row
 
 from botticelli.errors import BotticelliError, ConfigError, Unavailable
 
 Connection: TypeAlias = psycopg.Connection[Any]
+Row = TypeVar("Row")
 
 CONNECT_TIMEOUT: Final = 10  # seconds; a host that is down answers nothing at all
 
@@ -82,6 +84,22 @@ def _parts_of(url: str) -> dict[str, Any]:
             hint="write special characters of the password as %40 for @, %2F for /, %3A for :",
         )
     return parts
+
+
+def fetch_all(
+    conn: Connection, kind: type[Row], statement: str, values: Mapping[str, Any] | None = None
+) -> list[Row]:
+    """Return the rows of a statement, each as a `kind` with a field for every column."""
+    with conn.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(statement, values).fetchall()
+
+
+def fetch_one(
+    conn: Connection, kind: type[Row], statement: str, values: Mapping[str, Any] | None = None
+) -> Row | None:
+    """Return the first row of a statement as a `kind`; None if there is none."""
+    with conn.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(statement, values).fetchone()
 
 
 @contextmanager

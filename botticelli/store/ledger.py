@@ -9,10 +9,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 
 GUARD: Final = timedelta(seconds=1)
 """How long a request may take from its booked start to the provider; see Window.
@@ -127,8 +125,7 @@ def reserve(
         "guard": window.guard,
         "horizon": window.horizon,
     }
-    with conn.cursor(row_factory=class_row(Booking)) as cursor:
-        booking = cursor.execute(RESERVE, values).fetchone()
+    booking = fetch_one(conn, Booking, RESERVE, values)
     assert booking is not None, "the function returns one row"
     return booking
 
@@ -321,8 +318,7 @@ ACCOUNTS: Final = """
 
 def accounts(conn: Connection, *, key: str | None = None, window: Window) -> list[Account]:
     """Return every account, or the one of that key, as it stands. Locks nothing."""
-    with conn.cursor(row_factory=class_row(Account)) as cursor:
-        return cursor.execute(ACCOUNTS, {"key": key, "length": window.length}).fetchall()
+    return fetch_all(conn, Account, ACCOUNTS, {"key": key, "length": window.length})
 
 
 PRUNE: Final = """

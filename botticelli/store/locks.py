@@ -7,7 +7,7 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store import leases
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 from botticelli.store.leases import Identity, LeaseTable
 
 
@@ -141,11 +141,9 @@ LIST: Final = """
 
 def find(conn: Connection, name: str) -> LockState | None:
     """Return the lock of that name, also a free one; None if it was never taken."""
-    with conn.cursor(row_factory=class_row(LockState)) as cursor:
-        return cursor.execute(LIST, {"name": name}).fetchone()
+    return fetch_one(conn, LockState, LIST, {"name": name})
 
 
 def list_locks(conn: Connection) -> tuple[LockState, ...]:
     """Return every lock that was ever taken, by name; `expired` ones are free."""
-    with conn.cursor(row_factory=class_row(LockState)) as cursor:
-        return tuple(cursor.execute(LIST, {"name": None}).fetchall())
+    return tuple(fetch_all(conn, LockState, LIST, {"name": None}))

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.config.model import StageName
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_one
 from botticelli.store.leases import Identity
 from botticelli.store.locks import Lock
 
@@ -269,7 +269,6 @@ USAGE: Final = """
 
 def usage(conn: Connection, run_id: int) -> RunUsage:
     """Return what a run has asked of models so far."""
-    with conn.cursor(row_factory=class_row(RunUsage)) as cursor:
-        row = cursor.execute(USAGE, {"run_id": run_id}).fetchone()
+    row = fetch_one(conn, RunUsage, USAGE, {"run_id": run_id})
     assert row is not None
     return row

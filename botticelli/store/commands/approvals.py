@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import UsageError
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 
 LIFETIME: Final = timedelta(hours=24)  # then the world may be another, and a person asked anew
 
@@ -72,8 +71,7 @@ COLUMNS: Final = """
 def list_approvals(conn: Connection, *, everything: bool, limit: int) -> list[Approval]:
     """Return wishes, newest first: those that wait or may run, or `everything`."""
     values = {"id": None, "all": everything, "limit": limit}
-    with conn.cursor(row_factory=class_row(Approval)) as cursor:
-        return cursor.execute(COLUMNS, values).fetchall()
+    return fetch_all(conn, Approval, COLUMNS, values)
 
 
 def find(conn: Connection, approval: int) -> Approval:
@@ -83,8 +81,7 @@ def find(conn: Connection, approval: int) -> Approval:
         UsageError: There is none.
     """
     values = {"id": approval, "all": True, "limit": 1}
-    with conn.cursor(row_factory=class_row(Approval)) as cursor:
-        found = cursor.execute(COLUMNS, values).fetchone()
+    found = fetch_one(conn, Approval, COLUMNS, values)
     if found is None:
         raise UsageError(f"there is no approval {approval}", hint="see botticelli approvals")
     return found
@@ -115,8 +112,7 @@ PROMPTS: Final = """
 
 def prompts_before(conn: Connection, wish: Approval, *, limit: int = 20) -> list[Prompt]:
     """Return what the narrative asked its models in the run that made a wish, in order."""
-    with conn.cursor(row_factory=class_row(Prompt)) as cursor:
-        return cursor.execute(PROMPTS, {**vars(wish), "limit": limit}).fetchall()[::-1]
+    return fetch_all(conn, Prompt, PROMPTS, {**vars(wish), "limit": limit})[::-1]
 
 
 FORGET: Final = """

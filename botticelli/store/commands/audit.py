@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 
 Decision = Literal["allowed", "confirmed", "approved", "refused", "pending"]
 # "unknown": it may have been carried out, in full or in part.
@@ -145,5 +144,4 @@ LIST: Final = """
 
 def list_entries(conn: Connection, *, limit: int) -> list[AuditRecord]:
     """Return the latest entries, newest first."""
-    with conn.cursor(row_factory=class_row(AuditRecord)) as cursor:
-        return cursor.execute(LIST, {"limit": limit}).fetchall()
+    return fetch_all(conn, AuditRecord, LIST, {"limit": limit})

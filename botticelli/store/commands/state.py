@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 
 GLOBAL: Final = "global"
 
@@ -68,8 +66,7 @@ LIST: Final = """
 
 def list_entries(conn: Connection, *, scope: str | None = None) -> list[StateEntry]:
     """Return all values, or those of one scope."""
-    with conn.cursor(row_factory=class_row(StateEntry)) as cursor:
-        return cursor.execute(LIST, {"scope": scope}).fetchall()
+    return fetch_all(conn, StateEntry, LIST, {"scope": scope})
 
 
 CLEAR: Final = """

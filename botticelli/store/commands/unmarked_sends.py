@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_one
 
 OPEN_FOR: Final = timedelta(days=30)  # after that, pending rows are meant anew
 
@@ -88,8 +86,7 @@ def find(
         "run_id": run_id,
         "open_for": OPEN_FOR,
     }
-    with conn.cursor(row_factory=class_row(UnmarkedSend)) as cursor:
-        return cursor.execute(FIND, values).fetchone()
+    return fetch_one(conn, UnmarkedSend, FIND, values)
 
 
 GET: Final = "SELECT id, at, args, result_id FROM command_audit WHERE id = %(id)s"
@@ -97,8 +94,7 @@ GET: Final = "SELECT id, at, args, result_id FROM command_audit WHERE id = %(id)
 
 def get(conn: Connection, audit_id: int) -> UnmarkedSend:
     """Return the try with that entry in command_audit."""
-    with conn.cursor(row_factory=class_row(UnmarkedSend)) as cursor:
-        found = cursor.execute(GET, {"id": audit_id}).fetchone()
+    found = fetch_one(conn, UnmarkedSend, GET, {"id": audit_id})
     assert found is not None, "the entry was written before"
     return found
 

@@ -6,10 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 
 
 @record
@@ -61,8 +59,7 @@ def list_judged(
     `with_fails` includes those about which the judge answered a question with no.
     """
     values = {"min_score": min_score, "limit": limit, "with_fails": with_fails}
-    with conn.cursor(row_factory=class_row(JudgedCandidate)) as cursor:
-        return tuple(cursor.execute(LIST_JUDGED, values).fetchall())
+    return tuple(fetch_all(conn, JudgedCandidate, LIST_JUDGED, values))
 
 
 RECENT_TEXTS: Final = """

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg.rows import class_row
-
 from botticelli.errors import UsageError
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation import reviews
 from botticelli.store.tables import inference, rows
 from botticelli.store.tables.columns import Column, columns_of
@@ -54,8 +52,7 @@ LIST_TABLES: Final = """
 
 def list_tables(conn: Connection) -> tuple[ContentTable, ...]:
     """Return the tables that hold content. Reads only."""
-    with conn.cursor(row_factory=class_row(ContentTable)) as cursor:
-        return tuple(cursor.execute(LIST_TABLES))
+    return tuple(fetch_all(conn, ContentTable, LIST_TABLES))
 
 
 def list_rows(conn: Connection, table: str, *, status: str = "", limit: int = 20) -> Rows:

@@ -7,7 +7,7 @@ from typing import Final
 from psycopg.rows import class_row
 
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import fingerprint
 
@@ -90,8 +90,7 @@ UNJUDGED: Final = """
 def list_unjudged(conn: Connection, *, after: int) -> tuple[Unjudged, ...]:
     """Return the next candidates that wait for the judge, oldest first. Reads only."""
     values = {"after": after, "limit": CHUNK}
-    with conn.cursor(row_factory=class_row(Unjudged)) as cursor:
-        return tuple(cursor.execute(UNJUDGED, values).fetchall())
+    return tuple(fetch_all(conn, Unjudged, UNJUDGED, values))
 
 
 @record

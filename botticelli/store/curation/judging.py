@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
@@ -103,8 +103,7 @@ WAITING: Final = """
 
 def peek_waiting(conn: Connection, *, limit: int | None) -> tuple[Candidate, ...]:
     """Return the candidates that would be claimed next, and change nothing."""
-    with conn.cursor(row_factory=class_row(Candidate)) as cursor:
-        return tuple(cursor.execute(WAITING, {"limit": limit}).fetchall())
+    return tuple(fetch_all(conn, Candidate, WAITING, {"limit": limit}))
 
 
 COUNT_WAITING: Final = """
@@ -232,8 +231,7 @@ def list_unread_answers(
     `workers`: how many there may have been in a run.
     """
     values = {"act": act, "run_id": run_id, "workers": workers, "within": within}
-    with conn.cursor(row_factory=class_row(UnreadAnswer)) as cursor:
-        return tuple(cursor.execute(LEFTOVERS, values).fetchall())
+    return tuple(fetch_all(conn, UnreadAnswer, LEFTOVERS, values))
 
 
 REQUEUE: Final = """

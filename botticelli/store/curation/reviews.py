@@ -5,11 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from psycopg.rows import class_row
-
 from botticelli.errors import UsageError
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 from botticelli.text import fingerprint
 
 Decision = Literal["approve", "reject", "hold"]
@@ -96,8 +94,7 @@ def list_candidates(
 ) -> tuple[Reviewed, ...]:
     """Return candidates of these statuses: held ones first, then by score. Reads only."""
     values = {"ids": None, "statuses": list(statuses), "limit": limit}
-    with conn.cursor(row_factory=class_row(Reviewed)) as cursor:
-        return tuple(cursor.execute(LIST, values).fetchall())
+    return tuple(fetch_all(conn, Reviewed, LIST, values))
 
 
 def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...]:
@@ -107,8 +104,7 @@ def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...
         UsageError: There is no such candidate.
     """
     values = {"ids": list(ids), "statuses": [], "limit": None}
-    with conn.cursor(row_factory=class_row(Reviewed)) as cursor:
-        found = {one.id: one for one in cursor.execute(LIST, values).fetchall()}
+    found = {one.id: one for one in fetch_all(conn, Reviewed, LIST, values)}
     missing = [str(id_) for id_ in ids if id_ not in found]
     if missing:
         raise UsageError(

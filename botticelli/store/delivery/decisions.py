@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 from botticelli.store.delivery import posts
 
 Decision = Literal["hold", "retry", "mark-posted", "drop", "withdraw"]
@@ -73,8 +72,7 @@ def list_deliveries(
     """Return deliveries, newest first: of these states, of this post, or all. Reads only."""
     names = list(states) if states is not None else None
     values = {"id": None, "post_id": post_id, "states": names, "limit": limit}
-    with conn.cursor(row_factory=class_row(DeliveryView)) as cursor:
-        return cursor.execute(LIST, values).fetchall()
+    return fetch_all(conn, DeliveryView, LIST, values)
 
 
 def find_delivery(conn: Connection, delivery_id: int) -> DeliveryView:
@@ -83,9 +81,8 @@ def find_delivery(conn: Connection, delivery_id: int) -> DeliveryView:
     Raises:
         UsageError: There is none of that id.
     """
-    with conn.cursor(row_factory=class_row(DeliveryView)) as cursor:
-        values = {"id": delivery_id, "post_id": None, "states": None, "limit": 1}
-        seen = cursor.execute(LIST, values).fetchone()
+    values = {"id": delivery_id, "post_id": None, "states": None, "limit": 1}
+    seen = fetch_one(conn, DeliveryView, LIST, values)
     if seen is None:
         raise UsageError(
             f"there is no delivery {delivery_id}", hint="see `botticelli deliveries` for their ids"

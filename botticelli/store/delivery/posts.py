@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.records import record
 from botticelli.schedule.due import Downtime, Pace
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_one
 
 
 @record
@@ -122,9 +122,8 @@ LAST_DOWNTIME: Final = """
 
 def last_downtime(conn: Connection, destination: str, *, longer_than: timedelta) -> Downtime | None:
     """Return the last stretch of two weeks in which the post stage was not woken. Reads only."""
-    with conn.cursor(row_factory=class_row(Downtime)) as cursor:
-        values = {"destination": destination, "longer_than": longer_than}
-        return cursor.execute(LAST_DOWNTIME, values).fetchone()
+    values = {"destination": destination, "longer_than": longer_than}
+    return fetch_one(conn, Downtime, LAST_DOWNTIME, values)
 
 
 @record
@@ -217,8 +216,7 @@ def find_duplicate(
 ) -> RecentDuplicate | None:
     """Return the last delivery that published a post's text there within the window. Reads only."""
     values = {"destination": destination, "post_id": post_id, "text": text, "window": window}
-    with conn.cursor(row_factory=class_row(RecentDuplicate)) as cursor:
-        return cursor.execute(FIND_DUPLICATE, values).fetchone()
+    return fetch_one(conn, RecentDuplicate, FIND_DUPLICATE, values)
 
 
 # Deliveries of one post to two destinations settle one after the other, so that the later one

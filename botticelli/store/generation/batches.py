@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.records import record
 from botticelli.store import item_memory
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 
 
 @record
@@ -103,8 +103,7 @@ FIND_OPEN: Final = """
 
 def peek_open(conn: Connection, narrative: str) -> Batch | None:
     """Return the oldest unfinished batch of that narrative, and change nothing."""
-    with conn.cursor(row_factory=class_row(Batch)) as cursor:
-        return cursor.execute(FIND_OPEN, {"narrative": narrative}).fetchone()
+    return fetch_one(conn, Batch, FIND_OPEN, {"narrative": narrative})
 
 
 @record
@@ -129,8 +128,7 @@ FIND_LAST: Final = """
 
 def find_last(conn: Connection, narrative: str) -> LastBatch | None:
     """Return the newest batch of that narrative which nobody asked for; None: there is none."""
-    with conn.cursor(row_factory=class_row(LastBatch)) as cursor:
-        return cursor.execute(FIND_LAST, {"narrative": narrative}).fetchone()
+    return fetch_one(conn, LastBatch, FIND_LAST, {"narrative": narrative})
 
 
 # How deep each item is may have been left unsaid by a killed worker; the answers tell.
@@ -233,8 +231,7 @@ PROGRESS: Final = """
 
 def progress(conn: Connection, batch_id: int) -> Progress:
     """Return how far the batch is."""
-    with conn.cursor(row_factory=class_row(Progress)) as cursor:
-        row = cursor.execute(PROGRESS, {"batch_id": batch_id}).fetchone()
+    row = fetch_one(conn, Progress, PROGRESS, {"batch_id": batch_id})
     assert row is not None
     return row
 
@@ -298,5 +295,4 @@ class RemainingItems:
 
 def list_waiting(conn: Connection, batch_id: int) -> list[RemainingItems]:
     """Return what is left of a batch, by narrative."""
-    with conn.cursor(row_factory=class_row(RemainingItems)) as cursor:
-        return cursor.execute(WAITING, {"batch_id": batch_id}).fetchall()
+    return fetch_all(conn, RemainingItems, WAITING, {"batch_id": batch_id})

@@ -4,10 +4,8 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Final, Literal
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_one
 
 State = Literal["done", "failed", "unusable"]
 
@@ -106,8 +104,7 @@ def find_finished(
 ) -> StoredAnswer | None:
     """Return the stored answer to the same inputs at the same place of the same item."""
     values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
-    with conn.cursor(row_factory=class_row(StoredAnswer)) as cursor:
-        return cursor.execute(FIND_FINISHED, values).fetchone()
+    return fetch_one(conn, StoredAnswer, FIND_FINISHED, values)
 
 
 MARK_UNUSABLE: Final = """

@@ -7,7 +7,7 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store import item_memory
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.queue import Claim
 
 
@@ -170,7 +170,4 @@ class UnderWay:
 
 def list_under_way(conn: Connection, item: Item) -> tuple[UnderWay, ...]:
     """Return what other workers are at in the batch of `item`."""
-    with conn.cursor(row_factory=class_row(UnderWay)) as cursor:
-        return tuple(
-            cursor.execute(UNDER_WAY, {"batch_id": item.batch_id, "id": item.id}).fetchall()
-        )
+    return tuple(fetch_all(conn, UnderWay, UNDER_WAY, {"batch_id": item.batch_id, "id": item.id}))

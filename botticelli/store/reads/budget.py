@@ -4,11 +4,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
 from botticelli.store import ledger
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 
 
 @record
@@ -42,8 +40,7 @@ COSTS: Final = """
 
 def costs_since(conn: Connection, unit: Literal["day", "month"]) -> tuple[ModelCost, ...]:
     """Return what each model was asked for since the present UTC day or month began."""
-    with conn.cursor(row_factory=class_row(ModelCost)) as cursor:
-        return tuple(cursor.execute(COSTS, {"unit": unit}))
+    return tuple(fetch_all(conn, ModelCost, COSTS, {"unit": unit}))
 
 
 @record
@@ -76,8 +73,7 @@ SPEND: Final = """
 
 def read_spend(conn: Connection, *, allowed: Decimal) -> tuple[SpendBudget, ...]:
     """Return what counts against a spend limit now, for each provider that was asked."""
-    with conn.cursor(row_factory=class_row(SpendBudget)) as cursor:
-        return tuple(cursor.execute(SPEND, {"allowed": allowed, "guard": ledger.GUARD}))
+    return tuple(fetch_all(conn, SpendBudget, SPEND, {"allowed": allowed, "guard": ledger.GUARD}))
 
 
 @record
@@ -106,8 +102,7 @@ MODEL_USE: Final = f"""
 def read_model_use(conn: Connection) -> tuple[ModelUse, ...]:
     """Return what each model has used of its limits. Reads only."""
     values = {"key": None, "length": ledger.Window().length}
-    with conn.cursor(row_factory=class_row(ModelUse)) as cursor:
-        return tuple(cursor.execute(MODEL_USE, values))
+    return tuple(fetch_all(conn, ModelUse, MODEL_USE, values))
 
 
 @record
@@ -133,7 +128,6 @@ SPENT_TODAY: Final = """
 
 def read_spent_today(conn: Connection) -> SpentToday:
     """Return what the model calls of the present UTC day took. Reads only."""
-    with conn.cursor(row_factory=class_row(SpentToday)) as cursor:
-        spent = cursor.execute(SPENT_TODAY).fetchone()
+    spent = fetch_one(conn, SpentToday, SPENT_TODAY)
     assert spent is not None
     return spent

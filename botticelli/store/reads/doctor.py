@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg import errors, sql
-from psycopg.rows import class_row
 
 from botticelli.errors import ConfigError
 from botticelli.records import record
-from botticelli.store.connection import Connection, mapped_errors
+from botticelli.store.connection import Connection, fetch_all, mapped_errors
 from botticelli.store.schema import schema_text
 
 OLDEST_SERVER: Final = 140000  # as libpq counts: what schema.sql needs
@@ -139,8 +138,7 @@ CLEANUP: Final = """
 
 def cleanup_findings(conn: Connection) -> Sequence[CleanupFinding]:
     """Return what was left unsettled, by kind. One query."""
-    with conn.cursor(row_factory=class_row(CleanupFinding)) as cursor:
-        return tuple(cursor.execute(CLEANUP).fetchall())
+    return tuple(fetch_all(conn, CleanupFinding, CLEANUP))
 
 
 SCRATCH: Final = "botticelli_as_it_should_be"

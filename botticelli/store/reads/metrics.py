@@ -100,7 +100,7 @@ def read_samples(conn: Connection) -> dict[str, Samples]:
     conn.read_only = True
     with conn.transaction():
         for statement, labels in STATEMENTS.items():
-            cursor = conn.execute(statement.encode())
+            cursor = conn.execute(statement)
             names = [column.name for column in cursor.description or ()]
             for row in cursor:
                 for name, value in zip(names[labels:], row[labels:], strict=True):

@@ -5,10 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 from botticelli.store.leases import Identity
 
 
@@ -73,8 +71,7 @@ def past_runs(
 ) -> Sequence[PastRun]:
     """Return the latest runs, newest first; only one of that id or stage if named."""
     values = {"id": run, "stage": stage, "limit": limit}
-    with conn.cursor(row_factory=class_row(PastRun)) as cursor:
-        return cursor.execute(RUNS, values).fetchall()
+    return fetch_all(conn, PastRun, RUNS, values)
 
 
 @record
@@ -114,8 +111,7 @@ def own_run(
         "pid": identity.pid if identity else None,
         "after": after,
     }
-    with conn.cursor(row_factory=class_row(OwnRun)) as cursor:
-        return cursor.execute(OWN, values).fetchone()
+    return fetch_one(conn, OwnRun, OWN, values)
 
 
 @record
@@ -210,5 +206,4 @@ STEPS: Final = """
 
 def steps_of(conn: Connection, run: int) -> Sequence[RunStep]:
     """Return what a run did, in the order of time."""
-    with conn.cursor(row_factory=class_row(RunStep)) as cursor:
-        return cursor.execute(STEPS, {"run": run}).fetchall()
+    return fetch_all(conn, RunStep, STEPS, {"run": run})

@@ -4,10 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.store.delivery import decisions
@@ -100,8 +98,7 @@ def _calls_of(
     """Return the model calls that wrote, or judged, a candidate; oldest first."""
     which = WRITING if purpose == "writing" else JUDGING
     row = conn.execute(which, {"id": candidate_id}).fetchone()
-    with conn.cursor(row_factory=class_row(ModelCall)) as cursor:
-        return tuple(cursor.execute(CALLS, {"ids": row[0] if row else []}).fetchall())
+    return tuple(fetch_all(conn, ModelCall, CALLS, {"ids": row[0] if row else []}))
 
 
 @record
@@ -167,8 +164,7 @@ def trace_post(conn: Connection, kind: IdKind, name: str) -> PostTrace | None:
 
 
 def _find_post(conn: Connection, post_id: int) -> TracedPost | None:
-    with conn.cursor(row_factory=class_row(TracedPost)) as cursor:
-        return cursor.execute(POST, {"id": post_id}).fetchone()
+    return fetch_one(conn, TracedPost, POST, {"id": post_id})
 
 
 def _deliveries(conn: Connection, post_id: int) -> tuple[DeliveryView, ...]:

@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg.rows import class_row
-
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.tables import row_leases
 from botticelli.store.tables import rows as tables
 from botticelli.store.tables.row_leases import RowLease
@@ -136,5 +134,4 @@ def generations(
     conn: Connection, *, status: str | None = None, limit: int = 20
 ) -> list[Generation]:
     """Return the latest runs of narratives into tables, newest first."""
-    with conn.cursor(row_factory=class_row(Generation)) as cursor:
-        return cursor.execute(GENERATIONS, {"status": status, "limit": limit}).fetchall()
+    return fetch_all(conn, Generation, GENERATIONS, {"status": status, "limit": limit})
