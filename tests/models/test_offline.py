@@ -7,8 +7,7 @@ import jsonschema
 import pytest
 
 from botticelli.models.base import Message, Part, Request
-from botticelli.models.offline.driver import Offline
-from botticelli.models.offline.judge import CRITERIA
+from botticelli.models.offline.driver import CRITERIA, Offline
 from tests.contracts.model_contract import ModelContract, user
 
 POST = {

@@ -10,7 +10,7 @@ import pytest
 from botticelli.config.model import Destination, Security
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
-from botticelli.narrative.checks.references import validate_security
+from botticelli.narrative.checks.narrative_file import check_file
 from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.commands.executors import DatabaseCommands, PlatformExecutor
 from botticelli.narrative.commands.guard import GuardedCommands, Pending
@@ -737,11 +737,12 @@ def test_a_security_rule_that_cannot_be_understood_is_found_by_check(tmp_path):
     text = SECURED.replace("allowed_commands", "alowed_commands")
     file = load_text(text, tmp_path / "secured.toml")
 
-    [problem] = validate_security(file)
+    [problem] = check_file(file, None, cwd=tmp_path).problems
 
     assert problem.what == "there is no rule 'alowed_commands'"
     assert problem.hint == "did you mean 'allowed_commands'?"
-    assert validate_security(load_text(SECURED, tmp_path / "secured.toml")) == []
+    file = load_text(SECURED, tmp_path / "secured.toml")
+    assert check_file(file, None, cwd=tmp_path).problems == []
 
 
 def test_a_rule_with_an_older_name_or_a_star_holds_for_todays_command(house):

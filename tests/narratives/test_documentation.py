@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.narrative.checks.references import validate_queries, validate_schemas
+from botticelli.narrative.checks.narrative_file import check_queries, check_schemas, findings_of
 from botticelli.narrative.language.load import load_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "narratives.md").read_text(encoding="utf-8")
@@ -22,8 +22,10 @@ def test_every_block_of_the_page_is_a_whole_file_without_a_mistake(block, tmp_pa
     file = load_text(block, path)
 
     assert file.warnings == ()
-    assert validate_queries(file) == []
-    assert validate_schemas(file) == []
+    findings = findings_of(file)
+    check_queries(file, findings=findings)
+    check_schemas(file, findings=findings)
+    assert findings.problems == []
 
 
 def test_the_page_counts_calls_rightly():

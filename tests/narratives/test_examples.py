@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.config.model import Narratives
 from botticelli.errors import ConfigError
-from botticelli.narrative.checks.references import (
-    missing_files,
-    problems_of,
-    validate_queries,
-    validate_schemas,
+from botticelli.narrative.checks.narrative_file import (
+    check_file,
+    check_files,
+    check_queries,
+    check_schemas,
+    findings_of,
 )
 from botticelli.narrative.files.lookup import Folders, find_file
 from botticelli.narrative.language.load import (
@@ -106,8 +106,10 @@ def test_an_example_holds_its_narratives_with_their_acts_in_order(path):
 def test_filters_orders_and_schemas_of_an_example_are_accepted(path):
     file = load_file(path)
 
-    assert validate_queries(file) == []
-    assert validate_schemas(file) == []
+    findings = findings_of(file)
+    check_queries(file, findings=findings)
+    check_schemas(file, findings=findings)
+    assert findings.problems == []
 
 
 @pytest.mark.parametrize("path", sorted(shipped_narratives().glob("*.toml")), ids=lambda p: p.stem)
@@ -116,7 +118,9 @@ def test_a_shipped_narrative_loads_without_a_warning(path):
 
     assert file.narratives
     assert file.warnings == ()
-    assert missing_files(file, partial(find_file, folders=Folders(own=path.parent))) == []
+    findings = findings_of(file)
+    check_files(file, partial(find_file, folders=Folders(own=path.parent)), findings=findings)
+    assert findings.problems == []
 
 
 def test_a_single_narrative_answers_to_no_name_its_own_and_the_files():
@@ -204,9 +208,10 @@ def test_friendly_spellings_are_the_inputs_they_stand_for():
 def test_a_media_file_is_missed_by_check_and_not_by_loading():
     file = load_file(FOLDER / "friendly_syntax.toml")
 
-    problems = missing_files(file, partial(find_file, folders=Folders(own=FOLDER)))
+    findings = findings_of(file)
+    check_files(file, partial(find_file, folders=Folders(own=FOLDER)), findings=findings)
 
-    [problem] = problems  # once, though two acts look at it
+    [problem] = findings.problems  # once, though two acts look at it
     assert problem.what == "there is no file './no_such_picture.png'"
     assert "friendly_syntax.toml:19: media.picture.file" in problem.where
 
@@ -351,7 +356,7 @@ def test_check_finds_what_loading_leaves_for_the_run(tmp_path):
         '[tables.t]\ntable_name = "t"\nwhere = "1; DROP TABLE t"\n'
     )
 
-    problems = problems_of(load_file(path), narratives=Narratives(), cwd=tmp_path)
+    problems = check_file(load_file(path), None, cwd=tmp_path).problems
 
     told = " ".join(map(str, problems))
     assert len(problems) == 4

@@ -14,7 +14,7 @@ from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.clock import Clock
-from botticelli.config.model import Config, Narratives
+from botticelli.config.model import Config
 from botticelli.errors import BotticelliError, ConfigError, Exit, Problem
 from botticelli.records import record
 from botticelli.store.connection import Connection
@@ -132,13 +132,7 @@ def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
 
 def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Finding]:
     """Yield what is wrong with a narrative file and all that it names, or that nothing is."""
-    from botticelli.narrative.checks.commands_and_tables import (
-        check_commands,
-        check_models,
-        check_permissions,
-        check_placeholders,
-    )
-    from botticelli.narrative.checks.references import findings_of, problems_of
+    from botticelli.narrative.checks.narrative_file import check_file
     from botticelli.narrative.language.load import load_file
 
     try:
@@ -146,25 +140,17 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
     except BotticelliError as error:
         yield from _errors(error.problems, subject=str(path))
         return
-    narratives, findings = config.narratives if config else Narratives(), findings_of(file)
-    check_commands(file, writable=narratives.writable_tables, findings=findings)
-    check_placeholders(file, findings=findings)
-    if config:
-        check_permissions(file, config.security, findings=findings)
-    if config and not config.models.only:
-        check_models(file, config.models, findings=findings)
-    problems = [*problems_of(file, narratives=narratives, cwd=path.parent), *findings.problems]
+    findings = check_file(file, config, cwd=path.parent)
     yield from _warnings([*file.warnings, *findings.warnings], path)
-    yield from _errors(problems, subject=str(path))
-    if not problems:
+    yield from _errors(findings.problems, subject=str(path))
+    if not findings.problems:
         names = ", ".join(file.narratives)
         yield _ok(str(path), f"narratives {names}")
 
 
 def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
     """Yield the tables and columns that narrative files name and the database does not have."""
-    from botticelli.narrative.checks.commands_and_tables import check_tables
-    from botticelli.narrative.checks.references import findings_of
+    from botticelli.narrative.checks import narrative_file
     from botticelli.narrative.language.load import load_file
 
     for path in paths:
@@ -172,8 +158,8 @@ def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
             file = load_file(path)
         except BotticelliError:
             continue  # reported already
-        findings = findings_of(file)
-        check_tables(file, conn=conn, cwd=path.parent, findings=findings)
+        findings = narrative_file.findings_of(file)
+        narrative_file.check_tables(file, conn=conn, cwd=path.parent, findings=findings)
         yield from _warnings(findings.warnings, path)
         yield from _errors(findings.problems, subject=str(path))
 

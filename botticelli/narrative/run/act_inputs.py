@@ -26,8 +26,9 @@ from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.input_reader import InputReader, fill_filter, placed
 from botticelli.narrative.run.results import ActState, Execution
 from botticelli.narrative.run.resume import ResumeState
-from botticelli.narrative.run.template_prompt import assembled
 from botticelli.narrative.run.variables import ActNotDone, TableText, Variables, dig
+from botticelli.store.connection import Connection
+from botticelli.store.tables.columns import Column, columns_of
 
 # Fields of a command's result that are remembered in the state (docs/dialect.md §14).
 REMEMBERED: Final = (
@@ -36,6 +37,27 @@ REMEMBERED: Final = (
 )  # fmt: skip
 LOOK: Final = "look there whether it is done"
 FILTERS: Final = ("where", "where_clause")  # arguments that are SQL
+SPEAKS_OF_FIELDS: Final = (
+    "required fields", "optional fields", "json object", "critical output", "schema", "data type",
+)  # fmt: skip
+KINDS: Final = {
+    "smallint": "whole number", "integer": "whole number", "bigint": "whole number",
+    "numeric": "number", "real": "number", "double precision": "number",
+    "boolean": "true or false", "jsonb": "JSON", "json": "JSON", "uuid": "UUID", "date": "date",
+    "timestamp with time zone": "ISO 8601 time with zone",
+    "timestamp without time zone": "ISO 8601 time",
+}  # fmt: skip
+HINTS: Final = {
+    "_id": "a Discord id: 17 to 19 digits",
+    "_at": "such as 2025-01-31T12:00:00Z",
+    "_url": "a complete address",
+    "_count": "not below zero",
+}
+RULES: Final = """Rules for the answer:
+- JSON only: no remarks before or after it, no code fences.
+- The first character is { and the last one }.
+- Every required field is there, with a value of its kind.
+- Values are realistic and fit together."""
 
 
 @dataclass(kw_only=True)
@@ -131,7 +153,7 @@ class ActInputs:
                 self._refuse_not_done(name)
             text = self.reader.text(given, single_braces=single_braces)
             if index == 0 and self.narrative.template:
-                text = assembled(
+                text = _assembled(
                     self.context.conn, self.narrative.template, text=text, warn=self.variables.warn
                 )
             gathered.slots[index] = Piece(part=Part(text=text), retention=given.retention)
@@ -293,3 +315,45 @@ def remembered(command: BotCommand, value: Any, *, noun: str) -> dict[str, str]:
     if command.store_as and own:
         kept[command.store_as] = own
     return kept
+
+
+def _assembled(conn: Connection, template: str, *, text: str, warn: Callable[[str], None]) -> str:
+    """Return a prompt that asks for an object with the template's columns.
+
+    The columns stand in words around the author's own text. A text that speaks of fields or a
+    schema itself is returned alone (docs/dialect.md §11.3); so is, with a warning, any text if
+    there is no such table.
+    """
+    lower = text.lower()
+    if any(phrase in lower for phrase in SPEAKS_OF_FIELDS):
+        return text
+    columns = columns_of(conn, template)
+    if not columns:
+        warn(f"there is no table '{template}', so no prompt says which fields are wanted")
+        return text
+    required = [_column_line(column) for column in columns.values() if column.is_required]
+    optional = [f"{_column_line(c)} (optional)" for c in columns.values() if not c.is_required]
+    blocks = []
+    if template.startswith("discord_"):
+        blocks.append("The answer describes something on Discord, a chat platform.")
+    if required:
+        blocks.append("Required columns:\n" + "\n".join(required))
+    if optional:
+        blocks.append("Further columns:\n" + "\n".join(optional))
+    return "\n\n".join([*blocks, text, RULES])
+
+
+def _column_line(column: Column) -> str:
+    hint = next((hint for ending, hint in HINTS.items() if column.name.endswith(ending)), "")
+    return f"- {column.name}: {_column_kind(column)}" + (f", {hint}" if hint else "")
+
+
+def _column_kind(column: Column) -> str:
+    if column.labels:
+        return "one of " + ", ".join(column.labels)
+    if column.base.endswith("[]"):
+        return "list of texts"
+    size = column.type.partition("(")[2].rstrip(")")
+    if column.base == "character varying" and size:
+        return f"text of at most {size} characters"
+    return KINDS.get(column.base, "text")

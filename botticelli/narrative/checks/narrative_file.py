@@ -1,21 +1,29 @@
-"""Check a file's commands, tables, models and placeholders before anything runs.
+"""What `check` looks at beyond loading: files, addresses, schemas, commands, models, tables ...
 
-What is certain to end a run is a mistake; what the run would go on without is a warning.
+Nothing is run or sent. What is certain to end a run is a mistake; what it would go on without is a
+warning.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import binascii
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from botticelli.config.model import Models, Security
+from botticelli.config.model import Config, Models, Narratives, Security
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative.commands.executors import check_update
+from botticelli.narrative.files.lookup import Folders, find_file
+from botticelli.narrative.files.media import LARGEST, mime_of, mismatch
+from botticelli.narrative.files.public_addresses import numbers, public_addresses
+from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.load import resolve_nested
 from botticelli.narrative.language.model import (
     Act,
     BotCommand,
+    Media,
     Narrative,
     NarrativeFile,
     Nested,
@@ -26,6 +34,7 @@ from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.template import Placeholder, placeholders
 from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.run import act_facts
+from botticelli.narrative.run.input_reader import LARGEST_TEXT
 from botticelli.narrative.run.variables import ENVIRONMENT_NAME
 from botticelli.platforms.discord.commands.table import TABLE
 from botticelli.platforms.rules.command_policy import CommandFacts, decide
@@ -35,8 +44,158 @@ from botticelli.store.tables.columns import answers_table
 from botticelli.text import nearest
 from botticelli.toml_lines import Key
 
+# Finds a file that a narrative names (`files.find_file` with its folders); raises ConfigError.
+Search = Callable[[str], Path]
+HEAD: Final = 4096  # bytes that show what a file is
 # Variables that every run has.
 GIVEN: Final = ("iteration", "recent_posts", "input", "previous", "prev", "previous_output", "json")
+
+
+def check_file(file: NarrativeFile, config: Config | None, *, cwd: Path) -> Findings:
+    """Return everything that loading leaves for the run to find.
+
+    Args:
+        file: The loaded file.
+        config: None to leave out what depends on it: models and permissions.
+        cwd: Working directory that nested files may be looked for in.
+    """
+    narratives, findings = config.narratives if config else Narratives(), findings_of(file)
+    folders = Folders(own=file.path.parent, context=narratives.context)
+    check_files(file, partial(find_file, folders=folders), findings=findings)
+    check_urls(file, is_private_allowed=narratives.private_urls, findings=findings)
+    check_calls(file, cwd=cwd, findings=findings)
+    check_queries(file, findings=findings)
+    check_schemas(file, findings=findings)
+    check_security(file, findings=findings)
+    check_commands(file, writable=narratives.writable_tables, findings=findings)
+    check_placeholders(file, findings=findings)
+    if config:
+        check_permissions(file, config.security, findings=findings)
+    if config and not config.models.only:
+        check_models(file, config.models, findings=findings)
+    return findings
+
+
+def findings_of(file: NarrativeFile) -> Findings:
+    """Return where findings about a file are collected; it knows the file's lines."""
+    return Findings(path=file.path, text=file.text)
+
+
+def check_files(file: NarrativeFile, search: Search, *, findings: Findings) -> None:
+    """Note each file that the acts name and that is not there, or of no use."""
+    for key, _, each in file.inputs():
+        name = "base64" if isinstance(each, Media) and each.base64 else "file"
+        try:
+            if isinstance(each, Media) and each.base64:
+                _check_content(each, b64decode(each.base64, validate=True), name="the base64")
+            elif isinstance(each, Text | Media) and each.file:
+                _check_file(each, search(each.file))
+        except ConfigError as error:
+            findings.error(_within(key, name), error.what, hint=error.hint)
+        except binascii.Error:
+            findings.error(_within(key, name), "is no base64", hint="encode it anew")
+
+
+def _check_file(given: Text | Media, path: Path) -> None:
+    size = path.stat().st_size
+    most = LARGEST_TEXT if isinstance(given, Text) else LARGEST
+    if size > most:
+        hint = f"at most {most // 2**20} MiB can be sent"
+        raise ConfigError(f"'{given.file}' has {size / 2**20:.1f} MiB", hint=hint)
+    if isinstance(given, Media):
+        with path.open("rb") as stream:
+            _check_content(given, stream.read(HEAD), name=f"'{given.file}'")
+
+
+def _check_content(given: Media, head: bytes, *, name: str) -> None:
+    mime = given.mime or mime_of(given.kind, given.file or "", content=head)
+    if not mime:
+        raise ConfigError(f"nobody knows what {name} is", hint='add mime = "type/subtype"')
+    if wrong := mismatch(given.kind, mime, content=head):
+        raise ConfigError(f"{name} {wrong}", hint="name the right file, type and mime")
+
+
+def check_urls(file: NarrativeFile, *, is_private_allowed: bool, findings: Findings) -> None:
+    """Note each URL that is none, or leads to this machine by its very letters."""
+    for key, _, each in file.inputs():
+        if isinstance(each, Media) and each.url:
+            try:
+                public_addresses(each.url, resolve=numbers, is_private_allowed=is_private_allowed)
+            except ConfigError as error:
+                findings.error(_within(key, "url"), error.what, hint=error.hint)
+
+
+def _within(key: Key, name: str) -> Key:
+    return key if key[-1] == name else (*key, name)
+
+
+def check_queries(file: NarrativeFile, *, findings: Findings) -> None:
+    """Note each WHERE and ORDER BY that would be refused when the act runs."""
+    from botticelli.store.tables.predicates import parse_order_by, parse_where
+
+    for key, _, each in file.inputs():
+        if not isinstance(each, TableRead):
+            continue
+        filters = (("where", parse_where, each.where), ("order_by", parse_order_by, each.order_by))
+        for name, parse, text in filters:
+            try:
+                if text and not any(placeholders(text)):
+                    parse(text)
+            except ConfigError as error:
+                findings.error(_within(key, name), error.what, hint=error.hint)
+
+
+def check_calls(file: NarrativeFile, *, cwd: Path, findings: Findings) -> None:
+    """Note each narrative that runs itself in the end or lacks a nested file."""
+    resolve, known = partial(resolve_nested, cwd=cwd), len(findings.problems)
+    for key, _, given in file.inputs():
+        if isinstance(given, Nested):
+            try:
+                resolve(file, given)
+            except ConfigError as error:
+                _take(error, key, file=file, findings=findings)
+    if len(findings.problems) > known:
+        return  # what cannot be found cannot be followed
+    for narrative in file.narratives.values():
+        try:
+            check_nested(file, narrative, resolve=resolve)
+        except ConfigError as error:
+            _take(error, (), file=file, findings=findings)
+
+
+def _take(error: ConfigError, key: Key, *, file: NarrativeFile, findings: Findings) -> None:
+    """Note an error at its own place, if it names one in another file, or at that key."""
+    for problem in error.problems:
+        if problem.where != str(file.path):
+            findings.problems += [] if problem in findings.problems else [problem]
+        else:
+            findings.error(key, problem.what, hint=problem.hint)
+
+
+def check_schemas(file: NarrativeFile, *, findings: Findings) -> None:
+    """Note each act whose `schema` is not a JSON Schema."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    for narrative in file.narratives.values():
+        for act in narrative.acts:
+            if act.schema is None:
+                continue
+            try:
+                Draft202012Validator.check_schema(act.schema)
+            except SchemaError as error:
+                what = f"no JSON Schema: {error.message} at {error.json_path}"
+                findings.error((*act.place, "schema"), what)
+
+
+def check_security(file: NarrativeFile, *, findings: Findings) -> None:
+    """Note each [security] that cannot be understood: it would let nothing run."""
+    from botticelli.platforms.rules.security_rules import rules_of_narrative
+
+    for narrative in file.narratives.values():
+        try:
+            rules_of_narrative(narrative.security)
+        except ConfigError as error:
+            findings.error(tuple(error.where.split(".")), error.what, hint=error.hint)
 
 
 def check_commands(file: NarrativeFile, *, writable: Sequence[str], findings: Findings) -> None:
