@@ -43,9 +43,9 @@ units: setup
     {{botticelli}} timers render --to systemd
     {{botticelli}} timers render --cron > crontab.example
 
-# docs/botticelli.1, the manual page, from the commands
+# Print the manual page, which the wheel installs
 man: setup
-    {{python}} -m tools.manual > docs/botticelli.1
+    {{python}} -m tools.manual
 
 # What is printed from the keys: tables in docs/, the schema of narrative files
 reference: setup

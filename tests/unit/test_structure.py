@@ -140,13 +140,14 @@ def test_editors_get_the_schema_with_the_package(tmp_path, monkeypatch):
     interface = ModuleType("hatchling.builders.hooks.plugin.interface")
     interface.BuildHookInterface = list  # hatchling is there when a package is built only
     monkeypatch.setitem(sys.modules, interface.__name__, interface)
-    hook = runpy.run_path(str(HOUSE / "hatch_build.py"))["SchemaHook"]()
+    hook = runpy.run_path(str(HOUSE / "hatch_build.py"))["GeneratedFiles"]()
     hook.root = str(tmp_path)
     file = tmp_path / "botticelli" / "config" / "schema.json"
     file.parent.mkdir(parents=True)
-    build = {"artifacts": []}
+    build = {"artifacts": [], "shared_data": {}}
 
     hook.initialize("standard", build)
 
     assert json.loads(file.read_text("utf-8")) == schema()
     assert build["artifacts"] == ["/botticelli/config/schema.json"]
+    hook.finalize("standard", build, "")
