@@ -289,6 +289,7 @@ def test_no_disguise_hides_a_link_or_a_mention(case):
         ("Use ``` for code", "Use ``` for code", False),
         ("~~~\nx", "~~~\nx", False),
         ("\\`a`", "\\`a`", False),
+        (r"\\\`a`", r"\\\`a`", False),
     ],
 )
 def test_code_is_what_discord_shows_as_code(text, prose, is_open):
