@@ -7,7 +7,7 @@ function is one transaction.
 from dataclasses import field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, fetch_one
@@ -107,24 +107,9 @@ def reserve(
 
     Who has to wait keeps its place for the returned time and five seconds more.
     """
-    values: dict[str, Any] = {
-        "key": asked.key,
-        "waiter": asked.waiter,
-        "owner": asked.owner,
-        "run_id": asked.run_id,
-        "estimate": asked.estimate,
-        "cost": asked.cost,
-        "rpm": allowance.rpm,
-        "tpm": allowance.tpm,
-        "rpd": allowance.rpd,
-        "tpd": allowance.tpd,
-        "shares": [float(share) for share in allowance.shares],  # a file may say 1 for 1.0
-        "zone": allowance.zone,
-        "spend": allowance.spend,
-        "length": window.length,
-        "guard": window.guard,
-        "horizon": window.horizon,
-    }
+    # A file may say 1 for 1.0.
+    shares = [float(share) for share in allowance.shares]
+    values = {**vars(asked), **vars(allowance), **vars(window), "shares": shares}
     booking = fetch_one(conn, Booking, RESERVE, values)
     assert booking is not None, "the function returns one row"
     return booking
@@ -144,17 +129,8 @@ def settle(
     cost: Decimal | None = None,
 ) -> None:
     """Replace a reservation by what the provider reported; None: it stands. Once only."""
-    conn.execute(
-        SETTLE,
-        {
-            "key": asked.key,
-            "seq": seq,
-            "tokens": tokens,
-            "estimate": asked.estimate,
-            "cost": cost,
-            "guard": GUARD,
-        },
-    )
+    values = {**vars(asked), "seq": seq, "tokens": tokens, "cost": cost, "guard": GUARD}
+    conn.execute(SETTLE, values)
 
 
 RELEASE: Final = "SELECT ledger_release(%(key)s, %(seq)s, %(guard)s)"
@@ -180,10 +156,7 @@ CHARGE: Final = """
 
 def charge(conn: Connection, asked: CallRequest, *, key: str, tokens: int, zone: str) -> None:
     """Count a request that was sent for another account on the account `key` as well."""
-    conn.execute(
-        CHARGE,
-        {"key": key, "owner": asked.owner, "run_id": asked.run_id, "tokens": tokens, "zone": zone},
-    )
+    conn.execute(CHARGE, {**vars(asked), "key": key, "tokens": tokens, "zone": zone})
 
 
 @record
@@ -232,17 +205,9 @@ LEARN: Final = """
 
 def learn(conn: Connection, key: str, *, lesson: Lesson) -> None:
     """Hold all callers of an account as a 429 asked, or close its day; keep the limit it named."""
-    conn.execute(
-        LEARN,
-        {
-            "key": key,
-            "scope": lesson.scope,
-            "wait": lesson.wait,
-            "rate": lesson.rate,
-            "limit": lesson.limit if lesson.rate else None,
-            "learned_for": LEARNED_FOR,
-        },
-    )
+    limit = lesson.limit if lesson.rate else None
+    values = {**vars(lesson), "key": key, "limit": limit, "learned_for": LEARNED_FOR}
+    conn.execute(LEARN, values)
 
 
 @record

@@ -60,16 +60,8 @@ def acquire(
 ) -> Lock | LockState:
     """Take the lock, or return who holds it. One transaction; two callers never both get it."""
     with conn.transaction(), conn.cursor(row_factory=class_row(Lock)) as cursor:
-        lock = cursor.execute(
-            ACQUIRE,
-            {
-                "name": name,
-                "owner": identity.owner,
-                "host": identity.host,
-                "pid": identity.pid,
-                "lease": lease,
-            },
-        ).fetchone()
+        values = {**vars(identity), "name": name, "lease": lease}
+        lock = cursor.execute(ACQUIRE, values).fetchone()
         if lock is not None:
             return lock
         held = find(conn, name)

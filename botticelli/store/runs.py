@@ -133,13 +133,8 @@ def start(conn: Connection, stage: str, *, identity: Identity, lock: Lock | None
     Runs of the same stage that were killed are marked as interrupted. A run without a lock
     (stage "run") is never taken for killed: it may take as long as it likes.
     """
-    values = {
-        "stage": stage,
-        "host": identity.host,
-        "pid": identity.pid,
-        "lock": lock.name if lock else None,
-        "fence": lock.fence if lock else None,
-    }
+    held = {"lock": lock and lock.name, "fence": lock and lock.fence}
+    values = {**vars(identity), **held, "stage": stage}
     with conn.transaction():
         if lock is not None:
             conn.execute(INTERRUPT_DEAD, values)
@@ -181,46 +176,25 @@ class RunEnd:
 def end(conn: Connection, run_id: int, *, ending: RunEnd) -> None:
     """Record how a run ended, unless that is recorded already. One transaction."""
     with conn.transaction():
-        conn.execute(
-            END,
-            {
-                "run_id": run_id,
-                "state": ending.state,
-                "exit_code": ending.exit_code,
-                "summary": Jsonb(dict(ending.summary)),
-                "error": ending.error or None,
-            },
-        )
+        values = {**vars(ending), "summary": Jsonb(dict(ending.summary))}
+        conn.execute(END, {**values, "run_id": run_id, "error": ending.error or None})
 
 
-# A failure while the breaker is open was the one try of the half-open state: it opens anew.
-SUCCEEDED: Final = """
+# A failure while the breaker is open was the one try of the half-open state: it opens again.
+SETTLE_STAGE: Final = """
     UPDATE actor_server_state
        SET last_run = t.now,
-           last_success = t.now,
-           consecutive_failures = 0,
-           circuit_opened_at = NULL,
-           last_error = NULL,
-           updated_at = t.now
-      FROM (SELECT botticelli_now() AS now) AS t
-     WHERE task_id = %(stage)s
-"""
-FAILED: Final = """
-    UPDATE actor_server_state
-       SET last_run = t.now,
-           last_failure = t.now,
-           consecutive_failures = consecutive_failures + 1,
-           circuit_opened_at = CASE WHEN circuit_opened_at IS NOT NULL
-                                      OR consecutive_failures + 1 >= %(threshold)s THEN t.now
-                               END,
-           last_error = %(error)s,
-           updated_at = t.now
-      FROM (SELECT botticelli_now() AS now) AS t
-     WHERE task_id = %(stage)s
-"""
-RAN: Final = """
-    UPDATE actor_server_state
-       SET last_run = t.now,
+           last_success = CASE WHEN %(succeeded)s THEN t.now ELSE last_success END,
+           last_failure = CASE WHEN %(failed)s THEN t.now ELSE last_failure END,
+           last_error = CASE WHEN %(failed)s THEN %(error)s
+                             WHEN %(succeeded)s THEN NULL ELSE last_error END,
+           consecutive_failures = CASE WHEN %(succeeded)s THEN 0
+                                       ELSE consecutive_failures + %(failed)s::integer END,
+           circuit_opened_at = CASE WHEN %(succeeded)s THEN NULL
+                                    WHEN NOT %(failed)s THEN circuit_opened_at
+                                    WHEN circuit_opened_at IS NOT NULL
+                                         OR consecutive_failures + 1 >= %(threshold)s THEN t.now
+                                    END,
            updated_at = t.now
       FROM (SELECT botticelli_now() AS now) AS t
      WHERE task_id = %(stage)s
@@ -235,15 +209,15 @@ def settle_stage(
     An interrupted run, one that has to try later, or a failure with `threshold` None counts
     neither way. One transaction.
     """
-    statement = {
-        ("done", 0): SUCCEEDED,
-        ("failed", ending.exit_code): RAN if threshold is None else FAILED,
-    }.get((ending.state, ending.exit_code), RAN)
+    values = {
+        "stage": stage,
+        "succeeded": (ending.state, ending.exit_code) == ("done", 0),
+        "failed": ending.state == "failed" and threshold is not None,
+        "threshold": threshold,
+        "error": ending.error or None,
+    }
     with conn.transaction():
-        conn.execute(
-            statement,
-            {"stage": stage, "threshold": threshold, "error": ending.error or None},
-        )
+        conn.execute(SETTLE_STAGE, values)
 
 
 @record

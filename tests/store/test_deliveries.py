@@ -93,7 +93,7 @@ def test_a_pace_judged_on_older_news_gets_nothing(db):
     deliveries.settle(db, first, DeliveryResult(state="posted", remote_id="1"))
 
     assert claim(db, last_posted=None) is None
-    newest = posts.read_queues(db, [NEWS])["news"].pace.last_posted
+    newest = posts.read_queues(db, [NEWS])["news"].last_posted
     assert claim(db, last_posted=newest) is not None
 
 
@@ -179,7 +179,7 @@ def test_two_destinations_that_settle_at_once_agree_about_the_post(db, db_url):
     def drain(name):
         with connect(db_url) as conn:
             while (queued := posts.read_queues(conn, [PostFilter(name=name)])[name]).waiting:
-                claimed = claim(conn, destination=name, last_posted=queued.pace.last_posted)
+                claimed = claim(conn, destination=name, last_posted=queued.last_posted)
                 if claimed:  # else the other one settles that very post right now
                     deliveries.settle(conn, claimed, DeliveryResult(state="posted", remote_id="1"))
 

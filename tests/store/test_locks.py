@@ -41,7 +41,7 @@ def test_of_many_at_once_one_gets_it(connections):
     for thread in threads:
         thread.join(timeout=30)
 
-    assert sorted(type(one).__name__ for one in got) == ["LockState"] * 5 + ["Lock"]
+    assert sorted(type(one).__name__ for one in got) == ["Lock"] + ["LockState"] * 5
 
 
 def test_a_crashed_holder_is_taken_over_when_its_lease_is_over_and_not_before(db, clock):

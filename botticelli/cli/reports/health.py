@@ -15,8 +15,8 @@ from botticelli.errors import Exit, Unavailable
 from botticelli.records import record
 from botticelli.schedule.due import Pace, next_due
 from botticelli.schedule.hours import next_allowed
-from botticelli.store import pace
 from botticelli.store.connection import Connection
+from botticelli.store.delivery import schedule
 from botticelli.store.reads.health import (
     DestinationQueue,
     HealthFacts,
@@ -167,7 +167,7 @@ def _open_time(queue: DestinationQueue, destination: Destination, *, now: dateti
     """
     if queue.waiting_since is None:
         return timedelta()
-    rhythm = pace.rhythm(destination)
+    rhythm = schedule.rhythm(destination)
     if rhythm.missed == "skip":  # after a downtime the interval may begin anew
         rhythm = replace(rhythm, min_interval=2 * rhythm.min_interval)
     recent = tuple(map(datetime.fromisoformat, queue.recent))

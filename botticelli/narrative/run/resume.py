@@ -14,8 +14,8 @@ from typing import Any
 from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.run.results import ActResult, ActState, Execution
 from botticelli.records import record
-from botticelli.store import item_memory
 from botticelli.store.connection import Connection
+from botticelli.store.generation import items
 
 
 @record
@@ -38,20 +38,20 @@ class ResumeState:
 
     def owner(self, process: str) -> str:
         """Return in whose name rows are leased: the item's, so that its next run has them too."""
-        return process if self.item_id is None else item_memory.owner(self.item_id)
+        return process if self.item_id is None else items.owner(self.item_id)
 
     def recall(self, step: str) -> Any:
         """Return what was kept for an act or an input ("2.0": act 2, input 0), or None."""
         if self.item_id is None:
             return None
-        text = item_memory.recall(self.conn, self.item_id, self.place + step)
+        text = items.recall(self.conn, self.item_id, self.place + step)
         return None if text is None else json.loads(text)
 
     def keep(self, step: str, value: Any) -> None:
         """Keep a JSON value for an act or an input. One transaction, or part of the caller's."""
         if self.item_id is not None:
             text = json.dumps(value, default=str)
-            item_memory.keep(self.conn, self.item_id, self.place + step, text)
+            items.keep(self.conn, self.item_id, self.place + step, text)
 
     def finished(self) -> Execution | None:
         """Return the run of this narrative if it was finished, and what it made stored, before."""

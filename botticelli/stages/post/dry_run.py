@@ -10,8 +10,7 @@ from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.rules.post_rules import RuleResult, objections
 from botticelli.records import record
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
-from botticelli.store import pace
-from botticelli.store.delivery import posts
+from botticelli.store.delivery import posts, schedule
 from botticelli.store.delivery.posts import Queued, WaitingPost
 
 LOOKED_AT: Final = 20  # posts tried until one passes the rules
@@ -68,7 +67,7 @@ def dry_run_post(context: PostContext, *, request: PostRequest | None = None) ->
     """
     request = request or PostRequest()
     chosen = request.destinations(context.config)
-    wanted = [pace.wanted(one) for one in chosen]
+    wanted = [schedule.post_filter(one) for one in chosen]
     queues = posts.read_queues(context.conn, wanted)
     previews = tuple(_preview(context, request, one, queues[one.name]) for one in chosen)
     broken = any(one.problem for one in previews)
@@ -81,8 +80,8 @@ def _preview(
     destination: Destination,
     queued: Queued,
 ) -> DestinationPreview:
-    waiting = posts.peek(context.conn, pace.wanted(destination), limit=LOOKED_AT)
-    due = pace.judge(
+    waiting = posts.peek(context.conn, schedule.post_filter(destination), limit=LOOKED_AT)
+    due = schedule.due_for(
         context.conn,
         queued,
         destination,

@@ -19,7 +19,6 @@ from botticelli.stages.post.send import Ended, Sending, prepare, settle
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task, Worker
-from botticelli.store import pace
 from botticelli.store.delivery import deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import Delivery
 from botticelli.store.delivery.posts import Queued
@@ -82,7 +81,9 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
 
     def plan(self, run: Run) -> int:
         """See Task: plan a delivery for each approved post and destination that takes it."""
-        everything = [pace.wanted(one) for one in self._context.config.destinations.values()]
+        everything = [
+            schedule.post_filter(one) for one in self._context.config.destinations.values()
+        ]
         schedule.plan(self._conn, everything)
         self._claimed = self._claim_all(run)
         return 1
@@ -193,7 +194,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         delivery = deliveries.claim_next_due(
             self._conn,
             destination.name,
-            last_posted=queued.pace.last_posted,
+            last_posted=queued.last_posted,
             owner=self._context.identity.owner,
             lease=self._context.config.supervision.lease,
         )
@@ -209,7 +210,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         return self._targets[destination.name]
 
     def _read(self, chosen: Sequence[Destination]) -> Mapping[str, Queued]:
-        wanted = [pace.wanted(one) for one in chosen]
+        wanted = [schedule.post_filter(one) for one in chosen]
         return posts.read_queues(self._conn, wanted)
 
     def _idle(self, destination: Destination, queued: Queued) -> Result | None:
@@ -222,7 +223,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         return Result(destination=destination.name, state="waiting", note=due.why, next_due=due.at)
 
     def _judge(self, destination: Destination, queued: Queued, *, ignoring_rhythm: bool) -> Due:
-        return pace.judge(
+        return schedule.due_for(
             self._conn,
             queued,
             destination,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, field
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -31,29 +31,11 @@ class PostFilter:
 
 
 @record
-class Queued:
+class Queued(Pace):
     """A destination's pace, and whether a delivery of it has to be reconciled first."""
 
     name: str
-    now: datetime
-    waiting: int
-    recent: Sequence[datetime]
-    retry_at: datetime | None
-    busy_until: datetime | None
     is_uncertain: bool
-    downtime: Downtime | None = field(default=None)
-
-    @property
-    def pace(self) -> Pace:
-        """What the schedule's rules need to know."""
-        return Pace(
-            now=self.now,
-            waiting=self.waiting,
-            recent=tuple(self.recent),
-            retry_at=self.retry_at,
-            busy_until=self.busy_until,
-            downtime=self.downtime,
-        )
 
 
 READ_QUEUES: Final = """

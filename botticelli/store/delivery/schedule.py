@@ -5,16 +5,20 @@ no use, is therefore no matter of one host's list: who knew which destination wh
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
+from botticelli.config.model import Destination
+from botticelli.schedule.due import Due, Rhythm, next_due
+from botticelli.schedule.hours import Hours
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
-from botticelli.store.delivery.posts import PostFilter
+from botticelli.store.delivery.posts import PostFilter, Queued
 
+RECENT_FOR_SPREAD: Final = 500  # posting times looked at to tell whether a backlog is made up
 UNUSED: Final = timedelta(days=7)  # without any host that knows it, a destination counts as gone
 
 # The row lock also lets one host plan at a time.
@@ -115,3 +119,55 @@ def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
             with posts.following(conn, post_id, by_hand=True):
                 pass
     return len(planned)
+
+
+def post_filter(destination: Destination) -> PostFilter:
+    """Return which posts a destination takes, and how much of its past its rules look at."""
+    recent = max(destination.posts_per_day or 1, 1)
+    if destination.missed == "spread":
+        recent = max(recent, RECENT_FOR_SPREAD)
+    return PostFilter(
+        name=destination.name,
+        tags=destination.tags,
+        content_types=destination.content_types,
+        recent=recent,
+    )
+
+
+def due_for(
+    conn: Connection,
+    queued: Queued,
+    destination: Destination,
+    *,
+    interval: timedelta,
+    ignoring_rhythm: bool = False,
+) -> Due:
+    """Return when a destination may be posted to next. Reads only.
+
+    Args:
+        conn: The database.
+        queued: The destination's queue, read with its `post_filter`.
+        destination: Whose rules hold.
+        interval: How often the stage is woken; a tick may be late by as much before it was missed.
+        ignoring_rhythm: See next_due.
+    """
+    if destination.missed != "one":
+        downtime = posts.last_downtime(conn, destination.name, longer_than=2 * interval)
+        queued = replace(queued, downtime=downtime)
+    return next_due(queued, rhythm(destination), ignoring_rhythm=ignoring_rhythm)
+
+
+def rhythm(destination: Destination) -> Rhythm:
+    """Return when a destination may be posted to: hours, intervals and limits."""
+    hours = destination.active_hours
+    return Rhythm(
+        hours=Hours(
+            zone=destination.time_zone,
+            start=hours.start if hours else None,
+            end=hours.end if hours else None,
+            quiet=destination.quiet_dates,
+        ),
+        min_interval=destination.min_interval,
+        posts_per_day=destination.posts_per_day,
+        missed=destination.missed,
+    )

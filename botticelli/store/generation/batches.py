@@ -8,8 +8,8 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
-from botticelli.store import item_memory
 from botticelli.store.connection import Connection, fetch_all, fetch_one
+from botticelli.store.generation.items import forget
 
 
 @record
@@ -189,7 +189,7 @@ def abandon(conn: Connection, narrative: str) -> int:
 def _abandon_items(conn: Connection, batches: Sequence[int]) -> int:
     values = {"batches": list(batches)}
     items = [row[0] for row in conn.execute(ABANDON_ITEMS, values).fetchall()]
-    item_memory.forget(conn, items)
+    forget(conn, items)
     return len(items)
 
 

@@ -75,7 +75,7 @@ def insert(conn: Connection, rows: Iterable[Mapping[str, Any]], *, origin: Origi
     """
     values = [_columns(clean(row)) for row in rows]
     hashes = [each["hash"] for each in values if each["hash"]]
-    shared = _origin(origin)
+    shared = vars(origin)
     ids: list[int] = []
     repeats: dict[int, int] = {}
     with conn.transaction():
@@ -106,17 +106,6 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
         "tags": None if tags is None else Jsonb(tags),
         "extra": Jsonb(extra),
         "hash": fingerprint(text) if text and text.strip() else None,
-    }
-
-
-def _origin(origin: Origin) -> dict[str, Any]:
-    return {
-        "narrative": origin.narrative,
-        "act": origin.act,
-        "model": origin.model,
-        "run_id": origin.run_id,
-        "item_id": origin.item_id,
-        "execution_id": origin.execution_id,
     }
 
 

@@ -8,9 +8,8 @@ from psycopg.rows import kwargs_row
 
 from botticelli.config.model import STAGES, Config
 from botticelli.records import record
-from botticelli.store import pace
 from botticelli.store.connection import Connection, place_of
-from botticelli.store.delivery import posts
+from botticelli.store.delivery import posts, schedule
 from botticelli.store.reads.budget import (
     ModelUse,
     SpentToday,
@@ -215,17 +214,17 @@ def _destinations(
     zones = [destination.time_zone for destination in destinations]
     values = {"names": list(config.destinations), "zones": zones}
     today = dict(conn.execute(POSTED_TODAY, values).fetchall())
-    queues = posts.read_queues(conn, [pace.wanted(one) for one in destinations])
+    queues = posts.read_queues(conn, [schedule.post_filter(one) for one in destinations])
     found = []
     for name, destination in config.destinations.items():
         queued, interval = queues[name], config.post.schedule.interval
-        due = pace.judge(conn, queued, destination, interval=interval)
+        due = schedule.due_for(conn, queued, destination, interval=interval)
         found.append(
             DestinationStatus(
                 name=name,
                 waiting=approved["pending"] + approved["posting"],
                 posts_today=today[name],
-                last_post=queued.pace.last_posted,
+                last_post=queued.last_posted,
                 next_post=due.at,
                 why=due.why,
             )
