@@ -197,7 +197,7 @@ class _HookCall(threading.Thread):
 
 
 def _targets(event: Event, hooks: Hooks) -> Iterator[str]:
-    for group in (hooks.every, hooks.stages.get(event.stage, StageHooks())):
+    for group in (hooks.every, vars(hooks).get(event.stage, StageHooks())):
         if group.ping and event.kind in PINGS:
             yield f"ping:{group.ping.reveal().rstrip('/')}{PINGS[event.kind]}"
         if event.kind != "start":

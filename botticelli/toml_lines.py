@@ -52,6 +52,12 @@ def parse(text: str, name: str) -> dict[str, Any]:
         raise ConfigError(what, where=where, hint=hint) from error
 
 
+def spell(key: Key) -> str:
+    """Write a key path as a person would: acts.refine.input[0].type."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return "".join(parts).removeprefix(".")
+
+
 def key_lines(text: str) -> Mapping[Key, int]:
     """Return the line (from 1) of every table header and every key of a valid TOML text.
 

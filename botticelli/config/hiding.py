@@ -159,14 +159,12 @@ def _secrets_within(value: Any) -> Iterator[str]:
 
 def _programs(config: Any) -> frozenset[str]:
     """Return the hooks that are a program's name and nothing else: words such as "notify-send"."""
-    groups = (config.hooks.every, *config.hooks.stages.values())
+    hooks = config.hooks
     told = (
         target.reveal()
-        for group in groups
-        for targets in (
-            *(group.on_failure, group.on_success),
-            *(group.on_breaker_open, group.on_empty_queue),
-        )
+        for group in (hooks.every, hooks.generate, hooks.curate, hooks.post)
+        for name, targets in vars(group).items()
+        if name != "ping"
         for target in targets
     )
     return frozenset(text for text in told if re.fullmatch(r"[\w./-]+", text))

@@ -1,7 +1,7 @@
 """Each key of botticelli.toml stands once: as a field of the record that it fills.
 
 `key` gives a field its default and its rule, the record's docstring says what it is for. All else
-is made from that: the check of the file (structure.py), the record itself (build.py), the JSON
+is made from that: the check of the file (structure.py), the record itself (load.py), the JSON
 Schema for editors, the sample file and the reference page (sample.py and tools/).
 """
 

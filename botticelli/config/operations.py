@@ -1,6 +1,5 @@
 """The part of the configuration for operators: hooks, health, retention."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 from botticelli.config.keys import key
@@ -49,11 +48,6 @@ class Hooks:
     generate: StageHooks = key(NO_HOOKS)
     curate: StageHooks = key(NO_HOOKS)
     post: StageHooks = key(NO_HOOKS)
-
-    @property
-    def stages(self) -> Mapping[str, StageHooks]:
-        """The hooks of single stages."""
-        return {"generate": self.generate, "curate": self.curate, "post": self.post}
 
 
 @record

@@ -11,7 +11,7 @@ from typing import Any, Final
 from botticelli.narrative.language.acts import SECTIONS, ActReader, ActSource, act_sources
 from botticelli.narrative.language.cycles import check_compositions
 from botticelli.narrative.language.model import Act, Carousel, Narrative, NarrativeFile
-from botticelli.narrative.language.problems import Findings, spell
+from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.resources import (
     Resources,
     read_budget,
@@ -21,8 +21,9 @@ from botticelli.narrative.language.resources import (
 from botticelli.narrative.language.steps import read_steps
 from botticelli.narrative.language.table import Table
 from botticelli.narrative.language.tables import OutputTable
+from botticelli.records import record
 from botticelli.text import nearest
-from botticelli.toml_lines import Key
+from botticelli.toml_lines import Key, spell
 
 
 class Shape(Enum):
@@ -40,17 +41,14 @@ class Shape(Enum):
 # Tables of a narrative itself: `[narrative.toc]` does not make "toc" a narrative.
 _OWN_TABLES: Final = frozenset(
     (
-        "toc",
-        "acts",
-        "act",
-        "carousel",
-        "budget",
-        "context",
-        "output",
-        "security",
-        "metadata",
-        "model",
+        *("toc", "acts", "act", "carousel", "budget"),
+        *("context", "output", "security", "metadata", "model"),
     )
+)
+# Keys of the root that are read elsewhere, or mean something to editors alone.
+_OF_THE_ROOT: Final = (
+    *("$schema", "toc", "narrative", "steps", "acts", "act"),
+    *("metadata", "shared", "config", "security"),
 )
 _OF_METADATA: Final = ("name", "description", "skip_content_generation", "target")
 _NOTES: Final = ("title", "author", "version", "tags", "created", "updated", "license")
@@ -144,13 +142,14 @@ class _Reader:
         return {name or self._stem: table}
 
     def _several(self, table: Table) -> dict[str, Table]:
+        found = {}
         for name, value in table.values.items():
-            if not isinstance(value, dict):
+            if isinstance(value, dict):
+                found[name] = table.table(name)
+            else:
                 what = "stands outside of any narrative, ignored"
                 table.odd((name,), what, hint="[narrative] has no name, so it holds narratives")
-        return {
-            name: table.table(name) for name, raw in table.values.items() if isinstance(raw, dict)
-        }
+        return found
 
     def _old_multi(self) -> list[tuple[str, Table]]:
         """Return the entries of `[narratives]` that are narratives, not files."""
@@ -256,7 +255,6 @@ class _Reader:
         metadata = self._root.table("metadata")
         name = table.text("name") or self._root.text("name")
         name = name or metadata.text("title", "name") or self._stem
-        defaults = self._resources.defaults
         target = table.text("target", "target_table")
         return [
             Narrative(
@@ -264,13 +262,11 @@ class _Reader:
                 name=name,
                 description=table.text("description") or metadata.text("description"),
                 acts=read_steps(self._root),
-                models=defaults.models,
-                temperature=defaults.temperature,
-                max_tokens=defaults.max_tokens,
                 target=target,
                 skip_content_generation=not target,
                 carousel=self._carousel(table),
                 security=self._security(table),
+                **vars(self._resources.defaults),
             )
         ]
 
@@ -284,19 +280,7 @@ class _Reader:
                 self._root.ignore(name)
         if not self._tables:
             self._root.ignore("actor")
-        self._root.ignore(
-            "$schema",
-            "toc",
-            "narrative",
-            "steps",
-            "acts",
-            "act",
-            "metadata",
-            "shared",
-            "config",
-            "security",
-            *_NOTES,
-        )
+        self._root.ignore(*_OF_THE_ROOT, *_NOTES)
         self._root.done()
 
 
@@ -307,13 +291,13 @@ def _variables(context: Mapping[str, Any]) -> Mapping[str, str]:
     }
 
 
+@record
 class _Toc:
     """The names of acts in order, and where they stand."""
 
-    def __init__(self, names: Sequence[str], *, key: Key, is_empty: bool) -> None:
-        self.names = names
-        self.key = key
-        self.is_empty = is_empty
+    names: Sequence[str]
+    key: Key
+    is_empty: bool
 
 
 def _misplaced(name: str, acts: Mapping[str, ActSource]) -> str:
@@ -328,14 +312,14 @@ def _read_toc(table: Table) -> _Toc | None:
     """Read `toc = [...]` or `[toc] order = [...]` of any table; None: there is none."""
     raw = table.take("toc")
     if isinstance(raw, list):
-        return _Toc(table.strings("toc"), key=(*table.key, "toc"), is_empty=not raw)
+        return _Toc(names=table.strings("toc"), key=(*table.key, "toc"), is_empty=not raw)
     if raw is None:
         return None
     toc = table.table("toc")
     found = None
     if toc.has("order"):
         is_empty = not toc.values["order"]
-        found = _Toc(toc.strings("order"), key=(*toc.key, "order"), is_empty=is_empty)
+        found = _Toc(names=toc.strings("order"), key=(*toc.key, "order"), is_empty=is_empty)
     toc.ignore("carousel", "description")
     toc.done()
     return found

@@ -6,13 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from botticelli.errors import ConfigError, Problem
-from botticelli.toml_lines import Key, key_lines, line_of
-
-
-def spell(key: Key) -> str:
-    """Write a key path as a person would: acts.refine.input[0].type."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-    return "".join(parts).removeprefix(".")
+from botticelli.toml_lines import Key, key_lines, line_of, spell
 
 
 class Findings:

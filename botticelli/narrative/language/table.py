@@ -1,6 +1,6 @@
 """Typed reading of a TOML table that notes every mistake and every key that was not read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args, get_origin
 
 from botticelli.config.keys import Key as FileKey
@@ -89,11 +89,6 @@ class Table:
         value = self._typed(names, str)
         return default if value is None else value
 
-    def flag(self, *names: str, default: bool = False) -> bool:
-        """Return true or false."""
-        value = self._typed(names, bool)
-        return default if value is None else value
-
     def integer(self, *names: str, least: int = 0) -> int | None:
         """Return a whole number, also from a string of digits; None: not given."""
         value = self.take(*names)
@@ -138,15 +133,6 @@ class Table:
     def table(self, *names: str) -> "Table":
         """Return a table below this one; an empty one if it is not there."""
         return self.below(self.named(names), self._typed(names, dict) or {})
-
-    def tables(self, *names: str) -> "Iterator[tuple[str, Table]]":
-        """Yield each table in the table of that name, with its key; anything else is a mistake."""
-        outer = self.table(*names)
-        for name in outer.values:
-            if isinstance(outer.take(name), dict):
-                yield name, outer.table(name)
-            else:
-                outer.wrong((name,), f"must be a table, not {_show(outer.take(name))}")
 
     def below(self, name: str | int, values: Mapping[str, Any]) -> "Table":
         """Return a table below this one."""
