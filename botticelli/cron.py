@@ -50,7 +50,7 @@ def parse(text: str) -> Cron:
     """Return what a crontab's five fields (or @daily ...) mean.
 
     Raises:
-        ValueError: They mean nothing; says which field and why.
+        ValueError: They are invalid; the message says which field and why.
     """
     words = SHORTHANDS.get(text.strip().lower(), text).lower().split()
     if len(words) != len(FIELDS):
@@ -121,7 +121,7 @@ def _range(part: str, field: Field) -> range:
     span, slash, step_text = part.partition("/")
     step = int(step_text) if step_text.isdigit() else 0
     if slash and step < 1:
-        raise ValueError(f"'{part}' is no step of a {field.name}")
+        raise ValueError(f"'{part}' is not a valid step of a {field.name}")
     if span == "*":
         last = 6 if field.words is WEEKDAYS else field.last
         return range(field.first, last + 1, step or 1)
@@ -137,5 +137,5 @@ def _number(text: str, field: Field) -> int:
     if text in field.words:
         return field.words.index(text) + field.first
     if not text.isdigit() or not field.first <= int(text) <= field.last:
-        raise ValueError(f"'{text}' is no {field.name} ({field.first}-{field.last})")
+        raise ValueError(f"'{text}' is not a valid {field.name} ({field.first}-{field.last})")
     return int(text)

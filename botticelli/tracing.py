@@ -1,4 +1,4 @@
-"""Spans: what is done, within what, and for how long. Nobody sees them unless a tracer is in use.
+"""Spans: what is done, within what, and for how long. They cost nothing unless a tracer is in use.
 
 `with tracing.span("deliver", {"botticelli.delivery.id": 7}) as span:` costs next to nothing then.
 The tracer in use is inherited by threads that are started with `tracing.inherited`.
@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, Literal, Protocol
 
 Value = str | int | float | bool | tuple[str, ...]
-Kind = Literal["internal", "client"]  # client: somebody else does it, and we wait for the answer
+Kind = Literal["internal", "client"]  # client: a request to another service
 
 
 class Span(Protocol):
@@ -21,7 +21,7 @@ class Span(Protocol):
         """Add facts; those that are None are left out."""
 
     def fail(self, kind: str) -> None:
-        """Tell that it failed, by a word that names the kind of failure."""
+        """Mark it as failed; `kind` names the kind of failure."""
 
 
 class Tracer(Protocol):
@@ -33,11 +33,11 @@ class Tracer(Protocol):
         """Return a span within the one that is under way; what leaves it as an error fails it."""
 
     def close(self) -> None:
-        """Tell what is not told yet; nothing comes after."""
+        """Send the spans that are left; none may follow."""
 
 
 class _Silent:
-    """A tracer and a span that tell nobody."""
+    """A tracer and a span that do nothing."""
 
     def set(self, facts: Mapping[str, Value | None]) -> None:
         """See Span."""

@@ -1,6 +1,6 @@
 """When the next post to a destination is due, and why not earlier. Pure.
 
-The database tells what was posted when (Pace); the rules are the destination's. A timer only
+The database knows what was posted when (Pace); the rules are the destination's. A timer only
 wakes us: a burst of missed timers finds nothing due.
 """
 
@@ -18,7 +18,7 @@ MOST_DAYS: Final = 366
 
 @record
 class Downtime:
-    """A stretch in which nobody woke the stage: from its last run before to its first one after.
+    """A stretch in which the stage was not woken: from its last run before to its first one after.
 
     Args:
         backlog: Posts that waited when it ended.
@@ -38,7 +38,7 @@ class Pace:
         recent: When something was posted there lately, newest first.
         retry_at: The platform asked us to wait until then.
         busy_until: A delivery to it is under way, or uncertain, until then.
-        downtime: The last one; None: there was none lately.
+        downtime: The last one; None if there was none lately.
     """
 
     now: datetime
@@ -69,7 +69,7 @@ class Due:
     """When the next post may go out.
 
     Args:
-        at: The instant; None: never, as the rules stand.
+        at: The instant; None if never, as the rules stand.
         why: What it waits for, in words; empty if it is due now.
     """
 

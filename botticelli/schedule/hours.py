@@ -23,7 +23,7 @@ class Hours:
 
     Args:
         zone: IANA name; everything here is meant in it.
-        start: Local time from which on it may be written to; with `end` None: at any hour.
+        start: Local time from which on it may be written to; with `end` None, at any hour.
         end: Local time before which it may; not after `start`: on the next date (night, all day).
         quiet: "MM-DD" (every year) or "YYYY-MM-DD".
     """
@@ -90,7 +90,7 @@ def window(day: date, hours: Hours) -> tuple[datetime, datetime]:
 def next_allowed(instant: datetime, hours: Hours) -> datetime | None:
     """Return the first instant from `instant` on that is neither quiet nor outside the hours.
 
-    None: there is none within two years. `instant` itself is returned if it is allowed.
+    None if there is none within two years. `instant` itself is returned if it is allowed.
     """
     at = instant
     for _ in range(LONGEST_QUIET):

@@ -61,7 +61,7 @@ class Plan:
         calendar: Values of OnCalendar=, which go before the interval; empty: the interval counts.
         delay: Longest random delay after each of those times.
         cron: Five fields of crontab lines; empty: made of the interval.
-        time_zone: What `cron` is meant in; "UTC" also where nobody cares.
+        time_zone: What `cron` is meant in; "UTC" also where it does not matter.
     """
 
     stage: str

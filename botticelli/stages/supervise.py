@@ -95,7 +95,7 @@ def supervised(
 
 @contextmanager
 def _traced(run: Run) -> Iterator[None]:
-    """Put the block inside a span that tells how it ended."""
+    """Put the block inside a span that records how it ended."""
     facts = {"botticelli.stage": run.stage, "botticelli.run.id": run.id}
     with tracing.span(run.stage, facts) as span:
         try:
@@ -206,8 +206,8 @@ class _Books:
         with closing(self.context.connect()) if afresh else nullcontext(self.context.conn) as conn:
             runs.end(conn, self.run.id, ending=ending)
             why = {"error": error} if error else {}
-            told = {"stage": self.run.stage, "state": state, "exit_code": exit_code, **why}
-            log.info("run ended", extra=told)
+            facts = {"stage": self.run.stage, "state": state, "exit_code": exit_code, **why}
+            log.info("run ended", extra=facts)
             runs.settle_stage(conn, self.run.stage, ending=ending, threshold=threshold)
             locks.release(conn, self.lock)
 
@@ -234,7 +234,7 @@ class _Books:
 
 @contextmanager
 def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set `stop`, and break the work off when it does not heed it.
+    """Let SIGTERM and SIGINT set `stop`, and break the work off if it does not stop.
 
     A second signal breaks off at once. Only the main thread may catch signals; elsewhere this
     does nothing.
@@ -245,14 +245,14 @@ def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
     over = threading.Event()
     reaper: list[threading.Thread] = []
 
-    def heed(number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         if reaper:
             raise Interrupted
         stop.set()
         reaper.append(threading.Thread(target=_break_off, args=(number, over), daemon=True))
         reaper[0].start()
 
-    before = {number: signal.signal(number, heed) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
         yield
     finally:

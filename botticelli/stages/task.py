@@ -134,7 +134,7 @@ class PoolState:
         return self._stop.is_set() or self._enough.is_set()
 
     def close(self, reason: BaseException | None = None) -> None:
-        """Let nobody take anything more."""
+        """Let no worker take anything more."""
         self.reason = self.reason or reason
         self._enough.set()
         with self._changed:
@@ -222,7 +222,7 @@ class Task(Generic[Piece, Made, Report]):
         """Report progress; called twice a second."""
 
     def stopped(self) -> None:
-        """Write down what workers are still at after a signal; nobody waits for them."""
+        """Record the calls that workers are still at after a signal; they are not waited for."""
 
     def finish(self, trouble: BotticelliError | None) -> Report:
         """Return what the run did. `trouble`: why it ended early.

@@ -37,13 +37,13 @@ def test_systemd_understands_it(text):
     ("text", "said"),
     [
         ("* * * *", "4 fields"),
-        ("60 * * * *", "'60' is no minute (0-59)"),
-        ("0 0 0 * *", "'0' is no day of the month (1-31)"),
-        ("0 0 * 13 *", "'13' is no month"),
-        ("0 0 * * fry", "'fry' is no day of the week"),
+        ("60 * * * *", "'60' is not a valid minute (0-59)"),
+        ("0 0 0 * *", "'0' is not a valid day of the month (1-31)"),
+        ("0 0 * 13 *", "'13' is not a valid month"),
+        ("0 0 * * fry", "'fry' is not a valid day of the week"),
         ("5-1 * * * *", "ends before it starts"),
-        ("*/0 * * * *", "no step"),
-        ("*/x * * * *", "no step"),
+        ("*/0 * * * *", "not a valid step"),
+        ("*/x * * * *", "not a valid step"),
     ],
 )
 def test_what_cron_would_not_read_is_refused(text, said):

@@ -18,7 +18,7 @@ class CurateDryRun:
     """What a curate run would cost.
 
     Args:
-        cents: US cents, by the price table; None: a price is not known.
+        cents: US cents, by the price table; None if a price is not known.
     """
 
     candidates: int

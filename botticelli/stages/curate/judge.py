@@ -221,7 +221,7 @@ def _schemas(narrative: Narrative, ids: Sequence[str]) -> dict[str, Mapping[str,
 
 
 def _entry(act: Act) -> Mapping[str, Any] | None:
-    """Return the schema of one entry of `scores`; None: the act does not answer with scores."""
+    """Return the schema of one entry of `scores`; None if the act does not answer with scores."""
     found = _at(act.schema, (*SCORES, "items", "properties"))
     return found if found is not None and "id" in found else None
 

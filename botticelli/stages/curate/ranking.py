@@ -29,7 +29,7 @@ def groups(members: Sequence[T], *, chance: random.Random) -> list[tuple[T, ...]
 
 
 def read_order(answer: Any, *, ids: Sequence[int]) -> tuple[int, ...] | None:
-    """Return `{"order": [best, ..., worst]}` as ids; None: it does not name each exactly once."""
+    """Return `{"order": [best, ..., worst]}` as ids; None if it does not name each exactly once."""
     order = answer.get("order") if isinstance(answer, Mapping) else answer
     if not isinstance(order, list):
         return None

@@ -91,7 +91,7 @@ def _problem(entry: Mapping[str, Any]) -> str:
         if isinstance(points, bool) or not isinstance(points, int | float):
             return f"has no number for {name}"
         if points not in range(1, 11):
-            return f"has {points:g} for {name}, which is no whole number from 1 to 10"
+            return f"has {points:g} for {name}, which is not a whole number from 1 to 10"
     return ""
 
 

@@ -78,7 +78,7 @@ class KnownTexts:
     Memory grows with the texts, by some 2 kB each. Not for several threads at once.
 
     Args:
-        meanings: What finds rewordings; None: they are not found.
+        meanings: Finds rewordings; None if they are not to be found.
     """
 
     def __init__(self, settings: Similarity, *, meanings: Meanings | None = None) -> None:

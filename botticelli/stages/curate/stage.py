@@ -175,7 +175,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
 
     def finish(self, trouble: BotticelliError | None) -> CurateReport:
         """See Task: choose among all that is judged and undecided."""
-        # A day that is spent, or a judge that is down, keeps nobody from choosing among the judged.
+        # A spent day or an unreachable judge does not prevent a choice among the judged.
         choice = ApprovalChoice() if self._run.stop.is_set() else choose_approvals(self._judge)
         if trouble and not isinstance(trouble, TryLater) and not self._counts["judged"]:
             raise trouble

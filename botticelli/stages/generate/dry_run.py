@@ -22,7 +22,7 @@ class GenerateDryRun:
 
     Args:
         resumed: An unfinished batch would be finished.
-        cents: US cents; None: the price of a model is not known.
+        cents: US cents; None if the price of a model is not known.
         not_due: Why nothing would be done yet; empty: it would.
     """
 

@@ -27,7 +27,7 @@ CANDIDATES: Final = "potential_discord_posts"
 
 
 class NotYet(BotticelliError):
-    """The item has to wait for what others are at; it is nobody's failure."""
+    """The item has to wait for others that are under way; that is not a failure."""
 
 
 @record
@@ -144,11 +144,11 @@ class ItemRun:
 
     @property
     def at_once(self) -> int | None:
-        """How many workers the writer is good for; None: any number."""
+        """How many workers the writer can serve; None if any number."""
         return self.context.drivers.at_once(self._models(self.outer))
 
     def calls_left(self, conn: Connection) -> int | None:
-        """Return how many calls the day still has for the writer; None: no limit."""
+        """Return how many calls the day still has for the writer; None if there is no limit."""
         return self._caller(conn, self.outer).calls_left(self._models(self.outer))
 
     def seconds_for(self, conn: Connection, *, calls: int, tokens: int) -> float:
@@ -225,7 +225,7 @@ class Outlook:
 
     Args:
         calls: Model calls that its unfinished items still need, if every answer is valid.
-        seconds: Until the last of them is answered; None: nothing was answered yet.
+        seconds: Until the last of them is answered; None if nothing was answered yet.
         day_is_short: Whether the provider's day has no room for them all.
     """
 

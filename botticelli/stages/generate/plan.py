@@ -22,9 +22,9 @@ class GenerateRequest:
 
     Args:
         narrative: FILE or FILE.NAME; empty: the configured one.
-        iterations: None: as configured, or as the narrative says.
+        iterations: None for what is configured, or what the narrative says.
         models: Asked instead of those that narrative and configuration name.
-        workers: None: as configured.
+        workers: None for the configured number.
         join: Help a run that is under way, without the stage's lock.
         fresh: Abandon an unfinished batch instead of finishing it.
         now: Write a batch although the schedule's next one is not due.
@@ -40,7 +40,7 @@ class GenerateRequest:
 
     @property
     def is_explicit(self) -> bool:
-        """Whether a person wants this very batch: a timer's command says nothing of the kind."""
+        """Whether a person asks for this batch; a timer's command has no such options."""
         return bool(
             self.now or self.fresh or self.narrative or self.iterations is not None or self.models
         )
@@ -49,7 +49,7 @@ class GenerateRequest:
 def why_not_due(context: RunContext, name: str, *, request: GenerateRequest) -> str:
     """Return why no new batch of that narrative is due by the schedule; empty if one is.
 
-    What a person wants in so many words is always due.
+    What a person asks for explicitly is always due.
     """
     if request.is_explicit:
         return ""

@@ -168,7 +168,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
         return max(1, min(most, self._progress(self._conn).left))
 
     def _take_back(self) -> None:
-        """Nobody shall find tomorrow what a missing key has stopped before anything was asked."""
+        """Abandon a batch that, say, a missing key stopped before anything was asked."""
         batches.abandon_unused(self._conn, self._batch.id)
 
     def _why_none(self) -> str:

@@ -32,7 +32,7 @@ class DestinationPreview:
 
     Args:
         why: Why this post, or why none.
-        due_at: When it would be sent; None: now, or never if `why` says so.
+        due_at: When it would be sent; None if now, or never (then `why` says so).
         requests: The very requests, in order: one, or several for a split text.
         verdicts: Every rule's word on the post.
         held: Posts in front of it that would be held.

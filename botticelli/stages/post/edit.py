@@ -1,4 +1,4 @@
-"""Changing and taking back what is published already, as a person asks."""
+"""Edit or withdraw a published post."""
 
 from dataclasses import replace
 
@@ -57,7 +57,7 @@ def _published(context: PostContext, delivery_id: int) -> tuple[DeliveryView, Po
         raise UsageError(f"it is {seen.state}, not posted", where=where)
     if seen.remote_id is None:
         raise UsageError(
-            "nobody knows which message it is (it was marked by hand)",
+            "which message it is is not known (it was marked by hand)",
             where=where,
             hint=f"name it: `botticelli deliveries mark-posted {seen.id} --message ID`",
         )

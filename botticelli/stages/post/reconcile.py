@@ -1,4 +1,4 @@
-"""Deliveries whose outcome nobody knows: sent again while that is harmless, else looked up.
+"""Uncertain deliveries: sent again while that is harmless, else looked up in the channel.
 
 A process died, an answer was lost, or a server failed behind our request. Nothing else goes to
 that destination before it is settled.

@@ -34,7 +34,7 @@ CONFIG_DELAY: Final = timedelta(minutes=5)  # before who did not let us in is as
 
 @record
 class Ended:
-    """How the work at a delivery ended; what else is told of it is in Result."""
+    """How the work at a delivery ended; the rest of the report is in Result."""
 
     ending: DeliveryResult
     exit_code: Exit = Exit.DONE
@@ -221,7 +221,7 @@ class Sending:
     def _found(
         self, message: Message, *, since: datetime | None
     ) -> Receipt | BotticelliError | None:
-        """Return the receipt if it is there, None if it is not seen, or why nobody can look now."""
+        """Return the receipt if it is there, None if not, or why the channel cannot be read."""
         assert since is not None
         try:
             return self.look_for(message, since=since).receipt
@@ -304,7 +304,7 @@ def _pause(error: BotticelliError, number: int) -> float | None:
 
 
 def _delay(error: BotticelliError) -> timedelta | None:
-    """Return how long the destination is left alone; None: it may be asked at once."""
+    """Return how long nothing is sent to the destination; None if it may be tried at once."""
     if isinstance(error, NotSent) and error.retry_after is not None:
         return min(timedelta(seconds=error.retry_after), LONGEST_DELAY)
     if isinstance(error, Gone):

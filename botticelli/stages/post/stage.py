@@ -53,7 +53,7 @@ def post(context: PostContext, *, request: PostRequest | None = None) -> PostRep
 
 @record
 class ClaimedDelivery:
-    """A claimed delivery. `prepare` tells what is to be sent of it, or how it ended already."""
+    """A claimed delivery. `prepare` returns what is to be sent of it, or how it ended already."""
 
     target: PostTarget
     delivery: Delivery
@@ -173,7 +173,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
             if _is_over(self._results) or self._results[-1].state in ("put back", "uncertain"):
                 return
             queued = self._read([destination])[destination.name]
-        if published:  # the last one tells when the rhythm wants the next, --now or not
+        if published:  # the last one says when the next is due, --now or not
             due = self._judge(destination, queued, ignoring_rhythm=False)
             self._results[-1] = replace(self._results[-1], next_due=due.at)
 
@@ -214,7 +214,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         return posts.read_queues(self._conn, wanted)
 
     def _idle(self, destination: Destination, queued: Queued) -> Result | None:
-        """Return why nothing is to be sent now; None: something is."""
+        """Return why nothing is to be sent now; None if something is."""
         due = self._judge(destination, queued, ignoring_rhythm=self._ignoring_rhythm)
         if not queued.waiting and queued.busy_until is None:
             return _nothing(destination, due)
@@ -269,6 +269,6 @@ def _published(results: Sequence[Result]) -> int:
 
 
 def worst(results: Sequence[Result]) -> Exit:
-    """Return the exit code that tells the worst of several results."""
+    """Return the exit code of the worst of several results."""
     codes = {one.exit_code for one in results}
     return next((code for code in _EXITS if code in codes), Exit.DONE)

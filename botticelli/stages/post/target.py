@@ -1,4 +1,4 @@
-"""One destination to write to: what goes there, whether it may, and what became of it."""
+"""A destination to post to: its client, its rules, the messages, and the result of a delivery."""
 
 import hashlib
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class PostRequest:
 
     Args:
         to: The one destination to serve; empty: all.
-        limit: Most posts to each destination; None: as configured.
+        limit: Most posts to each destination; None for the configured limit.
         ignoring_rhythm: Whether to leave out interval, hours, quiet dates and posts a day.
     """
 
