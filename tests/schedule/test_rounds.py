@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from botticelli.schedule.rounds import earliest_round
+from botticelli.schedule.due import earliest_round
 
 DAY = timedelta(days=1)
 

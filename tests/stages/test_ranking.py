@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from botticelli.errors import BotticelliError, TryLater
-from botticelli.stages.curate.ranking import groups, rank, read_order, strengths
+from botticelli.stages.curate.approval_choice import groups, rank, read_order, strengths
 
 IDS = tuple(range(1, 28))
 

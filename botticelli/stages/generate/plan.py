@@ -7,7 +7,7 @@ from typing import Final
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
-from botticelli.schedule.rounds import earliest_round
+from botticelli.schedule.due import earliest_round
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates
 from botticelli.text import shorten
