@@ -126,7 +126,7 @@ def _timer(plan: Plan) -> str:
     return f"""\
 {_rounds_in_words(plan)}
 [Unit]
-Description=Wakes botticelli {plan.stage}
+Description=Timer of botticelli {plan.stage}
 PartOf={TARGET}
 
 [Timer]
@@ -140,7 +140,7 @@ WantedBy=timers.target
 def _rounds_in_words(plan: Plan) -> str:
     if plan.calendar:
         return "# At these times; a round that was missed is made up for once."
-    jitter = f"+-{plan.jitter_percent:g} %; the delay is drawn anew each round."
+    jitter = f"+-{plan.jitter_percent:g} %; with a new random delay each round."
     return f"# Every {span(plan.interval)} {jitter}"
 
 
@@ -173,9 +173,9 @@ Type=oneshot
 ExecStart={place.program} {command(plan)}
 TimeoutStartSec={span(plan.longest)}
 TimeoutStopSec=20s
-# 75: not now (locked, breaker open, quota spent); the next round tries again.
+# 75: not now (locked, breaker open, quota used up); the next round retries.
 SuccessExitStatus=75
-# The unit above tells the hooks of failures, also of those that leave us no time to.
+# OnFailure= notifies the hooks, also of failures that leave the service no time to.
 Environment=BOTTICELLI_FAILURES=unit
 
 {_surroundings(place)}"""
@@ -183,10 +183,10 @@ Environment=BOTTICELLI_FAILURES=unit
 
 def _postgres(place: UnitScope) -> str:
     return f"""\
-# PostgreSQL of our own, which all services share; does nothing where DATABASE_URL is set.
+# The embedded PostgreSQL, shared by all services; does nothing if DATABASE_URL is set.
 # A unit of its own: a server that a stage has started would end with that stage.
 [Unit]
-Description=Botticelli: its own PostgreSQL
+Description=Botticelli: embedded PostgreSQL
 PartOf={TARGET}
 
 [Service]
@@ -208,7 +208,7 @@ def _notify(place: UnitScope) -> str:
     return f"""\
 # Started by OnFailure= of the other services, with the name of the one that failed.
 [Unit]
-Description=Botticelli: tell the hooks that %i failed
+Description=Botticelli: notify hooks that %i failed
 
 [Service]
 Type=oneshot

@@ -1,4 +1,4 @@
-"""When each command is woken, by the configuration: what units and crontabs are rendered from."""
+"""When each command is started by timers, from the configuration."""
 
 from datetime import timedelta
 
@@ -8,14 +8,14 @@ from botticelli.schedule.units import Plan
 
 
 def plans_of(config: Config) -> list[Plan]:
-    """Return when each stage is woken, and when old history is removed."""
+    """Return when each stage is started, and when old history is deleted."""
     return [
-        _plan("generate", "have a model write candidate posts", config.generate.schedule, 5, 360),
-        _plan("curate", "have a model judge the candidates", config.curate.schedule, 15, 120),
+        _plan("generate", "write candidate posts", config.generate.schedule, 5, 360),
+        _plan("curate", "score pending candidates", config.curate.schedule, 15, 120),
         _plan("post", "publish the next approved post", config.post.schedule, 2, 20),
         Plan(
             stage="prune",
-            does="remove history that nobody needs any more",
+            does="delete old history",
             interval=timedelta(days=7),
             jitter_percent=0,
             first=timedelta(hours=1),
