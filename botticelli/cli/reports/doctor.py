@@ -9,15 +9,14 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from botticelli.cli.setup.timer_install import TimersReport, installer
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.config.model import Config
+from botticelli.config.model import STAGES, Config
 from botticelli.config.operations import Hooks, StageHooks
-from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Unavailable
 from botticelli.reports import doctor as checks
 from botticelli.reports.doctor import (
@@ -85,25 +84,15 @@ def _checks(env: Environment, config: Config) -> dict[str, Check]:
 def _addresses_of(hooks: Hooks) -> Hooks:
     """Return the hooks without their commands, which are no secrets in a file of settings."""
 
-    def kept(targets: tuple[Secret, ...]) -> tuple[Secret, ...]:
-        return tuple(one for one in targets if "://" in one.reveal())
-
     def addresses(group: StageHooks) -> StageHooks:
-        return replace(
-            group,
-            on_failure=kept(group.on_failure),
-            on_success=kept(group.on_success),
-            on_breaker_open=kept(group.on_breaker_open),
-            on_empty_queue=kept(group.on_empty_queue),
-        )
+        kept: dict[str, Any] = {
+            name: tuple(one for one in getattr(group, name) if "://" in one.reveal())
+            for name in ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
+        }
+        return replace(group, **kept)
 
-    return replace(
-        hooks,
-        every=addresses(hooks.every),
-        generate=addresses(hooks.generate),
-        curate=addresses(hooks.curate),
-        post=addresses(hooks.post),
-    )
+    groups: dict[str, Any] = {name: addresses(getattr(hooks, name)) for name in ("every", *STAGES)}
+    return replace(hooks, **groups)
 
 
 def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:

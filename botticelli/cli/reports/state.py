@@ -7,7 +7,7 @@ import typer
 from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import BotticelliError, Exit, UsageError
+from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
 from botticelli.store.commands import state as store
 from botticelli.store.commands.state import GLOBAL, StateEntry
@@ -34,7 +34,6 @@ class StateReport:
     """Stored values."""
 
     entries: tuple[StateEntry, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -42,7 +41,6 @@ class ClearedReport:
     """How many values were deleted."""
 
     cleared: int
-    exit_code: Exit = Exit.DONE
 
 
 @command(state, "list")

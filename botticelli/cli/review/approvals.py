@@ -7,7 +7,7 @@ import typer
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
-from botticelli.errors import BotticelliError, Exit, UsageError
+from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
 from botticelli.store.commands import approvals as store
 from botticelli.store.commands import audit
@@ -46,7 +46,6 @@ class ApprovalsReport:
     """Waiting commands, newest first."""
 
     approvals: tuple[Approval, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -61,7 +60,6 @@ class ApprovalDetails:
     approval: Approval
     request: Any
     asked_with: tuple[Prompt, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -70,7 +68,6 @@ class ApprovalDecision:
 
     approval: Approval
     result: Any = None
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -78,7 +75,6 @@ class AuditReport:
     """Requested commands, allowed or refused, newest first."""
 
     commands: tuple[AuditRecord, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @command(approvals, "list")

@@ -10,7 +10,6 @@ import typer
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import Exit
 from botticelli.narrative.run.row_formats import plain
 from botticelli.records import record
 from botticelli.store.connection import Connection
@@ -62,7 +61,6 @@ class ContentTables:
     """The tables that hold content."""
 
     tables: tuple[ContentTable, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -71,7 +69,6 @@ class ContentRows:
 
     table: str
     rows: tuple[Mapping[str, Any], ...]
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -81,7 +78,6 @@ class ContentRow:
     table: str
     row: Mapping[str, Any]
     done: str = ""
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -92,7 +88,6 @@ class PromotedRow:
     id: int
     target: str
     target_id: int | None
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -100,7 +95,6 @@ class Generations:
     """Runs of narratives into tables, newest first."""
 
     generations: tuple[Generation, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @command(content, "list")
@@ -117,7 +111,7 @@ def list_content(
     limit: Limit = 20,
     form: Form = Format.HUMAN,
     as_json: bool = False,
-) -> int:
+) -> None:
     """List the newest rows of a table, or the tables."""
     report: ContentTables | ContentRows
     if table:
@@ -127,7 +121,7 @@ def list_content(
     else:
         report = ContentTables(tables=store.list_tables(conn))
         names = [each.name for each in report.tables]
-    return _write(env, report, names, form=form, as_json=as_json)
+    _write(env, report, names, form=form, as_json=as_json)
 
 
 @command(content)
@@ -148,12 +142,12 @@ def show(
 @command(content)
 def last(
     env: Environment, conn: Connection, *, form: Form = Format.HUMAN, as_json: bool = False
-) -> int:
+) -> None:
     """Show the latest run that stored rows."""
     found = outputs.generations(conn, status="success", limit=1)
     report = Generations(generations=tuple(found))
     names = [each.table_name for each in found]
-    return _write(env, report, names, form=form, as_json=as_json)
+    _write(env, report, names, form=form, as_json=as_json)
 
 
 @command(content)
@@ -167,12 +161,12 @@ def generations(
     limit: Limit = 20,
     form: Form = Format.HUMAN,
     as_json: bool = False,
-) -> int:
+) -> None:
     """List the runs that stored rows, newest first."""
     found = outputs.generations(conn, status=status.value if status else None, limit=limit)
     report = Generations(generations=tuple(found))
     names = dict.fromkeys(each.table_name for each in found)
-    return _write(env, report, names, form=form, as_json=as_json)
+    _write(env, report, names, form=form, as_json=as_json)
 
 
 def _write(
@@ -182,12 +176,11 @@ def _write(
     *,
     form: Format,
     as_json: bool,
-) -> int:
+) -> None:
     if form is Format.TABLE_NAME_ONLY:
         env.stdout.writelines(f"{name}\n" for name in names)
     else:
         env.show(report, as_json=as_json or form is Format.JSON)
-    return report.exit_code
 
 
 @command(content)

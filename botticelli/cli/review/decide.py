@@ -8,7 +8,6 @@ import typer
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import Exit
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
@@ -26,7 +25,6 @@ class CandidateDecision:
     decision: Decision
     by: str
     candidates: tuple[Reviewed, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @command()

@@ -7,7 +7,6 @@ import typer
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
-from botticelli.errors import Exit
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import decisions
@@ -40,7 +39,6 @@ class DeliveryList:
     """Deliveries, newest first."""
 
     deliveries: tuple[DeliveryView, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -48,7 +46,6 @@ class DeliveryDetails:
     """One delivery with its history."""
 
     delivery: DeliveryView
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -57,7 +54,6 @@ class DeliveryDecision:
 
     decision: str
     delivery: DeliveryView
-    exit_code: Exit = Exit.DONE
 
 
 @command(deliveries, default=True)

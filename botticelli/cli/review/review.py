@@ -9,7 +9,7 @@ from botticelli.cli.review.session import STATUSES, ReviewSession, View
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import Exit, UsageError
+from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
@@ -23,7 +23,6 @@ class ReviewList:
 
     view: View
     candidates: tuple[Reviewed, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @command(json=False)

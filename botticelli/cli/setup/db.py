@@ -40,7 +40,6 @@ class DatabaseStatus:
         size_bytes: On disk.
     """
 
-    exit_code: int = 0
     kind: str
     place: str
     schema_version: int | None
@@ -120,7 +119,6 @@ class Pruned:
 
     removed: Mapping[str, int]
     kept: Mapping[str, int]
-    exit_code: int = 0
 
 
 @command(db)

@@ -34,7 +34,6 @@ POSTING_CHANNEL_ID=
 class CreatedProject:
     """The files that `init` wrote, and those it kept as they were."""
 
-    exit_code: int = 0
     folder: Path
     written: tuple[str, ...]
     kept: tuple[str, ...]

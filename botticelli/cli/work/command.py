@@ -10,7 +10,7 @@ from botticelli.cli.shared import choices
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
-from botticelli.errors import Exit, UsageError
+from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection
 
@@ -32,7 +32,6 @@ class CommandsReport:
     """All commands."""
 
     commands: tuple[KnownCommand, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -41,7 +40,6 @@ class CommandReport:
 
     command: str
     result: Any
-    exit_code: Exit = Exit.DONE
 
 
 @record
@@ -52,7 +50,6 @@ class CommandPreview:
     request: Any
     verdict: str
     why: str
-    exit_code: Exit = Exit.DONE
 
 
 @command()

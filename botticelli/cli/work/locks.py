@@ -8,7 +8,7 @@ import typer
 from botticelli.cli.shared import choices
 from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import Exit, UsageError
+from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store import locks as store
 from botticelli.store.connection import Connection
@@ -41,7 +41,6 @@ class LocksReport:
     """The locks that are held now."""
 
     locks: tuple[HeldLock, ...]
-    exit_code: Exit = Exit.DONE
 
 
 @command(locks, default=True)

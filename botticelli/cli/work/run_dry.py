@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from botticelli.cli.shared.spending import priced
 from botticelli.cli.shell.output import Console, render
-from botticelli.errors import Exit
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.records import record
 
@@ -51,7 +50,6 @@ class RunForecast:
     input_tokens: int
     output_tokens: int
     cents: float | None
-    exit_code: Exit = Exit.DONE
 
 
 @dataclass
