@@ -33,8 +33,8 @@ def new_home(prefix: str) -> Path:
 
 
 def url_of(url: str, database: str) -> str:
-    """Return the URL of another database on the same server."""
-    return url.replace("@/botticelli?", f"@/{database}?")
+    """Return the URL of another database on the same server, patient with a busy machine."""
+    return url.replace("@/botticelli?", f"@/{database}?connect_timeout=60&")
 
 
 def insert(conn, table, **columns):
@@ -82,11 +82,12 @@ def database_numbers():
 def database_template(postgres):
     """The URL of the server, which holds a template with schema.sql applied."""
     url = postgres.ensure()
-    with connect(url) as conn:
+    admin = url_of(url, "botticelli")
+    with connect(admin) as conn:
         conn.execute(f"CREATE DATABASE {TEMPLATE}")
     with connect(url_of(url, TEMPLATE)) as conn:
         apply_schema(conn)
-    return url
+    return admin
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def db_url(database_template, database_numbers):
     name = f"test_{next(database_numbers)}"
     with connect(database_template) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
-    yield url_of(database_template, name)
+    yield database_template.replace("@/botticelli?", f"@/{name}?")
     with connect(database_template) as conn:
         conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

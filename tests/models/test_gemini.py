@@ -41,7 +41,7 @@ def name():
     return LITE
 
 
-def driver_of(server, *, key="test-key", timeout=5.0):
+def driver_of(server, *, key="test-key", timeout=60.0):
     return Gemini(key=Secret(key), base_url=server.url, timeout=timedelta(seconds=timeout))
 
 

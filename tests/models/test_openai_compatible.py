@@ -38,7 +38,7 @@ def name():
     return "test-model"
 
 
-def driver_of(server, *, key="test-key", timeout=5.0):
+def driver_of(server, *, key="test-key", timeout=60.0):
     return OpenAICompatible(
         key=Secret(key), base_url=server.url + "/v1", timeout=timedelta(seconds=timeout)
     )

@@ -487,7 +487,7 @@ def test_a_lost_lock_ends_the_run_without_a_choice(db, run, gemini, stages, pend
     def responder(call):
         with stages.connect() as conn:
             locks.break_lock(conn, "curate")
-        leave.wait(20)
+        leave.wait(60)
         return fair(call)
 
     gemini.responder = responder

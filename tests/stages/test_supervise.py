@@ -248,7 +248,7 @@ def test_a_broken_lock_stops_the_work(db, db_url):
     def work(one):
         with connect(db_url) as other:
             locks.break_lock(other, "generate")
-        assert one.stop.wait(10), "the heartbeat did not notice"
+        assert one.stop.wait(60), "the heartbeat did not notice"
         return RunOutcome(exit_code=Exit.TRY_LATER, summary={})
 
     config = Supervision(lease=timedelta(seconds=0.4))
@@ -367,6 +367,6 @@ def test_work_in_a_thread_leaves_the_signals_alone(run):
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(10)
+    thread.join(60)
 
     assert signal.getsignal(signal.SIGTERM) is before

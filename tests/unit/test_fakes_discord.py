@@ -28,12 +28,12 @@ def http():
 def post(http, discord, content="hello", *, channel=None, **fields):
     url = f"{discord.api}/channels/{channel or discord.channel}/messages"
     body = fields if content is None else {"content": content, **fields}
-    return http.post(url, json=body, timeout=5)
+    return http.post(url, json=body, timeout=60)
 
 
 def read(http, discord, **query):
     url = f"{discord.api}/channels/{discord.channel}/messages"
-    return [one["content"] for one in http.get(url, params=query, timeout=5).json()]
+    return [one["content"] for one in http.get(url, params=query, timeout=60).json()]
 
 
 def code_of(answer):
@@ -46,10 +46,10 @@ def code_of(answer):
 def test_a_missing_token_is_401_and_a_bad_agent_40333(discord, http):
     url = f"{discord.api}/users/@me"
 
-    none = http.get(url, headers={"Authorization": None}, timeout=5)
-    bearer = http.get(url, headers={"Authorization": "Bearer test-token"}, timeout=5)
-    agent = http.get(url, headers={"User-Agent": "python-requests/2"}, timeout=5)
-    good = http.get(url, timeout=5)
+    none = http.get(url, headers={"Authorization": None}, timeout=60)
+    bearer = http.get(url, headers={"Authorization": "Bearer test-token"}, timeout=60)
+    agent = http.get(url, headers={"User-Agent": "python-requests/2"}, timeout=60)
+    good = http.get(url, timeout=60)
 
     assert none.json() == {"message": "401: Unauthorized", "code": 0}
     assert bearer.status_code == 401
@@ -58,16 +58,16 @@ def test_a_missing_token_is_401_and_a_bad_agent_40333(discord, http):
 
 
 def test_the_path_needs_a_version(discord, http):
-    assert code_of(http.get(f"{discord.url}/api/users/@me", timeout=5)) == (400, 50041)
-    assert code_of(http.get(f"{discord.url}/api/v6/users/@me", timeout=5)) == (400, 50041)
-    assert http.get(f"{discord.api}/nothing", timeout=5).status_code == 404
+    assert code_of(http.get(f"{discord.url}/api/users/@me", timeout=60)) == (400, 50041)
+    assert code_of(http.get(f"{discord.url}/api/v6/users/@me", timeout=60)) == (400, 50041)
+    assert http.get(f"{discord.api}/nothing", timeout=60).status_code == 404
 
 
 def test_bodies_need_a_known_type_and_must_be_json(discord, http):
     url = f"{discord.api}/channels/{discord.channel}/messages"
 
-    plain = http.post(url, data="x", headers={"Content-Type": "text/plain"}, timeout=5)
-    broken = http.post(url, data="{", headers={"Content-Type": "application/json"}, timeout=5)
+    plain = http.post(url, data="x", headers={"Content-Type": "text/plain"}, timeout=60)
+    broken = http.post(url, data="{", headers={"Content-Type": "application/json"}, timeout=60)
 
     assert code_of(plain) == (400, 50035)
     assert code_of(broken) == (400, 50109)
@@ -144,7 +144,7 @@ def test_an_edit_without_allowed_mentions_pings_after_all(discord, http):
     made = post(http, discord, "@everyone", allowed_mentions={"parse": []}).json()
     url = f"{discord.api}/channels/{discord.channel}/messages/{made['id']}"
 
-    edited = http.patch(url, json={"content": "@everyone!"}, timeout=5).json()
+    edited = http.patch(url, json={"content": "@everyone!"}, timeout=60).json()
 
     assert edited["edited_timestamp"]
     assert discord.world.pinged_everyone == [made["id"]]
@@ -174,25 +174,25 @@ def test_channels_can_be_made_changed_and_deleted(discord, http):
         f"{discord.api}/guilds/{discord.guild}/channels", json={"name": "New Art"}, timeout=5
     )
     url = f"{discord.api}/channels/{made.json()['id']}"
-    changed = http.patch(url, json={"topic": "paint"}, timeout=5).json()
-    listed = http.get(f"{discord.api}/guilds/{discord.guild}/channels", timeout=5).json()
-    gone = http.delete(url, timeout=5)
+    changed = http.patch(url, json={"topic": "paint"}, timeout=60).json()
+    listed = http.get(f"{discord.api}/guilds/{discord.guild}/channels", timeout=60).json()
+    gone = http.delete(url, timeout=60)
 
     assert (made.status_code, made.json()["name"]) == (201, "new-art")
     assert changed["topic"] == "paint"
     assert [one["name"] for one in listed] == ["general", "new-art"]
     assert gone.status_code == 200
-    assert code_of(http.get(url, timeout=5)) == (404, 10003)
-    assert http.get(f"{discord.api}/guilds/{discord.guild}", timeout=5).json()["name"] == "Studio"
-    assert code_of(http.get(f"{discord.api}/guilds/5", timeout=5)) == (404, 10004)
+    assert code_of(http.get(url, timeout=60)) == (404, 10003)
+    assert http.get(f"{discord.api}/guilds/{discord.guild}", timeout=60).json()["name"] == "Studio"
+    assert code_of(http.get(f"{discord.api}/guilds/5", timeout=60)) == (404, 10004)
 
 
 def test_a_thread_has_the_id_of_its_message_and_there_is_one(discord, http):
     made = post(http, discord).json()
     url = f"{discord.api}/channels/{discord.channel}/messages/{made['id']}/threads"
 
-    thread = http.post(url, json={"name": "talk"}, timeout=5)
-    again = http.post(url, json={"name": "talk"}, timeout=5)
+    thread = http.post(url, json={"name": "talk"}, timeout=60)
+    again = http.post(url, json={"name": "talk"}, timeout=60)
     inside = post(http, discord, channel=made["id"])
 
     assert (thread.status_code, thread.json()["id"], thread.json()["type"]) == (201, made["id"], 11)
@@ -204,7 +204,7 @@ def test_a_thread_has_the_id_of_its_message_and_there_is_one(discord, http):
 def test_a_thread_without_a_message_is_private_unless_told(discord, http):
     url = f"{discord.api}/channels/{discord.channel}/threads"
     kinds = [
-        http.post(url, json={"name": "t", **more}, timeout=5).json()["type"]
+        http.post(url, json={"name": "t", **more}, timeout=60).json()["type"]
         for more in ({}, {"type": 11})
     ]
 
@@ -213,12 +213,12 @@ def test_a_thread_without_a_message_is_private_unless_told(discord, http):
 
 def test_a_locked_thread_takes_nothing_and_an_archived_one_opens(discord, http):
     url = f"{discord.api}/channels/{discord.channel}/threads"
-    thread = http.post(url, json={"name": "t", "type": 11}, timeout=5).json()["id"]
+    thread = http.post(url, json={"name": "t", "type": 11}, timeout=60).json()["id"]
     place = f"{discord.api}/channels/{thread}"
 
-    http.patch(place, json={"archived": True}, timeout=5)
+    http.patch(place, json={"archived": True}, timeout=60)
     opened = post(http, discord, channel=thread).status_code
-    http.patch(place, json={"locked": True}, timeout=5)
+    http.patch(place, json={"locked": True}, timeout=60)
 
     assert opened == 200
     assert code_of(post(http, discord, channel=thread)) == (403, 160005)
@@ -228,7 +228,7 @@ def test_a_forum_takes_posts_with_a_message(discord, http):
     forum = discord.add_channel(type=15)
     body = {"name": "idea", "message": {"content": "paint"}}
 
-    made = http.post(f"{discord.api}/channels/{forum}/threads", json=body, timeout=5).json()
+    made = http.post(f"{discord.api}/channels/{forum}/threads", json=body, timeout=60).json()
 
     assert made["id"] == made["message"]["id"]
     assert discord.contents(made["id"]) == ["paint"]
@@ -248,7 +248,7 @@ def test_reading_pages_exclusively_and_newest_first(discord, http):
 def test_a_wrong_query_is_a_form_error(discord, http, query):
     url = f"{discord.api}/channels/{discord.channel}/messages"
 
-    assert code_of(http.get(url, params=query, timeout=5)) == (400, 50035)
+    assert code_of(http.get(url, params=query, timeout=60)) == (400, 50035)
 
 
 def test_history_denied_reads_as_nothing(discord, http):
@@ -266,11 +266,14 @@ def test_only_ones_own_message_can_be_edited_and_a_deleted_one_is_gone(discord, 
     mine = post(http, discord).json()["id"]
     base = f"{discord.api}/channels/{discord.channel}/messages"
 
-    assert code_of(http.patch(f"{base}/{theirs}", json={"content": "y"}, timeout=5)) == (403, 50005)
-    assert http.delete(f"{base}/{mine}", timeout=5).status_code == 204
-    assert code_of(http.delete(f"{base}/{mine}", timeout=5)) == (404, 10008)
+    assert code_of(http.patch(f"{base}/{theirs}", json={"content": "y"}, timeout=60)) == (
+        403,
+        50005,
+    )
+    assert http.delete(f"{base}/{mine}", timeout=60).status_code == 204
+    assert code_of(http.delete(f"{base}/{mine}", timeout=60)) == (404, 10008)
     discord.deny("MANAGE_MESSAGES")
-    assert code_of(http.delete(f"{base}/{theirs}", timeout=5)) == (403, 50013)
+    assert code_of(http.delete(f"{base}/{theirs}", timeout=60)) == (403, 50013)
 
 
 def test_a_crosspost_happens_once_and_in_announcements_only(discord, http):
@@ -279,10 +282,10 @@ def test_a_crosspost_happens_once_and_in_announcements_only(discord, http):
     here = post(http, discord).json()["id"]
     url = f"{discord.api}/channels/{news}/messages/{made}/crosspost"
 
-    assert http.post(url, timeout=5).json()["flags"] & 1
-    assert code_of(http.post(url, timeout=5)) == (400, 40033)
+    assert http.post(url, timeout=60).json()["flags"] & 1
+    assert code_of(http.post(url, timeout=60)) == (400, 40033)
     wrong = f"{discord.api}/channels/{discord.channel}/messages/{here}/crosspost"
-    assert code_of(http.post(wrong, timeout=5)) == (400, 50024)
+    assert code_of(http.post(wrong, timeout=60)) == (400, 50024)
 
 
 def test_reactions_are_idempotent_and_counted(discord, http):
@@ -290,17 +293,17 @@ def test_reactions_are_idempotent_and_counted(discord, http):
     base = f"{discord.api}/channels/{discord.channel}/messages/{made}"
     palette = f"{base}/reactions/%F0%9F%8E%A8"
 
-    codes = [http.put(f"{palette}/@me", timeout=5).status_code for _ in range(2)]
-    shown = http.get(base, timeout=5).json()["reactions"]
-    who = http.get(palette, timeout=5).json()
-    unknown = http.put(f"{base}/reactions/paint/@me", timeout=5)
-    http.delete(f"{palette}/@me", timeout=5)
+    codes = [http.put(f"{palette}/@me", timeout=60).status_code for _ in range(2)]
+    shown = http.get(base, timeout=60).json()["reactions"]
+    who = http.get(palette, timeout=60).json()
+    unknown = http.put(f"{base}/reactions/paint/@me", timeout=60)
+    http.delete(f"{palette}/@me", timeout=60)
 
     assert codes == [204, 204]
     assert [(one["count"], one["me"]) for one in shown] == [(1, True)]
     assert who[0]["id"] == discord.world.bot["id"]
     assert code_of(unknown) == (400, 10014)
-    assert "reactions" not in http.get(base, timeout=5).json()
+    assert "reactions" not in http.get(base, timeout=60).json()
 
 
 def test_pins_are_set_read_and_taken_away(discord, http):
@@ -308,8 +311,8 @@ def test_pins_are_set_read_and_taken_away(discord, http):
     made = post(http, discord).json()["id"]
     base = f"{discord.api}/channels/{discord.channel}/{path}"
 
-    assert http.put(f"{base}/{made}", timeout=5).status_code == 204
-    pins = http.get(base, timeout=5).json()
+    assert http.put(f"{base}/{made}", timeout=60).status_code == 204
+    pins = http.get(base, timeout=60).json()
     first = pins[0] if path == "pins" else pins["items"][0]["message"]
     assert first["id"] == made
 
@@ -318,11 +321,11 @@ def test_a_webhook_answers_with_the_message_only_if_asked_to_wait(discord, http)
     url = discord.add_webhook()
     bare = {"Authorization": None}
 
-    quick = http.post(url, json={"content": "a"}, headers=bare, timeout=5)
-    slow = http.post(f"{url}?wait=true", json={"content": "@everyone"}, headers=bare, timeout=5)
-    edited = http.patch(f"{url}/messages/{slow.json()['id']}", json={"content": "c"}, timeout=5)
-    named = http.post(url, json={"content": "a", "username": "Clyde 2"}, timeout=5)
-    stolen = http.post(url + "x", json={"content": "a"}, timeout=5)
+    quick = http.post(url, json={"content": "a"}, headers=bare, timeout=60)
+    slow = http.post(f"{url}?wait=true", json={"content": "@everyone"}, headers=bare, timeout=60)
+    edited = http.patch(f"{url}/messages/{slow.json()['id']}", json={"content": "c"}, timeout=60)
+    named = http.post(url, json={"content": "a", "username": "Clyde 2"}, timeout=60)
+    stolen = http.post(url + "x", json={"content": "a"}, timeout=60)
 
     assert (quick.status_code, quick.content) == (204, b"")
     assert slow.json()["mention_everyone"] is False
@@ -335,7 +338,7 @@ def test_a_webhook_answers_with_the_message_only_if_asked_to_wait(discord, http)
 def test_any_other_path_can_be_given_an_answer(discord, http):
     discord.canned["GET", "/guilds/1/roles"] = (200, [{"id": "1"}])
 
-    assert http.get(f"{discord.api}/guilds/1/roles", timeout=5).json() == [{"id": "1"}]
+    assert http.get(f"{discord.api}/guilds/1/roles", timeout=60).json() == [{"id": "1"}]
 
 
 # -- limits
@@ -435,4 +438,4 @@ def test_a_fault_may_wait_for_a_route(discord, http):
 
     assert post(http, discord).status_code == 200
     url = f"{discord.api}/channels/{discord.channel}/messages"
-    assert [http.get(url, timeout=5).status_code for _ in range(2)] == [503, 200]
+    assert [http.get(url, timeout=60).status_code for _ in range(2)] == [503, 200]

@@ -25,7 +25,7 @@ def _no_key(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def client_of(fake, *, key="test-key", timeout=5000, **http):
+def client_of(fake, *, key="test-key", timeout=60_000, **http):
     options = types.HttpOptions(base_url=fake.url, timeout=timeout, **http)
     return genai.Client(api_key=key, enterprise=False, http_options=options)
 
@@ -45,7 +45,7 @@ def post(fake, *, body, path=f"/v1/models/{LITE}:generateContent", **headers):
     with requests.Session() as session:
         session.trust_env = False
         headers = {"x-goog-api-key": fake.key, **headers}
-        return session.post(fake.url + path, json=body, headers=headers, timeout=5)
+        return session.post(fake.url + path, json=body, headers=headers, timeout=60)
 
 
 def stand_still(fake, at=NOON):
@@ -367,8 +367,8 @@ def test_it_runs_as_a_process_and_tells_what_it_saw():
             session.trust_env = False
             body = {"contents": [{"parts": [{"text": "a"}]}]}
             url = f"{base}/v1beta/models/{LITE}:generateContent?key=test-key"
-            code = session.post(url, json=body, timeout=5).status_code
-            told = session.get(base + "/__calls", timeout=5).json()
+            code = session.post(url, json=body, timeout=60).status_code
+            told = session.get(base + "/__calls", timeout=60).json()
         process.terminate()
 
     assert code == 200

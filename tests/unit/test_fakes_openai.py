@@ -20,7 +20,7 @@ SCHEMA = {
 FORMAT = {"type": "json_schema", "json_schema": {"name": "post", "strict": True, "schema": SCHEMA}}
 
 
-def client_of(server, *, key="test-key", timeout=5.0):
+def client_of(server, *, key="test-key", timeout=60.0):
     return openai.OpenAI(
         api_key=key,
         base_url=server.url + "/v1",
@@ -29,7 +29,7 @@ def client_of(server, *, key="test-key", timeout=5.0):
     )
 
 
-def ask(server, *, prompt="Say hello", model="test-model", timeout=5.0, **more):
+def ask(server, *, prompt="Say hello", model="test-model", timeout=60.0, **more):
     messages = [{"role": "user", "content": prompt}]
     with client_of(server, timeout=timeout) as client:
         return client.chat.completions.create(model=model, messages=messages, **more)

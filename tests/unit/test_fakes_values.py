@@ -138,7 +138,7 @@ class Ending(LoopbackServer):
 
 def first_byte(server, path):
     host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as line:
+    with socket.create_connection((host, int(port)), timeout=60) as line:
         line.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return line.recv(1)
 
@@ -158,7 +158,7 @@ def test_a_bug_in_a_fake_fails_the_test_and_does_not_pass_for_a_500():
 def test_closing_does_not_wait_for_those_who_hang():
     with Ending() as server:
         host, port = server.url.removeprefix("http://").split(":")
-        line = socket.create_connection((host, int(port)), timeout=5)
+        line = socket.create_connection((host, int(port)), timeout=60)
         line.sendall(b"GET /hang HTTP/1.1\r\n\r\n")
 
     with line, contextlib.suppress(ConnectionResetError):  # where the server had not read it yet
