@@ -392,13 +392,13 @@ def test_what_needs_a_person_waits_and_runs_once_as_it_was_shown(house):
         house.run("messages.send", args, security=CAREFUL)
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=True, limit=9)
-    assert (wish.state, wish.args, house.changed()) == ("pending", args, [])
+    [request] = approvals.list_approvals(house.db, everything=True, limit=9)
+    assert (request.state, request.args, house.changed()) == ("pending", args, [])
 
-    approvals.decide(house.db, wish.id, "approved", by="vera")
-    with pytest.raises(Pending):  # another text is another wish
+    approvals.decide(house.db, request.id, "approved", by="vera")
+    with pytest.raises(Pending):  # another text is another request
         house.run("messages.send", args | {"content": "something else"}, security=CAREFUL)
-    with pytest.raises(Pending):  # and so is the wish of another narrative
+    with pytest.raises(Pending):  # and so is the request of another narrative
         house.run("messages.send", args, security=CAREFUL, narrative="other")
     house.run("messages.send", args, security=CAREFUL)
     with pytest.raises(Pending):
@@ -413,10 +413,10 @@ def asked_for(house, args, word=None, command="messages.send"):
     """Have a command wait for a person, who says `word` to it; return its number."""
     with pytest.raises(Pending):
         house.run(command, args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
+    [request] = approvals.list_approvals(house.db, everything=False, limit=9)
     if word:
-        approvals.decide(house.db, wish.id, word, by="vera", reason="no")
-    return wish.id
+        approvals.decide(house.db, request.id, word, by="vera", reason="no")
+    return request.id
 
 
 def test_an_expired_approval_does_not_count(house):
@@ -460,8 +460,8 @@ def test_an_approval_for_partial_work_is_used_up_and_it_is_told_how_far_it_came(
     security = policy("*", require_confirmation=[command])
     with pytest.raises(Pending):
         house.run(command, args, security=security)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
-    approvals.decide(house.db, wish.id, "approved", by="vera")
+    [request] = approvals.list_approvals(house.db, everything=False, limit=9)
+    approvals.decide(house.db, request.id, "approved", by="vera")
     house.discord.script.add("slow:0", "403:50013", to="bulk_delete")
 
     with pytest.raises(CommandFailed, match=r"only 100 of 1\d\d messages were deleted: the bot"):
@@ -572,8 +572,8 @@ def test_an_approval_is_given_back_if_the_command_certainly_failed(house):
     args = filled(SEND, house)
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
-    approvals.decide(house.db, wish.id, "approved", by="vera")
+    [request] = approvals.list_approvals(house.db, everything=False, limit=9)
+    approvals.decide(house.db, request.id, "approved", by="vera")
     house.discord.deny("SEND_MESSAGES")
 
     with pytest.raises(CommandFailed, match="lacks the permission Send Messages"):
@@ -777,11 +777,13 @@ def test_an_invite_belongs_to_the_server_it_leads_to_whatever_the_arguments_say(
 
 
 def test_an_approval_is_not_given_back_beside_a_newer_wish(house):
-    wish = approvals.Wish(platform="discord", command="messages.send", args={"content": "x"})
-    first = approvals.request(house.db, wish)
+    request = approvals.CommandRequest(
+        platform="discord", command="messages.send", args={"content": "x"}
+    )
+    first = approvals.request(house.db, request)
     approvals.decide(house.db, first, "approved", by="vera")
-    approvals.use(house.db, wish)
-    second = approvals.request(house.db, wish)
+    approvals.use(house.db, request)
+    second = approvals.request(house.db, request)
 
     approvals.give_back(house.db, first)
 
@@ -793,8 +795,8 @@ def test_a_text_that_was_sent_in_part_uses_its_approval_up(house):
     args = filled(SEND, house) | {"content": "word " * 600}
     with pytest.raises(Pending):
         house.run("messages.send", args, security=CAREFUL)
-    [wish] = approvals.list_approvals(house.db, everything=False, limit=9)
-    approvals.decide(house.db, wish.id, "approved", by="vera")
+    [request] = approvals.list_approvals(house.db, everything=False, limit=9)
+    approvals.decide(house.db, request.id, "approved", by="vera")
     house.discord.script.add("slow:0", "403")
 
     with pytest.raises(CommandFailed, match="only 1 of 2 parts were sent"):

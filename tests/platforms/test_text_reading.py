@@ -82,6 +82,8 @@ LINKS_ELSEWHERE = [
     "https://evil.com?@good.com",
     "https://good.com'.evil.com/",
     "https://good.com).evil.com/",
+    "https://good.com'/x",
+    "[https://good.com](https://good.com).evil.com",
     "https://good.com*.evil.com/",
     "https://good.com,evil.com",
     "https://good.com:x.evil.com",
@@ -120,6 +122,7 @@ LINKS_ELSEWHERE = [
     "discord.gg//abc",
     "discord.gg\\abc",
     "discord.gg/invite/abc",
+    "discord\u3002gg/abc",
     "dsc.gg/abc",
     "discord.me/abc",
     "加入discord.gg/abc",
@@ -147,6 +150,8 @@ MENTIONS = [
     "x@here.",
     "@everyone大家好",
     "你好@everyone大家好",
+    "你@everyones",
+    "x@everyone大家",
     "@\u200beveryone",
     "@eve\u2060ryone",
     "@ever\ufe0fyone",
@@ -213,6 +218,7 @@ NOTHING_WRONG = [
     "README.md and node.js",
     "I left discord.com for discord.gg",
     "support@discord.com",
+    "discord.com/channels/1/2",
     "https://",
     "C:\\new\\notes.txt, C:\\\\temp, C:/Users",
     "50:/ or so:/",
@@ -285,6 +291,7 @@ def test_no_disguise_hides_a_link_or_a_mention(case):
         ("a\n```\ncode", "a\n```\ncode", True),
         ("a\n```\ncode\n```\nb", "a\n \nb", False),
         ("``a ` b`` c", "  c", False),
+        ("a\n````\nx\n```\nb", "a\n \nb", False),
         ("`` a ` b", "`` a ` b", False),
         ("Use ``` for code", "Use ``` for code", False),
         ("~~~\nx", "~~~\nx", False),
@@ -302,6 +309,7 @@ def test_links_and_mentions_are_counted_once_each():
     reading = TextReading("https://a.b www.c.d discord.gg/x https://www.a.b <@1> <@1> @here")
 
     assert (reading.link_count, reading.mention_count) == (4, 3)
+    assert TextReading("@every\x07one").mention_count == 1
 
 
 def test_the_length_is_in_utf16_units():

@@ -24,7 +24,7 @@ from botticelli.platforms.rules.security_rules import (
 )
 from botticelli.records import record
 from botticelli.store.commands import approvals, audit, unmarked_sends
-from botticelli.store.commands.approvals import Wish
+from botticelli.store.commands.approvals import CommandRequest
 from botticelli.store.commands.unmarked_sends import UnmarkedSend
 from botticelli.store.connection import Connection
 from botticelli.text import exposed
@@ -216,7 +216,7 @@ class GuardedCommands:
         if answer == "always":
             self.always.add(call.name)
 
-    def _pending(self, call: CommandCall, request: Wish) -> Pending:
+    def _pending(self, call: CommandCall, request: CommandRequest) -> Pending:
         number = approvals.request(self.conn, request)
         self._record(call, "pending", rule="require_confirmation", reason=f"#{number}")
         return Pending(
@@ -311,8 +311,8 @@ class GuardedCommands:
             reason=self._clean(reason),
         )
 
-    def _request(self, call: CommandCall) -> Wish:
-        return Wish(**call.identity, args=_as_json(call.args, lambda text: text))
+    def _request(self, call: CommandCall) -> CommandRequest:
+        return CommandRequest(**call.identity, args=_as_json(call.args, lambda text: text))
 
     def _clean(self, text: str) -> str:
         for secret in filter(None, self.secrets):

@@ -16,7 +16,7 @@ LIFETIME: Final = timedelta(hours=24)  # then the world may be another, and a pe
 
 
 @record
-class Wish:
+class CommandRequest:
     """A command that a person must confirm, with the very arguments it would run with."""
 
     platform: str
@@ -28,7 +28,7 @@ class Wish:
 
     @property
     def digest(self) -> str:
-        """What makes two wishes the same: another text or another channel is another wish."""
+        """What makes two requests the same: another text or another channel is another request."""
         facts = [self.narrative, self.platform, self.command, dict(self.args)]
         text = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -36,7 +36,7 @@ class Wish:
 
 @record
 class Approval:
-    """A wish as a person looks at it; state "expired" is one that waited too long."""
+    """A request as a person sees it; state "expired" is one that waited too long."""
 
     id: int
     platform: str
@@ -69,13 +69,13 @@ COLUMNS: Final = """
 
 
 def list_approvals(conn: Connection, *, everything: bool, limit: int) -> list[Approval]:
-    """Return wishes, newest first: those that wait or may run, or `everything`."""
+    """Return requests, newest first: those that wait or may run, or `everything`."""
     values = {"id": None, "all": everything, "limit": limit}
     return fetch_all(conn, Approval, COLUMNS, values)
 
 
 def find(conn: Connection, approval: int) -> Approval:
-    """Return one wish.
+    """Return one wanted.
 
     Raises:
         UsageError: There is none.
@@ -110,9 +110,9 @@ PROMPTS: Final = """
 """
 
 
-def prompts_before(conn: Connection, wish: Approval, *, limit: int = 20) -> list[Prompt]:
-    """Return what the narrative asked its models in the run that made a wish, in order."""
-    return fetch_all(conn, Prompt, PROMPTS, {**vars(wish), "limit": limit})[::-1]
+def prompts_before(conn: Connection, approval: Approval, *, limit: int = 20) -> list[Prompt]:
+    """Return what the narrative asked its models in the run that made a request, in order."""
+    return fetch_all(conn, Prompt, PROMPTS, {**vars(approval), "limit": limit})[::-1]
 
 
 FORGET: Final = """
@@ -132,12 +132,12 @@ REQUEST: Final = """
 """
 
 
-def request(conn: Connection, wish: Wish) -> int:
-    """Put a wish before a person, once however often it is asked for. One transaction."""
+def request(conn: Connection, wanted: CommandRequest) -> int:
+    """Put a request before a person, once however often it is asked for. One transaction."""
     values = {
-        **vars(wish),
-        "args": Jsonb(dict(wish.args)),
-        "digest": wish.digest,
+        **vars(wanted),
+        "args": Jsonb(dict(wanted.args)),
+        "digest": wanted.digest,
         "lifetime": LIFETIME,
     }
     with conn.transaction():
@@ -157,13 +157,13 @@ USE: Final = """
 """
 
 
-def use(conn: Connection, wish: Wish) -> tuple[int, str] | None:
-    """Take the approval of a wish, which counts once; return its id and who gave it.
+def use(conn: Connection, wanted: CommandRequest) -> tuple[int, str] | None:
+    """Take the approval of a request, which counts once; return its id and who gave it.
 
     One transaction, committed before the command runs: a crash meanwhile costs an approval, never
     a second run.
     """
-    row = conn.execute(USE, {"digest": wish.digest}).fetchone()
+    row = conn.execute(USE, {"digest": wanted.digest}).fetchone()
     return None if row is None else (int(row[0]), str(row[1]))
 
 
@@ -176,12 +176,12 @@ DENIAL: Final = """
 """
 
 
-def find_denial(conn: Connection, wish: Wish) -> Approval | None:
-    """Return the denial of a wish, which holds until a person says otherwise; None: there is none.
+def find_denial(conn: Connection, wanted: CommandRequest) -> Approval | None:
+    """Return the denial of a request, which holds until a person says otherwise, if there is one.
 
     The last word on it counts.
     """
-    row = conn.execute(DENIAL, {"digest": wish.digest}).fetchone()
+    row = conn.execute(DENIAL, {"digest": wanted.digest}).fetchone()
     last = None if row is None else find(conn, int(row[0]))
     return last if last is not None and last.state == "denied" else None
 
@@ -201,7 +201,7 @@ GIVE_BACK: Final = """
 def give_back(conn: Connection, approval: int) -> None:
     """Let an approval count again: what it was used for was certainly not done. One transaction.
 
-    Where the same wish has been put before a person again meanwhile, that one counts.
+    Where the same request has been put before a person again meanwhile, that one counts.
     """
     conn.execute(GIVE_BACK, {"id": approval})
 
@@ -231,7 +231,7 @@ def decide(
     by: str,
     reason: str = "",
 ) -> Approval:
-    """Write down what a person says, and return the wish as it is then. One transaction.
+    """Record what a person decides, and return the request as it is then. One transaction.
 
     Raises:
         UsageError: There is none, or it does not wait any more.
