@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from botticelli.records import record
 from botticelli.text import shorten, utf16_length
 
+LONGEST_AUTHORITY: Final = 300  # characters; a longer one leads nowhere that could be allowed
 # Where a link begins: a scheme (browsers accept one slash behind the usual ones, and backslashes;
 # markdown drops escapes), www, or a host whose invites need no scheme. Then its authority.
 _LINK: Final = re.compile(
@@ -23,7 +24,7 @@ _LINK: Final = re.compile(
     r"|(?<=[a-z0-9+.\-\\]{2}):\\?/\\?/[/\\]*"
     r"|(?<![a-z0-9\-])(?=www\.\w)"
     r"|(?P<bare>(?<![a-z0-9\-])(?=(?:[a-z]{1,10}\.)?(?:discord(?:app)?\.(?:com|gg|me)|dsc\.gg))))"
-    r"(?P<authority>[^\s<>/\\?#]*)",
+    rf"(?P<authority>[^\s<>/\\?#]{{0,{LONGEST_AUTHORITY}}})",
     re.IGNORECASE,
 )
 _PATH: Final = re.compile(r"[/\\][^\s<>?#]{0,200}")
@@ -33,6 +34,7 @@ _MASKED: Final = re.compile(r"\[([^\[\]]*)\]\(\s{0,4}<?[a-z0-9+.\-\\]*\Z", re.IG
 _LABEL: Final = 300  # characters in front of a link in which [its text]( is looked for
 _HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _LONGEST_HOST: Final = 255
+_FORBIDDEN: Final = re.compile(r"[\[\]|^]")  # in a host: browsers make no link of it
 _DOTS: Final = str.maketrans("\u3002\uff0e\uff61", "...")  # a browser reads each as a dot
 _ESCAPE: Final = re.compile(r"\\([^0-9A-Za-z\s])")
 
@@ -175,18 +177,27 @@ def _is_unseen(c: str) -> bool:
 def _links(text: str) -> Iterator[Link]:
     at = 0
     while match := _LINK.search(text, at):
-        authority, at = match["authority"], match.end()
-        path = ""
-        if ")" in authority and _is_masked(text, match.start()):
-            authority = authority.partition(")")[0]
-            at = match.start("authority") + len(authority) + 1
-        elif behind := _PATH.match(text, at):
-            path = behind[0]
+        authority = _until_markup(match)
+        at = match.start("authority") + len(authority)
+        behind = _PATH.match(text, at)
+        path = behind[0] if behind else ""
         is_last = not path and text[at : at + 1] not in {"?", "#"}
         host = _host(_trimmed(authority) if is_last else authority)
         is_invite = _is_invite(host, path)
         if is_invite or (host and match["bare"] is None):
             yield Link(host=host, is_invite=is_invite)
+
+
+def _until_markup(match: re.Match[str]) -> str:
+    """Return the authority of a link up to the markup of the text that is glued to it."""
+    authority = match["authority"]
+    host = authority.rfind("@") + 1
+    if len(authority) == LONGEST_AUTHORITY:
+        return authority
+    if ")" in authority and _is_masked(match.string, match.start()):
+        return authority.partition(")")[0]
+    found = _FORBIDDEN.search(authority, host + 1)  # [::1] begins with a bracket
+    return authority[: found.start()] if found else authority
 
 
 def _is_masked(text: str, at: int) -> bool:
@@ -214,7 +225,7 @@ def _host(authority: str) -> str:
 
 def _host_name(host: str) -> str:
     if len(host) > _LONGEST_HOST:
-        return host
+        return f"{host[:80]}…"
     plain = unicodedata.normalize("NFKC", host).translate(_DOTS).lower().rstrip(".")
     if _seen(plain) != plain:
         return plain  # browsers do not agree on what it is
