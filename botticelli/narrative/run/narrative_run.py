@@ -225,7 +225,7 @@ class NarrativeRun:
         self.inputs.capture(step.act, values, nouns=nouns)
         if step.act.extract_output:
             objects = tuple(value for value in values if isinstance(value, Mapping))
-            self._output(step, objects, answer=None, repaired=False)
+            self._output(step, objects, answer=None)
         return result
 
     def _ask(self, step: Step, gathered: Gathered) -> ActResult:
@@ -310,15 +310,10 @@ class NarrativeRun:
             values = [reading.value] if reading else _json_in(result.text)
             self.inputs.capture(step.act, values)
         if reading and act_facts.stores(self.narrative, step.act, is_last=step.is_last):
-            self._output(step, reading.rows, answer=result.answer, repaired=reading.repaired)
+            self._output(step, reading.rows, answer=result.answer)
 
     def _output(
-        self,
-        step: Step,
-        rows: tuple[Mapping[str, Any], ...],
-        *,
-        answer: Answer | None,
-        repaired: bool,
+        self, step: Step, rows: tuple[Mapping[str, Any], ...], *, answer: Answer | None
     ) -> None:
         if not rows:
             self.warn(f"act '{step.act.name}' gave no rows to store")
@@ -326,11 +321,9 @@ class NarrativeRun:
         output = Output(
             table=answers_table(target=self.narrative.target, narrative=self.narrative.name),
             rows=rows,
-            narrative=self.narrative.name,
             act=step.act.name,
             answer=answer,
             template=self.narrative.template,
-            repaired=repaired,
         )
         self.outputs.append(output)
 

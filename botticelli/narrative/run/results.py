@@ -50,19 +50,16 @@ class Output:
 
     Args:
         table: Where they belong; it need not exist yet.
-        narrative, act: source_narrative and source_act.
+        act: Its name, source_act.
         answer: What the rows were read from; None if the act asked no model.
         template: Table whose columns a new `table` gets; empty: inferred from the rows.
-        repaired: Whether the JSON had to be repaired.
     """
 
     table: str
     rows: tuple[Mapping[str, Any], ...]
-    narrative: str
     act: str
     answer: Answer | None = None
     template: str = ""
-    repaired: bool = False
 
 
 @record

@@ -60,25 +60,22 @@ class ResumeState:
 
     def finish(self, execution: Execution) -> None:
         """Keep a nested run, in the transaction that stores what it made."""
-        self.keep("", {**_plain(execution), "acts": [_plain_act(act) for act in execution.acts]})
-
-
-def _plain(execution: Execution) -> dict[str, Any]:
-    return {
-        "narrative": execution.narrative,
-        "iteration": execution.iteration,
-        "warnings": execution.warnings,
-        "started_at": execution.started_at.isoformat(),
-    }
-
-
-def _plain_act(act: ActResult) -> dict[str, Any]:
-    answer = act.answer and {
-        "text": act.answer.text,
-        "execution_id": act.answer.execution_id,
-        "model": act.answer.model,
-    }
-    return {**asdict(act), "prompt": "", "answer": answer}
+        answers = ("text", "execution_id", "model")
+        acts = [
+            {
+                **asdict(act),
+                "prompt": "",
+                "answer": act.answer and {name: getattr(act.answer, name) for name in answers},
+            }
+            for act in execution.acts
+        ]
+        kept = {
+            "narrative": execution.narrative,
+            "iteration": execution.iteration,
+            "warnings": execution.warnings,
+            "started_at": execution.started_at.isoformat(),
+        }
+        self.keep("", {**kept, "acts": acts})
 
 
 def _execution(kept: Mapping[str, Any]) -> Execution:
@@ -87,18 +84,17 @@ def _execution(kept: Mapping[str, Any]) -> Execution:
         iteration=kept["iteration"],
         warnings=tuple(kept["warnings"]),
         started_at=datetime.fromisoformat(kept["started_at"]),
-        acts=tuple(_act(each) for each in kept["acts"]),
+        acts=tuple(_act(**each) for each in kept["acts"]),
     )
 
 
-def _act(kept: Mapping[str, Any]) -> ActResult:
+def _act(
+    *, state: str, values: list[Any], nouns: list[str], answer: dict[str, Any] | None, **plain: Any
+) -> ActResult:
     return ActResult(
-        name=kept["name"],
-        sequence=kept["sequence"],
-        state=ActState(kept["state"]),
-        text=kept["text"],
-        values=tuple(kept["values"]),
-        nouns=tuple(kept["nouns"]),
-        reason=kept["reason"],
-        answer=Answer(**kept["answer"], reused=True) if kept["answer"] else None,
+        state=ActState(state),
+        values=tuple(values),
+        nouns=tuple(nouns),
+        answer=Answer(**answer, reused=True) if answer else None,
+        **plain,
     )

@@ -72,7 +72,7 @@ def _new(output: Output, execution: Execution) -> NewRows:
 def metadata(output: Output, execution: Execution) -> Mapping[str, Any]:
     """Return what stands beside the rows of an output, for columns that the table has."""
     return {
-        "source_narrative": output.narrative,
+        "source_narrative": execution.narrative,
         "source_act": output.act,
         "generation_model": (output.answer and output.answer.model) or None,
         "run_id": execution.run_id,

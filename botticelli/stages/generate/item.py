@@ -74,7 +74,7 @@ class ItemSink:
             self.conn,
             output.rows,
             origin=Origin(
-                narrative=output.narrative,
+                narrative=execution.narrative,
                 act=output.act,
                 model=output.answer.model if output.answer else "",
                 run_id=execution.run_id,
