@@ -1,7 +1,7 @@
 """OpenTelemetry: sends spans to a collector by OTLP/HTTP, and never stands in the work's way.
 
 The SDK and its exporter are an optional extra; they read the OTEL_* variables of the process.
-What an error says is not told, only its kind: it may quote what a model wrote.
+An error's message is not exported, only its kind: it may quote what a model wrote.
 """
 
 import logging
@@ -84,14 +84,14 @@ class Exporting:
             record_exception=False,
             set_status_on_exception=False,
         ) as opened:
-            told = _Told(opened)
-            told.set(facts)
+            span = _RecordedSpan(opened)
+            span.set(facts)
             try:
-                yield told
+                yield span
             except TryLater:
                 raise
             except BaseException as error:
-                told.fail(type(error).__name__)
+                span.fail(type(error).__name__)
                 raise
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class _Ear(logging.Handler):
         self.heard = True
 
 
-class _Told:
+class _RecordedSpan:
     """An OpenTelemetry span as our floors know it."""
 
     def __init__(self, opened: "opentelemetry.trace.Span") -> None:
@@ -137,7 +137,7 @@ class _Told:
 
 
 def _resource(*, version: str, host: str) -> "Resource":
-    """Return who we are; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before."""
+    """Return this service's attributes; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override."""
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
     ours = Resource.create({"service.version": version, "host.name": host})

@@ -1,4 +1,4 @@
-"""The fence around everything: whatever happens inside becomes lines on stderr and an exit code."""
+"""The outermost handler: every error becomes lines on stderr and an exit code."""
 
 import errno
 import gc
@@ -39,11 +39,11 @@ def run() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             code = PIPE_CLOSED
-        elif not code:  # else it has been told
+        elif not code:  # else the error is printed already
             code = _full(error, env)
     if threading.active_count() > 1:
         sys.exit(code)
-    # Taking the interpreter apart is an eighth of an idle tick, and nobody is left to need it.
+    # Finalizing the interpreter would take an eighth of an idle run and has no use here.
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
@@ -76,7 +76,7 @@ def main(args: Sequence[str], env: Environment) -> int:
         with _traced(env):
             code = int(execute(globals_first(args), env) or 0)
     except BotticelliError as error:
-        code = _tell(error, env)
+        code = _report(error, env)
     except NoArgsIsHelpError as error:
         env.stdout.write(error.format_message() + "\n")
         code = Exit.USAGE
@@ -123,7 +123,7 @@ def _usage(error: Any) -> str:
     return f"{message[:1].lower()}{message[1:]}; {hint}"
 
 
-def _tell(error: BotticelliError, env: Environment) -> int:
+def _report(error: BotticelliError, env: Environment) -> int:
     if env.options.debug:
         log.write(env, _trace(error), logging.DEBUG)
     for problem in error.problems:

@@ -386,7 +386,7 @@ def test_files_with_secrets_that_others_may_read_are_told(botticelli, db, tmp_pa
         f"chmod 600 {tmp_path / 'key'}",
         "keep secrets in .env or credentials, and write ${NAME} there",
     ]
-    assert good == [("ok", "3 files, read by nobody else", "")]
+    assert good == [("ok", "3 files, readable only by this user", "")]
 
 
 def test_a_hook_that_is_a_command_is_no_secret_in_a_file(botticelli, db):
@@ -465,7 +465,7 @@ def test_a_unit_that_is_not_armed_is_a_fault(botticelli, db, systemctl):
     ended = botticelli("doctor --json")
 
     assert ended.code == 1
-    assert ("fault", "system: not armed: post", "botticelli timers install") in told(
+    assert ("fault", "system: not active: post", "botticelli timers install") in told(
         ended, "timers"
     )
 

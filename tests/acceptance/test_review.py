@@ -165,7 +165,7 @@ def test_an_empty_list_says_what_to_do(screen):
     title, text, _ = screen("a", "r", "e", "n")
 
     assert title == "to decide: 0 of 0"
-    assert text.startswith("nothing here")
+    assert text.startswith("no candidates")
 
 
 def test_a_text_cannot_speak_to_the_terminal():

@@ -40,7 +40,7 @@ def test_the_answer_is_on_stdout_and_the_rest_on_stderr(haiku, db):
 
     assert ended.code == 0, ended.err
     assert set(json.loads(ended.out)) == {"title", "lines"}
-    assert "1 rows stored in haiku" in ended.err
+    assert "1 row stored in haiku" in ended.err
     assert "2 calls" in ended.err
     assert db.execute("SELECT count(*), min(generation_model) FROM haiku").fetchone() == (
         1,

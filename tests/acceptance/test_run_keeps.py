@@ -70,7 +70,7 @@ def test_save_keeps_every_act_of_every_round_with_its_prompt(botticelli, db):
     ended = botticelli("run rounds --offline --save")
 
     assert ended.code == 0, ended.err
-    assert "every act is kept with run 1" in ended.err
+    assert "every act is stored with run 1" in ended.err
     kept = summary(db)
     assert (kept["narrative"], kept["description"], kept["calls"]) == ("rounds", "Two rounds", 2)
     assert [(act["iteration"], act["name"], act["state"]) for act in kept["acts"]] == [

@@ -82,7 +82,7 @@ def test_a_person_reads_the_whole_life(command, db, published):
         "A post about oars, edited",
         "feature.draft_feature 1: done, gemini-3.5-flash-lite, ",
         "feature.refine 1: done, ",
-        "asked: ",
+        "prompt: ",
         "Draft feature 1",
         "in all 2 calls, ",
         "judged by gemini-3.8-flash: 40 of 50",

@@ -242,9 +242,9 @@ def test_install_arms_all_timers_and_remove_takes_them_away(lab):
     assert "T09:00:00" in timers[2]["next"]
     assert lab.run("systemctl is-enabled botticelli.target").out.strip() == "enabled"
 
-    assert doctor(lab, "timers") == [("ok", "system: armed: generate, curate, post, prune")]
+    assert doctor(lab, "timers") == [("ok", "system: active: generate, curate, post, prune")]
     lab.run("systemctl stop botticelli-post.timer")
-    assert doctor(lab, "timers") == [("fault", "system: not armed: post")]
+    assert doctor(lab, "timers") == [("fault", "system: not active: post")]
 
     assert lab.run("botticelli timers remove").code == 0
     assert lab.run("systemctl list-timers --all --no-legend 'botticelli-*'").out == ""

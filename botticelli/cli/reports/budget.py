@@ -8,6 +8,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.reports.budget import BudgetReport, LimitUse, ModelBudget, budget_report
 from botticelli.store.connection import Connection
+from botticelli.text import counted
 
 
 @command()
@@ -25,7 +26,7 @@ def budget(env: Environment, conn: Connection) -> BudgetReport:
 @render.register
 def _(report: BudgetReport, console: Console) -> None:
     if not report.models:
-        console.line("no model with limits is configured or was asked")
+        console.line("no model with limits is configured or was used")
     else:
         console.table(
             ("model", "limit", "used", "reserved", "left", "of", "free again (UTC)"),
@@ -48,8 +49,8 @@ def _(report: BudgetReport, console: Console) -> None:
         sum(one.calls for one in spent) for spent in (report.today, report.month)
     )
     console.line(
-        f"cost today ${report.cost_today_usd:.4f} ({calls_today} calls), this month"
-        f" ${report.cost_month_usd:.4f} ({calls_month} calls); days and months in UTC"
+        f"cost today ${report.cost_today_usd:.4f} ({counted(calls_today, 'call')}), this month"
+        f" ${report.cost_month_usd:.4f} ({counted(calls_month, 'call')}); days and months in UTC"
     )
 
 

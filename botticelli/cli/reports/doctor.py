@@ -96,7 +96,7 @@ def _addresses_of(hooks: Hooks) -> Hooks:
 
 
 def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
-    """Yield how the database is. Our own server is looked at only if it runs."""
+    """Yield the state of the database. The embedded server is checked only if it runs."""
     from botticelli.store.connection import place_of
 
     place = place_of(config.database.url)
@@ -104,7 +104,7 @@ def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
         status = env.embedded.status()
         place = str(status.folder)
         if not status.running:
-            yield fine("database", f"our own PostgreSQL in {place}: the next command starts it")
+            yield fine("database", f"embedded PostgreSQL in {place}: the next command starts it")
             what = "schema, stages, leftovers, quota"
             yield unknown(what, "the database is not running", hint="botticelli db start")
             return
@@ -141,13 +141,13 @@ def _installed(report: TimersReport) -> Iterator[Diagnosis]:
     dead = [timer.name for timer in report.timers if not (timer.installed and timer.armed)]
     old = [timer.name for timer in report.timers if timer.armed and not timer.current]
     if dead:
-        yield fault("timers", f"{report.kind}: not armed: {', '.join(dead)}", hint=hint)
+        yield fault("timers", f"{report.kind}: not active: {', '.join(dead)}", hint=hint)
     if old:
         what = f"{report.kind}: not what the configuration says: {', '.join(old)}"
         yield warning("timers", what, hint=hint)
     if not dead and not old:
         names = ", ".join(timer.name for timer in report.timers)
-        yield fine("timers", f"{report.kind}: armed: {names}")
+        yield fine("timers", f"{report.kind}: active: {names}")
 
 
 def _disk(config: Config) -> Iterator[Diagnosis]:
@@ -173,8 +173,8 @@ def _room(folder: Path, *, little: float) -> Diagnosis:
     free = facts.f_bavail * facts.f_frsize / 1_000_000
     hint = f"df -h {folder}"
     if facts.f_files and not facts.f_favail:
-        return fault("disk", f"no more files can be made where {folder} lies", hint=hint)
-    what = f"{_size(free)} free where {folder} lies"
+        return fault("disk", f"no more files can be created in {folder}", hint=hint)
+    what = f"{_size(free)} free at {folder}"
     if free < little * FULL_SHARE:
         return fault("disk", what, hint=hint)
     if free < little:
@@ -208,7 +208,7 @@ def _secrets(
     if not config.database.url and (_mode(folder) or 0) & (OTHERS | stat.S_IXOTH):
         yield warning("secrets", f"{folder} is open to others", hint=f"chmod 700 {folder}")
     if seen:
-        yield fine("secrets", f"{seen} file{'s' * (seen > 1)}, read by nobody else")
+        yield fine("secrets", f"{seen} file{'s' * (seen > 1)}, readable only by this user")
 
 
 def _files_with_secrets(

@@ -76,7 +76,7 @@ def health(env: Environment) -> HealthReport:
     """Print one line of health; exit with 1 if unhealthy.
 
     Examples:
-        botticelli health || echo "look at botticelli doctor"
+        botticelli health || botticelli doctor
     """
     try:
         with env.database() as conn:

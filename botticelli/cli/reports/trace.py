@@ -141,7 +141,7 @@ def _print_calls(calls: Sequence[ModelCall], console: Console, *, full: bool) ->
     for call in calls:
         console.line(f"  {_headline(call)}")
         for name, value in (
-            ("asked", call.prompt), ("said", call.response), ("trouble", call.error)
+            ("prompt", call.prompt), ("answer", call.response), ("error", call.error)
         ):  # fmt: skip
             if value:
                 console.line(f"    {name}: {value if full else shorten(value, PREVIEW)}")

@@ -197,11 +197,11 @@ def _(report: ApprovalsReport, console: Console) -> None:
 @render.register
 def _(report: ApprovalDetails, console: Console) -> None:
     one = report.approval
-    who = f"narrative '{one.narrative}', act '{one.act}'" if one.narrative else "a person, by hand"
+    who = f"narrative '{one.narrative}', act '{one.act}'" if one.narrative else "a person"
     run = f", run {one.run_id}" if one.run_id else ""
     console.line(f"approval {one.id}: {one.state}", style=STYLES.get(one.state, ""))
     console.line(f"command: {one.platform}.{one.command}")
-    console.line(f"asked for by: {who}{run}, {one.requested_at:%Y-%m-%d %H:%M}")
+    console.line(f"requested by: {who}{run}, {one.requested_at:%Y-%m-%d %H:%M}")
     if one.state in ("pending", "approved"):
         console.line(f"holds until: {one.expires_at:%Y-%m-%d %H:%M}")
     if one.decided_by:
@@ -226,7 +226,7 @@ def _(report: ApprovalDecision, console: Console) -> None:
 @render.register
 def _(report: AuditReport, console: Console) -> None:
     console.table(
-        ("id", "at", "by", "command", "word", "ended", "reason or result"),
+        ("id", "at", "by", "command", "decision", "result", "reason"),
         [
             (
                 one.id,

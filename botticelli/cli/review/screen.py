@@ -52,7 +52,7 @@ def _facts(one: Reviewed) -> list[tuple[str, str]]:
         ("fails", ", ".join(judging.get("fails", ()))),
         ("spread", f"{judging['spread']:g} over {passes} passes" if passes > 1 else ""),
         ("judge", one.judge_model or ""),
-        ("trouble", one.last_error or ""),
+        ("error", one.last_error or ""),
         ("repeats", f"candidate {one.duplicate_of}" if one.duplicate_of else ""),
         ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
         ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
@@ -65,7 +65,7 @@ def _facts(one: Reviewed) -> list[tuple[str, str]]:
 
 
 class Note(ModalScreen[str | None]):
-    """Asks for the reason of a decision; None: never mind."""
+    """Asks for the reason of a decision; None if canceled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel")]
 
@@ -76,7 +76,7 @@ class Note(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """See Screen."""
         with Vertical(id="box"):
-            yield Label(f"Why do you {self._decision} it? enter: do it, escape: never mind")
+            yield Label(f"Why do you {self._decision} it? enter: confirm, escape: cancel")
             yield Input()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -89,11 +89,11 @@ class Note(ModalScreen[str | None]):
 
 
 class Editor(ModalScreen[str | None]):
-    """Lets a text be changed; None: never mind."""
+    """Edits a text; None if canceled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "save", priority=True),
-        Binding("escape", "cancel", "never mind", priority=True),
+        Binding("escape", "cancel", "cancel", priority=True),
     ]
 
     def __init__(self, text: str) -> None:
@@ -103,7 +103,7 @@ class Editor(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """See Screen."""
         with Vertical(id="box"):
-            yield Label("ctrl+s: save, escape: never mind")
+            yield Label("ctrl+s: save, escape: cancel")
             yield TextArea(self._text)
 
     def action_save(self) -> None:
@@ -134,7 +134,7 @@ class ReviewApp(App[None]):
         Binding("e", "edit", "edit"),
         Binding("n,j", "move(1)", "next", key_display="n"),
         Binding("p,k", "move(-1)", "back", key_display="p"),
-        Binding("q", "quit", "end"),
+        Binding("q", "quit", "quit"),
         Binding("tab", "turn", "other list", priority=True),
         Binding("space", "scroll", "scroll"),
         Binding("A", "decide_with_note('approve')", show=False),
@@ -193,7 +193,7 @@ class ReviewApp(App[None]):
 
     def _describe(self) -> None:
         one = self._current
-        empty = Text("nothing here; tab: the other lists, g: look again, q: end")
+        empty = Text("no candidates; tab: other lists, g: reload, q: quit")
         self.query_one("#text", Static).update(describe(one) if one else empty)
         place = self._table.cursor_row + 1 if one else 0
         title = f"{WORDS[self._view]}: {place} of {len(self._shown)}"
@@ -274,7 +274,7 @@ class ReviewApp(App[None]):
         self._describe()
 
     def _refuse(self, one: Reviewed, error: BotticelliError) -> None:
-        """Tell why not, and show what is there now."""
+        """Show why it failed, and the candidate as it is now."""
         self._complain(error)
         try:
             self._replace(self._session.find(one.id))

@@ -175,7 +175,7 @@ def restore(
         runs.pause(conn, "post")
     return Done(
         line="restored; posting is paused, because posts sent after the backup count as unsent."
-        " Look at botticelli deliveries, drop those, then: botticelli resume post",
+        " See botticelli deliveries, drop those, then: botticelli resume post",
         facts={"file": env.cwd / file, "paused": ("post",)},
     )
 

@@ -1,4 +1,4 @@
-"""Putting units and crontab lines where they work, and looking whether they do."""
+"""Install, remove and inspect systemd units and crontab lines."""
 
 import os
 import re
@@ -31,7 +31,7 @@ class Timer:
 
     Args:
         installed: Whether its unit, or its line of the crontab, is there.
-        armed: Whether it will fire: enabled and active.
+        armed: Whether it is active and will fire.
         current: Whether what is installed is what the configuration says.
     """
 
@@ -45,7 +45,7 @@ class Timer:
 
 @record
 class TimersReport:
-    """What wakes the stages here. `kind` is system, user, cron or none."""
+    """The timers of the stages. `kind` is system, user, cron or none."""
 
     kind: str
     timers: tuple[Timer, ...]
@@ -53,31 +53,31 @@ class TimersReport:
 
 
 class Installer(Protocol):
-    """One way of being woken."""
+    """One way to start the stages by timers."""
 
     def plan(self) -> Iterator[str]:
         """Yield what would be done, as commands and files."""
         ...
 
     def check(self) -> None:
-        """Refuse what cannot work.
+        """Refuse what would not work.
 
         Raises:
             ConfigError: The installed timers could not run.
-            UsageError: Somebody else has to do it.
+            UsageError: Another user has to do it.
         """
         ...
 
     def install(self) -> None:
-        """Put everything in place and arm it."""
+        """Install and start everything."""
         ...
 
     def remove(self) -> bool:
-        """Disarm everything and take it out; False: nothing was there."""
+        """Stop and remove everything; return whether anything was there."""
         ...
 
     def status(self) -> TimersReport:
-        """Look at what is there."""
+        """Return what is installed."""
         ...
 
 
@@ -130,7 +130,7 @@ class Units:
         """See Installer."""
         if not self._of_user and os.geteuid() != 0:
             raise UsageError(
-                "units of the machine are root's to install",
+                "only root can install system units",
                 where="timers install",
                 hint="use sudo, or --user for your own timers",
             )
@@ -142,7 +142,7 @@ class Units:
             )
         run([*self._systemctl, "show", "--property=Version"])  # before anything is written
         if not self._of_user and not SYSTEM_SETTINGS.exists():
-            self._env.say(f"note: {SYSTEM_SETTINGS} is not there: shipped settings are used")
+            self._env.say(f"note: {SYSTEM_SETTINGS} does not exist: the default settings are used")
 
     def install(self) -> None:
         """See Installer."""
@@ -220,13 +220,13 @@ class Units:
         return [
             [*self._systemctl, "daemon-reload"],
             [*self._systemctl, "enable", TARGET],
-            # A changed timer takes effect when it is started anew.
+            # A changed timer takes effect when it is restarted.
             [*self._systemctl, "restart", TARGET, *timers],
         ]
 
 
 class Crontab:
-    """Lines in the crontab of whoever calls."""
+    """Lines in the crontab of the current user."""
 
     def __init__(self, env: Environment, *, program: str | None) -> None:
         self._env = env
@@ -277,7 +277,7 @@ class Crontab:
 
 
 def _program_in(text: str) -> str:
-    """Return the program that an installed unit or crontab runs; empty: none is named."""
+    """Return the program that an installed unit or crontab runs; empty if none is named."""
     found = re.search(r"^(?:ExecStart=|[^#\n]*\s)(/\S*botticelli)\s", text, re.MULTILINE)
     return found[1] if found else ""
 

@@ -111,11 +111,11 @@ def _state(timer: Timer) -> Styled:
     if not timer.installed:
         return Styled("not installed", "red")
     if not timer.armed:
-        return Styled("installed, not armed", "red")
+        return Styled("installed, not active", "red")
     return (
-        Styled("armed", "green")
+        Styled("active", "green")
         if timer.current
-        else Styled("armed, but not what the configuration says: install again", "yellow")
+        else Styled("active, but outdated: install again", "yellow")
     )
 
 

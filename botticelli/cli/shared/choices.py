@@ -1,4 +1,4 @@
-"""Values that Tab offers: read from files and tables of this program, never from the database."""
+"""Completion values, from files and this program's tables, never from the database."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from botticelli.config.model import STAGES
 
 
 def stages() -> list[str]:
-    """Return the stages, and the word for all of them."""
+    """Return the stages, and `all`."""
     return [*STAGES, "all"]
 
 

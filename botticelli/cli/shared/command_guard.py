@@ -101,7 +101,7 @@ def secrets(env: Environment) -> tuple[str, ...]:
 
 
 def asking(env: Environment) -> "Ask | None":
-    """Return how to ask the person at the terminal; None: nobody is there."""
+    """Return how to ask the person at the terminal; None without a terminal."""
     if not (env.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
         return None
     answers: dict[str, Consent] = {"y": "yes", "yes": "yes", "a": "always", "always": "always"}

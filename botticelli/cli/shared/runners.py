@@ -26,8 +26,8 @@ def run_context(
 ) -> RunContext:
     """Return what narratives need of this process.
 
-    `allow_writes`: commands may change what nobody has forbidden; `asks`: else a person at the
-    terminal is asked. A stage asks nobody: its workers would all speak at once.
+    `allow_writes`: commands may change what is not forbidden; `asks`: otherwise ask the person at
+    the terminal. A stage never asks: its workers would all ask at once.
     """
     from botticelli.cli.shared.command_guard import guarded
     from botticelli.models.open import Drivers
@@ -59,7 +59,7 @@ def run_context(
 
 @contextmanager
 def progress(env: Environment, what: str) -> Iterator[Show]:
-    """Give a bar on stderr; one that shows nothing if nobody would see it."""
+    """Show a progress bar on stderr, unless that is not a terminal."""
     if env.options.quiet or not env.stderr.isatty():
         yield unseen
         return

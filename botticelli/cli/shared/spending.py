@@ -1,39 +1,34 @@
 """What a run has used, or would use, in one line."""
 
-from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from botticelli.text import counted
 
+if TYPE_CHECKING:
+    from botticelli.cli.work.run import RunResult
+    from botticelli.cli.work.run_dry import RunForecast
+    from botticelli.stages.curate.dry_run import CurateDryRun
+    from botticelli.stages.curate.stage import CurateReport
+    from botticelli.stages.generate.dry_run import GenerateDryRun
+    from botticelli.stages.generate.stage import GenerateReport
+
 
 def spent(
-    calls: int,
-    input_tokens: int,
-    output_tokens: int,
-    cost_usd: Decimal,
-    *,
-    reused: int = 0,
-    seconds: float,
+    report: "GenerateReport | CurateReport | RunResult", *, reused: int = 0, seconds: float
 ) -> str:
-    """Return what a run used, in one line."""
+    """Return what a run used. `reused`: stored answers that were not paid for again."""
     free = f" ({counted(reused, 'answer')} reused)" if reused else ""
     return (
-        f"{counted(calls, 'call')}{free}, {input_tokens:,} tokens in, {output_tokens:,} out,"
-        f" ${cost_usd:.4f}, {seconds:.1f} s"
+        f"{counted(report.calls, 'call')}{free}, {report.input_tokens:,} tokens in,"
+        f" {report.output_tokens:,} out, ${report.cost_usd:.4f}, {seconds:.1f} s"
     )
 
 
-def priced(
-    calls: int,
-    input_tokens: int,
-    output_tokens: int,
-    cents: float | None,
-    *,
-    models: tuple[str, ...],
-) -> str:
-    """Return what a run would use, in one line."""
-    price = "price unknown" if cents is None else f"about {cents:.2f} cents"
-    asked = ", ".join(models) or "any model"
+def priced(report: "GenerateDryRun | CurateDryRun | RunForecast") -> str:
+    """Return what a run would use, its price in US cents."""
+    price = "price unknown" if report.cents is None else f"about {report.cents:.2f} cents"
+    models = ", ".join(report.models) or "any model"
     return (
-        f"{counted(calls, 'call')} to {asked}, about {input_tokens:,} tokens in"
-        f" and {output_tokens:,} out, {price}; nothing was spent"
+        f"{counted(report.calls, 'call')} to {models}, about {report.input_tokens:,} tokens in"
+        f" and {report.output_tokens:,} out, {price}; nothing was spent"
     )

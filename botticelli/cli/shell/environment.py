@@ -1,4 +1,4 @@
-"""What a command may know of the world outside: streams, clock, chance, variables, database."""
+"""What a command may use: streams, clock, randomness, variables, configuration, database."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ class Options:
 
 
 class Environment:
-    """The world as one command sees it; a test puts in what it likes.
+    """The surroundings of one command; a test passes its own.
 
     Args:
         environ: Environment variables.
@@ -73,7 +73,7 @@ class Environment:
 
     @classmethod
     def of_process(cls) -> "Environment":
-        """Return the world as it really is."""
+        """Return the environment of this process."""
         return cls(environ=os.environ, cwd=Path.cwd(), stdout=sys.stdout, stderr=sys.stderr)
 
     def take(self, options: Options) -> None:
@@ -82,7 +82,7 @@ class Environment:
         log.set_up(self, debug=options.debug, quiet=options.quiet)
 
     def with_config(self, config: Config) -> "Environment":
-        """Return the same world with `config` in place of the one that would be found."""
+        """Return the same environment with `config` instead of the one that would be found."""
         other = Environment(
             environ=self.environ,
             cwd=self.cwd,
@@ -148,15 +148,8 @@ class Environment:
 
         output.show(report, self.console, as_json=as_json)
 
-    def tell(self, line: str, *, as_json: bool, **facts: Any) -> None:
-        """Tell what was done: a line for a person on stderr, or the facts as JSON on stdout."""
-        if as_json:
-            self.show(facts, as_json=True)
-        else:
-            self.say(line)
-
     def say(self, line: str) -> None:
-        """Tell a person on stderr how it goes, unless --quiet."""
+        """Print a line on stderr, unless --quiet."""
         if not self.options.quiet:
             log.write(self, line, logging.INFO)
 
@@ -181,7 +174,7 @@ class Environment:
 
     @contextmanager
     def database(self) -> Iterator["Connection"]:
-        """Open the database, with the schema in place; our own server is started if needed.
+        """Open the database, with the schema in place; the embedded server is started if needed.
 
         Raises:
             Unavailable: It cannot be reached or started.
@@ -222,12 +215,12 @@ class Environment:
         return (self._connect or connect)(self.database_url())
 
     def database_url(self) -> str:
-        """Return the URL of the database, after starting our own server if it is meant."""
+        """Return the URL of the database, after starting the embedded server if that is used."""
         return self.config.database.url or self.embedded.url
 
     @cached_property
     def embedded(self) -> "Embedded":
-        """Our own PostgreSQL."""
+        """The embedded PostgreSQL."""
         from botticelli.store.embedded.server import Embedded
 
         # A terminal below systemd's user manager has INVOCATION_ID, too, but no unit to end.

@@ -107,7 +107,7 @@ def _style(process: Process) -> Callable[[logging.LogRecord, Mapping[str, Any]],
 
 
 def _is_journal(process: Process) -> bool:
-    """Tell whether journald reads our stderr: what a service starts inherits the mere variable."""
+    """Return whether journald reads our stderr; a child of a service inherits only the variable."""
     stream = process.environ.get("JOURNAL_STREAM", "")
     if not stream or process.stderr.isatty():
         return False
@@ -156,7 +156,11 @@ class _Formatter(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):  # a library's slip, which logging would tell in clear
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+    ):  # a library's slip, which logging would print with its secrets
         return f"{record.msg} {record.args}"
 
 

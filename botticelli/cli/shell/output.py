@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Styled:
-    """A cell with a look: `style` is rich's word for it, and nothing in a pipe."""
+    """A cell with a style of rich, which a pipe does not get."""
 
     text: str
     style: str
@@ -61,7 +61,7 @@ class Console:
         return RichConsole(file=self.stream, no_color=not self.colour, highlight=False)
 
     def line(self, text: str = "", *, style: str = "") -> None:
-        """Write one line; `style` is rich's word for its look on a terminal."""
+        """Write one line; `style` is a style of rich, for a terminal."""
         if self.is_terminal:
             self.rich.print(visible(text), style=style or None, markup=False, soft_wrap=True)
         else:
@@ -146,7 +146,7 @@ def render(report: Any, console: Console) -> None:  # noqa: ARG001 - for the reg
     """Write a report for a person; every command module registers its own reports.
 
     Raises:
-        TypeError: Nobody registered this kind of report.
+        TypeError: No rendering is registered for this kind of report.
     """
     raise TypeError(f"no rendering for {type(report).__name__}")
 

@@ -71,16 +71,7 @@ def _(report: CurateReport, console: Console) -> None:
         console.line(f"  candidate {id_}: {why}", style="yellow")
     if report.pending:
         console.line(f"  {report.pending} left to judge")
-    console.line(
-        "  "
-        + spent(
-            report.calls,
-            report.input_tokens,
-            report.output_tokens,
-            report.cost_usd,
-            seconds=report.seconds,
-        )
-    )
+    console.line("  " + spent(report, seconds=report.seconds))
 
 
 def _show_choice(report: CurateReport, console: Console) -> None:
@@ -101,13 +92,4 @@ def _(report: CurateDryRun, console: Console) -> None:
     candidates = counted(report.candidates, "candidate")
     batches = counted(report.batches, "batch", "batches")
     console.line(f"{candidates} in {batches}", style="bold")
-    console.line(
-        "  "
-        + priced(
-            report.calls,
-            report.input_tokens,
-            report.output_tokens,
-            report.cents,
-            models=report.models,
-        )
-    )
+    console.line("  " + priced(report))

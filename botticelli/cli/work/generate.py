@@ -144,17 +144,7 @@ def _(report: GenerateReport, console: Console) -> None:
     ):
         if count:
             console.line(f"  {count} {words}", style=style)
-    console.line(
-        "  "
-        + spent(
-            report.calls,
-            report.input_tokens,
-            report.output_tokens,
-            report.cost_usd,
-            reused=report.reused,
-            seconds=report.seconds,
-        )
-    )
+    console.line("  " + spent(report, reused=report.reused, seconds=report.seconds))
 
 
 @render.register
@@ -163,13 +153,4 @@ def _(report: GenerateDryRun, console: Console) -> None:
         console.line(f"nothing yet: {report.not_due}. It would be:", style="yellow")
     begun = "an unfinished batch with" if report.resumed else "a new batch of"
     console.line(f"{report.narrative}: {begun} {counted(report.items, 'post')}", style="bold")
-    console.line(
-        "  "
-        + priced(
-            report.calls,
-            report.input_tokens,
-            report.output_tokens,
-            report.cents,
-            models=report.models,
-        )
-    )
+    console.line("  " + priced(report))

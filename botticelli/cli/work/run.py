@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
 from threading import Event
 from types import FrameType
 from typing import Annotated, Any
@@ -14,17 +15,19 @@ import typer
 from botticelli import tracing
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import run_context
+from botticelli.cli.shared.spending import spent
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.work.run_dry import RunForecast, rehearse
-from botticelli.cli.work.run_report import Counting, RunResult, finals, ran_act, tell
+from botticelli.cli.shell.output import Console, render
+from botticelli.cli.work.run_dry import RunForecast, dry_run_narrative
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
 from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
-from botticelli.narrative.run.results import ActResult, Execution, Sink
+from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
 from botticelli.narrative.run.runner import Runner
 from botticelli.records import record
+from botticelli.text import counted
 from botticelli.tracing import here
 
 Share = Annotated[
@@ -44,6 +47,62 @@ class RunRequest:
     shares: Mapping[str, float]
     saves: bool
     processes_discord: bool
+
+
+@record
+class RanAct:
+    """One act that ran. `answer` is its value for later acts."""
+
+    narrative: str
+    iteration: int
+    name: str
+    state: str
+    answer: str
+    model: str | None
+    reason: str | None
+
+
+@record
+class RunResult:
+    """What a run of a narrative did.
+
+    Args:
+        answers: The final answer of each iteration.
+        stored: Table -> ids of new rows.
+        removed: Consumed rows.
+        idle: Whether there was nothing to work on.
+    """
+
+    narrative: str
+    run_id: int
+    answers: tuple[str, ...]
+    acts: tuple[RanAct, ...]
+    stored: Mapping[str, tuple[int, ...]]
+    removed: int
+    idle: bool
+    failures: tuple[str, ...]
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+    exit_code: Exit
+
+
+class _CountingSink:
+    """Counts what a sink stores."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.ids: dict[str, tuple[int, ...]] = {}
+        self.removed = 0
+
+    def store(self, execution: Execution) -> Stored:
+        """See Sink."""
+        stored = self._sink.store(execution)
+        for table, ids in stored.ids.items():
+            self.ids[table] = (*self.ids.get(table, ()), *ids)
+        self.removed += stored.removed
+        return stored
 
 
 @command()
@@ -131,7 +190,7 @@ def run(
         )
         context = run_context(env, conn, allow_writes=allow_writes, asks=True)
         running = _Running(env=env, context=context, request=request)
-        return running.rehearse(found, chosen) if dry_run else running.run(found, chosen)
+        return running.dry_run(found, chosen) if dry_run else running.run(found, chosen)
 
 
 def _reference(file: str, option: str, *, name: str) -> str:
@@ -146,7 +205,7 @@ def _variables(given: Sequence[str]) -> dict[str, str]:
     for pair in given:
         key, sign, value = pair.partition("=")
         if not sign or not key.strip():
-            raise UsageError(f"'{pair}' is no input", where="--input", hint="write KEY=VALUE")
+            raise UsageError(f"'{pair}' is not an input", where="--input", hint="write KEY=VALUE")
         variables[key.strip()] = sys.stdin.read() if value == "-" else value
     return variables
 
@@ -161,7 +220,7 @@ def _check_act(narrative: Narrative, name: str) -> None:
 
 @dataclass(kw_only=True)
 class _Running:
-    """One run of a narrative: in earnest with its row in `runs`, or rehearsed."""
+    """One run of a narrative: a real one with its row in `runs`, or a dry run."""
 
     env: Environment
     context: RunContext
@@ -169,22 +228,32 @@ class _Running:
     stop: Event = field(default_factory=Event)
     executions: list[Execution] = field(default_factory=list)
     saved: list[Mapping[str, Any]] = field(default_factory=list)
-    sink: "Counting | None" = None
+    sink: _CountingSink | None = None
 
-    def rehearse(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
-        """Walk through it; nothing is asked, spent or written."""
-        return rehearse(
+    def dry_run(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
+        """Return what it would do; nothing is asked, spent or written."""
+        return dry_run_narrative(
             self.context, file=file, narrative=narrative,
             iterations=self.request.iterations, until=self.request.until,
             variables=self.request.variables, models=self.request.models,
         )  # fmt: skip
 
     def run(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
-        """Run it and tell what was paid."""
+        """Run it and print what it cost."""
         began = self.env.clock.monotonic()
         report = self._record(file, narrative)
-        tell(self.env, report, seconds=self.env.clock.monotonic() - began)
+        self._print(report, seconds=self.env.clock.monotonic() - began)
         return report
+
+    def _print(self, report: RunResult, *, seconds: float) -> None:
+        """Print on stderr what happened beside the answers."""
+        for failure in report.failures:
+            self.env.complain(failure)
+        if report.idle:
+            self.env.say("nothing to do")
+        for table, ids in report.stored.items():
+            self.env.say(f"{counted(len(ids), 'row')} stored in {table}")
+        self.env.say(spent(report, seconds=seconds))
 
     def _record(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
         """Run it and record how that ended, whatever happens."""
@@ -194,7 +263,7 @@ class _Running:
         run_id = runs.start(conn, "run", identity=self.env.identity)
         here.run = run_id
         if self.request.saves:
-            self.env.say(f"every act is kept with run {run_id}")
+            self.env.say(f"every act is stored with run {run_id}")
         try:
             facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
             with self._stoppable(), tracing.span("run", facts):
@@ -242,7 +311,7 @@ class _Running:
     def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
         carousel = narrative.carousel
         budgets = (narrative.budget, carousel.budget if carousel else {}, self.request.shares)
-        self.sink = Counting(self._rows())
+        self.sink = _CountingSink(self._rows())
         context = replace(self.context, run_id=run_id, stop=self.stop)
         options = RunOptions(
             models=self.env.config.models.default,
@@ -273,7 +342,7 @@ class _Running:
         )
 
     def _acted(self, narrative: Narrative, iteration: int, act: ActResult) -> None:
-        ran = asdict(ran_act(act, narrative.name, iteration))
+        ran = asdict(_ran_act(act, narrative.name, iteration))
         self.saved.append({**ran, "prompt": act.prompt or None})
 
     def _ended(self, execution: Execution) -> None:
@@ -281,9 +350,9 @@ class _Running:
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """The first signal ends the run before its next act or call, a second one at once."""
+        """Let the first signal end the run before its next act or call, a second one at once."""
 
-        def hear(number: int, _frame: FrameType | None) -> None:
+        def stop(number: int, _frame: FrameType | None) -> None:
             if self.stop.is_set():
                 raise KeyboardInterrupt
             self.stop.set()
@@ -291,7 +360,7 @@ class _Running:
 
         before: dict[signal.Signals, Any] = {}
         for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, hear)
+            before[number] = signal.signal(number, stop)
         try:
             yield
         finally:
@@ -308,9 +377,9 @@ class _Running:
         return RunResult(
             narrative=narrative.name,
             run_id=run_id,
-            answers=tuple(answer for each in outer for answer in finals(each)),
+            answers=tuple(answer for each in outer for answer in _finals(each)),
             acts=tuple(
-                ran_act(act, each.narrative, each.iteration)
+                _ran_act(act, each.narrative, each.iteration)
                 for each in self.executions
                 for act in each.acts
             ),
@@ -324,3 +393,33 @@ class _Running:
             cost_usd=usage.cost_usd,
             exit_code=Exit.FAILED if failures else Exit.DONE,
         )
+
+
+def _finals(execution: Execution) -> tuple[str, ...]:
+    """Return the last answer; of a narrative that only calls others, the last one of each."""
+    last = next((act for act in reversed(execution.acts) if act.text), None)
+    if last is not None and (last.answer or not execution.nested):
+        return (last.text,)
+    return tuple(answer for nested in execution.nested for answer in _finals(nested))
+
+
+def _ran_act(act: ActResult, narrative: str, iteration: int) -> RanAct:
+    """Return an act as the report has it."""
+    return RanAct(
+        narrative=narrative,
+        iteration=iteration,
+        name=act.name,
+        state=act.state,
+        answer=act.text,
+        model=act.answer.model if act.answer else None,
+        reason=act.reason or None,
+    )
+
+
+@render.register
+def _(report: RunResult, console: Console) -> None:
+    """Print the answers alone, for a pipe."""
+    for number, answer in enumerate(report.answers):
+        if number:
+            console.line()
+        console.line(answer)

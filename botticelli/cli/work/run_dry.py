@@ -39,7 +39,7 @@ class RunForecast:
 
     Args:
         prompts: One for each act that would ask, from its first round.
-        cents: US cents for all rounds; None: nobody knows a model's price.
+        cents: US cents for all rounds; None if a model's price is unknown.
     """
 
     narrative: str
@@ -53,8 +53,8 @@ class RunForecast:
 
 
 @dataclass
-class _Noted:
-    """Commands that are only written down; whatever they are, nothing happens."""
+class _RecordedCommands:
+    """Records commands instead of running them."""
 
     real: "Commands"
     calls: list["CommandCall"] = field(default_factory=list)
@@ -69,7 +69,7 @@ class _Noted:
         return {"id": f"<id of {call.name}>"}
 
 
-def rehearse(
+def dry_run_narrative(
     context: "RunContext",
     *,
     file: NarrativeFile,
@@ -79,7 +79,7 @@ def rehearse(
     variables: Mapping[str, str],
     models: tuple[str, ...],
 ) -> RunForecast:
-    """Walk through a narrative and return what it would ask and do."""
+    """Return what a narrative would ask and do, without asking or doing it."""
     from botticelli.narrative.answers.dry_run import estimate, expected_tokens
     from botticelli.narrative.run.context import RunOptions
     from botticelli.narrative.run.runner import dry_runner
@@ -87,7 +87,7 @@ def rehearse(
     options = RunOptions(
         models=context.config.models.default, only=models, variables=variables, until=until
     )
-    noted = _Noted(real=context.commands)
+    noted = _RecordedCommands(real=context.commands)
     runner, caller = dry_runner(context, file, options=options, commands=noted)
     executions = runner.run_carousel(narrative, 1 if until else iterations)
     at_least = 0 if until else expected_tokens(narrative, len(executions))
@@ -120,12 +120,4 @@ def _(report: RunForecast, console: Console) -> None:
         console.line()
     for command in report.commands:
         console.line(f"== would run {command.name} {dict(command.args)}", style="bold")
-    console.line(
-        priced(
-            report.calls,
-            report.input_tokens,
-            report.output_tokens,
-            report.cents,
-            models=report.models,
-        )
-    )
+    console.line(priced(report))
