@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
 -- Stages: pause switch, breaker, last outcome; runs; locks
 -- ---------------------------------------------------------------------------------------------
 
--- One row a stage, made here so that `UPDATE ... SET is_paused = true WHERE actor_name = ...` always finds it.
+-- One row for each stage, created here so that `UPDATE ... SET is_paused = true WHERE actor_name = ...` always finds it.
 CREATE TABLE IF NOT EXISTS actor_server_state (
     task_id               text        PRIMARY KEY,          -- generate | curate | post
     actor_name            text        NOT NULL UNIQUE,
@@ -50,10 +50,10 @@ CREATE TABLE IF NOT EXISTS runs (
     id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     stage        text        NOT NULL,                      -- generate | curate | post | run
     state        text        NOT NULL DEFAULT 'running'
-                 CHECK (state IN ('running',                -- at work, or killed: see locks
+                 CHECK (state IN ('running',                -- in progress, or killed: see locks
                                   'done',                   -- running -> done
                                   'failed',                 -- running -> failed: some work failed
-                                  'interrupted')),          -- running -> interrupted: signal, or its lease ran out
+                                  'interrupted')),          -- running -> interrupted: signal, or its lease expired
     host         text        NOT NULL,
     pid          integer     NOT NULL,
     started_at   timestamptz NOT NULL DEFAULT botticelli_now(),
@@ -65,7 +65,7 @@ CREATE TABLE IF NOT EXISTS runs (
 );
 CREATE INDEX IF NOT EXISTS runs_by_stage ON runs (stage, started_at DESC);
 
--- A stage lock is a lease with a fence; an expired one may be taken by anybody.
+-- A stage lock is a lease with a fence; anybody may take an expired one.
 CREATE TABLE IF NOT EXISTS locks (
     name          text        PRIMARY KEY,
     holder        text        NOT NULL,                     -- host:pid:random, unique to one start
@@ -79,13 +79,13 @@ CREATE TABLE IF NOT EXISTS locks (
 );
 
 -- ---------------------------------------------------------------------------------------------
--- Generation: batches, items, what the model was asked and said
+-- Generation: batches, items, prompts and answers
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE IF NOT EXISTS batches (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     narrative   text        NOT NULL,                       -- as the user named it: file stem[.name]
-    options     jsonb       NOT NULL DEFAULT '{}',          -- what a resuming process must know (iterations, model)
+    options     jsonb       NOT NULL DEFAULT '{}',          -- what a resuming process needs (iterations, model)
     state       text        NOT NULL DEFAULT 'open'
                 CHECK (state IN ('open', 'done', 'abandoned')),
     run_id      bigint      REFERENCES runs (id) ON DELETE SET NULL,
@@ -98,7 +98,7 @@ CREATE INDEX IF NOT EXISTS batches_open ON batches (id) WHERE state = 'open';
 CREATE TABLE IF NOT EXISTS generation_items (
     id                bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     batch_id          bigint      NOT NULL REFERENCES batches (id) ON DELETE CASCADE,
-    narrative         text        NOT NULL,                 -- name of the one narrative that is run
+    narrative         text        NOT NULL,                 -- name of the narrative that is run
     iteration         integer     NOT NULL CHECK (iteration >= 1),
     state             text        NOT NULL DEFAULT 'pending'
                       CHECK (state IN ('pending',           -- -> running
@@ -121,7 +121,7 @@ CREATE TABLE IF NOT EXISTS generation_items (
 CREATE INDEX IF NOT EXISTS generation_items_open
     ON generation_items (batch_id, id) WHERE state IN ('pending', 'running');
 
--- Every attempt at every act, failed ones too. Append-only: nothing a model said is thrown away.
+-- Every attempt at every act, failed ones included. Append-only: no answer of a model is discarded.
 CREATE TABLE IF NOT EXISTS act_executions (
     id                   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id               bigint      REFERENCES runs (id) ON DELETE SET NULL,
@@ -129,15 +129,15 @@ CREATE TABLE IF NOT EXISTS act_executions (
     narrative            text        NOT NULL,
     iteration            integer     NOT NULL DEFAULT 1,
     act_name             text        NOT NULL,
-    place                text        NOT NULL DEFAULT '',   -- whose act called its narrative: '2/inner#1/'; '': nobody's
+    place                text        NOT NULL DEFAULT '',   -- the act that called its narrative: '2/inner#1/'
     sequence_number      integer     NOT NULL,              -- place in the run of its narrative, from 0
     attempt              integer     NOT NULL DEFAULT 1,
-    inputs_digest        text        NOT NULL,              -- sha256 over all that decides the answer: reuse key
-    prompt               text,                              -- the rendered prompt as a person would read it
+    inputs_digest        text        NOT NULL,              -- sha256 over everything that decides the answer: reuse key
+    prompt               text,                              -- the rendered prompt, readable
     state                text        NOT NULL
-                         CHECK (state IN ('done',           -- usable; reused by a resumed item
+                         CHECK (state IN ('done',           -- usable; reused when the item is resumed
                                           'failed',         -- no answer: error says why
-                                          'unusable')),     -- an answer, kept whole in response, that could not be used
+                                          'unusable')),     -- the answer, complete in response, could not be used
     provider             text,
     model                text,                              -- as asked for
     model_version        text,                              -- as served
@@ -163,19 +163,19 @@ CREATE INDEX IF NOT EXISTS act_executions_reuse
 CREATE INDEX IF NOT EXISTS act_executions_by_run ON act_executions (run_id, id);
 CREATE INDEX IF NOT EXISTS act_executions_by_time ON act_executions (created_at);
 
--- What an item under way has seen and done beside asking models: rows read, results of commands, narratives that ran
--- within it. If it is resumed it neither does them again nor asks another question. Removed when the item is done.
+-- What an item in progress has read and done besides model calls: rows, results of commands, narratives that ran within
+-- it. A resumed item neither repeats them nor asks a different question. Removed when the item is done.
 CREATE TABLE IF NOT EXISTS item_memory (
     item_id     bigint      NOT NULL REFERENCES generation_items (id) ON DELETE CASCADE,
     place       text        NOT NULL,                       -- '1.0': act 1, input 0; '2/inner#1/': what act 2 ran
-    value       text        NOT NULL,                       -- JSON; as text, for jsonb refuses NUL
+    value       text        NOT NULL,                       -- JSON; as text, because jsonb refuses NUL
     created_at  timestamptz NOT NULL DEFAULT botticelli_now(),
     PRIMARY KEY (item_id, place)
 );
 
 -- ---------------------------------------------------------------------------------------------
--- Candidates and approved posts: the names are the user's own; declared, nullable, with keys,
--- so that narratives of different JSON shapes can share them
+-- Candidates and approved posts: the users' own names; columns are nullable, so that narratives
+-- with different JSON shapes can share them
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE IF NOT EXISTS potential_discord_posts (
@@ -189,8 +189,8 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
                                                'judging',   -- -> pending (released) | approved | rejected | held
                                                'approved',  -- copied to approved_discord_posts
                                                'rejected',  -- judged; scores and notes stay readable
-                                               'held',      -- a person has to look
-                                               'posted')),  -- its approved post is out
+                                               'held',      -- needs a person
+                                               'posted')),  -- its approved post is published
     generated_at      timestamptz NOT NULL DEFAULT botticelli_now(),
     source_narrative  text,
     source_act        text,
@@ -203,18 +203,18 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
     score_polish      integer     CHECK (score_polish     BETWEEN 1 AND 10),
     curation_score    numeric(5, 2),                        -- total of 50, computed in code
     curation_notes    text,
-    judged_at         timestamptz,                          -- scores are stored at once, the choice comes later
+    judged_at         timestamptz,                          -- scores are stored immediately, the choice comes later
     judge_model       text,
     decided_at        timestamptz,
     decided_by        text,
-    content_hash      text,                                 -- of the normalised text
+    content_hash      text,                                 -- of the normalized text
     duplicate_of      bigint      REFERENCES potential_discord_posts (id) ON DELETE SET NULL,
     run_id            bigint      REFERENCES runs (id) ON DELETE SET NULL,
     item_id           bigint      REFERENCES generation_items (id) ON DELETE SET NULL,
-    execution_id      bigint      REFERENCES act_executions (id) ON DELETE SET NULL,  -- the answer it was read from
-    extra             jsonb       NOT NULL DEFAULT '{}',    -- keys a model gave that have no column here
-    judging           jsonb       NOT NULL DEFAULT '{}',    -- what the scores are made of: samples, reasons, checks, place
-    history           jsonb       NOT NULL DEFAULT '[]',    -- what people decided and edited, oldest first
+    execution_id      bigint      REFERENCES act_executions (id) ON DELETE SET NULL,  -- the answer that contained it
+    extra             jsonb       NOT NULL DEFAULT '{}',    -- keys of the answer without a column here
+    judging           jsonb       NOT NULL DEFAULT '{}',    -- basis of the scores: samples, reasons, checks, rank
+    history           jsonb       NOT NULL DEFAULT '[]',    -- decisions and edits of people, oldest first
     lease_owner       text,
     lease_expires_at  timestamptz,
     fence             bigint      NOT NULL DEFAULT 0,
@@ -252,10 +252,10 @@ CREATE TABLE IF NOT EXISTS approved_discord_posts (
     rating            integer,
     review_status     text        NOT NULL DEFAULT 'pending'
                       CHECK (review_status IN ('pending',   -- waits for its deliveries
-                                               'posting',   -- a delivery is under way
-                                               'posted',    -- every delivery is out
-                                               'failed',    -- a delivery failed for good
-                                               'held',      -- a person has to look
+                                               'posting',   -- a delivery is in progress
+                                               'posted',    -- every delivery is published
+                                               'failed',    -- a delivery failed permanently
+                                               'held',      -- needs a person
                                                'withdrawn')),
     posted_at         timestamptz,
     approved_by       text,
@@ -267,7 +267,7 @@ CREATE INDEX IF NOT EXISTS approved_open
 CREATE INDEX IF NOT EXISTS approved_by_posted_at ON approved_discord_posts (posted_at);
 
 -- ---------------------------------------------------------------------------------------------
--- Deliveries: one approved post on its way to one destination; the unit of exactly-once
+-- Deliveries: one approved post to one destination; each is sent exactly once
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -276,24 +276,24 @@ CREATE TABLE IF NOT EXISTS deliveries (
     destination       text        NOT NULL,
     state             text        NOT NULL DEFAULT 'pending'
                       CHECK (state IN ('pending',           -- -> sending
-                                       'sending',           -- -> posted | pending | failed | held; lease over: uncertain
+                                       'sending',           -- -> posted | pending | failed | held; expired: uncertain
                                        'posted',            -- the platform has it
-                                       'failed',            -- the platform refused it for good
+                                       'failed',            -- the platform refused it permanently
                                        'held',              -- a person has to decide
-                                       'dropped',           -- a person gave it up
+                                       'dropped',           -- a person dropped it
                                        'withdrawn')),       -- was posted, then deleted
     nonce             text        NOT NULL DEFAULT left(replace(gen_random_uuid()::text, '-', ''), 25),
     attempts          integer     NOT NULL DEFAULT 0,
     retry_at          timestamptz,
-    sent_at           timestamptz,                          -- start of the first request for the message (or part)
-                                                            -- under way that may have arrived
-    text_sent         text,                                 -- what was asked of the platform
+    sent_at           timestamptz,                          -- start of the first request for the current message
+                                                            -- (or part) that may have arrived
+    text_sent         text,                                 -- the text sent to the platform
     parts             jsonb       NOT NULL DEFAULT '[]',    -- receipts of the messages of a split text, in order
     remote_id         text,
     remote_url        text,
     posted_at         timestamptz,
     last_error        text,
-    decided_by        text,                                 -- who held, marked or dropped it by hand
+    decided_by        text,                                 -- who held, marked or dropped it
     lease_owner       text,
     lease_expires_at  timestamptz,
     fence             bigint      NOT NULL DEFAULT 0,
@@ -308,7 +308,7 @@ CREATE INDEX IF NOT EXISTS deliveries_open
 CREATE INDEX IF NOT EXISTS deliveries_posted ON deliveries (destination, posted_at DESC) WHERE posted_at IS NOT NULL;
 
 -- ---------------------------------------------------------------------------------------------
--- The ledger: requests and tokens per provider and model, shared by everybody
+-- The ledger: requests and tokens per provider and model, shared by all processes
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE IF NOT EXISTS ledger (
@@ -317,19 +317,19 @@ CREATE TABLE IF NOT EXISTS ledger (
     tpm            bigint,
     rpd            integer,
     tpd            bigint,
-    time_zone      text        NOT NULL DEFAULT 'America/Los_Angeles',  -- whose midnight ends the provider's day
+    time_zone      text        NOT NULL DEFAULT 'America/Los_Angeles',  -- its midnight ends the provider's day
     last_start     timestamptz NOT NULL DEFAULT '-infinity',
-    blocked_until  timestamptz NOT NULL DEFAULT '-infinity',            -- a 429 said so
+    blocked_until  timestamptz NOT NULL DEFAULT '-infinity',            -- as a 429 said
     blocked_why    text,                                    -- minute | day | spend
     day            date,
     day_requests   integer     NOT NULL DEFAULT 0,
     day_tokens     bigint      NOT NULL DEFAULT 0,
-    next_requests  integer     NOT NULL DEFAULT 0,          -- sent so close to midnight that they may count tomorrow
+    next_requests  integer     NOT NULL DEFAULT 0,          -- sent so close to midnight that they may count for tomorrow
     next_tokens    bigint      NOT NULL DEFAULT 0,
-    token_ratio    real,                                    -- real tokens by estimated ones; null: never seen
-    learned        jsonb       NOT NULL DEFAULT '{}',       -- rate -> {limit, until}: what a 429's quotaValue taught
+    token_ratio    real,                                    -- real tokens / estimated tokens; null: unknown
+    learned        jsonb       NOT NULL DEFAULT '{}',       -- rate -> {limit, until}: from a 429's quotaValue
     updated_at     timestamptz NOT NULL DEFAULT botticelli_now()
-) WITH (fillfactor = 50);                                   -- one hot row a model: updates stay on their page
+) WITH (fillfactor = 50);                                   -- one hot row per model: updates stay on their page
 
 CREATE TABLE IF NOT EXISTS ledger_grants (
     key         text        NOT NULL REFERENCES ledger (key) ON DELETE CASCADE,
@@ -344,13 +344,13 @@ CREATE TABLE IF NOT EXISTS ledger_grants (
 );
 CREATE INDEX IF NOT EXISTS ledger_grants_by_start ON ledger_grants (key, start_at);
 
--- Who waits for which account, first come first served. Worth nothing after a crash.
+-- Calls that wait for an account, first come first served. Worthless after a crash.
 CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
     key         text        NOT NULL,
     waiter      text        NOT NULL,                       -- one waiting call
     place       bigint      GENERATED ALWAYS AS IDENTITY,
     tokens      bigint      NOT NULL,
-    expires_at  timestamptz NOT NULL,                       -- it asks again before; else it is dead and holds nobody up
+    expires_at  timestamptz NOT NULL,                       -- it asks again before; otherwise it is dead and ignored
     PRIMARY KEY (key, waiter)
 );
 
@@ -446,7 +446,7 @@ BEGIN
     END IF;
     IF ahead > 0 AND start <= moment + p_horizon
        AND (ahead >= p_rpm OR ahead_tokens + want > p_tpm) THEN
-        start := moment + p_horizon + interval '0.1 second'; -- room for those who came first, but not for all
+        start := moment + p_horizon + interval '0.1 second'; -- room for earlier waiters, but not for all
         reason := 'turn';
     END IF;
 
@@ -492,14 +492,14 @@ BEGIN
     RETURN QUERY SELECT granted, extract(epoch FROM start - moment)::double precision, 'granted', want;
 END $$;
 
--- The limit that a 429 taught, times the share that may be used; null: nothing was taught, or long ago.
+-- The limit learned from a 429, times the share that may be used; null: none was learned lately.
 CREATE OR REPLACE FUNCTION ledger_learned(p_learned jsonb, p_rate text, p_share double precision, p_now timestamptz)
 RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN (p_learned -> p_rate ->> 'until')::timestamptz > p_now
                 THEN greatest(1, floor((p_learned -> p_rate ->> 'limit')::bigint * p_share + 1e-9))::bigint END
 $$;
 
--- Replace what was reserved by what was used; null tokens or cost: the reservation stands.
+-- Replace what was reserved by what was used; null tokens or cost: the reservation stays.
 -- A settlement lost with the machine leaves the reservation, which is the greater: it need not reach the disk at once.
 CREATE OR REPLACE FUNCTION ledger_settle(
     p_key text, p_seq bigint, p_tokens bigint, p_estimate bigint, p_cost numeric, p_guard interval
@@ -528,13 +528,13 @@ BEGIN
     UPDATE ledger
        SET day_tokens = day_tokens + CASE WHEN day IN (first_day, second_day) THEN change ELSE 0 END,
            next_tokens = next_tokens + CASE WHEN day = first_day AND second_day > first_day THEN change ELSE 0 END,
-           -- rises at once, falls slowly: a rare long answer must not find too little reserved
+           -- rises at once, falls slowly: enough must be reserved for a rare long answer
            token_ratio = CASE WHEN ratio IS NULL THEN token_ratio
                               ELSE greatest(ratio, coalesce(token_ratio, 2.0) * 0.95 + ratio * 0.05) END
      WHERE key = p_key;
 END $$;
 
--- Give back a grant whose request was certainly never sent.
+-- Return a grant whose request was certainly never sent.
 CREATE OR REPLACE FUNCTION ledger_release(p_key text, p_seq bigint, p_guard interval) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     old ledger_grants;
@@ -556,7 +556,7 @@ BEGIN
      WHERE a.key = p_key;
 END $$;
 
--- Charge what was used without having been reserved: another model served, or another limit counts it as well.
+-- Charge unreserved use: another model answered, or another limit counts the request as well.
 CREATE OR REPLACE FUNCTION ledger_charge(
     p_key text, p_owner text, p_run_id bigint, p_tokens bigint, p_zone text
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -580,7 +580,7 @@ BEGIN
 END $$;
 
 -- ---------------------------------------------------------------------------------------------
--- Narratives: state, tables that were inferred, leases on rows that are consumed
+-- Narratives: state, inferred tables, leases on consumed rows
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE IF NOT EXISTS narrative_state (
@@ -591,10 +591,10 @@ CREATE TABLE IF NOT EXISTS narrative_state (
     PRIMARY KEY (scope, key)
 );
 
--- Bot commands that wait for a person, and what that person said (botticelli approvals).
+-- Bot commands that wait for approval, and the decisions (botticelli approvals).
 CREATE TABLE IF NOT EXISTS command_approvals (
     id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    digest        text        NOT NULL,                     -- of narrative, command and arguments: what is approved is what runs
+    digest        text        NOT NULL,                     -- of narrative, command and arguments
     platform      text        NOT NULL,
     command       text        NOT NULL,
     args          jsonb       NOT NULL,
@@ -605,7 +605,7 @@ CREATE TABLE IF NOT EXISTS command_approvals (
                   CHECK (state IN ('pending',               -- -> approved | denied
                                    'approved',              -- -> used
                                    'denied',
-                                   'used')),                -- it has run, or was about to: never a second time
+                                   'used')),                -- it has run or was about to; it runs once
     requested_at  timestamptz NOT NULL DEFAULT botticelli_now(),
     expires_at    timestamptz NOT NULL,
     decided_at    timestamptz,
@@ -615,14 +615,14 @@ CREATE TABLE IF NOT EXISTS command_approvals (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS command_approvals_waiting ON command_approvals (digest) WHERE state IN ('pending', 'approved');
 
--- Every bot command that a narrative or a person asked for, allowed or refused. Append-only.
+-- Every bot command requested by a narrative or a person, allowed or refused. Append-only.
 CREATE TABLE IF NOT EXISTS command_audit (
     id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at           timestamptz NOT NULL DEFAULT botticelli_now(),
     platform     text        NOT NULL,
     command      text        NOT NULL,
     args         jsonb       NOT NULL,                      -- without secrets
-    narrative    text        NOT NULL DEFAULT '',           -- empty: asked for by hand
+    narrative    text        NOT NULL DEFAULT '',           -- empty: requested by a person
     act          text        NOT NULL DEFAULT '',
     run_id       bigint      REFERENCES runs (id) ON DELETE SET NULL,
     actor        text        NOT NULL DEFAULT '',           -- host:pid:random of the process, or who confirmed it
@@ -630,7 +630,7 @@ CREATE TABLE IF NOT EXISTS command_audit (
                  CHECK (decision IN ('allowed', 'confirmed', 'approved', 'refused', 'pending')),
     rule         text        NOT NULL DEFAULT '',
     reason       text        NOT NULL DEFAULT '',
-    outcome      text        CHECK (outcome IN ('done', 'failed')),  -- null: refused, or the process died meanwhile
+    outcome      text        CHECK (outcome IN ('done', 'failed')),  -- null: refused, or the process died
     result_id    text,
     error        text,
     ended_at     timestamptz
@@ -661,7 +661,7 @@ CREATE TABLE IF NOT EXISTS content_generations (
 );
 CREATE INDEX IF NOT EXISTS content_generations_by_time ON content_generations (generated_at DESC);
 
--- Rows of any table that a run is consuming (pull_and_delete): removed with the result, or free again.
+-- Rows of any table that a run consumes (pull_and_delete): deleted when its result is stored, else released.
 CREATE TABLE IF NOT EXISTS row_leases (
     table_name        text        NOT NULL,
     row_key           text        NOT NULL,                 -- primary key as text, or ctid for tables without one
@@ -704,7 +704,7 @@ CREATE TABLE IF NOT EXISTS post_history (
 );
 
 -- Since version 3: what is known of Discord servers. Filled by `run --process-discord`; templates of narratives.
--- Without references: a role may be told of before its server is.
+-- Without foreign keys: a role may be stored before its server.
 CREATE TABLE IF NOT EXISTS discord_guilds (
     id                          bigint       PRIMARY KEY,
     name                        varchar(100) NOT NULL,
@@ -766,7 +766,7 @@ CREATE TABLE IF NOT EXISTS discord_channels (
     id                         bigint       PRIMARY KEY,
     guild_id                   bigint,
     name                       varchar(100),
-    channel_type               text         NOT NULL,       -- as it was said: text, guild_text, voice ...
+    channel_type               text         NOT NULL,       -- as given: text, guild_text, voice ...
     position                   integer,
     topic                      text,
     nsfw                       boolean,
@@ -849,9 +849,9 @@ CREATE TABLE IF NOT EXISTS engagement (
 CREATE INDEX IF NOT EXISTS engagement_by_delivery ON engagement (delivery_id, observed_at DESC);
 
 -- ---------------------------------------------------------------------------------------------
--- Since version 3: what db prune has removed is still counted, and views for whoever watches.
--- docs/monitoring.md tells what each is for. They read with the rights of their owner: a role that
--- may SELECT from them alone sees figures and openings of posts, no prompt and no whole table.
+-- Since version 3: counts of what db prune has removed, and views for monitoring (docs/monitoring.md).
+-- Views read with the rights of their owner: a role that may SELECT from them alone sees numbers and
+-- beginnings of posts, no prompts and no whole table.
 -- ---------------------------------------------------------------------------------------------
 
 CREATE TABLE IF NOT EXISTS pruned_rows (
@@ -886,7 +886,7 @@ CREATE OR REPLACE VIEW queue_depths AS
     UNION ALL
     SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state;
 
--- The whole line in three figures: waits for the judge, waits to be posted, is out.
+-- The whole pipeline in three numbers: waiting for the judge, waiting to be posted, published.
 CREATE OR REPLACE VIEW pipeline_stages AS
     SELECT 'potential' AS stage, count(*) AS count FROM potential_discord_posts WHERE review_status = 'pending'
     UNION ALL
@@ -916,7 +916,7 @@ CREATE OR REPLACE VIEW posting_success AS
      ORDER BY posted_at DESC NULLS LAST
      LIMIT 5;
 
--- Candidates of the last week by day (of the session's time zone) and by what became of them.
+-- Candidates of the last week by day (in the session's time zone) and outcome.
 CREATE OR REPLACE VIEW pipeline_health AS
     SELECT date_trunc('day', generated_at) AS day,
            count(*) AS potential_posts,
@@ -945,7 +945,7 @@ CREATE OR REPLACE VIEW posting_frequency AS
      GROUP BY hour
      ORDER BY hour DESC;
 
--- The plan's goals by day, for 30 days: made, approved, published, how long, how good, at what price.
+-- Totals by day, for 30 days: generated, approved, published, length, score, cost.
 CREATE OR REPLACE VIEW daily_totals AS
     SELECT d.day,
            (SELECT count(*) FROM potential_discord_posts
@@ -967,7 +967,7 @@ CREATE OR REPLACE VIEW daily_totals AS
                           WHERE created_at >= d.day AND created_at < d.day + interval '1 day') AS c
      ORDER BY d.day DESC;
 
--- Switches, breaker, last outcomes and last good run of every stage.
+-- Pause switch, breaker, last outcomes and last successful run of every stage.
 CREATE OR REPLACE VIEW stage_health AS
     SELECT s.task_id AS stage,
            s.actor_name,
@@ -992,14 +992,14 @@ CREATE OR REPLACE VIEW stage_health AS
                           ORDER BY started_at DESC, id DESC
                           LIMIT 1) AS r ON true;
 
--- Deliveries by destination and state; waiting_since: of the oldest that is not out.
+-- Deliveries by destination and state; waiting_since: of the oldest unpublished one.
 CREATE OR REPLACE VIEW delivery_states AS
     SELECT destination, state, count(*) AS count,
            min(created_at) FILTER (WHERE state IN ('pending', 'sending')) AS waiting_since
       FROM deliveries
      GROUP BY destination, state;
 
--- Deliveries whose sender died or lost the answer: the next run of post looks them up. Normally none for long.
+-- Deliveries whose sender died or got no answer: the next run of post looks them up. Normally empty.
 CREATE OR REPLACE VIEW stuck_deliveries AS
     SELECT id, post_id, destination, coalesce(sent_at, lease_expires_at) AS stuck_since, attempts, last_error
       FROM deliveries
@@ -1007,7 +1007,7 @@ CREATE OR REPLACE VIEW stuck_deliveries AS
        AND lease_expires_at < botticelli_now()
      ORDER BY stuck_since;
 
--- Texts that a destination got more than once within 30 days. Should be empty.
+-- Texts published more than once at a destination within 30 days. Should be empty.
 CREATE OR REPLACE VIEW repeated_posts AS
     SELECT d.destination, count(*) AS times, min(d.posted_at) AS first_posted, max(d.posted_at) AS last_posted,
            left(coalesce(d.text_sent, p.text_content), 100) AS preview
@@ -1017,7 +1017,7 @@ CREATE OR REPLACE VIEW repeated_posts AS
      GROUP BY d.destination, coalesce(d.text_sent, p.text_content)
     HAVING count(*) > 1;
 
--- Ended runs of all time; deferred: nothing failed, and the rest has to wait (exit code 75).
+-- All ended runs; deferred: nothing failed, but the rest has to wait (exit code 75).
 CREATE OR REPLACE VIEW run_totals AS
     SELECT stage, outcome, sum(runs)::bigint AS runs
       FROM (SELECT stage, CASE WHEN state = 'done' AND exit_code = 75 THEN 'deferred' ELSE state END AS outcome,
@@ -1027,7 +1027,7 @@ CREATE OR REPLACE VIEW run_totals AS
             SELECT stage, outcome, total FROM pruned_rows WHERE what = 'runs') AS r
      GROUP BY stage, outcome;
 
--- Calls of all time by model as asked for and by how they ended; tokens as the provider reported them.
+-- All calls by requested model and outcome; tokens as the provider reported them.
 CREATE OR REPLACE VIEW call_totals AS
     SELECT provider, model, state,
            sum(calls)::bigint AS calls,
@@ -1049,7 +1049,7 @@ CREATE OR REPLACE VIEW call_totals AS
               FROM pruned_calls) AS c
      GROUP BY provider, model, state;
 
--- Posts of all time: written, approved, published.
+-- All posts: generated, approved, published.
 CREATE OR REPLACE VIEW post_totals AS
     SELECT (SELECT count(*) FROM potential_discord_posts)
            + coalesce((SELECT sum(total) FROM pruned_rows WHERE what = 'candidates'), 0)::bigint AS candidates,

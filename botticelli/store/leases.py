@@ -21,7 +21,7 @@ from botticelli.store.connection import Connection
 
 
 class LostLease(TryLater):
-    """Somebody else holds it by now, because our lease ran out; nothing was changed."""
+    """Our lease expired and somebody else holds it; nothing was changed."""
 
 
 @record
@@ -106,7 +106,7 @@ class LeaseKeeper:
 
     Args:
         connect: Opens the connection that beats go over.
-        renew: Extends the leases; False: they are somebody else's by now.
+        renew: Extends the leases; returns False if somebody else holds them.
         lease: How long they last; a beat every quarter of it.
         lost: Called once, from the thread, when the leases are gone: renewed by nobody for as
             long as they last, or taken over.

@@ -37,7 +37,7 @@ class Window:
 
 @record
 class Allowance:
-    """What may be used of one account: limits x multipliers; None: unlimited.
+    """What may be used of one account: limits x multipliers; None if unlimited.
 
     Args:
         shares: The multipliers of rpm, tpm, rpd and tpd, for limits that the ledger has learned.
@@ -63,7 +63,7 @@ class CallRequest:
         waiter: Unique to this call, so that its place in the queue is kept.
         owner: Who is at work.
         estimate: Input tokens before calibration.
-        cost: US dollars that it may cost, as far as that can be told before.
+        cost: US dollars that it may cost, as far as that is known before.
     """
 
     key: str
@@ -79,7 +79,7 @@ class Booking:
     """A grant, or why there is none.
 
     Args:
-        seq: The grant; None: ask again.
+        seq: The grant; None if the caller has to ask again.
         wait_seconds: Until the grant's start, or until it is worth asking again.
         why: granted; to wait for: requests, tokens, spend, blocked (a 429 said so), turn (others
             were first), day (the provider's has to end); size: one call is more than allowed.
@@ -128,7 +128,7 @@ def settle(
     tokens: int | None,
     cost: Decimal | None = None,
 ) -> None:
-    """Replace a reservation by what the provider reported; None: it stands. Once only."""
+    """Replace a reservation by what the provider reported; None keeps it. Works once."""
     values = {**vars(asked), "seq": seq, "tokens": tokens, "cost": cost, "guard": GUARD}
     conn.execute(SETTLE, values)
 
@@ -218,9 +218,9 @@ class Account:
         minute_requests, minute_tokens: Started within the last sliding window, reserved included.
         reserved_requests, reserved_tokens: Of these, calls whose answer has not come yet.
         day_requests, day_tokens: Since the provider's midnight, reserved included.
-        window_frees_at: When the oldest start leaves the window; None: it is empty.
+        window_frees_at: When the oldest start leaves the window; None if it is empty.
         day_ends_at: The provider's next midnight.
-        blocked_until: Until when a 429 holds all callers; None: it does not.
+        blocked_until: Until when a 429 holds all callers; None if it does not.
         learned: rate -> the limit that a 429 named lately, before any multiplier.
     """
 

@@ -81,7 +81,7 @@ LOCKS: Final = LeaseTable(
 
 
 def renew(conn: Connection, lock: Lock, *, lease: timedelta) -> bool:
-    """Extend the lease from now; False if the lock is somebody else's by now. One transaction."""
+    """Extend the lease from now; False if somebody else holds the lock. One transaction."""
     held = [(lock.name, lock.fence)]
     return bool(leases.renew(conn, LOCKS, held, owner=lock.holder, lease=lease))
 

@@ -2,7 +2,7 @@
 
 A claim puts `lease_owner`, `lease_expires_at` and a grown `fence` on a row and commits; work goes
 on outside any transaction while a LeaseKeeper extends the lease; `settling` is the one transaction
-that writes the result, and it writes nothing if somebody else holds the row by now. An expired
+that writes the result, and it writes nothing if somebody else holds the row. An expired
 lease may be claimed by anybody.
 """
 
@@ -88,7 +88,7 @@ def settling(conn: Connection, queue: Queue, *, claims: Iterable[Claim]) -> Iter
     """Hold the claimed rows in one transaction that commits when the block ends.
 
     Raises:
-        LostLease: One of the rows is somebody else's by now; nothing was changed.
+        LostLease: Somebody else holds one of the rows; nothing was changed.
     """
     wanted = frozenset(claims)
     with settling_ours(conn, queue, claims=wanted) as held:

@@ -163,8 +163,8 @@ class RunEnd:
 
     Args:
         state: done, failed or interrupted.
-        exit_code: None: it did not get as far as one.
-        error: One line; empty: none.
+        exit_code: None if it did not get that far.
+        error: One line; empty if there was none.
     """
 
     state: str

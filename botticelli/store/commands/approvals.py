@@ -75,7 +75,7 @@ def list_approvals(conn: Connection, *, everything: bool, limit: int) -> list[Ap
 
 
 def find(conn: Connection, approval: int) -> Approval:
-    """Return one wanted.
+    """Return one request.
 
     Raises:
         UsageError: There is none.

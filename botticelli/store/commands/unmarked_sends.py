@@ -1,8 +1,8 @@
 """Messages that a narrative sent for rows and has not marked yet: a later run must not send again.
 
-An errand is a command of command_audit whose `reason` names the rows it is about. It is closed by
-the same narrative's update_table about the same rows; a process that dies in between leaves it
-open.
+An unmarked send is a command of command_audit whose `reason` names the rows it is about. It is
+closed by the same narrative's update_table about the same rows; a process that dies in between
+leaves it open.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ def find(
     about: str,
     run_id: int | None,
 ) -> UnmarkedSend | None:
-    """Return what earlier runs have left open of a command about these rows; None: nothing."""
+    """Return what earlier runs have left open of a command about these rows; None if nothing."""
     values = {
         "platform": platform,
         "command": command,

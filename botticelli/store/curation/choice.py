@@ -26,7 +26,7 @@ class JudgedCandidate:
 
     @property
     def angle(self) -> str:
-        """What kind of post it is; empty: unknown."""
+        """What kind of post it is; empty if unknown."""
         return self.source_narrative or self.content_type or ""
 
     @property
@@ -76,7 +76,7 @@ def list_recent_texts(conn: Connection, *, limit: int) -> tuple[str, ...]:
     return tuple(row[0] for row in conn.execute(RECENT_TEXTS, {"limit": limit}).fetchall())
 
 
-# Only what nobody has decided on meanwhile; the unique candidate_id lets no post in twice.
+# Only what is still undecided; the unique candidate_id lets no post in twice.
 APPROVE: Final = """
     WITH chosen AS (
         UPDATE potential_discord_posts AS c

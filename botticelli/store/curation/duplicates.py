@@ -98,7 +98,7 @@ class EarlyRejection:
     """A candidate that is not worth a judge, and why.
 
     Args:
-        duplicate_of: The candidate that it repeats; None: a post, or it has no text.
+        duplicate_of: The candidate that it repeats; None if it repeats a post or has no text.
     """
 
     id: int
@@ -137,7 +137,7 @@ REJECT: Final = """
 def reject_unjudged(
     conn: Connection, seen: Sequence[Unjudged], aside: Sequence[EarlyRejection]
 ) -> int:
-    """Reject those of the `seen` that are set aside; return how many that were. One transaction.
+    """Reject some of the `seen` before judging; return how many that were. One transaction.
 
     What somebody has claimed, judged or decided on meanwhile stays as it is.
     """
@@ -149,16 +149,15 @@ def reject_unjudged(
 def reject_claimed(
     conn: Connection, claims: Sequence[Claim], aside: Sequence[EarlyRejection]
 ) -> None:
-    """Reject claimed candidates; those that are somebody else's by now stay. One transaction."""
+    """Reject claimed candidates; those that somebody else holds stay. One transaction."""
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ours = {claim.id for claim in held}
         _reject(conn, [one for one in aside if one.id in ours], is_claimed=True)
 
 
 def _set_hashes(conn: Connection, texts: Sequence[tuple[int, str]]) -> None:
-    told = [(id_, text) for id_, text in texts if text.strip()]
-    values = {"ids": [id_ for id_, _ in told], "hashes": [fingerprint(text) for _, text in told]}
-    conn.execute(SET_HASHES, values)
+    hashes = {id_: fingerprint(text) for id_, text in texts if text.strip()}
+    conn.execute(SET_HASHES, {"ids": list(hashes), "hashes": list(hashes.values())})
 
 
 def _reject(conn: Connection, aside: Sequence[EarlyRejection], *, is_claimed: bool) -> int:

@@ -255,7 +255,7 @@ def requeue(
 ) -> None:
     """Give candidates back that the judge gave no usable answer for; held after `max_attempts`.
 
-    Those that are somebody else's by now stay as they are. One transaction.
+    Those that somebody else holds stay as they are. One transaction.
     """
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ids = [claim.id for claim in held]

@@ -59,12 +59,12 @@ class Reviewed:
 
     @property
     def total(self) -> float | None:
-        """Points of 50; None: not judged."""
+        """Points of 50; None if not judged."""
         return None if self.curation_score is None else float(self.curation_score)
 
     @property
     def scores(self) -> dict[str, int | None]:
-        """Criterion -> points; None: not judged."""
+        """Criterion -> points; None if not judged."""
         return {
             "engagement": self.score_engagement,
             "clarity": self.score_clarity,

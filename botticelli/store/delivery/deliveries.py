@@ -30,10 +30,10 @@ class Delivery:
 
     Args:
         text: The approved post's text, byte for byte.
-        model: Which model wrote it; empty: unknown.
+        model: Which model wrote it; empty if unknown.
         is_wanted: Whether the approved post still waits to be sent.
         text_sent: What the platform was asked to publish, if it was asked.
-        sent_at: When the request under way (of the next part) was first begun; None: there is none.
+        sent_at: When the request under way (of the next part) was first begun; None without one.
         age: Time since then.
         parts: Receipts of the messages that are out already: remote_id and url.
     """
@@ -112,7 +112,7 @@ def claim_next_due(
 ) -> Delivery | None:
     """Lease the next delivery to `owner`, if `last_posted` still is what the destination got last.
 
-    None: nothing waits, another delivery to it is under way, or somebody has posted meanwhile.
+    None if nothing waits, another delivery to it is under way, or somebody has posted meanwhile.
     One transaction, committed before it returns: what comes next talks to the network, and the
     nonce must not be lost with us. Two callers never get the same row, nor two of one destination.
     """
@@ -274,7 +274,7 @@ KNOWN: Final = """
 
 
 def known_ids(conn: Connection, destination: str, *, since: datetime) -> frozenset[str]:
-    """Return the messages that belong to deliveries already, for telling equal texts apart.
+    """Return the messages that belong to deliveries already, to tell equal texts apart.
 
     Those of the destination by their remote id, those of others, which may write into the same
     place, by their URL: ids alone need not be unique among places.
@@ -328,7 +328,7 @@ class DeliveryResult:
         state: "uncertain": it is left to be reconciled by the next run.
         note: Why, for a person; of a posted one: what went wrong afterwards.
         retry_after: Of a pending or uncertain one: how long nothing is sent to the destination.
-        posted_at: When the platform published it; None: just now.
+        posted_at: When the platform published it; None if just now.
         in_doubt: Of an uncertain one: whether the request under way may have arrived; if not, the
             messages so far of a split text are out and the next one is not.
     """

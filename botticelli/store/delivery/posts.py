@@ -19,8 +19,8 @@ class PostFilter:
     """Which approved posts a destination takes.
 
     Args:
-        tags: One of them must be the post's; empty: any post.
-        content_types: The post's must be among them; empty: any.
+        tags: One of them must be the post's; empty for any post.
+        content_types: The post's must be among them; empty for any.
         recent: How many of its latest posting times its rules have to know.
     """
 
@@ -113,8 +113,8 @@ class WaitingPost:
     """An approved post that a destination would be sent.
 
     Args:
-        delivery_id: None: not planned yet.
-        nonce: None: not planned yet.
+        delivery_id: None if not planned yet.
+        nonce: None if not planned yet.
     """
 
     post_id: int
@@ -245,7 +245,7 @@ FOLLOW: Final = """
 def following(conn: Connection, post_id: int, *, by_hand: bool = False) -> Iterator[None]:
     """Hold a post in one transaction, at whose end its state follows that of its deliveries.
 
-    `by_hand` tells that a person decided: what was set before gives way.
+    `by_hand` means that a person decided: what was set before is replaced.
     """
     with conn.transaction():
         conn.execute(HOLD_POST, {"post_id": post_id})

@@ -18,7 +18,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
 from botticelli.store.delivery.posts import PostFilter, Queued
 
-RECENT_FOR_SPREAD: Final = 500  # posting times looked at to tell whether a backlog is made up
+RECENT_FOR_SPREAD: Final = 500  # posting times looked at to see whether a backlog is made up
 UNUSED: Final = timedelta(days=7)  # without any host that knows it, a destination counts as gone
 
 # The row lock also lets one host plan at a time.
@@ -98,7 +98,7 @@ PLAN: Final = """
 def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
     """Make the deliveries that approved posts still lack; return how many. One transaction.
 
-    Tell all destinations of the configuration at once, not only the one to be served: a post is
+    Pass all destinations of the configuration at once, not only the one to be served: a post is
     done when all its deliveries are. What was planned for a destination that no host has known
     for a week, and never begun, is given up.
     """

@@ -99,7 +99,7 @@ def lifeline(folder: Path) -> Iterator[int]:
 
 
 def is_alive(folder: Path) -> bool:
-    """Tell whether any process of a server, or of an initdb, still works in that folder."""
+    """Return whether any process of a server, or of an initdb, still works in that folder."""
     try:
         with (folder / "alive").open(encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask do not collide
@@ -151,7 +151,7 @@ def postmaster_pid(data: Path) -> int | None:
 def drop_stale(data: Path, socket_folder: Path) -> None:
     """Remove the lock files of a server that is gone; the caller has made sure that it is.
 
-    PostgreSQL itself refuses to start as long as the pid in them exists, whatever it is by now.
+    PostgreSQL itself refuses to start as long as the pid in them exists, whatever process has it.
     """
     for path in (
         data / "postmaster.pid",

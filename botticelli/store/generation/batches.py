@@ -17,7 +17,7 @@ class Batch:
     """One `generate` run's work.
 
     Args:
-        narrative: FILE.NAME, as `plan` was told.
+        narrative: FILE.NAME, as given to `plan`.
         options: What a resuming process must know to ask for the same answers.
     """
 
@@ -32,7 +32,7 @@ class Progress:
     """How far a batch is.
 
     Args:
-        next_at: When the first of the waiting items may be claimed; None: nothing waits.
+        next_at: When the first of the waiting items may be claimed; None if nothing waits.
     """
 
     pending: int
@@ -114,8 +114,8 @@ class LastBatch:
     now: datetime
 
 
-# What a person asked for is beside the schedule; batches of version 1 do not tell. What was given
-# up may be begun anew: a round that a missing key stopped is not over.
+# What a person asked for does not count for the schedule (batches of version 1 do not say). An
+# abandoned batch may be started again: a round that a missing key stopped is not over.
 FIND_LAST: Final = """
     SELECT max(created_at) AS began_at, botticelli_now() AS now
       FROM batches
@@ -127,11 +127,11 @@ FIND_LAST: Final = """
 
 
 def find_last(conn: Connection, narrative: str) -> LastBatch | None:
-    """Return the newest batch of that narrative which nobody asked for; None: there is none."""
+    """Return the newest batch of that narrative which nobody asked for; None if there is none."""
     return fetch_one(conn, LastBatch, FIND_LAST, {"narrative": narrative})
 
 
-# How deep each item is may have been left unsaid by a killed worker; the answers tell.
+# A killed worker may not have stored how far each item is; its answers show it.
 COUNT_ACTS: Final = """
     UPDATE generation_items AS i
        SET acts_done = (SELECT count(DISTINCT (e.place, e.sequence_number))
@@ -209,7 +209,7 @@ ABANDON_UNUSED: Final = """
 
 
 def abandon_unused(conn: Connection, batch_id: int) -> bool:
-    """Give a batch up of which nothing was ever asked; tell whether it was one. One transaction."""
+    """Abandon a batch of which no model was asked; return whether it was one. One transaction."""
     with conn.transaction():
         taken = conn.execute(ABANDON_UNUSED, {"batch_id": batch_id}).fetchall()
         _abandon_items(conn, [row[0] for row in taken])

@@ -12,7 +12,7 @@ State = Literal["done", "failed", "unusable"]
 
 @record
 class Attempt:
-    """One attempt at one act, as it ended. Token counts are the provider's; None: not told."""
+    """One attempt at one act, as it ended. Token counts are the provider's; None if unknown."""
 
     run_id: int | None
     item_id: int | None

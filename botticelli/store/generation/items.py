@@ -101,13 +101,13 @@ SETTLE: Final = """
 def settle_done(conn: Connection, item: Item) -> bool:
     """Mark the item done; for use inside `queue.settling`, with what it made.
 
-    False: it is somebody else's by now.
+    Returns False if somebody else holds it.
     """
     return _settle(conn, item, state="done")
 
 
 def settle_failed(conn: Connection, item: Item, *, error: str) -> bool:
-    """Mark the item failed for good. One transaction; False: it is somebody else's by now."""
+    """Mark the item failed for good. One transaction; False if somebody else holds it."""
     return _settle(conn, item, state="failed", error=error, failed_attempts=1)
 
 
@@ -116,8 +116,8 @@ def requeue(
 ) -> bool:
     """Give the item back, to be claimed again after `wait`.
 
-    With an `error` it counts as a failed attempt. One transaction; False: it is somebody else's
-    by now.
+    With an `error` it counts as a failed attempt. One transaction; False if somebody else
+    holds it.
     """
     return _settle(
         conn, item, state="pending", error=error, failed_attempts=1 if error else 0, wait=wait
@@ -189,7 +189,7 @@ def owner(item_id: int) -> str:
 
 
 def forget(conn: Connection, item_ids: Sequence[int]) -> None:
-    """Drop what items that are over need no more, and let go of rows that they still held.
+    """Remove what finished items no longer need, and release the rows that they still hold.
 
     Part of the caller's transaction.
     """

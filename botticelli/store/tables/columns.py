@@ -46,7 +46,7 @@ class Column:
         type: As format_type says it: "bigint", "character varying(100)", "text[]".
         base: The same without its modifier: "character varying", "numeric".
         is_required: NOT NULL and nothing fills it by itself.
-        labels: What an enum may hold; empty: not an enum.
+        labels: What an enum may hold; empty if it is not an enum.
         key_position: From 1 if it belongs to the primary key, else 0.
     """
 
@@ -94,7 +94,7 @@ def identifier(name: str) -> sql.Composable:
 
 
 def is_table_name(name: str) -> bool:
-    """Tell whether `name` may be a table: letters, digits and underscores, at most 63 bytes."""
+    """Return whether `name` may be a table: letters, digits and underscores, at most 63 bytes."""
     return bool(re.fullmatch(r"[^\W\d]\w*", name)) and len(name.encode()) <= LONGEST_NAME
 
 

@@ -24,7 +24,7 @@ class Kind:
 
     Args:
         name: As a person calls it.
-        key: Columns that tell one from another.
+        key: Columns that identify one.
         required: Fields without which it says too little to be kept; the key is among them.
         aliases: Other names of fields -> columns, where the column itself is not given.
     """

@@ -129,7 +129,7 @@ ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('botticelli table 
 
 
 def source_of(conn: Connection, table: str) -> str:
-    """Return what a table of ours was made from: "inferred", or a template; empty: not ours."""
+    """Return what a table of ours was made from: "inferred", or a template; empty if not ours."""
     row = conn.execute(SOURCE, {"table": table}).fetchone()
     return "" if row is None else str(row[0])
 

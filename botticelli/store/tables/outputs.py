@@ -27,7 +27,7 @@ class RunOutputs:
 
     Args:
         consumed: Leased rows that are removed with it.
-        failure: What did not succeed; empty: all did.
+        failure: What did not succeed; empty if all did.
     """
 
     rows: tuple[NewRows, ...]

@@ -111,7 +111,7 @@ def parse_where(text: str) -> Predicate:
     rendering = _Rendering()
     clause = rendering.node(root)
     if not _is_boolean(root):
-        raise _refused("is no condition", text)
+        raise _refused("is not a condition", text)
     return Predicate(
         clause=clause, parameters=rendering.parameters, columns=frozenset(rendering.columns)
     )
@@ -277,7 +277,7 @@ class _Rendering:
         name = str(identifier.this)
         name = name if identifier.args.get("quoted") else name.lower()
         if node.args.get("table") or not COLUMN.fullmatch(name):
-            raise _refused("names something that is no column", node.sql(dialect="postgres"))
+            raise _refused("names something that is not a column", node.sql(dialect="postgres"))
         self.columns.add(name)
         return sql.Identifier("t", name)
 

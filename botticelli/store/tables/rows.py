@@ -52,9 +52,9 @@ class Query:
     Args:
         columns: Empty: all.
         where, order_by: As predicates.parse_where and parse_order_by accept them.
-        limit: Most rows; None: all.
+        limit: Most rows; None for all.
         sample: Take this many at random, by `seed`.
-        keys: Only rows with these keys (row_leases.row_key), whatever else is asked; None: any.
+        keys: Only rows with these keys (row_leases.row_key), whatever else is asked; None for any.
     """
 
     table: str
@@ -334,8 +334,8 @@ class Change:
 
     Args:
         updates: Column -> value; the text "NOW()" is the present moment in a column of time.
-        limit: Most rows, in the order of the key; None: all.
-        within: Only rows with these keys; None: any.
+        limit: Most rows, in the order of the key; None for all.
+        within: Only rows with these keys; None for any.
     """
 
     table: str
