@@ -70,11 +70,13 @@ def main(args: Sequence[str], env: Environment) -> int:
     import typer
     from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
-    from botticelli.cli.shell.app import execute, globals_first
+    from botticelli.cli.shell.app import app, globals_first
 
     try:
         with _traced(env):
-            code = int(execute(globals_first(args), env) or 0)
+            group = typer.main.get_group(app)
+            words = globals_first(args)
+            code = group.main(words, prog_name="botticelli", standalone_mode=False, obj=env) or 0
     except BotticelliError as error:
         code = _report(error, env)
     except NoArgsIsHelpError as error:

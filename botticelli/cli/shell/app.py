@@ -5,7 +5,7 @@ A command's line in the command table is what `--help` shows without importing i
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -114,13 +114,6 @@ def root(
     """
     env: Environment = ctx.obj
     env.take(Options(config=config, offline=offline, debug=debug, quiet=quiet))
-
-
-def execute(args: list[str], env: Environment) -> Any:
-    """Run the command line `args`; return what the command returned."""
-    return typer.main.get_group(app).main(
-        args=args, prog_name="botticelli", standalone_mode=False, obj=env
-    )
 
 
 def globals_first(args: Sequence[str]) -> list[str]:
