@@ -43,7 +43,7 @@ def test_a_spent_day_is_told_with_what_is_left_and_what_to_type(command, gemini)
     ended = command("generate carousel.batch --iterations 2 --workers 1")
 
     assert ended.code == 75
-    assert "4 of 4 posts are left" in ended.err
+    assert "4 of 4 posts left" in ended.err
     assert "run `botticelli generate` again" in ended.err
     assert "4 left for the next run" in ended.out
 
@@ -136,7 +136,7 @@ def test_breaking_a_lock_that_nobody_holds_names_those_that_are_held(command, db
     ended = command("locks break curate")
 
     assert ended.code == 2
-    assert ended.err == "botticelli: nobody holds a lock 'curate'; held are: post\n"
+    assert ended.err == "botticelli: lock 'curate' is not held; held are: post\n"
 
 
 def test_locks_as_json(command, db):
