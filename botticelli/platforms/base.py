@@ -15,7 +15,7 @@ from botticelli.records import record
 
 
 @record
-class Message:
+class OutgoingMessage:
     """What is to be published: the text, byte for byte, and the delivery's own nonce.
 
     Args:
@@ -65,10 +65,10 @@ class Platform(Protocol):
     idempotency_seconds: float  # how long the same nonce makes no second message; 0: never
     real: bool  # False: an outbox, which may also take what the offline model wrote
 
-    def preview(self, message: Message) -> dict[str, Any]:
+    def preview(self, message: OutgoingMessage) -> dict[str, Any]:
         """Return the very request that `send` would make: method, url, json. No secret in it."""
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: OutgoingMessage) -> Receipt:
         """Publish once. One request, no retry inside.
 
         Raises:
@@ -78,7 +78,9 @@ class Platform(Protocol):
             ConfigError: The platform does not let us in.
         """
 
-    def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
+    def find(
+        self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
+    ) -> Looked:
         """Look the message up among our own, from `since` on. Safe to repeat.
 
         Args:
@@ -92,7 +94,7 @@ class Platform(Protocol):
             ConfigError: The platform does not let us in.
         """
 
-    def edit(self, remote_id: str, message: Message) -> Receipt:
+    def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
         """Replace the text of a published message. Safe to repeat. Raises as `send`."""
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from botticelli.clock import Clock
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import Looked, Message, NotSent, Receipt, Refused
+from botticelli.platforms.base import Looked, NotSent, OutgoingMessage, Receipt, Refused
 
 
 class Outbox:
@@ -33,7 +33,7 @@ class Outbox:
         self._folder = folder
         self._clock = clock
 
-    def preview(self, message: Message) -> dict[str, Any]:
+    def preview(self, message: OutgoingMessage) -> dict[str, Any]:
         """See Platform."""
         return {
             "method": "WRITE",
@@ -41,7 +41,7 @@ class Outbox:
             "json": {"content": message.text},
         }
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
         if there := self._there(message.nonce):
             return there
@@ -49,12 +49,14 @@ class Outbox:
         self._write(path, message.text)
         return self._receipt(path)
 
-    def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
+    def find(
+        self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
+    ) -> Looked:
         """See Platform. A folder can always be believed."""
         del since, known
         return Looked(receipt=self._there(message.nonce), certain=True)
 
-    def edit(self, remote_id: str, message: Message) -> Receipt:
+    def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
         """See Platform."""
         path = self._folder / remote_id
         if not path.exists():
@@ -82,7 +84,7 @@ class Outbox:
             return ()
         return (f"the outbox {self._folder} cannot be written: {folder} does not let us",)
 
-    def _file_name(self, message: Message) -> str:
+    def _file_name(self, message: OutgoingMessage) -> str:
         return f"{self._clock.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{message.nonce}.md"
 
     def _there(self, nonce: str) -> Receipt | None:

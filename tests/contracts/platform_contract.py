@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.platforms.base import Message, Refused, Unconfirmed
+from botticelli.platforms.base import OutgoingMessage, Refused, Unconfirmed
 
 
 def message(text="Hello", nonce="0123456789abcdef012345678", **more):
-    return Message(text=text, nonce=nonce, **more)
+    return OutgoingMessage(text=text, nonce=nonce, **more)
 
 
 class PlatformContract:

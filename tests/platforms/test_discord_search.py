@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import Looked, Message
+from botticelli.platforms.base import Looked, OutgoingMessage
 from botticelli.platforms.discord.channel import Search, search
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -33,7 +33,7 @@ def channel(messages):
 
 @pytest.fixture
 def wanted():
-    return Search(message=Message(text="ours", nonce="n"), author="7", since=NOON)
+    return Search(message=OutgoingMessage(text="ours", nonce="n"), author="7", since=NOON)
 
 
 @pytest.mark.parametrize("first", [1, 10**18])
@@ -75,7 +75,7 @@ def test_a_nonce_tells_whose_a_message_is_whoever_wrote_it(wanted):
 
 
 def test_without_an_author_the_text_and_the_time_decide():
-    wanted = Search(message=Message(text="ours", nonce="n"), author="", since=NOON)
+    wanted = Search(message=OutgoingMessage(text="ours", nonce="n"), author="", since=NOON)
 
     assert isinstance(search(channel([written(1, "ours", minutes=1)]), "333", wanted), dict)
     assert search(channel([written(1, "ours", minutes=-60)]), "333", wanted) == Looked(certain=True)
@@ -89,7 +89,7 @@ def test_a_list_that_is_not_as_discord_documents_it_is_not_believed(wanted, page
 
 @pytest.mark.parametrize("other", ["", "~~~", "\u200b"])
 def test_a_text_of_marks_alone_is_not_found_in_any_bare_message(other):
-    wanted = Search(message=Message(text="***", nonce="n"), author="7", since=NOON)
+    wanted = Search(message=OutgoingMessage(text="***", nonce="n"), author="7", since=NOON)
 
     assert search(channel([written(1, other, minutes=1)]), "333", wanted) == Looked(certain=True)
     assert isinstance(search(channel([written(1, "***", minutes=1)]), "333", wanted), dict)

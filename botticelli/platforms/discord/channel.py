@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from botticelli import text
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.platforms.base import Looked, Message, NotSent
+from botticelli.platforms.base import Looked, NotSent, OutgoingMessage
 from botticelli.records import record
 
 EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
@@ -51,7 +51,7 @@ class Search:
             MESSAGE_CONTENT intent a bot sees its own texts only, not those of its webhook.
     """
 
-    message: Message
+    message: OutgoingMessage
     author: str
     since: datetime
     known: Collection[str] = ()

@@ -16,8 +16,8 @@ from botticelli.platforms.base import (
     KeptOut,
     LockedOut,
     Looked,
-    Message,
     NotSent,
+    OutgoingMessage,
     Receipt,
     Refused,
     Unconfirmed,
@@ -104,18 +104,20 @@ class Discord:
         """See TellsTime."""
         return self._rest.told_time
 
-    def preview(self, message: Message) -> Json:
+    def preview(self, message: OutgoingMessage) -> Json:
         """See Platform. A webhook's token is left out."""
         path, query = self._messages(message.thread, shown=True)
         url = f"{self._rest.base_url}{path}{_query(query)}"
         return {"method": "POST", "url": url, "json": self._payload(message)}
 
-    def send(self, message: Message) -> Receipt:
+    def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform. Discord itself drops a repeated nonce, but only for some minutes."""
         path, query = self._messages(message.thread)
         return self._receipt(self._call("POST", path, json=self._payload(message), query=query))
 
-    def find(self, message: Message, *, since: datetime, known: Collection[str] = ()) -> Looked:
+    def find(
+        self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
+    ) -> Looked:
         """See Platform.
 
         A channel that may be written to but not read is not an error: nothing is known of it.
@@ -133,7 +135,7 @@ class Discord:
         except ConfigError as error:
             return Looked(why=error.what)
 
-    def _find(self, message: Message, *, since: datetime, known: Collection[str]) -> Looked:
+    def _find(self, message: OutgoingMessage, *, since: datetime, known: Collection[str]) -> Looked:
         place = message.thread or self._channel
         links = re.compile(rf"/{place}/(\d+)$")
         here = {match[1] for one in known if (match := links.search(one))}
@@ -153,7 +155,7 @@ class Discord:
             )
         return found
 
-    def edit(self, remote_id: str, message: Message) -> Receipt:
+    def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
         """See Platform. Mentions are named again: an edit without them pings whom it names."""
         body = {"content": message.text, "allowed_mentions": _mentions(message)}
         path, query = self._one(remote_id, message.thread)
@@ -205,7 +207,7 @@ class Discord:
         )
         return channels.check(self._look, self._channel, wanted)
 
-    def _payload(self, message: Message) -> Json:
+    def _payload(self, message: OutgoingMessage) -> Json:
         body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}
         if self._webhook is None:
             body |= {"nonce": message.nonce, "enforce_nonce": True}
@@ -328,7 +330,7 @@ def _right(path: str) -> tuple[str, str]:
     return {"threads": OPEN_THREAD, "crosspost": CROSSPOST}.get(path.rpartition("/")[2], WRITE)
 
 
-def _mentions(message: Message) -> Json:
+def _mentions(message: OutgoingMessage) -> Json:
     """Return whom the text may ping: nobody, or those allowed ids that stand in it.
 
     A model must never ping a whole server, so `parse` is always empty.

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from botticelli.errors import ConfigError, Exit
-from botticelli.platforms.base import LockedOut, Looked, Message, NotSent, Receipt
+from botticelli.platforms.base import LockedOut, Looked, NotSent, OutgoingMessage, Receipt
 from botticelli.stages.post.send import CONFIG_DELAY, Ended, Sending, posted
 from botticelli.stages.post.target import PostTarget
 from botticelli.store.delivery import deliveries
@@ -41,7 +41,7 @@ def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
     return _look(sending, message)
 
 
-def _look(sending: Sending, message: Message) -> Ended | Sending:
+def _look(sending: Sending, message: OutgoingMessage) -> Ended | Sending:
     """Read the channel back and decide; a channel that cannot be believed is left to a person."""
     assert sending.delivery.sent_at is not None
     sending.open_thread()
@@ -62,7 +62,7 @@ def _look(sending: Sending, message: Message) -> Ended | Sending:
     return _not_found(sending, looked)
 
 
-def _found(sending: Sending, message: Message, receipt: Receipt) -> Ended | Sending:
+def _found(sending: Sending, message: OutgoingMessage, receipt: Receipt) -> Ended | Sending:
     is_first = not sending.receipts
     failed = sending.follow_up(receipt)
     sending.receipts.append(receipt)

@@ -13,8 +13,8 @@ from botticelli.platforms.base import (
     KeptOut,
     LockedOut,
     Looked,
-    Message,
     NotSent,
+    OutgoingMessage,
     PlatformError,
     Receipt,
     Refused,
@@ -119,12 +119,12 @@ class Sending:
                 self.keep_part(outcome, thread=message.thread)
         return posted(self.receipts[0], failed=failed)
 
-    def next_message(self) -> Message | None:
+    def next_message(self) -> OutgoingMessage | None:
         """Return the first message that is not known to be out; None if all of them are."""
         messages, out = self._messages(), len(self.receipts)
         return messages[out] if out < len(messages) else None
 
-    def _messages(self) -> tuple[Message, ...]:
+    def _messages(self) -> tuple[OutgoingMessage, ...]:
         """Return all messages; the later ones go into the first one's thread, if there is one."""
         has_thread = self.receipts and self.target.destination.thread_name
         thread = self.receipts[0].remote_id if has_thread else ""
@@ -170,7 +170,7 @@ class Sending:
         """No request is under way any more: the next message has not been asked for."""
         self.delivery = replace(self.delivery, sent_at=None, age=None)
 
-    def look_for(self, message: Message, *, since: datetime) -> Looked:
+    def look_for(self, message: OutgoingMessage, *, since: datetime) -> Looked:
         """Read the channel back for a message that may have arrived.
 
         Raises:
@@ -182,7 +182,7 @@ class Sending:
         )
         return self.target.platform.find(message, since=since, known=known)
 
-    def _publish(self, message: Message, *, age: timedelta) -> Receipt | BotticelliError:
+    def _publish(self, message: OutgoingMessage, *, age: timedelta) -> Receipt | BotticelliError:
         """Return the receipt, or the last error when no further attempt is due.
 
         Before anything is sent again it is looked for: not every server drops a repeated nonce.
@@ -219,7 +219,7 @@ class Sending:
         raise AssertionError("unreachable: the last attempt returns")
 
     def _found(
-        self, message: Message, *, since: datetime | None
+        self, message: OutgoingMessage, *, since: datetime | None
     ) -> Receipt | BotticelliError | None:
         """Return the receipt if it is there, None if not, or why the channel cannot be read."""
         assert since is not None

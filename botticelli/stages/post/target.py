@@ -9,7 +9,7 @@ from botticelli import text as texts
 from botticelli.clock import Clock
 from botticelli.config.model import Config, Destination
 from botticelli.errors import ConfigError, Exit, UsageError
-from botticelli.platforms.base import Message, Platform
+from botticelli.platforms.base import OutgoingMessage, Platform
 from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdicts
 from botticelli.records import record
 from botticelli.store.connection import Connection
@@ -145,7 +145,7 @@ class PostTarget:
             )
         )
 
-    def messages(self, text: str, *, nonce: str, thread: str = "") -> tuple[Message, ...]:
+    def messages(self, text: str, *, nonce: str, thread: str = "") -> tuple[OutgoingMessage, ...]:
         """Return what a text is published as: one message, or several if it has to be split.
 
         The nonces of the further ones are derived from the delivery's own, which is committed;
@@ -153,7 +153,7 @@ class PostTarget:
         """
         pieces = texts.split(text, self.platform.max_length)
         return tuple(
-            Message(
+            OutgoingMessage(
                 text=piece,
                 nonce=nonce if index == 0 else _derived(nonce, index),
                 allowed_mentions=self.destination.guard.allowed_mentions,

@@ -9,7 +9,13 @@ from typing import Any, Final
 
 from botticelli import text
 from botticelli.errors import BotticelliError
-from botticelli.platforms.base import LockedOut, LockedOutMidway, Message, Refused, Unconfirmed
+from botticelli.platforms.base import (
+    LockedOut,
+    LockedOutMidway,
+    OutgoingMessage,
+    Refused,
+    Unconfirmed,
+)
 from botticelli.platforms.command_set import Once
 from botticelli.platforms.discord.channel import THREADS, Search, search, time_of
 from botticelli.platforms.discord.client import MAX_LENGTH, NONCE_SECONDS
@@ -110,7 +116,7 @@ def _sent_before(session: CommandSession, row: Row, values: Values, request: Dis
 
     look = partial(session.get, row)
     wanted = Search(
-        message=Message(text=values["content"], nonce=request.json["nonce"]),
+        message=OutgoingMessage(text=values["content"], nonce=request.json["nonce"]),
         author=str(look("/users/@me")["id"]),
         since=once.since,
         known=once.known,
