@@ -14,7 +14,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +33,7 @@ KNOW_TIME = [
     f"tests/{name}"
     for name in ("schedule", "stages", "store", "acceptance", "models", "unit", "narrative")
 ]
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where sem_open(3) and shm_open(3) put them
 SITE = Path(__file__).parent / "shifted"
 
 
@@ -53,6 +55,26 @@ def shifted(moment: str, *, preload: str) -> dict[str, str]:
     }
 
 
+@contextmanager
+def shared(environ: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """Give all processes one memory of libfaketime's, which lives as long as the tests.
+
+    Otherwise each makes its own for its children, who may come when it is gone already, or may
+    belong to another user, or find that of a killed process with its pid.
+    """
+    with subprocess.Popen(["sleep", "infinity"], env=environ) as holder:  # noqa: S607 - coreutils
+        try:
+            semaphore, memory = f"faketime_sem_{holder.pid}", f"faketime_shm_{holder.pid}"
+            files = [SHARED_MEMORY / f"sem.{semaphore}", SHARED_MEMORY / memory]
+            while not all(file.exists() for file in files):
+                time.sleep(0.01)
+            for file in files:
+                file.chmod(0o666)
+            yield {**environ, "FAKETIME_SHARED": f"/{semaphore} /{memory}"}
+        finally:
+            holder.terminate()
+
+
 def main() -> int:
     """Run pytest at each hour; return 1 if a test failed at any."""
     parser = argparse.ArgumentParser(description="Run the tests with a shifted clock.")
@@ -67,10 +89,10 @@ def main() -> int:
     failed = []
     for name in options.at or HOURS:
         print(f"== {name}: {HOURS[name]} UTC", flush=True)
-        environ = {**os.environ, **shifted(HOURS[name], preload=preload)}
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
-        if subprocess.run(command, env=environ, check=False).returncode:  # noqa: S603 - ourselves
-            failed.append(name)
+        with shared({**os.environ, **shifted(HOURS[name], preload=preload)}) as environ:
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
+            if subprocess.run(command, env=environ, check=False).returncode:  # noqa: S603 - ourselves
+                failed.append(name)
     print(f"failed at: {', '.join(failed)}" if failed else "green at every hour")
     return 1 if failed else 0
 

@@ -11,6 +11,7 @@ from botticelli.store import queue
 from botticelli.store.generation import batches, items
 from botticelli.store.leases import LeaseKeeper, LostLease
 from botticelli.store.queue import ITEMS
+from tests.clock import PinnedClock
 
 LEASE = timedelta(seconds=30)
 
@@ -109,13 +110,13 @@ def test_a_settlement_that_fails_half_way_changes_nothing(db, batch):
     assert state_of(db, item) == ("running", "me")
 
 
-def keeper(connections, renew, *, lost, seconds=0.08):
+def keeper(connections, renew, *, lost, seconds=0.08, clock=None):
     return LeaseKeeper(
         connect=connections,
         renew=renew,
         lease=timedelta(seconds=seconds),
         lost=lost,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
     )
 
 
@@ -140,17 +141,18 @@ def test_the_keeper_tells_once_that_the_lease_is_somebody_elses(connections):
 
 
 def test_the_keeper_gives_up_when_the_database_stays_away_for_a_whole_lease(connections):
-    lost, tries = threading.Event(), []
+    lost, tries, clock = threading.Event(), [], PinnedClock()
 
     def renew(conn):
         tries.append(conn)
+        clock.advance(timedelta(seconds=0.03))  # the lease lasts 0.08
         conn.close()
         conn.execute("SELECT 1")
 
-    with keeper(connections, renew, lost=lost.set):
+    with keeper(connections, renew, lost=lost.set, clock=clock):
         assert lost.wait(60)
 
-    assert len(set(map(id, tries))) == len(tries) > 1, "each try had a new connection"
+    assert len(set(map(id, tries))) == len(tries) == 3, "each try had a new connection"
 
 
 def test_work_that_is_over_before_the_first_beat_costs_no_connection():

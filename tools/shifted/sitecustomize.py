@@ -9,7 +9,13 @@ from typing import Any
 
 SHIFTED = {
     name: os.environ[name]
-    for name in ("LD_PRELOAD", "FAKETIME", "FAKETIME_DONT_FAKE_MONOTONIC", "PYTHONPATH")
+    for name in (
+        "LD_PRELOAD",
+        "FAKETIME",
+        "FAKETIME_DONT_FAKE_MONOTONIC",
+        "FAKETIME_SHARED",
+        "PYTHONPATH",
+    )
     if name in os.environ
 }
 _begin = subprocess.Popen.__init__
