@@ -62,7 +62,6 @@ class Queue:
 
 ITEMS: Final = Queue(table="generation_items", state="state", at_work="running")
 CANDIDATES: Final = Queue(table="potential_discord_posts", state="review_status", at_work="judging")
-DELIVERIES: Final = Queue(table="deliveries", state="state", at_work="sending")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

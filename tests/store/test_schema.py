@@ -9,6 +9,7 @@ import pytest
 from botticelli.errors import ConfigError
 from botticelli.store import schema
 from botticelli.store.connection import connect
+from tests.clock import NOON, at
 
 
 def tables(conn):
@@ -109,6 +110,26 @@ def test_the_plans_pause_finds_its_row(db):
     )
 
     assert changed.rowcount == 1
+
+
+def test_now_is_the_time_of_the_statement_unless_a_session_pins_it(db):
+    both = "SELECT botticelli_now(), botticelli_clock() FROM pg_sleep(0.01)"
+    with db.transaction():
+        began, first, later = db.execute(f"SELECT now(), * FROM ({both}) AS t").fetchone()
+        second, _ = db.execute(both).fetchone()
+    assert began <= first < later < second, "not of the transaction's start"
+
+    assert at(db, NOON).execute(both).fetchone() == (NOON, NOON)
+
+
+def test_now_is_inlined_so_that_indexes_serve_it(db):
+    query = "EXPLAIN SELECT FROM runs WHERE stage = 'post' AND started_at > botticelli_now()"
+    db.execute("SET enable_seqscan = off")
+
+    plan = "\n".join(line for (line,) in db.execute(query))
+
+    assert "statement_timestamp()" in plan
+    assert re.search(r"Index Cond: .*started_at > COALESCE", plan), plan
 
 
 def test_the_packaged_schema_is_the_one_at_the_top():
