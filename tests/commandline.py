@@ -76,7 +76,7 @@ def run_installed(
     *,
     environ: Mapping[str, str],
     cwd: Path,
-    timeout: float = 60,
+    timeout: float = 110,
 ) -> Ended:
     """Run `python -m botticelli LINE` as a process of its own with that environment and folder."""
     words = line.split() if isinstance(line, str) else line

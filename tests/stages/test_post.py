@@ -241,6 +241,26 @@ def test_a_server_that_drops_no_repeated_nonce_gets_no_second_message(db, stage_
         assert db.execute("SELECT state FROM deliveries").fetchall() == [("posted",)]
 
 
+def test_a_look_into_the_channel_that_discord_puts_off_is_taken_when_it_says(
+    db, discord, stage, clock
+):
+    approved(db)
+    discord.script.add("hang up after storing")
+    stage.config = replace(stage.config, post=PostConfig(retry=Retry(max_retries=0)))
+    assert states(stage()) == ["uncertain"]
+    clock.advance(timedelta(hours=1))
+    discord.script.add("429:700", to="get_messages")
+
+    report = stage()
+
+    assert (states(report)[0], report.exit_code) == ("uncertain", Exit.UNAVAILABLE)
+    [(retry_at,)] = db.execute("SELECT retry_at FROM deliveries").fetchall()
+    assert abs(retry_at - clock.now() - timedelta(seconds=700)) < timedelta(seconds=1)
+    clock.advance(timedelta(seconds=701))
+    assert states(stage()) == ["posted"]
+    assert len(discord.messages()) == 1
+
+
 def test_a_channel_that_cannot_be_read_is_sent_the_same_nonce_again(db, discord, stage):
     approved(db)
     discord.deny("READ_MESSAGE_HISTORY")

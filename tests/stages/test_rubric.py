@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.config.curation import Weights
-from botticelli.stages.curate.rubric import choose, combine, read_answer
+from botticelli.stages.curate.rubric import LEAST_TIED, choose, combine, read_answer, tied
 from botticelli.store.curation.judging import CRITERIA
 
 
@@ -163,3 +163,14 @@ def test_what_says_nearly_the_same_as_a_better_or_a_recent_one_is_passed_over():
 
 def test_nobody_is_chosen_from_nothing():
     assert chosen([]) == []
+
+
+@pytest.mark.parametrize(("equals", "ranked"), [(LEAST_TIED, True), (LEAST_TIED - 1, False)])
+def test_a_ranking_decides_between_many_that_are_equal_to_the_last_one_chosen(equals, ranked):
+    best = One(id=100, total=45)
+    others = tuple(One(id=number, total=41) for number in range(equals))
+
+    found = tied([best, *others], chosen=[best, others[0]], most=2)
+
+    assert found == (others if ranked else ())
+    assert tied([best, *others], chosen=[best], most=2) == (), "all that passed are chosen"
