@@ -1,6 +1,7 @@
-"""Completion values, from files and this program's tables, never from the database."""
+"""Options that commands share, and completion values; the database is never asked for them."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -66,3 +67,18 @@ def _environment(ctx: typer.Context) -> Environment:
     env: Environment = ctx.obj
     env.options = replace(env.options, config=ctx.find_root().params.get("config"))
     return env
+
+
+Iterations = Annotated[
+    int | None,
+    typer.Option("--iterations", metavar="N", min=1, help="Number of rounds of the carousel."),
+]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Use this model; repeat for fallbacks.",
+        autocompletion=models,
+    ),
+]

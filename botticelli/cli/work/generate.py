@@ -20,48 +20,42 @@ from botticelli.stages.generate.stage import GenerateReport, Tick
 from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.text import counted, span
 
+NarrativeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="[NARRATIVE]",
+        help="FILE or FILE.NAME; by default the configured one.",
+        autocompletion=choices.narratives,
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Number of concurrent calls."),
+]
+JoinOption = Annotated[bool, typer.Option("--join", help="Help a run that is active elsewhere.")]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Abandon an unfinished batch instead of resuming it.")
+]
+NowOption = Annotated[
+    bool, typer.Option("--now", help="Start a batch even if none is due by the schedule.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show calls, tokens and cost; spend nothing.")
+]
+
 
 @command()
 def generate(
     env: Environment,
-    narrative: Annotated[
-        str,
-        typer.Argument(
-            metavar="[NARRATIVE]",
-            help="FILE or FILE.NAME; by default the configured one.",
-            autocompletion=choices.narratives,
-        ),
-    ] = "",
+    narrative: NarrativeArgument = "",
     *,
-    iterations: Annotated[
-        int | None,
-        typer.Option("--iterations", metavar="N", min=1, help="Number of rounds of the carousel."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            metavar="NAME",
-            help="Use this model; repeat for fallbacks.",
-            autocompletion=choices.models,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Number of concurrent calls."),
-    ] = None,
-    join: Annotated[
-        bool, typer.Option("--join", help="Help a run that is active elsewhere.")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Abandon an unfinished batch instead of resuming it.")
-    ] = False,
-    now: Annotated[
-        bool, typer.Option("--now", help="Start a batch even if none is due by the schedule.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show calls, tokens and cost; spend nothing.")
-    ] = False,
+    iterations: choices.Iterations = None,
+    model: choices.ModelNames = None,
+    workers: WorkersOption = None,
+    join: JoinOption = False,
+    fresh: FreshOption = False,
+    now: NowOption = False,
+    dry_run: DryRunOption = False,
     jitter: Jitter = None,
 ) -> GenerateReport | GenerateDryRun:
     """Write candidate posts with a language model.

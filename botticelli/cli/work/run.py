@@ -105,60 +105,60 @@ class _CountingSink:
         return stored
 
 
+FileArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE[:NAME]",
+        help="The narrative.",
+        autocompletion=choices.narratives,
+    ),
+]
+NarrativeOption = Annotated[
+    str, typer.Option("--narrative", metavar="FILE", help="The same as the argument FILE.")
+]
+NarrativeNameOption = Annotated[
+    str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
+]
+ActOption = Annotated[
+    str, typer.Option("--act", metavar="NAME", help="Stop after this act; store nothing.")
+]
+GivenOption = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="KEY=VALUE", help="Value of {{KEY}}; - reads stdin."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
+]
+SaveOption = Annotated[
+    bool, typer.Option("--save", help="Store every act with its prompt in the run.")
+]
+ProcessDiscordOption = Annotated[
+    bool,
+    typer.Option("--process-discord", help="Store servers and channels in discord_ tables."),
+]
+AllowWritesOption = Annotated[
+    bool, typer.Option("--allow-writes", help="Let bot commands change things without asking.")
+]
+
+
 @command()
 def run(
     env: Environment,
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE[:NAME]",
-            help="The narrative.",
-            autocompletion=choices.narratives,
-        ),
-    ] = "",
+    file: FileArgument = "",
     *,
-    narrative: Annotated[
-        str, typer.Option("--narrative", metavar="FILE", help="The same as the argument FILE.")
-    ] = "",
-    narrative_name: Annotated[
-        str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
-    ] = "",
-    iterations: Annotated[
-        int | None,
-        typer.Option("--iterations", metavar="N", min=1, help="Number of rounds of its carousel."),
-    ] = None,
-    act: Annotated[
-        str, typer.Option("--act", metavar="NAME", help="Stop after this act; store nothing.")
-    ] = "",
-    given: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="KEY=VALUE", help="Value of {{KEY}}; - reads stdin."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            metavar="NAME",
-            help="Use this model; repeat for fallbacks.",
-            autocompletion=choices.models,
-        ),
-    ] = None,
+    narrative: NarrativeOption = "",
+    narrative_name: NarrativeNameOption = "",
+    iterations: choices.Iterations = None,
+    act: ActOption = "",
+    given: GivenOption = None,
+    model: choices.ModelNames = None,
     rpm_multiplier: Share = None,
     tpm_multiplier: Share = None,
     rpd_multiplier: Share = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
-    ] = False,
-    save: Annotated[
-        bool, typer.Option("--save", help="Store every act with its prompt in the run.")
-    ] = False,
-    process_discord: Annotated[
-        bool,
-        typer.Option("--process-discord", help="Store servers and channels in discord_ tables."),
-    ] = False,
-    allow_writes: Annotated[
-        bool, typer.Option("--allow-writes", help="Let bot commands change things without asking.")
-    ] = False,
+    dry_run: DryRunOption = False,
+    save: SaveOption = False,
+    process_discord: ProcessDiscordOption = False,
+    allow_writes: AllowWritesOption = False,
 ) -> RunResult | RunForecast:
     """Run a narrative from a file.
 
