@@ -107,7 +107,10 @@ def test_a_crontab_line_becomes_calendar_timers(botticelli):
     [
         ("type = 'Cron'", "post.schedule: 'cron' is missing"),
         ("type = 'Daily'", "post.schedule: 'at' is missing"),
-        ("type = 'Cron'\ncron = '0 25 * * *'", "post.schedule.cron: '25' is no hour (0-23)"),
+        (
+            "type = 'Cron'\ncron = '0 25 * * *'",
+            "post.schedule.cron: '25' is not a valid hour (0-23)",
+        ),
         ("type = 'Daily'\nat = ['09:00']\nseconds = 5", "'seconds' means nothing to type"),
         ("jitter_minutes = 5", "'jitter_minutes' means nothing to type"),
         ("type = 'Daily'\nat = ['9am']", 'post.schedule.at[0]: "9am" is not of the right form'),
