@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
+from botticelli.cli.setup.init import entry_of
 from botticelli.config.keys import Schema
-from botticelli.config.sample import entry_of
 from botticelli.config.structure import schema
 
 

@@ -11,7 +11,7 @@ from botticelli.store.leases import LeaseKeeper
 from botticelli.store.queue import Queue, release, renew
 from botticelli.tracing import inherited
 
-LEAVE_SECONDS: Final = 1.5  # what workers get to come back in after a signal; a run has 3 in all
+LEAVE_SECONDS: Final = 2.0  # what workers get to come back in after a signal; a run has 3 in all
 WATCH_SECONDS: Final = 0.5
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from botticelli.cli.setup.init import sample
 from botticelli.config.load import load, offline
-from botticelli.config.sample import sample
 from botticelli.config.sources import find_file, with_dotenv
 from botticelli.errors import ConfigError
 

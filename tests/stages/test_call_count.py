@@ -8,8 +8,7 @@ import pytest
 from botticelli.config.model import Limits
 from botticelli.errors import Exit
 from botticelli.narrative.errors import CommandFailed
-from botticelli.stages.generate.dry_run import dry_run_generate
-from botticelli.stages.generate.plan import GenerateRequest
+from botticelli.stages.generate.plan import GenerateRequest, dry_run_generate
 from botticelli.stages.generate.stage import generate
 from tests.pipeline import JUDGE, WRITER
 from tests.run_context import CommandRegistry

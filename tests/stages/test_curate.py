@@ -10,9 +10,8 @@ import pytest
 from botticelli.config.model import Limits, Retry
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
-from botticelli.stages.curate.dry_run import dry_run_curate
 from botticelli.stages.curate.judge import shuffled
-from botticelli.stages.curate.stage import curate
+from botticelli.stages.curate.stage import curate, dry_run_curate
 from botticelli.store import locks
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import CRITERIA

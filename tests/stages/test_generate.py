@@ -11,8 +11,7 @@ from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.generate import stage as generate_stage
-from botticelli.stages.generate.dry_run import dry_run_generate
-from botticelli.stages.generate.plan import GenerateRequest
+from botticelli.stages.generate.plan import GenerateRequest, dry_run_generate
 from botticelli.stages.generate.stage import generate
 from botticelli.store import locks
 from botticelli.store.generation import batches, items

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from botticelli.config.sample import sample
+from botticelli.cli.setup.init import sample
 from botticelli.config.structure import mistakes, schema
 from tools.reference import files
 

@@ -7,9 +7,8 @@ from botticelli.text import counted
 if TYPE_CHECKING:
     from botticelli.cli.work.run import RunResult
     from botticelli.cli.work.run_dry import RunForecast
-    from botticelli.stages.curate.dry_run import CurateDryRun
-    from botticelli.stages.curate.stage import CurateReport
-    from botticelli.stages.generate.dry_run import GenerateDryRun
+    from botticelli.stages.curate.stage import CurateDryRun, CurateReport
+    from botticelli.stages.generate.plan import GenerateDryRun
     from botticelli.stages.generate.stage import GenerateReport
 
 

@@ -30,8 +30,8 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "content": ("review.content", "List, tag and promote what narratives produced."),
         "trace": ("reports.trace", "Show the history of a post."),
         "deliveries": ("review.deliveries", "List deliveries and settle uncertain ones."),
-        "edit": ("review.edit", "Edit a published post."),
-        "withdraw": ("review.edit", "Delete a published post from its channel."),
+        "edit": ("review.deliveries", "Edit a published post."),
+        "withdraw": ("review.deliveries", "Delete a published post from its channel."),
         "approvals": ("review.approvals", "Approve or deny bot commands that wait for it."),
     },
     "Narratives": {

@@ -10,8 +10,7 @@ from botticelli.cli.shared.stage_run import Jitter, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.stages.curate.dry_run import CurateDryRun, dry_run_curate
-from botticelli.stages.curate.stage import CurateReport
+from botticelli.stages.curate.stage import CurateDryRun, CurateReport, dry_run_curate
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
 

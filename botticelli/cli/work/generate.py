@@ -13,9 +13,8 @@ from botticelli.cli.shared.stage_run import Jitter, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.stages.generate.dry_run import GenerateDryRun, dry_run_generate
 from botticelli.stages.generate.item import Outlook
-from botticelli.stages.generate.plan import GenerateRequest
+from botticelli.stages.generate.plan import GenerateDryRun, GenerateRequest, dry_run_generate
 from botticelli.stages.generate.stage import GenerateReport, Tick
 from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.text import counted, span

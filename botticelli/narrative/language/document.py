@@ -8,7 +8,13 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final
 
-from botticelli.narrative.language.acts import SECTIONS, ActReader, ActSource, act_sources
+from botticelli.narrative.language.acts import (
+    SECTIONS,
+    ActReader,
+    ActSource,
+    act_sources,
+    read_steps,
+)
 from botticelli.narrative.language.cycles import check_compositions
 from botticelli.narrative.language.model import Act, Carousel, Narrative, NarrativeFile
 from botticelli.narrative.language.problems import Findings
@@ -18,7 +24,6 @@ from botticelli.narrative.language.resources import (
     read_carousel,
     read_settings,
 )
-from botticelli.narrative.language.steps import read_steps
 from botticelli.narrative.language.table import Table
 from botticelli.narrative.language.tables import OutputTable
 from botticelli.records import record

@@ -1,21 +1,28 @@
 """Curation: the judge scores what is pending, code adds up and chooses, SQL copies the text."""
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from botticelli.config.curation import Similarity
 from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.narrative.run.context import RunContext
+from botticelli.models.meanings import open_meanings
+from botticelli.narrative.answers.dry_run import estimate
+from botticelli.narrative.run.context import RunContext, RunOptions
+from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
 from botticelli.stages.curate.approval_choice import ApprovalChoice, choose_approvals
 from botticelli.stages.curate.batch import BatchJudging
-from botticelli.stages.curate.judge import Judge, find_judge
-from botticelli.stages.curate.prefilter import open_prefilter
+from botticelli.stages.curate.judge import TABLE, Judge, bound, find_judge, rows
+from botticelli.stages.curate.similarity import KnownTexts, TextSource
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, Run, Task, Worker
 from botticelli.store import queue, runs
-from botticelli.store.curation import judging
+from botticelli.store.connection import Connection
+from botticelli.store.curation import duplicates, judging
+from botticelli.store.curation.duplicates import EarlyRejection, Unjudged
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.queue import Claim
 from botticelli.text import shorten
@@ -23,9 +30,9 @@ from botticelli.text import shorten
 PREVIEW: Final = 60
 MOST_RUNS: Final = 3  # without a usable answer; then a candidate is held for a person
 NOTED: Final = ("pending", "calls", "input_tokens", "output_tokens")  # stored with the run as is
-
 Batch = tuple[Candidate, ...]
 Watch = Callable[[int, int], None]
+OUTPUT_TOKENS: Final = 200  # of the judge for one candidate: reasons with quotes, scores, a note
 
 
 @record
@@ -226,4 +233,96 @@ def _named(choice: ApprovalChoice, ids: Iterable[int]) -> tuple[Approved, ...]:
             preview=shorten(best[id_].text_content, PREVIEW),
         )
         for id_ in ids
+    )
+
+
+class Prefilter:
+    """Looks at every candidate once, in the order of their ids; threads may share it."""
+
+    def __init__(self, known: KnownTexts) -> None:
+        self._known = known
+        self._through = 0  # the last id that `reject_waiting` has seen
+        self._lock = threading.Lock()
+
+    def reject_waiting(self, conn: Connection) -> int:
+        """Reject what waits and is not worth a judge; return how many that were.
+
+        Runs before any batch is made, so that batches are full and nothing of it is paid for.
+        """
+        aside = 0
+        while found := duplicates.list_unjudged(conn, after=self._through):
+            aside += duplicates.reject_unjudged(conn, found, self._look(found))
+            self._through = found[-1].id
+        return aside
+
+    def reject_claimed(self, conn: Connection, claimed: Sequence[Candidate]) -> frozenset[int]:
+        """Do the same for claimed ones that came in since; return the rejected ids."""
+        with self._lock:
+            late = [each for each in claimed if each.id > self._through]
+            found = [Unjudged(id=each.id, text=each.text_content or "") for each in late]
+            aside = self._look(found)
+        gone = frozenset(one.id for one in aside)
+        if gone:
+            claims = [each.claim for each in late if each.id in gone]
+            duplicates.reject_claimed(conn, claims, aside)
+        return gone
+
+    def _look(self, found: Sequence[Unjudged]) -> list[EarlyRejection]:
+        aside = []
+        for one in found:
+            if not one.text.strip():
+                aside.append(EarlyRejection(id=one.id, note="has no text"))
+                continue
+            match = self._known.find(one.text)
+            if match is None or match.source == TextSource(id=one.id):
+                self._known.add(TextSource(id=one.id), one.text)
+                continue
+            first = None if match.source.is_post else match.source.id
+            aside.append(EarlyRejection(id=one.id, note=str(match), duplicate_of=first))
+        return aside
+
+
+def open_prefilter(conn: Connection, settings: Similarity) -> Prefilter:
+    """Return a prefilter that knows every text of the window, and what was approved before it."""
+    known = KnownTexts(settings, meanings=open_meanings() if settings.reworded < 1 else None)
+    for one in duplicates.list_known(conn, window=settings.window):
+        known.add(TextSource(id=one.id, is_post=one.is_post), one.text)
+    for id_, digest in duplicates.list_posted_before(conn, window=settings.window):
+        known.know(TextSource(id=id_), digest)
+    return Prefilter(known)
+
+
+@record
+class CurateDryRun:
+    """What a curate run would cost.
+
+    Args:
+        cents: US cents, by the price table; None if a price is not known.
+    """
+
+    candidates: int
+    batches: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cents: float | None
+    models: tuple[str, ...]
+    exit_code: Exit = Exit.DONE
+
+
+def dry_run_curate(context: RunContext, *, drain: bool) -> CurateDryRun:
+    """Return what `curate` would judge and cost. Nothing is spent, written, claimed or locked."""
+    file, narrative = find_judge(context)
+    size = context.config.curate.batch
+    waiting = judging.peek_waiting(context.conn, limit=None if drain else size)
+    options = RunOptions(models=context.config.models.judge)
+    runner, caller = dry_runner(context, file, options=options)
+    batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
+    for group in batches:
+        caller.typical_output = len(group) * OUTPUT_TOKENS
+        runner.run(bound(narrative, group), tables={TABLE: rows(group)})
+    return CurateDryRun(
+        candidates=len(waiting),
+        batches=len(batches),
+        **vars(estimate(caller.calls)),
     )
