@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from botticelli.config.curation import Mode, Similarity, Weights
-from botticelli.config.keys import NOTHING, key
+from botticelli.config.keys import (
+    NOTHING,
+    ActiveHours,
+    active_hours,
+    key,
+    pattern,
+    quiet_date,
+    time_zone,
+)
 from botticelli.config.operations import HealthConfig, Hooks, RetentionConfig
 from botticelli.config.secrets import Secret
-from botticelli.config.values import ActiveHours, active_hours, pattern, quiet_date, time_zone
 from botticelli.records import record
 
 StageName = Literal["generate", "curate", "post"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.config.values import quiet_date
+from botticelli.config.keys import quiet_date
 from botticelli.schedule.hours import (
     Hours,
     day_start,

@@ -1,7 +1,7 @@
 """Every Discord command as a row: request, arguments, the permission it needs, what it gives.
 
 Arguments are written as arguments.py says, results as results.py says. Commands that
-are more than one request are rows, too; composites.py says how they are done.
+are more than one request are rows, too; COMPOSITES in client.py says how they are done.
 Source: docs.discord.com/developers, API v10, and the commands of the earlier system.
 """
 
