@@ -50,3 +50,7 @@ man: setup
 # What is printed from the keys: tables in docs/, the schema of narrative files
 reference: setup
     {{python}} -m tools.reference
+
+# Figures of docs/architecture.md: lines, modules with one importer, doubled names
+house: setup
+    {{python}} -m tools.house
