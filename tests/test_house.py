@@ -42,14 +42,11 @@ def long_modules(package):
 
 
 def long_functions(package):
-    """Functions and methods with more lines, not counting the signature.
-
-    A command's signature is the table of its options, a line for each thing that is said of it.
-    """
+    """Functions and methods with more lines from `def` to their end."""
     for name, _, tree in modules(package):
         for node in ast.walk(tree):
             if isinstance(node, FUNCTION):
-                lines = (node.end_lineno or 0) - node.body[0].lineno + 1
+                lines = (node.end_lineno or 0) - node.lineno + 1
                 if lines > FUNCTION_LINES:
                     yield f"{name}.{node.name}: {lines} lines"
 
@@ -159,7 +156,7 @@ def test_the_house_keeps_the_rule(rule):
 
 BAD = {
     long_modules: {"long.py": "x = 1\n" * 501},
-    long_functions: {"a.py": "class A:\n    def f(self):\n" + "        x = 1\n" * 51},
+    long_functions: {"a.py": "class A:\n    def f(self):\n" + "        x = 1\n" * 50},
     crowded_folders: {f"room/m{number}.py": "" for number in range(16)},
     classes_named_twice: {"a.py": "class Answer: ...", "b/c.py": "class Answer: ..."},
     sql_outside_the_store: {"cli/a.py": "def f(conn): conn.execute('SELECT 1')"},
@@ -167,7 +164,7 @@ BAD = {
 }
 GOOD = {
     long_modules: {"long.py": "x = 1\n" * 500},
-    long_functions: {"a.py": "def f(\n    x=1,\n):\n" + "    x = 1\n" * 50},
+    long_functions: {"a.py": "@a\ndef f(\n    x=1,\n):\n" + "    x = 1\n" * 47},
     crowded_folders: {f"room/{name}.py": "" for name in ("__init__", *"abcdefghijklmno")},
     classes_named_twice: {"a.py": "class _Answer: ...", "b/c.py": "class _Answer: ..."},
     sql_outside_the_store: {
