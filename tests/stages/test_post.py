@@ -336,6 +336,73 @@ def test_an_unreadable_channel_is_left_to_a_person(db, discord, stage, clock):
     assert len(discord.messages()) == 1
 
 
+def test_a_channel_that_lets_us_in_no_more_is_asked_again_in_minutes(db, discord, stage, clock):
+    approved(db)
+    lose(discord)
+    stage()
+    clock.advance(timedelta(hours=3))
+    discord.script.add("403:50001", to="get_messages")
+
+    report = stage()
+
+    assert (states(report)[0], report.exit_code) == ("uncertain", Exit.CONFIG)
+    [(retry_at,)] = db.execute("SELECT retry_at FROM deliveries").fetchall()
+    assert abs(retry_at - clock.now() - timedelta(minutes=5)) < timedelta(seconds=1)
+    clock.advance(timedelta(minutes=6))
+    assert states(stage()) == ["posted"]
+    assert len(discord.messages()) == 1
+
+
+def test_a_token_that_is_rejected_at_a_look_stops_everything(db, discord, stage, clock):
+    approved(db)
+    lose(discord)
+    stage()
+    clock.advance(timedelta(hours=3))
+    discord.token = "another"
+
+    report = stage()
+
+    assert (states(report)[0], report.exit_code) == ("uncertain", Exit.CONFIG)
+    requests = len(discord.requests)
+    with pytest.raises(TryLater, match="breaker is open"):
+        stage()
+    assert len(discord.requests) == requests
+
+
+def test_what_nobody_wants_any_more_is_looked_for_and_not_sent_again(db, discord, stage, clock):
+    post = approved(db)
+    discord.script.add(*["hang up before storing"] * 3)
+    assert states(stage()) == ["uncertain"]
+    query = "UPDATE approved_discord_posts SET review_status = 'withdrawn' WHERE id = %s"
+    db.execute(query, (post,))
+
+    for _ in range(4):
+        clock.advance(timedelta(seconds=30))
+        stage()
+
+    assert discord.messages() == []
+    assert delivery_of(db, post)[0] != "uncertain"
+
+
+@pytest.mark.parametrize("may_open", [True, False])
+def test_what_is_found_again_gets_what_follows_a_message(db, discord, stage_for, clock, may_open):
+    channel = discord.add_channel("announcements", type=5)
+    stage = stage_for(to_discord(discord, channel=channel, crosspost=True, thread_name="Talk"))
+    approved(db)
+    lose(discord)
+    stage()
+    clock.advance(timedelta(hours=3))
+    if not may_open:
+        discord.deny("CREATE_PUBLIC_THREADS", channel=channel)
+
+    report = stage()
+
+    assert states(report) == ["posted"]
+    assert ("what should follow failed" in report.results[0].note) == (not may_open)
+    [message] = discord.messages(channel)
+    assert message["flags"] & 1, "crossposted"
+
+
 def test_an_empty_channel_that_may_be_read_is_believed(db, discord, stage, clock):
     approved(db)
     discord.script.add(*["hang up before storing"] * 3)
@@ -586,6 +653,40 @@ def test_a_split_text_is_looked_up_part_by_part_after_a_long_time(db, discord, s
     assert " ".join(discord.contents()).split() == long.split()
 
 
+def test_a_part_that_is_not_there_is_sent_as_if_for_the_first_time(db, discord, stage, clock):
+    stage.change("news", too_long="split")
+    long = "\n\n".join(f"{number} " * 700 for number in range(4)).strip()
+    approved(db, long)
+    discord.script.add("ok", *["hang up before storing"] * 3)
+    stage()
+
+    clock.advance(timedelta(hours=5))
+    begun = clock.now()
+    discord.script.add(*["hang up before storing"] * 3)
+    assert states(stage())[0] == "uncertain"
+    [(sent_at,)] = db.execute("SELECT sent_at FROM deliveries").fetchall()
+    assert sent_at >= begun
+    clock.advance(timedelta(hours=5))
+    discord.script.add("hang up before storing")
+    assert states(stage())[0] == "posted", "it has the whole time of its nonce"
+    assert " ".join(discord.contents()).split() == long.split()
+
+
+def test_a_part_that_is_found_again_is_known_with_its_thread(db, discord, stage, clock):
+    stage.change("news", too_long="split", thread_name="More")
+    approved(db, "\n\n".join("word " * 250 for _ in range(5)).strip())
+    discord.script.add("ok")
+    lose(discord)
+    stage()
+
+    clock.advance(timedelta(hours=5))
+    assert states(stage())[0] == "posted"
+
+    [(parts,)] = db.execute("SELECT parts FROM deliveries").fetchall()
+    first, *rest = parts
+    assert {part["thread"] for part in rest} == {first["remote_id"]}
+
+
 def test_a_webhook_publishes_once_and_a_lost_answer_is_left_to_a_person(
     db, discord, stage_for, clock
 ):
@@ -627,6 +728,19 @@ def test_a_webhook_does_not_believe_an_early_look(db, discord, stage_for, clock)
     clock.advance(timedelta(seconds=61))
     assert states(stage()) == ["put back", "posted"]
     assert discord.contents() == ["one"]
+
+
+def test_a_webhook_is_looked_up_again_a_minute_after_its_request(db, discord, stage_for, clock):
+    stage = stage_for(to_discord(discord, webhook=Secret(discord.add_webhook())))
+    approved(db, "one")
+    discord.script.add("hang up before storing", to="execute_webhook")
+    stage()
+    clock.advance(timedelta(seconds=50))
+    assert states(stage())[0] == "uncertain"
+
+    clock.advance(timedelta(seconds=11))
+
+    assert states(stage()) == ["put back", "posted"]
 
 
 def test_crosspost_and_thread_follow_and_their_failure_does_not_unpublish(db, discord, stage_for):
