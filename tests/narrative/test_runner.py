@@ -422,6 +422,16 @@ def test_consumed_rows_go_when_the_result_is_stored(db):
     assert db.execute("SELECT count(*) FROM row_leases").fetchone() == (0,)
 
 
+def test_a_run_that_nobody_can_resume_lets_go_of_its_rows(db):
+    potential(db, "a", "b", "c")
+    chooser = stage(db, CONSUME, answers=["ok", TryLater("spent")])
+
+    with pytest.raises(TryLater):
+        chooser.run()
+
+    assert db.execute("SELECT count(*) FROM row_leases").fetchone() == (0,)
+
+
 def test_a_run_that_takes_long_renews_its_leases_before_every_act(db):
     def asked(_request, _key):
         db.execute("UPDATE row_leases SET lease_expires_at = clock_timestamp() + interval '1 min'")
