@@ -1,10 +1,14 @@
 """Commands of an item that is resumed are run once; what may have been done is not done again."""
 
+from dataclasses import replace
+
 import pytest
 
+from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.errors import ActFailed
-from botticelli.narrative.run.results import ActState
-from tests.narrative.scripted import stage
+from botticelli.narrative.run.results import ActResult, ActState, Execution
+from botticelli.narrative.run.resume import ResumeState
+from tests.narrative.scripted import STARTED, stage
 
 SENDING = """
 [narrative]
@@ -76,3 +80,27 @@ def test_a_command_that_failed_may_be_tried_again(db, item):
     again, _ = run(db, item, sends={"id": "8"})
 
     assert len(again.discord.calls) == 1
+
+
+def test_a_run_within_that_was_finished_is_found_as_it_was(db, item):
+    """Its failures are those of its caller, and its results are read by the acts after it."""
+    answer = Answer(text="said", model="m", execution_id=3)
+    failed = ActResult(
+        name="make",
+        sequence=0,
+        state=ActState.FAILED,
+        reason="no room",
+        values=({"id": "7"},),
+        nouns=("channel",),
+    )
+    said = ActResult(name="say", sequence=1, text="said", prompt="Say.", answer=answer)
+    execution = Execution(
+        narrative="n", iteration=2, acts=(failed, said), warnings=("odd",), started_at=STARTED
+    )
+    within = ResumeState(conn=db, item_id=item, place="1/dig#1/")
+
+    within.finish(execution)
+
+    kept = replace(said, prompt="", answer=replace(answer, reused=True))
+    assert within.finished() == replace(execution, acts=(failed, kept))
+    assert replace(within, place="1/dig#2/").finished() is None
