@@ -1,6 +1,7 @@
 """What a narrative may do: a table of attempts, and the ways in which a person says yes."""
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -810,3 +811,88 @@ def test_a_preview_writes_nothing_down(house):
         house.guard.preview(CommandCall(platform="telegram", command="send"))
 
     assert house.audit() == []
+
+
+class Replaced:
+    """An executor whose commands give a result, or end in an error, and are otherwise its own."""
+
+    def __init__(self, executor, result):
+        self.executor = executor
+        self.result = result
+
+    def __getattr__(self, name):
+        return getattr(self.executor, name)
+
+    def run(self, _call, *, once=None):
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+
+def replaced(house, result):
+    """Have every command of Discord end with that; return what is written down of the next one."""
+    guard, executor = house.guard, house.guard.executors["discord"]
+    house.guard = replace(guard, executors={"discord": Replaced(executor, result)})
+    with suppress(KeyboardInterrupt, CommandFailed):
+        house.run("message.send", filled(SEND, house), security=OPEN)
+    house.guard = guard
+    return audit.list_entries(house.db, limit=1)[0]
+
+
+def test_what_is_written_down_of_a_command_that_ran(house):
+    interrupted = replaced(house, KeyboardInterrupt())
+    assert (interrupted.command, interrupted.outcome) == ("messages.send", "unknown")
+    assert interrupted.error == "KeyboardInterrupt"
+    failed = replaced(house, CommandFailed(f"no {SECRET} here"))
+    assert (failed.outcome, SECRET in failed.error, "***" in failed.error) == (
+        "failed",
+        False,
+        True,
+    )
+    many = replaced(house, {"ids": list(range(30))})
+    assert many.result_id == ",".join(map(str, range(20)))
+    assert replaced(house, {"id": None, "message_id": "5"}).result_id == "5"
+
+
+def test_what_is_written_down_holds_no_secret_and_is_not_endless(house):
+    house.guard = replace(house.guard, secrets=(*house.guard.secrets, ""))
+    args = filled(SEND, house) | {"content": "y" * 30_000, f"{SECRET}\0": "v"}
+    with pytest.raises(CommandFailed):
+        house.run("messages.send", args, security=OPEN)
+    with pytest.raises(CommandFailed):
+        house.run(f"messages.{SECRET}", args, security=OPEN)
+
+    other, entry = audit.list_entries(house.db, limit=9)
+    assert SECRET not in f"{other.command} {other.reason} {entry.args} {entry.reason}"
+    assert "***" in other.reason
+    assert entry.args["***"] == "v"
+    assert entry.args["content"] == "y" * 20_000
+
+
+def test_always_does_not_hold_for_what_a_rule_has_a_person_confirm(house):
+    asked = []
+    house.guard = replace(house.guard, ask=lambda question: asked.append(question) or "always")
+    house.run("messages.send", filled(SEND, house))
+    house.run("messages.send", filled(SEND | {"content": "two"}, house))
+    assert len(asked) == 1
+
+    house.run("messages.send", filled(SEND | {"content": "a\u202eb"}, house), security=CAREFUL)
+
+    assert len(asked) == 2
+    assert "\u202e" not in asked[1]
+
+
+def test_an_approval_is_given_back_if_the_command_has_run_too_often(house):
+    args = filled(SEND, house)
+    asked_for(house, args, "approved")
+    house.run("messages.send", args, security=OPEN)
+    bounded = policy(
+        "*", require_confirmation=["messages.send"], rate_limits={"messages.send": "1/minute"}
+    )
+    with pytest.raises(Denied, match="1 times"):
+        house.run("messages.send", args, security=bounded)
+    house.clock.advance(timedelta(seconds=61))
+
+    house.run("messages.send", args, security=bounded)
+
+    assert house.discord.contents() == ["hi", "hi"]
