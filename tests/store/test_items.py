@@ -153,3 +153,17 @@ def test_what_others_are_at_is_told_with_the_answers_they_have(db, batch, claim)
     assert (other.narrative, other.acts_done) == ("b", 1)
     waiting = batches.list_waiting(db, batch.id)
     assert {one.narrative: one.items for one in waiting} == {"a": 2, "b": 1}
+
+
+def test_who_has_lost_an_item_takes_nothing_from_who_holds_it(db, claim, clock):
+    late = claim()
+    clock.advance(LEASE + timedelta(seconds=1))
+    holder = claim()
+    items.keep(db, holder.id, "0.0", '"seen"')
+
+    assert not items.settle_failed(db, late, error="late")
+
+    assert holder.id == late.id
+    assert items.recall(db, holder.id, "0.0") == '"seen"'
+    assert items.settle_done(db, holder)
+    assert items.recall(db, holder.id, "0.0") is None
