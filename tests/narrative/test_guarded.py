@@ -569,6 +569,19 @@ def test_a_dry_run_refuses_what_the_real_run_would(house, wrong, words):
     assert errors[0] == errors[1]
 
 
+@pytest.mark.parametrize("rules", [{}, policy("*", require_confirmation=["update_table"])])
+def test_nobody_is_asked_about_what_cannot_be_done(house, rules):
+    asked = []
+    house.guard = replace(house.guard, ask=lambda question: asked.append(question) or "yes")
+    wrong = MARK | {"updates": {"no_such_column": "x"}}
+
+    with pytest.raises(CommandFailed, match="no_such_column"):
+        house.run("update_table", wrong, platform="database", security=rules)
+
+    assert asked == []
+    assert house.audit() == [("update_table", "refused", None)]
+
+
 def test_an_approval_is_given_back_if_the_command_certainly_failed(house):
     args = filled(SEND, house)
     with pytest.raises(Pending):
