@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from botticelli.store.schema import EXPECTED_VERSION
 from tests.systemd.conftest import boot, furnish, start_outside
 
 pytestmark = pytest.mark.slow
@@ -296,4 +297,4 @@ def test_root_may_look_with_the_eyes_of_the_services(machine):
 
     assert seen.code == 0, seen.out
     assert "destination news: lets us post" in seen.out
-    assert "version 3, as it should be" in seen.out
+    assert f"version {EXPECTED_VERSION}, as it should be" in seen.out
