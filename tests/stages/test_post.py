@@ -683,6 +683,7 @@ def test_a_part_that_is_found_again_is_known_with_its_thread(db, discord, stage,
     assert states(stage())[0] == "posted"
 
     [(parts,)] = db.execute("SELECT parts FROM deliveries").fetchall()
+    assert len(parts) == len(discord.messages()) + len(discord.contents(parts[0]["remote_id"]))
     first, *rest = parts
     assert {part["thread"] for part in rest} == {first["remote_id"]}
 
