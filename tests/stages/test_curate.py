@@ -293,7 +293,9 @@ def test_what_was_ever_approved_is_known_however_old(db, run, stages):
 
 
 def test_posts_that_came_in_by_sql_are_known(db, run):
-    post = approved_post(db, text=TOPICS[0])
+    post = approved_post(
+        db, text=TOPICS[0], selected_at=datetime.now(UTC)
+    )  # nothing is pinned here
     copy = candidate(db, TOPICS[0])
 
     run()
