@@ -84,8 +84,8 @@ def _server(document: Table, draft: _Draft, *, file: Path) -> None:
     _move(document.get("database", {}), draft, "database", ("url",))
     for key in ("name", "description"):
         server.pop(key, None)
-    _tell_left(document, draft)
-    _tell_left({"server": {"circuit_breaker": breaker}}, draft)
+    _report_left(document, draft)
+    _report_left({"server": {"circuit_breaker": breaker}}, draft)
     for entry in actors:
         actor_file = file.parent / str(entry.pop("config_file", ""))
         actor = parse(read_text(actor_file, str(actor_file)), str(actor_file))
@@ -103,7 +103,7 @@ def _with_entry(document: Table, entry: Table, draft: _Draft) -> Table:
         document["platform"] = {"type": "discord", "channel_id": entry.pop("channel_id")}
     if not entry.pop("enabled", True):
         draft.notes.append(f"actors: {name} is not enabled; pause its stage: botticelli pause")
-    _tell_left({"actors": entry}, draft)
+    _report_left({"actors": entry}, draft)
     return document
 
 
@@ -125,8 +125,8 @@ def _actor(document: Table, draft: _Draft, *, where: str) -> None:
         platform = document.pop("platform")
         channel = str(platform.pop("channel_id", "${POSTING_CHANNEL_ID}"))
         draft.tables["destinations.discord"] = {"platform": "discord", "channel": channel}
-        _tell_left({"platform": {k: v for k, v in platform.items() if k != "type"}}, draft, where)
-    _tell_left(document, draft, where)
+        _report_left({"platform": {k: v for k, v in platform.items() if k != "type"}}, draft, where)
+    _report_left(document, draft, where)
 
 
 def _stage_of(name: str, document: Table) -> StageName:
@@ -144,7 +144,7 @@ def _schedule(table: Table, draft: _Draft, stage: str, where: str) -> None:
         table["cron"] = table.pop("expression")
     draft.tables[f"{stage}.schedule"] = {"type": kind}
     _move(table, draft, f"{stage}.schedule", SCHEDULES[kind])
-    _tell_left({"actor": {"schedule": table}}, draft, where)
+    _report_left({"actor": {"schedule": table}}, draft, where)
 
 
 def _strategy(strategy: str, draft: _Draft, stage: str, where: str) -> None:
@@ -177,7 +177,7 @@ def _move(source: Table, draft: _Draft, target: str, keys: tuple[str, ...]) -> N
         draft.tables.setdefault(target, {}).update(found)
 
 
-def _tell_left(table: Mapping[str, Any], draft: _Draft, where: str = "") -> None:
+def _report_left(table: Mapping[str, Any], draft: _Draft, where: str = "") -> None:
     prefix = f"{where}: " if where else ""
     for key, value in _leaves(table):
         reason = INSTEAD.get(key, "not carried over")

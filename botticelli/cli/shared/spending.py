@@ -6,7 +6,7 @@ from botticelli.text import counted
 
 if TYPE_CHECKING:
     from botticelli.cli.work.run import RunResult
-    from botticelli.cli.work.run_dry import RunForecast
+    from botticelli.cli.work.run_dry import NarrativeDryRun
     from botticelli.stages.curate.stage import CurateDryRun, CurateReport
     from botticelli.stages.generate.plan import GenerateDryRun
     from botticelli.stages.generate.stage import GenerateReport
@@ -23,7 +23,7 @@ def spent(
     )
 
 
-def priced(report: "GenerateDryRun | CurateDryRun | RunForecast") -> str:
+def priced(report: "GenerateDryRun | CurateDryRun | NarrativeDryRun") -> str:
     """Return what a run would use, its price in US cents."""
     price = "price unknown" if report.cents is None else f"about {report.cents:.2f} cents"
     models = ", ".join(report.models) or "any model"

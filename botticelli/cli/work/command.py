@@ -43,7 +43,7 @@ class CommandReport:
 
 
 @record
-class CommandPreview:
+class CommandDryRun:
     """What a command would send, and what the rules say."""
 
     command: str
@@ -118,7 +118,7 @@ def run_command(
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let the command change things without asking.")
     ] = False,
-) -> CommandPreview | CommandReport:
+) -> CommandDryRun | CommandReport:
     """Run one bot command.
 
     Its arguments follow as --name value; lists and tables are written as JSON.
@@ -135,7 +135,7 @@ def run_command(
     if not dry_run:
         return CommandReport(command=call.name, result=guard.run(call))
     request, verdict = guard.preview(call)
-    return CommandPreview(command=call.name, request=request, verdict=verdict.word, why=verdict.why)
+    return CommandDryRun(command=call.name, request=request, verdict=verdict.word, why=verdict.why)
 
 
 def arguments(words: Sequence[str]) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _(report: CommandReport, console: Console) -> None:
 
 
 @render.register
-def _(report: CommandPreview, console: Console) -> None:
+def _(report: CommandDryRun, console: Console) -> None:
     console.line(json.dumps(report.request, ensure_ascii=False, indent=2))
     console.line(f"rules: {report.verdict}" + (f" ({report.why})" if report.why else ""))
 

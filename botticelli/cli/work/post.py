@@ -15,7 +15,7 @@ from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.platforms.base import Platform
 from botticelli.platforms.discord.rate_limits import SharedLimits
-from botticelli.stages.post.dry_run import DestinationPreview, PostDryRun, dry_run_post
+from botticelli.stages.post.dry_run import DestinationDryRun, PostDryRun, dry_run_post
 from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
 from botticelli.stages.post.target import PostContext, PostRequest, Result
@@ -138,7 +138,7 @@ def _(report: PostDryRun, console: Console) -> None:
         _show_preview(preview, console)
 
 
-def _show_preview(preview: DestinationPreview, console: Console) -> None:
+def _show_preview(preview: DestinationDryRun, console: Console) -> None:
     when = f" (due at {_clock_face(preview.due_at)})" if preview.due_at else ""
     console.line(f"{preview.destination}: {preview.why}{when}", style="bold")
     for line in preview.problem.splitlines():

@@ -19,7 +19,7 @@ from botticelli.cli.shared.spending import spent
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.cli.work.run_dry import RunForecast, dry_run_narrative
+from botticelli.cli.work.run_dry import NarrativeDryRun, dry_run_narrative
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
 from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Narrative, NarrativeFile
@@ -159,7 +159,7 @@ def run(
     save: SaveOption = False,
     process_discord: ProcessDiscordOption = False,
     allow_writes: AllowWritesOption = False,
-) -> RunResult | RunForecast:
+) -> RunResult | NarrativeDryRun:
     """Run a narrative from a file.
 
     Examples:
@@ -230,7 +230,7 @@ class _Running:
     saved: list[Mapping[str, Any]] = field(default_factory=list)
     sink: _CountingSink | None = None
 
-    def dry_run(self, file: NarrativeFile, narrative: Narrative) -> RunForecast:
+    def dry_run(self, file: NarrativeFile, narrative: Narrative) -> NarrativeDryRun:
         """Return what it would do; nothing is asked, spent or written."""
         return dry_run_narrative(
             self.context, file=file, narrative=narrative,

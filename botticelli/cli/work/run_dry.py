@@ -34,7 +34,7 @@ class PlannedCommand:
 
 
 @record
-class RunForecast:
+class NarrativeDryRun:
     """What a run would do.
 
     Args:
@@ -78,7 +78,7 @@ def dry_run_narrative(
     until: str,
     variables: Mapping[str, str],
     models: tuple[str, ...],
-) -> RunForecast:
+) -> NarrativeDryRun:
     """Return what a narrative would ask and do, without asking or doing it."""
     from botticelli.narrative.answers.dry_run import estimate, expected_tokens
     from botticelli.narrative.run.context import RunOptions
@@ -103,7 +103,7 @@ def dry_run_narrative(
         for call in caller.calls
         if first[call.narrative, call.act] is call
     ]
-    return RunForecast(
+    return NarrativeDryRun(
         narrative=narrative.name,
         prompts=tuple(prompts),
         commands=tuple(PlannedCommand(name=call.name, args=call.args) for call in noted.calls),
@@ -112,7 +112,7 @@ def dry_run_narrative(
 
 
 @render.register
-def _(report: RunForecast, console: Console) -> None:
+def _(report: NarrativeDryRun, console: Console) -> None:
     for planned in report.prompts:
         title = f"{planned.narrative}, act {planned.act} -> {planned.model}"
         console.line(f"== {title}, about {planned.input_tokens:,} tokens", style="bold")

@@ -27,7 +27,7 @@ class HeldPost:
 
 
 @record
-class DestinationPreview:
+class DestinationDryRun:
     """What one destination would get.
 
     Args:
@@ -55,7 +55,7 @@ class DestinationPreview:
 class PostDryRun:
     """What `post` would do, destination by destination."""
 
-    previews: tuple[DestinationPreview, ...]
+    previews: tuple[DestinationDryRun, ...]
     exit_code: Exit = Exit.DONE
 
 
@@ -79,7 +79,7 @@ def _preview(
     request: PostRequest,
     destination: Destination,
     queued: Queued,
-) -> DestinationPreview:
+) -> DestinationDryRun:
     waiting = posts.peek(context.conn, schedule.post_filter(destination), limit=LOOKED_AT)
     due = schedule.due_for(
         context.conn,
@@ -90,21 +90,19 @@ def _preview(
     )
     name, due_at = destination.name, None if due.is_now else due.at
     if not waiting:
-        return DestinationPreview(
-            destination=name, why="no approved post is waiting", due_at=due_at
-        )
+        return DestinationDryRun(destination=name, why="no approved post is waiting", due_at=due_at)
     try:
         target = context.open(destination)
         chosen, held = _choose(target, waiting)
     except BotticelliError as error:
-        return DestinationPreview(destination=name, why="it cannot be prepared", problem=str(error))
+        return DestinationDryRun(destination=name, why="it cannot be prepared", problem=str(error))
     if chosen is None:
-        return DestinationPreview(
+        return DestinationDryRun(
             destination=name, why="every waiting post would be held", held=held
         )
     why = f"not before {due.why}" if due.why else "the oldest approved post, and due now"
     messages = target.messages(chosen.text, nonce=chosen.nonce or UNPLANNED_NONCE)
-    return DestinationPreview(
+    return DestinationDryRun(
         destination=name,
         why=why if due.is_now or due.at else f"never: {due.why}",
         due_at=due_at,
