@@ -561,6 +561,10 @@ def _rule(key: Key) -> Schema:
         return _ref(given.pop("ref"))
     if "anyOf" in given or "type" in given:
         return given
+    return _rule_of_type(key, given)
+
+
+def _rule_of_type(key: Key, given: dict[str, Any]) -> Schema:
     if get_origin(key.type) is Literal:
         return _any_case(*get_args(key.type)) | {"default": key.default}
     if key.type is int:

@@ -2,11 +2,7 @@
 
     @command()
     def budget(env: Environment, conn: Connection) -> BudgetReport:
-        \"\"\"Show how much of each model's limits is left.
-
-Examples:
-            botticelli budget --json
-        \"\"\"
+        \"\"\"Show how much of each model's limits is left.\"\"\"
 
 The decorator hands over the environment and an open database, adds `--json`, shows the report and
 makes its exit code the command's own.
