@@ -11,6 +11,10 @@ from typing import Final
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
 _BLANKS: Final = re.compile(r"\s+")
 _CLUSTER: Final = re.compile(r".[\u0300-\u036f\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]*", re.DOTALL)
+# Shown as nothing, or as a blank, though their category is that of a mark, letter or symbol.
+UNSEEN: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _FENCE: Final = re.compile(r"^[ \t]*(`{3,}|~{3,})([^\n`]*)$")
 
 # Where a text may be cut, best place first; each leaves the blanks at the end of the piece before.
@@ -66,11 +70,16 @@ def span(duration: timedelta) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text in which no control character can speak to the terminal."""
-    return "".join(
-        "\N{MIDDLE DOT}" if (c < " " and c not in "\n\t") or "\x7f" <= c < "\xa0" else c
-        for c in text
-    )
+    """Return a text that cannot speak to the terminal: no control character, none that turns it."""
+    return text if text.isascii() and text.isprintable() else text.translate(_SPEAKING)
+
+
+# C0 but for line ends and tabs, C1, line separators, marks of the direction of writing
+_SPEAKING: Final = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F),
+     *range(0x2066, 0x206A)} - {0x09, 0x0A},
+    "\N{MIDDLE DOT}",
+)  # fmt: skip
 
 
 def exposed(text: str) -> str:
@@ -98,11 +107,11 @@ def normalise(text: str) -> str:
     zero-width characters come out the same; use it to compare, never to publish.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    seen = "".join(c for c in folded if c.isspace() or unicodedata.category(c) not in _UNSEEN)
+    seen = "".join(c for c in folded if c.isspace() or unicodedata.category(c) not in _NOT_SHOWN)
     return _BLANKS.sub(" ", _MARKUP.sub("", seen)).strip()
 
 
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+_NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 def fingerprint(text: str) -> str:

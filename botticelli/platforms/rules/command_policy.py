@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal
 
+from botticelli.config.leaks import find_leak
 from botticelli.platforms.command_set import Place
 from botticelli.platforms.discord.commands.table import older
 from botticelli.platforms.rules.security_rules import CommandRate, SecurityRules, is_named
@@ -168,11 +169,9 @@ def _unasked(facts: CommandFacts) -> CommandVerdict:
 
 
 def _secrets(facts: CommandFacts, _layer: SecurityRules) -> str:
-    for text in texts(facts.args):
-        for spelling in TextReading(text).spellings:
-            if any(secret and secret in spelling for secret in facts.secrets):
-                return "it would give away a secret"
-    return ""
+    found = (find_leak(text, facts.secrets) for text in texts(facts.args))
+    how = next(filter(None, found), "")
+    return f"it would give away a secret ({how})" if how else ""
 
 
 def _denied(facts: CommandFacts, layer: SecurityRules) -> str:

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from urllib.parse import unquote
 
 from botticelli.records import record
-from botticelli.text import shorten, utf16_length
+from botticelli.text import UNSEEN, shorten, utf16_length
 
 LONGEST_AUTHORITY: Final = 300  # characters; a longer one leads nowhere that could be allowed
 # Where a link begins: a scheme (browsers accept one slash behind the usual ones, and backslashes;
@@ -45,10 +45,6 @@ _MENTION: Final = re.compile(
 )
 _TICKS: Final = re.compile(r"`+")
 
-# Shown as nothing, or as a blank, though their category is that of a mark, letter or symbol.
-_UNSEEN: Final = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
-) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _MARKUP: Final = frozenset("*_~|`>")
 _BREAKS: Final = frozenset("\t\n\v\f\r")
 
@@ -168,7 +164,7 @@ def _seen(text: str) -> str:
 
 
 def _is_unseen(c: str) -> bool:
-    return c in _UNSEEN or unicodedata.category(c) in {"Cc", "Cf"}
+    return c in UNSEEN or unicodedata.category(c) in {"Cc", "Cf"}
 
 
 # -- links ----------------------------------------------------------------------------------------
