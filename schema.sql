@@ -15,6 +15,17 @@ CREATE OR REPLACE FUNCTION botticelli_clock() RETURNS timestamptz LANGUAGE sql V
                     pg_catalog.clock_timestamp())
 $$;
 
+-- Since version 5: what was approved is what is sent. The hash of a text, and whether a post still has the text that was
+-- approved; a null hash: it came in by SQL, and nobody approved another text.
+CREATE OR REPLACE FUNCTION botticelli_text_hash(p_text text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(p_text, ''), 'UTF8')), 'hex')
+$$;
+CREATE OR REPLACE FUNCTION botticelli_is_as_approved(p_text text, p_hash text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT p_hash IS NULL
+        OR p_hash = pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(p_text, ''), 'UTF8')), 'hex')
+$$;
+
 CREATE TABLE IF NOT EXISTS schema_version (
     version     integer     PRIMARY KEY,
     applied_at  timestamptz NOT NULL DEFAULT botticelli_now()
@@ -207,6 +218,7 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
     judge_model       text,
     decided_at        timestamptz,
     decided_by        text,
+    decision_reason   text,                                 -- why it was approved, held or rejected, for a person
     content_hash      text,                                 -- of the normalized text
     duplicate_of      bigint      REFERENCES potential_discord_posts (id) ON DELETE SET NULL,
     run_id            bigint      REFERENCES runs (id) ON DELETE SET NULL,
@@ -226,6 +238,9 @@ ALTER TABLE potential_discord_posts
     ADD COLUMN IF NOT EXISTS execution_id bigint REFERENCES act_executions (id) ON DELETE SET NULL,
     ADD COLUMN IF NOT EXISTS judging jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN IF NOT EXISTS history jsonb NOT NULL DEFAULT '[]';
+-- Since version 5.
+ALTER TABLE potential_discord_posts
+    ADD COLUMN IF NOT EXISTS decision_reason text;
 CREATE INDEX IF NOT EXISTS potential_open
     ON potential_discord_posts (review_status, id) WHERE review_status IN ('pending', 'judging');
 CREATE INDEX IF NOT EXISTS potential_to_judge
@@ -259,9 +274,19 @@ CREATE TABLE IF NOT EXISTS approved_discord_posts (
                                                'withdrawn')),
     posted_at         timestamptz,
     approved_by       text,
+    approved_hash     text,                                 -- botticelli_text_hash of the text that was approved
     run_id            bigint      REFERENCES runs (id) ON DELETE SET NULL,
     extra             jsonb       NOT NULL DEFAULT '{}'
 );
+-- Since version 5; what waits in an older database counts as approved with the text that it has.
+ALTER TABLE approved_discord_posts
+    ADD COLUMN IF NOT EXISTS approved_hash text;
+UPDATE approved_discord_posts
+   SET approved_hash = botticelli_text_hash(text_content)
+ WHERE approved_hash IS NULL
+   AND approved_by IS NOT NULL
+   AND review_status IN ('pending', 'posting', 'held', 'failed')
+   AND NOT EXISTS (SELECT FROM schema_version WHERE version >= 5);
 CREATE INDEX IF NOT EXISTS approved_open
     ON approved_discord_posts (review_status, selected_at, id) WHERE review_status IN ('pending', 'posting');
 CREATE INDEX IF NOT EXISTS approved_by_posted_at ON approved_discord_posts (posted_at);
@@ -1080,4 +1105,4 @@ BEGIN
     END LOOP;
 END $$;
 
-INSERT INTO schema_version (version) VALUES (4) ON CONFLICT DO NOTHING;
+INSERT INTO schema_version (version) VALUES (5) ON CONFLICT DO NOTHING;

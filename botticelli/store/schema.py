@@ -8,7 +8,7 @@ from psycopg import errors
 from botticelli.errors import ConfigError, Unavailable
 from botticelli.store.connection import Connection
 
-EXPECTED_VERSION: Final = 4
+EXPECTED_VERSION: Final = 5
 
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
