@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
 from pathlib import Path
@@ -14,6 +14,7 @@ from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.clock import Clock
+from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config
 from botticelli.errors import BotticelliError, ConfigError, Exit, Problem
 from botticelli.records import record
@@ -75,12 +76,12 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     except ConfigError as error:
         yield from _errors(error.problems, subject="configuration")
         for file in files:
-            yield from check_narrative(file)
+            yield from check_narrative(file, environ=env.environ)
         return
     source = str(config.source) if config.source else "no botticelli.toml: shipped defaults"
     yield _ok("configuration", source)
     yield from check_variables(config)
-    yield from check_narratives(config, files=files, cwd=env.cwd)
+    yield from check_narratives(config, files=files, environ=env.environ, cwd=env.cwd)
     yield from check_models(config, online=online)
     yield from check_destinations(config, clock=env.clock, online=online)
     yield from check_security(config)
@@ -110,17 +111,24 @@ def check_variables(config: Config) -> Iterator[Finding]:
             yield _error(key, f"the variable {variable} is not set", hint=hint)
 
 
-def check_narratives(config: Config, *, files: Sequence[Path], cwd: Path) -> Iterator[Finding]:
+def check_narratives(
+    config: Config, *, files: Sequence[Path], environ: Mapping[str, str], cwd: Path
+) -> Iterator[Finding]:
     """Yield what is wrong with the stages' narratives, those in the folders, and `files`."""
+    from botticelli.narrative.checks.channel_page import missing_words
     from botticelli.narrative.language.load import find_narrative
 
+    used = []
     for stage in (config.generate, config.curate):
         try:
-            find_narrative(stage.narrative, folders=config.narratives.folders, cwd=cwd)
+            file, _ = find_narrative(stage.narrative, folders=config.narratives.folders, cwd=cwd)
+            used.append(file)
         except BotticelliError as error:
             yield from _errors(error.problems, subject=stage.narrative)
+    for each in missing_words(used, config, environ=environ, cwd=cwd):
+        yield Finding(level="warning", subject=each.where, what=each.what, hint=each.hint)
     for path in narrative_files(config, files):
-        yield from check_narrative(path, config=config)
+        yield from check_narrative(path, config=config, environ=environ)
 
 
 def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
@@ -130,7 +138,9 @@ def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys([*files, *there]))
 
 
-def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Finding]:
+def check_narrative(
+    path: Path, *, config: Config | None = None, environ: Mapping[str, str] = NOTHING
+) -> Iterator[Finding]:
     """Yield what is wrong with a narrative file and all that it names, or that nothing is."""
     from botticelli.narrative.checks.narrative_file import check_file
     from botticelli.narrative.language.load import load_file
@@ -140,7 +150,7 @@ def check_narrative(path: Path, *, config: Config | None = None) -> Iterator[Fin
     except BotticelliError as error:
         yield from _errors(error.problems, subject=str(path))
         return
-    findings = check_file(file, config, cwd=path.parent)
+    findings = check_file(file, config, cwd=path.parent, environ=environ)
     yield from _warnings([*file.warnings, *findings.warnings], path)
     yield from _errors(findings.problems, subject=str(path))
     if not findings.problems:

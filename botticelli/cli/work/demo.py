@@ -16,6 +16,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work import generate, post
 from botticelli.config.model import Config
 from botticelli.errors import TryLater
+from botticelli.narrative.files import about
 from botticelli.stages.curate.stage import CurateReport
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.stages.generate.plan import GenerateRequest
@@ -117,6 +118,7 @@ def _demo_config(env: Environment, model: str) -> Config:
     return replace(
         config,
         models=replace(env.config.models, default=(model,), judge=(judge,)),
+        narratives=replace(config.narratives, context=(about.DEMO,)),
         generate=replace(config.generate, narrative=narrative),
     )
 

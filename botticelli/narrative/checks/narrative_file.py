@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config, Models, Narratives, Security
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative.commands.executors import check_update
-from botticelli.narrative.files.lookup import Folders, find_file
+from botticelli.narrative.files.lookup import find_file, folders_of
 from botticelli.narrative.files.media import LARGEST, mime_of, mismatch
 from botticelli.narrative.files.public_addresses import numbers, public_addresses
 from botticelli.narrative.language.cycles import check_nested
@@ -51,16 +52,23 @@ HEAD: Final = 4096  # bytes that show what a file is
 GIVEN: Final = ("iteration", "recent_posts", "input", "previous", "prev", "previous_output", "json")
 
 
-def check_file(file: NarrativeFile, config: Config | None, *, cwd: Path) -> Findings:
+def check_file(
+    file: NarrativeFile,
+    config: Config | None,
+    *,
+    cwd: Path,
+    environ: Mapping[str, str] = NOTHING,
+) -> Findings:
     """Return everything that loading leaves for the run to find.
 
     Args:
         file: The loaded file.
         config: None to leave out what depends on it: models and permissions.
         cwd: Working directory that nested files may be looked for in.
+        environ: May name a folder with files for narratives.
     """
     narratives, findings = config.narratives if config else Narratives(), findings_of(file)
-    folders = Folders(own=file.path.parent, context=narratives.context)
+    folders = folders_of(file.path, config, environ=environ, cwd=cwd)
     check_files(file, partial(find_file, folders=folders), findings=findings)
     check_urls(file, is_private_allowed=narratives.private_urls, findings=findings)
     check_calls(file, cwd=cwd, findings=findings)

@@ -5,11 +5,13 @@ in depth and count, and never takes one of two equal names by chance. Nothing ou
 is ever read, so a narrative from elsewhere cannot hand the user's files to a model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from botticelli.config.model import Config
 from botticelli.errors import ConfigError
+from botticelli.narrative.files import about
 from botticelli.records import record
 from botticelli.text import nearest
 
@@ -26,10 +28,12 @@ class Folders:
     Args:
         own: The folder of the narrative file.
         context: `[narratives] context` and BOTTICELLI_CONTEXT_PATH.
+        project: The project's root, whose ABOUT.md goes before any other; None if there is none.
     """
 
     own: Path
     context: tuple[Path, ...] = ()
+    project: Path | None = None
 
     @property
     def root(self) -> Path:
@@ -39,6 +43,26 @@ class Folders:
             if any((folder / mark).exists() for mark in ROOT_MARKS):
                 return folder
         return own
+
+    def places(self, name: str) -> tuple[Path, ...]:
+        """The folders in which a file of that name may be; the first that has it is read."""
+        if name != about.NAME:
+            return (self.own, *self.context, self.root)
+        project = () if self.project is None else (self.project,)
+        return (*project, *self.context, self.own, self.root, about.SHIPPED)
+
+
+def folders_of(
+    file: Path, config: Config | None, *, environ: Mapping[str, str], cwd: Path
+) -> Folders:
+    """Return where the files that a narrative file names are looked up."""
+    named = environ.get("BOTTICELLI_CONTEXT_PATH", "")
+    context = config.narratives.context if config else ()
+    return Folders(
+        own=file.parent,
+        context=(*context, cwd / named) if named else context,
+        project=config.source.parent if config and config.source else cwd,
+    )
 
 
 def find_file(name: str, *, folders: Folders) -> Path:
@@ -51,7 +75,7 @@ def find_file(name: str, *, folders: Folders) -> Path:
         wanted = Path(name).expanduser()
     except RuntimeError:  # ~SOMEBODY who has no home here
         raise _missing(name, folders) from None
-    for folder in (folders.own, *folders.context, folders.root):
+    for folder in folders.places(name):
         path = folder / wanted
         if _is_file(path):
             return _inside(path, name, folders=folders)
@@ -69,7 +93,7 @@ def _is_file(path: Path) -> bool:
 
 def _inside(path: Path, name: str, *, folders: Folders) -> Path:
     real = path.resolve()
-    allowed = [each.resolve() for each in (folders.own, *folders.context, folders.root)]
+    allowed = [each.resolve() for each in folders.places(name)]
     holders = [folder for folder in allowed if real.is_relative_to(folder)]
     if not holders:
         raise ConfigError(

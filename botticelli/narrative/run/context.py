@@ -17,7 +17,7 @@ from botticelli.models.open import Drivers
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.commands.base import Commands
 from botticelli.narrative.files.fetch import Fetched
-from botticelli.narrative.files.lookup import Folders
+from botticelli.narrative.files.lookup import Folders, folders_of
 from botticelli.narrative.language.load import find_narrative, resolve_nested
 from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.run.results import ActResult, Execution
@@ -111,9 +111,7 @@ class RunContext:
 
     def folders(self, file: NarrativeFile) -> Folders:
         """Return where files that a narrative names are looked up."""
-        named = self.environ.get("BOTTICELLI_CONTEXT_PATH", "")
-        context = self.config.narratives.context
-        return Folders(own=file.path.parent, context=(*context, Path(named)) if named else context)
+        return folders_of(file.path, self.config, environ=self.environ, cwd=self.cwd)
 
     def caller(self, *budgets: Mapping[str, float]) -> LiveCaller:
         """Return a caller for this thread. `budgets`: shares of the limits, the strongest last."""

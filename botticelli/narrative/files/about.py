@@ -1,0 +1,58 @@
+"""ABOUT.md: who the channel is for and what it writes about; all shipped narratives read it.
+
+The project's own page is read wherever a narrative names it (lookup.py). Without one the shipped
+page stands in, which says nothing about anybody.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "ABOUT.md"
+SHIPPED: Final = Path(__file__).parents[2] / "narratives"
+DEMO: Final = SHIPPED / "demo"  # its page speaks of Botticelli, as the shipped one once did
+LEAST: Final = 60  # characters; less is no page that anybody could write from
+WHO: Final = "[fill in: who you are, who reads the channel, and what they care about]"
+WHAT: Final = "[fill in: three to ten subjects, as concrete as you can]"
+PLACEHOLDER: Final = re.compile(r"\[fill in\b[^\]\n]*\]?", re.IGNORECASE)
+PAGE: Final = """\
+# About this channel
+
+## Who we are, and for whom we write
+
+{who}
+
+## What we write about
+
+{what}
+
+## How we speak
+
+Warm, concrete and brief, as one person to another. No hype, no hashtags.
+We ask real questions and leave room for an answer.
+
+## Facts that posts may use
+
+Posts claim nothing about us that does not stand on this page.
+"""
+
+
+def page(*, who: str = "", what: str = "") -> str:
+    """Return the text of an ABOUT.md; what is not known yet is left to be filled in."""
+    return PAGE.format(who=who.strip() or WHO, what=what.strip() or WHAT)
+
+
+def unfinished(text: str) -> Iterator[tuple[int, str]]:
+    """Yield what is still to be written in an ABOUT.md, with its line."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for found in PLACEHOLDER.findall(line):
+            yield number, f"is not filled in yet: {found}"
+    words = re.sub(r"(?m)^#.*$|\s+", " ", text).strip()
+    if len(words) < LEAST:
+        yield 1, "says too little to write from"
+
+
+def advertises(text: str) -> bool:
+    """Return whether a page is the one about Botticelli that projects were once given."""
+    return text.strip() == (DEMO / NAME).read_text(encoding="utf-8").strip()
