@@ -32,6 +32,8 @@ PHRASES: Final[Mapping[EventKind, str]] = {
 PINGS: Final = {"start": "/start", "success": "", "failure": "/fail"}
 SECRET_ENDINGS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD", "DATABASE_URL", "_FILE")
 
+LARGEST_ANSWER: Final = 1024 * 1024  # bytes
+
 log = logging.getLogger(__name__)
 
 
@@ -111,6 +113,10 @@ def notify(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:
             extra={"hook": call.hook, "of": call.event.kind, "reason": call.failure},
         )
     return len(failed)
+
+
+class Redirected(Exception):
+    """The server names another address, which is not followed."""
 
 
 class _HookCall(threading.Thread):
@@ -206,13 +212,14 @@ def _targets(event: Event, hooks: Hooks) -> Iterator[str]:
 
 
 def _post(url: str, event: Event, *, seconds: float, as_text: bool = False) -> None:
-    import requests
+    from botticelli.web_session import Session
 
-    if as_text:
-        answer = requests.post(url, data=event.text.encode(), timeout=seconds)
-    else:
-        answer = requests.post(url, json=event.facts(), timeout=seconds)
+    body = {"data": event.text.encode()} if as_text else {"json": event.facts()}
+    with Session(size=LARGEST_ANSWER) as session:
+        answer = session.post(url, timeout=seconds, **body)
     answer.raise_for_status()
+    if answer.status_code >= 300:
+        raise Redirected
 
 
 def _apprise(address: str, event: Event) -> None:

@@ -66,11 +66,13 @@ class Exporting:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+        from botticelli.web_session import Session
+
         self._ear = _Ear()
         self._provider = TracerProvider(
             resource=_resource(version=version, host=host), shutdown_on_exit=False
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=Session())))
         self._tracer = self._provider.get_tracer("botticelli", version)
 
     @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from botticelli.errors import BotticelliError, Exit
 from botticelli.records import record
@@ -129,6 +129,9 @@ class CanLookUp(Protocol):
 
     def look_up(self, model: str) -> None:
         """Return if the provider knows the key and serves that model; raise as `generate` does."""
+
+
+LARGEST_ANSWER: Final = 64 * 1024 * 1024  # bytes of a provider's answer, images in base64 included
 
 
 class ModelError(BotticelliError):

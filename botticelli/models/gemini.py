@@ -13,6 +13,7 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models import catalogue
 from botticelli.models.base import (
+    LARGEST_ANSWER,
     Capabilities,
     Finish,
     Message,
@@ -26,9 +27,11 @@ from botticelli.models.base import (
 )
 from botticelli.models.chat import plain
 from botticelli.models.driver import Driver
-from botticelli.models.refusals import retry_after, said, span, spoken
+from botticelli.models.refusals import redirected, retry_after, said, span, spoken
+from botticelli.web import bounded, guard
 
 if TYPE_CHECKING:
+    import httpx2
     from google import genai
 
 _BLOCKED: Final = frozenset(
@@ -74,6 +77,7 @@ class Gemini(Driver["genai.Client"]):
         self._key = key
         self._base_url = base_url
         self._timeout = timeout
+        self._http: httpx2.Client | None = None
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
@@ -82,12 +86,14 @@ class Gemini(Driver["genai.Client"]):
 
         config = settings(request, catalogue.known(request.model).capabilities)
         contents = [_content(message) for message in request.messages]
+        client = self._client()
         try:
-            response = self._client().models.generate_content(
-                model=request.model,
-                contents=contents,
-                config=types.GenerateContentConfig(**config),
-            )
+            with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
+                response = client.models.generate_content(
+                    model=request.model,
+                    contents=contents,
+                    config=types.GenerateContentConfig(**config),
+                )
         except errors.APIError as error:
             raise _meaning(error, model=request.model) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
@@ -103,14 +109,22 @@ class Gemini(Driver["genai.Client"]):
         import httpx2
         from google.genai import errors
 
+        client = self._client()
         try:
-            self._client().models.get(model=model)
+            with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
+                client.models.get(model=model)
         except errors.APIError as error:
             raise _meaning(error, model=model) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             raise self._unreached(error, model=model) from error
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise _unreadable(model) from error
+
+    def close(self) -> None:
+        """See Model. The library leaves a client that it was given open."""
+        super().close()
+        if self._http is not None:
+            self._http.close()
 
     def _unreached(self, error: Exception, *, model: str) -> TransientError:
         at = f" and whether {self._base_url} is right" if self._base_url else ""
@@ -122,14 +136,17 @@ class Gemini(Driver["genai.Client"]):
 
     def _make(self) -> "genai.Client":
         """Make the client. The first import takes half a second, a client 50 ms."""
+        import httpx2
         from google import genai
         from google.genai import types
 
+        self._http = guard(httpx2.Client())
         return genai.Client(
             api_key=self._key.reveal(),
             enterprise=False,  # an environment variable would switch to another service
             http_options=types.HttpOptions(
                 base_url=self._base_url or None,
+                httpx_client=self._http,
                 timeout=round(self._timeout.total_seconds() * 1000),
                 retry_options=types.HttpRetryOptions(attempts=1),
             ),
@@ -251,7 +268,9 @@ def _meaning(error: Any, *, model: str) -> BotticelliError:
     words = _said(error)
     if code == 429:
         return _quota(error, where=where)
-    if code in {408, 409, 499} or code >= 500 or code < 400:
+    if 300 <= code < 400:
+        return redirected(where, setting="GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME],")
+    if code in {408, 409, 499} or code >= 500 or code < 300:
         return TransientError(
             f"Gemini answers {code}: {words}", where=where, retry_after=_delay(error)
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models.base import (
+    LARGEST_ANSWER,
     Part,
     PermanentError,
     QuotaError,
@@ -20,8 +21,9 @@ from botticelli.models.base import (
 )
 from botticelli.models.chat import body_of, plain, reply_of
 from botticelli.models.driver import Driver
-from botticelli.models.refusals import number, retry_after, said, spoken, until_reset
+from botticelli.models.refusals import number, redirected, retry_after, said, spoken, until_reset
 from botticelli.records import record
+from botticelli.web import bounded, guard
 
 if TYPE_CHECKING:
     import openai
@@ -94,11 +96,13 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         import openai
 
         body = self._body(request)
+        client = self._client()
         try:
-            answer = self._client().chat.completions.create(model=request.model, **body)
+            with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
+                answer = client.chat.completions.create(model=request.model, **body)
         except openai.APIStatusError as error:
             raise self._meaning(_refusal_of_status(error), request) from error
-        except openai.APIConnectionError as error:  # a timeout is one, too
+        except (openai.APIConnectionError, OSError) as error:  # a timeout is one, too
             raise TransientError(
                 f"no answer ({type(error).__name__})",
                 where=f"model {request.model}",
@@ -106,7 +110,7 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
                 if self._base_url
                 else "check the network",
             ) from error
-        except (openai.OpenAIError, ValueError) as error:
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
             raise _unreadable(request.model) from error
         return self._reply(answer, request=request)
 
@@ -157,6 +161,7 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
             api_key=self._key.reveal() or _NO_KEY,
             base_url=self._base_url or None,
             timeout=self._timeout.total_seconds(),
+            http_client=guard(openai.DefaultHttpxClient()),
             max_retries=0,  # a retry needs a grant of its own
         )
 
@@ -219,6 +224,8 @@ def _mapped(refusal: Refusal, *, model: str) -> BotticelliError:
 
 def _permanent(refusal: Refusal, *, where: str) -> PermanentError:
     words = refusal.said
+    if 300 <= refusal.status < 400:
+        return redirected(where, setting="OPENAI_BASE_URL, or base_url in [models.NAME],")
     if refusal.status in {401, 403} and not refusal.is_moderation:
         return PermanentError(
             f"the key is refused: {words}", where=where, hint="check the key", unrecoverable=True

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from botticelli.models.base import PermanentError
+
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
 _IN_WORDS = re.compile(
     r"(?:try again|retry) in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE
@@ -60,6 +62,16 @@ def said(message: str) -> str:
     words = " ".join(message.split())
     words = "a web page" if words.startswith("<") else words
     return _KEY.sub("[key]", words)[:_LONGEST] or "no reason given"
+
+
+def redirected(where: str, *, setting: str) -> PermanentError:
+    """Return the error for an answer that names another address: key and prompt stay here."""
+    return PermanentError(
+        "the server redirects to another address, which is not followed",
+        where=where,
+        hint=f"set {setting} to where the API is",
+        unrecoverable=True,
+    )
 
 
 def number(written: str) -> float | None:

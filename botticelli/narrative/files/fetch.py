@@ -7,11 +7,11 @@ the name server can lead it elsewhere; each redirect is checked in the same way.
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from botticelli.clock import SystemClock
 from botticelli.errors import ConfigError
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.public_addresses import Resolve, public_addresses
 from botticelli.records import record
+from botticelli.web import PLAIN, bounded, current
 
 if TYPE_CHECKING:
     import urllib3
@@ -21,6 +21,7 @@ REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 CONNECT: Final = 10.0  # seconds
 SILENCE: Final = 30.0  # seconds without a byte
 LONGEST: Final = 120.0  # seconds for all of it
+HEAD: Final = 256 * 1024  # bytes of headers, redirects and the marks of chunks included
 CHUNK: Final = 64 * 1024  # bytes
 # Only the providers themselves can read these.
 OF_PROVIDERS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be"))
@@ -50,6 +51,17 @@ def fetch(
             or too much.
         ActFailed: Its server cannot be reached now, or is in trouble.
     """
+    with bounded(seconds=LONGEST, size=limit + HEAD) as bounds:
+        try:
+            return _follow(url, limit=limit, is_private_allowed=is_private_allowed, resolve=resolve)
+        except ActFailed:
+            if not bounds.is_over:
+                raise
+            words = f"'{url}' cannot be read within {LONGEST:.0f} seconds"
+            raise ActFailed(words) from None
+
+
+def _follow(url: str, *, limit: int, is_private_allowed: bool, resolve: Resolve | None) -> Fetched:
     here = url
     for _ in range(MOST_REDIRECTS + 1):
         addresses = public_addresses(here, resolve=resolve, is_private_allowed=is_private_allowed)
@@ -78,7 +90,7 @@ def _ask(parts: SplitResult, addresses: list[str], *, url: str) -> "urllib3.Base
                 headers={
                     "Host": parts.netloc.rpartition("@")[2],
                     "User-Agent": "botticelli",
-                    "Accept-Encoding": "identity",
+                    **PLAIN,
                 },
                 redirect=False,
                 retries=False,
@@ -92,12 +104,16 @@ def _ask(parts: SplitResult, addresses: list[str], *, url: str) -> "urllib3.Base
 def _pool(parts: SplitResult, address: str) -> "urllib3.HTTPConnectionPool":
     import urllib3
 
-    timeout = urllib3.Timeout(connect=CONNECT, read=SILENCE)
+    from botticelli.web_session import Pool, SecurePool
+
+    bounds = current()
+    connect = bounds.wait(CONNECT) if bounds else CONNECT
+    timeout = urllib3.Timeout(connect=connect, read=SILENCE)
     if parts.scheme == "http":
-        return urllib3.HTTPConnectionPool(address, parts.port or 80, timeout=timeout)
+        return Pool(address, parts.port or 80, timeout=timeout)
     import certifi
 
-    return urllib3.HTTPSConnectionPool(
+    return SecurePool(
         address,
         parts.port or 443,
         timeout=timeout,
@@ -115,15 +131,12 @@ def _read(response: "urllib3.BaseHTTPResponse", *, url: str, limit: int) -> Fetc
     if response.status != 200:
         hint = "check the address, or download it and use file ="
         raise ConfigError(f"'{url}' cannot be read: answered {response.status}", hint=hint)
-    content, clock = bytearray(), SystemClock()
-    until = clock.monotonic() + LONGEST
+    content = bytearray()
     try:
         while chunk := response.read1(CHUNK):
             content += chunk
             if len(content) > limit:
                 raise ConfigError(f"'{url}' is larger than {limit // 2**20} MiB")
-            if clock.monotonic() > until:
-                raise ActFailed(f"'{url}' cannot be read within {LONGEST:.0f} seconds")
     except urllib3.exceptions.HTTPError as error:
         raise ActFailed(f"'{url}' cannot be read: {_reason(error)}") from error
     mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()

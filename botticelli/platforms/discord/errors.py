@@ -17,6 +17,8 @@ DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
 SLOWED_WAIT: Final = 60.0  # seconds after a 429 of Cloudflare's that does not say how long
 BLOCKED_WAIT: Final = 900.0  # seconds after Cloudflare shut the door; its window is 10 minutes
 
+DEEPEST_FORM: Final = 20  # levels of a form's errors that are read
+
 UNKNOWN_CHANNEL: Final = 10003
 UNKNOWN_GUILD: Final = 10004
 UNKNOWN_MESSAGE: Final = 10008
@@ -117,7 +119,7 @@ class ErrorAnswer:
         """Read an answer; its body may be HTML of a proxy in front of Discord."""
         try:
             body = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         is_json = isinstance(body, dict)
         fields: Mapping[str, Any] = body if isinstance(body, dict) else {}
@@ -242,7 +244,7 @@ def _longest(*asked: Any) -> float | None:
 
 def _flat(errors: Any, path: str = "") -> Iterator[str]:
     """Yield the leaves of Discord's tree of form errors: where in the form, and what."""
-    if not isinstance(errors, dict):
+    if not isinstance(errors, dict) or path.count(".") > DEEPEST_FORM:
         return
     for key, value in errors.items():
         if key == "_errors" and isinstance(value, list):

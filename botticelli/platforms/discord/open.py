@@ -123,7 +123,7 @@ def _rest(destination: Destination, limits: SharedLimits) -> "Rest":
 
 
 def _session(destination: Destination) -> "requests.Session":
-    import requests
+    from botticelli.web_session import Session
 
     token = destination.token.reveal().removeprefix("Bot ").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
@@ -132,7 +132,7 @@ def _session(destination: Destination) -> "requests.Session":
             where=f"destinations.{destination.name}.token",
             hint="copy it again from the developer portal",
         )
-    session = requests.Session()
+    session = Session()
     session.headers["User-Agent"] = USER_AGENT.format(version=_version())
 
     def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":

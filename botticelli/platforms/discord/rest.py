@@ -3,6 +3,7 @@
 Rate limits, time limits, what a broken connection means, and which requests may be repeated.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT: Final = 5.0  # seconds; together with the rate limit's wait less than a lease
 READ_TIMEOUT: Final = 25.0
+LONGEST_REFUSAL: Final = 64 * 1024  # bytes of the body of an error that are read
 LONGEST_REASON: Final = 512  # characters of X-Audit-Log-Reason
 
 PATIENCE: Final = 60.0  # seconds that one request may spend waiting and being repeated
@@ -128,7 +130,7 @@ class Rest:
         self.told_time = date + timedelta(seconds=0.5) if date else None
         if 200 <= response.status_code < 300:
             return _json(response, request, where=where)
-        answer = ErrorAnswer.of(response.status_code, response.headers, response.text)
+        answer = ErrorAnswer.of(response.status_code, response.headers, _start(response))
         if answer.pause is not None:
             self._limits.pause(route, answer.pause, is_global=answer.is_global)
         if is_fine(answer):
@@ -157,8 +159,6 @@ class Rest:
         raise AssertionError("the last attempt either returns or raises")
 
     def _send(self, request: DiscordRequest, *, where: str) -> "requests.Response":
-        import requests
-
         try:
             return self._session.request(
                 request.method,
@@ -167,9 +167,8 @@ class Rest:
                 params=request.query,
                 headers=request.headers,
                 timeout=(CONNECT_TIMEOUT, request.timeout),
-                allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except OSError as error:  # those of requests are, too
             # `from None`: the text of these errors holds the URL, and a webhook's URL is a secret.
             raise _unreachable(error, changing=request.changes, where=where) from None
 
@@ -181,19 +180,22 @@ def _left_open(error: BotticelliError) -> BotticelliError:
     return kind(what, where=error.where, hint=error.hint)
 
 
+def _start(response: "requests.Response") -> str:
+    """Return what a refusal says; guessing the encoding of megabytes would take minutes."""
+    return response.content[:LONGEST_REFUSAL].decode(errors="replace")
+
+
 def _json(response: "requests.Response", request: DiscordRequest, *, where: str) -> Any:
     if response.status_code == 204 or not response.content:
         return {}
     try:
-        return response.json()
-    except ValueError as error:
+        return json.loads(response.content)
+    except (ValueError, RecursionError) as error:
         kind = Unconfirmed if request.changes else NotSent
         raise kind("Discord's answer cannot be read", where=where) from error
 
 
-def _unreachable(
-    error: "requests.RequestException", *, changing: bool, where: str
-) -> BotticelliError:
+def _unreachable(error: OSError, *, changing: bool, where: str) -> BotticelliError:
     import requests
 
     reason = type(error).__name__

@@ -1,0 +1,156 @@
+"""HTTP with an end: bounds on the time and size of an answer that no server can stretch.
+
+The time limits of HTTP libraries start anew with every byte, so a server that drips holds its
+client for ever. Within `bounded`, reads from guarded connections share one deadline and one number
+of bytes, headers included. No client of ours follows a redirect: whoever answers one would name the
+host that gets the key, the prompt or the post.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+
+INFLATION: Final = 1032  # bytes that deflate can make of one, at most
+ENCODINGS: Final = frozenset(("gzip", "x-gzip", "deflate"))
+SHORTEST_WAIT: Final = 0.001  # seconds; zero would mean not to block at all
+PLAIN: Final = {"Accept-Encoding": "identity"}
+
+
+class AnswerTooLarge(OSError):
+    """An answer has more bytes than a client wants."""
+
+
+@dataclass
+class Bounds:
+    """What is left for an answer.
+
+    Args:
+        until: Monotonic seconds.
+        left: Bytes, as they come over the wire.
+    """
+
+    until: float
+    left: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time has run out."""
+        return time.monotonic() >= self.until
+
+    def wait(self, wanted: float | None) -> float:
+        """Return the seconds that one read or write may take, at most `wanted`."""
+        left = max(SHORTEST_WAIT, self.until - time.monotonic())
+        return left if wanted is None else min(wanted, left)
+
+    def take(self, size: int) -> None:
+        """Count bytes that were read.
+
+        Raises:
+            AnswerTooLarge: They are too many.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise AnswerTooLarge("the answer is too large")
+
+
+_bounds: ContextVar[Bounds | None] = ContextVar("bounds", default=None)
+
+
+@contextmanager
+def bounded(*, seconds: float, size: int) -> Iterator[Bounds]:
+    """Bound what this thread reads from guarded connections meanwhile, all of it together.
+
+    Args:
+        seconds: From now until the last byte has to be there.
+        size: Most bytes over the wire.
+    """
+    bounds = Bounds(until=time.monotonic() + seconds, left=size)
+    token = _bounds.set(bounds)
+    try:
+        yield bounds
+    finally:
+        _bounds.reset(token)
+
+
+def current() -> Bounds | None:
+    """Return the bounds of this thread; None outside of `bounded`."""
+    return _bounds.get()
+
+
+def check_encoding(response: Any, *_args: Any, **_settings: Any) -> None:
+    """Let no compressed answer grow beyond the bounds; a hook of httpx and requests.
+
+    We ask for plain answers. What comes compressed all the same gets as many bytes as cannot
+    become more than `size`.
+
+    Raises:
+        AnswerTooLarge: It is compressed in a way whose growth is not known.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    bounds = current()
+    if bounds is None or encoding in {"", "identity"}:
+        return
+    if encoding not in ENCODINGS:
+        raise AnswerTooLarge(f"the answer is compressed with {encoding[:20]!r}, unasked")
+    bounds.left = min(bounds.left, max(1, bounds.left // INFLATION))
+
+
+def guard(client: Any) -> Any:
+    """Guard every connection of a client of httpx or httpx2, through proxies as well; return it.
+
+    Their transports offer no way to hand in a network backend, which httpcore itself takes.
+    """
+    client.headers.update(PLAIN)
+    client.event_hooks["response"].append(check_encoding)
+    client.follow_redirects = False
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see above
+        if transport is not None:
+            pool = transport._pool  # noqa: SLF001
+            pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
+    return client
+
+
+class _Backend:
+    """A network backend of httpcore whose connections keep to the bounds."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def connect_tcp(self, *args: Any, **settings: Any) -> "_Stream":
+        """See httpcore.NetworkBackend."""
+        return _Stream(self._inner.connect_tcp(*args, **settings))
+
+
+class _Stream:
+    """A connection of httpcore that keeps to the bounds."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def start_tls(self, *args: Any, **settings: Any) -> "_Stream":
+        """See httpcore.NetworkStream."""
+        return _Stream(self._inner.start_tls(*args, **settings))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """See httpcore.NetworkStream."""
+        bounds = current()
+        self._inner.write(buffer, timeout=bounds.wait(timeout) if bounds else timeout)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """See httpcore.NetworkStream."""
+        bounds = current()
+        data: bytes = self._inner.read(
+            max_bytes, timeout=bounds.wait(timeout) if bounds else timeout
+        )
+        if bounds:
+            bounds.take(len(data))
+        return data

@@ -1,0 +1,109 @@
+"""Sessions of requests and pools of urllib3 that keep to the bounds of `web.bounded`."""
+
+import http.client
+import io
+import socket
+from typing import Any, Final
+
+import requests
+import requests.adapters
+import urllib3
+import urllib3.connection
+
+from botticelli import web
+
+LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes; a page of a hundred messages is below 5 MB
+LONGEST: Final = 60.0  # seconds, of a request that names no limit
+
+
+class Session(requests.Session):
+    """A session that follows no redirect; a request's `timeout` holds for all of its answer."""
+
+    def __init__(self, *, size: int = LARGEST_ANSWER) -> None:
+        super().__init__()
+        self.headers.update(web.PLAIN)
+        self.hooks["response"].append(web.check_encoding)
+        for scheme in POOLS:
+            self.mount(f"{scheme}://", _Adapter())
+        self._size = size
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        """See requests.Session."""
+        wanted = settings.get("timeout") or LONGEST
+        seconds = sum(wanted) if isinstance(wanted, tuple) else float(wanted)
+        with web.bounded(seconds=seconds, size=self._size):
+            return super().send(request, **settings)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        """Return that there is none, whatever the answer says."""
+        return None
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **settings: Any) -> None:
+        super().init_poolmanager(*args, **settings)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **settings)
+        if isinstance(manager, urllib3.ProxyManager):  # the pools of SOCKS are their own
+            manager.pool_classes_by_scheme = POOLS
+        return manager
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that is read within the bounds, from its first byte on."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **settings: Any) -> None:
+        super().__init__(sock, *args, **settings)
+        self.fp = io.BufferedReader(_Source(self.fp.detach(), sock))
+
+
+class _Source(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        super().__init__()
+        self._raw = raw
+        self._sock = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        bounds = web.current()
+        if bounds is None:
+            return self._raw.readinto(buffer)
+        wanted = self._sock.gettimeout()
+        self._sock.settimeout(bounds.wait(wanted))
+        try:
+            size: int | None = self._raw.readinto(buffer)
+        finally:
+            self._sock.settimeout(wanted)
+        bounds.take(size or 0)
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Answer
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Answer
+
+
+class Pool(urllib3.HTTPConnectionPool):
+    """Connections to one host that keep to the bounds."""
+
+    ConnectionCls = _Connection
+
+
+class SecurePool(urllib3.HTTPSConnectionPool):
+    """The same over TLS."""
+
+    ConnectionCls = _SecureConnection
+
+
+POOLS: Final = {"http": Pool, "https": SecurePool}
