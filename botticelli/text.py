@@ -11,11 +11,13 @@ from typing import Final
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
 _BLANKS: Final = re.compile(r"\s+")
 _CLUSTER: Final = re.compile(r".[\u0300-\u036f\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]*", re.DOTALL)
-# Shown as nothing, or as a blank, though their category is that of a mark, letter or symbol.
-UNSEEN: Final = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
-) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
-_FENCE: Final = re.compile(r"^[ \t]*(`{3,}|~{3,})([^\n`]*)$")
+# Shown as nothing, or as a blank: formats, fillers, selectors of variants, tags; line ends are not.
+UNSEEN: Final = (
+    "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e"
+    "\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb"
+    "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff"
+)
+_FENCE: Final = re.compile(r"^[ \t]*(`{3,})([^\n`]*)$")
 
 # Where a text may be cut, best place first; each leaves the blanks at the end of the piece before.
 _CUTS: Final = (

@@ -32,7 +32,7 @@ _ESCAPES: Final = re.compile(
     re.IGNORECASE,
 )
 _TAGS: Final = {0xE0000 + code: code for code in range(0x20, 0x7F)}
-_NOT_SQUEEZED: Final = re.compile(rf"[\W_{''.join(sorted(UNSEEN))}]+")
+_NOT_SQUEEZED: Final = re.compile(rf"[\W_{UNSEEN}]+")
 
 Spelling = tuple[str, str]  # as it stands in a squeezed text; how a person would call it
 

@@ -122,6 +122,15 @@ POSTS = [
     "This post is written for beginners: what is a shell?",
     "Absolutely! Here is why we love Fridays: cake.",
     "Please provide more details so I can reproduce the bug.",
+    "GOAL GOAL GOAL GOAL GOAL GOAL! What a match.",
+    "Ha ha ha ha ha ha ha ha ha ha. That joke again.",
+    "🎉🎉🎉🎉🎉🎉🎉🎉🎉🎉🎉🎉",
+    "Row, row, row your boat. Row, row, row your boat. Who knows the rest?",
+    "Try: ```py\nprint('hello')\n``` What does it print?",
+    "In HTML, `<b>bold</b>` is bold. Is <b> or <strong> better?",
+    "How do you centre a <div>? I still look it up.",
+    "We use ~~~ as a separator:\n~~~\nand this is the rest.",
+    "Prices: 3.50 € at 12:30, 4.00 € at 18:00. README.md has more, see Node.js docs, e.g.this.",
 ]
 
 LEFTOVERS = [
@@ -170,6 +179,19 @@ LEFTOVERS = [
     ("It\\u2019s here: version 2.", "does not belong in a post"),
     ("null", "empty value"),
     ("[object Object]", "empty value"),
+    ("<pre>Hello community!", "HTML"),
+    ("<pre>x = 1</pre>", "HTML"),
+    ("<p>Hello community!</p>", "HTML"),
+    ("Good <b>news</b>, everyone!", "HTML"),
+    ('See <a href="https://example.org">the docs</a>.', "HTML"),
+    ("<ul>\n<li>One</li>\n</ul>", "HTML"),
+    ("Hello!<br>How are you?", "HTML"),
+    ("<div class='post'>Hello", "HTML"),
+    # lost its way
+    ("Come to our meetup on Friday! " * 30, "over and over"),
+    ("Come to our meetup on Friday.\n" * 4, "over and over"),
+    ("Hello! " + "Join the raid tonight! " * 12, "over and over"),
+    ("and then we went on " * 20, "over and over"),
     # speaks about itself
     ("Sure! Here is the revised post:\n\nHello", "speaks about the post"),
     ("Certainly! Here are five tips for sourdough:\n1. Feed it", "speaks about the post"),

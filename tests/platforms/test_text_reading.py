@@ -17,10 +17,10 @@ ALLOWED = ("good.com", "münchen.de")
 RULES = SecurityRules(source="the rules", max_mentions=0, max_links=5, allowed_links=ALLOWED)
 
 
-def post_refusal(text, *, max_length=200_000):
+def post_refusal(text, *, max_length=200_000, platform="discord"):
     """Return which kind of rule holds a post: links, mentions, content, or none of them."""
     destination = Destination(
-        name="news", platform="discord", guard=Guard(allowed_links=ALLOWED), too_long="split"
+        name="news", platform=platform, guard=Guard(allowed_links=ALLOWED), too_long="split"
     )
     found = verdicts(
         PostFacts(text=text, destination=destination, max_length=max_length, real=True)
@@ -144,6 +144,82 @@ LINKS_ELSEWHERE = [
     "discord.com/%69nvite/abc",
     "discord.com/./invite/abc",
     "discord.com/x/../invite/abc",
+    "discord.io/abc",
+    "discord.li/abc",
+    "invite.gg/abc",
+    "discord://-/invite/abc",
+    # other schemes, whatever stands behind them
+    "ftp://good.com/a",
+    "steam://good.com",
+    "javascript://good.com/%0aalert(1)",
+    "data://good.com",
+    "file:///etc/passwd",
+    "file:/etc/passwd",
+    "hxxps://good.com",
+    "ipfs://good.com",
+    "gopher://good.com",
+    "gemini://good.com",
+    "discord://good.com/channels/1",
+    "tg://resolve?domain=evil",
+    "intent://good.com#Intent;scheme=x;end",
+    "view-source:https://good.com",
+    "javascript:alert(1)",
+    "JavaScript:alert(1)",
+    "(javascript:alert)",
+    "[x](javascript:alert)",
+    "java\u00adscript:alert(1)",
+    "ｊａｖａｓｃｒｉｐｔ：alert(1)",
+    "javascript&#58;alert(1)",
+    "javascript&colon;alert(1)",
+    "javascript\\:alert(1)",
+    "vbscript:msgbox(1)",
+    "data:text/html,<b>x",
+    "data:text/html;base64,PGI+",
+    "data:,x",
+    "mailto:a@evil.com",
+    "mailto:a@good.com",
+    "tel:+49123456",
+    "sms:123",
+    "tg:resolve",
+    "magnet:?xt=urn:btih:1",
+    "xmpp:a@evil.com",
+    "bitcoin:1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
+    "whatsapp:send",
+    "ms-settings:privacy",
+    # hosts in other notations
+    "http://0x7f000001/",
+    "http://0177.0.0.1/",
+    "http://127.1/",
+    "http://017700000001",
+    "http://[::ffff:127.0.0.1]/",
+    "http://１２７.０.０.１/",
+    "http://①②⑦.0.0.1/",
+    "https://evil.com:443/",
+    "https://evil.com.",
+    "https://evil.com../good.com",
+    "https://.evil.com",
+    "https://good.com:80:evil.com",
+    "https://a:b@evil.com:80/",
+    "https://good.com%40evil.com/",
+    "https://good.com%00.evil.com",
+    "https://%65%76%69%6c%2e%63%6f%6d",
+    "https://ⓔⓥⓘⓛ.com",
+    "https://gооd.com",
+    "https://ɡood.com",
+    "https://good。com．evil。com",
+    "https://good.com\u2024evil.com",
+    "https&#58;//evil.com",
+    "https&#x3a;&#x2f;&#x2f;evil.com",
+    # targets without a scheme
+    "[x](evil.com)",
+    "[x](<evil.com/a>)",
+    "[x]( evil.com 'title')",
+    "[x](//evil.com)",
+    "[good.com][1]\n\n[1]: https://evil.com",
+    "[good.com][1]\n\n[1]: evil.com/a",
+    "[1]: <evil.com>",
+    "//evil.com/a",
+    "see //sub.evil.org",
 ]
 
 MENTIONS = [
@@ -190,6 +266,23 @@ NOTHING_TO_SEE = [
     "hello \x1b[31mred",
     "hello\x00",
     "https://evil.com\x1c.good.com",
+    "\u202etxet siht",
+    "\u202dhello",
+    "\u202bhello, never closed",
+    "\u2067hello, never closed",
+    "\ud800 half a character",
+    "half \udc00",
+    "\ufff9a\ufffab\ufffb",
+    "hello \U000e0001",
+    "hello" + "".join(chr(0xE0000 + ord(c)) for c in "attack"),
+    "\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in "attack at dawn"),
+    "😀" + "".join(chr(0xE0100 + ord(c)) for c in "hidden"),
+    "a\u200b\u200c\u200d\u2060\ufeffb",
+    "hello \x85",
+    "hello \x9b31m",
+    "\u2066\u2069",
+    "||**__~~`` ``~~__**||",
+    "> \u200e",
 ]
 
 NOTHING_WRONG = [
@@ -239,6 +332,16 @@ NOTHING_WRONG = [
     "👩\u200d👩\u200d👧 می\u200cخواهم \u200fשלום",
     "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f ❤\ufe0f",
     "a\tb\r\nc",
+    "note:this, TODO:that, 10:30 and std::vector",
+    "data: 5 rows, mailto: is a scheme, tel: none",
+    "metadata:x, config_file:y, e.g.this and so.on",
+    "a // comment, and/or, a//b, http: and //",
+    "arr[i](x) and f[x](README.md)",
+    "R&D, AT&T &c, a &lt; b",
+    "\u2068שלום\u2069 and \u202bשלום\u202c",
+    "❤\ufe0f\u200d🔥 1\ufe0f\u20e3 👨🏽\u200d👩🏽\u200d👧🏽\u200d👦🏽",
+    "soft\u00adhyphen, zero\u200bwidth, word\u2060joiner",
+    "$5.00, 3.14, v1.2.3, 12:30-13:45, 50 %, #1",
 ]
 
 SPELLINGS = [
@@ -254,6 +357,31 @@ def test_posts_and_commands_read_a_text_alike(text, rule):
     assert (post_refusal(text), command_refusal(text)) == (rule, rule)
 
 
+BARE = [
+    ("evil.com", "links"),
+    ("see evil.com/a, now", "links"),
+    ("(Evil.ORG)", "links"),
+    ("sub.evil.co.uk", "links"),
+    ("evil\u200b.com", "links"),
+    ("ｅｖｉｌ．ｃｏｍ", "links"),
+    ("evil。com", "links"),
+    ("good.com.evil.net", "links"),
+    ("gооd.com", "links"),
+    ("good.com", ""),
+    ("docs.good.com/x", ""),
+    ("name@evil.com", ""),
+    ("README.md, Node.js, main.py, run.sh, a.rs", ""),
+    ("e.g.this, i.e.that, U.S.A., 3.14, v1.2.3", ""),
+    ("archive.tar.gz and photo.jpg", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "rule"), BARE)
+def test_where_clients_link_bare_hosts_they_are_links(text, rule):
+    assert post_refusal(text, platform="bluesky") == rule
+    assert post_refusal(text) == ""
+
+
 UNSEEN = (
     "\u200b\u200c\u200d\u200e\u2060\u2064\ufeff\u00ad\u034f\u061c\u180e\ufe0f\u115f\u3164\u2800"
 )
@@ -261,6 +389,9 @@ FULL_WIDTH = {chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)}
 HIDDEN = [
     ("https://evil.com/x", "links"),
     ("ftp://evil.com", "links"),
+    ("javascript:alert", "links"),
+    ("mailto:a@good.com", "links"),
+    ("steam://good.com", "links"),
     ("www.evil.com", "links"),
     ("discord.gg/abc", "links"),
     ("discord.com/invite/abc", "links"),
@@ -386,8 +517,16 @@ NASTY = [
     ),
     *("@everyone.", "<@", "``` `` ` ", "\n```\n", "\\`", "~~~`", "here's the ", "I can't create "),
     *("TODO ", "word count 1\n", "let me know if there are any changes. ", "engagement: 1 "),
+    *("mailto:", "javascript:a", "[x](a.", "]: a.", "//a.com", "&#58;", "\ufdfa", "a.b.", "a.com "),
+    *("<b>", "</b>", "<br>", "Buy it. ", "buy it now and ", "\u202b", "data:a"),
     *("discord.com/", "%2f", "{a_", "I have revised the post ", "please provide the text "),
 ]
+
+
+def test_no_text_is_read_that_is_too_long_for_any_number_of_messages():
+    text = "Buy it now. " * 10_000
+
+    assert post_refusal(text, max_length=2000) == "length"
 
 
 def seconds(text):

@@ -215,8 +215,8 @@ def _characters(facts: CommandFacts, _layer: SecurityRules) -> str:
     if facts.platform == "database":
         return ""
     for reading in facts.prose:
-        if reading.control_character:
-            return f"a text holds a control character ({reading.control_character})"
+        if hidden := reading.hidden_character:
+            return f"a text holds a control or hidden character ({hidden})"
     content = facts.args.get("content")
     if isinstance(content, str) and content and TextReading(content).is_blank:
         return "the content shows nothing"

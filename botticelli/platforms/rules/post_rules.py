@@ -6,10 +6,12 @@ here, because the text that goes out is the column's, byte for byte.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Final
 
+from botticelli.config.leaks import find_leak
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
 from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
@@ -17,6 +19,8 @@ from botticelli.records import record
 from botticelli.text import shorten
 
 OFFLINE_MODEL: Final = "offline"
+MOST_PARTS: Final = 20  # messages; what is longer is no post but a mistake
+SCHEME_NEEDED: Final = frozenset({"discord", "outbox"})  # no link without https:// or the like
 
 
 @record
@@ -41,6 +45,7 @@ class PostFacts:
         real: Whether people read there; False: an outbox.
         model: Which one wrote it, if known.
         repeats: The recent post there that says the same; empty if none.
+        secrets: What no text may give away.
     """
 
     text: str
@@ -49,6 +54,7 @@ class PostFacts:
     real: bool
     model: str = ""
     repeats: str = ""
+    secrets: tuple[str, ...] = ()
 
     @property
     def guard(self) -> Guard:
@@ -58,7 +64,8 @@ class PostFacts:
     @cached_property
     def reading(self) -> TextReading:
         """What the text shows."""
-        return TextReading(self.text)
+        names = self.destination.platform not in SCHEME_NEEDED
+        return TextReading(self.text, links_names=names)
 
 
 def verdicts(facts: PostFacts) -> tuple[RuleResult, ...]:
@@ -85,14 +92,17 @@ def _content(facts: PostFacts) -> str:
         return "there is no text"
     if facts.reading.is_blank:
         return "the text shows nothing"
-    control = facts.reading.control_character
-    return f"it holds a control character ({control})" if control else ""
+    hidden = facts.reading.hidden_character
+    return f"it holds a control or hidden character ({hidden})" if hidden else ""
 
 
 def _length(facts: PostFacts) -> str:
     length = facts.reading.length
-    if length <= facts.max_length or facts.destination.too_long == "split":
+    if length <= facts.max_length:
         return ""
+    if facts.destination.too_long == "split":
+        most = facts.max_length * MOST_PARTS
+        return f"{length} characters, {most} are allowed in {MOST_PARTS} parts" * (length > most)
     return f"{length} characters, {facts.max_length} are allowed (too_long = 'split' would cut it)"
 
 
@@ -117,6 +127,11 @@ def _links(facts: PostFacts) -> str:
     others = (one for one in facts.reading.links if not one.is_invite)  # see _invites
     host = disallowed_host(others, allowed)
     return f"{host} is not among the allowed links" if host else ""
+
+
+def _secrets(facts: PostFacts) -> str:
+    how = find_leak(facts.text, facts.secrets)
+    return f"it would give away a secret ({how})" if how else ""
 
 
 def _forbidden(facts: PostFacts) -> str:
@@ -170,7 +185,7 @@ _BLANKS_TO_FILL: Final = re.compile(
 # Capitals at the head of a sentence, and a colon: not "a TODO app", "date TBD", "xxx".
 _NOTE_TO_SELF: Final = re.compile(
     r"(?:^|[.!?:)\]]\s+|[(\[<])[*_~\s([-]{0,4}(?:TODO|FIXME|TBD|XXX)\b(?::|\(\w+\))"
-    r"|\A\W*(?:TODO|FIXME|TBD|XXX)\W*\Z",
+    r"|\A\W*+(?:TODO|FIXME|TBD|XXX)\W*+\Z",
     re.MULTILINE,
 )
 _NOUN: Final = (
@@ -182,7 +197,7 @@ _MADE: Final = (
 )
 _LINE_ENDS: Final = r":[ \t*_]*(?:\n|\Z)"
 _PREAMBLE: Final = re.compile(
-    r"\A\W*(?:"
+    r"\A\W*+(?:"
     # a chat's answer: Certainly! Here are five tips ...
     r"(?:(?:certainly|absolutely|of course)\b[,!.]|sure(?: thing)?[!.])\s*here(?:'s| is| are)\b"
     rf"[^\n]{{0,80}}{_LINE_ENDS}"
@@ -200,7 +215,7 @@ _PREAMBLE: Final = re.compile(
     rf"|(?:(?:the|your) )?(?:{_MADE} |discord )+{_NOUN}\W{{0,4}}{_LINE_ENDS}"
     rf"|{_MADE} (?:discord )?post\W{{0,4}}:"
     rf"|(?:post|draft|output)\W{{0,4}}{_LINE_ENDS}"
-    r"|assistant\W{0,3}:|\*\*(?:critique|strengths|suggestions for improvement)\W{0,2}\*\*"
+    r"|assistant\W{0,3}:|(?<=\*\*)(?:critique|strengths|suggestions for improvement)\W{0,2}\*\*"
     r")",
     re.IGNORECASE,
 )
@@ -234,6 +249,13 @@ _MARKUP: Final = re.compile(
     r"|\\n\\n|\w\\u[0-9a-fA-F]{4}\w",
     re.MULTILINE | re.IGNORECASE,
 )
+_HTML: Final = re.compile(
+    r"<(?P<end>/?)(?P<name>pre|p|div|span|b|i|u|em|strong|h[1-6]|[uo]l|li|a|code|body|html|table)"
+    r"\b[^<>\n]{0,200}>|(?P<br>(?<=\S)<br ?/?>|<br ?/?>$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BLOCKS: Final = frozenset({"pre", "html", "body", "div", "p"})
+_SENTENCE: Final = re.compile(r"[^.!?\n\u2026\u3002\uff01\uff1f]+")
 _NOTHING: Final = frozenset(
     {"null", "none", "undefined", "nan", "n/a", "[object object]", "{}", "[]"}
 )
@@ -314,6 +336,33 @@ def _wrappings(reading: TextReading) -> Iterator[str]:
         yield f"'{shorten(found[0], 40)}' speaks about the post"
 
 
+def _html(facts: PostFacts) -> str:
+    """Say of an element that is opened and closed, or opens the text, that it is one."""
+    opened: set[str] = set()
+    for found in _HTML.finditer(facts.reading.prose.lstrip()):
+        name = (found["name"] or "br").lower()
+        if found["end"]:
+            is_element = name in opened
+        else:
+            is_element = name == "br" or (found.start() == 0 and name in _BLOCKS)
+            opened.add(name)
+        if is_element:
+            return f"'{shorten(found[0], 40)}' is HTML, which nobody reads"
+    return ""
+
+
+def _repetition(facts: PostFacts) -> str:
+    """Say that most of the text is one sentence, as of a model that has lost its way."""
+    plain = " ".join(facts.reading.prose.casefold().split())
+    unit = f"{plain} "[: (f"{plain} " * 2).find(f"{plain} ", 1)]
+    is_all = len(unit) * 4 <= len(plain) + 1
+    said = Counter(one.strip() for one in _SENTENCE.findall(plain))
+    most, times = said.most_common(1)[0] if said else ("", 0)
+    is_most = times >= 5 and len(most) * times * 2 > len(plain)
+    found = unit if is_all else most if is_most else ""
+    return f"'{shorten(found, 40)}' is said over and over" if len(found) >= 12 else ""
+
+
 def _is_json(text: str) -> bool:
     """Whether a text is JSON, or the beginning of some; not prose that begins with an example."""
     if text[:1] not in {"{", "["}:
@@ -334,9 +383,12 @@ _RULES: Final[tuple[tuple[str, Callable[[PostFacts], str]], ...]] = (
     ("mentions", _mentions),
     ("invites", _invites),
     ("links", _links),
+    ("secrets", _secrets),
     ("forbidden words", _forbidden),
     ("unfinished", _unfinished),
     ("leftovers", _leftovers),
+    ("markup", _html),
+    ("repetition", _repetition),
     ("refusal", _refusal),
     ("offline text", _offline),
     ("repeat", _repeat),

@@ -17,18 +17,43 @@ from botticelli.records import record
 from botticelli.text import UNSEEN, shorten, utf16_length
 
 LONGEST_AUTHORITY: Final = 300  # characters; a longer one leads nowhere that could be allowed
+# Endings of a host that is read as one without a scheme: none that files often have.
+_ENDINGS: Final = (
+    "com|org|net|info|biz|io|gg|me|co|app|dev|xyz|ai|tv|ly|to|eu|uk|de|fr|it|es|nl|ch|at|ru|su|cn"
+    "|jp|kr|in|br|us|ca|au|pl|online|site|shop|store|club|top|live|link|click|fun|icu|social|blog"
+)
+_NAME: Final = rf"(?:[^\W_](?:[^\W_]|-){{0,62}}\.){{1,20}}(?:{_ENDINGS})(?![\w-]|\.[^\W_])"
 # Where a link begins: a scheme (browsers accept one slash behind the usual ones, and backslashes;
-# markdown drops escapes), www, or a host whose invites need no scheme. Then its authority.
+# markdown drops escapes), www, or a host whose invites need no scheme. Then its authority. In the
+# target of [text](target) and of [text]: target, and behind //, a host needs no scheme either.
 _LINK: Final = re.compile(
-    r"(?:(?:(?<=https)|(?<=http)|(?<=ftp)):[/\\]+"
+    r"(?:(?:(?<=https)|(?<=http)|(?<=ftp)|(?<=file)):[/\\]+"
     r"|(?<=[a-z0-9+.\-\\]{2}):\\?/\\?/[/\\]*"
     r"|(?<![a-z0-9\-])(?=www\.\w)"
-    r"|(?P<bare>(?<![a-z0-9\-])(?=(?:[a-z]{1,10}\.)?(?:discord(?:app)?\.(?:com|gg|me)|dsc\.gg))))"
+    rf"|(?:(?<=\]\()|(?<=\]:)\s{{1,4}}|(?<![\w:/.])//)[\s</]{{0,4}}(?={_NAME})"
+    r"|(?P<bare>(?<![a-z0-9\-])(?=(?:[a-z]{1,10}\.)?"
+    r"(?:discord(?:app)?\.(?:com|gg|me|io|li)|(?:dsc|invite)\.gg))))"
     rf"(?P<authority>[^\s<>/\\?#]{{0,{LONGEST_AUTHORITY}}})",
     re.IGNORECASE,
 )
+_BARE: Final = re.compile(rf"(?<![\w@./\\-]){_NAME}", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"[a-z0-9+.\-\\]{1,40}\Z", re.IGNORECASE)
+# Schemes without slashes: what is behind them is no host.
+_OPAQUE: Final = re.compile(
+    r"(?<![a-z0-9_.+\-])(javascript|vbscript|data(?=:[\w/+.;=\-]{0,80},)|mailto|tel|sms|callto|skype"
+    r"|facetime|tg|magnet|xmpp|bitcoin|ethereum|monero|whatsapp|viber|view-source|ms-[a-z\-]{1,30})"
+    r":(?=[^\s/\\])",
+    re.IGNORECASE,
+)
 _PATH: Final = re.compile(r"[/\\][^\s<>?#]{0,200}")
-_INVITING: Final = ("discord.gg", "discord.me", "dsc.gg")  # /CODE; the others: /invite/CODE
+_INVITING: Final = (
+    "discord.gg",
+    "discord.me",
+    "discord.io",
+    "discord.li",
+    "dsc.gg",
+    "invite.gg",
+)  # /CODE; the others: /invite/CODE
 _INVITING_BY_PATH: Final = ("discord.com", "discordapp.com")
 _MASKED: Final = re.compile(r"\[([^\[\]]*)\]\(\s{0,4}<?[a-z0-9+.\-\\]*\Z", re.IGNORECASE)
 _LABEL: Final = 300  # characters in front of a link in which [its text]( is looked for
@@ -36,6 +61,7 @@ _HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _LONGEST_HOST: Final = 255
 _FORBIDDEN: Final = re.compile(r"[\[\]|^]")  # in a host: browsers make no link of it
 _DOTS: Final = str.maketrans("\u3002\uff0e\uff61", "...")  # a browser reads each as a dot
+_LONG: Final = {0xFDFA: " ", 0xFDFB: " "}  # one character that NFKC makes 18 of
 _ESCAPE: Final = re.compile(r"\\([^0-9A-Za-z\s])")
 
 # As a client marks them; an address such as name@here.com is none.
@@ -45,8 +71,15 @@ _MENTION: Final = re.compile(
 )
 _TICKS: Final = re.compile(r"`+")
 
-_MARKUP: Final = frozenset("*_~|`>")
-_BREAKS: Final = frozenset("\t\n\v\f\r")
+_CONTROL: Final = r"\x00-\x08\x0e-\x1f\x7f-\x9f"
+_NOT_SEEN: Final = re.compile(rf"[{_CONTROL}{UNSEEN}]+")
+_BLANK: Final = re.compile(r"[\s*_~|`>]*")
+_FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f")
+# What no honest text needs: control characters, a forced direction, half a character, tags that
+# spell no flag, and more characters in a row that nobody sees than an emoji is made of.
+_HIDDEN: Final = re.compile(
+    rf"[{_CONTROL}\u202d\u202e\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e00ff]|[{UNSEEN}]{{5}}"
+)
 
 _Found = TypeVar("_Found")
 
@@ -56,7 +89,8 @@ class Link:
     """A link of a text.
 
     Args:
-        host: As a browser would look it up: small letters, ASCII; as written if it is not a name.
+        host: As a browser would look it up: small letters, ASCII; as written if it is not a name,
+            and behind its scheme if that is another than the web's.
         is_invite: Whether it invites to a server.
     """
 
@@ -76,10 +110,12 @@ class TextReading:
 
     Attributes:
         text: As it would be sent.
+        links_names: Whether the client makes links of hosts without a scheme; Discord's does not.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, links_names: bool = False) -> None:
         self.text = text
+        self.links_names = links_names
 
     @cached_property
     def length(self) -> int:
@@ -89,13 +125,19 @@ class TextReading:
     @cached_property
     def spellings(self) -> tuple[str, ...]:
         """The text as it is, in plain forms of its letters, and without invisible characters."""
-        plain = unicodedata.normalize("NFKC", self.text).translate(_DOTS)
+        plain = unicodedata.normalize("NFKC", self.text.translate(_LONG)).translate(_DOTS)
         return tuple(dict.fromkeys((self.text, plain, _seen(plain))))
 
     @cached_property
     def _links(self) -> tuple[tuple[Link, ...], ...]:
-        unescaped = (_ESCAPE.sub(r"\1", one) for one in self.spellings if "\\" in one)
-        return tuple(tuple(_links(one)) for one in dict.fromkeys((*self.spellings, *unescaped)))
+        import html
+
+        unescaped = [_ESCAPE.sub(r"\1", one) for one in self.spellings if "\\" in one]
+        unescaped += [html.unescape(one) for one in self.spellings if "&" in one]
+        return tuple(
+            tuple(_links(one, names=self.links_names))
+            for one in dict.fromkeys((*self.spellings, *unescaped))
+        )
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -138,13 +180,16 @@ class TextReading:
     @property
     def is_blank(self) -> bool:
         """Whether it shows nothing: blanks, markup and invisible characters at most."""
-        return all(c.isspace() or c in _MARKUP for c in _seen(self.text))
+        return _BLANK.fullmatch(_seen(self.text)) is not None
 
     @property
-    def control_character(self) -> str:
-        """The first control character that is not a blank, as "U+001B", or ""."""
-        found = (c for c in self.text if unicodedata.category(c) == "Cc" and c not in _BREAKS)
-        return next((f"U+{ord(c):04X}" for c in found), "")
+    def hidden_character(self) -> str:
+        """The first character that nobody sees and no honest text needs, as "U+202E", or ""."""
+        if self.text.isascii() and self.text.isprintable():
+            return ""
+        found = _HIDDEN.search(_FLAG.sub("", self.text))
+        shown = found[0][0] if found else _unclosed(self.text)
+        return f"U+{ord(shown):04X}" if shown else ""
 
 
 def disallowed_host(links: Iterable[Link], allowed: Sequence[str]) -> str:
@@ -158,19 +203,20 @@ def _union(found: Iterable[Iterable[_Found]]) -> tuple[_Found, ...]:
 
 
 def _seen(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c for c in text if c in _BREAKS or not _is_unseen(c))
+    return text if text.isascii() and text.isprintable() else _NOT_SEEN.sub("", text)
 
 
-def _is_unseen(c: str) -> bool:
-    return c in UNSEEN or unicodedata.category(c) in {"Cc", "Cf"}
+def _unclosed(text: str) -> str:
+    """Return the sign that turns the writing for the rest of a text; empty if all are closed."""
+    embeds = text.count("\u202a") + text.count("\u202b") - text.count("\u202c")
+    isolates = sum(map(text.count, "\u2066\u2067\u2068")) - text.count("\u2069")
+    return "\u202b" if embeds > 0 else "\u2067" if isolates > 0 else ""
 
 
 # -- links ----------------------------------------------------------------------------------------
 
 
-def _links(text: str) -> Iterator[Link]:
+def _links(text: str, *, names: bool) -> Iterator[Link]:
     at = 0
     while match := _LINK.search(text, at):
         authority = _until_markup(match)
@@ -179,9 +225,23 @@ def _links(text: str) -> Iterator[Link]:
         path = behind[0] if behind else ""
         is_last = not path and text[at : at + 1] not in {"?", "#"}
         host = _host(_trimmed(authority) if is_last else authority)
-        is_invite = _is_invite(host, path)
-        if is_invite or (host and match["bare"] is None):
-            yield Link(host=host, is_invite=is_invite)
+        scheme = _scheme(match)
+        is_invite = _is_invite(host, path) or (scheme == "discord:" and "invite" in path)
+        if is_invite or scheme or (host and match["bare"] is None):
+            yield Link(host=f"{scheme}//{host}" if scheme else host, is_invite=is_invite)
+    yield from (Link(host=f"{found[1].lower()}:") for found in _OPAQUE.finditer(text))
+    if names:
+        yield from (Link(host=_host_name(found[0])) for found in _BARE.finditer(text))
+
+
+def _scheme(match: re.Match[str]) -> str:
+    """Return the scheme of a link, with its colon; empty if it is the web's, or there is none."""
+    if not match[0].lstrip("\\").startswith(":"):
+        return ""
+    at = match.start()
+    found = _SCHEME.search(match.string[max(at - 40, 0) : at])
+    scheme = found[0].replace("\\", "").lower() if found else ""
+    return "" if scheme.endswith(("http", "https")) else f"{scheme}:"
 
 
 def _until_markup(match: re.Match[str]) -> str:
