@@ -7,15 +7,17 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shlex
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
 from typing import Any, Final, Literal
 
+from botticelli.config.hiding import secrets_of_environment
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.records import record
 
@@ -30,7 +32,11 @@ PHRASES: Final[Mapping[EventKind, str]] = {
 }
 # healthchecks.io/docs/http_api: the bare URL means success.
 PINGS: Final = {"start": "/start", "success": "", "failure": "/fail"}
-SECRET_ENDINGS: Final = ("TOKEN", "KEY", "SECRET", "PASSWORD", "DATABASE_URL", "_FILE")
+# What commands get of our environment. A list of what they do not get would never be complete.
+PASSED_ON: Final = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TERM|TMPDIR|XDG_\w+|DISPLAY|WAYLAND_DISPLAY"
+    r"|DBUS_SESSION_BUS_ADDRESS|SSL_CERT_(?:FILE|DIR)|(?i:(?:https?|all|no)_proxy)|BOTTICELLI_\w+"
+)
 
 LARGEST_ANSWER: Final = 1024 * 1024  # bytes
 
@@ -92,8 +98,9 @@ def notify(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:
     together delay a run by no more than `hooks.timeout`.
     """
     seconds = hooks.timeout.total_seconds()
+    passed_on = _passed_on(environ, wanted=hooks.environment)
     calls = [
-        _HookCall(target, event, seconds=seconds, environ=environ)
+        _HookCall(target, event, seconds=seconds, environ=passed_on)
         for event in events
         for target in _targets(event, hooks)
     ]
@@ -124,6 +131,7 @@ class _HookCall(threading.Thread):
 
     Args:
         seconds: Longest wait for an answer.
+        environ: What a command gets besides the facts.
     """
 
     def __init__(
@@ -178,12 +186,9 @@ class _HookCall(threading.Thread):
             for key, value in facts.items()
             if key != "summary"
         }
-        environ = {
-            name: text for name, text in self._environ.items() if not name.endswith(SECRET_ENDINGS)
-        }
         self._process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
             shlex.split(self._target),
-            env={**environ, **variables, "BOTTICELLI_TEXT": self.event.text},
+            env={**self._environ, **variables, "BOTTICELLI_TEXT": self.event.text},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -200,6 +205,18 @@ class _HookCall(threading.Thread):
         if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _passed_on(environ: Mapping[str, str], *, wanted: Collection[str]) -> dict[str, str]:
+    """Return the variables that commands get: harmless ones without a secret, and those asked for.
+
+    Secrets in `environ` are found by name and by shape, a password in a proxy's address as well.
+    """
+
+    def is_harmless(name: str, text: str) -> bool:
+        return bool(PASSED_ON.fullmatch(name)) and not secrets_of_environment({name: text})
+
+    return {k: v for k, v in environ.items() if k in wanted or is_harmless(k, v)}
 
 
 def _targets(event: Event, hooks: Hooks) -> Iterator[str]:
@@ -228,6 +245,6 @@ def _apprise(address: str, event: Event) -> None:
     except ImportError:
         log.warning("hook needs a package", extra={"hint": "pip install 'botticelli[apprise]'"})
         raise
-    messenger = apprise.Apprise()
+    messenger = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
     if not messenger.add(address) or not messenger.notify(title=event.title, body=event.text):
         raise ValueError("Apprise could not deliver it")

@@ -23,7 +23,7 @@ class StageHooks:
     on_failure: tuple[Secret, ...] = key((), single=True, eg="notify-send botticelli")
     on_success: tuple[Secret, ...] = key((), single=True, eg="https://example.org/hook")
     on_breaker_open: tuple[Secret, ...] = key(
-        (), single=True, eg="mailto://user:password@example.org"
+        (), single=True, eg="mailtos://user:password@example.org"
     )
     on_empty_queue: tuple[Secret, ...] = key((), single=True, eg="logger -t botticelli")
 
@@ -37,6 +37,7 @@ class Hooks:
 
     Args:
         timeout: Longest wait for one hook.
+        environment: Names of further variables that commands get, besides PATH, HOME and the like.
         every: For every stage.
         generate: For the generate stage, besides those above.
         curate: For the curate stage, besides those above.
@@ -44,6 +45,7 @@ class Hooks:
     """
 
     timeout: timedelta = key(timedelta(seconds=10), unit="seconds", over=0, max=300)
+    environment: tuple[str, ...] = key((), eg=["NTFY_TOKEN"])
     every: StageHooks = key(NO_HOOKS, name="")
     generate: StageHooks = key(NO_HOOKS)
     curate: StageHooks = key(NO_HOOKS)
