@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from botticelli.cli.setup.init import entry_of
+from botticelli.cli.setup.sample import entry_of
 from botticelli.config.keys import Schema
 from botticelli.config.structure import schema
 

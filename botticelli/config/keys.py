@@ -2,7 +2,7 @@
 
 `key` gives a field its default and its rule, the record's docstring says what it is for. All else
 is made from that: the check of the file (structure.py), the record itself (load.py), the JSON
-Schema for editors, the sample file (cli/setup/init.py) and the reference page (tools/).
+Schema for editors, the sample file (cli/setup/sample.py) and the reference page (tools/).
 
 Texts with a form of their own have a function here that returns the value, or raises ValueError
 with what is wrong and, as a second argument, how to fix it.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.cli.setup.init import sample
+from botticelli.cli.setup.sample import sample
 from botticelli.config.load import load, offline
 from botticelli.config.sources import find_file, with_dotenv
 from botticelli.errors import ConfigError

@@ -54,7 +54,7 @@ DEEDS = [
     ("db restore copy.dump --yes", {"paused": ["post"]}),
     ("timers render --to units", {}),
     ("timers install --user --dry-run", {}),
-    ("init started", {}),
+    ("init started --yes", {}),
 ]
 # Global options may follow any command; a bot command's arguments are not options of `command`.
 GLOBALS = {"--offline", "--debug", "--quiet", "--config"}

@@ -144,6 +144,9 @@ class FakeOpenAI(LoopbackServer):
             return self._complete(request)
         if request.method == "GET" and "/v1/models/" in request.path:
             return answer_json(_described(self._known(request.path.partition("/v1/models/")[2])))
+        if request.method == "GET" and request.path.endswith("/v1/models"):
+            listed = [_described(model) for model in self.models]
+            return answer_json({"object": "list", "data": listed})
         raise Refusal(f"Invalid URL ({request.method} {request.path})", status=404)
 
     def _check_key(self, request: Request) -> None:

@@ -1,56 +1,98 @@
 """`botticelli init`."""
 
-import json
-from collections.abc import Iterator
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 
+from botticelli.cli.setup import answers
+from botticelli.cli.setup.sample import Choices, sample
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.config.keys import Schema
-from botticelli.config.structure import schema
-from botticelli.errors import UsageError
+from botticelli.config.load import load
+from botticelli.config.model import Config
+from botticelli.config.sources import NAME as SETTINGS
+from botticelli.config.sources import with_dotenv
+from botticelli.errors import ConfigError, UsageError
+from botticelli.narrative.files import about
 from botticelli.records import record
 
-SHIPPED: Final = Path(__file__).parents[2] / "narratives"
+Meaning = TypeVar("Meaning")
+
 VARIABLES: Final = """\
-# Copy this to .env and fill it in; botticelli reads .env beside botticelli.toml.
-# Real environment variables take precedence. Keep .env out of version control.
+# Copy this to .env (cp .env.example .env; chmod 600 .env) and fill it in: botticelli reads .env
+# beside botticelli.toml. Real environment variables take precedence. Keep .env to yourself.
 
 # https://aistudio.google.com/apikey
 GEMINI_API_KEY=
 
-# The bot's token (https://discord.com/developers/applications) and the channel it writes to.
+# The bot's token (https://discord.com/developers/applications)
 DISCORD_TOKEN=
-POSTING_CHANNEL_ID=
+# The channel it writes to, unless botticelli.toml names one
+# POSTING_CHANNEL_ID=
+# In place of a bot, a webhook's URL: webhook = "${DISCORD_WEBHOOK}" in botticelli.toml
+# DISCORD_WEBHOOK=
 
-# Without it: the embedded PostgreSQL.
+# Without it: the embedded PostgreSQL
 # DATABASE_URL=postgresql://user:password@localhost/botticelli
 """
-HEAD: Final = """\
-# Botticelli's settings. Every key is here with its shipped value or an example; remove the # of
-# those you want to change. ${NAME} and ${NAME:-default} in strings become environment variables,
-# also from a .env beside this file. What is wrong is found by: botticelli check
-"""
-# Names for the tables that may have any name.
-NAMES: Final = {
-    ("models",): "my-model",
-    ("models", "limits"): "gemini-3.5-flash-lite",
-    ("models", "prices"): "gemini-3.5-flash-lite",
-    ("destinations",): "discord",
+IGNORED: Final = "# Keys and tokens, posts written to files, state\n.env\n/outbox/\n/state/\n"
+YOURS: Final = (about.NAME, ".env", ".gitignore")  # never written twice, not even with --force
+QUESTIONS: Final[Mapping[str, str]] = {
+    "who": """
+1. Who are you, and for whom do you write?
+   such as: the Leeds chess club, for its members and those who may become one
+""",
+    "what": """
+2. What shall be written about?
+   such as: openings, endgames, our Thursday evenings, the tournament in May
+""",
+    "channel": """
+3. Where do posts go?
+   a Discord channel's id or link, a webhook's URL, or: file (a folder)
+""",
+    "model": """
+4. Which model writes?
+   gemini, ollama:NAME, NAME@URL of an OpenAI-compatible server, local,
+   or: offline (filler texts, to try things out)
+""",
 }
+NEXT: Final = (
+    ("botticelli check --online", "what is still missing"),
+    ("botticelli generate --iterations 1", "write candidates; --dry-run: the cost"),
+    ("botticelli curate --drain", "score them, approve the best"),
+)
 
 
 @record
 class CreatedProject:
-    """The files that `init` wrote, and those it kept as they were."""
+    """What `init` wrote and kept.
+
+    Args:
+        kept: Files that were there, and stay as they are.
+        to_fill_in: What only a person can give, a line each.
+        next: The commands that come next.
+    """
 
     folder: Path
     written: tuple[str, ...]
     kept: tuple[str, ...]
+    to_fill_in: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+@record
+class Given:
+    """What a new project is to be: its page, where posts go, and the settings of its models."""
+
+    page: str
+    place: answers.GivenPlace
+    models: Mapping[tuple[str, ...], object]
 
 
 @command()
@@ -60,39 +102,214 @@ def init(
         Path, typer.Argument(metavar="[DIR]", help="The folder; created if missing.")
     ] = Path(),
     *,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    about_text: Annotated[
+        str, typer.Option("--about", metavar="TEXT", help="Who you are, for whom, and about what.")
+    ] = "",
+    channel: Annotated[
+        str, typer.Option(metavar="WHERE", help="A Discord channel's id or link, or file.")
+    ] = "",
+    model: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="gemini, ollama:NAME, NAME@URL, local or offline."),
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing; what is not given can be filled in.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite settings and narratives, no text of yours.")
+    ] = False,
 ) -> CreatedProject:
-    """Create a project: configuration, narratives, .env.example.
+    """Create a project: ABOUT.md, settings, narratives.
+
+    Asks four questions at a terminal; options answer them. Files that are there are kept.
 
     Examples:
         botticelli init my-channel
+        botticelli init chess --about "The Leeds chess club: openings" --channel file --model gemini
     """
     target = (env.cwd / folder).resolve()
+    has_page = _is_there(target / about.NAME)
+    has_settings = _is_there(target / SETTINGS) and not force
+    options = {"about": about_text.strip(), "channel": channel.strip(), "model": model.strip()}
+    needed = [
+        *(["about"] if not has_page else []),
+        *(["channel", "model"] if not has_settings else []),
+    ]
+    given = _given(env, options, needed=needed, is_asking=not yes)
+    return _create(env, target, given, force=force)
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _given(
+    env: Environment, options: Mapping[str, str], *, needed: Sequence[str], is_asking: bool
+) -> Given:
+    """Return what the options say, and what is asked for at the terminal."""
+
+    def models(text: str) -> Mapping[tuple[str, ...], object]:
+        return answers.models_of(text, ask=lambda address: _models_at(env, address))
+
+    given = Given(
+        page=about.page(both=_text(options["about"])),
+        place=answers.place_of(options["channel"]),
+        models=models(options["model"]),
+    )
+    _note(env, options, given, needed=needed)
+    asked = [name for name in needed if is_asking and not options[name]]
+    if not asked:
+        return given
+    if not (sys.stdin is not None and sys.stdin.isatty() and env.stderr.isatty()):
+        raise UsageError(
+            f"there is no terminal to ask at: {', '.join(f'--{name}' for name in asked)} missing",
+            hint="give the options, or --yes to fill in the files later",
+        )
+    env.stderr.write("Enter leaves a question for later; Ctrl-C ends, and nothing is written.\n")
+    if "about" in asked:
+        who, what = _ask(env, "who", _text), _ask(env, "what", _text)
+        given = replace(given, page=about.page(who=who, what=what))
+    if "channel" in asked:
+        given = replace(given, place=_ask(env, "channel", answers.place_of))
+    if "model" in asked:
+        given = replace(given, models=_ask(env, "model", models))
+    return given
+
+
+def _note(
+    env: Environment, options: Mapping[str, str], given: Given, *, needed: Sequence[str]
+) -> None:
+    ignored = [f"--{name}" for name, text in options.items() if text and name not in needed]
+    if ignored:
+        env.say(f"{', '.join(ignored)} left aside: the file is there, and is kept")
+    if given.place.secrets:
+        env.say("a webhook's URL is a secret, and stands in the history of your shell now")
+
+
+def _models_at(env: Environment, address: str) -> list[str]:
+    found = answers.models_at(address)
+    if not found:
+        env.say(f"{address} does not answer: {SETTINGS} names {answers.USUAL}, as a guess")
+    return found
+
+
+def _text(answer: str) -> str:
+    """Return an answer as a file can hold it."""
+    plain = "".join(sign for sign in answer if sign.isprintable() or sign == "\n")
+    return plain.encode("utf-8", "replace").decode().strip()
+
+
+def _ask(env: Environment, question: str, meaning: Callable[[str], Meaning]) -> Meaning:
+    """Ask until the answer means something."""
+    env.stderr.write(QUESTIONS[question])
+    while True:
+        env.stderr.write("> ")
+        env.stderr.flush()
+        try:
+            line = sys.stdin.readline()
+        except ValueError:
+            env.complain("this is not text of the terminal's encoding; write it again")
+            continue
+        if not line:
+            raise UsageError("the questions were not answered: nothing is written")
+        try:
+            return meaning(line.strip())
+        except UsageError as error:
+            env.complain(error.what)
+            env.stderr.write(f"   {error.hint}\n")
+
+
+def _create(env: Environment, target: Path, given: Given, *, force: bool) -> CreatedProject:
     written, kept = [], []
-    for name, content in _files():
+    for name, content in _files(target, given):
         path = target / name
-        if path.exists() and not force:
+        if _is_there(path) and (not force or name in YOURS):
             kept.append(name)
             continue
-        _write(path, content)
+        _write(path, content, mode=0o600 if name == ".env" else 0o666)
         written.append(name)
-    return CreatedProject(folder=target, written=tuple(written), kept=tuple(kept))
+    cd = () if target == env.cwd.resolve() else (f"cd {shlex.quote(_short(target, env.cwd))}",)
+    return CreatedProject(
+        folder=target,
+        written=tuple(written),
+        kept=tuple(kept),
+        to_fill_in=tuple(_to_fill_in(env, target, kept)),
+        next=(*cd, *(command for command, _ in NEXT)),
+    )
 
 
-def _files() -> Iterator[tuple[str, bytes]]:
-    yield "botticelli.toml", sample().encode()
+def _short(path: Path, cwd: Path) -> str:
+    cwd = cwd.resolve()
+    return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
+
+
+def _files(target: Path, given: Given) -> Iterator[tuple[str, bytes]]:
+    place = given.place
+    values: dict[tuple[str, ...], object] = {("project", "name"): project_name(target)}
+    values |= given.models
+    values |= {("destinations", place.name, key): value for key, value in place.keys.items()}
+    yield about.NAME, given.page.encode()
+    yield SETTINGS, sample(Choices(destination=place.name, values=values)).encode()
     yield ".env.example", VARIABLES.encode()
-    for path in sorted(SHIPPED.iterdir()):
-        if path.is_file():
-            yield f"narratives/{path.name}", path.read_bytes()
+    if place.secrets:
+        secrets = [f"{key}={value.reveal()}\n" for key, value in place.secrets.items()]
+        yield ".env", "".join(secrets).encode()
+    yield ".gitignore", IGNORED.encode()
+    for path in sorted(about.SHIPPED.glob("*.toml")):
+        yield f"narratives/{path.name}", path.read_bytes()
 
 
-def _write(path: Path, content: bytes) -> None:
+def project_name(folder: Path) -> str:
+    """Return a name for the project in that folder, of the signs that a name may have."""
+    plain = "".join(sign if sign.isalnum() or sign in " ._-" else "-" for sign in folder.name)
+    return plain.strip(" ._-")[:60].strip(" ._-") or "project"
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode)
         path.write_bytes(content)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def _to_fill_in(env: Environment, target: Path, kept: list[str]) -> Iterator[str]:
+    """Yield what a person has to give before the project can work."""
+    try:
+        environ = with_dotenv(env.environ, target)
+        config = load(target / SETTINGS, environ=environ, cwd=target)
+        variables = ", ".join(dict.fromkeys(_missing(config)))
+        lines = list(about.unfinished((target / about.NAME).read_text("utf-8", "replace")))
+    except (ConfigError, OSError):
+        return  # `check` says what is wrong
+    if variables:
+        how = "" if _is_there(target / ".env") else " (cp .env.example .env; chmod 600 .env)"
+        yield f".env: {variables}{how}"
+    for line, what in lines:
+        yield f"{about.NAME}:{line} {what}"
+    ignored = (target / ".gitignore").read_text("utf-8", "replace")
+    if ".gitignore" in kept and ".env" not in ignored:
+        yield ".gitignore: add .env, which holds keys, and outbox/"
+
+
+def _missing(config: Config) -> Iterator[str]:
+    """Yield the environment variables that are needed and not set."""
+    from botticelli.models.open import route
+
+    for name in (*config.models.default, *config.models.judge):
+        way = route(name, config.models)
+        if way.provider == "gemini" and not (way.api_key or config.models.gemini_key):
+            yield "GEMINI_API_KEY"
+        if way.provider == "openai" and not (
+            way.base_url or config.models.openai_base_url or way.api_key or config.models.openai_key
+        ):
+            yield "OPENAI_API_KEY"
+    for name, place in config.destinations.items():
+        is_bot = not place.webhook and f"destinations.{name}.webhook" not in config.unset
+        if place.platform == "discord" and is_bot and not place.token:
+            yield "DISCORD_TOKEN"
+    yield from config.unset.values()
 
 
 @render.register
@@ -100,52 +317,15 @@ def _(report: CreatedProject, console: Console) -> None:
     for name in report.written:
         console.line(f"wrote {report.folder / name}")
     for name in report.kept:
-        console.line(f"kept  {report.folder / name} (--force overwrites)", style="yellow")
+        again = "" if name in YOURS else " (--force overwrites)"
+        console.line(f"kept  {report.folder / name}{again}", style="yellow")
+    if report.to_fill_in:
+        console.line()
+        console.line("to fill in", style="bold")
+    for line in report.to_fill_in:
+        console.line(f"  {line}")
     console.line()
-    console.line("next: fill in .env (see .env.example), then: botticelli check", style="bold")
-
-
-def sample() -> str:
-    """Return the text of a configuration that changes nothing and shows everything."""
-    return HEAD + "\n".join(_sample(schema(), ())) + "\n"
-
-
-def _sample(rule: Schema, path: tuple[str, ...], *, active: bool = True) -> Iterator[str]:
-    """Yield the lines of a table, its keys first and then the tables in it."""
-    if path:
-        yield ""
-        yield f"# {rule['description']}"
-        yield f"{'' if active else '# '}[{'.'.join(map(_name, path))}]"
-    inner = rule["properties"]
-    for key, value in inner.items():
-        if value.get("type") != "object":
-            yield from _pair(key, value, active=active and key in rule.get("required", ()))
-    for key, value in inner.items():
-        if value.get("type") == "object":
-            yield from _sample(value, (*path, key), active=active)
-    if path in NAMES:
-        named = (*path, NAMES[path])
-        yield from _sample(entry_of(rule), named, active=path == ("destinations",))
-    for example in rule.get("examples", ()):
-        yield from (f"# {_name(key)} = {_value(value)}" for key, value in example.items())
-
-
-def entry_of(rule: Schema) -> Schema:
-    """Return the rule of the tables of a table whose names are free."""
-    entry: Schema = rule["additionalProperties"]
-    return entry["anyOf"][0] if "anyOf" in entry else entry
-
-
-def _pair(key: str, rule: Schema, *, active: bool) -> Iterator[str]:
-    choice = f" One of: {', '.join(rule['enum'])}." if len(rule.get("enum", ())) > 1 else ""
-    yield f"# {rule['description']}{choice}"
-    value = rule["default"] if "default" in rule else rule["examples"][0]
-    yield f"{'' if active else '# '}{key} = {_value(value)}"
-
-
-def _value(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _name(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() else f'"{name}"'
+    console.line("next", style="bold")
+    meanings = dict(NEXT)
+    for line in report.next:
+        console.line(f"  {line:<36}{meanings.get(line, '')}".rstrip())

@@ -54,7 +54,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "Set up": {
         "demo": ("work.demo", "Run the whole pipeline here, without a key or a server."),
-        "init": ("setup.init", "Create a project: configuration, narratives, .env.example."),
+        "init": ("setup.init", "Create a project: ABOUT.md, settings, narratives."),
         "import": ("setup.import_actors", "Convert actor_server.toml to botticelli.toml."),
         "check": ("reports.check", "Check configuration, narratives and destinations."),
         "timers": ("setup.timers", "Install systemd timers or a crontab for the stages."),

@@ -19,14 +19,7 @@ PLACEHOLDER: Final = re.compile(r"\[fill in\b[^\]\n]*\]?", re.IGNORECASE)
 PAGE: Final = """\
 # About this channel
 
-## Who we are, and for whom we write
-
-{who}
-
-## What we write about
-
-{what}
-
+{sections}
 ## How we speak
 
 Warm, concrete and brief, as one person to another. No hype, no hashtags.
@@ -38,9 +31,22 @@ Posts claim nothing about us that does not stand on this page.
 """
 
 
-def page(*, who: str = "", what: str = "") -> str:
-    """Return the text of an ABOUT.md; what is not known yet is left to be filled in."""
-    return PAGE.format(who=who.strip() or WHO, what=what.strip() or WHAT)
+def page(*, who: str = "", what: str = "", both: str = "") -> str:
+    """Return the text of an ABOUT.md; what is not known yet is left to be filled in.
+
+    Args:
+        who: Who writes, and for whom.
+        what: What is written about.
+        both: The two in one text, in place of them.
+    """
+    sections = {
+        "Who we are, and for whom we write": who or WHO,
+        "What we write about": what or WHAT,
+    }
+    if both:
+        sections = {"Who we are, for whom we write, and what about": both}
+    texts = (f"## {head}\n\n{text}\n" for head, text in sections.items())
+    return PAGE.format(sections="\n".join(texts))
 
 
 def unfinished(text: str) -> Iterator[tuple[int, str]]:

@@ -1,0 +1,167 @@
+"""The text of a new botticelli.toml: what most people need, then every other key as a comment.
+
+Keys are written in full (post.limit = 1), so that a line means the same wherever it stands: any one
+of the comments may be uncommented by itself.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from botticelli.config.keys import Schema
+from botticelli.config.load import OF_KINDS
+from botticelli.config.structure import schema
+from botticelli.records import record
+
+Path = tuple[str, ...]
+HEAD: Final = """\
+# Settings of Botticelli. These first lines are all that most people need. ABOUT.md says what posts
+# are about, .env beside this file holds keys and tokens. botticelli check finds what is wrong.
+"""
+REST: Final = """\
+
+# Everything else, as it is shipped or with an example. Remove the # of a key to change it: each
+# line stands for itself. ${NAME} and ${NAME:-default} in a text become variables, also of .env."""
+# Names for the tables that may have any name, and the keys that an entry is shown with; (): all.
+EXAMPLES: Final[Mapping[Path, tuple[str, tuple[str, ...]]]] = {
+    ("models",): ("my-model", ("provider", "model", "base_url")),
+    ("models", "limits"): ("gemini-3.5-flash-lite", ()),
+    ("models", "prices"): ("gemini-3.5-flash-lite", ("input", "output", "valid_from")),
+}
+
+
+# What most people look for, with examples for what was not chosen.
+NEEDED: Final[Mapping[str, Mapping[Path, Any]]] = {
+    "": {("project", "name"): "my-channel"},
+    "Who writes, and who judges: gemini-..., local, offline (filler), or a model of your own": {
+        ("models",): None
+    },
+    "Where posts go, and when: local hours, and the most posts on a day": {
+        ("destinations",): None,
+        ("destinations", "*", "time_zone"): "Europe/Berlin",
+        ("destinations", "*", "active_hours"): "09:00-21:00",
+        ("destinations", "*", "posts_per_day"): 6,
+    },
+    "How much is written at once, who approves (auto, or human), and seconds between two posts": {
+        ("generate", "narrative"): "generation_carousel.batch_generate",
+        ("generate", "iterations"): 10,
+        ("curate", "mode"): "human",
+        ("post", "schedule", "seconds"): 7200,
+    },
+}
+
+
+@record
+class Choices:
+    """What a new project is given: values by key, and the name of the place that posts go to."""
+
+    destination: str
+    values: Mapping[Path, Any]
+
+
+SHIPPED: Final = Choices(
+    destination="discord",
+    values={
+        ("models", "default"): "gemini-3.5-flash-lite",
+        ("models", "judge"): "gemini-3.8-flash",
+        ("destinations", "discord", "platform"): "discord",
+    },
+)
+
+
+def sample(choices: Choices = SHIPPED) -> str:
+    """Return the text of a configuration that says what was chosen, and shows everything."""
+    lines, seen = [HEAD.rstrip(), ""], set(choices.values)
+    for comment, examples in NEEDED.items():
+        lines += ["", f"# {comment}"] if comment else []
+        if not comment and "project" not in schema()["properties"]:
+            continue
+        for key, example in examples.items():
+            own = tuple(choices.destination if part == "*" else part for part in key)
+            if example is None:
+                chosen = {k: v for k, v in choices.values.items() if k[:1] == own}
+                lines += [f"{_key(k)} = {_value(v)}" for k, v in chosen.items()]
+            elif own in choices.values:
+                lines.append(f"{_key(own)} = {_value(choices.values[own])}")
+            else:
+                lines.append(f"# {_key(own)} = {_value(example)}")
+            seen.add(own)
+    rest = _rest(schema(), (), seen=seen, destination=choices.destination)
+    return "\n".join([*lines, REST, *rest]) + "\n"
+
+
+def _rest(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> Iterator[str]:
+    """Yield the lines of a table, its keys first and then the tables in it."""
+    if path:
+        yield from ("", f"# == {_key(path)}: {rule['description']}")
+    inner = rule["properties"]
+    skipped = {
+        key for key, kinds in OF_KINDS.items() if "cron" in inner and "Interval" not in kinds
+    }
+    for name, value in inner.items():
+        own = (*path, name)
+        if value.get("type") != "object" and own not in seen and name not in skipped:
+            yield from _pair(own, value)
+    if skipped:
+        yield from _schedules(rule, path)
+    for name, value in inner.items():
+        if value.get("type") == "object":
+            yield from _rest(value, (*path, name), seen=seen, destination=destination)
+    yield from _named(rule, path, seen=seen, destination=destination)
+    for example in rule.get("examples", ()):
+        yield from (f"# {_key((*path, name))} = {_value(each)}" for name, each in example.items())
+
+
+def _named(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> Iterator[str]:
+    """Yield an entry of a table whose names are free: a key a line, or all of it in one line."""
+    name, keys = (destination, ()) if path == ("destinations",) else EXAMPLES.get(path, ("", ()))
+    if not name:
+        return
+    entry = entry_of(rule)
+    if not keys:
+        yield from _rest(entry, (*path, name), seen=seen, destination=destination)
+        return
+    yield from ("", f"# == {_key((*path, 'NAME'))}: {entry['description']}")
+    for key, value in entry["properties"].items():
+        yield f"#   {key}: {value['description']}"
+    shown = {key: entry["properties"][key]["examples"][0] for key in keys}
+    yield f"# {_key((*path, name))} = {_inline(shown)}"
+
+
+def _schedules(rule: Schema, path: Path) -> Iterator[str]:
+    """Yield a schedule of each further kind in one line: its keys need its type."""
+    for kind in ("Daily", "Cron"):
+        keys = {key: rule["properties"][key] for key, kinds in OF_KINDS.items() if kind in kinds}
+        for key, value in keys.items():
+            yield f"#   {key}: {value['description']}"
+        shown = {key: value["examples"][0] for key, value in keys.items()}
+        yield f"# {_key(path)} = {_inline({'type': kind, **shown})}"
+
+
+def entry_of(rule: Schema) -> Schema:
+    """Return the rule of the tables of a table whose names are free."""
+    entry: Schema = rule["additionalProperties"]
+    return entry["anyOf"][0] if "anyOf" in entry else entry
+
+
+def _pair(path: Path, rule: Schema) -> Iterator[str]:
+    choice = f" One of: {', '.join(rule['enum'])}." if len(rule.get("enum", ())) > 1 else ""
+    yield f"# {rule['description']}{choice}"
+    value = rule["default"] if "default" in rule else rule["examples"][0]
+    yield f"# {_key(path)} = {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _inline(table: Mapping[str, Any]) -> str:
+    return "{ " + ", ".join(f"{key} = {_value(value)}" for key, value in table.items()) + " }"
+
+
+def _key(path: Path) -> str:
+    return ".".join(part if _is_bare(part) else json.dumps(part) for part in path)
+
+
+def _is_bare(name: str) -> bool:
+    return name.replace("-", "").replace("_", "").isalnum() and name.isascii()
