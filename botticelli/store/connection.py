@@ -1,17 +1,28 @@
 """Connections to PostgreSQL, and what its failures mean to a user."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
-from psycopg import conninfo, errors
+from psycopg import conninfo, errors, pq
 from psycopg.rows import class_row
 
-from botticelli.errors import BotticelliError, ConfigError, Unavailable
+from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
+from botticelli.store.session import (
+    BLOCKED,
+    LOCK_TIMEOUT,
+    PASSING,
+    STATEMENT_TIMEOUT,
+    DatabaseSession,
+    PooledCursor,
+    pauses,
+)
 
 Connection: TypeAlias = psycopg.Connection[Any]
 Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 CONNECT_TIMEOUT: Final = 10  # seconds; a host that is down answers nothing at all
 
@@ -24,8 +35,42 @@ KEEPALIVE: Final[Mapping[str, Any]] = {
     "tcp_user_timeout": 60_000,
 }
 
-SET_UTC: Final = "SET TimeZone = 'UTC'"
+OLDEST_SERVER: Final = 140000  # as libpq counts: what schema.sql needs
 
+# Whatever changes what we read, or how long we live, wherever else it was set: by ALTER ROLE or
+# DATABASE, postgresql.conf, PGOPTIONS or the URL. The search path is the user's, and so is what
+# only a superuser may set.
+SETTINGS: Final[Mapping[str, str]] = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO,YMD",  # nobody else's order: it shows that our settings hold
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmlbinary": "base64",
+    "xmloption": "content",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+    "gin_fuzzy_search_limit": "0",
+    "row_security": "off",  # a policy that hides rows is an error, not a smaller table
+    "client_min_messages": "warning",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "lock_timeout": f"{LOCK_TIMEOUT * 1000:.0f}",
+    "statement_timeout": f"{STATEMENT_TIMEOUT * 1000:.0f}",
+    "idle_session_timeout": "0",  # models think for longer
+    "idle_in_transaction_session_timeout": "0",
+}
+SIGN: Final = "botticelli.session"
+SINCE_17: Final = {"transaction_timeout": "0"}
+
+READ_ONLY_BY: Final = """
+    SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only'
+"""
+
+# Poolers keep no settings of a session; most refuse to be asked for any at the start.
+POOLER: Final = ("startup parameter", "command-line options", "startup option")
 # What the server says at the door has no SQLSTATE in libpq: its English words have to do.
 NOT_LET_IN: Final = (
     "password authentication failed",
@@ -46,18 +91,112 @@ def connect(url: str, *, application_name: str = "botticelli") -> Connection:
         Unavailable: The server cannot be reached, or takes no more connections.
     """
     given = _parts_of(url)
+    spoken = {n: value.replace(" ", "\\ ") for n, value in {**SETTINGS, SIGN: "on"}.items()}
+    ours = " ".join(f"-c {name}={value}" for name, value in spoken.items())
+    theirs = str(given.get("options") or _default("options"))
+    parts = {
+        **KEEPALIVE,
+        "application_name": application_name,
+        **({"target_session_attrs": "primary"} if "," in str(given.get("host", "")) else {}),
+        **given,
+        "client_encoding": "UTF8",
+        "options": f"{theirs} {ours}".strip(),
+    }
     try:
-        conn = psycopg.connect(
-            **{**KEEPALIVE, "application_name": application_name, **given},
-            autocommit=True,
-            prepare_threshold=None,  # a pooler in between (pgbouncer) keeps no prepared statements
-        )
-        # Not by `options`, which pgbouncer refuses. Our own server speaks UTC from the start.
-        if conn.info.parameter_status("TimeZone") not in {"UTC", "Etc/UTC"}:
-            conn.execute(SET_UTC)
+        try:
+            conn = _open(parts)
+        except psycopg.OperationalError as error:
+            if not any(sign in str(error) for sign in POOLER):
+                raise
+            conn = _open({**parts, "options": ""})
+        _prepare(conn)
     except psycopg.Error as error:
         raise _refusal(error, url) from error
+    conn.reopen = lambda: connect(url, application_name=application_name)
+    conn.is_at_home = "search_path" in str(given.get("options"))
+    try:
+        _examine(conn, place_of(url))
+    except BotticelliError:
+        conn.close()
+        raise
     return conn
+
+
+def _default(name: str) -> str:
+    """Return what libpq takes where the URL does not say it: from PGOPTIONS, a service file."""
+    word = name.encode()
+    return next(
+        (one.val.decode() for one in pq.Conninfo.get_defaults() if one.keyword == word and one.val),
+        "",
+    )
+
+
+def _open(parts: Mapping[str, Any]) -> DatabaseSession:
+    # A pooler in between keeps no prepared statements.
+    return DatabaseSession.connect(**parts, autocommit=True, prepare_threshold=None)
+
+
+def _prepare(conn: DatabaseSession) -> None:
+    """See to it that our settings hold, now or in each transaction."""
+    conn.settings = SETTINGS
+    if conn.info.server_version >= 170000:
+        conn.settings = {**SETTINGS, **SINCE_17}
+        conn.quietly(b"SET transaction_timeout = 0")
+    if conn.info.parameter_status("DateStyle") == "ISO, YMD":
+        return
+    if conn.execute(f"SELECT current_setting('{SIGN}', true)").fetchone() == ("on",):
+        conn.change(**conn.settings)  # PGDATESTYLE and PGTZ come after what we ask for
+    else:
+        conn.is_pooled = True
+        conn.cursor_factory = PooledCursor
+
+
+def _examine(conn: DatabaseSession, where: str) -> None:
+    """Refuse a server with which nothing would go well. All is said already when we come in.
+
+    Raises:
+        ConfigError: It is too old, or its database cannot hold every text.
+        Unavailable: It is a standby, or somebody closed the database for changes.
+    """
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"the database has the encoding {encoding}, which cannot hold every text",
+            where=where,
+            hint="make another one (createdb --encoding=UTF8 --template=template0 NAME)"
+            " and name it in DATABASE_URL",
+        )
+    version = conn.info.server_version
+    if version < OLDEST_SERVER:
+        raise ConfigError(
+            f"PostgreSQL {version // 10000} is too old",
+            where=where,
+            hint="14 or newer is needed: upgrade the server, or unset DATABASE_URL",
+        )
+    if conn.info.parameter_status("in_hot_standby") == "on":
+        raise Unavailable(
+            "the server is a standby, which takes no changes",
+            where=where,
+            hint="name the primary in DATABASE_URL, or all of them: host=a,b",
+        )
+    if conn.info.parameter_status("default_transaction_read_only") == "on":
+        _leave_read_only(conn, where)
+
+
+def _leave_read_only(conn: DatabaseSession, where: str) -> None:
+    """Write all the same, unless it is the server or the database that is set to read only.
+
+    Raises:
+        Unavailable: It is.
+    """
+    row = conn.execute(READ_ONLY_BY).fetchone()
+    if row is not None and row[0] in {"database", "configuration file", "command line"}:
+        raise Unavailable(
+            f"the database takes no changes: it is set to read only ({row[0]})",
+            where=where,
+            hint="when that is over: ALTER DATABASE NAME RESET default_transaction_read_only",
+        )
+    conn.change(default_transaction_read_only="off")
 
 
 def _parts_of(url: str) -> dict[str, Any]:
@@ -102,32 +241,85 @@ def fetch_one(
         return cursor.execute(statement, values).fetchone()
 
 
+def lasting(
+    conn: Connection,
+    work: Callable[[], Result],
+    *,
+    found: Callable[[], Result | None] | None = None,
+    pressing: bool = False,
+) -> Result:
+    """Return what `work` returns; it is done again while the database is away or full.
+
+    `work` may be done twice. An attempt whose answer was lost may have succeeded: `found` is asked
+    before another one, and returns what came of it, None if nothing did. `pressing`: what would be
+    lost is paid for or sent, so that locks are waited for, too.
+
+    Raises:
+        Unavailable: The database has not come back while the session's patience lasted.
+    """
+    if not isinstance(conn, DatabaseSession) or not conn.heals or not conn.is_free:
+        return work()
+    began, until, is_again = 0.0, 0.0, False
+    for pause in pauses():
+        try:
+            began = time.monotonic()
+            if is_again and found is not None and (known := found()) is not None:
+                return known
+            return work()
+        except PASSING as error:
+            now = time.monotonic()
+            # Who has worked for longer than that had the database meanwhile.
+            if not is_again or now - began > conn.patience:
+                until = now + conn.patience
+            if now + pause > until or (isinstance(error, BLOCKED) and not pressing):
+                with mapped_errors():
+                    raise
+        is_again = True
+        time.sleep(pause)
+    raise AssertionError("pauses have no end")
+
+
 @contextmanager
 def mapped_errors() -> Iterator[None]:
     """Turn a database that goes away, or refuses to work, into our own errors.
 
     Raises:
+        TryLater: Somebody else's session holds what we need.
         Unavailable: The connection was lost, or the server is full, read-only or shutting down.
         ConfigError: The database's user may not do what we do.
     """
     try:
         yield
-    except (
-        psycopg.OperationalError,
-        psycopg.InterfaceError,
-        errors.ReadOnlySqlTransaction,
-    ) as error:
-        raise Unavailable(
-            f"the database failed: {_first_line(error)}",
-            where="database",
-            hint="look at the server's log and run the command again; nothing was lost",
-        ) from error
+    except errors.LockNotAvailable as error:
+        raise _blocked(error) from error
+    except PASSING as error:
+        raise _failure(error) from error
     except errors.InsufficientPrivilege as error:
         raise ConfigError(
             _first_line(error),
             where="database",
             hint="GRANT it to the user in DATABASE_URL, or connect as the owner",
         ) from error
+
+
+def _blocked(error: psycopg.Error) -> TryLater:
+    """Return who is in the way, as the session has seen while it waited."""
+    seen = getattr(error, "__notes__", ())
+    who = "; ".join(seen) or "another session"
+    end = "let it COMMIT, or end it: botticelli db psql -c 'SELECT pg_terminate_backend({})'"
+    pid = seen[0].split()[1] if seen else "PID"
+    return TryLater(f"blocked by {who}", where="database", hint=end.format(pid))
+
+
+def _failure(error: psycopg.Error) -> Unavailable:
+    hint = "look at the server's log, then run the command again"
+    if isinstance(error, errors.DiskFull):
+        hint = "make room on the server's disk, then run the command again"
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        hint = "name the primary in DATABASE_URL, or end what keeps the database read-only"
+    if isinstance(error, BLOCKED) and (seen := getattr(error, "__notes__", ())):
+        hint = f"it waited for {'; '.join(seen)}"
+    return Unavailable(f"the database failed: {_first_line(error)}", where="database", hint=hint)
 
 
 def _refusal(error: psycopg.Error, url: str) -> BotticelliError:

@@ -7,6 +7,7 @@ from psycopg import errors
 
 from botticelli.errors import ConfigError, Unavailable
 from botticelli.store.connection import Connection
+from botticelli.store.session import DatabaseSession
 
 EXPECTED_VERSION: Final = 5
 
@@ -14,6 +15,23 @@ EXPECTED_VERSION: Final = 5
 SCHEMA_LOCK: Final = 7_264_101_519
 
 VERSION: Final = "SELECT max(version) FROM schema_version"
+
+# Where our tables are although the search path does not lead there; what could be made where.
+HOMES: Final = """
+    WITH homes AS (
+        SELECT n.nspname
+          FROM pg_namespace AS n
+          JOIN pg_class AS v ON v.relnamespace = n.oid AND v.relname = 'schema_version'
+          JOIN pg_class AS s ON s.relnamespace = n.oid AND s.relname = 'actor_server_state'
+         WHERE has_schema_privilege(n.oid, 'USAGE')
+    )
+    SELECT nspname FROM homes
+     UNION
+    SELECT 'public'
+     WHERE current_schema() IS NULL
+       AND NOT EXISTS (SELECT FROM homes)
+     ORDER BY 1
+"""
 
 
 def schema_text() -> str:
@@ -26,8 +44,31 @@ def schema_version(conn: Connection) -> int | None:
     try:
         row = conn.execute(VERSION).fetchone()
     except errors.UndefinedTable:
-        return None
+        return schema_version(conn) if _goes_home(conn) else None
     return row[0] if row else None
+
+
+def _goes_home(conn: Connection) -> bool:
+    """Go where our tables are if the search path was changed since; False if they are not there.
+
+    A path in the URL is meant as it is.
+
+    Raises:
+        ConfigError: Several schemas have such tables.
+    """
+    if not isinstance(conn, DatabaseSession) or conn.is_at_home or not conn.is_free:
+        return False
+    conn.is_at_home = True
+    homes = [row[0] for row in conn.execute(HOMES)]
+    if len(homes) > 1:
+        raise ConfigError(
+            f"the search path leads to none of the schemas with our tables: {', '.join(homes)}",
+            where="database",
+            hint="name one at the end of DATABASE_URL: ?options=-csearch_path%3DNAME",
+        )
+    if homes:
+        conn.change(search_path=homes[0])
+    return bool(homes)
 
 
 def apply_schema(conn: Connection) -> None:
@@ -42,7 +83,7 @@ def apply_schema(conn: Connection) -> None:
     try:
         with conn.transaction():
             conn.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-            conn.execute("SET LOCAL client_min_messages = warning")  # IF NOT EXISTS is chatty
+            conn.execute("SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = warning")
             conn.execute(schema_text().encode())
     except errors.InsufficientPrivilege as error:
         raise Unavailable(

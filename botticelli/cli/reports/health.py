@@ -1,7 +1,10 @@
 """`botticelli health`: the thresholds of `[health]` against the database and the disk."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +14,7 @@ from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.model import Config, Destination
-from botticelli.errors import Exit, Unavailable
+from botticelli.errors import Exit, TryLater, Unavailable
 from botticelli.records import record
 from botticelli.schedule.due import Pace, next_due
 from botticelli.schedule.hours import next_allowed
@@ -29,6 +32,8 @@ from botticelli.text import ago, counted, span
 MEGABYTE: Final = 1024 * 1024
 LOOKED_BACK: Final = timedelta(days=7)  # for hours in which something could have been posted
 STEP: Final = timedelta(minutes=10)
+ANSWER_SECONDS: Final = 4.5  # monitors give up after 5
+LOCK_SECONDS: Final = 1.5
 ROUNDS: Final = 1.5  # the post stage is started at least once within so many of its intervals
 
 
@@ -79,13 +84,36 @@ def health(env: Environment) -> HealthReport:
         botticelli health || botticelli doctor
     """
     try:
-        with env.database() as conn:
+        with _within(ANSWER_SECONDS), env.database(lock=LOCK_SECONDS) as conn:
             return read_health(conn, env.config)
-    except Unavailable as error:
+    except (Unavailable, TryLater) as error:
         problem = error.problems[0]
         where = f"{problem.where}: " if problem.where else ""
         reason = env.hide(f"{where}{problem.what}")
         return HealthReport(healthy=False, problems=(HealthProblem(check="database", what=reason),))
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Break the block off after so many seconds, whatever it waits for; in the main thread only.
+
+    Raises:
+        Unavailable: It was broken off.
+    """
+
+    def end(*_: object) -> None:
+        raise Unavailable(f"no answer within {seconds:g} s", where="database")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, end)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, before)
 
 
 def read_health(conn: Connection, config: Config) -> HealthReport:

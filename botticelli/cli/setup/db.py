@@ -14,7 +14,7 @@ from botticelli.cli.shell.output import Console, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
 from botticelli.store import ledger
-from botticelli.store.connection import Connection, place_of
+from botticelli.store.connection import Connection, mapped_errors, place_of
 from botticelli.store.maintenance import retention
 from botticelli.store.reads.doctor import Difference
 from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_version
@@ -183,7 +183,7 @@ def restore(
 @command(db)
 def migrate(env: Environment) -> Done:
     """Upgrade the schema to this version; safe to repeat, never back."""
-    with env.connect() as conn:
+    with mapped_errors(), env.connect() as conn:
         before = schema_version(conn)
         if before is not None and before > EXPECTED_VERSION:
             raise ConfigError(
@@ -232,7 +232,7 @@ def _only_embedded(env: Environment) -> None:
 
 
 def _server(env: Environment) -> DatabaseStatus:
-    with env.connect() as conn:
+    with mapped_errors(), env.connect() as conn:
         return DatabaseStatus(
             kind="server",
             place=place_of(env.config.database.url),
@@ -248,7 +248,7 @@ def _embedded(env: Environment) -> DatabaseStatus:
     found = env.embedded.status()
     version = None
     if found.running:
-        with env.connect() as conn:
+        with mapped_errors(), env.connect() as conn:
             version = schema_version(conn)
     return DatabaseStatus(
         kind="embedded",

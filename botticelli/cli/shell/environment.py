@@ -173,17 +173,23 @@ class Environment:
         return self._hider[1]
 
     @contextmanager
-    def database(self) -> Iterator["Connection"]:
+    def database(self, *, lock: float | None = None) -> Iterator["Connection"]:
         """Open the database, with the schema in place; the embedded server is started if needed.
 
+        `lock`: seconds to wait for a lock, for who is in a hurry.
+
         Raises:
+            TryLater: Somebody else's session is in the way.
             Unavailable: It cannot be reached or started.
         """
         from botticelli.store.connection import mapped_errors
         from botticelli.store.schema import ensure_schema
+        from botticelli.store.session import DatabaseSession
 
         try:
             with mapped_errors(), self.connect() as conn:
+                if lock is not None and isinstance(conn, DatabaseSession):
+                    conn.lock_timeout, conn.heals = lock, False
                 ensure_schema(conn)
                 yield conn
         finally:
@@ -210,6 +216,14 @@ class Environment:
 
     def connect(self) -> "Connection":
         """Return one more connection, for a thread; the caller closes it."""
+        from botticelli.store.session import DatabaseSession
+
+        conn = self._open()
+        if isinstance(conn, DatabaseSession):
+            conn.reopen, conn.heals = self._open, True
+        return conn
+
+    def _open(self) -> "Connection":
         from botticelli.store.connection import connect
 
         return (self._connect or connect)(self.database_url())

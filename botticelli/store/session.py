@@ -1,0 +1,236 @@
+"""A session with the database that outlives its connection, and waits for nothing without end.
+
+psycopg's connection with three additions. A connection that died while it was idle (a restart, a
+time limit, a failover) is replaced before the next statement, with patience. A statement is not
+waited for longer than the server itself may take for it. Behind a pooler, whose connections are
+others' in the next transaction, each transaction begins with our settings.
+"""
+
+import select
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg import errors, pq, sql
+
+from botticelli.errors import Unavailable
+
+PATIENCE: Final = 120.0  # seconds; how long a live process waits for a database that went away
+PAUSES: Final = (0.1, 0.2, 0.5, 1.0)  # seconds before the next attempts; then the last one
+LOCK_TIMEOUT: Final = 10.0  # seconds
+STATEMENT_TIMEOUT: Final = 120.0  # seconds
+ANSWER: Final = 30.0  # seconds beyond the server's own limit: a server that is frozen keeps none
+LOOK: Final = 0.6  # share of the lock timeout after which we look who is in the way
+
+# A server that is away, full or read-only (a primary that is one no more) may be back in a moment.
+PASSING: Final = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
+BLOCKED: Final = (errors.LockNotAvailable, errors.QueryCanceled)
+
+# Behind a pooler nobody knows which server process is ours: then whatever of ours waits.
+BLOCKERS: Final = """
+    SELECT DISTINCT b.pid, coalesce(nullif(b.application_name, ''), b.backend_type) AS application,
+           b.usename, to_char(coalesce(b.xact_start, b.backend_start), 'HH24:MI:SS') AS since,
+           left(regexp_replace(b.query, '\\s+', ' ', 'g'), 60) AS query
+      FROM pg_stat_activity AS a
+     CROSS JOIN LATERAL unnest(pg_blocking_pids(a.pid)) AS blocking (pid)
+      JOIN pg_stat_activity AS b
+        ON b.pid = blocking.pid
+     WHERE a.pid = %(pid)s
+        OR %(pooled)s AND a.wait_event_type = 'Lock' AND a.application_name = %(name)s
+     ORDER BY b.pid
+     LIMIT 3
+"""
+
+
+class DatabaseSession(psycopg.Connection[Any]):
+    """A connection in autocommit mode, to be used by one thread.
+
+    Attributes:
+        settings: What each of our sessions sets, by name.
+        is_pooled: Whether a pooler in between keeps no settings.
+        reopen: Opens another connection like this one.
+        heals: Whether one that was lost is replaced.
+        is_at_home: Whether the URL says in which schema our tables are.
+        patience: Seconds that a lost database is waited for.
+        lock_timeout: Seconds to wait for somebody else's lock; the server's own limit is 10.
+    """
+
+    settings: Mapping[str, str]
+    reopen: "Callable[[], psycopg.Connection[Any]]"
+    is_pooled = False
+    heals = False
+    is_at_home = False
+    patience = PATIENCE
+    lock_timeout = LOCK_TIMEOUT
+    statement_timeout: float | None = STATEMENT_TIMEOUT  # None: without end
+    _depth = 0  # of `with transaction()`
+    _is_over = False  # closed by its owner
+
+    def change(self, **settings: str) -> None:
+        """Make settings for the rest of this session, also over other connections."""
+        self.settings = {**self.settings, **settings}
+        if settings and (self._depth or not self.is_pooled):
+            self.quietly(_set(settings, is_local=self.is_pooled))
+
+    def quietly(self, statement: bytes) -> None:
+        """Run a statement that is none of our user's business."""
+        with self.lock:
+            self.wait(self._exec_command(statement))
+
+    def cursor(self, *args: Any, **options: Any) -> Any:
+        """See psycopg; a lost connection is replaced before."""
+        self.heal()
+        return super().cursor(*args, **options)
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        """See psycopg; a lost connection is replaced before."""
+        self.heal()
+        self._depth += 1
+        try:
+            with super().transaction(savepoint_name, force_rollback) as transaction:
+                if self.is_pooled and self._depth == 1:
+                    self.change(**self.settings)
+                yield transaction
+        finally:
+            self._depth -= 1
+
+    def close(self) -> None:
+        """See psycopg."""
+        self._is_over = True
+        super().close()
+
+    def __exit__(self, *exc: Any) -> None:
+        """See psycopg; what was broken off in the middle is not waited for."""
+        if self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+            self.close()
+        super().__exit__(*exc)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no transaction is under way, so that another connection would do as well."""
+        return not self._depth
+
+    def heal(self) -> None:
+        """Put another connection in place of one that was lost, unless a transaction went with it.
+
+        Raises:
+            Unavailable: The database has not come back while patience lasted.
+        """
+        if not self.heals or self._is_over or self._depth or not self._is_lost():
+            return
+        until = time.monotonic() + self.patience
+        for pause in pauses():
+            try:
+                self._take_over(self.reopen())
+            except Unavailable:
+                if time.monotonic() + pause > until:
+                    raise
+                time.sleep(pause)
+            else:
+                return
+
+    def _is_lost(self) -> bool:
+        """Look whether the server has said goodbye; asks nobody."""
+        if self.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+            return bool(self.pgconn.status == pq.ConnStatus.BAD)
+        heard = select.poll()
+        heard.register(self.pgconn.socket, select.POLLIN)
+        try:
+            while heard.poll(0):
+                self.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+        return False
+
+    def _take_over(self, fresh: "psycopg.Connection[Any]") -> None:
+        """Become `fresh`: whoever holds this session need not know."""
+        self.pgconn.finish()
+        self.pgconn = fresh.pgconn
+        known: Mapping[str, str] = {}
+        if isinstance(fresh, DatabaseSession):
+            self.is_pooled, known = fresh.is_pooled, fresh.settings
+        del fresh.pgconn  # it is ours now: nobody shall close it
+        self._num_transactions = 0  # psycopg does not count those down that went with a connection
+        self.change(**{k: v for k, v in self.settings.items() if known.get(k) != v})
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        """See psycopg; no answer is waited for without end, and who is in the way is noted."""
+        seen: list[str] = []
+        try:
+            return super().wait(self._bounded(gen, seen), *args, **options)
+        except BLOCKED as error:
+            for note in seen:
+                error.add_note(note)
+            raise
+
+    def _bounded(self, gen: Generator[Any, Any, Any], seen: list[str]) -> Generator[Any, Any, Any]:
+        began, has_looked = time.monotonic(), False
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                waited = 0.0 if ready else time.monotonic() - began
+                if waited > self.lock_timeout * LOOK and not has_looked:
+                    has_looked = True
+                    seen += self._blockers()
+                if waited > self.lock_timeout and seen and self.lock_timeout < LOCK_TIMEOUT:
+                    self.pgconn.finish()
+                    raise errors.LockNotAvailable("canceling statement due to lock timeout")
+                if self.statement_timeout is not None and waited > self.statement_timeout + ANSWER:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"no answer from the server for {waited:.0f} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    def _blockers(self) -> list[str]:
+        """Return who holds what our statement waits for; nobody if that cannot be learned."""
+        name = self.info.parameter_status("application_name")
+        values = {"pid": self.info.backend_pid, "pooled": self.is_pooled, "name": name}
+        try:
+            with self.reopen() as conn:
+                rows = conn.execute(BLOCKERS, values).fetchall()
+        except (psycopg.Error, Unavailable):
+            return []
+        return [
+            f"process {pid} ({application}, user {user}, since {since} UTC: {query})"
+            for pid, application, user, since, query in rows
+        ]
+
+    def _get_tx_start_command(self) -> bytes:
+        begin = super()._get_tx_start_command()
+        is_plain = self.is_pooled and begin == b"BEGIN"
+        return b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" if is_plain else begin
+
+
+class PooledCursor(psycopg.Cursor[Any]):
+    """Runs even a lone statement in a transaction, which begins with our settings."""
+
+    def execute(self, *args: Any, **options: Any) -> Self:
+        """See psycopg."""
+        conn = self.connection
+        if not isinstance(conn, DatabaseSession) or not conn.is_free:
+            return super().execute(*args, **options)
+        with conn.transaction():
+            return super().execute(*args, **options)
+
+
+def pauses() -> Iterator[float]:
+    """Yield the seconds to wait before one attempt after the other; without end."""
+    yield from PAUSES
+    while True:
+        yield PAUSES[-1]
+
+
+def _set(settings: Mapping[str, str], *, is_local: bool) -> bytes:
+    """Return the one statement that makes these settings; names and values are our own."""
+    calls = (
+        f"set_config({sql.quote(name)}, {sql.quote(value)}, {str(is_local).lower()})"
+        for name, value in settings.items()
+    )
+    return f"SELECT {', '.join(calls)}".encode()
