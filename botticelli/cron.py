@@ -1,7 +1,7 @@
 """The five fields of a crontab line, understood well enough to hand them to systemd as well."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -81,12 +81,10 @@ def on_calendar(cron: Cron, *, time_zone: str) -> tuple[str, ...]:
 
 def longest_gap(cron: Cron) -> timedelta:
     """Return the longest time between two rounds, seen over two years."""
-    hours = cron.hours or range(24)
-    minutes = cron.minutes or range(60)
-    times = [timedelta(hours=hour, minutes=minute) for hour in hours for minute in minutes]
-    longest = max((later - one for one, later in pairwise(times)), default=timedelta(0))
+    clocks = [timedelta(hours=at.hour, minutes=at.minute) for at in times(cron)]
+    longest = max((later - one for one, later in pairwise(clocks)), default=timedelta(0))
     days = [day for day in _two_years() if falls_on(cron, day)]
-    overnight = [later - one - (times[-1] - times[0]) for one, later in pairwise(days)]
+    overnight = [later - one - (clocks[-1] - clocks[0]) for one, later in pairwise(days)]
     return max([longest, *overnight], default=timedelta(days=366)) or timedelta(days=366)
 
 
@@ -102,6 +100,13 @@ def falls_on(cron: Cron, day: date) -> bool:
     by_day = cron.days is not None and day.day in cron.days
     by_weekday = cron.weekdays is not None and day.isoweekday() % 7 in cron.weekdays
     return by_day or by_weekday or (cron.days is None and cron.weekdays is None)
+
+
+def times(cron: Cron) -> list[time]:
+    """Return the times of a day on which there are rounds, in their order."""
+    hours = range(24) if cron.hours is None else cron.hours
+    minutes = range(60) if cron.minutes is None else cron.minutes
+    return [time(hour, minute) for hour in hours for minute in minutes]
 
 
 def _listed(values: tuple[int, ...] | None) -> str:

@@ -7,16 +7,26 @@ wakes us: after a reboot, on each of several hosts, by hand. A burst of them fin
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Final, Literal
 
 from botticelli import cron
 from botticelli.cron import Cron
 from botticelli.records import record
-from botticelli.schedule.hours import Hours, day_start, is_quiet, next_allowed, next_day, zone_of
+from botticelli.schedule.hours import (
+    Hours,
+    day_start,
+    first_instant,
+    is_quiet,
+    next_allowed,
+    next_day,
+    zone_of,
+)
 
 Missed = Literal["skip", "one", "spread"]
 MOST_DAYS: Final = 366
 DAY: Final = timedelta(days=1)
+MOST_SLACK: Final = timedelta(minutes=2)
 LOOKED_AHEAD: Final = 2 * 366  # days; a 29th of February is no farther, most of the time
 
 
@@ -120,16 +130,35 @@ def _busy(pace: Pace) -> Due | None:
 
 
 def _interval(pace: Pace, rules: Rhythm) -> Due | None:
-    """Return the end of the minimum interval, as the rule for missed rounds bends it."""
+    """Return the end of the minimum interval, as the rule for missed rounds bends it.
+
+    None if it is over, but for its `slack`.
+    """
     if pace.last_posted is None:
         return None
     words = f"minimum interval {_minutes(rules.min_interval)}"
-    due = Due(at=pace.last_posted + rules.min_interval, why=words)
-    if pace.downtime is None or rules.missed == "one":
-        return due
-    if rules.missed == "skip":
-        return _skipped(due, pace.downtime, rules)
-    return _spread(due, pace, pace.downtime, rules)
+    due = Due(at=_later_on(pace.last_posted, rules), why=words)
+    interval = rules.min_interval
+    if pace.downtime is not None and rules.missed == "skip":
+        due = _skipped(due, pace.downtime, rules)
+    elif pace.downtime is not None and rules.missed == "spread":
+        due = _spread(due, pace, pace.downtime, rules)
+        interval /= 2
+    assert due.at is not None
+    return None if due.at - slack(interval) <= pace.now else due
+
+
+def _later_on(posted: datetime, rules: Rhythm) -> datetime:
+    """Return the end of the interval; whole days end at the same local time, if that is sooner.
+
+    A timer at nine comes after 23 hours on the day when the clocks are set forward.
+    """
+    end = posted + rules.min_interval
+    if not rules.min_interval or rules.min_interval % DAY:
+        return end
+    zone = zone_of(rules.hours.zone)
+    wall = posted.astimezone(zone).replace(tzinfo=None) + rules.min_interval
+    return min(end, wall.replace(tzinfo=zone).astimezone(UTC))
 
 
 def _skipped(due: Due, downtime: Downtime, rules: Rhythm) -> Due:
@@ -205,7 +234,7 @@ def earliest_round(
 
     Of an interval +-j % it is interval (1 - 2 j) later: two rounds of cron, which sleeps for up to
     2 j of the interval behind fixed times, may come as close as that. Else it is the first of the
-    schedule's times behind `last`.
+    schedule's times behind `last`, less `round_slack`.
 
     Args:
         last: When a round began.
@@ -213,19 +242,51 @@ def earliest_round(
         jitter_percent: Of the interval.
         at: Local times of every day, HH:MM.
         line: The five fields of a crontab line.
-        time_zone: IANA name; `at` and `line` are meant in it.
+        time_zone: IANA name; `at` and `line` are meant in it. A time that the clocks leave out is
+            the moment they are set.
     """
     if not at and not line:
-        return last + interval * max(0.0, 1 - 2 * jitter_percent / 100)
+        return last + _least(interval, jitter_percent)
     days = cron.parse(line) if line else None
-    times = _times(days) if days else [time.fromisoformat(each) for each in sorted(at)]
+    times = _times(at, days)
+    begun = last + round_slack(interval=interval, at=at, line=line)  # early to its own slot
     zone = zone_of(time_zone)
     for day in _days(last.astimezone(zone).date(), days):
         for each in times:
-            instant = datetime.combine(day, each, tzinfo=zone).astimezone(UTC)
-            if instant > last:
+            instant = first_instant(day, each, zone)
+            if instant > begun:
                 return instant
     return last + LOOKED_AHEAD * DAY
+
+
+def slack(interval: timedelta) -> timedelta:
+    """Return how much sooner than after `interval` something may be done again.
+
+    A timer of the same beat wakes us after exactly one interval, but what it started the last time
+    was noted some seconds later: after the start of the process, of the embedded server, a request
+    with its repeats. Without slack every second slot would pass unused. A tenth keeps two wakings
+    in one slot apart, and what is done never more than a ninth too often.
+    """
+    return min(interval / 10, MOST_SLACK)
+
+
+def round_slack(
+    *, interval: timedelta, jitter_percent: float = 0.0, at: tuple[str, ...] = (), line: str = ""
+) -> timedelta:
+    """Return how long before `earliest_round` a round may begin; arguments as there."""
+    if not at and not line:
+        return slack(_least(interval, jitter_percent))
+    times = _times(at, cron.parse(line) if line else None)
+    clocks = [timedelta(hours=each.hour, minutes=each.minute) for each in times]
+    return slack(min(later - one for one, later in pairwise([*clocks, clocks[0] + DAY])))
+
+
+def _least(interval: timedelta, jitter_percent: float) -> timedelta:
+    return interval * max(0.0, 1 - 2 * jitter_percent / 100)
+
+
+def _times(at: tuple[str, ...], days: Cron | None) -> list[time]:
+    return cron.times(days) if days else [time.fromisoformat(each) for each in sorted(at)]
 
 
 def _days(first: date, days: Cron | None) -> Iterator[date]:
@@ -233,9 +294,3 @@ def _days(first: date, days: Cron | None) -> Iterator[date]:
         day = first + number * DAY
         if days is None or cron.falls_on(days, day):
             yield day
-
-
-def _times(found: Cron) -> list[time]:
-    hours = range(24) if found.hours is None else found.hours
-    minutes = range(60) if found.minutes is None else found.minutes
-    return [time(hour, minute) for hour in hours for minute in minutes]

@@ -4,10 +4,15 @@ The unit files in `systemd/` are this module's output for the shipped configurat
 them true, and tests/systemd/ runs them in a real systemd.
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Final
 
+from botticelli.errors import ConfigError
 from botticelli.records import record
 
 
@@ -43,9 +48,10 @@ def span(duration: timedelta) -> str:
 
 
 PROGRAM: Final = "/usr/local/bin/botticelli"
-TARGET: Final = "botticelli.target"
-POSTGRES: Final = "botticelli-postgres.service"
-NOTIFY: Final = "botticelli-notify@.service"
+STEM: Final = "botticelli"
+MARK: Final = re.compile(r"^(?:X-Botticelli=|# project: )(\{.*\})$", re.MULTILINE)
+LONGEST_NAME: Final = 100  # a unit's name has 255 bytes, and a notification's has the stem twice
+UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 SECRETS: Final = ("GEMINI_API_KEY", "DISCORD_TOKEN", "DATABASE_URL")
 
 
@@ -78,28 +84,124 @@ class Plan:
 
 @record
 class UnitScope:
-    """Where units live and what they run.
+    """Where units live, what they run, and for which project.
 
     Args:
         program: Absolute path of botticelli.
         of_user: Units of a user's own manager (systemctl --user) instead of the machine's.
+        project: The project's name; "botticelli" adds nothing to the names of units.
+        config: Absolute path of the project's botticelli.toml; empty if there is no project.
     """
 
     program: str = PROGRAM
     of_user: bool = False
+    project: str = STEM
+    config: str = ""
+
+    @property
+    def stem(self) -> str:
+        """What the names of the project's units begin with."""
+        return STEM if self.project == STEM else f"{STEM}-{_unit_name(self.project)}"
+
+    @property
+    def target(self) -> str:
+        """The target that holds all timers of the project."""
+        return f"{self.stem}.target"
+
+    @property
+    def postgres(self) -> str:
+        """The service of the embedded PostgreSQL."""
+        return f"{self.stem}-postgres.service"
+
+    @property
+    def folder(self) -> str:
+        """The project's folder; empty if there is no project."""
+        return str(PurePosixPath(self.config).parent) if self.config else ""
+
+    @property
+    def mark(self) -> str:
+        """One line of JSON that says whose a unit or a crontab block is; see read_mark."""
+        facts = {"project": self.project, "config": self.config, "program": self.program}
+        return json.dumps(facts, ensure_ascii=False)
+
+    def check(self) -> None:
+        """Refuse names that a unit or a crontab cannot hold.
+
+        Raises:
+            ConfigError: One has a line break or the like.
+        """
+        for text in (self.program, self.config, self.project):
+            if UNSAFE.search(text):
+                raise ConfigError(
+                    "timers cannot name what holds control characters or is not UTF-8",
+                    where=repr(text),
+                    hint="rename the folder, or set [project] name",
+                )
 
 
-def systemd_units(plans: Sequence[Plan], *, place: UnitScope | None = None) -> Mapping[str, str]:
+SHIPPED: Final = UnitScope(config="/etc/botticelli/botticelli.toml")
+
+
+def read_mark(text: str, *, of_user: bool = False) -> UnitScope | None:
+    """Return whose a unit or crontab block is; None if an earlier version wrote it."""
+    found = MARK.search(text)
+    if found is None:
+        return None
+    try:
+        facts = json.loads(found[1])
+        return UnitScope(**{key: str(facts[key]) for key in facts}, of_user=of_user)
+    except (ValueError, TypeError):  # somebody edited it
+        return None
+
+
+def _unit_name(text: str) -> str:
+    """Return a text as systemd-escape(1) writes it, but with its hyphens; a digest if too long."""
+    name = "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b":_.-" else f"\\x{byte:02x}"
+        for byte in text.encode()
+    )
+    return name if len(name) <= LONGEST_NAME else sha256(text.encode()).hexdigest()[:16]
+
+
+def _word(text: str) -> str:
+    """Return a text as one argument of ExecStart=."""
+    return _quoted(text.replace("%", "%%").replace("$", "$$"))
+
+
+def _program(path: str) -> str:
+    """Return a path as the program of ExecStart=, whose name knows no variables and no quotes."""
+    if re.search(r"[\"'\\]", path):
+        return f"/usr/bin/env {_word(path)}"
+    return _quoted(path.replace("%", "%%"))
+
+
+def _quoted(text: str) -> str:
+    if re.fullmatch(r"[\w@%$./:,+=-]+", text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _path(folder: str) -> str:
+    """Return a folder as WorkingDirectory= and its like read it: verbatim, up to the line's end."""
+    return folder.replace("%", "%%") + ("/" if folder.endswith((" ", "\\")) else "")
+
+
+def _starts(place: UnitScope, words: str) -> str:
+    """Return a command line of the project."""
+    config = f" --config {_word(place.config)}" if place.config else ""
+    return f"{_program(place.program)}{config} {words}"
+
+
+def systemd_units(plans: Sequence[Plan], *, place: UnitScope = SHIPPED) -> Mapping[str, str]:
     """Return every unit's text by file name: services, timers, and the target of all of them."""
-    place = place or UnitScope()
     units = {
-        TARGET: _target(plans, place),
-        POSTGRES: _postgres(place),
-        NOTIFY: _notify(place),
+        place.target: _target(plans, place),
+        place.postgres: _postgres(place),
+        f"{place.stem}-notify@.service": _notify(place),
     }
     for plan in plans:
-        units[f"botticelli-{plan.stage}.service"] = _service(plan, place)
-        units[f"botticelli-{plan.stage}.timer"] = _timer(plan)
+        units[f"{place.stem}-{plan.stage}.service"] = _service(plan, place)
+        units[f"{place.stem}-{plan.stage}.timer"] = _timer(plan, place)
     return units
 
 
@@ -109,12 +211,13 @@ def command(plan: Plan) -> str:
 
 
 def _target(plans: Sequence[Plan], place: UnitScope) -> str:
-    timers = " ".join(f"botticelli-{plan.stage}.timer" for plan in plans)
+    timers = " ".join(f"{place.stem}-{plan.stage}.timer" for plan in plans)
     user = "--user " if place.of_user else ""
     return f"""\
-# Starts and stops all of Botticelli: systemctl {user}enable --now {TARGET}
+# Starts and stops all of {_title(place)}: systemctl {user}enable --now '{place.target}'
 [Unit]
-Description=Botticelli: generate, curate and post on their schedules
+Description={_title(place)}: generate, curate and post on their schedules
+X-Botticelli={place.mark}
 Wants={timers}
 
 [Install]
@@ -122,12 +225,17 @@ WantedBy={"default.target" if place.of_user else "multi-user.target"}
 """
 
 
-def _timer(plan: Plan) -> str:
+def _title(place: UnitScope) -> str:
+    own = "" if place.project == STEM else f" {place.project}".replace("%", "%%")
+    return f"Botticelli{own}"
+
+
+def _timer(plan: Plan, place: UnitScope) -> str:
     return f"""\
 {_rounds_in_words(plan)}
 [Unit]
-Description=Timer of botticelli {plan.stage}
-PartOf={TARGET}
+Description=Timer of {_title(place)}: {plan.stage}
+PartOf={place.target}
 
 [Timer]
 {_rounds(plan)}AccuracySec=1s
@@ -159,18 +267,18 @@ def _rounds(plan: Plan) -> str:
 def _service(plan: Plan, place: UnitScope) -> str:
     return f"""\
 # Rendered by: botticelli timers render. Change botticelli.toml and render again,
-# or put what is yours into a drop-in: systemctl edit botticelli-{plan.stage}.service
+# or put what is yours into a drop-in: systemctl edit '{place.stem}-{plan.stage}.service'
 [Unit]
-Description=Botticelli: {plan.does}
+Description={_title(place)}: {plan.does}
 Documentation=https://github.com/crumplecup/botticelli
-Wants={_network(place)}{POSTGRES}
-After={_network(place)}postgresql.service {POSTGRES}
-PartOf={TARGET}
-OnFailure={NOTIFY.replace("@", "@%n")}
+Wants={_network(place)}{place.postgres}
+After={_network(place)}postgresql.service {place.postgres}
+PartOf={place.target}
+OnFailure={place.stem}-notify@%n.service
 
 [Service]
 Type=oneshot
-ExecStart={place.program} {command(plan)}
+ExecStart={_starts(place, command(plan))}
 TimeoutStartSec={span(plan.longest)}
 TimeoutStopSec=20s
 # 75: not now (locked, breaker open, quota used up); the next round retries.
@@ -186,13 +294,13 @@ def _postgres(place: UnitScope) -> str:
 # The embedded PostgreSQL, shared by all services; does nothing if DATABASE_URL is set.
 # A unit of its own: a server that a stage has started would end with that stage.
 [Unit]
-Description=Botticelli: embedded PostgreSQL
-PartOf={TARGET}
+Description={_title(place)}: embedded PostgreSQL
+PartOf={place.target}
 
 [Service]
 Type=forking
 RemainAfterExit=yes
-ExecStart={place.program} db start --if-ours
+ExecStart={_starts(place, "db start --if-ours")}
 # SIGINT to the server is its fast shutdown: open transactions are rolled back.
 KillSignal=SIGINT
 KillMode=mixed
@@ -208,11 +316,11 @@ def _notify(place: UnitScope) -> str:
     return f"""\
 # Started by OnFailure= of the other services, with the name of the one that failed.
 [Unit]
-Description=Botticelli: notify hooks that %i failed
+Description={_title(place)}: notify hooks that %i failed
 
 [Service]
 Type=oneshot
-ExecStart={place.program} notify %i
+ExecStart={_starts(place, "notify %i")}
 TimeoutStartSec=2min
 
 {_surroundings(place)}"""
@@ -223,36 +331,36 @@ def _network(place: UnitScope) -> str:
 
 
 def _surroundings(place: UnitScope) -> str:
-    return _of_user() if place.of_user else _of_machine()
+    return _of_user(place) if place.of_user else _of_machine(place)
 
 
-def _of_machine() -> str:
+def _of_machine(place: UnitScope) -> str:
     return f"""\
-# Settings: /etc/botticelli/botticelli.toml, variables: /etc/botticelli/environment.
+# Variables of all projects; what is one project's own stands beside its botticelli.toml.
 EnvironmentFile=-/etc/botticelli/environment
-# Secrets: one file each (mode 0600) in /etc/botticelli/credentials. One that is missing
+# Secrets: one file each (mode 0600) in credentials/ beside botticelli.toml. One that is missing
 # is an empty credential, so that only what is needed has to be there.
-{_credentials("/etc")}
+{_credentials(_path(place.folder) or "/etc/botticelli")}
 
 # One account and one state folder (/var/lib/botticelli) for all services, made by systemd.
 DynamicUser=yes
 User=botticelli
 StateDirectory=botticelli
 StateDirectoryMode=0700
-WorkingDirectory=%S/botticelli
+WorkingDirectory={_path(place.folder) or "%S/botticelli"}
 Environment=HOME=%S/botticelli XDG_STATE_HOME=%S
 
 # Loosen a line here only if the journal says that it is in the way.
 {SANDBOX}"""
 
 
-def _of_user() -> str:
+def _of_user(place: UnitScope) -> str:
     return f"""\
-# Settings: ~/.config/botticelli/botticelli.toml, variables: environment beside it.
+# Variables of all projects; what is one project's own stands beside its botticelli.toml.
 EnvironmentFile=-%E/botticelli/environment
-# Secrets: one file each (mode 0600) in ~/.config/botticelli/credentials; missing ones are empty.
-{_credentials("%E")}
-WorkingDirectory=-%E/botticelli
+# Secrets: .env, or one file each (mode 0600) in credentials/ beside botticelli.toml.
+{_credentials(_path(place.folder) or "%E/botticelli")}
+WorkingDirectory={_path(place.folder) or "-%E/botticelli"}
 
 # What a user's own manager can enforce without privileges.
 {SANDBOX_OF_USER}"""
@@ -260,7 +368,7 @@ WorkingDirectory=-%E/botticelli
 
 def _credentials(folder: str) -> str:
     return "\n".join(
-        f"LoadCredential={name}:{folder}/botticelli/credentials/{name}\nSetCredential={name}:\\n"
+        f"LoadCredential={name}:{folder.removesuffix('/')}/credentials/{name}\nSetCredential={name}:\\n"
         for name in SECRETS
     )
 

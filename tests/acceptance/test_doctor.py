@@ -455,7 +455,7 @@ def test_a_unit_that_is_not_armed_is_a_fault(botticelli, db, systemctl):
     systemctl(
         "systemctl",
         "\n\n".join(
-            f"Id=botticelli-{name}.timer\nLoadState=loaded\n"
+            f"Id=botticelli-{botticelli.cwd.name}-{name}.timer\nLoadState=loaded\n"
             f"ActiveState={'inactive' if name == 'post' else 'active'}\n"
             "LastTriggerUSec=\nNextElapseUSecRealtime=@1790000000"
             for name in names

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from botticelli.cli.setup.timer_install import TimersReport, installer
+from botticelli.cli.setup.timer_install import TimersReport
+from botticelli.cli.setup.timers import installer
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render

@@ -24,7 +24,7 @@ def notify(
     Examples:
         botticelli notify botticelli-post.service
     """
-    stage = unit.removesuffix(".service").removeprefix("botticelli-")
+    stage = unit.removesuffix(".service").rpartition("-")[2]  # botticelli-PROJECT-post.service
     result = env.environ.get("MONITOR_SERVICE_RESULT", "")
     status = env.environ.get("MONITOR_EXIT_STATUS", "")
     how = " ".join(word for word in (result, status) if word) or "no reason given"

@@ -7,13 +7,22 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.setup.timer_install import Timer, TimersReport, installer, write_files
+from botticelli.cli.setup.timer_crontab import Crontab, cron_clock
+from botticelli.cli.setup.timer_install import (
+    Installer,
+    Timer,
+    TimersReport,
+    scope_of,
+    write_files,
+)
+from botticelli.cli.setup.timer_units import Units
 from botticelli.cli.shared.timer_plans import plans_of
 from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.errors import UsageError
 from botticelli.schedule.crontab import crontab
-from botticelli.schedule.units import PROGRAM, UnitScope, systemd_units
+from botticelli.schedule.units import PROGRAM, systemd_units
 
 timers = group(
     "timers",
@@ -23,6 +32,17 @@ timers = group(
     botticelli timers render --cron   # print a crontab
     """,
 )
+
+
+def installer(env: Environment, *, cron: bool, user: bool, program: str | None = None) -> Installer:
+    """Return what installs the wanted kind of timers.
+
+    Raises:
+        UsageError: Two kinds are wanted at once.
+    """
+    if cron and user:
+        raise UsageError("choose one of --cron and --user")
+    return Crontab(env, program=program) if cron else Units(env, of_user=user, program=program)
 
 
 ForCron = Annotated[bool, typer.Option("--cron", help="Use a crontab instead of systemd units.")]
@@ -44,11 +64,12 @@ def render_timers(
 ) -> Done | PlainText:
     """Print the units or the crontab for the configured schedules."""
     plans = plans_of(env.config)
-    path = program or PROGRAM
+    place = scope_of(env, program=program or PROGRAM, of_user=user)
     if cron:
-        files: Mapping[str, str] = {"crontab.example": crontab(plans, program=path)}
+        text = crontab(plans, place=place, clock=cron_clock(env))
+        files: Mapping[str, str] = {"crontab.example": text}
     else:
-        files = systemd_units(plans, place=UnitScope(program=path, of_user=user))
+        files = systemd_units(plans, place=place)
     if to is None:
         return PlainText(text=_joined(files), facts={"files": files})
     folder = env.cwd / to
@@ -97,14 +118,22 @@ def status(env: Environment, *, cron: ForCron = False, user: ForUser = False) ->
 
 @render.register
 def _(report: TimersReport, console: Console) -> None:
-    console.table(
-        ["TIMER", "STATE", "LAST", "NEXT"],
-        [
-            [each.name, _state(each), _clock_face(each.last), _clock_face(each.next)]
-            for each in report.timers
-        ],
-        title=f"{report.kind} timers",
-    )
+    groups = [
+        (f"{report.kind} timers of {report.project}", report.timers),
+        *(
+            (f"of {other.project} ({other.config or 'no project'})", other.timers)
+            for other in report.others
+        ),
+    ]
+    for title, timers in groups:
+        console.table(
+            ["TIMER", "STATE", "LAST", "NEXT"],
+            [
+                [each.name, _state(each), _clock_face(each.last), _clock_face(each.next)]
+                for each in timers
+            ],
+            title=title,
+        )
 
 
 def _state(timer: Timer) -> Styled:
@@ -114,7 +143,7 @@ def _state(timer: Timer) -> Styled:
         return Styled("installed, not active", "red")
     return (
         Styled("active", "green")
-        if timer.current
+        if timer.current is not False
         else Styled("active, but outdated: install again", "yellow")
     )
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import UTC
-from typing import Final
+from typing import Any, Final
 
 from botticelli.errors import Exit
 from botticelli.narrative.answers.dry_run import PlannedCall, estimate, expected_tokens
@@ -10,7 +10,7 @@ from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
-from botticelli.schedule.due import earliest_round
+from botticelli.schedule.due import earliest_round, round_slack
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates
 from botticelli.text import shorten
@@ -60,15 +60,14 @@ def why_not_due(context: RunContext, name: str, *, request: GenerateRequest) -> 
     if last is None:
         return ""
     schedule = context.config.generate.schedule
-    earliest = earliest_round(
-        last.began_at,
-        interval=schedule.interval,
-        jitter_percent=schedule.jitter_percent,
-        at=schedule.at,
-        line=schedule.cron,
-        time_zone=schedule.time_zone,
-    )
-    if earliest <= last.now:
+    rounds: dict[str, Any] = {
+        "interval": schedule.interval,
+        "jitter_percent": schedule.jitter_percent,
+        "at": schedule.at,
+        "line": schedule.cron,
+    }
+    earliest = earliest_round(last.began_at, time_zone=schedule.time_zone, **rounds)
+    if earliest - round_slack(**rounds) <= last.now:
         return ""
     return (
         f"a batch was begun at {last.began_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, the next is"
