@@ -1,13 +1,15 @@
 """The stand-in: honest, different for different prompts, and able to fill any form."""
 
 import json
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import jsonschema
 import pytest
 
+from botticelli.config.curation import Similarity
 from botticelli.models.base import Message, Part, Request
-from botticelli.models.offline.driver import CRITERIA, Offline
+from botticelli.models.offline.driver import CRITERIA, Offline, judge
+from botticelli.stages.curate.similarity import overlap, trigrams
 from tests.contracts.model_contract import ModelContract, user
 
 POST = {
@@ -119,14 +121,33 @@ def judged(texts):
     return [sum(score[name] for name in CRITERIA) for score in answer["scores"]]
 
 
-def test_most_of_its_own_posts_score_between_33_and_44():
+def test_its_own_filler_is_not_judged_but_has_the_same_points_everywhere():
     texts = [write(angle, number=n)["text_content"] for angle in ANGLES for n in range(8)]
 
-    totals = judged(texts)
+    assert set(judged(texts)) == {35}
+    said = judge(texts[0])
+    assert "not judged" in said["reasons"]
+    assert "not judged" in said["notes"]
 
-    assert len(totals) == 40
-    assert sum(33 <= total <= 44 for total in totals) >= 36
-    assert len(set(totals)) >= 4
+
+def test_a_post_that_anybody_else_wrote_is_scored_by_its_text():
+    good = "We keep one opening each week. This week: `1. c4`. Which reply beat you last time?"
+
+    assert len({judged([text])[0] for text in (good, "Hello.", f"{good} {good}", "WOW!!!")}) == 4
+
+
+def test_what_it_writes_says_that_it_is_filler():
+    for angle in ANGLES:
+        assert write(angle, number=1)["text_content"].startswith("Filler text for a ")
+    topic = Request(model="offline", messages=(user("Write a post about endgames."),))
+    assert "post about endgames: " in Offline().generate(topic).text
+
+
+def test_no_two_fillers_count_as_repeats():
+    texts = [write(angle, number=n)["text_content"] for angle in ANGLES for n in range(12)]
+
+    sets = [trigrams(text) for text in texts]
+    assert max(overlap(one, other) for one, other in combinations(sets, 2)) < Similarity().near
 
 
 def test_a_poor_post_scores_below_the_floor():

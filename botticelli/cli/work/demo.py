@@ -50,6 +50,14 @@ With a key (https://aistudio.google.com/apikey) and a bot's token:
 """
 
 
+FILLER: Final = """
+The texts are filler that no model wrote, and nobody judged them: all have the
+same points. Real ones:
+  botticelli models pull smollm2; botticelli demo --model local    without a key
+  botticelli demo --model gemini-2.5-flash                         with one
+"""
+
+
 @command(json=False)
 def demo(
     env: Environment,
@@ -80,6 +88,8 @@ def demo(
             _curate(stage, conn),
             _post(stage, conn),
         ]
+    if model == "offline":
+        env.console.stream.write(FILLER)
     env.console.stream.write(NEXT.format(called=_called(env)))
     return max(codes)
 
@@ -90,7 +100,7 @@ def _is_small(model: str) -> bool:
 
 def _who(model: str) -> str:
     if model == "offline":
-        return "nothing leaves this machine"
+        return "the stand-in for a model writes filler, and nothing leaves it"
     return (
         f"{model} writes, the offline stand-in judges"
         if _is_small(model)

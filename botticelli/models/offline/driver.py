@@ -1,8 +1,8 @@
 """No model at all: a small stand-in that makes first steps possible without a key.
 
-It composes sentences about running a channel (words.py), fills any JSON Schema and scores
-posts by plain rules. What it says is decided by the prompt alone, and it does not repeat a sentence
-that stands in the prompt. `model_version` is "offline", so that nothing of it can pass for more.
+It writes filler that says so (words.py), fills any JSON Schema and scores posts by plain rules; its
+own filler it does not score, but gives the same points everywhere. What it says is decided by the
+prompt alone. `model_version` is "offline", so that nothing of it can pass for more.
 """
 
 import hashlib
@@ -14,20 +14,11 @@ from typing import Any
 from botticelli.models.base import Reply, Request
 from botticelli.models.driver import Driver
 from botticelli.models.offline.fill import Schema, fill
-from botticelli.models.offline.words import (
-    CLOSINGS,
-    CRITIQUE,
-    DETAILS,
-    KINDS,
-    MIDDLES,
-    OPENINGS,
-    SLOTS,
-)
+from botticelli.models.offline.words import FILLER, KINDS, LATIN
 from botticelli.models.prompts import last_user_text, readable
 from botticelli.text import shorten
 
 NAME = "offline"
-_SLOT = re.compile(r"\{(\w+)\}")
 _TOPIC = re.compile(
     r"^\s*(?:topic|theme|subject)\s*:\s*(.{3,80}?)\s*$", re.IGNORECASE | re.MULTILINE
 )
@@ -44,6 +35,7 @@ CHECKS = {
     "clean": "polish",
 }
 LEAST = 3
+UNJUDGED = 7  # points of filler for each criterion: what is approved by default, and no more
 _HYPE = re.compile(
     r"\b(amazing|revolutionary|game.?changer|unlock|incredible|exciting|boost)", re.IGNORECASE
 )
@@ -78,7 +70,6 @@ class _Writer:
         self._asked = last_user_text(request.messages)
         self._seed = hashlib.sha256(self._prompt.encode("utf-8", "replace")).digest()
         self._draws = 0
-        self._used: set[str] = set()
         self._kind = _kind(request)
         self._given = _draft_in(request)
 
@@ -89,7 +80,7 @@ class _Writer:
         if _WANTS_JSON.search(self._asked):
             return json.dumps(self._row(), ensure_ascii=False, indent=1)
         if self._request.messages[:-1] and _CRITIQUE.search(self._asked):
-            return "\n".join(f"{n}. {self._draw(CRITIQUE)}" for n in range(1, 4))
+            return f"1. {FILLER} for a critique: {self._latin()}."
         return self._post()
 
     def _row(self) -> dict[str, Any]:
@@ -131,34 +122,18 @@ class _Writer:
         return sorted(texts, key=lambda id_: -totals[id_]) or None
 
     def _tags(self) -> list[str]:
-        return [self._kind, "channel-life"]
+        return [self._kind, "filler"]
 
     def _post(self) -> str:
-        paragraphs = [
-            self._draw(OPENINGS[self._kind]),
-            f"{self._draw(MIDDLES)} {self._draw(DETAILS)}",
-            f"{self._draw(MIDDLES)} {self._draw(CLOSINGS)}",
-        ]
         topic = _topic(self._asked)
-        if topic:
-            paragraphs.insert(0, f"A thought about {topic}.")
-        return "\n\n".join(paragraphs)
+        about = f" about {topic}" if topic else ""
+        head = f"{FILLER} for a {self._kind.replace('_', '-')} post{about}: {self._latin()}."
+        middle = f"{self._latin().capitalize()}. {self._latin().capitalize()}."
+        return f"{head}\n\n{middle}\n\n{self._latin().capitalize()}?"
 
-    def _draw(self, sentences: Sequence[str]) -> str:
-        """Return a filled sentence that the prompt does not hold yet, if there is one."""
-        fresh = [one for one in sentences if one not in self._used] or sentences
-        template, sentence = "", ""
-        for _ in range(24):
-            template = self._choice(fresh)
-            sentence = self._filled(template)
-            if sentence not in self._prompt:
-                break
-        self._used.add(template)
-        return sentence
-
-    def _filled(self, sentence: str) -> str:
-        filled = _SLOT.sub(lambda slot: self._choice(SLOTS[slot[1]]), sentence)
-        return filled[0].upper() + filled[1:]
+    def _latin(self) -> str:
+        """Return a sentence without a meaning, of other words for each prompt and place."""
+        return " ".join(self._choice(LATIN) for _ in range(11))
 
     def _choice(self, options: Sequence[str]) -> str:
         self._draws += 1
@@ -249,6 +224,10 @@ def _is_scores(schema: Schema) -> bool:
 
 def judge(text: str) -> dict[str, Any]:
     """Return integers from 1 to 10 for each criterion, with the reasons they rest on."""
+    if text.startswith(FILLER):
+        said = "filler of the offline model: not judged, every such text has these points"
+        points = dict.fromkeys(CRITERIA, UNJUDGED)
+        return {"reasons": said, **points, **dict.fromkeys(CHECKS, True), "notes": said}
     words = re.findall(r"[\w'-]+", text.lower())
     sentences = [one for one in re.split(r"(?<=[.!?])\s+", text.strip()) if one]
     pace = len(words) / max(1, len(sentences))

@@ -1,217 +1,32 @@
-"""The sentences that the offline model has: about running a channel, which is all it knows.
+"""The words of the offline model: sample text that nobody can take for a post.
 
-Words in braces are slots; each takes one entry of SLOTS. What is said must be true of any channel,
-for nobody checks it.
+Latin without a meaning, as printers set it where the text is still to come. There are enough words
+for texts that do not count as repeats of each other (config.curation.Similarity).
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-OPENINGS: Final[Mapping[str, tuple[str, ...]]] = {
-    "feature": (
-        "The dull part of running {place} is {chore}. That part can be handed over.",
-        "Nobody joins {place} because they love {chore}.",
-        "One small switch changed how {place} feels: {remedy}.",
-        "If {chore} takes more than {minutes} minutes a week, it is time to let a machine do it.",
-        "We used to spend whole evenings on {chore}, with cold coffee.",
-        "There is a quiet feature that {place} would miss most: {remedy}.",
-    ),
-    "usecase": (
-        "{number} people, one volunteer, no spare evening: that is {place}.",
-        "Picture {place} on a {day}: {trouble}.",
-        "Somebody who looks after {place} told us about {chore}.",
-        "Last {day} the person behind {place} went on holiday. The channel did not.",
-        "At {place} the week used to begin with {chore}.",
-        "For {place} the turning point came at {hour}, when {trouble}.",
-    ),
-    "tutorial": (
-        "Five minutes, one result: {remedy}.",
-        "A small exercise for {place}, to be done before the coffee is cold.",
-        "Try this once on a {day}: you will see {check} with your own eyes.",
-        "Here is the shortest way we know out of {chore}.",
-        "Step by step, and without breaking anything: {remedy}.",
-        "Have {minutes} minutes? Then {chore} can be over by {hour}.",
-    ),
-    "community": (
-        "A question for everybody who keeps {place} going.",
-        "Honest answers only: what happens in your channel when {trouble}?",
-        "We cannot agree about {chore}, so we ask you.",
-        "Thinking aloud on a {day}: is {remedy} a kindness or a shortcut?",
-        "There is more than one good way to run {place}.",
-        "Newcomers judge {place} within {minutes} minutes. What do they see?",
-    ),
-    "problem_solution": (
-        "The problem: {trouble}. The price: people stop looking.",
-        "Everybody who runs {place} knows it: {trouble}.",
-        "It starts harmlessly. Then one {day}, {trouble}.",
-        "Some channels do not die of too little, but because {trouble}.",
-        "{number} unread posts at {hour} help nobody.",
-        "What wears out {place} is rarely the topic. It is {chore}.",
-    ),
-}
+FILLER: Final = "Filler text"  # how every text of the offline model begins
 
-MIDDLES: Final = (
-    "What helped was simple: {remedy}.",
-    "Our way out is not clever: {remedy}, and a look at {check} on every {day}.",
-    "Start with **{check}**, and leave the rest alone for {number} days.",
-    "The rule we keep: {remedy}. Everything else may wait.",
-    "It takes about {minutes} minutes to set up, and then {remedy} happens by itself.",
-    "Before, it meant {chore}. Now it means {remedy}.",
-    "Ask one question first: who would notice if it stopped? Then decide on {remedy}.",
-    "Write down {check} before you change anything, else you will argue about feelings.",
-    "A test that costs nothing: {remedy} for {number} days, then compare {check}.",
-    "Most of the gain comes from {remedy}, not from more posts.",
-    "Two things made the difference: {remedy}, and somebody who reads {check}.",
-    "Try {remedy} with one channel only; a second one can follow after {number} days.",
-    "We wrote it on a card above the desk: {remedy}.",
-    "It looked like a matter of taste, until we counted {check}.",
-)
-
-DETAILS: Final = (
-    "It does not replace a person: somebody still has to answer when a member writes back.",
-    "The limit is plain: a dull idea stays dull, however punctual it is.",
-    "In our notes the number that moved was {check}.",
-    "At {hour} on a {day} almost nobody reads, so that slot stays empty.",
-    "If it fails, nothing is lost but {minutes} minutes.",
-    "Do it `once by hand` first, so that you know what right looks like.",
-    "People forgive a gap of {number} days. They do not forgive being shouted at.",
-    "What usually goes wrong is haste: three changes at once, and no idea which one worked.",
-    "Small channels profit more than large ones, because every silent day shows.",
-    "Keep the old way in reach for {number} days; nobody has to be brave.",
-    "The first week is bumpy, the second is boring, and boring is the goal.",
-    "One member wrote that they only noticed because the noise was gone.",
-    "A short post that asks something beats a long one that explains everything.",
-    "We were wrong about one thing: {check} said more than the number of members.",
-    "For {place} it needed a second try; the first was too eager.",
-    "Nothing of this needs a budget, only a decision about who looks at {check}.",
-)
-
-CLOSINGS: Final = (
-    "What did you hand over first, and did you miss it?",
-    "Which day is the quiet one in your channel?",
-    "How do you notice that a post was one too many?",
-    "What would you never let a machine write?",
-    "When did you last delete a post of your own, and why?",
-    "Who answers in your channel when nobody has time?",
-    "What is the oldest habit in your channel that still works?",
-    "Which number do you look at first on a Monday?",
-    "What would newcomers say about your last ten posts?",
-    "How long may a channel be silent before you worry?",
-    "Which of your posts got the answer you did not expect?",
-    "What would you do with two free evenings a month?",
-    "Do you plan your posts, or do they happen to you?",
-    "What made you stay in the first community you joined?",
-    "Which rule did you drop, and was it missed?",
-    "Where do your best topics come from?",
-    "How would you explain your channel to a neighbour?",
-    "Which reply made you change your mind this year?",
-    "What does a good evening look like in your channel?",
-    "If you had to keep one weekly post, which one would it be?",
-)
-
-SLOTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "place": (
-        "a chess club",
-        "a small game studio",
-        "a library's maintainers",
-        "a neighbourhood garden",
-        "a study group",
-        "a podcast with regulars",
-        "a makerspace",
-        "a choir",
-        "a running group",
-        "a book circle",
-        "a repair café",
-        "an astronomy club",
-        "a class of beginners",
-        "a fan project",
-        "a band of translators",
-        "a board game night",
-        "a photography walk",
-        "a radio amateurs' net",
-    ),
-    "chore": (
-        "hunting for something to post",
-        "sorting drafts at midnight",
-        "remembering what was posted last week",
-        "apologising for three posts in a row",
-        "waking a channel that fell asleep",
-        "copying texts from one window to another",
-        "asking who has the password",
-        "guessing which draft is the good one",
-        "counting characters by eye",
-        "rewriting the same announcement",
-        "keeping a list of ideas nobody opens",
-        "checking whether the bot is still alive",
-        "choosing between nine nearly equal drafts",
-        "watching the clock for the right hour",
-    ),
-    "trouble": (
-        "nine posts came within a minute and then silence for a week",
-        "the same tip appeared for the third time",
-        "a good question sat unanswered until it was too late",
-        "the announcement went out at three in the morning",
-        "everybody waited for somebody else to begin",
-        "the one person who posts had a cold",
-        "the drafts were fine and nobody dared to publish one",
-        "the month's budget was gone by the ninth",
-        "all the posts began to sound alike",
-        "half a sentence was published, with a bracket in it",
-        "nobody could say what had been posted and when",
-        "the channel spoke to its members like a brochure",
-    ),
-    "remedy": (
-        "one post at a time, with hours between them",
-        "a queue that survives a restart",
-        "letting the weak drafts go unpublished",
-        "scores with a reason beside each number",
-        "quiet hours that even a hurry respects",
-        "a dry run before the first real post",
-        "a pause switch that anybody on duty may use",
-        "keeping every rejected draft readable",
-        "five angles instead of one favourite",
-        "a ceiling on what may be spent in a day",
-        "reading the text aloud before it goes out",
-        "ending each post with a question somebody can answer",
-        "throwing out a draft that resembles an old one",
-        "one person who may say no without explaining",
-    ),
-    "check": (
-        "the time between two posts",
-        "the share of drafts that survive",
-        "the replies within a day",
-        "the hour of the first answer",
-        "the number of posts that ask something",
-        "the spread of the scores",
-        "the length of the queue",
-        "the cost of one published post",
-        "the days without any post",
-        "the openings of the last ten posts",
-        "the list of what was turned down",
-        "the posts that nobody answered",
-    ),
-    "number": (
-        "seven",
-        "nine",
-        "ten",
-        "twelve",
-        "fourteen",
-        "sixteen",
-        "twenty",
-        "thirty",
-        "forty",
-    ),
-    "minutes": ("five", "six", "eight", "ten", "twelve", "fifteen", "twenty", "twenty-five"),
-    "hour": (
-        "six in the morning",
-        "noon",
-        "half past nine",
-        "midnight",
-        "four o'clock",
-        "ten at night",
-    ),
-    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-}
+LATIN: Final = """
+    lorem ipsum dolor sit amet consectetur adipiscing elit sed eiusmod tempor incididunt labore
+    dolore magna aliqua enim minim veniam quis nostrud exercitation ullamco laboris nisi aliquip
+    commodo consequat duis aute irure reprehenderit voluptate velit esse cillum fugiat nulla
+    pariatur excepteur sint occaecat cupidatat non proident sunt culpa officia deserunt mollit
+    anim laborum perspiciatis unde omnis iste natus error accusantium doloremque laudantium totam
+    rem aperiam eaque ipsa quae inventore veritatis quasi architecto beatae vitae dicta explicabo
+    nemo ipsam quia voluptas aspernatur odit fugit consequuntur magni ratione sequi nesciunt neque
+    porro quisquam dolorem adipisci numquam eius modi tempora incidunt magnam quaerat minima
+    nostrum ullam corporis suscipit laboriosam aliquid commodi autem vel eum iure quam nihil
+    molestiae illum quo vero accusamus iusto odio dignissimos ducimus blanditiis praesentium
+    deleniti atque corrupti quos dolores quas molestias excepturi similique mollitia animi harum
+    quidem rerum facilis expedita distinctio nam libero tempore cum soluta nobis eligendi optio
+    cumque impedit minus quod maxime placeat facere possimus assumenda repellendus temporibus
+    quibusdam officiis debitis necessitatibus saepe eveniet voluptates repudiandae recusandae
+    itaque earum hic tenetur sapiente delectus reiciendis voluptatibus maiores alias perferendis
+    doloribus asperiores repellat
+""".split()  # noqa: SIM905 - a list of 200 strings is no better to read
 
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "feature": ("feature", "introduces", "capability"),
@@ -220,14 +35,3 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "community": ("conversation", "among members", "community question", "discussion"),
     "problem_solution": ("problem", "solution", "way out", "pain"),
 }
-
-CRITIQUE: Final = (
-    "The first sentence takes its time: begin with the concrete thing.",
-    "One claim has no example: give a number, a day or a name for it.",
-    "The middle says the same thing twice; keep the shorter one.",
-    "The closing question is general: ask for one thing that a reader did.",
-    "An adjective can go without being missed.",
-    "Say who does it: a person makes the sentence easier to believe.",
-    "The limit comes too late; honest posts name it early.",
-    "One sentence is longer than a breath: cut it in two.",
-)
