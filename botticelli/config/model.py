@@ -20,7 +20,7 @@ from botticelli.config.keys import (
     quiet_date,
     time_zone,
 )
-from botticelli.config.operations import HealthConfig, Hooks, RetentionConfig
+from botticelli.config.operations import HealthConfig, Hooks, RetentionConfig, ReviewConfig
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
@@ -454,6 +454,7 @@ class Config:
     generate: GenerateConfig = key(GenerateConfig())
     curate: CurateConfig = key(CurateConfig())
     similarity: Similarity = key(Similarity())
+    review: ReviewConfig = key(ReviewConfig())
     post: PostConfig = key(PostConfig())
     supervision: Supervision = key(Supervision(), name="")
     destinations: Mapping[str, Destination] = key(NOTHING)

@@ -72,6 +72,17 @@ class HealthConfig:
 
 
 @record
+class ReviewConfig:
+    """How people decide.
+
+    Args:
+        who: The name that decisions are recorded under; left out: user@host.
+    """
+
+    who: str = key("", eg="Ada")
+
+
+@record
 class RetentionConfig:
     """How many days `botticelli db prune` keeps what is only history; 0: for ever.
 

@@ -200,7 +200,13 @@ def test_withdraw_takes_the_message_back_and_keeps_the_row(db, discord, command)
     post = approved(db, "sorry")
     command("post")
 
-    ended = command(f"withdraw {id_of(db, post)}")
+    delivery = id_of(db, post)
+
+    refused = command(f"withdraw {delivery}")
+    assert (refused.code, discord.contents()) == (2, ["sorry"])
+    assert f"`botticelli withdraw {delivery} --yes` deletes it" in refused.err
+
+    ended = command(f"withdraw d{delivery} --yes")
 
     assert (ended.code, status_of(db, post)) == (0, "withdrawn")
     assert discord.contents() == []

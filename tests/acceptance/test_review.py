@@ -204,8 +204,8 @@ def test_approve_reject_and_hold_tell_what_became_of_each(command, db, three):
     held = command(f"hold {three[2]}")
 
     assert approved.out.splitlines() == [
-        f"approved {three[1]}: Judged: bread",
-        f"approved {three[0]}: Proposed: lighthouses",
+        f"approved c{three[1]} as p1: Judged: bread",
+        f"approved c{three[0]} as p2: Proposed: lighthouses",
     ]
     assert (rejected.code, held.code) == (0, 0)
     assert [status(db, id_) for id_ in three] == ["approved", "rejected", "held"]

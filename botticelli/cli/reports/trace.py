@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from botticelli.cli.shared.ids import SNOWFLAKE, read_id
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -17,10 +18,6 @@ from botticelli.store.reads.trace import IdKind, ModelCall, PostTrace, trace_pos
 from botticelli.text import counted, shorten
 
 PREVIEW: Final = 300
-SNOWFLAKE: Final = 15  # digits: no id of ours is as long, every one of Discord's is longer
-MOST: Final = 2**63 - 1  # what an id of ours can be
-
-_NAMED: Final = re.compile(r"(?:(candidate|post|delivery)[: #]?)?#?(\d+)")
 _IN_URL: Final = re.compile(r"https?://\S+?/([^/?#]+)/?(?:[?#]\S*)?")
 
 
@@ -31,7 +28,8 @@ def trace(
         str,
         typer.Argument(
             metavar="ID|URL",
-            help="A candidate's id, post:ID, delivery:ID, or a message's URL or id.",
+            help="The id of a candidate (12 or c12), a post (p5), a delivery (d7) or a message; or"
+            " a message's URL.",
         ),
     ],
     *,
@@ -42,7 +40,7 @@ def trace(
 
     Examples:
         botticelli trace 17
-        botticelli trace delivery:4 --full
+        botticelli trace d4 --full
     """
     kind, name = reference(post)
     with env.database() as conn:
@@ -59,23 +57,21 @@ def trace(
 
 
 def reference(text: str) -> tuple[IdKind, str]:
-    """Return the kind of an id and the id: 12 is a candidate; post:5, delivery:7, a message's URL.
+    """Return the kind of an id and the id: 12 is a candidate; p5, delivery:7, a message's URL.
 
     Raises:
         UsageError: It is none of them.
     """
-    named = _NAMED.fullmatch(text.strip())
-    if named and (named[1] or len(named[2]) < SNOWFLAKE):
-        kind: IdKind = named[1] or "candidate"  # type: ignore[assignment]  # one of the pattern's words
-        if int(named[2]) <= MOST:
-            return kind, named[2]
-    elif named:
-        return "message", named[2]
-    elif in_url := _IN_URL.fullmatch(text.strip()):
+    named = read_id(text, plain="candidate")
+    if named:
+        return named.kind, str(named.number)
+    if len(text) >= SNOWFLAKE and text.isdecimal():
+        return "message", text
+    if in_url := _IN_URL.fullmatch(text.strip()):
         return "message", in_url[1]
     raise UsageError(
         f"'{text}' is not an id or the address of a message",
-        hint="give a candidate's id, post:ID, delivery:ID or the URL of a message",
+        hint="give a candidate's id, p5 for a post, d7 for a delivery or the URL of a message",
     )
 
 
@@ -87,7 +83,8 @@ def _(report: PostTrace, console: Console) -> None:
 def _print(report: PostTrace, console: Console, *, full: bool) -> None:
     candidate, post = report.candidate, report.post
     if candidate:
-        console.line(f"candidate {candidate.id} is {candidate.status}", style="bold")
+        why = f": {candidate.why}" if candidate.why else ""
+        console.line(f"candidate {candidate.id} is {candidate.status}{why}", style="bold")
     elif post:
         console.line(f"post {post.id} is {post.review_status}; it came in by SQL", style="bold")
     text = post.text if post else candidate.text_content if candidate else ""
@@ -100,6 +97,12 @@ def _print(report: PostTrace, console: Console, *, full: bool) -> None:
         who = f" by {post.approved_by}" if post.approved_by else ""
         console.line(f"approved {_minute(post.selected_at)}{who} as post {post.id}", style="bold")
         console.line(f"  it is {post.review_status}")
+        if not post.is_as_approved:
+            console.line(
+                "  its text was changed since; it is not sent before"
+                f" `botticelli approve p{post.id}`",
+                style="red",
+            )
     for delivery in report.deliveries:
         _print_delivery(delivery, console)
 
@@ -193,6 +196,8 @@ def _print_events(events: Sequence[object], console: Console) -> None:
             facts.append(f"by {event['by']}")
         if event.get("note"):
             facts.append(f"({event['note']})")
+        if event.get("undoes"):
+            facts.append(f"of {event['undoes']}")
         if event.get("event") == "edit":
             facts.append(f"it was: {shorten(str(event.get('was', '')), PREVIEW)}")
         console.line("  - " + " ".join(filter(None, facts)))

@@ -111,7 +111,7 @@ def _request(env: Environment, conn: Connection, approval: Approval) -> Any:
         return f"unknown here: {error}"
 
 
-@command(approvals)
+@command(approvals, decides=True)
 def approve(
     env: Environment,
     conn: Connection,
@@ -158,7 +158,7 @@ def _call(approval: Approval) -> "CommandCall":
     )
 
 
-@command(approvals)
+@command(approvals, decides=True)
 def deny(env: Environment, conn: Connection, approval: Id, *, reason: Why = "") -> ApprovalDecision:
     """Keep a command from running."""
     found = store.decide(conn, approval, "denied", by=env.user, reason=reason)

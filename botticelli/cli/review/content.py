@@ -135,7 +135,9 @@ def show(
     as_json: bool = False,
 ) -> None:
     """Show all columns of a row."""
-    report = ContentRow(table=table, row=_plain(store.find_row(conn, table, id_=row)))
+    found = store.find_row(conn, table, id_=row)
+    note = store.approval_note(conn, table, found)
+    report = ContentRow(table=table, row=_plain(found) | ({"approval_note": note} if note else {}))
     env.show(report, as_json=as_json or form is Format.JSON)
 
 
@@ -183,7 +185,7 @@ def _write(
         env.show(report, as_json=as_json or form is Format.JSON)
 
 
-@command(content)
+@command(content, decides=True)
 def review(
     env: Environment,
     conn: Connection,
@@ -214,7 +216,7 @@ def tag(
     return ContentRow(table=table, row=_plain(found), done=done)
 
 
-@command(content)
+@command(content, decides=True)
 def promote(
     env: Environment,
     conn: Connection,

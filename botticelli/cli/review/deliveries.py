@@ -1,25 +1,34 @@
 """`botticelli deliveries`, `edit` and `withdraw`: where posts are, and decisions on them."""
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from botticelli.cli.review.decide import CandidateDecision, candidate_ids
+from botticelli.cli.shared.ids import Id, number_of, parser_of
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.cli.work.post import context_of
-from botticelli.errors import UsageError
+from botticelli.errors import Exit, UsageError
 from botticelli.records import record
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import Connection
+from botticelli.store.curation import reviews
 from botticelli.store.delivery import decisions
 from botticelli.store.delivery.decisions import Decision, DeliveryView
 from botticelli.text import shorten
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="The id of the delivery.")]
+Delivery = Annotated[
+    int,
+    typer.Argument(
+        metavar="ID", parser=number_of("delivery"), help="The id of the delivery (4 or d4)."
+    ),
+]
 STYLES: Final = {
     "posted": "green",
     "held": "yellow",
@@ -78,28 +87,28 @@ def held(conn: Connection) -> DeliveryList:
 
 
 @command(deliveries)
-def show(conn: Connection, delivery: Id) -> DeliveryDetails:
+def show(conn: Connection, delivery: Delivery) -> DeliveryDetails:
     """Show a delivery with its text and history."""
     return DeliveryDetails(delivery=decisions.find_delivery(conn, delivery))
 
 
-@command(deliveries)
-def hold(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+@command(deliveries, decides=True)
+def hold(env: Environment, conn: Connection, delivery: Delivery) -> DeliveryDecision:
     """Keep a delivery from being sent until `retry`."""
     return _decide(env, conn, delivery, "hold", note="held by hand")
 
 
-@command(deliveries)
-def retry(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+@command(deliveries, decides=True)
+def retry(env: Environment, conn: Connection, delivery: Delivery) -> DeliveryDecision:
     """Send a held or failed delivery again; look into the channel first."""
     return _decide(env, conn, delivery, "retry")
 
 
-@command(deliveries, "mark-posted")
+@command(deliveries, "mark-posted", decides=True)
 def mark_posted(
     env: Environment,
     conn: Connection,
-    delivery: Id,
+    delivery: Delivery,
     *,
     message: Annotated[
         str | None, typer.Option(metavar="ID", help="The id of the message in the channel.")
@@ -109,8 +118,8 @@ def mark_posted(
     return _decide(env, conn, delivery, "mark-posted", remote_id=message)
 
 
-@command(deliveries)
-def drop(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+@command(deliveries, decides=True)
+def drop(env: Environment, conn: Connection, delivery: Delivery) -> DeliveryDecision:
     """Never send a delivery; its row is kept."""
     return _decide(env, conn, delivery, "drop")
 
@@ -144,8 +153,8 @@ def _(report: DeliveryList, console: Console) -> None:
         ("id", "post", "to", "state", "tries", "posted", "text or reason"),
         [
             (
-                one.id,
-                one.post_id,
+                f"d{one.id}",
+                f"p{one.post_id}",
                 one.destination,
                 Styled(one.state, STYLES.get(one.state, "")),
                 one.attempts,
@@ -187,51 +196,94 @@ def _(report: DeliveryDecision, console: Console) -> None:
     console.line(f"delivery {one.id} to '{one.destination}' is {one.state} now")
 
 
-@command()
+@command(decides=True)
 def edit(
     env: Environment,
     conn: Connection,
-    delivery: Id,
+    post: Annotated[
+        Id,
+        typer.Argument(
+            metavar="ID",
+            parser=parser_of("delivery", "candidate", "post"),
+            help="A published delivery (4 or d4), or a candidate (c12) or post (p5) not sent yet.",
+        ),
+    ],
     *,
     text: Annotated[str | None, typer.Option(metavar="TEXT", help="The new text.")] = None,
     file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Read the new text from a file; - is stdin.")
     ] = None,
-) -> DeliveryDecision:
-    """Edit a published post.
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Also approve it, if it is not sent yet.")
+    ] = False,
+) -> DeliveryDecision | CandidateDecision:
+    """Edit a post, published or not.
 
     Without --text and --file the text is opened in $VISUAL or $EDITOR.
 
     Examples:
         botticelli edit 4
         botticelli edit 4 --text "The meeting is on Friday."
+        botticelli edit c12 --file better.md --approve
     """
-    before = decisions.find_delivery(conn, delivery)
-    new = _new_text(env, text, file, before=before.text)
-    if new == before.text:
-        raise UsageError("the new text is the same", where=f"delivery {delivery}")
-    seen = edit_post(context_of(env, conn), delivery, text=new, by=env.user)
-    return DeliveryDecision(decision="edit", delivery=seen)
+    if post.kind == "delivery":
+        if approve:
+            raise UsageError("--approve is for candidates", hint="name one, such as c12")
+        before = decisions.find_delivery(conn, post.number).text
+        new = _new_text(env, text, file, before=before, where=f"delivery {post.number}")
+        seen = edit_post(context_of(env, conn), post.number, text=new, by=env.user)
+        return DeliveryDecision(decision="edit", delivery=seen)
+    [candidate] = reviews.find_candidates(conn, candidate_ids(conn, [post]))
+    new = _new_text(
+        env, text, file, before=candidate.text_content, where=f"candidate {candidate.id}"
+    )
+    found = reviews.edit(conn, candidate.id, text=new, by=env.user, seen=candidate, approve=approve)
+    return CandidateDecision(decision="edit", by=env.user, candidates=(found,))
 
 
-@command()
-def withdraw(env: Environment, conn: Connection, delivery: Id) -> DeliveryDecision:
+@command(decides=True)
+def withdraw(
+    env: Environment,
+    conn: Connection,
+    delivery: Delivery,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> DeliveryDecision | int:
     """Delete a published post from its channel.
 
     Examples:
         botticelli withdraw 4
+        botticelli withdraw 4 --yes
     """
+    if not yes:
+        one = decisions.find_delivery(conn, delivery)
+        if not (env.is_terminal and sys.stdin.isatty()):
+            raise UsageError(
+                "nobody is there to confirm it",
+                where=f"delivery {delivery}",
+                hint=f"`botticelli withdraw {delivery} --yes` deletes it",
+            )
+        env.console.line(one.remote_url or one.remote_id or "")
+        env.console.line(one.text)
+        if not typer.confirm(f"Delete this from '{one.destination}'?"):
+            env.say("nothing was changed")
+            return Exit.FAILED
     seen = withdraw_post(context_of(env, conn), delivery, by=env.user)
     return DeliveryDecision(decision="withdraw", delivery=seen)
 
 
-def _new_text(env: Environment, text: str | None, file: Path | None, *, before: str) -> str:
+def _new_text(
+    env: Environment, text: str | None, file: Path | None, *, before: str, where: str
+) -> str:
     if text is not None and file is not None:
         raise UsageError("--text and --file exclude each other")
-    if text is not None:
-        return text
-    if file is None:
-        return _ask_editor(env, before)
+    new = text if text is not None else _read_text(env, file) if file else _ask_editor(env, before)
+    if new == before:
+        raise UsageError("the new text is the same", where=where)
+    return new
+
+
+def _read_text(env: Environment, file: Path) -> str:
     try:
         return _read(env.cwd / file) if str(file) != "-" else typer.get_text_stream("stdin").read()
     except (OSError, UnicodeDecodeError) as error:

@@ -25,7 +25,7 @@ class ReviewList:
     candidates: tuple[Reviewed, ...]
 
 
-@command(json=False)
+@command(json=False, decides=True)
 def review(
     env: Environment,
     conn: Connection,

@@ -1,5 +1,6 @@
 """The full-screen list of `botticelli review`; works over ssh, with the keyboard alone."""
 
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from rich.text import Text
@@ -21,6 +22,7 @@ LOOKS: Final = {
     "held": "yellow",
     "proposed": "bold cyan",
     "posted": "green",
+    "changed": "bold red",
 }
 PREVIEW: Final = 48
 
@@ -47,13 +49,13 @@ def _facts(one: Reviewed) -> list[tuple[str, str]]:
     judging = one.judging
     passes = len(judging.get("samples", ()))
     facts = [
+        ("why", one.why),
         ("notes", one.curation_notes or ""),
         ("reasons", judging.get("reasons", "")),
         ("fails", ", ".join(judging.get("fails", ()))),
         ("spread", f"{judging['spread']:g} over {passes} passes" if passes > 1 else ""),
         ("judge", one.judge_model or ""),
-        ("error", one.last_error or ""),
-        ("repeats", f"candidate {one.duplicate_of}" if one.duplicate_of else ""),
+        ("repeats", f"c{one.duplicate_of}" if one.duplicate_of else ""),
         ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
         ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
     ]
@@ -88,11 +90,12 @@ class Note(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-class Editor(ModalScreen[str | None]):
-    """Edits a text; None if canceled."""
+class Editor(ModalScreen[tuple[str, bool] | None]):
+    """Edits a text; the text and whether to approve it, or None if canceled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "save", "save", priority=True),
+        Binding("ctrl+s", "save(False)", "save", priority=True),
+        Binding("ctrl+o", "save(True)", "save and approve", priority=True),
         Binding("escape", "cancel", "cancel", priority=True),
     ]
 
@@ -103,12 +106,12 @@ class Editor(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """See Screen."""
         with Vertical(id="box"):
-            yield Label("ctrl+s: save, escape: cancel")
+            yield Label("ctrl+s: save, ctrl+o: save and approve, escape: cancel")
             yield TextArea(self._text)
 
-    def action_save(self) -> None:
+    def action_save(self, approve: bool) -> None:
         """Give the new text back."""
-        self.dismiss(self.query_one(TextArea).text)
+        self.dismiss((self.query_one(TextArea).text, approve))
 
     def action_cancel(self) -> None:
         """Give nothing back."""
@@ -132,6 +135,7 @@ class ReviewApp(App[None]):
         Binding("r", "decide('reject')", "reject"),
         Binding("h", "decide('hold')", "hold"),
         Binding("e", "edit", "edit"),
+        Binding("u", "undo", "undo"),
         Binding("n,j", "move(1)", "next", key_display="n"),
         Binding("p,k", "move(-1)", "back", key_display="p"),
         Binding("q", "quit", "quit"),
@@ -218,13 +222,22 @@ class ReviewApp(App[None]):
         one = self._current
         if one is None:
             return
+        if self._change(one, lambda: self._session.decide(one, decision, note=note)):
+            self.action_move(1)
+
+    def action_undo(self) -> None:
+        """Take back the last decision or edit of the candidate under the cursor."""
+        if one := self._current:
+            self._change(one, lambda: self._session.undo(one))
+
+    def _change(self, one: Reviewed, do: Callable[[], Reviewed]) -> bool:
+        """Change a candidate and show it as it is then; show why if that is impossible."""
         try:
-            found = self._session.decide(one, decision, note=note)
+            self._replace(do())
         except BotticelliError as error:
             self._refuse(one, error)
-            return
-        self._replace(found)
-        self.action_move(1)
+            return False
+        return True
 
     def action_edit(self) -> None:
         """Change the text of the candidate under the cursor."""
@@ -232,13 +245,14 @@ class ReviewApp(App[None]):
         if one is None:
             return
 
-        def go_on(text: str | None) -> None:
-            if text is None or text == one.text_content:
+        def go_on(edited: tuple[str, bool] | None) -> None:
+            if edited is None:
                 return
-            try:
-                self._replace(self._session.edit(one, text))
-            except BotticelliError as error:
-                self._refuse(one, error)
+            text, approve = edited
+            if text != one.text_content:
+                self._change(one, lambda: self._session.edit(one, text, approve=approve))
+            elif approve:
+                self._decide("approve", "")
 
         self.push_screen(Editor(one.text_content), go_on)
 

@@ -8,7 +8,8 @@ from typing import Final
 from botticelli.cli.shell.environment import Environment
 from botticelli.store.connection import mapped_errors
 from botticelli.store.curation import reviews
-from botticelli.store.curation.reviews import Decision, Reviewed
+from botticelli.store.curation.reviews import CHANGED, Decision, Reviewed
+from botticelli.store.curation.undo import undo
 
 
 class View(StrEnum):
@@ -20,7 +21,7 @@ class View(StrEnum):
 
 
 STATUSES: Final[Mapping[View, Sequence[str]]] = {
-    View.OPEN: ("held", "pending"),
+    View.OPEN: (CHANGED, "held", "pending"),
     View.APPROVED: ("approved",),
     View.REJECTED: ("rejected",),
 }
@@ -49,10 +50,16 @@ class ReviewSession:
             [found] = reviews.decide(conn, [seen.id], decision, by=self._by, note=note, seen=[seen])
             return found
 
-    def edit(self, seen: Reviewed, text: str) -> Reviewed:
-        """Change the text; return the candidate as it is then."""
+    def edit(self, seen: Reviewed, text: str, *, approve: bool) -> Reviewed:
+        """Change the text, and approve it if wanted; return the candidate as it is then."""
         with mapped_errors(), closing(self._env.connect()) as conn:
-            return reviews.edit(conn, seen.id, text=text, by=self._by, seen=seen)
+            return reviews.edit(conn, seen.id, text=text, by=self._by, seen=seen, approve=approve)
+
+    def undo(self, seen: Reviewed) -> Reviewed:
+        """Take back the last decision or edit; return the candidate as it is then."""
+        with mapped_errors(), closing(self._env.connect()) as conn:
+            [found] = undo(conn, [seen.id], by=self._by, seen=[seen])
+            return found
 
     def find(self, id_: int) -> Reviewed:
         """Return a candidate as it is now."""

@@ -24,6 +24,9 @@ from botticelli.records import record
 
 Body = Callable[..., Any]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+By = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who decides; recorded with it.")
+]
 
 
 @record
@@ -59,6 +62,7 @@ def command(
     name: str | None = None,
     *,
     json: bool = True,
+    decides: bool = False,
     default: bool = False,
     **settings: Any,
 ) -> Callable[[Body], Body]:
@@ -72,13 +76,14 @@ def command(
         parent: The group it belongs to.
         name: Its name, if the function's cannot be it.
         json: Whether it has `--json`.
+        decides: Whether it records who decides, and has `--by`.
         default: Whether it is what the group does without a subcommand.
         settings: Further settings for typer.
     """
 
     def register(body: Body) -> Body:
         text, _, examples = inspect.cleandoc(body.__doc__ or "").partition("Examples:\n")
-        typed = _typed(body, json=json)
+        typed = _typed(body, json=json, decides=decides)
         if default:
             parent.callback(invoke_without_command=True)(typed)
         else:
@@ -91,7 +96,7 @@ def command(
     return register
 
 
-def _typed(body: Body, *, json: bool) -> Body:
+def _typed(body: Body, *, json: bool, decides: bool) -> Body:
     """Return the function that typer calls: it takes the context and what the user may write."""
     taken = inspect.signature(body).parameters
 
@@ -99,6 +104,7 @@ def _typed(body: Body, *, json: bool) -> Body:
         if ctx.invoked_subcommand is not None:
             return Exit.DONE
         env: Environment = ctx.obj
+        env.decider = options.pop("by", None) or ""
         keeps = "as_json" in taken
         as_json = options.get("as_json", False) if keeps else options.pop("as_json", False)
         with env.database() if "conn" in taken else nullcontext() as conn:
@@ -111,12 +117,12 @@ def _typed(body: Body, *, json: bool) -> Body:
     context = inspect.Parameter(
         "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
     )
-    flag = inspect.Parameter(
-        "as_json", inspect.Parameter.KEYWORD_ONLY, annotation=AsJson, default=False
-    )
+    keyword = inspect.Parameter.KEYWORD_ONLY
     shown = [context, *own]
+    if decides:
+        shown.append(inspect.Parameter("by", keyword, annotation=By, default=None))
     if json:
-        shown.append(flag)
+        shown.append(inspect.Parameter("as_json", keyword, annotation=AsJson, default=False))
     invoke.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     invoke.__annotations__ = {each.name: each.annotation for each in shown}
     invoke.__name__ = body.__name__

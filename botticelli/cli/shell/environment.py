@@ -67,6 +67,7 @@ class Environment:
         self.clock: Clock = clock or SystemClock()
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
         self.options = Options()
+        self.decider = ""  # as --by says
         self._given = config
         self._connect = connect
         self._hider: tuple[Config | None, Hider] | None = None
@@ -126,7 +127,9 @@ class Environment:
 
     @property
     def user(self) -> str:
-        """Who decides, as decisions are recorded: user@host."""
+        """Who decides, as decisions are recorded: --by, else [review] who, else user@host."""
+        if named := self.decider.strip() or self.config.review.who.strip():
+            return named
         user = self.environ.get("LOGNAME") or self.environ.get("USER") or "somebody"
         return f"{user}@{self.identity.host}"
 

@@ -145,6 +145,7 @@ def _show_preview(preview: DestinationDryRun, console: Console) -> None:
         console.line(f"  to be fixed: {line}", style="red")
     for held in preview.held:
         console.line(f"  post {held.post} would be held: {held.why}", style="yellow")
+        console.line(f"    {held.text}")
     if preview.post is not None:
         console.line(f"  post {preview.post}: {preview.text}")
     for verdict in preview.verdicts:

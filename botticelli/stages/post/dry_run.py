@@ -24,6 +24,7 @@ class HeldPost:
 
     post: int
     why: str
+    text: str = ""
 
 
 @record
@@ -110,7 +111,7 @@ def _preview(
         delivery=chosen.delivery_id,
         text=texts.shorten(chosen.text, 72),
         requests=tuple(target.platform.preview(message) for message in messages),
-        verdicts=_examine(target, chosen),
+        verdicts=target.examine(chosen),
         held=held,
     )
 
@@ -121,12 +122,8 @@ def _choose(
     """Return the first post that every rule lets out, and those in front of it that are held."""
     held: list[HeldPost] = []
     for one in waiting:
-        why = objections(_examine(target, one))
+        why = objections(target.examine(one))
         if not why:
             return one, tuple(held)
-        held.append(HeldPost(post=one.post_id, why=why))
+        held.append(HeldPost(post=one.post_id, why=why, text=texts.shorten(one.text, 72)))
     return None, tuple(held)
-
-
-def _examine(target: PostTarget, post: WaitingPost) -> tuple[RuleResult, ...]:
-    return target.examine(post.text, model=post.model, post_id=post.post_id)

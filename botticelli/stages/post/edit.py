@@ -19,7 +19,7 @@ def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> 
         UsageError: It is not published, or the new text breaks a rule of its destination.
         PlatformError: The platform could not be changed.
     """
-    seen, target = _published(context, delivery_id)
+    seen, target = _published(context, delivery_id, instead="edit")
     if why := objections(target.judge(text)):
         raise UsageError(f"the new text breaks a rule ({why})", where=f"delivery {seen.id}")
     places = _places(seen, target)
@@ -43,18 +43,24 @@ def withdraw_post(context: PostContext, delivery_id: int, *, by: str) -> Deliver
         UsageError: It is not published.
         PlatformError: The platform could not be changed.
     """
-    seen, target = _published(context, delivery_id)
+    seen, target = _published(context, delivery_id, instead="reject")
     for remote_id, thread in reversed(_places(seen, target)):
         target.platform.delete(remote_id, thread=thread)
     return decisions.decide(target.conn, delivery_id, "withdraw", by=by)
 
 
-def _published(context: PostContext, delivery_id: int) -> tuple[DeliveryView, PostTarget]:
-    """Return a published delivery and where it lies."""
+def _published(
+    context: PostContext, delivery_id: int, *, instead: str
+) -> tuple[DeliveryView, PostTarget]:
+    """Return a published delivery and where it lies.
+
+    `instead`: the command for what is not sent yet.
+    """
     seen = decisions.find_delivery(context.conn, delivery_id)
     where = f"delivery {seen.id}"
     if seen.state != "posted":
-        raise UsageError(f"it is {seen.state}, not posted", where=where)
+        hint = f"what is not sent yet: `botticelli {instead} p{seen.post_id}`"
+        raise UsageError(f"it is {seen.state}, not posted", where=where, hint=hint)
     if seen.remote_id is None:
         raise UsageError(
             "which message it is is not known (it was marked by hand)",

@@ -49,7 +49,7 @@ class Ended:
 def prepare(target: PostTarget, delivery: Delivery) -> "Ended | Sending":
     """Return what is to be sent of a new delivery; how it ended if a rule forbids that."""
     try:
-        found = target.examine(delivery.text, model=delivery.model, post_id=delivery.post_id)
+        found = target.examine(delivery)
     except ConfigError as error:
         return requeued(error)
     if why := objections(found):

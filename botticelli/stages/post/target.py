@@ -14,6 +14,8 @@ from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdict
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
+from botticelli.store.delivery.deliveries import Delivery
+from botticelli.store.delivery.posts import WaitingPost
 from botticelli.store.leases import Identity
 
 State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
@@ -117,20 +119,28 @@ class PostTarget:
         """The connection that its deliveries are settled over."""
         return self.context.conn
 
-    def examine(self, text: str, *, model: str, post_id: int) -> tuple[RuleResult, ...]:
+    def examine(self, post: Delivery | WaitingPost) -> tuple[RuleResult, ...]:
         """Return every rule's verdict on an approved post; real runs and dry runs share this.
+
+        The first rule is that the text is the one that was approved.
 
         Raises:
             ConfigError: A rule of the destination is broken.
         """
+        if not post.is_approved:
+            return (RuleResult(rule="approval", why=_changed(post.post_id)),)
         duplicate = posts.find_duplicate(
             self.conn,
             self.destination.name,
-            post_id=post_id,
-            text=text,
+            post_id=post.post_id,
+            text=post.text,
             window=self.context.config.similarity.window,
         )
-        return self.judge(text, model=model, repeats=str(duplicate) if duplicate else "")
+        repeats = str(duplicate) if duplicate else ""
+        return (
+            RuleResult(rule="approval"),
+            *self.judge(post.text, model=post.model, repeats=repeats),
+        )
 
     def judge(self, text: str, *, model: str = "", repeats: str = "") -> tuple[RuleResult, ...]:
         """Return the verdict of every rule that looks at the text alone."""
@@ -161,6 +171,13 @@ class PostTarget:
             )
             for index, piece in enumerate(pieces)
         )
+
+
+def _changed(post_id: int) -> str:
+    return (
+        "the text was changed after it was approved;"
+        f" `botticelli trace p{post_id}` shows it, `botticelli approve p{post_id}` approves it"
+    )
 
 
 def _derived(nonce: str, index: int) -> str:

@@ -91,10 +91,10 @@ APPROVE: Final = """
     INSERT INTO approved_discord_posts
            (candidate_id, text_content, content_type, source, tags, curation_score, curation_notes,
             selected_at, generated_at, source_narrative, source_act, generation_model, rating,
-            approved_by, run_id)
+            approved_by, approved_hash, run_id)
     SELECT id, text_content, content_type, source, tags, curation_score, curation_notes,
            botticelli_now(), generated_at, source_narrative, source_act,
-           generation_model, rating, %(by)s, %(run_id)s
+           generation_model, rating, %(by)s, botticelli_text_hash(text_content), %(run_id)s
       FROM chosen
      ORDER BY place
         ON CONFLICT (candidate_id) DO NOTHING

@@ -91,6 +91,16 @@ def find_row(conn: Connection, table: str, *, id_: int) -> Mapping[str, Any]:
     return found[0]
 
 
+IS_AS_APPROVED: Final = "SELECT botticelli_is_as_approved(%(text_content)s, %(approved_hash)s)"
+
+
+def approval_note(conn: Connection, table: str, row: Mapping[str, Any]) -> str:
+    """Return what is odd about the approval of a row; empty if nothing is. Reads only."""
+    if table != APPROVED or conn.execute(IS_AS_APPROVED, row).fetchone() == (True,):
+        return ""
+    return f"its text was changed after it was approved; see `botticelli trace p{row['id']}`"
+
+
 def review(conn: Connection, table: str, *, id_: int, status: str, by: str) -> Mapping[str, Any]:
     """Set a row's review_status by a person's decision; return the row. One transaction.
 

@@ -49,8 +49,11 @@ LIST: Final = """
                  AND d.lease_expires_at <= botticelli_now() THEN 'uncertain'
                 ELSE d.state END AS state,
            d.nonce, d.attempts, coalesce(d.text_sent, p.text_content, '') AS text, d.retry_at,
-           d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.last_error, d.decided_by, d.parts,
-           d.history
+           d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.decided_by, d.parts, d.history,
+           CASE WHEN d.state = 'pending'
+                 AND NOT botticelli_is_as_approved(p.text_content, p.approved_hash)
+                THEN 'its text was changed after it was approved'
+                ELSE d.last_error END AS last_error
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id
@@ -189,7 +192,8 @@ EDITED: Final = """
         RETURNING post_id
     )
     UPDATE approved_discord_posts AS p
-       SET text_content = %(text)s
+       SET text_content = %(text)s,
+           approved_hash = botticelli_text_hash(%(text)s)
       FROM edited
      WHERE p.id = edited.post_id
 """

@@ -32,6 +32,7 @@ class Delivery:
         text: The approved post's text, byte for byte.
         model: Which model wrote it; empty if unknown.
         is_wanted: Whether the approved post still waits to be sent.
+        is_approved: Whether the text is the one that was approved.
         text_sent: What the platform was asked to publish, if it was asked.
         sent_at: When the request under way (of the next part) was first begun; None without one.
         age: Time since then.
@@ -46,6 +47,7 @@ class Delivery:
     text: str
     model: str
     is_wanted: bool
+    is_approved: bool
     text_sent: str | None = None
     sent_at: datetime | None = None
     age: timedelta | None = None
@@ -98,7 +100,8 @@ CLAIM_NEXT_DUE: Final = """
      WHERE d.id = next.id
     RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
               coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
-              true AS is_wanted, d.parts
+              true AS is_wanted,
+              botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved, d.parts
 """
 
 
@@ -152,6 +155,7 @@ CLAIM_UNCERTAIN: Final = """
     RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
               coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
               p.review_status IN ('pending', 'posting') AS is_wanted,
+              botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved,
               d.text_sent, d.sent_at, t.now - d.sent_at AS age, d.parts
 """
 

@@ -115,6 +115,7 @@ class WaitingPost:
     Args:
         delivery_id: None if not planned yet.
         nonce: None if not planned yet.
+        is_approved: Whether the text is the one that was approved.
     """
 
     post_id: int
@@ -123,11 +124,13 @@ class WaitingPost:
     text: str
     model: str
     selected_at: datetime
+    is_approved: bool
 
 
 PEEK: Final = """
     SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, coalesce(p.text_content, '') AS text,
-           coalesce(p.generation_model, '') AS model, p.selected_at
+           coalesce(p.generation_model, '') AS model, p.selected_at,
+           botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved
       FROM jsonb_to_recordset(%(wanted)s) AS w (name text, tags text[], content_types text[])
       JOIN approved_discord_posts AS p
         ON p.review_status IN ('pending', 'posting')

@@ -103,7 +103,12 @@ def _calls_of(
 
 @record
 class TracedPost:
-    """An approved post. `approved_by`: "auto" or a person; empty if it came in by SQL."""
+    """An approved post.
+
+    Args:
+        approved_by: "auto" or a person; empty if it came in by SQL.
+        is_as_approved: Its text is the one that was approved; if not, `post` does not send it.
+    """
 
     id: int
     text: str
@@ -112,11 +117,13 @@ class TracedPost:
     posted_at: datetime | None
     approved_by: str
     run_id: int | None
+    is_as_approved: bool
 
 
 POST: Final = """
     SELECT id, coalesce(text_content, '') AS text, review_status, selected_at, posted_at,
-           coalesce(approved_by, '') AS approved_by, run_id
+           coalesce(approved_by, '') AS approved_by, run_id,
+           botticelli_is_as_approved(text_content, approved_hash) AS is_as_approved
       FROM approved_discord_posts
      WHERE id = %(id)s
 """
