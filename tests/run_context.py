@@ -9,6 +9,7 @@ from typing import Any
 from botticelli.clock import SystemClock
 from botticelli.config.model import Config, DatabaseConfig
 from botticelli.models.open import Drivers
+from botticelli.narrative.checks.asks import Rights
 from botticelli.narrative.commands.base import CommandCall, CommandExecutor
 from botticelli.narrative.errors import CommandFailed
 from botticelli.narrative.files.fetch import Fetched
@@ -61,6 +62,7 @@ def run_context(conn, *, folder=Path("/nowhere"), executors=None, **more) -> Run
             "open_commands": lambda _conn: CommandRegistry(executors=executors or {}),
             "fetch": seen,
             "note": lambda _line: None,
+            "rights": Rights(everything=True),
             **more,
         }
     )

@@ -87,12 +87,12 @@ def secrets_in_table(table: Any, *, key: str = "") -> list[str]:
         return [
             text
             for name, value in table.items()
-            for text in secrets_in_table(value, key=key if _is_secret(key) else str(name))
+            for text in secrets_in_table(value, key=key if is_secret_name(key) else str(name))
         ]
     if isinstance(table, list | tuple):
         return [text for value in table for text in secrets_in_table(value, key=key)]
     text = table.reveal() if isinstance(table, Secret) else str(table)
-    if _is_secret(key) or SECRET_KEY.fullmatch(key):
+    if is_secret_name(key) or SECRET_KEY.fullmatch(key):
         return [text, *_pieces(text)]
     return passwords_in(text)
 
@@ -103,7 +103,7 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
     for name, value in environ.items():
         if SECRET_NAME.search(name.removesuffix("_FILE")) and name.endswith("_FILE"):
             found.append(_content(Path(value)))
-        elif _is_secret(name) and len(value) >= SHORTEST_GUESSED:
+        elif is_secret_name(name) and len(value) >= SHORTEST_GUESSED:
             found += [value.strip(), *_pieces(value)]
         elif name.endswith(HEADERS):
             found += [text for pair in value.split(",") for text in _in_header(pair)]
@@ -138,7 +138,8 @@ def passwords_in(text: str) -> list[str]:
     return [each for one in found if one for each in (one, unquote(one))]
 
 
-def _is_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
+    """Return whether the value of a variable or key of that name is secret."""
     return bool(SECRET_NAME.search(name)) and not NOT_SECRET.search(name)
 
 

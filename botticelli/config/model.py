@@ -56,6 +56,8 @@ class Narratives:
         context: Folders for file names in narratives.
         writable_tables: Tables that database commands of narratives may change.
         private_urls: Whether narratives may read media from private networks and this machine.
+        environment: Variables that narratives may read, besides ids such as TEST_GUILD_ID; what is
+            secret never.
     """
 
     folders: tuple[Path, ...] = key((Path("narratives"),))
@@ -64,6 +66,9 @@ class Narratives:
         ("approved_discord_posts", "potential_discord_posts", "content", "post_history")
     )
     private_urls: bool = key(False)
+    environment: tuple[str, ...] = key(
+        (), each={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}, eg=["CITY"]
+    )
 
 
 @record
@@ -411,6 +416,7 @@ class Security:
         max_links: Most links in one command.
         allowed_links: Host names that may be linked, with their sub-domains; left out: any.
         rate_limits: How often a command may run, by its name.
+        approve_without_review: Whether trusted narratives may write approved posts, past the judge.
     """
 
     writes: Literal["ask", "allow", "deny"] = key("ask")
@@ -432,6 +438,7 @@ class Security:
         },
         eg={"messages.send": "5/minute"},
     )
+    approve_without_review: bool = key(False)
 
 
 @record
@@ -444,6 +451,7 @@ class Config:
             POSTING_CHANNEL_ID.
         unset: Key path -> environment variable that the file names and nobody has set. Its value is
             empty here; who needs it raises ConfigError, and `check` lists them all.
+        untrusted: Folder of the project whose files ask for more than the user has said yes to.
     """
 
     source: Path | None = None
@@ -463,6 +471,7 @@ class Config:
     health: HealthConfig = key(HealthConfig())
     retention: RetentionConfig = key(RetentionConfig())
     unset: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    untrusted: Path | None = None
 
     @property
     def schedules(self) -> Mapping[str, Schedule]:

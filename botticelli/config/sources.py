@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from botticelli.config.secrets import find_secret
+from botticelli.config.trust.ownership import require_own
 from botticelli.errors import ConfigError
 
 NAME: Final = "botticelli.toml"
@@ -24,14 +25,19 @@ def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = Non
     if environ.get("BOTTICELLI_CONFIG"):
         path = cwd / environ["BOTTICELLI_CONFIG"]
         return _existing(path, "the file that BOTTICELLI_CONFIG names is not there")
-    home = user_folder(environ, "XDG_CONFIG_HOME", ".config")
-    for folder in (cwd, home / "botticelli", Path("/etc/botticelli")):
+    for folder in (cwd, *own_folders(environ)):
         path = folder / NAME
         if path.is_file():
             return path
         if path.is_dir() or path.is_symlink():  # somebody meant it: other settings would surprise
             raise ConfigError("is not a file, or a broken link", where=str(path), hint="remove it")
     return None
+
+
+def own_folders(environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """Return where a user's own configuration may be, and the machine's: no project's."""
+    home = user_folder(environ, "XDG_CONFIG_HOME", ".config")
+    return home / "botticelli", Path("/etc/botticelli")
 
 
 def _existing(path: Path, what: str) -> Path:
@@ -54,10 +60,21 @@ def with_dotenv(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     Raises:
         ConfigError: A line of the file is not an assignment, or the file cannot be read.
     """
+    return {**dotenv(folder), **environ}
+
+
+def dotenv(folder: Path) -> dict[str, str]:
+    """Return the variables of `folder/.env`; none if there is no such file.
+
+    Raises:
+        ConfigError: Another user could have written it, or it cannot be read, or a line of it is
+            not an assignment.
+    """
     path = folder / ".env"
     if not path.is_file():
-        return dict(environ)
-    return {**_assignments(read_text(path, str(path)), path), **environ}
+        return {}
+    require_own(path)
+    return _assignments(read_text(path, str(path)), path)
 
 
 def read_text(path: Path, name: str) -> str:

@@ -63,12 +63,12 @@ def list_narratives(
 
     A narrative in one of the `folders` is referred to by its file's bare name.
     """
-    files = tuple(_listed_file(path, folders=folders, cwd=cwd) for path in _files(places))
+    files = tuple(_listed_file(path, folders=folders, cwd=cwd) for path in narrative_files(places))
     bad = any(each.problems for each in files)
     return NarrativesReport(exit_code=Exit.CONFIG if bad else Exit.DONE, files=files)
 
 
-def _files(places: Iterable[Path]) -> Iterator[Path]:
+def narrative_files(places: Iterable[Path]) -> Iterator[Path]:
     """Yield each file once: those named, and in folders those that look like narratives."""
     seen: set[Path] = set()
     for place in places:

@@ -94,6 +94,12 @@ def test_what_cannot_be_meant_gets_one_line(command, words, line):
     assert ended.err.count("\n") == 1
 
 
+def publish(command, text):
+    """Put a narrative into the user's folder, who trusts it."""
+    (command.cwd / "publish.toml").write_text(text)
+    assert command("trust publish.toml").code == 0
+
+
 def poster(command, name="discord_poster.toml"):
     """Put the plan's poster into the user's folder."""
     shutil.copy(EXAMPLES / name, command.cwd / "poster.toml")
@@ -174,6 +180,13 @@ def test_a_narrative_without_leave_is_refused_with_the_lines_to_add(db, command,
 
     ended = command(f"run poster.toml {scripted(command, 'hello')}")
 
+    assert ended.code == 78
+    assert f"botticelli trust {command.cwd}/poster.toml" in ended.err
+    assert discord.requests == []
+
+    command("trust poster.toml")
+    ended = command(f"run poster.toml {scripted(command, 'hello')}")
+
     assert ended.code == 1
     assert "[security.policy] allowed_commands" in ended.err
     assert [one for one in discord.requests if one.method != "GET"] == []
@@ -206,7 +219,7 @@ args = { channel_id = "${make.id}", content = "open now" }
 
 
 def test_what_needs_a_person_waits_until_it_is_approved(command, discord):
-    (command.cwd / "publish.toml").write_text(PUBLISH)
+    publish(command, PUBLISH)
     ended = command("run publish.toml")
     assert ended.code == 1
     [wish] = json.loads(command("approvals list --json").out)["approvals"]
@@ -232,7 +245,7 @@ def test_a_person_sees_all_there_is_to_decide_on(command, discord):
         "open now", "{{write}}"
     )
     asking = '[acts.write]\nprompt = "Say when it opens"\n[acts.make]'
-    (command.cwd / "publish.toml").write_text(text.replace("[acts.make]", asking))
+    publish(command, text.replace("[acts.make]", asking))
     path = command.cwd / "answers.json"
     path.write_text(json.dumps([{"when": "Say when", "text": said}]))
     command(f"run publish.toml --model scripted:{path}")
@@ -255,7 +268,7 @@ def test_a_person_sees_all_there_is_to_decide_on(command, discord):
 
 
 def test_a_denial_is_told_when_the_narrative_runs_again(command, discord):
-    (command.cwd / "publish.toml").write_text(PUBLISH)
+    publish(command, PUBLISH)
     command("run publish.toml")
     [wish] = json.loads(command("approvals list --json").out)["approvals"]
     command(["approvals", "deny", str(wish["id"]), "--reason", "too early"])
@@ -296,7 +309,7 @@ def test_what_a_model_says_is_sent_as_it_stands_and_does_nothing(command, discor
     )
     text = text.replace('require_confirmation = ["messages.send"]\n', "")
     asking = '[acts.write]\nprompt = "Say something"\n[acts.make]'
-    (command.cwd / "publish.toml").write_text(text.replace("[acts.make]", asking))
+    publish(command, text.replace("[acts.make]", asking))
 
     ended = command(f"run publish.toml {scripted_as(command, said)}")
 
@@ -315,7 +328,7 @@ def scripted_as(command, said):
 
 def test_a_command_is_named_by_the_file_not_by_what_it_is_given(command, discord):
     text = PUBLISH.replace('command = "messages.send"', 'command = "{{make.name}}"')
-    (command.cwd / "publish.toml").write_text(text)
+    publish(command, text)
 
     ended = command("run publish.toml --allow-writes")
 
@@ -331,7 +344,7 @@ def test_an_id_of_another_server_in_the_state_leads_nowhere(command, discord):
     secure(command, writes="allow", guild_ids=(discord.guild,))
     text = PUBLISH.replace("${make.id}", "${state:channel_id}").replace('"make", "say"', '"say"')
     text = text.replace('require_confirmation = ["messages.send"]\n', "")
-    (command.cwd / "publish.toml").write_text(text)
+    publish(command, text)
 
     ended = command("run publish.toml")
 
@@ -351,7 +364,7 @@ def test_a_typo_in_the_rules_is_found_by_check_and_lets_nothing_run(command, dis
 
 def test_hidden_signs_are_shown_to_whoever_decides(command, discord):
     text = PUBLISH.replace("open now", "open\\u202ewon\\u200b")
-    (command.cwd / "publish.toml").write_text(text)
+    publish(command, text)
     command("run publish.toml")
 
     shown = command("approvals show 1").out
@@ -400,7 +413,7 @@ def test_a_nested_narrative_widens_no_policy(command, discord, way):
 
 
 def test_an_approved_command_can_be_run_at_once_or_denied(command, discord):
-    (command.cwd / "publish.toml").write_text(PUBLISH)
+    publish(command, PUBLISH)
     command("run publish.toml")
     [wish] = json.loads(command("approvals list --json").out)["approvals"]
 
@@ -414,7 +427,7 @@ def test_an_approved_command_can_be_run_at_once_or_denied(command, discord):
 
 
 def test_ids_are_kept_globally_and_for_the_narrative(command, discord):
-    (command.cwd / "publish.toml").write_text(PUBLISH)
+    publish(command, PUBLISH)
     command("run publish.toml")
     room = next(one["id"] for one in discord.world.channels.values() if one["name"] == "gallery")
 
@@ -438,7 +451,7 @@ def test_state_is_read_from_ones_own_and_from_other_narratives(command, discord)
     command(f"state set channel_id {discord.channel} --scope other")
 
     for key in ("narrative:channel_id", "other/channel_id"):
-        (command.cwd / "publish.toml").write_text(text % key)
+        publish(command, text % key)
         ended = command("run publish.toml")
         assert ended.code == 0, ended.err
 
@@ -450,12 +463,12 @@ def test_no_secret_of_the_environment_gets_out(command, discord):
     text = PUBLISH.replace("open now", "psst: ${env:SOME_API_KEY}").replace(
         'require_confirmation = ["messages.send"]\n', ""
     )
-    (command.cwd / "publish.toml").write_text(text)
+    publish(command, text)
 
     ended = command("run publish.toml")
 
-    assert ended.code == 1
-    assert "a secret" in ended.err
+    assert ended.code == 78
+    assert "SOME_API_KEY holds a secret, which no narrative may read" in ended.err
     log = command("approvals log --json").out
     assert "sesame" not in log + ended.err + ended.out
 

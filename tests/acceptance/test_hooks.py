@@ -94,6 +94,7 @@ def configure(botticelli, hooks, *, folder="outbox"):
     (botticelli.cwd / "botticelli.toml").write_text(
         f"[destinations.file]\nplatform = 'outbox'\nfolder = '{folder}'\n{hooks}\n"
     )
+    assert botticelli("trust .").code == 0
 
 
 def test_each_outcome_reaches_those_who_asked_for_it(botticelli, db, told):

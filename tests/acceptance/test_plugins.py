@@ -100,6 +100,7 @@ def test_its_commands_are_listed_run_and_guarded(user):
 
 def test_its_model_answers_and_its_commands_serve_narratives(user):
     (user.cwd / "notes.toml").write_text(NARRATIVE)
+    assert user("trust notes.toml").code == 0
 
     ended = user("run notes.toml")
 

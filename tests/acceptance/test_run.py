@@ -134,6 +134,7 @@ def test_offline_reaches_no_platform_and_says_so(botticelli, db):
         'name = "f"\n[[acts]]\nname = "a"\n[[acts.inputs]]\ntype = "bot_command"\n'
         'platform = "discord"\ncommand = "channels.list"\nrequired = true\nguild_id = "1"\n'
     )
+    assert botticelli("trust f.toml").code == 0
     ended = botticelli("run f --offline")
 
     assert ended.code == 1

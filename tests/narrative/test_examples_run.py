@@ -66,7 +66,9 @@ def test_it_runs(db, tmp_path, path, key):
     state |= {"TEST_ROLE_ID": "6", "discord.channels.create.id": "7"}
     for name, value in state.items():
         db.execute("INSERT INTO narrative_state (key, value) VALUES (%s, %s)", [name, value])
-    database = DatabaseCommands(conn=db, writable=("approved_discord_posts", "content"))
+    database = DatabaseCommands(
+        conn=db, writable=("approved_discord_posts", "content"), approves=True
+    )
     run = stage(
         db,
         "",

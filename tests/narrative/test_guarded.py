@@ -78,7 +78,7 @@ def house(db, clock):
             conn=db,
             executors={
                 "discord": executor,
-                "database": DatabaseCommands(conn=db, writable=posts),
+                "database": DatabaseCommands(conn=db, writable=posts, approves=True),
             },
             security=Security(),
             actor="here:1:a",

@@ -216,7 +216,7 @@ mark = "bots.mark"
 
 
 def with_database(db):
-    commands = DatabaseCommands(conn=db, writable=("approved_discord_posts",))
+    commands = DatabaseCommands(conn=db, writable=("approved_discord_posts",), approves=True)
     return {"database": commands}
 
 

@@ -273,7 +273,7 @@ def test_an_update_that_cannot_be_changes_nothing(db, updates):
 
 
 def command(db, seen=None, **args):
-    commands = DatabaseCommands(conn=db, writable=(POSTS,))
+    commands = DatabaseCommands(conn=db, writable=(POSTS,), approves=True)
     call = CommandCall(platform="database", command="update_table", args=args, seen=seen or {})
     return commands.run(call)
 

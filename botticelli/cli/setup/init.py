@@ -11,6 +11,7 @@ import typer
 
 from botticelli.cli.setup import answers
 from botticelli.cli.setup.sample import Choices, sample
+from botticelli.cli.setup.trust import trust_place
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -228,6 +229,7 @@ def _create(env: Environment, target: Path, given: Given, *, force: bool) -> Cre
             continue
         _write(path, content, mode=0o600 if name == ".env" else 0o666)
         written.append(name)
+    trust_place(env, target)
     cd = () if target == env.cwd.resolve() else (f"cd {shlex.quote(_short(target, env.cwd))}",)
     return CreatedProject(
         folder=target,

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def guarded(
-    env: Environment, conn: "Connection", *, allow_writes: bool = False, asks: bool = False
+    env: Environment,
+    conn: "Connection",
+    *,
+    allow_writes: bool = False,
+    asks: bool = False,
+    approves: bool = True,
 ) -> "GuardedCommands":
     """Return the commands of this process over a connection, which is used by one thread.
 
@@ -27,6 +32,7 @@ def guarded(
         conn: For database commands, the audit and the approvals.
         allow_writes: What --allow-writes says.
         asks: Whether a person at a terminal may be asked.
+        approves: Whether approved posts may be changed: by people always.
     """
     from botticelli.narrative.commands.executors import DatabaseCommands, PlatformExecutor
     from botticelli.narrative.commands.guard import GuardedCommands
@@ -35,7 +41,7 @@ def guarded(
     return GuardedCommands(
         conn=conn,
         executors={
-            "database": DatabaseCommands(conn=conn, writable=writable),
+            "database": DatabaseCommands(conn=conn, writable=writable, approves=approves),
             "discord": PlatformExecutor(discord(env)),
         },
         find=lambda platform: plugged_in(env, platform),

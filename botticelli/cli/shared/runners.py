@@ -29,7 +29,8 @@ def run_context(
     `allow_writes`: commands may change what is not forbidden; `asks`: otherwise ask the person at
     the terminal. A stage never asks: its workers would all ask at once.
     """
-    from botticelli.cli.shared.command_guard import guarded
+    from botticelli.cli.shared.command_guard import guarded, secrets
+    from botticelli.cli.shared.trusting import rights, variables
     from botticelli.models.open import Drivers
     from botticelli.narrative.files.fetch import fetch
     from botticelli.narrative.files.media import LARGEST
@@ -41,6 +42,9 @@ def run_context(
             said.add(line)
             env.say(line)
 
+    known = secrets(env)
+    visible = variables(env, known)
+    granted = rights(env, allow_writes=allow_writes)
     return RunContext(
         conn=conn,
         connect=env.connect,
@@ -48,10 +52,15 @@ def run_context(
         identity=env.identity,
         clock=env.clock,
         chance=env.chance,
-        environ=env.environ,
+        environ=visible.values,
+        refuse_variable=visible.refuse,
+        rights=granted,
+        secrets=known,
         cwd=env.cwd,
         drivers=Drivers(env.config.models),
-        open_commands=lambda conn: guarded(env, conn, allow_writes=allow_writes, asks=asks),
+        open_commands=lambda conn: guarded(
+            env, conn, allow_writes=allow_writes, asks=asks, approves=granted.approves
+        ),
         fetch=partial(fetch, limit=LARGEST, is_private_allowed=env.config.narratives.private_urls),
         note=note,
     )

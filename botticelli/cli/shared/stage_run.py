@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from botticelli.cli.shell.environment import Environment
+from botticelli.config.addresses import trust_line
 from botticelli.config.model import StageName
 from botticelli.config.operations import Hooks
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
@@ -40,6 +41,9 @@ def stage_run(
         UsageError: `jitter` is not a duration.
         ConfigError: `--offline` in a database with posts for a real channel.
     """
+    if env.config.untrusted:
+        root = env.config.untrusted
+        env.say(f"hooks and programs of {root} are left out: it is not trusted; {trust_line(root)}")
     if jitter is not None:  # no lock and no connection is held meanwhile
         env.clock.sleep(env.chance.uniform(0, duration(jitter).total_seconds()))
     with nullcontext() if dry_run else _notified(env, stage), env.database() as conn:
@@ -50,7 +54,7 @@ def stage_run(
 
 @contextmanager
 def _notified(env: Environment, stage: StageName) -> Iterator[None]:
-    if env.config.hooks == Hooks():
+    if env.hooks == Hooks():
         yield
         return
     notifier = Notifier(env, stage)
@@ -98,7 +102,7 @@ class Notifier:
             )
             for kind in kinds
         ]
-        notify(*events, hooks=self._env.config.hooks, environ=self._env.environ)
+        notify(*events, hooks=self._env.hooks, environ=self._env.environ)
 
     def failed(self, error: str, *, exit_code: int) -> None:
         """Notify of a failure that ended the command."""

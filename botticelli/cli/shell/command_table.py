@@ -57,6 +57,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "demo": ("work.demo", "Run the whole pipeline here, without a key or a server."),
         "init": ("setup.init", "Create a project: ABOUT.md, settings, narratives."),
         "import": ("setup.import_actors", "Convert actor_server.toml to botticelli.toml."),
+        "trust": ("setup.trust", "Trust a narrative or a project with what it asks for."),
         "check": ("reports.check", "Check configuration, narratives and destinations."),
         "timers": ("setup.timers", "Install systemd timers or a crontab for the stages."),
         "notify": ("setup.notify", "Notify hooks of a failed systemd unit (OnFailure=)."),

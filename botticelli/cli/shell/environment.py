@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 from botticelli.cli.shell import log
 from botticelli.clock import Clock, SystemClock
 from botticelli.config.model import Config
+from botticelli.config.operations import Hooks
 from botticelli.records import record
 
 if TYPE_CHECKING:
     from botticelli.cli.shell.output import Console
     from botticelli.config.hiding import Hider
+    from botticelli.config.trust.project import ProjectFiles
+    from botticelli.config.trust.records import TrustStore
     from botticelli.store.connection import Connection
     from botticelli.store.embedded.server import Embedded
     from botticelli.store.leases import Identity
@@ -44,6 +47,8 @@ class Environment:
         stderr: Where everything else goes.
         clock: Time.
         chance: Randomness.
+        files: What speaks for the project, once the configuration is read; None: nothing does.
+        trust: What the user has said yes to; trusted_once: for this process alone.
         config: Used as it is instead of being looked for in files and variables.
         connect: Opens a connection to a URL; a test's own pins the database's clock.
     """
@@ -61,6 +66,7 @@ class Environment:
         connect: "Callable[[str], Connection] | None" = None,
     ) -> None:
         self.environ = dict(environ)
+        self._process = dict(environ)  # without what a .env adds
         self.cwd = cwd
         self.stdout = stdout
         self.stderr = stderr
@@ -71,6 +77,9 @@ class Environment:
         self._given = config
         self._connect = connect
         self._hider: tuple[Config | None, Hider] | None = None
+        self.files: ProjectFiles | None = None  # of the project, once `config` is read
+        self.asks: tuple[str, ...] = ()  # of those files, beyond what needs no trust
+        self.trusted_once: set[str] = set()  # digests that a person said yes to for this process
 
     @classmethod
     def of_process(cls) -> "Environment":
@@ -104,16 +113,71 @@ class Environment:
         Raises:
             ConfigError: The file or a variable has to be fixed; carries every mistake.
         """
-        from botticelli.config.load import load, offline
-        from botticelli.config.sources import find_file, with_dotenv
+        from botticelli.config.load import offline
 
-        config = self._given
-        if config is None:
-            file = find_file(environ=self.environ, cwd=self.cwd, named=self.options.config)
-            self.environ = with_dotenv(self.environ, file.parent if file else self.cwd)
-            self._hider = None
-            config = load(file, environ=self.environ, cwd=self.cwd)
+        config = self._given or self._load()
         return offline(config, cwd=self.cwd) if self.options.offline else config
+
+    def at(self, folder: Path) -> "Environment":
+        """Return the environment that a command would have in another folder."""
+        return Environment(
+            environ=self._process, cwd=folder, stdout=self.stdout, stderr=self.stderr
+        )
+
+    def _load(self) -> Config:
+        """Return the configuration of files and variables, as far as they may be obeyed."""
+        from botticelli.config.load import load
+        from botticelli.config.sources import dotenv, find_file, own_folders
+        from botticelli.config.trust.ownership import require_own
+
+        is_named = bool(self.options.config or self.environ.get("BOTTICELLI_CONFIG"))
+        file = find_file(environ=self.environ, cwd=self.cwd, named=self.options.config)
+        if file and not is_named:
+            require_own(file)
+        root = file.parent if file else self.cwd
+        assigned = dotenv(root)
+        self.environ = {**assigned, **self._process}
+        self._hider = None
+        config = load(file, environ=self.environ, cwd=self.cwd)
+        if root in own_folders(self._process) and not is_named:
+            return config
+        speaks = file is not None and not is_named
+        return self._trusted(config, root=root, assigned=assigned, speaks=speaks)
+
+    def _trusted(
+        self, config: Config, *, root: Path, assigned: dict[str, str], speaks: bool
+    ) -> Config:
+        """Return a project's configuration, narrowed if the user has not said yes to it."""
+        from botticelli.config.trust import project as project_trust
+        from botticelli.config.trust.records import digest_of_project
+
+        self.files = project_trust.ProjectFiles(
+            root=root, assigned=assigned, process=self._process, speaks=speaks
+        )
+        self.asks = project_trust.asks_of(config, self.files)
+        known = self.trust.get(digest_of_project(root.resolve())) if self.asks else None
+        if set(self.asks) <= set(known.asks if known else ()):
+            return config
+        for name in self.files.steering:
+            del self.environ[name]
+        return project_trust.narrowed(config, self.files)
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks that may run: of a project that is not trusted those on this machine alone."""
+        from botticelli.config.trust.project import only_here
+
+        is_theirs = self.config.untrusted and self.files and self.files.speaks
+        return only_here(self.config.hooks) if is_theirs else self.config.hooks
+
+    @cached_property
+    def trust(self) -> "TrustStore":
+        """What the user has said yes to; no file of a project can move it."""
+        from botticelli.config.sources import user_folder
+        from botticelli.config.trust.records import TrustStore
+
+        state = user_folder(self._process, "XDG_STATE_HOME", ".local/state")
+        return TrustStore(state / "botticelli/trust")
 
     @cached_property
     def identity(self) -> "Identity":
@@ -233,13 +297,24 @@ class Environment:
 
     def database_url(self) -> str:
         """Return the URL of the database, after starting the embedded server if that is used."""
+        from botticelli.config.addresses import require_trusted
+
+        require_trusted(self.config.database.url, where="the database")
         return self.config.database.url or self.embedded.url
 
     @cached_property
     def embedded(self) -> "Embedded":
         """The embedded PostgreSQL."""
+        from botticelli.config.addresses import trust_line
+        from botticelli.errors import ConfigError
         from botticelli.store.embedded.server import Embedded
 
+        if self.config.untrusted and self.config.database.binaries:
+            raise ConfigError(
+                "names programs of a project that is not trusted",
+                where="database.binaries",
+                hint=f"if they are right: {trust_line(self.config.untrusted)}",
+            )
         # A terminal below systemd's user manager has INVOCATION_ID, too, but no unit to end.
         in_unit = "INVOCATION_ID" in self.environ and not self.stderr.isatty()
         database = self.config.database

@@ -10,6 +10,7 @@ from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import Show, progress, run_context, unseen
 from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shared.stage_run import Jitter, stage_run
+from botticelli.cli.shared.trusting import require_trust
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -75,8 +76,10 @@ def generate(
     with stage_run(env, "generate", jitter=jitter, dry_run=dry_run) as conn:
         if dry_run:
             return dry_run_generate(run_context(env, conn), request=request)
+        context = run_context(env, conn)
+        require_trust(env, context, *context.find(narrative or env.config.generate.narrative))
         with progress(env, "posts") as show:
-            report = run_generate(run_context(env, conn), request=request, watch=watcher(show))
+            report = run_generate(context, request=request, watch=watcher(show))
         _complain(env, report)
         return report
 

@@ -16,6 +16,7 @@ from botticelli import tracing
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import run_context
 from botticelli.cli.shared.spending import spent
+from botticelli.cli.shared.trusting import require_trust
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -137,7 +138,7 @@ ProcessDiscordOption = Annotated[
     typer.Option("--process-discord", help="Store servers and channels in discord_ tables."),
 ]
 AllowWritesOption = Annotated[
-    bool, typer.Option("--allow-writes", help="Let bot commands change things without asking.")
+    bool, typer.Option("--allow-writes", help="Trust the file for this run; ask about no command.")
 ]
 
 
@@ -239,7 +240,12 @@ class _Running:
         )  # fmt: skip
 
     def run(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
-        """Run it and print what it cost."""
+        """Run it and print what it cost.
+
+        Raises:
+            Untrusted: It asks for more than to write candidates, and nobody says yes.
+        """
+        require_trust(self.env, self.context, file, narrative)
         began = self.env.clock.monotonic()
         report = self._record(file, narrative)
         self._print(report, seconds=self.env.clock.monotonic() - began)

@@ -1,14 +1,21 @@
 """What carries out the commands of a platform, and those of the database."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.platforms.command_set import CommandSet, Description, Once, OnceOnly, Place
 from botticelli.records import record
+from botticelli.store.commands import unmarked_sends
 from botticelli.store.connection import Connection
 from botticelli.store.tables import rows
+from botticelli.store.tables.columns import OPERATIONAL
+from botticelli.store.tables.inference import base_tables
+
+# Columns of candidates that no verdict depends on.
+FREE_COLUMNS: Final = frozenset({"review_status", "tags", "source", "content_type", "rating"})
 
 
 class PlatformExecutor:
@@ -62,10 +69,13 @@ class DatabaseCommands:
 
     Args:
         writable: Tables that may be changed.
+        approves: Whether approved posts and verdicts may be, too; else what the narrative itself
+            has sent may be marked as posted, and candidates may be turned down.
     """
 
     conn: Connection
     writable: Sequence[str]
+    approves: bool = False
 
     def canonical(self, command: str) -> str:
         """See CommandExecutor."""
@@ -99,9 +109,54 @@ class DatabaseCommands:
         table, limit = str(args["table_name"]), _limit(args.get("limit"), call.name)
         # It means the rows that it has read: any other pending row will not do.
         within = call.seen.get(table) if limit is not None else None
-        return rows.Change(
+        change = rows.Change(
             table=table, updates=args["updates"], where=_filter(args), limit=limit, within=within
         )
+        reached = base_tables(self.conn, [table])
+        if own := reached & OPERATIONAL:
+            raise _own(min(own), call.name)
+        return change if self.approves else self._unapproving(change, call, reached)
+
+    def _unapproving(
+        self, change: rows.Change, call: CommandCall, reached: frozenset[str]
+    ) -> rows.Change:
+        """Return a change within the rows that a narrative may change without a review.
+
+        Raises:
+            Denied: It would write what only curation and people write.
+        """
+        if "approved_discord_posts" in reached:
+            sent = unmarked_sends.rows_sent(self.conn, change.table, narrative=call.narrative)
+            if not (_marks_as_posted(change.updates) and sent):
+                raise _unreviewed(call, "a narrative marks what it has sent, with review_status")
+            within = sent if change.within is None else sent & set(change.within)
+            return replace(change, within=sorted(within))
+        if "potential_discord_posts" in reached and not _turns_down(change.updates):
+            raise _unreviewed(call, "a narrative may reject, hold and tag candidates")
+        return change
+
+
+def _marks_as_posted(updates: Mapping[str, Any]) -> bool:
+    status = updates.get("review_status", "posted")
+    return updates.keys() <= {"review_status", "posted_at"} and status == "posted"
+
+
+def _turns_down(updates: Mapping[str, Any]) -> bool:
+    status = updates.get("review_status", "rejected")
+    return updates.keys() <= FREE_COLUMNS and status in ("rejected", "held")
+
+
+def _own(table: str, where: str) -> Denied:
+    what = f"table '{table}' may not be changed by a narrative: it is Botticelli's own"
+    return Denied(what, where=where)
+
+
+def _unreviewed(call: CommandCall, may: str) -> Denied:
+    return Denied(
+        f"only curation and people write posts and verdicts; {may}",
+        where=call.name,
+        hint="set [security] approve_without_review = true in botticelli.toml to allow it",
+    )
 
 
 def check_update(
@@ -116,6 +171,8 @@ def check_update(
         what = f"there is no database command '{command}'"
         raise CommandFailed(what, where=where, hint="use update_table")
     table, updates = args.get("table_name", ""), args.get("updates")
+    if table in OPERATIONAL:
+        raise _own(str(table), where)
     if table is not ... and table not in writable:
         raise Denied(
             f"table '{table}' may not be changed by a narrative",

@@ -88,7 +88,7 @@ class GuardedCommands:
         call = replace(call, command=executor.canonical(call.command))
         earlier = self._find_unmarked(call)
         if earlier is not None and earlier.result_id:
-            reason = f"sent before, for {call.about}"
+            reason = unmarked_sends.BEFORE + call.about
             self._record(call, "refused", rule="done before", reason=reason)
             return _result_of(earlier)
         if earlier is not None:

@@ -55,12 +55,13 @@ def _follow(place: Place, *, way: tuple[str, ...], done: set[str], resolve: Reso
         raise ConfigError(f"narratives that run each other for ever: {chain}", where=str(file.path))
     if here in done:
         return
-    for next_place in _next_places(file, narrative, resolve=resolve):
+    for next_place in next_places(file, narrative, resolve=resolve):
         _follow(next_place, way=(*way, here), done=done, resolve=resolve)
     done.add(here)
 
 
-def _next_places(file: NarrativeFile, narrative: Narrative, *, resolve: Resolve) -> Iterator[Place]:
+def next_places(file: NarrativeFile, narrative: Narrative, *, resolve: Resolve) -> Iterator[Place]:
+    """Yield what a narrative runs itself."""
     for act in narrative.acts:
         if act.narrative:
             yield file, file.narratives[act.narrative]

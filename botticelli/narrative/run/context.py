@@ -1,7 +1,7 @@
 """What running narratives needs of the world: made once for a run, with a copy for each thread."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import field, replace
 from functools import cached_property
@@ -15,6 +15,7 @@ from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config
 from botticelli.models.open import Drivers
 from botticelli.narrative.answers.caller import LiveCaller
+from botticelli.narrative.checks.asks import Rights
 from botticelli.narrative.commands.base import Commands
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.files.lookup import Folders, folders_of
@@ -58,7 +59,10 @@ class RunContext:
     Args:
         connect: Opens one more connection.
         cwd: Where relative narrative files are looked for first.
-        environ: For ${NAME} and ${env:NAME}.
+        environ: For ${NAME} and ${env:NAME}: what narratives may see of it.
+        refuse_variable: Raises if a variable is set but no narrative may see it.
+        rights: What the user has granted to narratives beyond writing candidates.
+        secrets: Texts that no model may read.
         drivers: The models, opened late and once.
         open_commands: Makes the commands that narratives may run, over a connection.
         fetch: Reads a medium by its address.
@@ -82,6 +86,9 @@ class RunContext:
     open_commands: Callable[[Connection], Commands]
     fetch: Callable[[str], Fetched]
     note: Callable[[str], None]
+    refuse_variable: Callable[[str], None] = _silent
+    rights: Rights = Rights()
+    secrets: Sequence[str] = ()
     run_id: int | None = None
     stop: Event = field(default_factory=Event)
     is_dry: bool = False

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from botticelli.budget.gate import Stopped
+from botticelli.config.leaks import find_leak
+from botticelli.errors import ConfigError
 from botticelli.models.base import Part, Request
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import (
@@ -15,6 +17,7 @@ from botticelli.narrative.answers.json_extraction import (
     extract,
     read_answer,
 )
+from botticelli.narrative.checks.asks import environment_names
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import Act, Media, Narrative, Text
 from botticelli.narrative.language.template import Unresolved, render_prompt
@@ -72,6 +75,7 @@ class NarrativeRun:
             BotticelliError: An act failed for good, or the run was asked to stop.
         """
         started = self.context.clock.now()
+        self._refuse_variables()
         self._refuse_dangling()
         queue = act_facts.queue_of(self.narrative)
         is_idle = bool(queue) and not any(map(self.reader.would_find, queue))
@@ -117,6 +121,39 @@ class NarrativeRun:
                         self.reader.locate(given)
             if act.name == self.options.until:
                 return
+
+    def _refuse_variables(self) -> None:
+        """Find variables that no narrative may read before the first call is paid for.
+
+        Raises:
+            ConfigError: A prompt or an argument names one.
+        """
+        known = {*self.variables.given, *self.variables.kept, *self.variables.acts}
+        for placeholder in environment_names(self.narrative):
+            if placeholder.name in known:
+                continue
+            try:
+                self.context.refuse_variable(placeholder.name.removeprefix("env:"))
+            except ConfigError as refused:
+                if not self.context.is_dry:
+                    where = f"{self.file}: {self.narrative.name}: {placeholder.source}"
+                    raise ConfigError(refused.what, where=where, hint=refused.hint) from refused
+                self.warn(str(refused))
+
+    def _refuse_leaks(self, request: Request, act: Act) -> None:
+        """Keep secrets from a model, however they came into the prompt.
+
+        Raises:
+            ActFailed: The prompt holds one.
+        """
+        texts = [part.text for each in request.messages for part in each.parts]
+        for text in (request.system, *texts):
+            if how := find_leak(text or "", self.context.secrets):
+                raise ActFailed(
+                    f"the prompt holds a secret ({how})",
+                    where=f"{self.narrative.name}, act '{act.name}'",
+                    hint="no model reads it; look where the text comes from",
+                )
 
     def _refuse_dangling(self) -> None:
         """Find what no command could be given before the first call is paid for.
@@ -233,6 +270,7 @@ class NarrativeRun:
         turn = Turn(role="user", pieces=gathered.pieces)
         models, key = self._models(step.act), self._key(step)
         request = self._request(step.act, turn, models=models)
+        self._refuse_leaks(request, step.act)
         reason = ""
         for _ in range(TRIES):
             answer = self.caller.ask(request, models=models, key=key)

@@ -13,6 +13,7 @@ from botticelli.models.base import TransientError
 from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Caller
 from botticelli.narrative.answers.dry_run import DryRunCaller
+from botticelli.narrative.checks.asks import refuse_untrusted
 from botticelli.narrative.commands.base import CommandCall, Commands
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
@@ -45,6 +46,7 @@ class Position:
         item_id: The item that may be resumed; None if nothing is kept or found.
         place: In the item: "" for its own narrative, else whose act calls it.
         step: The act or input that calls the next one.
+        outermost: The file that the user runs: what it is trusted with holds for those it calls.
     """
 
     chain: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ class Position:
     item_id: int | None = None
     place: str = ""
     step: str = ""
+    outermost: NarrativeFile | None = None
 
 
 @record
@@ -273,14 +276,29 @@ class Runner:
                 hint="take one of these calls out",
             )
         is_nested = bool(at.chain)
+        outermost = at.outermost or self.file
+        if not self.context.is_dry:
+            self._refuse_untrusted(narrative, outermost)
         position = Position(
             chain=(*at.chain, here),
             above=(*at.above, (narrative.name, narrative.security)),
             iteration=iteration,
             item_id=at.item_id if is_nested else item_id,
             place=f"{at.place}{at.step}/{narrative.key}#{iteration}/" if is_nested else "",
+            outermost=outermost,
         )
         return replace(self, at=position)
+
+    def _refuse_untrusted(self, narrative: Narrative, outermost: NarrativeFile) -> None:
+        context = self.context
+        refuse_untrusted(
+            narrative,
+            self.file,
+            conn=context.conn,
+            rights=context.rights,
+            trusted=lambda: context.rights.trusted(outermost, context.resolve),
+            stores=not isinstance(self.sink, NoSink),
+        )
 
 
 def dry_runner(

@@ -13,6 +13,7 @@ from typing import Any, Final
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_one
 
+BEFORE: Final = "sent before, for "  # begins the reason of an audit entry: nothing was sent again
 OPEN_FOR: Final = timedelta(days=30)  # after that, pending rows are meant anew
 
 
@@ -118,3 +119,25 @@ def sent_since(conn: Connection, platform: str, since: datetime) -> list[str]:
     """Return the ids of all messages that are accounted for since then: others may say the same."""
     rows = conn.execute(SENT, {"platform": platform, "since": since}).fetchall()
     return [str(row[0]) for row in rows]
+
+
+ROWS_SENT: Final = """
+    SELECT reason
+      FROM command_audit
+     WHERE narrative = %(narrative)s
+       AND command IN ('messages.send', 'forum.create_post')
+       AND (outcome = 'done' OR rule = 'done before')
+       AND at > botticelli_now() - %(open_for)s
+       AND strpos(reason, %(table)s || ' ') > 0
+"""
+
+
+def rows_sent(conn: Connection, table: str, *, narrative: str) -> frozenset[str]:
+    """Return the keys of the rows of a table that a narrative has sent, as `about` names them."""
+    values = {"narrative": narrative, "table": table, "open_for": OPEN_FOR}
+    found: set[str] = set()
+    for (reason,) in conn.execute(ROWS_SENT, values):
+        for part in reason.removeprefix(BEFORE).split("; "):
+            name, _, keys = part.partition(" ")
+            found |= set(keys.split(", ")) if name == table else set()
+    return frozenset(found)

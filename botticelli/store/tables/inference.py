@@ -134,6 +134,49 @@ def source_of(conn: Connection, table: str) -> str:
     return "" if row is None else str(row[0])
 
 
+FOREIGN: Final = """
+    SELECT name
+      FROM unnest(%(tables)s::text[]) AS name
+     WHERE to_regclass(quote_ident(name)) IS NOT NULL
+       AND NOT EXISTS (SELECT FROM content_generation_tables WHERE table_name = name)
+"""
+
+
+def foreign_tables(conn: Connection, tables: Iterable[str]) -> frozenset[str]:
+    """Return those of the tables that are there and that no narrative has made."""
+    if not (names := list(tables)):
+        return frozenset()
+    return frozenset(name for (name,) in conn.execute(FOREIGN, {"tables": names}))
+
+
+BASES: Final = """
+    WITH RECURSIVE based (id) AS (
+        SELECT to_regclass(quote_ident(name))::oid FROM unnest(%(tables)s::text[]) AS name
+         UNION
+        SELECT found.id
+          FROM based,
+               LATERAL (SELECT d.refobjid AS id
+                          FROM pg_rewrite AS r
+                          JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass
+                                             AND d.objid = r.oid
+                                             AND d.refclassid = 'pg_class'::regclass
+                         WHERE r.ev_class = based.id
+                         UNION
+                        SELECT inhparent FROM pg_inherits WHERE inhrelid = based.id
+                         UNION
+                        SELECT inhrelid FROM pg_inherits WHERE inhparent = based.id) AS found
+    )
+    SELECT relname::text FROM pg_class WHERE oid IN (SELECT id FROM based)
+"""
+
+
+def base_tables(conn: Connection, tables: Iterable[str]) -> frozenset[str]:
+    """Return the tables with all that a change of them may reach: views, rules, inheritance."""
+    if not (names := list(tables)):
+        return frozenset()
+    return frozenset(name for (name,) in conn.execute(BASES, {"tables": names}))
+
+
 def make_table(
     conn: Connection,
     table: str,

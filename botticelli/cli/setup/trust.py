@@ -1,0 +1,129 @@
+"""`botticelli trust`."""
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from botticelli.cli.shared.trusting import record_of
+from botticelli.cli.shell.command import command
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, render
+from botticelli.config.trust.records import TrustRecord
+from botticelli.errors import BotticelliError, UsageError
+from botticelli.narrative.language.cycles import Resolve
+from botticelli.records import record
+from botticelli.text import shorten
+
+
+@record
+class TrustReport:
+    """Records of what the user trusts.
+
+    Args:
+        removed: How many were taken back.
+    """
+
+    trusted: tuple[TrustRecord, ...] = ()
+    removed: int = 0
+
+
+@command()
+def trust(
+    env: Environment,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE|DIR]...", help="Narrative files, or a project's folder."),
+    ] = None,
+    *,
+    listed: Annotated[bool, typer.Option("--list", help="List what is trusted.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the trust back.")] = False,
+) -> TrustReport:
+    """Trust a narrative or a project with what it asks for.
+
+    Prints what that is. Whatever changes in the files is asked about again.
+
+    Examples:
+        botticelli trust narratives/poster.toml
+        botticelli trust .
+        botticelli trust --list
+    """
+    places = [(env.cwd / path).resolve() for path in paths or ()]
+    if listed:
+        known = env.trust.records()
+        return TrustReport(
+            trusted=tuple(each for each in known if not places or _is_in(each, places))
+        )
+    if not places:
+        raise UsageError("nothing is named", hint="name a narrative file or a folder, or --list")
+    if remove:
+        digests = [each.digest for each in env.trust.records() if _is_in(each, places)]
+        return TrustReport(removed=env.trust.remove(digests))
+    return TrustReport(trusted=tuple(each for place in places for each in trust_place(env, place)))
+
+
+def _is_in(entry: TrustRecord, places: list[Path]) -> bool:
+    return any(Path(entry.path).is_relative_to(place) for place in places)
+
+
+def trust_place(env: Environment, place: Path) -> list[TrustRecord]:
+    """Trust a narrative file, or a project with the narratives in its folder; return the records.
+
+    What cannot be trusted in a folder is complained about, and the rest is.
+
+    Raises:
+        UsageError: There is no such file.
+        ConfigError: The file holds mistakes, or another user could have written it.
+    """
+    from botticelli.narrative.language.load import resolve_nested
+    from botticelli.reports.narratives import narrative_files
+
+    if not place.exists():
+        raise UsageError(f"there is no {place}", hint="name a narrative file or a folder")
+    resolve = partial(resolve_nested, cwd=env.cwd)
+    parts = [partial(_project, env, place)] if place.is_dir() else []
+    parts += [partial(_narrative, env, path, resolve) for path in narrative_files([place])]
+    made: list[TrustRecord] = []
+    for part in parts:
+        try:
+            made += (entry := part())
+            for each in entry:
+                env.trust.write(each)
+        except BotticelliError as error:
+            if not place.is_dir():
+                raise
+            env.complain(f"not trusted: {error}")
+    return made
+
+
+def _narrative(env: Environment, path: Path, resolve: Resolve) -> list[TrustRecord]:
+    from botticelli.narrative.language.load import load_file
+
+    return [record_of(env, load_file(path), resolve)]
+
+
+def _project(env: Environment, folder: Path) -> list[TrustRecord]:
+    """Return the record of the project that begins in a folder, if its files ask for anything."""
+    from botticelli.config.trust.project import record_of as record_of_project
+
+    inner = env.at(folder)
+    inner.config  # noqa: B018 - reads the files
+    if inner.files is None or inner.files.root.resolve() != folder:
+        return []
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return [record_of_project(folder, inner.asks, by=env.user, at=at)]
+
+
+@render.register
+def _(report: TrustReport, console: Console) -> None:
+    for entry in report.trusted:
+        console.line(entry.path, style="bold")
+        for line in entry.asks or ("asks for nothing",):
+            console.line(f"  {shorten(line, 200)}")
+        console.line(f"  trusted by {entry.by}, {entry.at}")
+    if report.removed:
+        console.line(f"{report.removed} taken back")
+    elif not report.trusted:
+        console.line("nothing is trusted")

@@ -1,0 +1,264 @@
+"""What the files of a project may do before their user has said yes: `botticelli trust FOLDER`.
+
+A project is data that somebody may have cloned. Its programs, hooks and addresses are used once the
+user trusts them (docs/security.md). What the user's own configuration, the command line or the
+environment of the process say needs no trust; loopback is exempt.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+from botticelli.config.addresses import UntrustedAddress
+from botticelli.config.hiding import SHORTEST, Hider, secrets_of_environment
+from botticelli.config.model import Config, Destination, Models, NamedModel
+from botticelli.config.operations import Hooks, StageHooks
+from botticelli.config.secrets import Secret
+from botticelli.config.trust.records import TrustRecord, digest_of_project
+from botticelli.records import record
+
+# Variables that decide which programs run, and how: not those of a project that is not trusted.
+OF_PROGRAMS: Final = re.compile(
+    r"PATH|HOME|SHELL|EDITOR|VISUAL|PAGER|BROWSER|TMPDIR|ENV|BASH_ENV|IFS|\w+_PROXY|\w+_CA_BUNDLE"
+    r"|(?:LD|DYLD|GIT|OTEL|SSL|XDG)_\w+|(?:PYTHON|PG)[A-Z]+"
+    r"|BOTTICELLI_(?:CONFIG|CONTEXT_PATH)",
+    re.IGNORECASE,
+)
+NO_SECRETS: Final = Hider(())
+HOOK_LISTS: Final = ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
+
+
+@record
+class ProjectFiles:
+    """The files that speak for a project.
+
+    Args:
+        root: Its folder.
+        assigned: What its .env says.
+        process: The environment of the process.
+        speaks: Whether botticelli.toml is the project's word; else it is the user's own.
+    """
+
+    root: Path
+    assigned: Mapping[str, str]
+    process: Mapping[str, str]
+    speaks: bool
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """All variables: those of the process go first."""
+        return {**self.assigned, **self.process}
+
+    def assigns(self, name: str) -> bool:
+        """Return whether a variable is what .env says."""
+        return name in self.assigned and name not in self.process
+
+    @property
+    def steering(self) -> tuple[str, ...]:
+        """The variables of .env that decide which programs run."""
+        return tuple(
+            sorted(n for n in self.assigned if self.assigns(n) and OF_PROGRAMS.fullmatch(n))
+        )
+
+    def says(self, value: str) -> bool:
+        """Return whether a value of botticelli.toml is the project's word, not a variable's."""
+        return self.speaks and bool(value) and value not in self.process.values()
+
+
+def asks_of(config: Config, files: ProjectFiles) -> tuple[str, ...]:
+    """Return what a project's files ask for that needs the user's trust, a line each."""
+    lines = [f".env: {name} = {files.assigned[name]}" for name in files.steering]
+    lines += [f"{key} = {address}" for key, address in addresses(config, files)]
+    if files.speaks:
+        lines += [f"{key} = {target.reveal()}" for key, target in _hooks(config.hooks)]
+        if config.database.binaries:
+            lines.append(f"database.binaries = {config.database.binaries}")
+        if config.security.writes == "allow":
+            lines.append('security.writes = "allow"')
+        lines += [f"security.allowed_commands: {each}" for each in config.security.allowed_commands]
+    return tuple(_shown(line) for line in lines)
+
+
+def _shown(line: str) -> str:
+    """Return a line without the passwords in it, but not to be confused with another one."""
+    mark = hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{NO_SECRETS.hide(line)[:200]} [{mark}]"
+
+
+def addresses(config: Config, files: ProjectFiles) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of other machines that a project's files name, with their keys."""
+    models = config.models
+    named = [
+        ("GOOGLE_GEMINI_BASE_URL", models.gemini_base_url),
+        ("OPENAI_BASE_URL", models.openai_base_url),
+    ]
+    found = [(f".env: {name}", address) for name, address in named if files.assigns(name)]
+    if files.assigns("DATABASE_URL"):
+        found.append((".env: DATABASE_URL", config.database.url))
+    elif files.says(config.database.url):
+        found.append(("database.url", config.database.url))
+    for name, model in models.named.items():
+        if files.says(model.base_url):
+            found.append((f"models.{name}.base_url", model.base_url))
+    for name, place in config.destinations.items():
+        if _names_address(place, files):
+            found.append((f"destinations.{name}.base_url", place.base_url))
+    return ((key, address) for key, address in found if not is_here(address))
+
+
+def _names_address(place: Destination, files: ProjectFiles) -> bool:
+    if files.environ.get("DISCORD_API_BASE"):
+        return files.assigns("DISCORD_API_BASE")
+    return files.says(place.base_url)
+
+
+def is_here(address: str) -> bool:
+    """Return whether an address leads to this machine, or to the platform itself."""
+    if "\\" in address or not address.isprintable():
+        return False
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    is_socket = not host and (not address or parts.scheme.startswith("postgres"))
+    is_discord = parts.scheme == "https" and host in ("discord.com", "discordapp.com")
+    return is_socket or is_discord or host == "localhost" or _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _hooks(hooks: Hooks) -> Iterator[tuple[str, Secret]]:
+    for stage in ("every", "generate", "curate", "post"):
+        for name, targets in vars(getattr(hooks, stage)).items():
+            for target in (targets,) if isinstance(targets, Secret) else targets:
+                if target and not _is_here_hook(target.reveal()):
+                    yield f"hooks.{stage}.{name}".replace(".every", ""), target
+
+
+def _is_here_hook(target: str) -> bool:
+    return target.startswith(("http://", "https://")) and " " not in target and is_here(target)
+
+
+def record_of(root: Path, asks: tuple[str, ...], *, by: str, at: str) -> TrustRecord:
+    """Return the record of a yes to all that a project's files ask for."""
+    root = root.resolve()
+    return TrustRecord(digest=digest_of_project(root), path=str(root), asks=asks, by=by, at=at)
+
+
+def narrowed(config: Config, files: ProjectFiles) -> Config:
+    """Return the configuration of a project that is not trusted.
+
+    Its database on another machine cannot be used, and no key that is not its own goes to an
+    address that it names. Who runs its hooks and programs looks at `untrusted`.
+    """
+    outside, named = _Outside(files), dict(addresses(config, files))
+    database, root = config.database, files.root
+    if {".env: DATABASE_URL", "database.url"} & named.keys():
+        database = replace(database, url=UntrustedAddress(database.url, root))
+    return replace(
+        config,
+        database=database,
+        models=_models(config.models, named, outside, root=root),
+        destinations=MappingProxyType(
+            {
+                name: replace(place, base_url=UntrustedAddress(place.base_url, root))
+                if f"destinations.{name}.base_url" in named and outside.fills(place)
+                else place
+                for name, place in config.destinations.items()
+            }
+        ),
+        untrusted=root,
+    )
+
+
+def _models(models: Models, named: Mapping[str, str], outside: "_Outside", *, root: Path) -> Models:
+    keys = [model.api_key for model in models.named.values()]
+
+    def withheld(address: str, name: str, is_lent: bool) -> str:
+        return UntrustedAddress(address, root) if name in named and is_lent else address
+
+    return replace(
+        models,
+        gemini_base_url=withheld(
+            models.gemini_base_url,
+            ".env: GOOGLE_GEMINI_BASE_URL",
+            outside.knows(models.gemini_key, *keys),
+        ),
+        openai_base_url=withheld(
+            models.openai_base_url,
+            ".env: OPENAI_BASE_URL",
+            outside.knows(models.openai_key, *keys),
+        ),
+        named=MappingProxyType(
+            {
+                name: replace(
+                    model,
+                    base_url=withheld(
+                        model.base_url,
+                        f"models.{name}.base_url",
+                        outside.fills(model) or (not model.api_key and outside.fills(models)),
+                    ),
+                )
+                for name, model in models.named.items()
+            }
+        ),
+    )
+
+
+class _Outside:
+    """What is secret and not the project's own."""
+
+    def __init__(self, files: ProjectFiles) -> None:
+        self._own = set(files.assigned.values())
+        self._process = set(files.process.values())
+        known = secrets_of_environment(files.environ)
+        self._secrets = [each for each in known if len(each) >= SHORTEST and each not in self._own]
+
+    def knows(self, *texts: str) -> bool:
+        """Return whether one of the texts is, or holds, a secret that the project does not know."""
+        shown = [each.reveal() if isinstance(each, Secret) else each for each in texts]
+        return any(
+            text in self._process - {""} or any(secret in text for secret in self._secrets)
+            for text in shown
+            if text not in self._own
+        )
+
+    def fills(self, made: NamedModel | Destination | Models) -> bool:
+        """Return whether a field of it holds such a secret."""
+        texts = [each for each in vars(made).values() if isinstance(each, str) and each]
+        secrets = [each for each in texts if isinstance(each, Secret)]
+        within = [each for each in texts if any(one in each for one in self._secrets)]
+        options = [str(each) for each in getattr(made, "options", {}).values()]
+        return self.knows(*secrets, *within, *options)
+
+
+def only_here(hooks: Hooks) -> Hooks:
+    """Return the hooks without those that run a program or reach another machine."""
+
+    def kept(group: StageHooks) -> StageHooks:
+        ping, *lists = (
+            tuple(each for each in targets if _is_here_hook(each.reveal()))
+            for targets in ((group.ping,), *(vars(group)[name] for name in HOOK_LISTS))
+        )
+        named = dict(zip(HOOK_LISTS, lists, strict=True))
+        return StageHooks(ping=ping[0] if ping else Secret(""), **named)
+
+    return replace(
+        hooks,
+        every=kept(hooks.every),
+        generate=kept(hooks.generate),
+        curate=kept(hooks.curate),
+        post=kept(hooks.post),
+    )
