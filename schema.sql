@@ -26,6 +26,14 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
         OR p_hash = pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(p_text, ''), 'UTF8')), 'hex')
 $$;
 
+-- An instant that stands in JSON; null if it is none.
+CREATE OR REPLACE FUNCTION botticelli_time(p_text text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN p_text::pg_catalog.timestamptz;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+
 CREATE TABLE IF NOT EXISTS schema_version (
     version     integer     PRIMARY KEY,
     applied_at  timestamptz NOT NULL DEFAULT botticelli_now()
@@ -520,7 +528,8 @@ END $$;
 -- The limit learned from a 429, times the share that may be used; null: none was learned lately.
 CREATE OR REPLACE FUNCTION ledger_learned(p_learned jsonb, p_rate text, p_share double precision, p_now timestamptz)
 RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN (p_learned -> p_rate ->> 'until')::timestamptz > p_now
+    SELECT CASE WHEN botticelli_time(p_learned -> p_rate ->> 'until') > p_now
+                     AND p_learned -> p_rate ->> 'limit' ~ '^[0-9]{1,18}$'
                 THEN greatest(1, floor((p_learned -> p_rate ->> 'limit')::bigint * p_share + 1e-9))::bigint END
 $$;
 

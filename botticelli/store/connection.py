@@ -7,9 +7,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import conninfo, errors, pq
-from psycopg.rows import class_row
 
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
+from botticelli.store import adapters
+from botticelli.store.adapters import shaped
 from botticelli.store.session import (
     BLOCKED,
     LOCK_TIMEOUT,
@@ -110,6 +111,7 @@ def connect(url: str, *, application_name: str = "botticelli") -> Connection:
                 raise
             conn = _open({**parts, "options": ""})
         _prepare(conn)
+        adapters.prepare(conn)
     except psycopg.Error as error:
         raise _refusal(error, url) from error
     conn.reopen = lambda: connect(url, application_name=application_name)
@@ -229,7 +231,7 @@ def fetch_all(
     conn: Connection, kind: type[Row], statement: str, values: Mapping[str, Any] | None = None
 ) -> list[Row]:
     """Return the rows of a statement, each as a `kind` with a field for every column."""
-    with conn.cursor(row_factory=class_row(kind)) as cursor:
+    with conn.cursor(row_factory=shaped(kind)) as cursor:
         return cursor.execute(statement, values).fetchall()
 
 
@@ -237,7 +239,7 @@ def fetch_one(
     conn: Connection, kind: type[Row], statement: str, values: Mapping[str, Any] | None = None
 ) -> Row | None:
     """Return the first row of a statement as a `kind`; None if there is none."""
-    with conn.cursor(row_factory=class_row(kind)) as cursor:
+    with conn.cursor(row_factory=shaped(kind)) as cursor:
         return cursor.execute(statement, values).fetchone()
 
 

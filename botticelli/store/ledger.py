@@ -252,8 +252,9 @@ ACCOUNTS: Final = """
     )
     SELECT a.key, a.rpm, a.tpm, a.rpd, a.tpd,
            (SELECT coalesce(jsonb_object_agg(l.key, l.value -> 'limit'), '{}')
-              FROM jsonb_each(a.learned) AS l
-             WHERE (l.value ->> 'until')::timestamptz > a.moment) AS learned,
+              FROM jsonb_each(CASE jsonb_typeof(a.learned) WHEN 'object' THEN a.learned END) AS l
+             WHERE botticelli_time(l.value ->> 'until') > a.moment
+               AND l.value ->> 'limit' ~ '^[0-9]{1,18}$') AS learned,
            w.requests AS minute_requests, w.tokens AS minute_tokens,
            w.open AS reserved_requests, w.open_tokens AS reserved_tokens,
            (SELECT count(*) FROM ledger_waiters AS q

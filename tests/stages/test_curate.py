@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from botticelli.config.model import Limits, Retry
 from botticelli.errors import ConfigError, Exit, TryLater
@@ -547,3 +548,40 @@ def test_a_dry_run_tells_calls_and_price_and_leaves_no_trace(db, gemini, stages,
     assert len(gemini.calls) == 0
     assert statuses(db) == {"pending": 12}
     assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
+
+
+def sample(points=9, **others):
+    return {"points": points, "checks": {}, "reasons": "", "notes": "", **others}
+
+
+PLANTED = [
+    sample(dict.fromkeys(CRITERIA, 18), execution=1), sample(dict.fromkeys(CRITERIA, "9")),
+    sample(dict.fromkeys(CRITERIA, 9), checks={"a": 5}), {"points": 9}, {}, {"checks": []},
+    sample(dict.fromkeys(CRITERIA, 9), reasons=5), sample(dict.fromkeys(CRITERIA, 9), execution=[]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("planted", [5, "x", {}, [5], PLANTED, PLANTED[:1] * 2], ids=str)
+def test_planted_passes_of_the_judge_are_not_believed(db, run, gemini, stages, planted):
+    stages.settings("curate", samples=2)
+    gemini.responder = lambda call: {"scores": [entry(id_, 2) for id_ in ids_in(call)]}
+    judging_ = Jsonb({"samples": planted})
+    candidate(db, TOPICS[0], judging=judging_, judge_model="mine")
+    candidate(db, TOPICS[1], judging=judging_)
+    candidate(db, TOPICS[2])
+
+    run()
+
+    found = "SELECT curation_score, review_status FROM potential_discord_posts"
+    assert db.execute(found).fetchall() == [(10, "rejected")] * 3
+
+
+def test_full_marks_of_nobody_are_asked_for_again(db, run, gemini, stages):
+    stages.settings("curate", samples=1)
+    gemini.responder = lambda call: {"scores": [entry(id_, 2) for id_ in ids_in(call)]}
+    full = sample(dict.fromkeys(CRITERIA, 10))
+    candidate(db, TOPICS[0], judging=Jsonb({"samples": [full]}))
+
+    run()
+
+    assert statuses(db) == {"rejected": 1}

@@ -7,6 +7,7 @@ is void; the ranking then does without it.
 """
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final, TypeVar
@@ -112,7 +113,8 @@ def read_order(answer: Any, *, ids: Sequence[int]) -> tuple[int, ...] | None:
     order = answer.get("order") if isinstance(answer, Mapping) else answer
     if not isinstance(order, list):
         return None
-    named = tuple(int(each) if str(each).strip().isdecimal() else 0 for each in order)
+    words = [str(each).strip() if isinstance(each, str | int) else "" for each in order]
+    named = tuple(int(word) if re.fullmatch("[0-9]{1,18}", word) else 0 for word in words)
     return named if sorted(named) == sorted(ids) else None
 
 

@@ -7,7 +7,7 @@ from botticelli.config.model import CurateConfig
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
 from botticelli.records import record
-from botticelli.stages.curate.rubric import Sample, combine, read_answer
+from botticelli.stages.curate.rubric import Sample, combine, is_sample, read_answer
 from botticelli.stages.task import Counts, Worker
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
@@ -59,7 +59,7 @@ class BatchJudging:
         self._counts = counts
         self._settings = settings
         # What each pass of the judge said; only of candidates that are still ours to judge.
-        self._samples = {each.id: list(each.samples) for each in batch}
+        self._samples = {each.id: list(filter(is_sample, each.samples)) for each in batch}
         self._why: dict[int, str] = {}
 
     def judge(self) -> dict[int, str]:

@@ -4,6 +4,7 @@ The judge gives whole numbers; totals and the choice are made here. An entry tha
 its word is refused and asked for again, never guessed.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import fmean
@@ -82,7 +83,20 @@ def _id(entry: Mapping[str, Any]) -> int | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value).strip()
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def is_sample(stored: Mapping[str, Any]) -> bool:
+    """Return whether what is stored of an earlier pass is what `combine` needs."""
+    points, checks = stored.get("points"), stored.get("checks")
+    return (
+        isinstance(points, Mapping)
+        and not _problem(points)
+        and isinstance(checks, Mapping)
+        and all(isinstance(each, bool) for each in checks.values())
+        and all(isinstance(stored.get(name), str) for name in ("reasons", "notes"))
+        and isinstance(stored.get("execution"), int | None)
+    )
 
 
 def _problem(entry: Mapping[str, Any]) -> str:
@@ -91,7 +105,8 @@ def _problem(entry: Mapping[str, Any]) -> str:
         if isinstance(points, bool) or not isinstance(points, int | float):
             return f"has no number for {name}"
         if points not in range(1, 11):
-            return f"has {points:g} for {name}, which is not a whole number from 1 to 10"
+            shown = f"{points:g}" if abs(points) < 1e9 else "something"
+            return f"has {shown} for {name}, which is not a whole number from 1 to 10"
     return ""
 
 

@@ -43,9 +43,9 @@ LIST_JUDGED: Final = """
       FROM potential_discord_posts
      WHERE review_status = 'pending'
        AND judged_at IS NOT NULL
-       AND curation_score >= %(min_score)s
+       AND curation_score BETWEEN %(min_score)s AND 50
        AND text_content IS NOT NULL
-       AND (%(with_fails)s OR coalesce(jsonb_array_length(judging -> 'fails'), 0) = 0)
+       AND (%(with_fails)s OR NOT jsonb_path_exists(judging, '$.fails[*]'))
      ORDER BY curation_score DESC, coalesce(score_engagement, 0) + coalesce(score_value, 0) DESC, id
      LIMIT %(limit)s
 """

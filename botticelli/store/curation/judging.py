@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
+from botticelli.store.adapters import shaped
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 
@@ -62,7 +62,8 @@ CLAIM: Final = """
           FROM next
          WHERE c.id = next.id
         RETURNING c.id, c.fence, c.text_content, c.content_type, c.tags, c.source_narrative,
-                  c.attempts, coalesce(c.judging -> 'samples', '[]') AS samples
+                  c.attempts,
+                  CASE WHEN c.judge_model IS NOT NULL THEN c.judging -> 'samples' END AS samples
     )
     SELECT * FROM claimed ORDER BY id
 """
@@ -76,7 +77,7 @@ def claim_batch(
     `passed_over` are not taken: they were tried in this run. One transaction; two callers never
     get the same row, nor less than a whole batch while there are as many.
     """
-    with conn.transaction(), conn.cursor(row_factory=class_row(Candidate)) as cursor:
+    with conn.transaction(), conn.cursor(row_factory=shaped(Candidate)) as cursor:
         conn.execute(ONE_AT_A_TIME)
         return tuple(
             cursor.execute(
@@ -236,9 +237,9 @@ def list_unread_answers(
 
 REQUEUE: Final = """
     UPDATE potential_discord_posts
-       SET review_status = CASE WHEN attempts + 1 >= %(max_attempts)s THEN 'held'
+       SET review_status = CASE WHEN least(attempts, 1000) + 1 >= %(max_attempts)s THEN 'held'
                                 ELSE 'pending' END,
-           attempts = attempts + 1,
+           attempts = least(attempts, 1000) + 1,
            last_error = %(error)s,
            lease_owner = NULL,
            lease_expires_at = NULL

@@ -119,7 +119,8 @@ LIST: Final = f"""
                                                    AND NOT botticelli_is_as_approved(
                                                            p.text_content, p.approved_hash)) END
                  ORDER BY CASE review_status WHEN 'approved' THEN 0 WHEN 'held' THEN 1 ELSE 2 END,
-                          (judging ->> 'proposed')::integer NULLS LAST,
+                          jsonb_path_query_first(
+                              judging, '$.proposed ? (@.type() == "number")') NULLS LAST,
                           curation_score DESC NULLS LAST, id
                  LIMIT %(limit)s) AS sorted
     )

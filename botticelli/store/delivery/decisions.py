@@ -111,15 +111,15 @@ _INTO: Final[Mapping[Decision, str]] = {
 # A split text of which something is out goes on where it stopped: as an uncertain one does.
 DECIDE: Final = """
     UPDATE deliveries AS d
-       SET state = CASE WHEN %(into)s = 'pending' AND jsonb_array_length(d.parts) > 0
+       SET state = CASE WHEN %(into)s = 'pending' AND jsonb_path_exists(d.parts, '$[*]')
                         THEN 'sending' ELSE %(into)s END,
            lease_owner = NULL,
-           lease_expires_at = CASE WHEN %(into)s = 'pending' AND jsonb_array_length(d.parts) > 0
+           lease_expires_at = CASE WHEN %(into)s = 'pending' AND jsonb_path_exists(d.parts, '$[*]')
                                    THEN t.now END,
            fence = d.fence + 1,
            retry_at = NULL,
            sent_at = CASE WHEN %(into)s = 'pending' THEN NULL ELSE d.sent_at END,
-           text_sent = CASE WHEN %(into)s = 'pending' AND jsonb_array_length(d.parts) = 0
+           text_sent = CASE WHEN %(into)s = 'pending' AND NOT jsonb_path_exists(d.parts, '$[*]')
                             THEN NULL
                             WHEN %(into)s = 'posted'
                             THEN coalesce(d.text_sent, p.text_content)

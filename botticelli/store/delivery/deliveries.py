@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from psycopg import Cursor
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
+from botticelli.store.adapters import shaped
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
 from botticelli.store.leases import LostLease
@@ -125,7 +125,7 @@ def claim_next_due(
         "owner": owner,
         "lease": lease,
     }
-    with conn.transaction(), conn.cursor(row_factory=class_row(Delivery)) as cursor:
+    with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
         conn.execute(ONE_AT_A_TIME, values)
         return cursor.execute(CLAIM_NEXT_DUE, values).fetchone()
 
@@ -165,7 +165,7 @@ def claim_uncertain(
 ) -> Delivery | None:
     """Take over a delivery whose holder is gone; None if there is none. One transaction."""
     values = {"destination": destination, "owner": owner, "lease": lease}
-    with conn.transaction(), conn.cursor(row_factory=class_row(Delivery)) as cursor:
+    with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
         return cursor.execute(CLAIM_UNCERTAIN, values).fetchone()
 
 
@@ -261,7 +261,7 @@ KNOWN: Final = """
        AND d.posted_at > %(since)s
      UNION
     SELECT part ->> 'remote_id'
-      FROM deliveries AS d, jsonb_array_elements(d.parts) AS part
+      FROM deliveries AS d, jsonb_path_query(d.parts, '$[*]') AS part
      WHERE d.destination = %(destination)s
        AND (d.posted_at > %(since)s OR d.state = 'sending')
      UNION
@@ -271,7 +271,7 @@ KNOWN: Final = """
        AND d.posted_at > %(since)s
      UNION
     SELECT part ->> 'url'
-      FROM deliveries AS d, jsonb_array_elements(d.parts) AS part
+      FROM deliveries AS d, jsonb_path_query(d.parts, '$[*]') AS part
      WHERE d.destination <> %(destination)s
        AND (d.posted_at > %(since)s OR d.state = 'sending')
 """

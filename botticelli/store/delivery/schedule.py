@@ -24,13 +24,17 @@ UNUSED: Final = timedelta(days=7)  # without any host that knows it, a destinati
 # The row lock also lets one host plan at a time.
 REMEMBER: Final = """
     WITH old AS MATERIALIZED (
-        SELECT coalesce(metadata -> 'destinations', '{}') AS known
+        SELECT (SELECT coalesce(jsonb_object_agg(k.key, k.value), '{}')
+                  FROM jsonb_each(CASE jsonb_typeof(metadata -> 'destinations') WHEN 'object'
+                                       THEN metadata -> 'destinations' END) AS k
+                 WHERE botticelli_time(k.value #>> '{}') IS NOT NULL) AS known
           FROM actor_server_state
          WHERE task_id = 'post'
            FOR UPDATE
     )
     UPDATE actor_server_state AS s
-       SET metadata = s.metadata || jsonb_build_object('destinations', old.known || (
+       SET metadata = CASE jsonb_typeof(s.metadata) WHEN 'object' THEN s.metadata ELSE '{}' END
+                      || jsonb_build_object('destinations', old.known || (
                SELECT coalesce(jsonb_object_agg(name, botticelli_now()), '{}')
                  FROM unnest(%(names)s::text[]) AS name))
       FROM old

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
+from botticelli.store.adapters import shaped
 from botticelli.store.connection import Connection, fetch_all, fetch_one
 from botticelli.store.generation.items import forget
 
@@ -74,7 +74,7 @@ def plan(
 
     One transaction: a batch is planned whole or not at all.
     """
-    with conn.transaction(), conn.cursor(row_factory=class_row(Batch)) as cursor:
+    with conn.transaction(), conn.cursor(row_factory=shaped(Batch)) as cursor:
         batch = cursor.execute(
             PLAN_BATCH,
             {"narrative": narrative, "options": Jsonb(options), "run_id": run_id},
@@ -121,7 +121,7 @@ FIND_LAST: Final = """
       FROM batches
      WHERE narrative = %(narrative)s
        AND state <> 'abandoned'
-       AND NOT coalesce((options -> 'asked')::boolean, false)
+       AND coalesce(options -> 'asked', 'false') <> 'true'
     HAVING max(created_at) IS NOT NULL
 """
 
@@ -148,7 +148,7 @@ def find_open(conn: Connection, narrative: str) -> Batch | None:
 
     One transaction.
     """
-    with conn.transaction(), conn.cursor(row_factory=class_row(Batch)) as cursor:
+    with conn.transaction(), conn.cursor(row_factory=shaped(Batch)) as cursor:
         batch = cursor.execute(FIND_OPEN, {"narrative": narrative}).fetchone()
         if batch is not None:
             cursor.execute(COUNT_ACTS, {"batch_id": batch.id})

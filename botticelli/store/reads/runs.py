@@ -179,7 +179,7 @@ STEPS: Final = """
            NULL, NULL, NULL, left(p.text_content, 200), NULL
       FROM run JOIN approved_discord_posts AS p ON p.run_id = run.id
     UNION ALL
-    SELECT (h ->> 'at')::timestamptz, 'delivery',
+    SELECT botticelli_time(h ->> 'at'), 'delivery',
            'delivery ' || d.id || ' (post ' || d.post_id || ') to ' || d.destination,
            h ->> 'event', NULL, NULL, NULL,
            CASE h ->> 'event' WHEN 'posted' THEN coalesce(d.remote_url, d.remote_id) END,
@@ -187,9 +187,9 @@ STEPS: Final = """
       FROM run
       JOIN deliveries AS d
         ON run.stage = 'post' AND d.created_at <= run.ended_at AND d.history <> '[]'
-     CROSS JOIN jsonb_array_elements(d.history) AS h
+     CROSS JOIN jsonb_path_query(d.history, '$[*]') AS h
      WHERE NOT h ? 'by'
-       AND (h ->> 'at')::timestamptz BETWEEN run.started_at AND run.ended_at
+       AND botticelli_time(h ->> 'at') BETWEEN run.started_at AND run.ended_at
     UNION ALL
     SELECT a.at, 'command', a.platform || ' ' || a.command, concat_ws(', ', a.decision, a.outcome),
            extract(epoch FROM a.ended_at - a.at)::float8, NULL, NULL, a.result_id,

@@ -75,11 +75,12 @@ WRITING: Final = """
      WHERE c.id = %(id)s
 """
 JUDGING: Final = """
-    SELECT array_agg(sample.execution::bigint)
+    SELECT array_agg(sample.execution)
       FROM potential_discord_posts AS c
-     CROSS JOIN LATERAL jsonb_path_query(c.judging, '$.samples[*].execution') AS sample (execution)
+     CROSS JOIN LATERAL jsonb_path_query(c.judging, '$.samples[*].execution') AS said
+     CROSS JOIN LATERAL (SELECT CASE WHEN said::text ~ '^[0-9]{1,18}$' THEN said::bigint END)
+           AS sample (execution)
      WHERE c.id = %(id)s
-       AND jsonb_typeof(sample.execution) = 'number'
 """
 CALLS: Final = """
     SELECT id, run_id, narrative, iteration, act_name AS act, attempt, state,

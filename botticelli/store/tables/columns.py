@@ -4,8 +4,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time
-from decimal import Decimal
+from datetime import MAXYEAR, MINYEAR, date, datetime, time
+from decimal import Context, Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from botticelli.errors import BotticelliError
 from botticelli.records import record
 from botticelli.store.connection import Connection
 
+DEEPEST: Final = 100  # lists and objects within each other
 LONGEST_NAME: Final = 63  # bytes; PostgreSQL cuts longer names, so that two could become one
 TRUE: Final = frozenset({"true", "t", "yes", "y", "1"})
 FALSE: Final = frozenset({"false", "f", "no", "n", "0"})
@@ -30,6 +31,14 @@ OPERATIONAL: Final = frozenset({
     "narrative_state", "command_approvals", "command_audit", "content_generation_tables",
     "content_generations", "row_leases", "engagement", "pruned_rows", "pruned_calls",
 })  # fmt: skip
+# Columns that a model's JSON fills, of the tables that we read back as ours (and of those made like
+# them). Any other key is kept in `extra`.
+WRITTEN: Final = frozenset({"text_content", "content_type", "source", "tags", "rating"})
+FILLED_BY_MODELS: Final[Mapping[str, frozenset[str]]] = {
+    "potential_discord_posts": WRITTEN,
+    # The scores of a narrative that approves for itself; only the user's settings let one do so.
+    "approved_discord_posts": WRITTEN | {"curation_score", "curation_notes"},
+}
 # PostgreSQL's own columns of every table.
 SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
@@ -180,20 +189,21 @@ def fit(value: Any, column: Column) -> Fit | None:
     return Fit(value=value) if isinstance(value, str) else None
 
 
-def clean(value: Any) -> Any:
+def clean(value: Any, *, depth: int = DEEPEST) -> Any:
     """Return a JSON value without what PostgreSQL can hold in no text or JSON.
 
-    NUL and lone surrogates become other characters; NaN and infinity, which JSON has not, null.
+    NUL and lone surrogates become other characters; NaN and infinity, which JSON has not, null;
+    what lies deeper than `depth` lists and objects is left out.
     """
-    if isinstance(value, float) and not math.isfinite(value):
+    if not depth or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, str):
         text = value.replace("\x00", "\ufffd")
         return text.encode(errors="replace").decode() if _has_surrogates(text) else text
     if isinstance(value, Mapping):
-        return {clean(str(key)): clean(inner) for key, inner in value.items()}
+        return {clean(str(key)): clean(inner, depth=depth - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(inner) for inner in value]
+        return [clean(inner, depth=depth - 1) for inner in value]
     return value
 
 
@@ -236,7 +246,7 @@ def _numeric(value: Any, column: Column) -> Fit | None:
     digits, scale = int(size[1]), int(size[2])
     if abs(exact) >= Decimal(10) ** (digits - scale):
         return None
-    rounded = exact.quantize(Decimal(1).scaleb(-scale))
+    rounded = exact.quantize(Decimal(1).scaleb(-scale), context=Context(prec=digits + 2))
     return Fit(value=rounded, is_exact=rounded == exact and _is_number(value))
 
 
@@ -282,9 +292,12 @@ def _json(value: Any, _column: Column) -> Fit:
 def _parsed(parse: Callable[[str], Any]) -> Callable[[Any, Column], Fit | None]:
     def rule(value: Any, _column: Column) -> Fit | None:
         try:
-            return Fit(value=parse(value)) if isinstance(value, str) else None
+            found = parse(value) if isinstance(value, str) else None
         except ValueError:
             return None
+        # What lies at the very end of time cannot be read back in every zone.
+        is_odd = found is None or getattr(found, "year", MINYEAR + 1) in (MINYEAR, MAXYEAR)
+        return None if is_odd else Fit(value=found)
 
     return rule
 

@@ -4,7 +4,7 @@ Table and column names come out of files and answers; they are looked up in the 
 quoted, and values are always parameters.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables import inference, row_leases
 from botticelli.store.tables.columns import (
+    FILLED_BY_MODELS,
     Column,
     TableError,
     as_text,
@@ -237,11 +238,11 @@ def insert_rows(
 
 @record
 class _Target:
-    """The table as it takes rows; `reserved`: columns that no answer fills."""
+    """The table as it takes rows; `filled`: the columns that an answer fills."""
 
     table: str
     columns: Mapping[str, Column]
-    reserved: frozenset[str]
+    filled: Set[str]
     keeps_extra: bool
 
 
@@ -254,10 +255,11 @@ def _target(conn: Connection, table: str, *, rows: Sequence[Mapping[str, Any]]) 
         inference.add_missing(conn, table, rows=rows)
         columns = columns_of(conn, table)
     keeps_extra = "extra" in columns
-    reserved = RESERVED if keeps_extra else frozenset[str]()
+    filled: Set[str] = columns.keys() - (RESERVED if keeps_extra else set())
     if source not in ("", "inferred"):
-        reserved -= {"id"}  # a template's own id, such as a guild's, is part of the answer
-    return _Target(table=table, columns=columns, reserved=reserved, keeps_extra=keeps_extra)
+        filled |= columns.keys() & {"id"}  # a template's own id, such as a guild's
+    filled = FILLED_BY_MODELS.get(table, FILLED_BY_MODELS.get(source, filled))
+    return _Target(table=table, columns=columns, filled=filled, keeps_extra=keeps_extra)
 
 
 def _insert(
@@ -268,8 +270,8 @@ def _insert(
     try:
         with conn.transaction():
             return _insert_values(conn, target, values={**_placed(row, target), **ours})
-    except psycopg.IntegrityError:
-        # A CHECK or a key that the values of the answer break: the row is kept, they are in extra.
+    except (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError):
+        # A CHECK, a key or a type that the answer breaks: the row is kept, its values in extra.
         if not target.keeps_extra:
             raise
         free = {
@@ -287,7 +289,7 @@ def _placed(row: Mapping[str, Any], target: _Target) -> dict[str, Any]:
     # A key that is the column's very name goes before others that only come to the same.
     for key, value in sorted(row.items(), key=lambda each: each[0] not in target.columns):
         name = match(key, target.columns)
-        if name is None or name in placed or name in target.reserved:
+        if name is None or name in placed or name not in target.filled:
             extra[key] = value
             continue
         fitting = fit(value, target.columns[name])
