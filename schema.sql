@@ -1,5 +1,5 @@
 -- Botticelli: the whole database. PostgreSQL 14 or newer. Safe to apply twice.
--- Applied by `botticelli db init` (and by every command on an empty database); by hand: psql -f schema.sql
+-- Applied by `botticelli db init` (and by every command that writes to an empty database); by hand: psql -f schema.sql
 -- Time is timestamptz throughout.
 
 -- The time of this database's clock when the statement began. A test puts another in its place for its session:
@@ -1113,5 +1113,26 @@ BEGIN
         EXECUTE format('ALTER TABLE %I ALTER COLUMN %I SET DEFAULT botticelli_now()', old.relname, old.attname);
     END LOOP;
 END $$;
+
+-- ---------------------------------------------------------------------------------------------
+-- Since version 5: whose database this is, and which channel each destination writes to
+-- ---------------------------------------------------------------------------------------------
+
+-- At most one row; none: no project has taken this database.
+CREATE TABLE IF NOT EXISTS botticelli_project (
+    id        integer     PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+    name      text        NOT NULL,
+    root      text        NOT NULL,                         -- folder of its botticelli.toml
+    taken_at  timestamptz NOT NULL DEFAULT botticelli_now()
+);
+
+-- A destination is its platform and channel, whatever its name is: another channel has to be confirmed.
+CREATE TABLE IF NOT EXISTS destination_channels (
+    destination  text        PRIMARY KEY,
+    place        text        NOT NULL,                      -- platform:channel
+    since        timestamptz NOT NULL DEFAULT botticelli_now()
+);
+ALTER TABLE deliveries
+    ADD COLUMN IF NOT EXISTS place text;                    -- platform:channel that it goes, or went, to
 
 INSERT INTO schema_version (version) VALUES (5) ON CONFLICT DO NOTHING;

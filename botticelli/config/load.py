@@ -62,7 +62,9 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
         config = builder.record(Config, _with_default_destination(tables), shipped)
         found = builder.mistakes
         if not found:
-            config = replace(config, source=file, unset=MappingProxyType(expander.unset))
+            project = replace(config.project, root=file.parent if file else None)
+            unset = MappingProxyType(expander.unset)
+            config = replace(config, source=file, project=project, unset=unset)
             return _with_environment(config, environ)
     from botticelli.config.hiding import Hider, secrets_in_table
 
@@ -71,8 +73,9 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
 
 
 def offline(config: Config, *, cwd: Path) -> Config:
-    """Return `config` without key or network: the offline model, and posts go to ./outbox."""
-    outbox = Destination(name="outbox", platform="outbox", folder=cwd / "outbox")
+    """Return `config` without key or network: the offline model, and outbox/ of the project."""
+    folder = (config.project.root or cwd) / "outbox"
+    outbox = Destination(name="outbox", platform="outbox", folder=folder)
     return replace(
         config,
         models=replace(config.models, default=("offline",), judge=("offline",), only=("offline",)),

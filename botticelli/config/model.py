@@ -21,6 +21,7 @@ from botticelli.config.keys import (
     time_zone,
 )
 from botticelli.config.operations import HealthConfig, Hooks, RetentionConfig, ReviewConfig
+from botticelli.config.project import Project
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
@@ -455,6 +456,7 @@ class Config:
     """
 
     source: Path | None = None
+    project: Project = key(Project())
     database: DatabaseConfig = key()
     narratives: Narratives = key(Narratives())
     models: Models = key(Models())

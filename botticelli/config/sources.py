@@ -15,7 +15,7 @@ ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s
 
 
 def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = None) -> Path | None:
-    """Return the configuration file: `named`, BOTTICELLI_CONFIG, ./, the user's, the machine's.
+    """Return the configuration file: `named`, BOTTICELLI_CONFIG, ./ or above, the user's, /etc.
 
     Raises:
         ConfigError: A file that was named is not there, or something else has its name.
@@ -25,7 +25,7 @@ def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = Non
     if environ.get("BOTTICELLI_CONFIG"):
         path = cwd / environ["BOTTICELLI_CONFIG"]
         return _existing(path, "the file that BOTTICELLI_CONFIG names is not there")
-    for folder in (cwd, *own_folders(environ)):
+    for folder in (cwd, *cwd.parents, *own_folders(environ)):
         path = folder / NAME
         if path.is_file():
             return path

@@ -16,9 +16,10 @@ from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.records import record
 from botticelli.store import runs
 from botticelli.store.connection import Connection, mapped_errors
+from botticelli.store.projects import check_owner
 from botticelli.store.reads import doctor
 from botticelli.store.reads.doctor import CleanupFinding, Difference
-from botticelli.store.schema import EXPECTED_VERSION, schema_version
+from botticelli.store.schema import EXPECTED_VERSION, check_contents, inspect
 from botticelli.text import counted
 
 Level = Literal["ok", "warning", "fault", "not checked"]
@@ -152,7 +153,11 @@ def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Ite
         BotticelliError: It cannot be reached.
     """
     with mapped_errors(), opened() as conn:
-        version = schema_version(conn)
+        found = inspect(conn)
+        if found.foreign:
+            check_contents(found)
+        check_owner(found, config.project)
+        version = found.version
         with doctor.read_only(conn):
             before = clock.now()
             server = doctor.server(conn)

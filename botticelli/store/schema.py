@@ -6,6 +6,7 @@ from typing import Final
 from psycopg import errors
 
 from botticelli.errors import ConfigError, Unavailable
+from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.session import DatabaseSession
 
@@ -13,7 +14,67 @@ EXPECTED_VERSION: Final = 5
 
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
+SHOWN: Final = 3  # tables of another application that a message names
 
+
+class NothingYet(ConfigError):
+    """There is no database of ours here yet; a command that writes creates it."""
+
+
+@record
+class Owner:
+    """The project that a database belongs to.
+
+    Args:
+        root: Folder of the project when it took the database.
+    """
+
+    name: str
+    root: str
+
+
+@record
+class Contents:
+    """What a database holds.
+
+    Args:
+        version: Of our schema; None: it has none.
+        owner: None: no project has taken it.
+        foreign: Tables and views of somebody else in a database without our schema.
+    """
+
+    version: int | None
+    owner: Owner | None = None
+    foreign: tuple[str, ...] = ()
+
+
+# What a command asks at the door: one query if all is as it should be.
+VERSION_AND_OWNER: Final = """
+    SELECT (SELECT max(version) FROM schema_version), p.name, p.root
+      FROM (VALUES (1)) AS one
+      LEFT JOIN botticelli_project AS p ON true
+"""
+# A table schema_version alone proves nothing: other tools (Flyway) have one, too.
+IS_OURS: Final = """
+    SELECT count(*) = 2 AND (to_regclass('actor_server_state') IS NOT NULL
+                             OR to_regclass('approved_discord_posts') IS NOT NULL)
+      FROM pg_attribute
+     WHERE attrelid = to_regclass('schema_version')
+       AND (attname, atttypid) IN (('version', 'int'::regtype),
+                                   ('applied_at', 'timestamptz'::regtype))
+"""
+RELATIONS: Final = """
+    SELECT c.relname
+      FROM pg_class AS c
+     WHERE c.relnamespace = current_schema()::regnamespace
+       AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND NOT EXISTS (SELECT
+                         FROM pg_depend AS d
+                        WHERE d.classid = 'pg_class'::regclass
+                          AND d.objid = c.oid
+                          AND d.deptype = 'e')
+     ORDER BY c.relname
+"""
 VERSION: Final = "SELECT max(version) FROM schema_version"
 
 # Where our tables are although the search path does not lead there; what could be made where.
@@ -39,13 +100,31 @@ def schema_text() -> str:
     return resources.files("botticelli").joinpath("schema.sql").read_text(encoding="utf-8")
 
 
-def schema_version(conn: Connection) -> int | None:
-    """Return the version of the schema in this database; None if there is none. One query."""
+def inspect(conn: Connection) -> Contents:
+    """Return what a database holds. Reads only; one query if it has our present schema."""
     try:
-        row = conn.execute(VERSION).fetchone()
-    except errors.UndefinedTable:
-        return schema_version(conn) if _goes_home(conn) else None
-    return row[0] if row else None
+        (version, name, root), *_ = conn.execute(VERSION_AND_OWNER)
+    except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege):
+        return _inspect_closely(conn)
+    if not isinstance(version, int):
+        return _inspect_closely(conn)
+    return Contents(version=version, owner=Owner(name=name, root=root) if name else None)
+
+
+def _inspect_closely(conn: Connection) -> Contents:
+    """Look at a database that is empty, older, somebody else's, or not all ours to read."""
+    row = conn.execute(IS_OURS).fetchone()
+    if row and row[0]:
+        found = conn.execute(VERSION).fetchone()
+        return Contents(version=found[0] or 0 if found else 0)
+    if _goes_home(conn):
+        return inspect(conn)
+    return Contents(version=None, foreign=tuple(name for (name,) in conn.execute(RELATIONS)))
+
+
+def schema_version(conn: Connection) -> int | None:
+    """Return the version of the schema in this database; None if there is none."""
+    return inspect(conn).version
 
 
 def _goes_home(conn: Connection) -> bool:
@@ -99,19 +178,57 @@ def apply_schema(conn: Connection) -> None:
         ) from error
 
 
+def check_contents(found: Contents) -> None:
+    """Refuse a database that is not for this program.
+
+    Raises:
+        ConfigError: It belongs to another application, or to a newer botticelli.
+    """
+    if found.foreign:
+        more = ", ..." if len(found.foreign) > SHOWN else ""
+        raise ConfigError(
+            f"it belongs to another application (it has {', '.join(found.foreign[:SHOWN])}{more})",
+            where="database",
+            hint="name an empty one in DATABASE_URL, or a schema of its own in this one:"
+            " ?options=-csearch_path%3DSCHEMA",
+        )
+    if found.version is not None and found.version > EXPECTED_VERSION:
+        raise ConfigError(
+            f"the schema has version {found.version}, this program knows {EXPECTED_VERSION}",
+            where="database",
+            hint="upgrade botticelli; a schema cannot be downgraded",
+        )
+
+
+def check_readable(found: Contents) -> None:
+    """Refuse to read what only a command that writes can put in place.
+
+    Raises:
+        NothingYet: The database is empty.
+        ConfigError: Its schema is older than this program.
+    """
+    if found.version is None:
+        raise NothingYet(
+            "there are no tables of botticelli yet",
+            where="database",
+            hint="botticelli db init creates them, as the first generate does",
+        )
+    if found.version < EXPECTED_VERSION:
+        raise ConfigError(
+            f"the schema has version {found.version}, this program needs {EXPECTED_VERSION}",
+            where="database",
+            hint="botticelli db migrate",
+        )
+
+
 def ensure_schema(conn: Connection) -> None:
     """Make sure that the schema is there and not newer than we are. One query if it is.
 
     Raises:
-        ConfigError: The database belongs to a newer botticelli.
+        ConfigError: The database belongs to another application or a newer botticelli.
         Unavailable: The user may not create tables here.
     """
-    version = schema_version(conn)
-    if version is None or version < EXPECTED_VERSION:
+    found = inspect(conn)
+    check_contents(found)
+    if found.version is None or found.version < EXPECTED_VERSION:
         apply_schema(conn)
-    elif version > EXPECTED_VERSION:
-        raise ConfigError(
-            f"the schema has version {version}, this program knows {EXPECTED_VERSION}",
-            where="database",
-            hint="upgrade botticelli",
-        )

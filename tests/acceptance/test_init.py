@@ -340,7 +340,8 @@ def test_db_init_makes_the_schema_and_may_be_repeated(botticelli, empty_url):
 
 @pytest.fixture
 def machine(postgres_home, botticelli):
-    """A machine on which nothing of ours has ever run: run a line as a process on it."""
+    """A machine with a project, on which nothing has run yet: run a line as a process there."""
+    (botticelli.cwd / "botticelli.toml").touch()
     environ = {**botticelli.environ, "XDG_STATE_HOME": str(postgres_home)}
 
     def run(line, **more):
@@ -350,26 +351,32 @@ def machine(postgres_home, botticelli):
     run("db stop")
 
 
-def test_demo_shows_the_whole_line_twice_in_a_row(machine, botticelli):
+def test_demo_shows_the_whole_line_twice_in_a_row(machine, botticelli, postgres_home):
+    before = sorted(botticelli.cwd.rglob("*"))
     first = machine("demo", DATABASE_URL="postgresql://127.0.0.1:1/ignored")
     second = machine("demo")
+    demo = postgres_home / "botticelli/demo"
 
     assert (first.code, second.code) == (0, 0), first.err + second.err
     assert "10 new candidates" in first.out
     assert "3 approved" in first.out
     assert "botticelli init" in first.out
-    assert len(list((botticelli.cwd / "outbox").glob("*.md"))) == 2
-    assert [json.loads(machine("status --json").out)["queues"]["approved"]["posted"]] == [2]
+    assert len(list((demo / "outbox").glob("*.md"))) == 2
+    assert sorted(botticelli.cwd.rglob("*")) == before, "the demo leaves nothing in a project"
+    look = re.search(r"botticelli (--config \S+ status)\n", first.out)[1]
+    status = json.loads(machine(f"{look} --json").out)
+    assert (status["project"], status["queues"]["approved"]["posted"]) == ("demo-project", 2)
+    assert "no database yet" in machine("status").err, "the project has none of it"
 
 
-def test_demo_says_that_it_waits_while_the_stage_runs_elsewhere(machine):
-    machine("db start")
-    url = machine("db url").out.strip()
-    machine("db init")
+def test_demo_says_that_it_waits_while_the_stage_runs_elsewhere(machine, postgres_home):
+    own = f"--config {postgres_home}/botticelli/demo/botticelli.toml"
+    machine("demo")
+    url = machine(f"{own} db url").out.strip()
     with connect(url) as conn:
         conn.execute(
-            "INSERT INTO locks (name, holder, host, pid, expires_at)"
-            " VALUES ('generate', 'x', 'other', 7, now() + interval '8 seconds')"
+            "UPDATE locks SET holder = 'x', host = 'other', pid = 7,"
+            " expires_at = now() + interval '8 seconds' WHERE name = 'generate'"
         )
 
         ended = machine("demo")
@@ -391,20 +398,3 @@ def test_inside_a_unit_the_server_ends_with_the_command(machine):
     assert machine("pause post", INVOCATION_ID="x").code == 0
 
     assert json.loads(machine("db status --json").out)["running"] is False
-
-
-def test_demo_keeps_out_of_a_database_that_serves_a_real_channel(machine, botticelli):
-    machine("db init")
-    with connect(machine("db url").out.strip()) as conn:
-        conn.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('mine')")
-
-        ended = machine("demo")
-
-        assert ended.code == 0, ended.err
-        assert "a database beside them" in ended.out
-        assert "10 new candidates" in ended.out
-        (counts,) = conn.execute(
-            "SELECT (SELECT count(*) FROM potential_discord_posts),"
-            " (SELECT count(*) FROM approved_discord_posts WHERE review_status = 'pending')"
-        )
-    assert counts == (0, 1)

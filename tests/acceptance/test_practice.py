@@ -45,10 +45,3 @@ def test_the_demo_says_how_to_call_it_where_the_shell_does_not_know_it(botticell
 
     assert f'First: export PATH="{Path(sys.executable).parent}:$PATH"' in unknown
     assert "First:" not in known
-
-
-def test_what_the_demo_tells_to_type_next_shows_what_it_left(botticelli, db):
-    assert botticelli("demo").code == 0
-
-    assert "status --offline" in botticelli("demo").out
-    assert "outbox" in botticelli("status --offline").out

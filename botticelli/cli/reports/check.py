@@ -78,7 +78,8 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
         for file in files:
             yield from check_narrative(file, environ=env.environ)
         return
-    source = str(config.source) if config.source else "no botticelli.toml: shipped defaults"
+    project = f"project {config.project.name}, {config.source}"
+    source = project if config.source else "no botticelli.toml: shipped defaults"
     yield _ok("configuration", source)
     yield from check_variables(config)
     yield from check_narratives(config, files=files, environ=env.environ, cwd=env.cwd)
@@ -268,13 +269,15 @@ def check_database(
     database: AbstractContextManager[Connection], *, files: Iterable[Path] = ()
 ) -> Iterator[Finding]:
     """Yield whether the database is there and its schema ours, and what `files` miss in it."""
-    from botticelli.store.schema import schema_version
+    from botticelli.store.schema import NothingYet, schema_version
 
     try:
         with database as conn:
             version = schema_version(conn)
             yield _ok("database", f"reachable, schema version {version}")
             yield from check_tables(files, conn)
+    except NothingYet as error:  # as it is before the first run
+        yield _ok("database", f"{error.what}; {error.hint}")
     except BotticelliError as error:
         yield from _errors(error.problems, subject="database")
 

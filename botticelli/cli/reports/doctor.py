@@ -99,15 +99,22 @@ def _addresses_of(hooks: Hooks) -> Hooks:
 def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
     """Yield the state of the database. The embedded server is checked only if it runs."""
     from botticelli.store.connection import place_of
+    from botticelli.store.schema import NothingYet
 
     place = place_of(config.database.url)
     if not config.database.url:
+        _ = env.project
         status = env.embedded.status()
         place = str(status.folder)
         if not status.running:
             yield fine("database", f"embedded PostgreSQL in {place}: the next command starts it")
             what = "schema, stages, leftovers, quota"
             yield unknown(what, "the database is not running", hint="botticelli db start")
+            return
+        try:
+            env.database_url()
+        except NothingYet as error:
+            yield warning("schema", error.what, hint=error.hint)
             return
     yield from checks.database(
         lambda: closing(env.connect()), place=place, config=config, clock=env.clock

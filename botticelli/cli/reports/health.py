@@ -27,6 +27,7 @@ from botticelli.store.reads.health import (
     StageHealth,
     read_facts,
 )
+from botticelli.store.schema import NothingYet
 from botticelli.text import ago, counted, span
 
 MEGABYTE: Final = 1024 * 1024
@@ -86,7 +87,7 @@ def health(env: Environment) -> HealthReport:
     try:
         with _within(ANSWER_SECONDS), env.database(lock=LOCK_SECONDS) as conn:
             return read_health(conn, env.config)
-    except (Unavailable, TryLater) as error:
+    except (Unavailable, TryLater, NothingYet) as error:
         problem = error.problems[0]
         where = f"{problem.where}: " if problem.where else ""
         reason = env.hide(f"{where}{problem.what}")

@@ -135,7 +135,7 @@ def _use(name: str, models: Models) -> str:
     return " and ".join(use for use, names in uses if name in names)
 
 
-@command(models)
+@command(models, writes=True)
 def test(
     env: Environment,
     name: Annotated[

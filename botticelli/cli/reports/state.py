@@ -64,7 +64,7 @@ def get(conn: Connection, key: Key, *, scope: Scope = GLOBAL) -> PlainText:
     return PlainText(text=f"{value}\n", facts={"scope": scope, "key": key, "value": value})
 
 
-@command(state, "set")
+@command(state, "set", writes=True)
 def set_state(
     conn: Connection,
     key: Key,
@@ -77,7 +77,7 @@ def set_state(
     return Done(line=f"stored '{key}'", facts={"scope": scope, "key": key, "value": value})
 
 
-@command(state)
+@command(state, writes=True)
 def clear(
     env: Environment,
     key: Annotated[str, typer.Argument(metavar="[KEY]", help="The key to delete.")] = "",

@@ -118,7 +118,8 @@ def _(report: Status, console: Console) -> None:
         f"{_amount(spent.output_tokens)} out, ${spent.cost_usd:.4f}"
     )
     console.line(f"{now:%a %Y-%m-%d %H:%M:%S} UTC, database {report.database}", style="dim")
-    console.line(f"configuration {report.config}", style="dim")
+    project = f"project {report.project}, " if report.project else ""
+    console.line(f"{project}configuration {report.config}", style="dim")
 
 
 def _stage_cells(stage: StageStatus, now: datetime) -> list[object]:

@@ -203,7 +203,7 @@ def review(
     return ContentRow(table=table, row=_plain(found), done=done)
 
 
-@command(content)
+@command(content, writes=True)
 def tag(
     conn: Connection,
     table: Table,

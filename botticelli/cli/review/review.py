@@ -11,7 +11,6 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.errors import UsageError
 from botticelli.records import record
-from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.text import shorten
@@ -28,7 +27,6 @@ class ReviewList:
 @command(json=False, decides=True)
 def review(
     env: Environment,
-    conn: Connection,
     *,
     view: Annotated[
         View, typer.Option("--view", metavar="VIEW", help="open, approved or rejected candidates.")
@@ -49,8 +47,10 @@ def review(
         botticelli review
         botticelli review --view approved --list
     """
-    if as_list or as_json or not env.is_terminal:
-        found = reviews.list_candidates(conn, statuses=STATUSES[view], limit=limit)
+    env.writes = env.is_terminal and not (as_list or as_json)
+    if not env.writes:
+        with env.database() as conn:
+            found = reviews.list_candidates(conn, statuses=STATUSES[view], limit=limit)
         env.show(ReviewList(view=view, candidates=found), as_json=as_json)
         return
     if not sys.stdin.isatty():
@@ -59,6 +59,8 @@ def review(
         )
     from botticelli.cli.review.screen import ReviewApp
 
+    with env.database():
+        pass  # every action has a connection of its own
     ReviewApp(ReviewSession(env, limit=limit), view=view).run()
 
 

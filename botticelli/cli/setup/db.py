@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 from typing import Annotated
@@ -17,7 +18,7 @@ from botticelli.store import ledger
 from botticelli.store.connection import Connection, mapped_errors, place_of
 from botticelli.store.maintenance import retention
 from botticelli.store.reads.doctor import Difference
-from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_version
+from botticelli.store.schema import EXPECTED_VERSION, NothingYet, apply_schema, schema_version
 
 db = group(
     "db",
@@ -49,15 +50,21 @@ class DatabaseStatus:
     size_bytes: int | None
 
 
-@command(db)
-def init(conn: Connection) -> Done:
-    """Create the schema; harmless where it exists."""
-    apply_schema(conn)
-    version = schema_version(conn)
+@command(db, writes=True)
+def init(env: Environment) -> Done:
+    """Create the project's database and schema; harmless where they exist."""
+    from botticelli.store.projects import Unclaimed, database_name
+
+    try:
+        env.database_url()
+    except Unclaimed:  # who says init, and not adopt, has decided
+        env.embedded.ensure(database_name(env.config.project))
+    with env.database() as conn:
+        version = schema_version(conn)
     return Done(line=f"schema version {version} is in place", facts={"schema_version": version})
 
 
-@command(db)
+@command(db, writes=True)
 def url(env: Environment) -> PlainText:
     """Print the URL of the database, for psql and other programs."""
     target = env.database_url()
@@ -65,7 +72,10 @@ def url(env: Environment) -> PlainText:
 
 
 @command(
-    db, json=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+    db,
+    json=False,
+    writes=True,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def psql(env: Environment, ctx: typer.Context) -> None:
     """Open psql on the database; further arguments are passed on to it."""
@@ -93,7 +103,7 @@ def start(
     if if_ours and env.config.database.url:
         return Done(line="another server is configured", facts={"running": None})
     _only_embedded(env)
-    env.embedded.ensure()
+    env.embedded.ensure("postgres")  # the one that every server has
     folder = env.embedded.folder
     return Done(line=f"running, data in {folder}", facts={"running": True, "folder": folder})
 
@@ -121,7 +131,7 @@ class Pruned:
     kept: Mapping[str, int]
 
 
-@command(db)
+@command(db, writes=True)
 def prune(env: Environment, conn: Connection) -> Pruned:
     """Delete history that is older than [retention] allows."""
     removed = {
@@ -149,7 +159,7 @@ def backup(
     return Done(line=line, facts={"file": target, "size_bytes": size})
 
 
-@command(db)
+@command(db, writes=True)
 def restore(
     env: Environment,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of db backup.")],
@@ -159,7 +169,7 @@ def restore(
     ] = False,
 ) -> Done:
     """Replace the database by a backup and pause posting."""
-    from botticelli.store import runs
+    from botticelli.store import projects, runs
     from botticelli.store.maintenance import dump
 
     if not yes:
@@ -171,6 +181,8 @@ def restore(
     with env.database() as conn:
         program = dump.find(conn, "pg_restore", folders=_folders(env))
     dump.restore(env.database_url(), env.cwd / file, program=program, environ=env.environ)
+    with env.connect() as conn:
+        projects.stamp(conn, env.config.project, anew=True)  # the backup may be another project's
     with env.database() as conn:
         runs.pause(conn, "post")
     return Done(
@@ -180,20 +192,41 @@ def restore(
     )
 
 
-@command(db)
+@command(db, writes=True)
 def migrate(env: Environment) -> Done:
     """Upgrade the schema to this version; safe to repeat, never back."""
-    with mapped_errors(), env.connect() as conn:
+    before = None
+    with suppress(NothingYet), mapped_errors(), env.connect() as conn:
         before = schema_version(conn)
-        if before is not None and before > EXPECTED_VERSION:
-            raise ConfigError(
-                f"the schema has version {before}, this program knows {EXPECTED_VERSION}",
-                where="database",
-                hint="upgrade botticelli; a schema cannot be downgraded",
-            )
-        apply_schema(conn)
+    with env.database() as conn:
+        apply_schema(conn)  # also where the version is right, but something is missing
     line = f"schema version {before or 'none'} -> {EXPECTED_VERSION}"
     return Done(line=line, facts={"before": before, "after": EXPECTED_VERSION})
+
+
+@command(db, writes=True)
+def adopt(
+    env: Environment,
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="The former name of this project.")
+    ] = "",
+) -> Done:
+    """Take over a database of an earlier version, or of this project's former name or folder.
+
+    Examples:
+        botticelli db adopt
+        botticelli db adopt old-name
+    """
+    from botticelli.store import projects
+
+    project = env.project
+    if env.config.database.url:
+        with env.connect() as conn:
+            projects.take_over(conn, project, former=name)
+    else:
+        projects.adopt(env.embedded, project, former=name)
+    line = f"the database belongs to project '{project.name}' now"
+    return Done(line=line, facts={"project": project.name, "root": project.root})
 
 
 @record
@@ -247,8 +280,8 @@ def _server(env: Environment) -> DatabaseStatus:
 def _embedded(env: Environment) -> DatabaseStatus:
     found = env.embedded.status()
     version = None
-    if found.running:
-        with mapped_errors(), env.connect() as conn:
+    if found.running and env.config.project.root:
+        with suppress(NothingYet), mapped_errors(), env.connect() as conn:
             version = schema_version(conn)
     return DatabaseStatus(
         kind="embedded",

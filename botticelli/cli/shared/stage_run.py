@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -46,9 +46,12 @@ def stage_run(
         env.say(f"hooks and programs of {root} are left out: it is not trusted; {trust_line(root)}")
     if jitter is not None:  # no lock and no connection is held meanwhile
         env.clock.sleep(env.chance.uniform(0, duration(jitter).total_seconds()))
-    with nullcontext() if dry_run else _notified(env, stage), env.database() as conn:
-        if not dry_run:
-            env.keep_apart(conn)
+    if dry_run:
+        with env.database() as conn:
+            yield conn
+        return
+    with _notified(env, stage), env.database() as conn:
+        env.keep_apart(conn)
         yield conn
 
 

@@ -64,6 +64,7 @@ def command(
     json: bool = True,
     decides: bool = False,
     default: bool = False,
+    writes: bool = False,
     **settings: Any,
 ) -> Callable[[Body], Body]:
     """Register a function as a command.
@@ -78,12 +79,13 @@ def command(
         json: Whether it has `--json`.
         decides: Whether it records who decides, and has `--by`.
         default: Whether it is what the group does without a subcommand.
+        writes: Whether it changes the database, as one that decides does; not with `--dry-run`.
         settings: Further settings for typer.
     """
 
     def register(body: Body) -> Body:
         text, _, examples = inspect.cleandoc(body.__doc__ or "").partition("Examples:\n")
-        typed = _typed(body, json=json, decides=decides)
+        typed = _typed(body, json=json, decides=decides, writes=writes or decides)
         if default:
             parent.callback(invoke_without_command=True)(typed)
         else:
@@ -96,7 +98,7 @@ def command(
     return register
 
 
-def _typed(body: Body, *, json: bool, decides: bool) -> Body:
+def _typed(body: Body, *, json: bool, decides: bool, writes: bool) -> Body:
     """Return the function that typer calls: it takes the context and what the user may write."""
     taken = inspect.signature(body).parameters
 
@@ -107,6 +109,7 @@ def _typed(body: Body, *, json: bool, decides: bool) -> Body:
         env.decider = options.pop("by", None) or ""
         keeps = "as_json" in taken
         as_json = options.get("as_json", False) if keeps else options.pop("as_json", False)
+        env.writes = writes and not options.get("dry_run")
         with env.database() if "conn" in taken else nullcontext() as conn:
             known = {"env": env, "ctx": ctx, "conn": conn}
             result = body(**options, **{key: known[key] for key in taken.keys() & known.keys()})

@@ -56,6 +56,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Set up": {
         "demo": ("work.demo", "Run the whole pipeline here, without a key or a server."),
         "init": ("setup.init", "Create a project: ABOUT.md, settings, narratives."),
+        "projects": ("reports.projects", "List the projects of this user with their databases."),
         "import": ("setup.import_actors", "Convert actor_server.toml to botticelli.toml."),
         "trust": ("setup.trust", "Trust a narrative or a project with what it asks for."),
         "check": ("reports.check", "Check configuration, narratives and destinations."),

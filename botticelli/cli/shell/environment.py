@@ -15,6 +15,7 @@ from botticelli.cli.shell import log
 from botticelli.clock import Clock, SystemClock
 from botticelli.config.model import Config
 from botticelli.config.operations import Hooks
+from botticelli.config.project import Project
 from botticelli.records import record
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ class Environment:
         self.chance = chance or random.Random()  # noqa: S311 - jitter, not secrets
         self.options = Options()
         self.decider = ""  # as --by says
+        self.writes = False  # whether the command changes the database; the decorator says so
         self._given = config
         self._connect = connect
+        self._url: str | None = None  # of the embedded database, once it is found
         self._hider: tuple[Config | None, Hider] | None = None
         self.files: ProjectFiles | None = None  # of the project, once `config` is read
         self.asks: tuple[str, ...] = ()  # of those files, beyond what needs no trust
@@ -91,11 +94,11 @@ class Environment:
         self.options = options
         log.set_up(self, debug=options.debug, quiet=options.quiet)
 
-    def with_config(self, config: Config) -> "Environment":
-        """Return the same environment with `config` instead of the one that would be found."""
+    def with_config(self, config: Config, *, cwd: Path) -> "Environment":
+        """Return an environment with `config` instead of the one found, in another folder."""
         other = Environment(
             environ=self.environ,
-            cwd=self.cwd,
+            cwd=cwd,
             stdout=self.stdout,
             stderr=self.stderr,
             clock=self.clock,
@@ -103,6 +106,7 @@ class Environment:
             config=config,
             connect=self._connect,
         )
+        other.writes = self.writes
         other.options = replace(self.options, offline=False)
         return other
 
@@ -179,6 +183,23 @@ class Environment:
         state = user_folder(self._process, "XDG_STATE_HOME", ".local/state")
         return TrustStore(state / "botticelli/trust")
 
+    @property
+    def project(self) -> Project:
+        """The project that this command is for.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        from botticelli.errors import ConfigError
+
+        if self.config.project.root is None:
+            raise ConfigError(
+                "there is no project here",
+                where=str(self.cwd),
+                hint="create one with botticelli init, or go into its folder",
+            )
+        return self.config.project
+
     @cached_property
     def identity(self) -> "Identity":
         """Who we are on locks, leases and runs."""
@@ -241,23 +262,28 @@ class Environment:
 
     @contextmanager
     def database(self, *, lock: float | None = None) -> Iterator["Connection"]:
-        """Open the database, with the schema in place; the embedded server is started if needed.
+        """Open the project's database; the embedded server is started if needed.
+
+        For a command that `writes`, the database, its schema and the project's stamp are put in
+        place; else nothing is.
 
         `lock`: seconds to wait for a lock, for who is in a hurry.
 
         Raises:
+            NothingYet: The database or its schema is missing, and nothing is to be written.
+            ConfigError: It is another application's or another project's, or there is no project.
             TryLater: Somebody else's session is in the way.
             Unavailable: It cannot be reached or started.
         """
         from botticelli.store.connection import mapped_errors
-        from botticelli.store.schema import ensure_schema
+        from botticelli.store.projects import admit
         from botticelli.store.session import DatabaseSession
 
         try:
             with mapped_errors(), self.connect() as conn:
                 if lock is not None and isinstance(conn, DatabaseSession):
                     conn.lock_timeout, conn.heals = lock, False
-                ensure_schema(conn)
+                admit(conn, self.config, writes=self.writes)
                 yield conn
         finally:
             if "embedded" in self.__dict__:
@@ -296,11 +322,17 @@ class Environment:
         return (self._connect or connect)(self.database_url())
 
     def database_url(self) -> str:
-        """Return the URL of the database, after starting the embedded server if that is used."""
+        """Return the URL of the project's database, as `database` finds it."""
         from botticelli.config.addresses import require_trusted
 
-        require_trusted(self.config.database.url, where="the database")
-        return self.config.database.url or self.embedded.url
+        if self.config.database.url:
+            require_trusted(self.config.database.url, where="the database")
+            return self.config.database.url
+        if self._url is None:
+            from botticelli.store.projects import locate
+
+            self._url = locate(self.embedded, self.config, project=self.project, writes=self.writes)
+        return self._url
 
     @cached_property
     def embedded(self) -> "Embedded":

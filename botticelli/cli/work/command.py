@@ -91,6 +91,7 @@ def commands(
 
 @command(
     name="command",
+    writes=True,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def run_command(

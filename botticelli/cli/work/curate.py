@@ -15,7 +15,7 @@ from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
 
 
-@command()
+@command(writes=True)
 def curate(
     env: Environment,
     *,

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final, TypeVar
 
 import typer
@@ -14,8 +15,9 @@ from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work import generate, post
-from botticelli.config.model import Config
-from botticelli.errors import TryLater
+from botticelli.config.sources import NAME as FILE
+from botticelli.config.sources import user_folder
+from botticelli.errors import TryLater, Unavailable
 from botticelli.narrative.files import about
 from botticelli.stages.curate.stage import CurateReport
 from botticelli.stages.curate.stage import curate as run_curate
@@ -34,11 +36,25 @@ ITERATIONS: Final = 2  # of five narratives: ten candidates
 SMALL: Final = "short_posts.batch"
 PATIENCE_SECONDS: Final = 30.0  # for another process that runs the same stage
 
+SETTINGS: Final = """\
+# The project of `botticelli demo`, which writes this file anew. Yours: botticelli init
+
+[project]
+name = "demo-project"
+
+[models]
+default = "offline"
+judge = "offline"
+
+[destinations.outbox]
+platform = "outbox"
+"""
 NEXT: Final = """
 What next?{called}
-  botticelli status --offline       what this demo left behind
   botticelli init my-channel        a project of your own: settings, narratives, .env.example
   cd my-channel; botticelli check   what is missing for the real thing
+  botticelli --config {settings} status
+                                    what this demo left behind; nothing of it is in your projects
 
 With a key (https://aistudio.google.com/apikey) and a bot's token:
   export GEMINI_API_KEY=... DISCORD_TOKEN=... POSTING_CHANNEL_ID=...
@@ -58,7 +74,7 @@ same points. Real ones:
 """
 
 
-@command(json=False)
+@command(json=False, writes=True)
 def demo(
     env: Environment,
     *,
@@ -78,10 +94,10 @@ def demo(
         botticelli demo
         botticelli demo --model gemini-2.5-flash
     """
-    stage = env.with_config(_demo_config(env, model))
+    stage = _own_project(env, model)
     env.console.line(f"The whole pipeline, on this machine: {_who(model)}.", style="bold")
+    env.console.line(f"A project of its own, with its outbox: {stage.cwd}")
     env.console.line(f"Embedded PostgreSQL in {stage.config.database.folder}")
-    stage = _among_its_own(stage)
     with stage.database() as conn:
         codes = [
             _generate(stage, conn),
@@ -90,7 +106,8 @@ def demo(
         ]
     if model == "offline":
         env.console.stream.write(FILLER)
-    env.console.stream.write(NEXT.format(called=_called(env)))
+    settings = quote(str(stage.config.source))
+    env.console.stream.write(NEXT.format(called=_called(env), settings=settings))
     return max(codes)
 
 
@@ -117,32 +134,34 @@ def _called(env: Environment) -> str:
     return f' First: export PATH="{Path(sys.executable).parent}:$PATH"'
 
 
-def _demo_config(env: Environment, model: str) -> Config:
-    """Return the shipped settings with that model, a file outbox and no server."""
-    from botticelli.config.load import load, offline
+def _own_project(env: Environment, model: str) -> Environment:
+    """Make the demo's project below the user's state; return its environment, with that model.
 
+    Raises:
+        Unavailable: Its folder cannot be written.
+    """
+    from botticelli.config.load import load
+
+    root = user_folder(env.environ, "XDG_STATE_HOME", ".local/state") / "botticelli" / "demo"
+    file = root / FILE
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        file.write_text(SETTINGS, encoding="utf-8")
+    except OSError as error:
+        what = f"cannot be written: {error.strerror}"
+        raise Unavailable(what, where=str(file), hint="set XDG_STATE_HOME") from error
     environ = {name: value for name, value in env.environ.items() if "DATABASE_URL" not in name}
-    config = offline(load(None, environ=environ, cwd=env.cwd), cwd=env.cwd)
+    config = load(file, environ=environ, cwd=root)
     judge = "offline" if _is_small(model) else model
     narrative = SMALL if _is_small(model) else config.generate.narrative
-    return replace(
+    models = config.models if model == "offline" else env.config.models
+    config = replace(
         config,
-        models=replace(env.config.models, default=(model,), judge=(judge,)),
+        models=replace(models, default=(model,), judge=(judge,)),
         narratives=replace(config.narratives, context=(about.DEMO,)),
         generate=replace(config.generate, narrative=narrative),
     )
-
-
-def _among_its_own(env: Environment) -> Environment:
-    """Keep out of a database in which a real channel is looked after."""
-    from botticelli.store.reads.demo import has_stopped, holds_real_work, practice_url
-
-    with env.database() as conn:
-        if not holds_real_work(conn) and not has_stopped(conn):
-            return env
-    url = practice_url(env.database_url())
-    env.console.line("It is in use for your own posts: the demo works in a database beside them.")
-    return env.with_config(replace(env.config, database=replace(env.config.database, url=url)))
+    return env.with_config(config, cwd=root)
 
 
 def _generate(env: Environment, conn: Connection) -> int:

@@ -44,7 +44,7 @@ DryRunOption = Annotated[
 ]
 
 
-@command()
+@command(writes=True)
 def generate(
     env: Environment,
     narrative: NarrativeArgument = "",

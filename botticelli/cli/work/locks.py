@@ -51,7 +51,7 @@ def show(conn: Connection) -> LocksReport:
     )
 
 
-@command(locks, "break")
+@command(locks, "break", writes=True)
 def break_lock(
     conn: Connection,
     name: Annotated[

@@ -18,7 +18,7 @@ StageArgument = Annotated[
 ]
 
 
-@command()
+@command(writes=True)
 def pause(env: Environment, stage: StageArgument) -> Done:
     """Pause a stage: its runs do nothing until it is resumed.
 
@@ -36,7 +36,7 @@ def pause(env: Environment, stage: StageArgument) -> Done:
     return Done(line=line, facts={"paused": names})
 
 
-@command()
+@command(writes=True)
 def resume(env: Environment, stage: StageArgument) -> Done:
     """Resume a paused stage and close its circuit breaker.
 

@@ -30,7 +30,7 @@ STYLES: Final = {
 }
 
 
-@command()
+@command(writes=True)
 def post(
     env: Environment,
     *,

@@ -142,7 +142,7 @@ AllowWritesOption = Annotated[
 ]
 
 
-@command()
+@command(writes=True)
 def run(
     env: Environment,
     file: FileArgument = "",

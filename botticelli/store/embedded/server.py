@@ -23,6 +23,7 @@ from typing import Final
 from urllib.parse import quote
 
 import psycopg
+from psycopg import sql
 
 from botticelli.errors import Unavailable
 from botticelli.records import record
@@ -51,8 +52,8 @@ OTHERS: Final = """
      WHERE backend_type = 'client backend'
        AND pid <> pg_backend_pid()
 """
-DATABASE: Final = "SELECT 1 FROM pg_database WHERE datname = 'botticelli'"
-CREATE_DATABASE: Final = "CREATE DATABASE botticelli"
+DATABASE: Final = "SELECT 1 FROM pg_database WHERE datname = %s"
+CREATE_DATABASE: Final = sql.SQL("CREATE DATABASE {}")
 
 
 @record
@@ -109,23 +110,50 @@ class Embedded:
         return Path(f"/tmp/botticelli-{os.geteuid()}-{digest}")  # noqa: S108 - owner is checked
 
     @property
-    def url(self) -> str:
-        """The URL of the running server, which is started if it is not."""
-        return self.ensure()
+    def is_made(self) -> bool:
+        """Whether there is a cluster, running or not."""
+        return (self.data / "PG_VERSION").exists()
 
-    def ensure(self) -> str:
-        """Return the URL of the server, after making and starting it where that is needed.
+    def ensure(self, database: str = NAME) -> str:
+        """Return the URL of a database, after making it and the server where that is needed.
 
         Raises:
             Unavailable: It cannot be made or started; says why and how to fix it.
         """
-        with self._explained():
-            if not self._answers(NAME):
+        if not self.answers(database):
+            with self._explained():
                 self._prepare_folder()
                 with self._lock():
-                    if not self._answers(NAME):
-                        self._start()
-        return self._url(NAME)
+                    if not self.answers(database):
+                        self._start(database)
+        return self.url_of(database)
+
+    @property
+    def url(self) -> str:
+        """The URL of the running server, which is started if it is not."""
+        return self.ensure()
+
+    def url_of(self, database: str) -> str:
+        """Return the URL of a database of this server, whether it is there or not."""
+        folder = quote(str(self.socket_folder))
+        # The port is named: $PGPORT must not lead us elsewhere.
+        return f"postgresql://{NAME}@/{quote(database)}?host={folder}&port=5432"
+
+    def answers(self, database: str) -> bool:
+        """Return whether the server runs and lets us into that database.
+
+        Raises:
+            Unavailable: The folder is not ours alone, or cannot be read.
+        """
+        with self._explained():
+            if not (self.socket_folder / files.SOCKET).exists():
+                return False
+            files.check_owner(self.socket_folder)
+        try:
+            psycopg.connect(self.url_of(database), connect_timeout=PING_TIMEOUT).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self) -> bool:
         """Stop the server in good order, open transactions rolled back; False if it did not run.
@@ -162,7 +190,7 @@ class Embedded:
         with self._explained():
             is_alive = files.is_alive(self.folder)
             return ServerStatus(
-                running=self._answers("postgres"),
+                running=self.answers("postgres"),
                 pid=files.postmaster_pid(self.data) if is_alive else None,
                 folder=self.folder,
                 version=str(self._major() or ""),
@@ -196,15 +224,15 @@ class Embedded:
 
     # -- the slow path, behind the lock
 
-    def _start(self) -> None:
+    def _start(self, database: str) -> None:
         if not self._comes_up():
             self._launch()
             if not self._comes_up():
                 log = self.folder / "server.log"
                 raise files.explain("postgres", log, since=self._log_start)
-        with psycopg.connect(self._url("postgres"), autocommit=True) as conn:
-            if conn.execute(DATABASE).fetchone() is None:
-                conn.execute(CREATE_DATABASE)
+        with psycopg.connect(self.url_of("postgres"), autocommit=True) as conn:
+            if conn.execute(DATABASE, (database,)).fetchone() is None:
+                conn.execute(CREATE_DATABASE.format(sql.Identifier(database)))
 
     def _launch(self) -> None:
         major = self._major()
@@ -229,7 +257,7 @@ class Embedded:
     def _comes_up(self) -> bool:
         """Wait for a server that is starting or dying; False if no process of it is left."""
         deadline = time.monotonic() + START_TIMEOUT
-        while not self._answers("postgres"):
+        while not self.answers("postgres"):
             if not files.is_alive(self.folder):
                 return False
             if time.monotonic() > deadline:
@@ -261,28 +289,13 @@ class Embedded:
 
     def _has_guests(self) -> bool:
         try:
-            with psycopg.connect(self._url("postgres"), autocommit=True) as conn:
+            with psycopg.connect(self.url_of("postgres"), autocommit=True) as conn:
                 row = conn.execute(OTHERS).fetchone()
         except psycopg.OperationalError:
             return False
         return bool(row and row[0])
 
     # -- small parts
-
-    def _url(self, database: str) -> str:
-        folder = quote(str(self.socket_folder))
-        # The port is named: $PGPORT must not lead us elsewhere.
-        return f"postgresql://{NAME}@/{database}?host={folder}&port=5432"
-
-    def _answers(self, database: str) -> bool:
-        if not (self.socket_folder / files.SOCKET).exists():
-            return False
-        files.check_owner(self.socket_folder)
-        try:
-            psycopg.connect(self._url(database), connect_timeout=PING_TIMEOUT).close()
-        except psycopg.OperationalError:
-            return False
-        return True
 
     def _major(self) -> int | None:
         version = self.data / "PG_VERSION"

@@ -1,13 +1,8 @@
-"""Which database a demo may use: never one with the posts of a real channel."""
+"""What a database holds: nothing, what the offline model wrote, or posts of a real channel."""
 
-import contextlib
 from typing import Final
 
-from psycopg import conninfo, errors, sql
-
-from botticelli.store.connection import Connection, connect
-
-NAME: Final = "botticelli_demo"
+from botticelli.store.connection import Connection
 
 HOLDS_REAL_WORK: Final = """
     SELECT EXISTS (SELECT 1
@@ -28,27 +23,15 @@ def holds_real_work(conn: Connection) -> bool:
     return bool(row and row[0])
 
 
-HAS_STOPPED: Final = """
-    SELECT EXISTS (SELECT 1
-                     FROM actor_server_state
-                    WHERE is_paused OR circuit_opened_at IS NOT NULL)
+HOLDS_ANYTHING: Final = """
+    SELECT EXISTS (SELECT FROM runs)
+        OR EXISTS (SELECT FROM potential_discord_posts)
+        OR EXISTS (SELECT FROM approved_discord_posts)
+        OR EXISTS (SELECT FROM act_executions)
 """
 
 
-def has_stopped(conn: Connection) -> bool:
-    """Return whether a stage is paused here, or its breaker open. One query."""
-    row = conn.execute(HAS_STOPPED).fetchone()
+def holds_anything(conn: Connection) -> bool:
+    """Return whether anybody has worked with this database. One query."""
+    row = conn.execute(HOLDS_ANYTHING).fetchone()
     return bool(row and row[0])
-
-
-def practice_url(url: str) -> str:
-    """Return the URL of the practice database on the same server, which is made if it is missing.
-
-    Raises:
-        Unavailable: The server cannot be reached.
-    """
-    # UniqueViolation: two processes made it at once
-    made_already = contextlib.suppress(errors.DuplicateDatabase, errors.UniqueViolation)
-    with connect(url) as conn, made_already:
-        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
-    return conninfo.make_conninfo(url, dbname=NAME)

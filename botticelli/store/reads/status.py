@@ -80,7 +80,12 @@ class DestinationStatus:
 
 @record
 class Status:
-    """Everything at one instant of the database's clock. `config` is the file that was read."""
+    """Everything at one instant of the database's clock.
+
+    Args:
+        config: The file that was read.
+        project: The project's name; empty: there is none.
+    """
 
     now: datetime
     config: str
@@ -90,6 +95,7 @@ class Status:
     destinations: tuple[DestinationStatus, ...]
     budget: tuple[ModelUse, ...]
     today: SpentToday
+    project: str
 
 
 NOW: Final = "SELECT botticelli_now()"
@@ -173,6 +179,7 @@ def read_status(conn: Connection, config: Config, *, timers: Mapping[str, dateti
             destinations=_destinations(conn, config, queues["approved"]),
             budget=read_model_use(conn),
             today=read_spent_today(conn),
+            project=config.project.name,
         )
 
 
