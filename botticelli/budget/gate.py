@@ -175,7 +175,7 @@ class Gate:
         end = self._clock.monotonic() + seconds
         while True:
             if self._stop.is_set():
-                raise Stopped("the run was asked to stop", hint="start it again to go on")
+                raise Stopped("the run was asked to stop")
             left = end - self._clock.monotonic()
             if left < 1e-6:  # no clock of ours is finer
                 return

@@ -75,8 +75,10 @@ def main(args: Sequence[str], env: Environment) -> int:
     try:
         with _traced(env):
             group = typer.main.get_group(app)
-            words = globals_first(args)
-            code = group.main(words, prog_name="botticelli", standalone_mode=False, obj=env) or 0
+            env.words = globals_first(args)
+            code = (
+                group.main(env.words, prog_name="botticelli", standalone_mode=False, obj=env) or 0
+            )
     except BotticelliError as error:
         code = _report(error, env)
     except NoArgsIsHelpError as error:

@@ -120,7 +120,7 @@ def _recorded(books: "_Books") -> Iterator[None]:
         books.close_despite(error.exit_code, str(error.problems[0]))
         raise
     except Interrupted as interruption:
-        stopped = TryLater("a signal ended it before it was done; the next run goes on with it")
+        stopped = TryLater("a signal ended it before it was done")
         books.close_despite(stopped.exit_code, str(stopped.problems[0]))
         raise stopped from interruption
     except BaseException as error:

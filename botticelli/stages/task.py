@@ -93,7 +93,7 @@ class Run:
     def why_early(self, trouble: BotticelliError | None) -> str:
         """Return why the work ended before everything was done; empty if it did not."""
         if self.stop.is_set():
-            return "it was asked to stop; the next run goes on"
+            return "it was asked to stop"
         return str(trouble) if trouble else ""
 
 

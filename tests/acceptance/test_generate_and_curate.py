@@ -44,7 +44,7 @@ def test_a_spent_day_is_told_with_what_is_left_and_what_to_type(command, gemini)
 
     assert ended.code == 75
     assert "4 of 4 posts left" in ended.err
-    assert "run `botticelli generate` again" in ended.err
+    assert "run `botticelli generate carousel.batch --workers 1` again" in ended.err
     assert "4 left for the next run" in ended.out
 
 

@@ -1,6 +1,7 @@
 """One run of a stage as its command does it: jitter, hooks, database."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -29,6 +30,30 @@ PART: Final = re.compile(r"(\d+)(h|m|s)")
 BY_UNIT: Final = "BOTTICELLI_FAILURES"
 
 
+# What a command that was interrupted is given without, to go on: does it have a value of its own?
+BEGINS: Final[Mapping[str, bool]] = {
+    "--fresh": False,
+    "--jitter": True,
+    "--iterations": True,
+    "--limit": True,
+}
+
+
+def going_on(env: Environment, *more: str) -> str:
+    """Return the command that goes on with this one: as it was given, less what begins anew."""
+    words: list[str] = []
+    left = list(env.words)
+    begins = {**BEGINS, **({"--now": False} if "generate" in left else {})}
+    while left:
+        word = left.pop(0)
+        name, has_value, _ = word.partition("=")
+        if name not in begins:
+            words.append(word)
+        elif begins[name] and not has_value and left:
+            left.pop(0)
+    return shlex.join(["botticelli", *words, *more])
+
+
 @contextmanager
 def stage_run(
     env: Environment, stage: StageName, *, jitter: str | None, dry_run: bool
@@ -52,7 +77,12 @@ def stage_run(
         return
     with _notified(env, stage), env.database() as conn:
         env.keep_apart(conn)
-        yield conn
+        try:
+            yield conn
+        except TryLater as error:
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
+            raise TryLater(error.what, hint=f"run `{going_on(env)}` again") from error
 
 
 @contextmanager

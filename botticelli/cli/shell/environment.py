@@ -4,7 +4,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -52,6 +52,9 @@ class Environment:
         trust: What the user has said yes to; trusted_once: for this process alone.
         config: Used as it is instead of being looked for in files and variables.
         connect: Opens a connection to a URL; a test's own pins the database's clock.
+
+    Attributes:
+        words: The command line, global options first.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Environment:
         self.options = Options()
         self.decider = ""  # as --by says
         self.writes = False  # whether the command changes the database; the decorator says so
+        self.words: Sequence[str] = ()
         self._given = config
         self._connect = connect
         self._url: str | None = None  # of the embedded database, once it is found

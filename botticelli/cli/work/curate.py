@@ -6,7 +6,7 @@ import typer
 
 from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shared.stage_run import Jitter, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -48,7 +48,8 @@ def _complain(env: Environment, report: CurateReport) -> None:
     for id_, why in report.missing.items():
         env.complain(f"candidate {id_}: {why}")
     if report.reason:
-        env.complain(f"curate: {report.reason}; {counted(report.pending, 'candidate')} left")
+        left = f"{counted(report.pending, 'candidate')} left"
+        env.complain(f"curate: {report.reason}; {left}; run `{going_on(env)}` again")
 
 
 @render.register

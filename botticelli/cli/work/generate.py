@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import Show, progress, run_context, unseen
 from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shared.stage_run import Jitter, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, stage_run
 from botticelli.cli.shared.trusting import require_trust
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
@@ -77,9 +78,9 @@ def generate(
         if dry_run:
             return dry_run_generate(run_context(env, conn), request=request)
         context = run_context(env, conn)
-        require_trust(env, context, *context.find(narrative or env.config.generate.narrative))
+        admit = partial(require_trust, env, context)
         with progress(env, "posts") as show:
-            report = run_generate(context, request=request, watch=watcher(show))
+            report = run_generate(context, request=request, watch=watcher(show), admit=admit)
         _complain(env, report)
         return report
 
@@ -118,7 +119,7 @@ def _complain(env: Environment, report: GenerateReport) -> None:
     if report.left:
         env.complain(
             f"{report.narrative}: {report.left} of {report.planned} posts left:"
-            f" {report.reason or 'they can be retried'}; run `botticelli generate` again"
+            f" {report.reason or 'they can be retried'}; run `{going_on(env)}` again"
         )
 
 

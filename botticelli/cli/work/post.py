@@ -1,13 +1,14 @@
 """`botticelli post`."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.stage_run import Jitter, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -66,7 +67,7 @@ def post(
         if dry_run:
             return dry_run_post(context_of(env, conn), request=request)
         report = run_post(context_of(env, conn), request=request)
-        _complain(env, report)
+        _complain(env, report, limit=limit)
         return report
 
 
@@ -89,8 +90,14 @@ def context_of(env: Environment, conn: Connection) -> PostContext:
     )
 
 
-def _complain(env: Environment, report: PostReport) -> None:
+def _complain(env: Environment, report: PostReport, *, limit: int | None) -> None:
     """Print what went wrong on stderr, which the log of a timer keeps."""
+    if report.reason:
+        posted = Counter(one.destination for one in report.results if one.state == "posted")
+        left = () if limit is None else (str(limit - max(posted.values(), default=0)),)
+        if left != ("0",):
+            command = going_on(env, *(("--limit", *left) if left else ()))
+            env.complain(f"post: {report.reason}; run `{command}` to go on")
     for result in report.results:
         if result.exit_code != Exit.DONE:
             for line in result.note.splitlines():

@@ -16,6 +16,7 @@ from botticelli import tracing
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import run_context
 from botticelli.cli.shared.spending import spent
+from botticelli.cli.shared.stage_run import going_on
 from botticelli.cli.shared.trusting import require_trust
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
@@ -247,9 +248,23 @@ class _Running:
         """
         require_trust(self.env, self.context, file, narrative)
         began = self.env.clock.monotonic()
-        report = self._record(file, narrative)
+        try:
+            report = self._record(file, narrative)
+        except (TryLater, KeyboardInterrupt):
+            self._advise(narrative)
+            raise
         self._print(report, seconds=self.env.clock.monotonic() - began)
         return report
+
+    def _advise(self, narrative: Narrative) -> None:
+        """Print how far it came, and the command for the rest."""
+        carousel = narrative.carousel
+        total = self.request.iterations or (carousel.iterations if carousel else 1)
+        done = sum(not each.place and not each.error for each in self.executions)
+        is_partial = total > 1 and not self.request.until
+        more = ("--iterations", str(max(1, total - done))) if is_partial else ()
+        far = f"{done} of {total} iterations are done and stored" if is_partial else "not done"
+        self.env.complain(f"{narrative.name}: {far}; run `{going_on(self.env, *more)}` to go on")
 
     def _print(self, report: RunResult, *, seconds: float) -> None:
         """Print on stderr what happened beside the answers."""

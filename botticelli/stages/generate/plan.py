@@ -31,6 +31,7 @@ class GenerateRequest:
         join: Help a run that is under way, without the stage's lock.
         fresh: Abandon an unfinished batch instead of finishing it.
         now: Write a batch although the schedule's next one is not due.
+        resumes: Finish an unfinished batch, and begin none.
     """
 
     narrative: str = ""
@@ -40,6 +41,7 @@ class GenerateRequest:
     join: bool = False
     fresh: bool = False
     now: bool = False
+    resumes: bool = False
 
     @property
     def is_explicit(self) -> bool:

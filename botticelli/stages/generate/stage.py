@@ -9,6 +9,7 @@ from typing import Any, Final
 from botticelli.backoff import Backoff
 from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError
+from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.results import Execution
 from botticelli.records import record
@@ -43,6 +44,7 @@ NOTED: Final = (
     "calls", "reused", "input_tokens", "output_tokens",
 )  # fmt: skip
 BACKOFF: Final = Backoff(base=5, cap=120, jitter=0.5)  # before an item is tried again
+LONGEST_LEFT: Final = timedelta(days=7)  # without work, before another's batch is given up
 LOOK_SECONDS: Final = 1.0  # how often an idle worker looks for what another process gave back
 
 
@@ -96,14 +98,34 @@ def generate(
     *,
     request: GenerateRequest,
     watch: Callable[[Tick], None] | None = None,
+    admit: Callable[[NarrativeFile, Narrative], None] = lambda file, narrative: None,  # noqa: ARG005
 ) -> GenerateReport:
     """Finish an unfinished batch of the narrative, or plan one and drain it.
+
+    A timer's run first finishes what people began of other narratives and did not finish; a spent
+    quota or a signal there ends it. `admit` raises what forbids a narrative.
 
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing can be done before a person fixes something.
     """
-    return run_stage(GenerateTask(context, request, watch), context, join=request.join)
+    task = GenerateTask(context, request, watch)
+    admit(task.file, task.narrative)
+    for name in () if request.is_explicit or request.join else task.left_behind():
+        try:
+            other = GenerateTask(context, replace(request, narrative=name, resumes=True), watch)
+            admit(other.file, other.narrative)
+            report = run_stage(other, context)
+        except TryLater:
+            raise
+        except BotticelliError as error:  # the schedule's own batch does not wait for it
+            context.note(f"the unfinished batch of {name} cannot go on: {error}")
+            continue
+        if report.exit_code == Exit.TRY_LATER:
+            return report
+        if report.batch is not None:
+            context.note(f"an unfinished batch of {name} is finished: {report.stored} new posts")
+    return run_stage(task, context, join=request.join)
 
 
 class GenerateTask(Task[Item, Execution, GenerateReport]):
@@ -130,9 +152,13 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
         self._watch = watch
         self._counts = Counts()
         wanted = request.narrative or self._config.generate.narrative
-        self._file, self._narrative = context.find(wanted)
-        self._name = reference_of(self._file, self._narrative)
+        self.file, self.narrative = context.find(wanted)
+        self._name = reference_of(self.file, self.narrative)
         self._skipped = ""
+
+    def left_behind(self) -> list[str]:
+        """Return the other narratives that have unfinished batches; old ones are given up."""
+        return batches.list_left_behind(self._conn, self._name, longest=LONGEST_LEFT)
 
     def plan(self, run: Run) -> int:
         """See Task: take up an unfinished batch, or plan one if it is due."""
@@ -150,8 +176,8 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
         self._began = self._context.clock.monotonic()
         self._item_run = ItemRun(
             context=context,
-            file=self._file,
-            outer=self._narrative,
+            file=self.file,
+            outer=self.narrative,
             override=self._request.models or tuple(self._batch.options.get("models", ())),
             recent_posts=str(self._batch.options.get("recent_posts", "")),
             counts=self._counts,
@@ -173,20 +199,20 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
 
     def _why_none(self) -> str:
         """Return why no batch is to be planned; empty if one is."""
-        if self._request.join:
+        if self._request.join or self._request.resumes:
             return "no batch to help with"
         return why_not_due(self._context, self._name, request=self._request)
 
     def _plan_batch(self) -> Batch:
         iterations = iterations_of(
-            self._narrative,
+            self.narrative,
             asked=self._request.iterations,
             configured=self._config.generate.iterations,
         )
         return batches.plan(
             self._conn,
             self._name,
-            items=plan_items(self._file, self._narrative, iterations=iterations),
+            items=plan_items(self.file, self.narrative, iterations=iterations),
             options={
                 "models": list(self._request.models),
                 "asked": self._request.is_explicit,

@@ -34,10 +34,12 @@ class PostReport:
 
     Args:
         skipped: Why nothing was even looked at ("paused"); empty: it was.
+        reason: Why it ended early; empty: it did not.
     """
 
     results: tuple[Result, ...] = ()
     skipped: str = ""
+    reason: str = ""
     exit_code: Exit = Exit.DONE
 
 
@@ -85,6 +87,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
             schedule.post_filter(one) for one in self._context.config.destinations.values()
         ]
         schedule.plan(self._conn, everything)
+        self._run = run
         self._claimed = self._claim_all(run)
         return 1
 
@@ -127,7 +130,11 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         """See Task."""
         if trouble is not None:
             raise trouble
-        return PostReport(results=tuple(self._results), exit_code=worst(self._results))
+        return PostReport(
+            results=tuple(self._results),
+            reason=self._run.why_early(None),
+            exit_code=worst(self._results),
+        )
 
     def summary(self, report: PostReport) -> dict[str, Any]:
         """See Task."""

@@ -1,7 +1,7 @@
 """Batches of generation items: planned whole, found again, given up, finished."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from psycopg.types.json import Jsonb
@@ -112,6 +112,41 @@ class LastBatch:
 
     began_at: datetime
     now: datetime
+
+
+# A week after its last item a batch of another narrative speaks of old things.
+ABANDON_OLD: Final = """
+    UPDATE batches AS b
+       SET state = 'abandoned',
+           ended_at = botticelli_now()
+     WHERE b.state = 'open'
+       AND b.narrative <> %(narrative)s
+       AND greatest(b.created_at, (SELECT max(i.ended_at)
+                                     FROM generation_items AS i
+                                    WHERE i.batch_id = b.id))
+           < botticelli_now() - %(longest)s
+    RETURNING b.id
+"""
+LEFT_BEHIND: Final = """
+    SELECT narrative
+      FROM batches
+     WHERE state = 'open'
+       AND narrative <> %(narrative)s
+     GROUP BY narrative
+     ORDER BY min(id)
+"""
+
+
+def list_left_behind(conn: Connection, narrative: str, *, longest: timedelta) -> list[str]:
+    """Return the other narratives that have unfinished batches, the oldest first.
+
+    Batches at which nobody worked for `longest` are given up. One transaction.
+    """
+    values = {"narrative": narrative, "longest": longest}
+    with conn.transaction():
+        old = conn.execute(ABANDON_OLD, values).fetchall()
+        _abandon_items(conn, [row[0] for row in old])
+        return [row[0] for row in conn.execute(LEFT_BEHIND, values).fetchall()]
 
 
 # What a person asked for does not count for the schedule (batches of version 1 do not say). An
