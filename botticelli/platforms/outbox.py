@@ -1,15 +1,20 @@
 """A folder as a platform: one Markdown file per post, for trying things out and for the demo."""
 
 import contextlib
+import glob
 import os
+import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from botticelli import files
 from botticelli.clock import Clock
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Looked, NotSent, OutgoingMessage, Receipt, Refused
+
+FILE_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[\w-]+\.md")
 
 
 class Outbox:
@@ -58,8 +63,8 @@ class Outbox:
 
     def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
         """See Platform."""
-        path = self._folder / remote_id
-        if not path.exists():
+        path = self._path(remote_id)
+        if not path.is_file():
             raise Refused("this post is no longer in the outbox", where=str(path))
         self._write(path, message.text)
         return self._receipt(path)
@@ -68,7 +73,7 @@ class Outbox:
         """See Platform."""
         del thread
         try:
-            (self._folder / remote_id).unlink(missing_ok=True)
+            self._path(remote_id).unlink(missing_ok=True)
         except OSError as error:
             raise _not_writable(self._folder, error) from error
 
@@ -87,8 +92,14 @@ class Outbox:
     def _file_name(self, message: OutgoingMessage) -> str:
         return f"{self._clock.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{message.nonce}.md"
 
+    def _path(self, remote_id: str) -> Path:
+        """Return the file of a post. The database says which, and whoever writes there may lie."""
+        if not FILE_NAME.fullmatch(remote_id):
+            raise Refused(f"'{remote_id[:60]}' is no post of an outbox", where=str(self._folder))
+        return self._folder / remote_id
+
     def _there(self, nonce: str) -> Receipt | None:
-        path = next(iter(sorted(self._folder.glob(f"*-{nonce}.md"))), None)
+        path = next(iter(sorted(self._folder.glob(f"*-{glob.escape(nonce)}.md"))), None)
         return self._receipt(path) if path else None
 
     def _receipt(self, path: Path) -> Receipt:
@@ -99,14 +110,9 @@ class Outbox:
 
     def _write(self, path: Path, text: str) -> None:
         """Write all or nothing: a killed process leaves at most a hidden file behind."""
-        half = path.with_name(f".{path.name}.{os.getpid()}.half")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with half.open("wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            half.replace(path)
+            files.write(path, text.encode())
         except OSError as error:
             raise _not_writable(self._folder, error) from error
 

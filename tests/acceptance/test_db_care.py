@@ -130,7 +130,9 @@ def test_a_backup_restores_everything_and_pauses_posting(botticelli, db):
     approved(db, text="after the backup")
     db.close()
 
-    assert botticelli("db restore copy.dump").code == 2, "it says what it would do first"
+    asked = botticelli("db restore copy.dump")
+    assert asked.code == 2, "it says what it would do first"
+    assert "public.approved_discord_posts" in asked.err
     ended = botticelli("db restore copy.dump --yes")
 
     assert ended.code == 0, ended.err
@@ -155,6 +157,20 @@ def test_a_backup_restores_where_a_role_of_its_grants_is_not_known(botticelli, d
     ended = botticelli("db restore copy.dump --yes")
 
     assert ended.code == 0, ended.err
+
+
+def test_yes_is_not_enough_for_code_in_a_backup(botticelli, db):
+    db.execute("CREATE FUNCTION evil() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    assert botticelli("db backup copy.dump").code == 0
+    db.execute("DROP FUNCTION evil()")
+    db.close()
+
+    refused = botticelli("db restore copy.dump --yes")
+    assert refused.code == 2
+    assert "code that is not ours: 1: CREATE FUNCTION public.evil()" in refused.err
+
+    assert botticelli("db restore copy.dump --allow-code").code == 2, "which still is no yes"
+    assert botticelli("db restore copy.dump --yes --allow-code").code == 0
 
 
 @pytest.mark.parametrize(("content", "code"), [("no dump", 2), (None, 2), ("PGDMP broken", 69)])

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from botticelli.errors import ConfigError
+from botticelli.platforms.base import Refused
 from botticelli.platforms.outbox import Outbox
 from tests.contracts.platform_contract import PlatformContract, message
 
@@ -70,3 +71,46 @@ def test_a_folder_that_is_somebody_elses_is_told(tmp_path, clock):
         assert "cannot be written" in Outbox("file", folder=tmp_path / "o", clock=clock).check()[0]
     finally:
         tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "remote_id",
+    [
+        "../victim.md",
+        "/etc/passwd",
+        "../../20261124T120000Z-abc.md",
+        "20261124T120000Z-../../victim.md",
+        "20261124T120000Z-abc.md/../../victim.md",
+        "20261124T120000Z-abc\n.md",
+        "",
+        ".",
+        "notes.md",
+    ],
+)
+def test_a_row_that_names_another_file_neither_changes_nor_removes_it(platform, folder, remote_id):
+    folder.mkdir(parents=True)
+    victims = [folder.parent / "victim.md", folder.parents[1] / "victim.md", folder / "notes.md"]
+    for victim in victims:
+        victim.write_text("mine")
+
+    with pytest.raises(Refused):
+        platform.edit(remote_id, message("theirs"))
+    with pytest.raises(Refused):
+        platform.delete(remote_id)
+
+    assert [victim.read_text() for victim in victims] == ["mine"] * 3
+
+
+def test_links_planted_in_the_outbox_are_not_written_through(platform, folder, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    receipt = platform.send(message())
+    (folder / receipt.remote_id).unlink()
+    (folder / receipt.remote_id).symlink_to(victim)
+    (folder / f".{receipt.remote_id}.{os.getpid()}.half").symlink_to(victim)
+
+    platform.edit(receipt.remote_id, message("new"))
+
+    assert victim.read_text() == "mine"
+    assert (folder / receipt.remote_id).read_text() == "new"
+    assert not (folder / receipt.remote_id).is_symlink()

@@ -100,6 +100,7 @@ class Mailbox(socketserver.StreamRequestHandler):
             )
 
 
+@pytest.mark.filterwarnings("ignore")  # of plugins that it loads
 def test_mail_is_not_sent_where_encryption_is_not_offered():
     pytest.importorskip("apprise")
     with socketserver.TCPServer(("127.0.0.1", 0), Mailbox) as server:
@@ -112,4 +113,5 @@ def test_mail_is_not_sent_where_encryption_is_not_offered():
         server.shutdown()
 
     assert failed == 1
+    assert server.heard
     assert not any(line.upper().startswith((b"AUTH", b"MAIL", b"DATA")) for line in server.heard)

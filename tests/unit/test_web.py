@@ -211,6 +211,18 @@ def test_a_collector_that_redirects_gets_no_headers_sent_on(redirecting, elsewhe
     assert elsewhere.heard == []
 
 
+@pytest.mark.filterwarnings("ignore")  # of plugins that it loads
+def test_a_hook_of_apprise_is_not_redirected(redirecting, elsewhere):
+    pytest.importorskip("apprise")
+    redirecting.status, redirecting.location, redirecting.asked = 307, f"{elsewhere.url}/x", []
+    address = redirecting.url.replace("http://", "json://me:hunter2@")
+    with hook_url("", on_success=(Secret(address),)) as call, pytest.raises(BotticelliError):
+        call()
+
+    assert redirecting.asked
+    assert elsewhere.heard == []
+
+
 def test_a_media_host_gets_no_credentials_of_its_address_or_of_ours(elsewhere, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
     url = elsewhere.url.replace("http://", f"http://user:{KEY}@")

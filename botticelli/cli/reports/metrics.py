@@ -4,7 +4,6 @@ Every label has few values, all of them from the configuration or from schema.sq
 destinations, models. Nothing is labeled with an id. Names are documented in docs/monitoring.md.
 """
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import typer
 
+from botticelli import files
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.model import STAGES, Config
@@ -245,14 +245,11 @@ def _replace(path: Path, text: str) -> None:
     Raises:
         ConfigError: The folder is not there, or is not ours to write.
     """
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
     try:
-        half.write_text(text, encoding="utf-8")
-        half.chmod(READABLE)  # whatever the umask says
-        half.replace(path)
+        with files.written(path) as file:
+            os.fchmod(file.fileno(), READABLE)  # whatever the umask says
+            file.write(text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            half.unlink()
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ConfigError(

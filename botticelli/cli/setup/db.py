@@ -1,11 +1,11 @@
 """`botticelli db`: the database, embedded or on a server."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,6 +19,11 @@ from botticelli.store.connection import Connection, mapped_errors, place_of
 from botticelli.store.maintenance import retention
 from botticelli.store.reads.doctor import Difference
 from botticelli.store.schema import EXPECTED_VERSION, NothingYet, apply_schema, schema_version
+
+if TYPE_CHECKING:
+    from botticelli.store.maintenance.restore import BackupContents
+
+MOST_LISTED: Final = 40  # tables or statements of a backup in one message
 
 db = group(
     "db",
@@ -79,7 +84,9 @@ def url(env: Environment) -> PlainText:
 )
 def psql(env: Environment, ctx: typer.Context) -> None:
     """Open psql on the database; further arguments are passed on to it."""
-    target = env.database_url()
+    from botticelli.store.maintenance.dump import without_password
+
+    target, secret = without_password(env.database_url())
     if env.config.database.url:
         found = which("psql", path=env.environ.get("PATH"))
         if found is None:
@@ -88,7 +95,7 @@ def psql(env: Environment, ctx: typer.Context) -> None:
     else:
         program = env.embedded.psql()
     env.stdout.flush()
-    os.execve(program, [str(program), target, *ctx.args], env.environ)  # noqa: S606 - the point of it
+    os.execve(program, [str(program), target, *ctx.args], {**env.environ, **secret})  # noqa: S606 - the point of it
 
 
 @command(db)
@@ -167,29 +174,56 @@ def restore(
     yes: Annotated[
         bool, typer.Option("--yes", help="Replace what the database contains now.")
     ] = False,
+    allow_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-code", help="Take over functions, triggers and the like that it holds."
+        ),
+    ] = False,
 ) -> Done:
-    """Replace the database by a backup and pause posting."""
+    """Replace the database by a backup and pause posting.
+
+    Examples:
+        botticelli db restore backup.dump
+        botticelli db restore backup.dump --yes
+    """
     from botticelli.store import projects, runs
     from botticelli.store.maintenance import dump
+    from botticelli.store.maintenance.restore import contents, home_of, replay
 
-    if not yes:
-        raise UsageError(
-            "everything in the database would be replaced",
-            where="db restore",
-            hint="stop the timers, then say --yes",
-        )
-    with env.database() as conn:
+    with dump.opened(env.cwd / file) as backup, env.database() as conn:
         program = dump.find(conn, "pg_restore", folders=_folders(env))
-    dump.restore(env.database_url(), env.cwd / file, program=program, environ=env.environ)
-    with env.connect() as conn:
-        projects.stamp(conn, env.config.project, anew=True)  # the backup may be another project's
-    with env.database() as conn:
+        found = contents(dump.lines(backup, program=program), home=home_of(conn))
+        _agree(found, yes=yes, allow_code=allow_code)
+        replay(conn, dump.lines(backup, program=program), allowed=found.code)
+        projects.stamp(conn, env.config.project, anew=True)  # the backup may be another's
         runs.pause(conn, "post")
     return Done(
         line="restored; posting is paused, because posts sent after the backup count as unsent."
         " See botticelli deliveries, drop those, then: botticelli resume post",
         facts={"file": env.cwd / file, "paused": ("post",)},
     )
+
+
+def _agree(found: "BackupContents", *, yes: bool, allow_code: bool) -> None:
+    """Refuse a backup that a person has not agreed to, and say what it holds."""
+    if found.code and not allow_code:
+        raise UsageError(
+            f"the backup holds code that is not ours: {_listed(found.code)}",
+            where="db restore",
+            hint="look at it (pg_restore --file=- FILE); if you trust all of it, say --allow-code",
+        )
+    if not yes:
+        raise UsageError(
+            f"everything in the database would be replaced by {_listed(found.tables)}",
+            where="db restore",
+            hint="stop the timers, then say --yes",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return f"{len(names)}: {', '.join(names[:MOST_LISTED])}{more}"
 
 
 @command(db, writes=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from botticelli import files
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.errors import UsageError
@@ -39,6 +40,6 @@ def import_actors(
     target = env.cwd / to
     if target.exists():
         raise UsageError("the file exists already", where=str(to), hint="choose another name")
-    target.write_text(imported.text, encoding="utf-8")
+    files.write(target, imported.text.encode())
     load(target, environ=env.environ, cwd=env.cwd)
     env.say(f"{to} written; botticelli check --config {to} lists what is still missing")

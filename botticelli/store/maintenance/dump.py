@@ -1,13 +1,17 @@
 """Copies of the database by PostgreSQL's own pg_dump and pg_restore."""
 
+import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryFile
+from typing import IO, Final
 
-from psycopg import conninfo
+from psycopg import conninfo, pq
 
+from botticelli import files
 from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.store.connection import Connection
 
@@ -54,64 +58,99 @@ def backup(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) -
         Unavailable: pg_dump failed.
         UsageError: The file cannot be written.
     """
-    target, secret = _without_password(url)
-    partial = file.with_name(f".{file.name}.partial")
+    target, secret = without_password(url)
     try:
-        partial.touch(mode=0o600)
-        words = ["--format=custom", "--no-owner", f"--file={partial}", f"--dbname={target}"]
-        _run(program, *words, environ={**environ, **secret})
-        partial.replace(file)
+        with files.written(file, mode=0o600) as output:
+            ended = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+                [program, "--format=custom", "--no-owner", f"--dbname={target}"],
+                env={**environ, **secret},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+            if ended.returncode:
+                raise _failure(program, ended.stderr)
     except OSError as error:
         raise UsageError(f"cannot write there: {error.strerror}", where=str(file)) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return file.stat().st_size
 
 
-def restore(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) -> None:
-    """Put the database of `file` in place of the one that is there, as one transaction.
+@contextmanager
+def opened(file: Path) -> Iterator[IO[bytes]]:
+    """Open a backup.
 
     Raises:
-        Unavailable: pg_restore failed; nothing has changed.
         UsageError: The file is not a backup of ours.
     """
     try:
-        with file.open("rb") as opened:
-            is_backup = opened.read(len(MAGIC)) == MAGIC
+        if file.exists() and not file.is_file():
+            raise UsageError("is no regular file", where=str(file))
+        stream = file.open("rb")
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(file)) from error
-    if not is_backup:
-        raise UsageError("is not a backup of ours", where=str(file), hint="name one of `db backup`")
-    target, secret = _without_password(url)
-    words = ["--clean", "--if-exists", "--no-owner", "--single-transaction", "--exit-on-error"]
-    words.append("--no-privileges")  # a role that a new server does not have would refuse it all
-    _run(program, *words, f"--dbname={target}", str(file), environ={**environ, **secret})
+    with stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise UsageError(
+                "is not a backup of ours", where=str(file), hint="name one of `db backup`"
+            )
+        yield stream
 
 
-def _without_password(url: str) -> tuple[str, dict[str, str]]:
-    """Return the URL as a connection string without its password, which goes by a variable.
+def lines(stream: IO[bytes], *, program: Path) -> Iterator[bytes]:
+    """Yield the lines of SQL that pg_restore makes of a backup; it gets no database and no secret.
+
+    Raises:
+        Unavailable: pg_restore cannot read it.
+    """
+    os.lseek(stream.fileno(), 0, os.SEEK_SET)
+    words = ["--clean", "--if-exists", "--no-owner", "--no-privileges", "--file=-"]
+    with (
+        TemporaryFile("w+") as errors,
+        subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
+            [program, *words],
+            env={"LC_ALL": "C"},
+            stdin=stream,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        yield from process.stdout
+        if process.wait():
+            errors.seek(0)
+            raise _failure(program, errors.read())
+
+
+def without_password(url: str) -> tuple[str, dict[str, str]]:
+    """Return the URL as a connection string without its secrets, and variables that hold them.
 
     The command line of a process can be read by everybody on the machine.
+
+    Raises:
+        ConfigError: PostgreSQL's programs take one of them on their command line alone.
     """
     parts = {key: str(value) for key, value in conninfo.conninfo_to_dict(url).items()}
-    password = parts.pop("password", "")
-    return conninfo.make_conninfo("", **parts), {"PGPASSWORD": password} if password else {}
+    secret: dict[str, str] = {}
+    for option in pq.Conninfo.get_defaults():
+        name = option.keyword.decode()
+        if name in parts and option.dispchar == b"*":
+            if not option.envvar:
+                raise ConfigError(
+                    f"{name} would stand in the command line of PostgreSQL's programs",
+                    where="DATABASE_URL",
+                    hint="name it in ~/.pg_service.conf and write service=NAME",
+                )
+            secret[option.envvar.decode()] = parts.pop(name)
+    return conninfo.make_conninfo("", **parts), secret
 
 
-def _run(program: Path, *words: str, environ: Mapping[str, str]) -> None:
-    done = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-        [program, *words],
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+def _failure(program: Path, told: str) -> Unavailable:
+    said = told.strip().splitlines() or ["no reason given"]
+    reason = next((line for line in said if "error:" in line), said[-1])
+    return Unavailable(
+        reason.rpartition("error: ")[2],
+        where=program.name,
+        hint="use PostgreSQL programs of the server's version or newer",
     )
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        reason = next((line for line in said if "error:" in line), said[-1])
-        raise Unavailable(
-            reason.rpartition("error: ")[2],
-            where=program.name,
-            hint="use PostgreSQL programs of the server's version or newer",
-        )
