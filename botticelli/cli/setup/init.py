@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
-from botticelli.cli.setup import answers
+from botticelli.cli.setup import answers, draft
 from botticelli.cli.setup.sample import Choices, sample
 from botticelli.cli.setup.trust import trust_place
 from botticelli.cli.shell.command import command
@@ -113,6 +113,10 @@ def init(
         str,
         typer.Option(metavar="NAME", help="gemini, ollama:NAME, NAME@URL, local or offline."),
     ] = "",
+    source: Annotated[
+        str,
+        typer.Option("--from", metavar="URL|FILE", help="Have the model draft ABOUT.md from it."),
+    ] = "",
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Ask nothing; what is not given can be filled in.")
     ] = False,
@@ -126,18 +130,41 @@ def init(
 
     Examples:
         botticelli init my-channel
-        botticelli init chess --about "The Leeds chess club: openings" --channel file --model gemini
+        botticelli init --from https://example.org/club --yes
+        botticelli init --about "The Leeds chess club" --channel file --model gemini
     """
     target = (env.cwd / folder).resolve()
     has_page = _is_there(target / about.NAME)
     has_settings = _is_there(target / SETTINGS) and not force
     options = {"about": about_text.strip(), "channel": channel.strip(), "model": model.strip()}
     needed = [
-        *(["about"] if not has_page else []),
+        *(["about"] if not has_page and not source else []),
         *(["channel", "model"] if not has_settings else []),
     ]
+    text = _material(env, source, target) if source else ""
     given = _given(env, options, needed=needed, is_asking=not yes)
-    return _create(env, target, given, force=force)
+    if source and not has_settings:
+        draft.refuse_offline(str(given.models["models", "default"]))
+    report = _create(env, target, given, force=force)
+    return _drafted(env, report, text, source=source) if source else report
+
+
+def _material(env: Environment, source: str, target: Path) -> str:
+    private = (target / SETTINGS).is_file() and env.at(target).config.narratives.private_urls
+    return draft.read(env, source, private=private)
+
+
+def _drafted(env: Environment, report: CreatedProject, text: str, *, source: str) -> CreatedProject:
+    """Have ABOUT.md drafted; a page that a person has written is kept beside the draft."""
+    there = env.at(report.folder)
+    there.writes = True
+    page = draft.draft(there, text, source=source)
+    path = report.folder / about.NAME
+    if path.read_text("utf-8", "replace") != about.page():
+        path = report.folder / "ABOUT.draft.md"
+    _write(path, page.encode(), mode=0o666)
+    left = tuple(_to_fill_in(env, report.folder, list(report.kept)))
+    return replace(report, written=(*report.written, path.name), to_fill_in=left)
 
 
 def _is_there(path: Path) -> bool:
