@@ -394,9 +394,12 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
 -- Why no window is ever exceeded: the row lock serialises the grants of a key, so starts never decrease with seq, and the
 -- (n + rpm)-th starts at least p_window after the n-th. p_window is a minute and the p_guard seconds that may pass until
 -- the request arrives. Counting in the locking statement would read the snapshot from before the wait: it overshoots.
+DROP FUNCTION IF EXISTS ledger_reserve(text, text, text, bigint, bigint, numeric, integer, bigint, integer, bigint,
+    double precision[], text, numeric, interval, interval, interval);   -- until version 4
 CREATE OR REPLACE FUNCTION ledger_reserve(
     p_key text, p_waiter text, p_owner text, p_run_id bigint, p_estimate bigint, p_cost numeric,
-    p_rpm integer, p_tpm bigint, p_rpd integer, p_tpd bigint, p_shares double precision[], p_zone text, p_spend numeric,
+    p_rpm integer, p_tpm bigint, p_rpd integer, p_tpd bigint, p_shares double precision[], p_limits bigint[],
+    p_zone text, p_spend numeric,
     p_window interval, p_guard interval, p_horizon interval
 ) RETURNS TABLE (seq bigint, wait_seconds double precision, why text, tokens bigint)
 LANGUAGE plpgsql AS $$
@@ -421,6 +424,10 @@ BEGIN
     END IF;
     moment := botticelli_clock();                           -- after the lock, by this clock alone
 
+    IF cardinality(p_limits) > 0 AND account.learned -> 'under' <> to_jsonb(p_limits) THEN
+        account.learned := '{}';                            -- learned while the configuration named other limits
+        IF account.blocked_why = 'day' THEN account.blocked_until := '-infinity'; END IF;
+    END IF;
     IF account.learned <> '{}' THEN
         p_rpm := least(p_rpm, ledger_learned(account.learned, 'rpm', p_shares[1], moment));
         p_tpm := least(p_tpm, ledger_learned(account.learned, 'tpm', p_shares[2], moment));
@@ -432,7 +439,7 @@ BEGIN
         RETURN;
     END IF;
     -- An account never seen reserves twice the estimate; afterwards the greatest ratio seen lately, and a little more.
-    want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), p_tpm);
+    want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), p_tpm, p_tpd);
 
     IF account.blocked_why = 'day' AND account.blocked_until > moment THEN
         DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;

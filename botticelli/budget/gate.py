@@ -102,7 +102,7 @@ class Gate:
                 began = self._clock.monotonic()
                 booking = self._book(asked, allowed)
                 if booking.seq is None:
-                    self._wait_to_ask_again(booking, model=model)
+                    self._wait_to_ask_again(booking, allowed, model=model)
                     continue
                 grant = Grant(asked=asked, seq=booking.seq, tokens=booking.tokens)
                 if self._is_reached(grant, booking.wait_seconds or 0.0, asked_at=began):
@@ -141,7 +141,8 @@ class Gate:
 
     def learn(self, model: str, *, provider: str, lesson: Lesson) -> None:
         """Hold all callers of a model as a 429 asked, or close its day."""
-        ledger.learn(self._conn, account_key(provider, model), lesson=lesson)
+        limits = self.allowance(model, provider=provider).limits
+        ledger.learn(self._conn, account_key(provider, model), lesson=lesson, limits=limits)
 
     def calls_left(self, model: str, *, provider: str) -> int | None:
         """Return how many calls the day still has for a model; None if there is no limit."""
@@ -187,18 +188,20 @@ class Gate:
         allowed = self.allowance(model, provider=provider)
         if not found:
             return None, allowed
-        return found[0], limits.with_lessons(allowed, found[0].learned)
+        account = limits.without_old_lessons(found[0], allowed)
+        return account, limits.with_lessons(allowed, account.learned)
 
     def _book(self, asked: CallRequest, allowed: Allowance) -> Booking:
         return ledger.reserve(self._conn, asked, allowance=allowed, window=self._window)
 
-    def _wait_to_ask_again(self, booking: Booking, *, model: str) -> None:
+    def _wait_to_ask_again(self, booking: Booking, allowed: Allowance, *, model: str) -> None:
         where = f"model {model}"
         if booking.why == "size":
+            rate = "tpd" if booking.tokens > (allowed.tpd or booking.tokens) else "tpm"
             raise ConfigError(
                 f"one call needs about {booking.tokens} tokens, more than may be used",
                 where=where,
-                hint=f'shorten its inputs, or raise tpm in [models.limits."{model}"]',
+                hint=f'shorten its inputs, or raise {rate} in [models.limits."{model}"]',
             )
         wait = booking.wait_seconds or 0.0
         opens = f"try again after {self._clock.now() + timedelta(seconds=wait):%Y-%m-%d %H:%M} UTC"

@@ -1,14 +1,15 @@
 """How much of a model may be used, and what is left: tier table, file, multipliers, account."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from math import ceil, floor
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from botticelli.config.model import Limits, Models, Multipliers
+from botticelli.records import record
 from botticelli.store.ledger import Account, Allowance, Window
 
 # Per project and model. Google publishes these no longer; seen in AI Studio and in 429 answers up
@@ -37,6 +38,12 @@ TIERS: Final[Mapping[str, Mapping[str, Limits]]] = {
     "tier3": {"gemini-": _TIER3},
 }
 
+RATES: Final = {
+    "rpm": "requests a minute",
+    "tpm": "tokens a minute",
+    "rpd": "requests a day",
+    "tpd": "tokens a day",
+}
 ZONES: Final[Mapping[str, str]] = {"gemini": "America/Los_Angeles"}  # midnight there ends the day
 
 
@@ -50,52 +57,106 @@ def layered(base: Multipliers, *layers: Mapping[str, float]) -> Multipliers:
     return base
 
 
-def limits_of(model: str, config: Models) -> Limits:
+@record
+class LimitsInForce:
+    """What a provider allows of a model, before multipliers.
+
+    Args:
+        sources: rate -> who says so: "file" ([models.limits]), or the tier; not named: unlimited.
+        why_none: Why the provider's own table does not hold; empty if it does.
+    """
+
+    limits: Limits
+    sources: Mapping[str, str]
+    why_none: str = ""
+
+    @property
+    def source(self) -> str:
+        """Who says so, in a few words: "tier free", "file, tier free", "none"."""
+        return ", ".join(sorted(set(self.sources.values()))) or "none"
+
+    def __str__(self) -> str:
+        """The limits in words, and whence they are."""
+        rates = [
+            f"{value:,} {what}"
+            for rate, what in RATES.items()
+            if (value := getattr(self.limits, rate)) is not None
+        ]
+        if not rates:
+            return f"none{f' ({self.why_none})' if self.why_none else ''}"
+        return f"{', '.join(rates)} ({self.source})"
+
+
+def limits_in_force(model: str, config: Models) -> LimitsInForce:
     """Return what the provider allows: the tier's row of the longest fitting name, then the file.
 
-    A limit that the file gives replaces only that limit. The tiers are Google's: another server
-    behind its base URL has the limits that the file names, and those that its 429s teach.
+    A limit that the file gives replaces only that limit. A gateway in front of a provider has the
+    provider's limits, unless it is on this machine: there stand servers of one's own. A tier that
+    the file names holds everywhere.
     """
     named = config.named.get(model)
     base_url = (named.base_url if named else "") or config.gemini_base_url
-    rows = TIERS.get(config.tier, {}) if _is_google(base_url) else {}
-    fitting = max((name for name in rows if model.startswith(name)), key=len, default=None)
+    is_own = config.tier is None and _is_here(base_url)
+    tier = "none" if is_own else config.tier or "free"
+    rows = TIERS.get(tier, {})
+    name = named.model if named and named.model else model
+    fitting = max((row for row in rows if name.startswith(row)), key=len, default=None)
     listed = rows[fitting] if fitting is not None else Limits()
     own = config.limits.get(model, Limits())
-    given = {f.name: getattr(own, f.name) for f in fields(Limits)}
-    return replace(listed, **{name: value for name, value in given.items() if value is not None})
+    found = {rate: getattr(own, rate) for rate in RATES}
+    sources = {rate: "file" for rate, value in found.items() if value is not None}
+    for rate in RATES:
+        if found[rate] is None and getattr(listed, rate) is not None:
+            found[rate], sources[rate] = getattr(listed, rate), f"tier {tier}"
+    why_none = "no table for it"
+    if is_own:
+        why_none = "a server on this machine; set [models] tier, or [models.limits]"
+    elif config.tier == "none":
+        why_none = '[models] tier = "none"'
+    return LimitsInForce(
+        limits=replace(listed, **found, time_zone=own.time_zone or listed.time_zone),
+        sources=sources,
+        why_none="" if fitting else why_none,
+    )
+
+
+def limits_of(model: str, config: Models) -> Limits:
+    """Return what the provider allows of a model, before multipliers."""
+    return limits_in_force(model, config).limits
 
 
 def allowance(model: str, config: Models, *, provider: str, multipliers: Multipliers) -> Allowance:
     """Return limits x multipliers, rounded down, but at least 1 where the provider allows any."""
     limits = limits_of(model, config)
-    shares = multipliers
     return Allowance(
-        rpm=_share(limits.rpm, shares.rpm),
-        tpm=_share(limits.tpm, shares.tpm),
-        rpd=_share(limits.rpd, shares.rpd),
-        tpd=_share(limits.tpd, shares.tpd),
-        shares=(shares.rpm, shares.tpm, shares.rpd, shares.tpd),
+        **{rate: _share(getattr(limits, rate), getattr(multipliers, rate)) for rate in RATES},
+        shares=(multipliers.rpm, multipliers.tpm, multipliers.rpd, multipliers.tpd),
+        limits=tuple(getattr(limits, rate) for rate in RATES),
         zone=limits.time_zone or ZONES.get(provider, "UTC"),
         spend=None if config.spend_limit is None else Decimal(str(config.spend_limit)),
     )
 
 
+def without_old_lessons(account: Account, allowed: Allowance) -> Account:
+    """Return the account without what 429s taught while the provider's limits were others."""
+    if account.learned_under is None or tuple(account.learned_under) == allowed.limits:
+        return account
+    is_day = account.blocked_why == "day"
+    return replace(
+        account,
+        learned={},
+        blocked_until=None if is_day else account.blocked_until,
+        blocked_why=None if is_day else account.blocked_why,
+    )
+
+
 def with_lessons(allowed: Allowance, learned: Mapping[str, int]) -> Allowance:
     """Return the allowance under the limits that 429s taught, times the same shares."""
-    shares = dict(zip(("rpm", "tpm", "rpd", "tpd"), allowed.shares, strict=True))
-
-    def least(rate: str, own: int | None) -> int | None:
-        taught = _share(learned.get(rate), shares[rate])
-        return min((one for one in (own, taught) if one is not None), default=None)
-
-    return replace(
-        allowed,
-        rpm=least("rpm", allowed.rpm),
-        tpm=least("tpm", allowed.tpm),
-        rpd=least("rpd", allowed.rpd),
-        tpd=least("tpd", allowed.tpd),
-    )
+    least: dict[str, Any] = {}
+    for rate, share in zip(RATES, allowed.shares, strict=True):
+        both = (getattr(allowed, rate), _share(learned.get(rate), share))
+        least[rate] = min((one for one in both if one is not None), default=None)
+    return replace(allowed, **least)
 
 
 def calls_left_today(account: Account | None, allowed: Allowance) -> int | None:
@@ -144,9 +205,9 @@ def seconds_for(
     return max(held, *waits) if waits else held
 
 
-def _is_google(base_url: str) -> bool:
+def _is_here(base_url: str) -> bool:
     host = urlsplit(base_url).hostname or ""
-    return not base_url or host == "googleapis.com" or host.endswith(".googleapis.com")
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _share(limit: int | None, share: float) -> int | None:

@@ -162,7 +162,8 @@ class Models:
             keeps failing.
         judge: The model that judges; not the writer, so that it does not rate its own words.
         only: Used instead of any model that a narrative names; `--offline` sets it.
-        tier: Which limits the provider grants you.
+        tier: Which limits the provider grants you, behind a gateway as well; none: only those of
+            [models.limits]. Left out: free, but none for a server on this machine.
         max_concurrent: Concurrent model calls.
         timeout: Longest wait for one answer.
         max_attempts: Attempts at one call before the next model, or failure.
@@ -175,7 +176,7 @@ class Models:
     default: tuple[str, ...] = key(("gemini-3.5-flash-lite",), single=True, each={"minLength": 1})
     judge: tuple[str, ...] = key(("gemini-3.8-flash",), single=True, each={"minLength": 1})
     only: tuple[str, ...] = ()
-    tier: str = key("free", enum=["free", "tier1", "tier2", "tier3"])
+    tier: str | None = key(None, enum=["free", "tier1", "tier2", "tier3", "none"], eg="tier1")
     max_concurrent: int = key(8, min=1, max=64)
     timeout: timedelta = key(timedelta(seconds=120), unit="seconds", over=0)
     max_attempts: int = key(4, min=1, max=20)

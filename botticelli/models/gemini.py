@@ -5,7 +5,6 @@ continuation, function calling. Facts about the API and the library: docs/models
 """
 
 import re
-import weakref
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -122,7 +121,7 @@ class Gemini(Driver["genai.Client"]):
             raise _unreadable(model) from error
 
     def close(self) -> None:
-        """See Model."""
+        """See Model. The library leaves a client that it was given open."""
         super().close()
         if self._http is not None:
             self._http.close()
@@ -142,7 +141,6 @@ class Gemini(Driver["genai.Client"]):
         from google.genai import types
 
         self._http = guard(httpx2.Client())
-        weakref.finalize(self, self._http.close)  # the library closes only clients of its own
         return genai.Client(
             api_key=self._key.reveal(),
             enterprise=False,  # an environment variable would switch to another service

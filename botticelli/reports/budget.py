@@ -1,11 +1,18 @@
 """What the models may still use, and what they have cost so far."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from botticelli.budget.gate import account_key
-from botticelli.budget.limits import allowance, with_lessons
+from botticelli.budget.limits import (
+    RATES,
+    allowance,
+    limits_in_force,
+    with_lessons,
+    without_old_lessons,
+)
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError
@@ -41,6 +48,8 @@ class ModelBudget:
     Args:
         window_frees_at: When the oldest start leaves the sliding minute; None if it is empty.
         waiting: Calls that wait for their turn.
+        limits: The provider's limits in words, and whence they are.
+        sources: rpm, tpm, rpd, tpd -> who says so: file, tier ..., learned (from a 429), none.
         held_until: Until when a 429 holds all calls, and why (minute, day, spend).
     """
 
@@ -50,6 +59,8 @@ class ModelBudget:
     minute_tokens: LimitUse
     day_requests: LimitUse
     day_tokens: LimitUse
+    limits: str
+    sources: Mapping[str, str]
     window_frees_at: datetime | None = None
     day_ends_at: datetime | None = None
     waiting: int = 0
@@ -111,46 +122,49 @@ def _budget(
     key: str, account: Account | None, *, models: Models, multipliers: Multipliers
 ) -> ModelBudget:
     provider, _, model = key.partition("/")
-    allowed = allowance(model, models, provider=provider, multipliers=multipliers)
-    if account is None:
-        return ModelBudget(
-            provider=provider,
-            model=model,
-            minute_requests=_use(0, allowed.rpm),
-            minute_tokens=_use(0, allowed.tpm),
-            day_requests=_use(0, allowed.rpd),
-            day_tokens=_use(0, allowed.tpd),
+    own = allowance(model, models, provider=provider, multipliers=multipliers)
+    force = limits_in_force(model, models)
+    known = without_old_lessons(account, own) if account else None
+    allowed = with_lessons(own, known.learned) if known else own
+    is_closed = known is not None and known.blocked_why == "day"  # whatever we counted
+
+    def use(rate: str, total: int = 0, reserved: int = 0) -> LimitUse:
+        allows = getattr(allowed, rate)
+        left = None if allows is None else max(0, allows - total)
+        reserved = min(reserved, total)  # one that began before midnight belongs to the day before
+        return LimitUse(
+            used=total - reserved,
+            reserved=reserved,
+            allowed=allows,
+            left=0 if is_closed and rate in ("rpd", "tpd") else left,
         )
-    allowed = with_lessons(allowed, account.learned)
-    is_closed = account.blocked_why == "day"  # a 429 said so, whatever we counted
-    open_requests, open_tokens = account.reserved_requests, account.reserved_tokens
-    return ModelBudget(
+
+    learned = {rate for rate in RATES if getattr(allowed, rate) != getattr(own, rate)}
+    sources = {rate: force.sources.get(rate, "none") for rate in RATES}
+    sources |= dict.fromkeys(learned, "learned")
+    made = ModelBudget(
         provider=provider,
         model=model,
-        minute_requests=_use(account.minute_requests, allowed.rpm, reserved=open_requests),
-        minute_tokens=_use(account.minute_tokens, allowed.tpm, reserved=open_tokens),
-        day_requests=_use(
-            account.day_requests, allowed.rpd, reserved=open_requests, is_closed=is_closed
-        ),
-        day_tokens=_use(account.day_tokens, allowed.tpd, reserved=open_tokens, is_closed=is_closed),
-        window_frees_at=account.window_frees_at,
-        day_ends_at=account.day_ends_at,
-        waiting=account.waiting,
-        held_until=account.blocked_until,
-        held_why=account.blocked_why,
+        minute_requests=use("rpm"),
+        minute_tokens=use("tpm"),
+        day_requests=use("rpd"),
+        day_tokens=use("tpd"),
+        limits=str(force),
+        sources=sources,
     )
-
-
-def _use(
-    total: int, allowed: int | None, *, reserved: int = 0, is_closed: bool = False
-) -> LimitUse:
-    reserved = min(reserved, total)  # one that began before midnight belongs to the day before
-    left = None if allowed is None else max(0, allowed - total)
-    return LimitUse(
-        used=total - reserved,
-        reserved=reserved,
-        allowed=allowed,
-        left=0 if is_closed else left,
+    if known is None:
+        return made
+    return replace(
+        made,
+        minute_requests=use("rpm", known.minute_requests, known.reserved_requests),
+        minute_tokens=use("tpm", known.minute_tokens, known.reserved_tokens),
+        day_requests=use("rpd", known.day_requests, known.reserved_requests),
+        day_tokens=use("tpd", known.day_tokens, known.reserved_tokens),
+        window_frees_at=known.window_frees_at,
+        day_ends_at=known.day_ends_at,
+        waiting=known.waiting,
+        held_until=known.blocked_until,
+        held_why=known.blocked_why,
     )
 
 

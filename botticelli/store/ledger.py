@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from psycopg.types.json import Jsonb
+
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, fetch_one
 
@@ -41,6 +43,7 @@ class Allowance:
 
     Args:
         shares: The multipliers of rpm, tpm, rpd and tpd, for limits that the ledger has learned.
+        limits: The same four before multipliers; what 429s taught under others is void.
         zone: IANA name of the zone whose midnight ends the provider's day.
         spend: US dollars that all models of the provider may cost in any 10 minutes.
     """
@@ -50,6 +53,7 @@ class Allowance:
     rpd: int | None = None
     tpd: int | None = None
     shares: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    limits: tuple[int | None, ...] = ()
     zone: str = "America/Los_Angeles"
     spend: Decimal | None = None
 
@@ -95,7 +99,8 @@ class Booking:
 RESERVE: Final = """
     SELECT seq, wait_seconds, why, tokens
       FROM ledger_reserve(%(key)s, %(waiter)s, %(owner)s, %(run_id)s, %(estimate)s, %(cost)s,
-                          %(rpm)s, %(tpm)s, %(rpd)s, %(tpd)s, %(shares)s, %(zone)s, %(spend)s,
+                          %(rpm)s, %(tpm)s, %(rpd)s, %(tpd)s, %(shares)s, %(limits)s,
+                          %(zone)s, %(spend)s,
                           %(length)s, %(guard)s, %(horizon)s)
 """
 
@@ -109,7 +114,8 @@ def reserve(
     """
     # A file may say 1 for 1.0.
     shares = [float(share) for share in allowance.shares]
-    values = {**vars(asked), **vars(allowance), **vars(window), "shares": shares}
+    limits = list(allowance.limits)
+    values = {**vars(asked), **vars(allowance), **vars(window), "shares": shares, "limits": limits}
     booking = fetch_one(conn, Booking, RESERVE, values)
     assert booking is not None, "the function returns one row"
     return booking
@@ -189,7 +195,10 @@ LEARN: Final = """
            blocked_why = CASE
                WHEN a.blocked_why = 'day' AND a.blocked_until > m.moment THEN 'day'
                ELSE %(scope)s END,
-           learned = a.learned || CASE WHEN %(limit)s::bigint IS NULL THEN '{}'::jsonb
+           learned = CASE WHEN %(under)s::jsonb IS NULL OR a.learned -> 'under' = %(under)s::jsonb
+                          THEN a.learned
+                          ELSE jsonb_build_object('under', %(under)s::jsonb) END
+               || CASE WHEN %(limit)s::bigint IS NULL THEN '{}'::jsonb
                ELSE jsonb_build_object(%(rate)s::text, jsonb_build_object(
                     'limit', %(limit)s::bigint, 'until', m.moment + %(learned_for)s)) END,
            updated_at = m.moment
@@ -203,11 +212,34 @@ LEARN: Final = """
 """
 
 
-def learn(conn: Connection, key: str, *, lesson: Lesson) -> None:
-    """Hold all callers of an account as a 429 asked, or close its day; keep the limit it named."""
+def learn(
+    conn: Connection, key: str, *, lesson: Lesson, limits: tuple[int | None, ...] = ()
+) -> None:
+    """Hold all callers of an account as a 429 asked, or close its day; keep the limit it named.
+
+    `limits`: As in Allowance; the lesson holds while they are the same.
+    """
     limit = lesson.limit if lesson.rate else None
-    values = {**vars(lesson), "key": key, "limit": limit, "learned_for": LEARNED_FOR}
+    under = Jsonb(list(limits)) if limits else None
+    more = {"key": key, "limit": limit, "under": under, "learned_for": LEARNED_FOR}
+    values = {**vars(lesson), **more}
     conn.execute(LEARN, values)
+
+
+FORGET: Final = """
+    UPDATE ledger
+       SET learned = '{}',
+           blocked_until = '-infinity',
+           blocked_why = NULL,
+           updated_at = botticelli_now()
+     WHERE %(model)s IN (key, substr(key, strpos(key, '/') + 1))
+    RETURNING key
+"""
+
+
+def forget(conn: Connection, model: str) -> list[str]:
+    """Lift what 429s taught of a model, or of provider/model; return the accounts."""
+    return [row[0] for row in conn.execute(FORGET, {"model": model}).fetchall()]
 
 
 @record
@@ -222,6 +254,7 @@ class Account:
         day_ends_at: The provider's next midnight.
         blocked_until: Until when a 429 holds all callers; None if it does not.
         learned: rate -> the limit that a 429 named lately, before any multiplier.
+        learned_under: The limits of the configuration at that time; None if not known.
     """
 
     key: str
@@ -241,6 +274,7 @@ class Account:
     blocked_until: datetime | None
     blocked_why: str | None
     learned: dict[str, int] = field(default_factory=dict)
+    learned_under: list[int | None] | None = None
 
 
 ACCOUNTS: Final = """
@@ -255,6 +289,7 @@ ACCOUNTS: Final = """
               FROM jsonb_each(CASE jsonb_typeof(a.learned) WHEN 'object' THEN a.learned END) AS l
              WHERE botticelli_time(l.value ->> 'until') > a.moment
                AND l.value ->> 'limit' ~ '^[0-9]{1,18}$') AS learned,
+           a.learned -> 'under' AS learned_under,
            w.requests AS minute_requests, w.tokens AS minute_tokens,
            w.open AS reserved_requests, w.open_tokens AS reserved_tokens,
            (SELECT count(*) FROM ledger_waiters AS q

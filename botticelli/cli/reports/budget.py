@@ -2,25 +2,51 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Annotated
 
-from botticelli.cli.shell.command import command
+import typer
+
+from botticelli.budget.limits import RATES
+from botticelli.cli.shared import choices
+from botticelli.cli.shell.command import Done, command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.errors import UsageError
 from botticelli.reports.budget import BudgetReport, LimitUse, ModelBudget, budget_report
-from botticelli.store.connection import Connection
+from botticelli.store import ledger
 from botticelli.text import counted
 
 
 @command()
-def budget(env: Environment, conn: Connection) -> BudgetReport:
+def budget(
+    env: Environment,
+    action: Annotated[
+        str, typer.Argument(metavar="[forget]", help="Lift what a model's 429 answers taught.")
+    ] = "",
+    model: Annotated[
+        str, typer.Argument(metavar="[MODEL]", autocompletion=choices.models, help="Which one.")
+    ] = "",
+) -> BudgetReport | Done:
     """Show how much of each model's limits is left.
 
     Examples:
         botticelli budget
+        botticelli budget forget gemini-3.5-flash-lite
     """
-    return budget_report(
-        conn, models=env.config.models, multipliers=env.config.budget, clock=env.clock
-    )
+    if not action:
+        with env.database() as conn:
+            return budget_report(
+                conn, models=env.config.models, multipliers=env.config.budget, clock=env.clock
+            )
+    if action != "forget" or not model:
+        raise UsageError("that cannot be meant", hint="write botticelli budget forget MODEL")
+    env.writes = True
+    with env.database() as conn:
+        keys = ledger.forget(conn, model)
+    if not keys:
+        raise UsageError(f"no call to '{model}' is on record", hint="see botticelli budget")
+    line = f"forgotten: what 429 answers said of {', '.join(keys)}"
+    return Done(line=line, facts={"forgotten": keys})
 
 
 @render.register
@@ -29,15 +55,17 @@ def _(report: BudgetReport, console: Console) -> None:
         console.line("no model with limits is configured or was used")
     else:
         console.table(
-            ("model", "limit", "used", "reserved", "left", "of", "free again (UTC)"),
+            ("model", "limit", "used", "reserved", "left", "of", "by", "free again (UTC)"),
             [row for model in report.models for row in _rows(model)],
             right=("used", "reserved", "left", "of"),
         )
     for model in report.models:
+        if not list(_rows(model)):
+            console.line(f"{model.model}: limits: {model.limits}")
         if model.held_until is not None:
             console.line(
                 f"{model.model} is held until {_moment(model.held_until)} UTC"
-                f" (a 429: {model.held_why})",
+                f" (a 429: {model.held_why}); botticelli budget forget {model.model} lifts it",
                 style="yellow",
             )
     for spend in report.spend:
@@ -55,18 +83,19 @@ def _(report: BudgetReport, console: Console) -> None:
 
 
 def _rows(model: ModelBudget) -> Iterator[tuple[object, ...]]:
-    rates = (
-        ("requests a minute", model.minute_requests, model.window_frees_at),
-        ("tokens a minute", model.minute_tokens, model.window_frees_at),
-        ("requests a day", model.day_requests, model.day_ends_at),
-        ("tokens a day", model.day_tokens, model.day_ends_at),
+    uses = (
+        (model.minute_requests, model.window_frees_at),
+        (model.minute_tokens, model.window_frees_at),
+        (model.day_requests, model.day_ends_at),
+        (model.day_tokens, model.day_ends_at),
     )
     name = model.model
-    for limit, rate, frees_at in rates:
-        if rate.allowed is None and not rate.used + rate.reserved:
+    for (rate, words), (use, frees_at) in zip(RATES.items(), uses, strict=True):
+        if use.allowed is None and not use.used + use.reserved:
             continue
         moment = None if frees_at is None else _moment(frees_at)
-        yield name, limit, rate.used, rate.reserved, _left(rate), rate.allowed, moment
+        of = (use.allowed, model.sources[rate])
+        yield name, words, use.used, use.reserved, _left(use), *of, moment
         name = ""
 
 

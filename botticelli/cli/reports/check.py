@@ -189,6 +189,7 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
 
     `online` asks the providers that answer at no cost; no tokens are spent.
     """
+    from botticelli.budget.limits import limits_in_force
     from botticelli.models.base import CanLookUp
     from botticelli.models.open import Drivers
 
@@ -202,7 +203,9 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
             for problem in error.problems:
                 yield _error(f"model {name}", problem.what, hint=problem.hint)
         else:
-            yield _ok(f"model {name}", f"can be asked through {opened.provider}")
+            force = limits_in_force(opened.name, config.models)
+            limits = "" if opened.is_free else f"; limits: {force}"
+            yield _ok(f"model {name}", f"can be asked through {opened.provider}{limits}")
 
 
 def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ def health(env: Environment) -> HealthReport:
     except (Unavailable, TryLater, NothingYet) as error:
         problem = error.problems[0]
         where = f"{problem.where}: " if problem.where else ""
-        reason = f"{where}{problem.what}"
+        reason = env.hide(f"{where}{problem.what}")
         return HealthReport(healthy=False, problems=(HealthProblem(check="database", what=reason),))
 
 

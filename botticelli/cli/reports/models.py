@@ -1,14 +1,13 @@
 """`botticelli models`: list them, try one, bring a small local one."""
 
 from contextlib import closing
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from botticelli.budget.limits import limits_of
+from botticelli.budget.limits import limits_in_force
 from botticelli.cli.shared import choices
 from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
@@ -21,7 +20,6 @@ from botticelli.models.catalogue import CATALOGUE
 from botticelli.models.local import bundled
 from botticelli.models.open import FREE, Drivers, route
 from botticelli.records import record
-from botticelli.stages.curate.trial import JudgeTrial, try_judge
 
 if TYPE_CHECKING:
     from botticelli.narrative.answers.answer import Answer
@@ -47,6 +45,7 @@ class ListedModel:
         becomes: The model used in its place, or from `becomes_on` on.
         price: Of today, in US dollars per million tokens.
         limits: As the provider gives them, before multipliers.
+        limits_by: Who says so: file, tier ..., none.
         trouble: Why it cannot be used now; empty if nothing is known to prevent it.
     """
 
@@ -57,6 +56,7 @@ class ListedModel:
     becomes_on: date | None
     price: Price | None
     limits: Limits
+    limits_by: str
     inputs: tuple[str, ...]
     trouble: str
 
@@ -93,7 +93,7 @@ def models_report(config: Models, *, on: date) -> ModelsReport:
         [*config.default, *config.judge, *config.named, *CATALOGUE, "local", "offline"]
     )
     return ModelsReport(
-        models=tuple(_listed(name, config, on=on) for name in names), tier=config.tier
+        models=tuple(_listed(name, config, on=on) for name in names), tier=config.tier or "free"
     )
 
 
@@ -108,6 +108,7 @@ def _listed(name: str, models: Models, *, on: date) -> ListedModel:
             trouble = "GEMINI_API_KEY is not set"
     except ConfigError as error:
         provider, model, trouble = "", name, error.what
+    force = None if provider in FREE else limits_in_force(model, models)
     return ListedModel(
         name=name,
         provider=provider,
@@ -115,7 +116,8 @@ def _listed(name: str, models: Models, *, on: date) -> ListedModel:
         becomes=becomes,
         becomes_on=since,
         price=catalogue.price(model, models, on=on),
-        limits=Limits() if provider in FREE else limits_of(model, models),
+        limits=Limits() if force is None else force.limits,
+        limits_by="none" if force is None else force.source,
         inputs=("text",)
         if provider in FREE
         else tuple(sorted(catalogue.known(model).capabilities.inputs)),
@@ -137,41 +139,16 @@ def _use(name: str, models: Models) -> str:
     return " and ".join(use for use, names in uses if name in names)
 
 
-@command(models, "test", writes=True)
-def try_model(
+@command(models, writes=True)
+def test(
     env: Environment,
     name: Annotated[
         str,
-        typer.Argument(metavar="[NAME]", help="As in a narrative.", autocompletion=choices.models),
-    ] = "",
-    *,
-    judge: Annotated[
-        bool,
-        typer.Option("--judge", help="Can it judge? Two calls: planted posts, and a long prompt."),
-    ] = False,
-) -> ModelTrial | JudgeTrial:
-    """Ask a model for one sentence, or whether it can judge; calls count and cost like any.
-
-    Examples:
-        botticelli models test gemini-2.5-flash
-        botticelli models test --judge
-    """
-    if judge:
-        return _judge_trial(env, name or env.config.models.judge[0])
-    if not name:
-        raise UsageError("which model?", hint="give its NAME, or --judge for the one that judges")
+        typer.Argument(metavar="NAME", help="As in a narrative.", autocompletion=choices.models),
+    ],
+) -> ModelTrial:
+    """Ask a model for one sentence; it counts and costs like any call."""
     return _trial(env, name)
-
-
-def _judge_trial(env: Environment, name: str) -> JudgeTrial:
-    from botticelli.cli.shared.runners import run_context
-
-    models = replace(env.config.models, judge=(name,))
-    asked = env.with_config(replace(env.config, models=models), cwd=env.cwd)
-    with closing(Drivers(asked.config.models)) as drivers:
-        drivers.open(name)  # a missing key or library is an error before a database is started
-        with asked.database() as conn:
-            return try_judge(replace(run_context(asked, conn), drivers=drivers), name)
 
 
 @command(models)
@@ -255,11 +232,14 @@ def _install(*words: str) -> None:
 @render.register
 def _(report: ModelsReport, console: Console) -> None:
     console.table(
-        ("model", "provider", "use", "$/M in", "$/M out", "rpm", "tpm", "rpd", "note"),
+        ("model", "provider", "use", "$/M in", "$/M out", "rpm", "tpm", "rpd", "by", "note"),
         [_row(model) for model in report.models],
         right=("$/M in", "$/M out", "rpm", "tpm", "rpd"),
     )
-    console.line(f"limits of tier '{report.tier}', before multipliers; see [models.limits]")
+    console.line(
+        "limits before multipliers, by [models] tier or by the file's [models.limits]; what 429"
+        " answers taught: botticelli budget"
+    )
 
 
 def _row(model: ListedModel) -> tuple[object, ...]:
@@ -273,6 +253,7 @@ def _row(model: ListedModel) -> tuple[object, ...]:
         limits.rpm,
         limits.tpm,
         limits.rpd,
+        model.limits_by,
         _fate(model) or model.trouble,
     )
 
@@ -291,17 +272,3 @@ def _(report: ModelTrial, console: Console) -> None:
     console.line(
         f"{report.served}: {report.seconds:.2f} s, {tokens}, ${report.cost_usd:.6f}", style="dim"
     )
-
-
-@render.register
-def _(report: JudgeTrial, console: Console) -> None:
-    console.line(
-        f"{report.answered} of {report.planted} planted posts scored; the good one ahead in"
-        f" {report.pairs_right} of {report.pairs} pairs, by {report.margin:g} of 50 on average"
-    )
-    read = "" if report.window_tokens is None else f", read as {report.window_tokens} tokens"
-    console.line(f"a batch's prompt of {report.window_sent} characters{read}")
-    for problem in report.problems:
-        console.line(problem, style="yellow")
-    verdict = "is not fit to judge" if report.problems else "can judge"
-    console.line(f"{report.model} {verdict}", style="bold")

@@ -1,17 +1,21 @@
 """`botticelli status`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from botticelli.budget.limits import limits_in_force
+from botticelli.cli.setup.timer_install import scope_of
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
+from botticelli.schedule.units import PROGRAM
 from botticelli.store.connection import Connection
 from botticelli.store.reads.budget import ModelUse
 from botticelli.store.reads.status import (
@@ -55,7 +59,10 @@ def status(
     """
 
     def read() -> Status:
-        return read_status(conn, env.config, timers=armed_timers())
+        found = read_status(conn, env.config, timers=armed_timers(stem))
+        return replace(found, budget=tuple(_with_source(use, env) for use in found.budget))
+
+    stem = scope_of(env, program=PROGRAM).stem
 
     if watch and env.is_terminal and not as_json:
         watch_report(env.console, iter(read, None), seconds=EVERY_SECONDS)
@@ -63,8 +70,17 @@ def status(
     return read()
 
 
-def armed_timers() -> Mapping[str, datetime]:
-    """Return when systemd wakes each stage next; empty without systemd or its answer."""
+def _with_source(use: ModelUse, env: Environment) -> ModelUse:
+    """Return what a model has used together with who says how much it may."""
+    force = limits_in_force(use.model.partition("/")[2], env.config.models)
+    return replace(use, limits_by="learned" if use.learned else force.source)
+
+
+def armed_timers(stem: str) -> Mapping[str, datetime]:
+    """Return when systemd wakes each stage next; empty without systemd or its answer.
+
+    `stem`: What the names of the project's units begin with.
+    """
     if not SYSTEMD.exists():
         return {}
     import json
@@ -82,7 +98,7 @@ def armed_timers() -> Mapping[str, datetime]:
         stage: datetime.fromtimestamp(row["next"] / 1_000_000, UTC)
         for row in rows
         for stage in STAGES
-        if row.get("unit") == f"botticelli-{stage}.timer" and row.get("next")
+        if row.get("unit") == f"{stem}-{stage}.timer" and row.get("next")
     }
 
 
@@ -107,7 +123,7 @@ def _(report: Status, console: Console) -> None:
     console.line()
     if report.budget:
         console.table(
-            ["MODEL", "REQUESTS TODAY", "TOKENS TODAY", "THIS MINUTE"],
+            ["MODEL", "REQUESTS TODAY", "TOKENS TODAY", "THIS MINUTE", "LIMITS"],
             [_budget_cells(budget, now) for budget in report.budget],
             right=["REQUESTS TODAY", "TOKENS TODAY", "THIS MINUTE"],
         )
@@ -184,6 +200,7 @@ def _budget_cells(use: ModelUse, now: datetime) -> list[object]:
         _of(use.day_requests, use.day_request_limit),
         _of(use.day_tokens, use.day_token_limit),
         minute,
+        use.limits_by,
     ]
 
 

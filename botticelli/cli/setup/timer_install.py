@@ -108,11 +108,11 @@ def scope_of(env: Environment, *, program: str, of_user: bool = False) -> UnitSc
     Raises:
         ConfigError: Its name or a path does not fit into units.
     """
-    source = env.config.source
+    source, project = env.config.source, env.config.project
     place = UnitScope(program=program, of_user=of_user)
     if source is not None:
-        file = Path(os.path.abspath(env.cwd / source))  # noqa: PTH100 - links stay as they are
-        place = replace(place, project=file.parent.name or STEM, config=str(file))
+        file = os.path.abspath(env.cwd / source)  # noqa: PTH100 - links stay as they are
+        place = replace(place, project=project.name or STEM, config=file)
     place.check()
     return place
 

@@ -27,7 +27,9 @@ def priced(report: "GenerateDryRun | CurateDryRun | NarrativeDryRun") -> str:
     """Return what a run would use, its price in US cents."""
     price = "price unknown" if report.cents is None else f"about {report.cents:.2f} cents"
     models = ", ".join(report.models) or "any model"
-    return (
+    used = (
         f"{counted(report.calls, 'call')} to {models}, about {report.input_tokens:,} tokens in"
         f" and {report.output_tokens:,} out, {price}; nothing was spent"
     )
+    limits = [f"limits of {model}: {limits}" for model, limits in report.limits.items()]
+    return "\n  ".join([used, *limits])

@@ -18,7 +18,6 @@ from functools import cached_property, singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from botticelli.config import hiding
 from botticelli.text import visible
 
 if TYPE_CHECKING:
@@ -35,13 +34,6 @@ class Styled:
     def __str__(self) -> str:
         """Return the bare text."""
         return self.text
-
-
-def _cell(value: object) -> object:
-    """Return what a table shows of a value: a dash for None, no text with a secret."""
-    if value is None:
-        return Styled("-", "dim")
-    return hiding.current().hide(value) if isinstance(value, str) else value
 
 
 def _style(cell: object) -> str:
@@ -70,7 +62,6 @@ class Console:
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """Write one line; `style` is a style of rich, for a terminal."""
-        text = hiding.current().hide(text)
         if self.is_terminal:
             self.rich.print(visible(text), style=style or None, markup=False, soft_wrap=True)
         else:
@@ -85,7 +76,7 @@ class Console:
         right: Sequence[str] = (),
     ) -> None:
         """Write a table; columns named in `right` are numbers. None is shown as a dash."""
-        cells = [[_cell(one) for one in row] for row in rows]
+        cells = [[Styled("-", "dim") if cell is None else cell for cell in row] for row in rows]
         if self.is_terminal:
             self._rich_table(columns, cells, title=title, right=right)
             return
@@ -145,7 +136,6 @@ def show(report: Any, console: Console, *, as_json: bool) -> None:
 
         facts = plain(report)
         facts.pop("exit_code", None)
-        facts = hiding.current().hide_within(facts)
         console.stream.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         render(report, console)

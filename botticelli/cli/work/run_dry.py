@@ -50,6 +50,7 @@ class NarrativeDryRun:
     input_tokens: int
     output_tokens: int
     cents: float | None
+    limits: Mapping[str, str]
 
 
 @dataclass

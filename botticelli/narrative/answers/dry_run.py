@@ -1,10 +1,11 @@
 """A dry run: what would be asked, of which model, for how much; nothing is sent or written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from botticelli.budget.limits import limits_in_force
 from botticelli.config.model import Models
 from botticelli.models import catalogue
 from botticelli.models.base import Request, Usage
@@ -25,6 +26,7 @@ class PlannedCall:
     Args:
         cents: US cents; None if the model's price is not known.
         cents_per_output: US cents for each further token of output.
+        limits: The model's limits in words, and whence they are.
     """
 
     model: str
@@ -36,17 +38,24 @@ class PlannedCall:
     output_tokens: int
     cents: float | None
     cents_per_output: float = 0.0
+    limits: str = ""
 
 
 @record
 class CallsEstimate:
-    """What some calls take together. `cents`: None if the price of a model is not known."""
+    """What some calls take together.
+
+    Args:
+        cents: None if the price of a model is not known.
+        limits: model -> its limits in words, and whence they are.
+    """
 
     calls: int
     input_tokens: int
     output_tokens: int
     cents: float | None
     models: tuple[str, ...]
+    limits: Mapping[str, str]
 
 
 def expected_tokens(narrative: Narrative, rounds: int) -> int:
@@ -72,6 +81,7 @@ def estimate(calls: Sequence[PlannedCall], *, at_least: int = 0) -> CallsEstimat
         output_tokens=sum(call.output_tokens for call in calls) + extra,
         cents=None if None in cents else sum(each for each in cents if each is not None),
         models=tuple(dict.fromkeys(call.model for call in calls)),
+        limits={call.model: call.limits for call in calls if call.limits},
     )
 
 
@@ -111,6 +121,7 @@ class DryRunCaller:
                 output_tokens=usage.output,
                 cents=0.0 if way.provider in FREE else cents,
                 cents_per_output=further,
+                limits="" if way.provider in FREE else str(limits_in_force(way.model, self.models)),
             )
         )
         return Answer(text=_placeholder(request, act=key.act), model=way.model, usage=usage)

@@ -1,6 +1,7 @@
 """What is asked of `generate`, whether it is due, and which items a batch consists of."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Final
 
@@ -137,6 +138,7 @@ class GenerateDryRun:
     output_tokens: int
     cents: float | None
     models: tuple[str, ...]
+    limits: Mapping[str, str]
     not_due: str = ""
     exit_code: Exit = Exit.DONE
 

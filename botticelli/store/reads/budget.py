@@ -78,7 +78,12 @@ def read_spend(conn: Connection, *, allowed: Decimal) -> tuple[SpendBudget, ...]
 
 @record
 class ModelUse:
-    """What a model has used of its limits in the provider's day and the last minute."""
+    """What a model has used of its limits in the provider's day and the last minute.
+
+    Args:
+        learned: Limits that 429s taught.
+        limits_by: Who says so: file, tier ..., learned; the database does not know.
+    """
 
     model: str
     day_requests: int
@@ -88,12 +93,14 @@ class ModelUse:
     minute_requests: int
     minute_request_limit: int | None
     blocked_until: datetime | None
+    learned: dict[str, int]
+    limits_by: str = ""
 
 
 MODEL_USE: Final = f"""
     SELECT a.key AS model, a.day_requests, a.rpd AS day_request_limit, a.day_tokens,
            a.tpd AS day_token_limit, a.minute_requests, a.rpm AS minute_request_limit,
-           a.blocked_until
+           a.blocked_until, a.learned
       FROM ({ledger.ACCOUNTS}) AS a
      ORDER BY a.key
 """  # noqa: S608 - both parts are constants
