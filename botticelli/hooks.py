@@ -38,8 +38,6 @@ PASSED_ON: Final = re.compile(
     r"|DBUS_SESSION_BUS_ADDRESS|SSL_CERT_(?:FILE|DIR)|(?i:(?:https?|all|no)_proxy)|BOTTICELLI_\w+"
 )
 
-LARGEST_ANSWER: Final = 1024 * 1024  # bytes
-
 log = logging.getLogger(__name__)
 
 
@@ -232,7 +230,7 @@ def _post(url: str, event: Event, *, seconds: float, as_text: bool = False) -> N
     from botticelli.web_session import Session
 
     body = {"data": event.text.encode()} if as_text else {"json": event.facts()}
-    with Session(size=LARGEST_ANSWER) as session:
+    with Session() as session:
         answer = session.post(url, timeout=seconds, **body)
     answer.raise_for_status()
     if answer.status_code >= 300:

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
-INFLATION: Final = 1032  # bytes that deflate can make of one, at most
+LARGEST_COMPRESSED: Final = 65_536  # bytes; deflate makes at most 1,032 of one
 ENCODINGS: Final = frozenset(("gzip", "x-gzip", "deflate"))
 SHORTEST_WAIT: Final = 0.001  # seconds; zero would mean not to block at all
 PLAIN: Final = {"Accept-Encoding": "identity"}
@@ -81,31 +81,32 @@ def current() -> Bounds | None:
 
 
 def check_encoding(response: Any, *_args: Any, **_settings: Any) -> None:
-    """Let no compressed answer grow beyond the bounds; a hook of httpx and requests.
+    """Refuse a compressed answer that might grow without bound; a hook of httpx and requests.
 
-    We ask for plain answers. What comes compressed all the same gets as many bytes as cannot
-    become more than `size`.
+    We ask for plain answers. A short one may come compressed all the same.
 
     Raises:
-        AnswerTooLarge: It is compressed in a way whose growth is not known.
+        AnswerTooLarge: It is long, of unknown length, or compressed in a way we do not know.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    bounds = current()
-    if bounds is None or encoding in {"", "identity"}:
-        return
-    if encoding not in ENCODINGS:
-        raise AnswerTooLarge(f"the answer is compressed with {encoding[:20]!r}, unasked")
-    bounds.left = min(bounds.left, max(1, bounds.left // INFLATION))
+    length = response.headers.get("content-length", "")
+    is_short = length.isdecimal() and int(length) <= LARGEST_COMPRESSED
+    if encoding not in {"", "identity"} and not (is_short and encoding in ENCODINGS):
+        raise AnswerTooLarge("the answer is compressed, unasked, and might grow without bound")
 
 
-def guard(client: Any) -> Any:
-    """Guard every connection of a client of httpx or httpx2, through proxies as well; return it.
+def guarded(kind: type[Any]) -> Any:
+    """Return a client of httpx or httpx2 that redirects nowhere and keeps to the bounds.
 
-    Their transports offer no way to hand in a network backend, which httpcore itself takes.
+    Proxies of the environment are used. It closes when nobody refers to it any more.
+
+    Args:
+        kind: Its class.
     """
-    client.headers.update(PLAIN)
-    client.event_hooks["response"].append(check_encoding)
-    client.follow_redirects = False
+    client = type(kind.__name__, (kind,), {"__del__": kind.close})(
+        follow_redirects=False, headers=PLAIN, event_hooks={"response": [check_encoding]}
+    )
+    # Their transports offer no way to hand in a network backend, which httpcore itself takes.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see above
         if transport is not None:
             pool = transport._pool  # noqa: SLF001

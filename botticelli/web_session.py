@@ -3,6 +3,7 @@
 import http.client
 import io
 import socket
+import time
 from typing import Any, Final
 
 import requests
@@ -17,22 +18,14 @@ LONGEST: Final = 60.0  # seconds, of a request that names no limit
 
 
 class Session(requests.Session):
-    """A session that follows no redirect; a request's `timeout` holds for all of its answer."""
+    """A session that follows no redirect; the time limit of a read holds for the whole answer."""
 
-    def __init__(self, *, size: int = LARGEST_ANSWER) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.headers.update(web.PLAIN)
         self.hooks["response"].append(web.check_encoding)
         for scheme in POOLS:
             self.mount(f"{scheme}://", _Adapter())
-        self._size = size
-
-    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
-        """See requests.Session."""
-        wanted = settings.get("timeout") or LONGEST
-        seconds = sum(wanted) if isinstance(wanted, tuple) else float(wanted)
-        with web.bounded(seconds=seconds, size=self._size):
-            return super().send(request, **settings)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         """Return that there is none, whatever the answer says."""
@@ -52,33 +45,33 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer that is read within the bounds, from its first byte on."""
+    """An answer read within bounds from its first byte on: those of this thread, or its own."""
 
     def __init__(self, sock: socket.socket, *args: Any, **settings: Any) -> None:
         super().__init__(sock, *args, **settings)
-        self.fp = io.BufferedReader(_Source(self.fp.detach(), sock))
+        until = time.monotonic() + (sock.gettimeout() or LONGEST)
+        bounds = web.current() or web.Bounds(until=until, left=LARGEST_ANSWER)
+        self.fp = io.BufferedReader(_Source(self.fp.detach(), sock, bounds))
 
 
 class _Source(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, bounds: web.Bounds) -> None:
         super().__init__()
         self._raw = raw
         self._sock = sock
+        self._bounds = bounds
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        bounds = web.current()
-        if bounds is None:
-            return self._raw.readinto(buffer)
         wanted = self._sock.gettimeout()
-        self._sock.settimeout(bounds.wait(wanted))
+        self._sock.settimeout(self._bounds.wait(wanted))
         try:
             size: int | None = self._raw.readinto(buffer)
         finally:
             self._sock.settimeout(wanted)
-        bounds.take(size or 0)
+        self._bounds.take(size or 0)
         return size
 
     def close(self) -> None:

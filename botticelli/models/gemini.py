@@ -28,10 +28,9 @@ from botticelli.models.base import (
 from botticelli.models.chat import plain
 from botticelli.models.driver import Driver
 from botticelli.models.refusals import redirected, retry_after, said, span, spoken
-from botticelli.web import bounded, guard
+from botticelli.web import bounded, guarded
 
 if TYPE_CHECKING:
-    import httpx2
     from google import genai
 
 _BLOCKED: Final = frozenset(
@@ -77,7 +76,6 @@ class Gemini(Driver["genai.Client"]):
         self._key = key
         self._base_url = base_url
         self._timeout = timeout
-        self._http: httpx2.Client | None = None
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
@@ -120,12 +118,6 @@ class Gemini(Driver["genai.Client"]):
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise _unreadable(model) from error
 
-    def close(self) -> None:
-        """See Model. The library leaves a client that it was given open."""
-        super().close()
-        if self._http is not None:
-            self._http.close()
-
     def _unreached(self, error: Exception, *, model: str) -> TransientError:
         at = f" and whether {self._base_url} is right" if self._base_url else ""
         return TransientError(
@@ -140,13 +132,12 @@ class Gemini(Driver["genai.Client"]):
         from google import genai
         from google.genai import types
 
-        self._http = guard(httpx2.Client())
         return genai.Client(
             api_key=self._key.reveal(),
             enterprise=False,  # an environment variable would switch to another service
             http_options=types.HttpOptions(
                 base_url=self._base_url or None,
-                httpx_client=self._http,
+                httpx_client=guarded(httpx2.Client),
                 timeout=round(self._timeout.total_seconds() * 1000),
                 retry_options=types.HttpRetryOptions(attempts=1),
             ),

@@ -23,7 +23,7 @@ from botticelli.models.chat import body_of, plain, reply_of
 from botticelli.models.driver import Driver
 from botticelli.models.refusals import number, redirected, retry_after, said, spoken, until_reset
 from botticelli.records import record
-from botticelli.web import bounded, guard
+from botticelli.web import bounded, guarded
 
 if TYPE_CHECKING:
     import openai
@@ -161,7 +161,7 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
             api_key=self._key.reveal() or _NO_KEY,
             base_url=self._base_url or None,
             timeout=self._timeout.total_seconds(),
-            http_client=guard(openai.DefaultHttpxClient()),
+            http_client=guarded(openai.DefaultHttpxClient),
             max_retries=0,  # a retry needs a grant of its own
         )
 

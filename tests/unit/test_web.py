@@ -339,8 +339,7 @@ class Attacker:
 @pytest.fixture
 def small(monkeypatch):
     """Answers may be small and have to be quick."""
-    monkeypatch.setattr(Session.__init__, "__kwdefaults__", {"size": LARGEST})
-    for module in ("hooks", "models.gemini", "models.openai_compatible"):
+    for module in ("web_session", "models.gemini", "models.openai_compatible"):
         monkeypatch.setattr(f"botticelli.{module}.LARGEST_ANSWER", LARGEST)
     monkeypatch.setattr("botticelli.narrative.files.fetch.LONGEST", SHORT)
     request = Session.request
