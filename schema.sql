@@ -253,6 +253,7 @@ CREATE INDEX IF NOT EXISTS potential_open
     ON potential_discord_posts (review_status, id) WHERE review_status IN ('pending', 'judging');
 CREATE INDEX IF NOT EXISTS potential_to_judge
     ON potential_discord_posts (id) WHERE review_status IN ('pending', 'judging') AND judged_at IS NULL;
+CREATE INDEX IF NOT EXISTS potential_held ON potential_discord_posts (id) WHERE review_status = 'held';
 CREATE INDEX IF NOT EXISTS potential_by_time ON potential_discord_posts (generated_at);
 CREATE INDEX IF NOT EXISTS potential_by_hash ON potential_discord_posts (content_hash);
 CREATE INDEX IF NOT EXISTS potential_by_item ON potential_discord_posts (item_id);
@@ -338,7 +339,39 @@ CREATE TABLE IF NOT EXISTS deliveries (
 );
 CREATE INDEX IF NOT EXISTS deliveries_open
     ON deliveries (destination, state, post_id) WHERE state IN ('pending', 'sending');
+CREATE INDEX IF NOT EXISTS deliveries_held ON deliveries (destination, id) WHERE state IN ('held', 'failed');
 CREATE INDEX IF NOT EXISTS deliveries_posted ON deliveries (destination, posted_at DESC) WHERE posted_at IS NOT NULL;
+
+-- Since version 5: candidates as a person decides about them. The text of an approved one is its post's: what will be
+-- sent. For the program: it holds whole texts, those for monitoring do not.
+DROP VIEW IF EXISTS candidate_reviews;
+CREATE VIEW candidate_reviews AS
+    SELECT c.id, c.review_status,
+           CASE WHEN c.review_status = 'approved' AND NOT coalesce(botticelli_is_as_approved(p.text_content, p.approved_hash), true)
+                THEN 'changed'                              -- approved, but its post has another text now
+                WHEN c.review_status = 'held' AND c.judging ? 'proposed' AND c.decided_by IS NULL
+                THEN 'proposed'                             -- held because a run would have approved it
+                ELSE c.review_status END AS status,
+           coalesce(CASE WHEN c.review_status IN ('approved', 'posted') AND p.id IS NOT NULL
+                         THEN p.text_content ELSE c.text_content END, '') AS text_content,
+           c.content_type, c.source_narrative, c.generation_model, c.generated_at, c.curation_score,
+           c.score_engagement, c.score_clarity, c.score_value, c.score_tone, c.score_polish,
+           c.curation_notes, c.judge_model, c.judging, c.duplicate_of, c.decided_by, c.decided_at,
+           c.history, c.last_error, p.id AS post_id,
+           concat_ws('; ',
+               CASE WHEN c.review_status = 'approved' AND NOT botticelli_is_as_approved(p.text_content, p.approved_hash)
+                    THEN 'the text was changed after it was approved'
+                    WHEN c.review_status = 'approved' AND c.text_content IS DISTINCT FROM p.text_content
+                    THEN 'its own row has another text; the post''s is sent' END,
+               (SELECT string_agg(format('%s for %s: %s', d.state, d.destination, d.last_error), '; ' ORDER BY d.id)
+                  FROM deliveries AS d
+                 WHERE d.post_id = p.id
+                   AND c.review_status = 'approved'
+                   AND d.state IN ('held', 'failed')),
+               coalesce(c.decision_reason, c.last_error)) AS why
+      FROM potential_discord_posts AS c
+      LEFT JOIN approved_discord_posts AS p
+        ON p.candidate_id = c.id;
 
 -- ---------------------------------------------------------------------------------------------
 -- The ledger: requests and tokens per provider and model, shared by all processes

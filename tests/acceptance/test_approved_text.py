@@ -157,7 +157,7 @@ def test_an_approval_tries_again_what_the_rules_held(db, discord, command):
     assert "mentions" in command(f"trace {id_}").out
     assert (
         "mentions"
-        in json.loads(command("review --view approved --json").out)["candidates"][0]["post_notes"]
+        in json.loads(command("review --view approved --json").out)["candidates"][0]["why"]
     )
 
     command(["edit", f"c{id_}", "--text", "look", "--approve"])

@@ -182,9 +182,9 @@ def test_a_pipe_gets_a_list(command, three):
     assert ended.code == 0, ended.err
     assert lines[0].split() == ["id", "status", "score", "from", "text"]
     assert [line.split()[:3] for line in lines[1:]] == [
-        [str(three[0]), "proposed", "40"],
-        [str(three[1]), "pending", "38"],
-        [str(three[2]), "pending", "-"],
+        [f"c{three[0]}", "proposed", "40"],
+        [f"c{three[1]}", "pending", "38"],
+        [f"c{three[2]}", "pending", "-"],
     ]
 
 

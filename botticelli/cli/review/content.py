@@ -260,7 +260,7 @@ def _(report: ContentRows, console: Console) -> None:
         console.line(f"no such rows in {report.table}")
         return
     console.table(
-        ("id", "status", "generated", "narrative", "text"),
+        ("id", "status", "generated", "narrative", "text", "why"),
         [
             (
                 row.get("id"),
@@ -268,6 +268,7 @@ def _(report: ContentRows, console: Console) -> None:
                 _minute(row.get("generated_at")),
                 row.get("source_narrative"),
                 _preview(row),
+                shorten(row.get("decision_reason") or "", 60),
             )
             for row in report.rows
         ],

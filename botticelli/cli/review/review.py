@@ -70,14 +70,15 @@ def _(report: ReviewList, console: Console) -> None:
         console.line(f"no candidate is {' or '.join(STATUSES[report.view])}")
         return
     console.table(
-        ("id", "status", "score", "from", "text"),
+        ("id", "status", "score", "from", "text", "why"),
         [
             (
-                one.id,
+                f"c{one.id}",
                 one.status,
                 f"{one.total:g}" if one.total is not None else None,
                 one.source_narrative,
                 shorten(one.text_content, 60),
+                shorten(one.why, 60),
             )
             for one in report.candidates
         ],

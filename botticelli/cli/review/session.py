@@ -8,7 +8,7 @@ from typing import Final
 from botticelli.cli.shell.environment import Environment
 from botticelli.store.connection import mapped_errors
 from botticelli.store.curation import reviews
-from botticelli.store.curation.reviews import CHANGED, Decision, Reviewed
+from botticelli.store.curation.reviews import Decision, Reviewed
 from botticelli.store.curation.undo import undo
 
 
@@ -21,7 +21,7 @@ class View(StrEnum):
 
 
 STATUSES: Final[Mapping[View, Sequence[str]]] = {
-    View.OPEN: (CHANGED, "held", "pending"),
+    View.OPEN: ("changed", "held", "pending"),
     View.APPROVED: ("approved",),
     View.REJECTED: ("rejected",),
 }

@@ -75,8 +75,16 @@ class Console:
         title: str = "",
         right: Sequence[str] = (),
     ) -> None:
-        """Write a table; columns named in `right` are numbers. None is shown as a dash."""
-        cells = [[Styled("-", "dim") if cell is None else cell for cell in row] for row in rows]
+        """Write a table; columns named in `right` are numbers. None is shown as a dash.
+
+        A column in which nothing stands at all ("") is left out.
+        """
+        shown = [[Styled("-", "dim") if cell is None else cell for cell in row] for row in rows]
+        kept = [
+            at for at in range(len(columns)) if not shown or any(row[at] != "" for row in shown)
+        ]
+        columns = [columns[at] for at in kept]
+        cells = [[row[at] for at in kept] for row in shown]
         if self.is_terminal:
             self._rich_table(columns, cells, title=title, right=right)
             return

@@ -1,6 +1,6 @@
 """`botticelli curate`."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,6 +13,8 @@ from botticelli.cli.shell.output import Console, render
 from botticelli.stages.curate.stage import CurateDryRun, CurateReport, dry_run_curate
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
+
+SHOWN: Final = 5  # rejected candidates
 
 
 @command(writes=True)
@@ -57,8 +59,8 @@ def _(report: CurateReport, console: Console) -> None:
     if report.skipped:
         console.line(f"nothing done: the curate stage is {report.skipped}")
         return
-    if not (report.judged or report.set_aside or report.approved or report.proposed):
-        console.line("nothing to do: no candidate is pending")
+    if report.idle:
+        console.line(f"nothing to do: {report.idle}")
         return
     console.line(
         f"{report.judged} judged, {len(report.approved)} approved, {report.rejected} rejected",
@@ -66,7 +68,10 @@ def _(report: CurateReport, console: Console) -> None:
     )
     _show_choice(report, console)
     if report.set_aside:
-        console.line(f"  {report.set_aside} rejected before judging: empty or a duplicate")
+        words = (
+            "rejected before judging: empty or a duplicate (`botticelli review --view rejected`)"
+        )
+        console.line(f"  {report.set_aside} {words}")
     for id_, why in report.missing.items():
         console.line(f"  candidate {id_}: {why}", style="yellow")
     if report.pending:
@@ -76,13 +81,17 @@ def _(report: CurateReport, console: Console) -> None:
 
 def _show_choice(report: CurateReport, console: Console) -> None:
     for one in report.approved:
-        console.line(f"  approved {one.id} with {one.score:g} of 50: {one.preview}", style="green")
+        console.line(f"  approved c{one.id} with {one.score:g} of 50: {one.preview}", style="green")
     for one in report.proposed:
-        console.line(f"  proposed {one.id} with {one.score:g} of 50: {one.preview}", style="cyan")
+        console.line(f"  proposed c{one.id} with {one.score:g} of 50: {one.preview}", style="cyan")
     if report.proposed:
         console.line("  approve them with: botticelli review")
     if report.ranked:
         console.line(f"  {report.ranked} with equal totals were ranked by the judge")
+    for id_, why in list(report.rejections.items())[:SHOWN]:
+        console.line(f"  rejected c{id_}: {why}", style="red")
+    if len(report.rejections) > SHOWN:
+        console.line("  the others: botticelli review --view rejected --list")
     if report.reserved:
         console.line(f"  {report.reserved} kept in reserve")
 

@@ -16,6 +16,7 @@ from botticelli.errors import BotticelliError, TryLater
 from botticelli.records import record
 from botticelli.stages.curate.judge import Judge
 from botticelli.stages.curate.rubric import choose, tied
+from botticelli.stages.curate.similarity import shares
 from botticelli.store.curation import choice
 from botticelli.store.curation.choice import Choice, Chosen, JudgedCandidate
 
@@ -54,13 +55,14 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
         limit=BEST + 2 * settings.reserve,
         with_fails=not settings.require_checks,
     )
-    taken = choice.list_recent_texts(conn, limit=RECENT) if judged else ()
+    recent = choice.list_recent_texts(conn, limit=RECENT) if judged else ()
+    taken = {f"p{id_}": text for id_, text in recent}
 
     def best_of(
         members: Sequence[JudgedCandidate], places: Mapping[int, int]
     ) -> tuple[JudgedCandidate, ...]:
         most = settings.approve_per_run
-        return choose(members, most=most, taken=taken, places=places, near=near)
+        return choose(members, most=most, taken=taken.values(), places=places, near=near)
 
     fresh = [one for one in judged if not one.is_reserved]
     best = best_of(fresh, {})
@@ -70,16 +72,46 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
     if not best:
         best = best_of([one for one in judged if one.is_reserved], {})
     left = [one for one in judged if one not in best]
-    texts = [*taken, *(one.text_content for one in best)]
+    texts = [*taken.values(), *(one.text_content for one in best)]
     reserved = choose(left, most=settings.reserve, taken=texts, near=near)
     wanted = Choice(
         best=[one.id for one in best],
         reserved=[one.id for one in reserved],
         places=places,
+        why=_reasons(judged, best=best, reserved=reserved, taken=taken, near=near),
+        min_score=settings.min_score,
         is_proposal=settings.mode == "human",
     )
     chosen = choice.settle_choice(conn, wanted, by="auto", run_id=context.run_id)
     return ApprovalChoice(best=best, reserved=reserved, places=places, chosen=chosen)
+
+
+def _reasons(
+    judged: Sequence[JudgedCandidate],
+    *,
+    best: Sequence[JudgedCandidate],
+    reserved: Sequence[JudgedCandidate],
+    taken: Mapping[str, str],
+    near: float,
+) -> dict[int, str]:
+    """Return id -> why each was chosen or not. `taken`: name -> text of posts approved before."""
+    known = {**taken, **{f"c{one.id}": one.text_content for one in best}}
+    why = {}
+    for place, one in enumerate(judged, 1):
+        rank = f"place {place} of {len(judged)}"
+        pairs = zip(shares(one.text_content, known.values()), known, strict=True)
+        share, name = max(pairs, default=(-1.0, ""))
+        if one in best:
+            why[one.id] = f"chosen: {rank}"
+        elif one in reserved:
+            why[one.id] = f"kept in reserve: {rank}"
+        elif share >= near:
+            why[one.id] = f"nearly repeats {name} ({share:.2f})"
+        elif place <= len(best):
+            why[one.id] = f"{rank}, but another one of '{one.angle}' was chosen"
+        else:
+            why[one.id] = f"not among the best {len(best)}: {rank}"
+    return why
 
 
 def _rank(judge: Judge, members: Sequence[JudgedCandidate]) -> dict[int, int]:

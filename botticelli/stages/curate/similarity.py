@@ -9,6 +9,7 @@ import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from heapq import nsmallest
 from typing import Final, Literal
 
@@ -24,6 +25,7 @@ COMPARED: Final = 20  # of the texts that share most runs: all posts of a series
 _WORD: Final = re.compile(r"\w+")
 
 
+@lru_cache(maxsize=1024)
 def trigrams(text: str) -> frozenset[str]:
     """Return the trigrams of the words of a text, as pg_trgm makes them."""
     return frozenset(
@@ -137,7 +139,12 @@ class KnownTexts:
         return Match(source=self._sources[place], how="reworded", share=cosine)
 
 
+def shares(text: str, others: Iterable[str]) -> list[float]:
+    """Return the share of trigrams that a text has in common with each other one. For a few."""
+    own = trigrams(text)
+    return [overlap(own, trigrams(other)) for other in others]
+
+
 def alike(text: str, others: Iterable[str], *, near: float) -> bool:
     """Tell whether a text is one of the others, or nearly so. For a chosen few."""
-    own = trigrams(text)
-    return any(overlap(own, trigrams(other)) >= near for other in others)
+    return max(shares(text, others), default=-1.0) >= near

@@ -22,6 +22,7 @@ from botticelli.stages.task import Counts, Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
 from botticelli.store.curation import duplicates, judging
+from botticelli.store.curation.choice import Chosen
 from botticelli.store.curation.duplicates import EarlyRejection, Unjudged
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.queue import Claim
@@ -53,9 +54,11 @@ class CurateReport:
         proposed: Held for a person to approve, best first (mode "human").
         reserved: Kept with their scores for a run in which nothing passes.
         ranked: Candidates with equal totals that the judge has put in order.
+        rejections: Candidate id -> score and why, of those rejected by the choice; best first.
         missing: Candidate id -> why the judge gave no usable answer.
         pending: Candidates that still wait for the judge.
         reason: Why it ended early; empty: it did not.
+        idle: Why there was nothing to do; empty: there was.
         skipped: "paused": nothing was done.
     """
 
@@ -66,6 +69,7 @@ class CurateReport:
     reserved: int = 0
     ranked: int = 0
     rejected: int = 0
+    rejections: Mapping[int, str] = field(default_factory=dict)
     missing: Mapping[int, str] = field(default_factory=dict)
     pending: int = 0
     calls: int = 0
@@ -74,6 +78,7 @@ class CurateReport:
     cost_usd: Decimal = Decimal(0)
     seconds: float = 0.0
     reason: str = ""
+    idle: str = ""
     skipped: str = ""
     exit_code: Exit = Exit.DONE
 
@@ -186,7 +191,9 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         choice = ApprovalChoice() if self._run.stop.is_set() else choose_approvals(self._judge)
         if trouble and not isinstance(trouble, TryLater) and not self._counts["judged"]:
             raise trouble
+        has_judged = self._counts["judged"] or self._counts["set_aside"] or self._given_up
         return CurateReport(
+            idle="" if has_judged or choice.chosen != Chosen() else judging.why_idle(self._conn),
             judged=self._counts["judged"],
             set_aside=self._counts["set_aside"],
             approved=_named(choice, choice.chosen.approved),
@@ -194,6 +201,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             reserved=len(choice.reserved),
             ranked=len(choice.places),
             rejected=choice.chosen.rejected,
+            rejections=choice.chosen.reasons,
             missing=dict(self._given_up),
             pending=judging.count_waiting(self._conn),
             seconds=self._context.clock.monotonic() - self._began,

@@ -91,7 +91,8 @@ def _preview(
     )
     name, due_at = destination.name, None if due.is_now else due.at
     if not waiting:
-        return DestinationDryRun(destination=name, why="no approved post is waiting", due_at=due_at)
+        why = posts.why_none(context.conn, name)
+        return DestinationDryRun(destination=name, why=why, due_at=due_at)
     try:
         target = context.open(destination)
         chosen, held = _choose(target, waiting)

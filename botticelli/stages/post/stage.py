@@ -224,7 +224,12 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         """Return why nothing is to be sent now; None if something is."""
         due = self._judge(destination, queued, ignoring_rhythm=self._ignoring_rhythm)
         if not queued.waiting and queued.busy_until is None:
-            return _nothing(destination, due)
+            return Result(
+                destination=destination.name,
+                state="nothing",
+                note=posts.why_none(self._conn, destination.name),
+                next_due=None if due.is_now else due.at,
+            )
         if due.is_now:
             return None
         return Result(destination=destination.name, state="waiting", note=due.why, next_due=due.at)
@@ -237,15 +242,6 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
             interval=self._context.config.post.schedule.interval,
             ignoring_rhythm=ignoring_rhythm,
         )
-
-
-def _nothing(destination: Destination, due: Due) -> Result:
-    return Result(
-        destination=destination.name,
-        state="nothing",
-        note="no approved post is waiting",
-        next_due=None if due.is_now else due.at,
-    )
 
 
 def _busy(destination: Destination, queued: Queued) -> Result:

@@ -8,6 +8,7 @@ from typing import Final
 
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all
+from botticelli.store.curation import reviews
 
 
 @record
@@ -63,7 +64,7 @@ def list_judged(
 
 
 RECENT_TEXTS: Final = """
-    SELECT text_content
+    SELECT id, text_content
       FROM approved_discord_posts
      WHERE text_content IS NOT NULL
      ORDER BY id DESC
@@ -71,34 +72,20 @@ RECENT_TEXTS: Final = """
 """
 
 
-def list_recent_texts(conn: Connection, *, limit: int) -> tuple[str, ...]:
-    """Return the texts of the posts approved last, newest first."""
-    return tuple(row[0] for row in conn.execute(RECENT_TEXTS, {"limit": limit}).fetchall())
+def list_recent_texts(conn: Connection, *, limit: int) -> list[tuple[int, str]]:
+    """Return (id, text) of the posts approved last, newest first."""
+    return conn.execute(RECENT_TEXTS, {"limit": limit}).fetchall()
 
 
 # Only what is still undecided; the unique candidate_id lets no post in twice.
 APPROVE: Final = """
-    WITH chosen AS (
-        UPDATE potential_discord_posts AS c
-           SET review_status = 'approved',
-               decided_at = botticelli_now(),
-               decided_by = %(by)s
-          FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (id, place)
-         WHERE c.id = wanted.id
-           AND c.review_status = 'pending'
-        RETURNING c.*, wanted.place
-    )
-    INSERT INTO approved_discord_posts
-           (candidate_id, text_content, content_type, source, tags, curation_score, curation_notes,
-            selected_at, generated_at, source_narrative, source_act, generation_model, rating,
-            approved_by, approved_hash, run_id)
-    SELECT id, text_content, content_type, source, tags, curation_score, curation_notes,
-           botticelli_now(), generated_at, source_narrative, source_act,
-           generation_model, rating, %(by)s, botticelli_text_hash(text_content), %(run_id)s
-      FROM chosen
-     ORDER BY place
-        ON CONFLICT (candidate_id) DO NOTHING
-    RETURNING candidate_id
+    UPDATE potential_discord_posts
+       SET review_status = 'approved',
+           decided_at = botticelli_now(),
+           decided_by = %(by)s
+     WHERE id = ANY (%(ids)s::bigint[])
+       AND review_status = 'pending'
+    RETURNING id
 """
 # 'held' is for a person to look at; nobody has decided yet.
 PROPOSE: Final = """
@@ -122,14 +109,29 @@ RESERVE: Final = """
      WHERE id = ANY (%(reserved)s::bigint[])
        AND review_status = 'pending'
 """
+EXPLAIN: Final = """
+    UPDATE potential_discord_posts AS c
+       SET decision_reason = given.why
+      FROM unnest(%(explained)s::bigint[], %(whys)s::text[]) AS given (id, why)
+     WHERE c.id = given.id
+       AND c.review_status = 'pending'
+"""
 REJECT_OTHERS: Final = """
-    UPDATE potential_discord_posts
+    UPDATE potential_discord_posts AS c
        SET review_status = 'rejected',
            decided_at = botticelli_now(),
-           decided_by = %(by)s
+           decided_by = %(by)s,
+           decision_reason = CASE
+               WHEN c.id = ANY (%(explained)s) THEN c.decision_reason
+               WHEN NOT coalesce(curation_score >= %(min_score)s, false)
+               THEN concat('below the threshold of ', %(min_score)s::float8, ' of 50')
+               WHEN jsonb_path_exists(judging, '$.fails[*]')
+               THEN 'the judge answered no: ' || (judging -> 'fails')::text
+               ELSE 'not among the best' END
      WHERE review_status = 'pending'
        AND judged_at IS NOT NULL
        AND id <> ALL (%(reserved)s::bigint[])
+    RETURNING id, curation_score, decision_reason
 """
 
 
@@ -141,22 +143,30 @@ class Choice:
         best: In rank order.
         reserved: Stay as they are, for a run in which nothing passes.
         places: Id -> place, from 1, for those that were ranked.
+        why: Id -> why it is chosen or not; who is not named is below `min_score`, or has failed.
         is_proposal: The best are not approved but held for a person.
     """
 
     best: Sequence[int] = ()
     reserved: Sequence[int] = ()
     places: Mapping[int, int] = field(default_factory=dict)
+    why: Mapping[int, str] = field(default_factory=dict)
+    min_score: float = 0
     is_proposal: bool = False
 
 
 @record
 class Chosen:
-    """What became of the judged candidates: ids in rank order, and how many were rejected."""
+    """What became of the judged candidates: ids in rank order.
+
+    Args:
+        reasons: Id -> score and why, of the rejected ones; best first.
+    """
 
     approved: tuple[int, ...] = ()
     proposed: tuple[int, ...] = ()
     rejected: int = 0
+    reasons: Mapping[int, str] = field(default_factory=dict, compare=False)
 
 
 def settle_choice(
@@ -172,16 +182,26 @@ def settle_choice(
         "reserved": list(choice.reserved),
         "ranked": list(choice.places),
         "places": list(choice.places.values()),
+        "explained": list(choice.why),
+        "whys": list(choice.why.values()),
+        "min_score": choice.min_score,
         "by": by,
         "run_id": run_id,
     }
     with conn.transaction():
         conn.execute(NOTE_PLACES, values)
+        conn.execute(EXPLAIN, values)
         rows = conn.execute(PROPOSE if choice.is_proposal else APPROVE, values).fetchall()
+        ids = [id_ for id_ in choice.best if id_ in {row[0] for row in rows}]
+        if not choice.is_proposal:
+            copied = conn.execute(reviews.COPY, values | {"ids": ids}).fetchall()
+            ids = [id_ for id_ in ids if id_ in {row[0] for row in copied}]
         conn.execute(RESERVE, values)
-        rejected = conn.execute(REJECT_OTHERS, values).rowcount
-    ids = {row[0] for row in rows}
-    settled = tuple(id_ for id_ in choice.best if id_ in ids)
-    if choice.is_proposal:
-        return Chosen(proposed=settled, rejected=rejected)
-    return Chosen(approved=settled, rejected=rejected)
+        others = conn.execute(REJECT_OTHERS, values).fetchall()
+    others.sort(key=lambda row: (-(row[1] or 0), row[0]))
+    return Chosen(
+        approved=() if choice.is_proposal else tuple(ids),
+        proposed=tuple(ids) if choice.is_proposal else (),
+        rejected=len(others),
+        reasons={id_: f"{float(score or 0):g} of 50, {why}" for id_, score, why in others},
+    )

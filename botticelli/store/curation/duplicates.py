@@ -119,6 +119,7 @@ REJECT: Final = """
        SET review_status = 'rejected',
            duplicate_of = aside.first,
            curation_notes = aside.note,
+           decision_reason = aside.note,
            decided_at = botticelli_now(),
            decided_by = 'auto',
            lease_owner = NULL,

@@ -14,6 +14,7 @@ from botticelli.records import record
 from botticelli.store.adapters import shaped
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
+from botticelli.text import counted
 
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
 
@@ -119,6 +120,18 @@ def count_waiting(conn: Connection) -> int:
     """Return how many candidates have no scores yet."""
     row = conn.execute(COUNT_WAITING).fetchone()
     return int(row[0]) if row else 0
+
+
+HELD: Final = "SELECT count(*) FROM potential_discord_posts WHERE review_status = 'held'"
+
+
+def why_idle(conn: Connection) -> str:
+    """Return why nothing can be judged or chosen now. Reads only."""
+    if waiting := count_waiting(conn):
+        return f"another run is judging {counted(waiting, 'candidate')}"
+    row = conn.execute(HELD).fetchone()
+    held = f" ({row[0]} held for you: `botticelli review`)" if row and row[0] else ""
+    return f"no candidate is pending{held}"
 
 
 @record

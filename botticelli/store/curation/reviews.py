@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all
+from botticelli.store.curation.judging import CRITERIA
 from botticelli.text import fingerprint
 
 Decision = Literal["approve", "reject", "hold", "reopen"]
@@ -20,25 +21,25 @@ INTO: Final[Mapping[Decision, str]] = {
     "hold": "held",
     "reopen": "pending",
 }
-CHANGED: Final = "changed"  # a status that is no column's: see Reviewed.status
 
 
 @record
 class Reviewed:
-    """A candidate with all that a person wants to know before deciding.
+    """A candidate with all that a person wants to know before deciding: see candidate_reviews.
 
     Args:
+        status: review_status, or "proposed": held because a run would have approved it; or
+            "changed": approved, but its post has another text now.
         text_content: Of an approved one its post's, which is what will be sent; else its own.
         post_id: Its approved post, if it ever was approved.
-        is_changed: Its post's text is not the one that was approved: `post` does not send it.
-        decision_reason: Why it was decided so; None if nobody gave a reason.
-        post_notes: Why deliveries of its post are held or failed, and what is odd about it.
+        why: Why it is where it is; empty if nobody said.
         judging: What the scores are made of.
         history: What people decided and edited, oldest first.
     """
 
     id: int
     review_status: str
+    status: str
     text_content: str
     content_type: str | None
     source_narrative: str | None
@@ -56,25 +57,10 @@ class Reviewed:
     duplicate_of: int | None
     decided_by: str | None
     decided_at: datetime | None
-    decision_reason: str | None
     history: Sequence[Mapping[str, Any]]
     last_error: str | None
     post_id: int | None
-    is_changed: bool
-    post_notes: str | None
-
-    @property
-    def status(self) -> str:
-        """Its status in a word.
-
-        "proposed": held because a run would have approved it; "changed": approved, but its post
-        has another text now.
-        """
-        if self.is_changed:
-            return CHANGED
-        if self.review_status == "held" and "proposed" in self.judging and not self.decided_by:
-            return "proposed"
-        return self.review_status
+    why: str
 
     @property
     def total(self) -> float | None:
@@ -84,79 +70,31 @@ class Reviewed:
     @property
     def scores(self) -> dict[str, int | None]:
         """Criterion -> points; None if not judged."""
-        return {
-            "engagement": self.score_engagement,
-            "clarity": self.score_clarity,
-            "value": self.score_value,
-            "tone": self.score_tone,
-            "polish": self.score_polish,
-        }
-
-    @property
-    def why(self) -> str:
-        """Why it is where it is: what holds its post, else why it was decided so, or an error."""
-        changed = "the text was changed after it was approved" if self.is_changed else ""
-        return changed or self.post_notes or self.decision_reason or self.last_error or ""
+        return {name: getattr(self, f"score_{name}") for name in CRITERIA}
 
 
-# What a person sees and decides about: of an approved candidate its post's text.
-SHOWN: Final = """
-    CASE WHEN c.review_status IN ('approved', 'posted') AND p.id IS NOT NULL
-         THEN p.text_content ELSE c.text_content END
+LIST: Final = """
+    SELECT *
+      FROM candidate_reviews
+     WHERE CASE WHEN %(ids)s::bigint[] IS NULL
+                THEN status = ANY (%(statuses)s::text[]) OR review_status = ANY (%(statuses)s)
+                ELSE id = ANY (%(ids)s::bigint[]) END
+     ORDER BY CASE review_status WHEN 'approved' THEN 0 WHEN 'held' THEN 1 ELSE 2 END,
+              jsonb_path_query_first(judging, '$.proposed ? (@.type() == "number")') NULLS LAST,
+              curation_score DESC NULLS LAST, id
+     LIMIT %(limit)s
 """
-LIST: Final = f"""
-    WITH wanted AS MATERIALIZED (
-        SELECT id, row_number() OVER () AS place
-          FROM (SELECT id
-                  FROM potential_discord_posts AS c
-                 WHERE CASE WHEN %(ids)s::bigint[] IS NOT NULL THEN id = ANY (%(ids)s)
-                            ELSE review_status = ANY (%(statuses)s::text[])
-                                 OR %(with_changed)s
-                                    AND review_status = 'approved'
-                                    AND EXISTS (SELECT
-                                                  FROM approved_discord_posts AS p
-                                                 WHERE p.candidate_id = c.id
-                                                   AND NOT botticelli_is_as_approved(
-                                                           p.text_content, p.approved_hash)) END
-                 ORDER BY CASE review_status WHEN 'approved' THEN 0 WHEN 'held' THEN 1 ELSE 2 END,
-                          jsonb_path_query_first(
-                              judging, '$.proposed ? (@.type() == "number")') NULLS LAST,
-                          curation_score DESC NULLS LAST, id
-                 LIMIT %(limit)s) AS sorted
-    )
-    SELECT c.id, c.review_status, coalesce({SHOWN}, '') AS text_content, c.content_type,
-           c.source_narrative, c.generation_model, c.generated_at, c.curation_score,
-           c.score_engagement, c.score_clarity, c.score_value, c.score_tone, c.score_polish,
-           c.curation_notes, c.judge_model, c.judging, c.duplicate_of, c.decided_by, c.decided_at,
-           c.decision_reason, c.history, c.last_error, p.id AS post_id,
-           c.review_status = 'approved' AND NOT coalesce(
-               botticelli_is_as_approved(p.text_content, p.approved_hash), true) AS is_changed,
-           CASE WHEN c.review_status = 'approved' THEN concat_ws('; ',
-               CASE WHEN c.text_content IS DISTINCT FROM p.text_content
-                    THEN 'its own row has another text; the post''s is sent' END,
-               (SELECT string_agg(format('%%s for %%s: %%s', d.state, d.destination, d.last_error),
-                                  '; ' ORDER BY d.id)
-                  FROM deliveries AS d
-                 WHERE d.post_id = p.id
-                   AND d.state IN ('held', 'failed'))) END AS post_notes
-      FROM wanted
-      JOIN potential_discord_posts AS c
-        ON c.id = wanted.id
-      LEFT JOIN approved_discord_posts AS p
-        ON p.candidate_id = c.id
-     ORDER BY wanted.place
-"""  # noqa: S608 - made of constants
 
 
 def list_candidates(
     conn: Connection, *, statuses: Sequence[str], limit: int
 ) -> tuple[Reviewed, ...]:
-    """Return candidates of these statuses: held ones first, then by score. Reads only.
+    """Return candidates of these statuses: changed and held ones first, then by score.
 
-    The status "changed" stands for approved ones whose post has another text now: they come first.
+    "proposed" and "changed" are statuses of their own; see Reviewed. Reads only.
     """
     values = {"ids": None, "statuses": list(statuses), "limit": limit}
-    return tuple(fetch_all(conn, Reviewed, LIST, values | {"with_changed": CHANGED in statuses}))
+    return tuple(fetch_all(conn, Reviewed, LIST, values))
 
 
 def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...]:
@@ -165,7 +103,7 @@ def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...
     Raises:
         UsageError: There is no such candidate.
     """
-    values = {"ids": list(ids), "statuses": [], "limit": None, "with_changed": False}
+    values = {"ids": list(ids), "statuses": [], "limit": None}
     found = {one.id: one for one in fetch_all(conn, Reviewed, LIST, values)}
     missing = [str(id_) for id_ in ids if id_ not in found]
     if missing:
@@ -229,53 +167,45 @@ LOOK: Final = """
 """
 # A decision is about the text that was shown; an edit (text is not null) brings its own. A judge
 # that is still at work on one of them loses its claim: its scores would be another text's.
-CHANGE: Final = f"""
-    WITH old AS (
-        SELECT c.id, {SHOWN} AS shown, p.review_status AS post_status, p.text_content AS post_text,
-               p.approved_hash, p.approved_by
-          FROM potential_discord_posts AS c
-          LEFT JOIN approved_discord_posts AS p
-            ON p.candidate_id = c.id
-         WHERE c.id = ANY (%(ids)s::bigint[])
-    )
+# What is kept as `before` is what an undo brings back.
+CHANGE: Final = """
     UPDATE potential_discord_posts AS c
-       SET review_status = coalesce(%(into)s::text, CASE c.review_status WHEN 'judging'
-                                    THEN 'pending' ELSE c.review_status END),
-           text_content = coalesce(%(text)s::text, old.shown),
-           content_hash = coalesce(%(hashes)s::jsonb ->> c.id::text, c.content_hash),
-           decided_at = CASE WHEN %(into)s::text IS NULL THEN c.decided_at
-                             ELSE botticelli_now() END,
-           decided_by = CASE WHEN %(into)s::text IS NULL THEN c.decided_by ELSE %(by)s END,
-           decision_reason = CASE WHEN %(into)s::text IS NULL THEN c.decision_reason
-                                  ELSE nullif(%(note)s::text, '') END,
+       SET review_status = new.status,
+           text_content = coalesce(%(text)s::text, r.text_content),
+           content_hash = %(hashes)s::jsonb ->> c.id::text,
+           decided_at = CASE WHEN new.decides THEN botticelli_now() ELSE c.decided_at END,
+           decided_by = CASE WHEN new.decides THEN %(by)s ELSE c.decided_by END,
+           decision_reason = CASE WHEN new.decides THEN nullif(%(note)s, '')
+                                  ELSE c.decision_reason END,
            fence = c.fence + 1,
            lease_owner = NULL,
            lease_expires_at = NULL,
-           history = c.history || jsonb_strip_nulls(jsonb_build_object(
+           history = c.history || jsonb_build_object(
                'at', botticelli_now(), 'event', %(event)s::text, 'by', %(by)s::text,
-               'note', nullif(%(note)s::text, ''),
-               'was', CASE WHEN %(text)s::text IS NULL THEN c.review_status ELSE old.shown END,
+               'note', %(note)s::text,
+               'was', CASE WHEN new.decides THEN c.review_status ELSE r.text_content END,
                'before', jsonb_build_object(
-                   'status', c.review_status, 'by', c.decided_by, 'at', c.decided_at,
-                   'reason', c.decision_reason, 'hash', old.approved_hash,
-                   'approved_by', old.approved_by,
-                   'post', CASE WHEN %(into)s::text IS NOT NULL
-                                THEN coalesce(old.post_status, 'withdrawn') END,
-                   'text', CASE WHEN c.text_content IS DISTINCT FROM
-                                     coalesce(%(text)s::text, old.shown) THEN c.text_content END,
-                   'post_text', CASE WHEN %(text)s::text IS NOT NULL THEN old.post_text END)))
-      FROM old
-     WHERE c.id = old.id
-"""  # noqa: S608 - made of constants
+                   'candidate', to_jsonb(c) - '{history,judging,extra}'::text[],
+                   'post', to_jsonb(p) - 'extra'))
+      FROM candidate_reviews AS r
+      LEFT JOIN approved_discord_posts AS p
+        ON p.id = r.post_id
+     CROSS JOIN LATERAL (
+           SELECT %(text)s::text IS NULL AS decides,
+                  coalesce(%(into)s, replace(r.review_status, 'judging', 'pending')) AS status
+           ) AS new
+     WHERE c.id = ANY (%(ids)s::bigint[])
+       AND r.id = c.id
+"""
 # The text is copied by the database, byte for byte; what was taken back before comes in anew.
 COPY: Final = """
     INSERT INTO approved_discord_posts AS p
            (candidate_id, text_content, content_type, source, tags, curation_score, curation_notes,
             selected_at, generated_at, source_narrative, source_act, generation_model, rating,
-            approved_by, approved_hash)
+            approved_by, approved_hash, run_id)
     SELECT id, text_content, content_type, source, tags, curation_score, curation_notes,
            botticelli_now(), generated_at, source_narrative, source_act,
-           generation_model, rating, %(by)s, botticelli_text_hash(text_content)
+           generation_model, rating, %(by)s, botticelli_text_hash(text_content), %(run_id)s
       FROM potential_discord_posts
      WHERE id = ANY (%(ids)s::bigint[])
      ORDER BY array_position(%(ids)s::bigint[], id)
@@ -289,6 +219,7 @@ COPY: Final = """
      WHERE p.review_status NOT IN ('posting', 'posted')
        AND (p.review_status <> 'pending'
             OR p.approved_hash IS DISTINCT FROM excluded.approved_hash)
+    RETURNING candidate_id
 """
 # What the rules have held and nobody has sent yet is judged by them again.
 RELEASE: Final = """
@@ -385,7 +316,7 @@ def _values(
     found: Sequence[Reviewed], *, event: str, by: str, note: str = "", text: str | None = None
 ) -> dict[str, Any]:
     texts = {one.id: one.text_content if text is None else text for one in found}
-    hashes = {str(id_): fingerprint(each) for id_, each in texts.items() if each.strip()}
+    hashes = {str(id_): fingerprint(each) for id_, each in texts.items()}
     return {
         "ids": list(texts),
         "event": event,
@@ -393,6 +324,7 @@ def _values(
         "note": note,
         "text": text,
         "into": None,
+        "run_id": None,
         "hashes": Jsonb(hashes),
     }
 

@@ -4,38 +4,39 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from psycopg.types.json import Jsonb
+
 from botticelli.errors import UsageError
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.text import fingerprint
 
-# Whatever the event before noted comes back; what it did not change stays as it is.
+AUTO: Final = "auto"  # who signs what a run of curate decides
+UNDECIDED: Final = {"decided_by": None, "decided_at": None, "decision_reason": None}
+# What `before` does not name stays as it is.
 UNDO: Final = """
     UPDATE potential_discord_posts AS c
-       SET review_status = %(status)s,
-           text_content = coalesce(%(text)s, c.text_content),
-           content_hash = coalesce(%(content_hash)s, c.content_hash),
-           decided_at = %(at)s::timestamptz,
-           decided_by = %(by)s,
-           decision_reason = %(reason)s,
+       SET (review_status, text_content, content_hash, decided_at, decided_by, decision_reason) =
+           (SELECT replace(b.review_status, 'judging', 'pending'), b.text_content, b.content_hash,
+                   b.decided_at, b.decided_by, b.decision_reason
+              FROM jsonb_populate_record(c, %(candidate)s) AS b),
            fence = c.fence + 1,
            lease_owner = NULL,
            lease_expires_at = NULL,
            history = c.history || jsonb_build_object(
-               'at', botticelli_now(), 'event', 'undo', 'by', %(who)s::text,
+               'at', botticelli_now(), 'event', 'undo', 'by', %(by)s::text,
                'was', c.review_status, 'undoes', %(undoes)s::text)
      WHERE c.id = %(id)s
 """
 UNDO_POST: Final = """
-    UPDATE approved_discord_posts
-       SET review_status = coalesce(%(post)s, review_status),
-           text_content = coalesce(%(post_text)s, text_content),
-           approved_hash = %(hash)s,
-           approved_by = coalesce(%(approved_by)s, approved_by)
-     WHERE candidate_id = %(id)s
+    UPDATE approved_discord_posts AS p
+       SET (review_status, text_content, approved_by, approved_hash) =
+           (SELECT CASE %(undoes)s WHEN 'edit' THEN p.review_status ELSE b.review_status END,
+                   b.text_content, b.approved_by, b.approved_hash
+              FROM jsonb_populate_record(p, %(post)s) AS b)
+     WHERE p.candidate_id = %(id)s
 """
-AUTO: Final = "auto"  # who signs what a run of curate decides
 
 
 def undo(
@@ -53,54 +54,38 @@ def undo(
     wanted = list(dict.fromkeys(ids))
     with conn.transaction():
         for one in reviews.hold(conn, wanted, seen=seen):
-            undoes, before = _last_change(one)
-            text = before.get("text")
-            values = {
-                **dict.fromkeys(
-                    ("by", "at", "reason", "hash", "approved_by", "post", "post_text", "text")
-                ),
-                **before,
-                "status": "pending" if before["status"] == "judging" else before["status"],
-                "content_hash": fingerprint(text) if text else None,
-                "id": one.id,
-                "who": by,
-                "undoes": undoes,
-            }
+            undoes, candidate, post = _last_change(one)
+            values = {"id": one.id, "by": by, "undoes": undoes, "candidate": Jsonb(candidate)}
             conn.execute(UNDO, values)
-            conn.execute(UNDO_POST, values)
+            conn.execute(
+                UNDO_POST, values | {"post": Jsonb(post or {"review_status": "withdrawn"})}
+            )
         return reviews.find_candidates(conn, wanted)
 
 
-def _last_change(one: Reviewed) -> tuple[str, Mapping[str, Any]]:
-    """Return the last event that is not undone, and how the candidate was before it.
+def _last_change(one: Reviewed) -> tuple[str, Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return the last event that is not undone, and how candidate and post were before it.
 
     Raises:
         UsageError: There is none.
     """
-    last = _last_event(one.history)
-    decided = one.decided_at if one.decided_by == AUTO else None
-    if decided and (last is None or datetime.fromisoformat(last["at"]) < decided):
-        return AUTO, {"status": "pending", "post": "withdrawn"}
-    if last is None:
-        raise UsageError(
-            "nobody has decided about it or edited it",
-            where=f"candidate {one.id}",
-            hint=f"it is {one.status}",
-        )
-    if "before" in last:
-        return last["event"], last["before"]
-    # Written before schema version 5.
-    if last["event"] == "edit":
-        kept = {"status": one.review_status, "by": one.decided_by, "at": one.decided_at}
-        return "edit", {**kept, "text": last["was"], "post_text": last["was"]}
-    return last["event"], {"status": last["was"], "post": "withdrawn"}
-
-
-def _last_event(history: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     left: list[Mapping[str, Any]] = []
-    for event in history:
+    for event in one.history:
         if event["event"] != "undo":
             left.append(event)
-        elif event.get("undoes") != AUTO and left:
+        elif event["undoes"] != AUTO:
             left.pop()
-    return left[-1] if left else None
+    last = left[-1] if left else None
+    decided = one.decided_at if one.decided_by == AUTO else None
+    if decided and (last is None or datetime.fromisoformat(last["at"]) < decided):
+        return AUTO, {"review_status": "pending", **UNDECIDED}, None
+    if last is None:
+        hint = f"it is {one.status}"
+        what = "nobody has decided about it or edited it"
+        raise UsageError(what, where=f"candidate {one.id}", hint=hint)
+    if "before" in last:
+        return last["event"], last["before"]["candidate"], last["before"]["post"]
+    if last["event"] == "edit":  # as this and the next are kept by schema versions before 5
+        text = {"text_content": last["was"]}
+        return "edit", text | {"content_hash": fingerprint(last["was"])}, text
+    return last["event"], {"review_status": last["was"], **UNDECIDED}, None

@@ -75,6 +75,21 @@ def read_queues(conn: Connection, wanted: Sequence[PostFilter]) -> dict[str, Que
         return {queued.name: queued for queued in cursor}
 
 
+HELD: Final = """
+    SELECT count(*)
+      FROM deliveries
+     WHERE destination = %(destination)s
+       AND state IN ('held', 'failed')
+"""
+
+
+def why_none(conn: Connection, destination: str) -> str:
+    """Return why nothing waits for a destination. Reads only."""
+    row = conn.execute(HELD, {"destination": destination}).fetchone()
+    held = f" ({row[0]} held or failed: `botticelli deliveries held`)" if row and row[0] else ""
+    return f"no approved post is waiting{held}"
+
+
 # A tick at this very moment is put in, so that looking (--dry-run) finds what running would.
 LAST_DOWNTIME: Final = """
     WITH ticks AS (
