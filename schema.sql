@@ -1174,5 +1174,6 @@ CREATE TABLE IF NOT EXISTS destination_channels (
 );
 ALTER TABLE deliveries
     ADD COLUMN IF NOT EXISTS place text;                    -- platform:channel that it goes, or went, to
+CREATE INDEX IF NOT EXISTS deliveries_by_place ON deliveries (place, posted_at DESC) WHERE posted_at IS NOT NULL;
 
 INSERT INTO schema_version (version) VALUES (5) ON CONFLICT DO NOTHING;

@@ -4,6 +4,7 @@
 complete and checked. A field without `key` is not read from the file.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import date, timedelta
@@ -398,6 +399,15 @@ class Destination:
     thread_name: str = key("", eg="Discussion")
     guard: Guard = key(Guard())
     options: Mapping[str, Any] = key(NOTHING)
+
+    @property
+    def place(self) -> str:
+        """Platform and channel, by which it is known whatever its name is; empty: unknown."""
+        if self.platform == "outbox":
+            return f"outbox:{self.folder}"
+        webhook = re.search(r"/webhooks/(\d+)/", self.webhook.reveal())
+        channel = f"webhook-{webhook[1]}" if webhook else self.channel
+        return f"{self.platform}:{channel}" if channel else ""
 
 
 @record

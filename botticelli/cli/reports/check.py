@@ -87,7 +87,7 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     yield from check_destinations(config, clock=env.clock, online=online)
     yield from check_security(config)
     yield from check_folders(config)
-    yield from check_database(env.database(), files=narrative_files(config, files))
+    yield from check_database(env.database(), config, files=narrative_files(config, files))
 
 
 def _ok(subject: str, what: str) -> Finding:
@@ -269,7 +269,7 @@ def can_write(folder: Path) -> bool:
 
 
 def check_database(
-    database: AbstractContextManager[Connection], *, files: Iterable[Path] = ()
+    database: AbstractContextManager[Connection], config: Config, *, files: Iterable[Path] = ()
 ) -> Iterator[Finding]:
     """Yield whether the database is there and its schema ours, and what `files` miss in it."""
     from botticelli.store.schema import NothingYet, schema_version
@@ -279,6 +279,7 @@ def check_database(
             version = schema_version(conn)
             yield _ok("database", f"reachable, schema version {version}")
             yield from check_tables(files, conn)
+            yield from check_channels(conn, config)
     except NothingYet as error:  # as it is before the first run
         yield _ok("database", f"{error.what}; {error.hint}")
     except BotticelliError as error:
@@ -295,6 +296,17 @@ def _(report: CheckReport, console: Console) -> None:
     console.line(
         f"{bad} to be fixed" if bad else "all is well", style=STYLES["error" if bad else "ok"]
     )
+
+
+def check_channels(conn: Connection, config: Config) -> Iterator[Finding]:
+    """Yield the destinations that would post to another channel than before."""
+    from botticelli.store.delivery import channels
+
+    for destination in config.destinations.values():
+        try:
+            channels.require_same(conn, destination)
+        except ConfigError as error:
+            yield from _errors(error.problems)
 
 
 def _style(finding: Finding) -> str:

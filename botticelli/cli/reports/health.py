@@ -90,7 +90,8 @@ def health(env: Environment) -> HealthReport:
     except (Unavailable, TryLater, NothingYet) as error:
         problem = error.problems[0]
         where = f"{problem.where}: " if problem.where else ""
-        reason = env.hide(f"{where}{problem.what}")
+        hint = f"; {problem.hint}" if isinstance(error, NothingYet) else ""
+        reason = env.hide(f"{where}{problem.what}{hint}")
         return HealthReport(healthy=False, problems=(HealthProblem(check="database", what=reason),))
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Final
 import typer
 
 from botticelli.cli.review.decide import CandidateDecision, candidate_ids
+from botticelli.cli.shared import choices
 from botticelli.cli.shared.ids import Id, number_of, parser_of
-from botticelli.cli.shell.command import command, group
+from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.cli.work.post import context_of
@@ -19,7 +20,7 @@ from botticelli.records import record
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
-from botticelli.store.delivery import decisions
+from botticelli.store.delivery import channels, decisions
 from botticelli.store.delivery.decisions import Decision, DeliveryView
 from botticelli.text import shorten
 
@@ -116,6 +117,27 @@ def mark_posted(
 ) -> DeliveryDecision:
     """Record that a delivery is in the channel already."""
     return _decide(env, conn, delivery, "mark-posted", remote_id=message)
+
+
+@command(deliveries, writes=True)
+def confirm(
+    env: Environment,
+    conn: Connection,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The destination.", autocompletion=choices.destinations
+        ),
+    ],
+) -> Done:
+    """Let a destination post to its new channel from now on."""
+    destination = env.config.destinations.get(name)
+    if destination is None or not destination.place:
+        known = ", ".join(env.config.destinations)
+        raise UsageError(f"there is no destination '{name}' with a channel", hint=f"name {known}")
+    channels.confirm(conn, destination)
+    line = f"'{name}' posts to {destination.place} from now on"
+    return Done(line=line, facts={"destination": name, "place": destination.place})
 
 
 @command(deliveries, decides=True)

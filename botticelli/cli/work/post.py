@@ -1,6 +1,7 @@
 """`botticelli post`."""
 
 import json
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -21,6 +22,7 @@ from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
 from botticelli.stages.post.target import PostContext, PostRequest, Result
 from botticelli.store.connection import Connection
+from botticelli.store.delivery import channels
 
 STYLES: Final = {
     "posted": "green",
@@ -66,6 +68,7 @@ def post(
     with stage_run(env, "post", jitter=jitter, dry_run=dry_run) as conn:
         if dry_run:
             return dry_run_post(context_of(env, conn), request=request)
+        _ask_about_channels(env, conn)
         report = run_post(context_of(env, conn), request=request)
         _complain(env, report, limit=limit)
         return report
@@ -88,6 +91,17 @@ def context_of(env: Environment, conn: Connection) -> PostContext:
         clock=env.clock,
         open_platform=open_late,
     )
+
+
+def _ask_about_channels(env: Environment, conn: Connection) -> None:
+    """Ask whoever sits at a terminal about channels that have changed under their names."""
+    if not (env.is_terminal and sys.stdin.isatty()):
+        return
+    for name, destination in env.config.destinations.items():
+        before = channels.former_channel(conn, destination)
+        question = f"'{name}' posted to {before} so far. Post to {destination.place} from now on?"
+        if before and typer.confirm(question):
+            channels.confirm(conn, destination)
 
 
 def _complain(env: Environment, report: PostReport, *, limit: int | None) -> None:

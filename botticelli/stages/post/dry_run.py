@@ -10,7 +10,7 @@ from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.rules.post_rules import RuleResult, objections
 from botticelli.records import record
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
-from botticelli.store.delivery import posts, schedule
+from botticelli.store.delivery import channels, posts, schedule
 from botticelli.store.delivery.posts import Queued, WaitingPost
 
 LOOKED_AT: Final = 20  # posts tried until one passes the rules
@@ -81,7 +81,8 @@ def _preview(
     destination: Destination,
     queued: Queued,
 ) -> DestinationDryRun:
-    waiting = posts.peek(context.conn, schedule.post_filter(destination), limit=LOOKED_AT)
+    names, wanted = tuple(context.config.destinations), schedule.post_filter(destination)
+    waiting = posts.peek(context.conn, wanted, names=names, limit=LOOKED_AT)
     due = schedule.due_for(
         context.conn,
         queued,
@@ -94,6 +95,7 @@ def _preview(
         why = posts.why_none(context.conn, name)
         return DestinationDryRun(destination=name, why=why, due_at=due_at)
     try:
+        channels.require_same(context.conn, destination)
         target = context.open(destination)
         chosen, held = _choose(target, waiting)
     except BotticelliError as error:

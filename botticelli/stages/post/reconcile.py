@@ -30,6 +30,12 @@ def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
     text = delivery.text_sent
     if text is None or (delivery.sent_at is None and not delivery.parts):
         return Ended(ending=DeliveryResult(state="pending", note=NOT_SENT))
+    if delivery.place not in ("", target.destination.place):
+        note = (
+            f"it may be in {delivery.place}, no longer this destination's channel; look there, then"
+            f" `botticelli deliveries mark-posted {delivery.id}` or `drop {delivery.id}`"
+        )
+        return Ended(ending=DeliveryResult(state="held", note=note), exit_code=Exit.FAILED)
     sending = Sending(target=target, delivery=delivery, text=text)
     message = sending.next_message()
     if message is None or delivery.sent_at is None:  # between two messages of a split text

@@ -201,6 +201,7 @@ class Sending:
                     self.target.conn,
                     self.delivery,
                     text=self.text,
+                    place=self.target.destination.place,
                     lease=self.target.context.config.supervision.lease,
                 )
                 try:

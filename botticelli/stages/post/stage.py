@@ -19,7 +19,7 @@ from botticelli.stages.post.send import Ended, Sending, prepare, settle
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task, Worker
-from botticelli.store.delivery import deliveries, posts, schedule
+from botticelli.store.delivery import channels, deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import Delivery
 from botticelli.store.delivery.posts import Queued
 from botticelli.store.leases import LostLease
@@ -212,6 +212,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
 
     def _open(self, destination: Destination) -> PostTarget:
         if destination.name not in self._targets:
+            channels.require_same(self._conn, destination)
             target = self._context.open(destination)
             self._targets[destination.name] = target
         return self._targets[destination.name]

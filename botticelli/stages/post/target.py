@@ -131,7 +131,7 @@ class PostTarget:
             return (RuleResult(rule="approval", why=_changed(post.post_id)),)
         duplicate = posts.find_duplicate(
             self.conn,
-            self.destination.name,
+            self.destination,
             post_id=post.post_id,
             text=post.text,
             window=self.context.config.similarity.window,

@@ -37,6 +37,7 @@ class Delivery:
         sent_at: When the request under way (of the next part) was first begun; None without one.
         age: Time since then.
         parts: Receipts of the messages that are out already: remote_id and url.
+        place: Platform and channel that an uncertain one was sent to; empty if unknown.
     """
 
     id: int
@@ -52,6 +53,7 @@ class Delivery:
     sent_at: datetime | None = None
     age: timedelta | None = None
     parts: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    place: str = ""
 
 
 # Whoever holds this lock is the only one that claims for a destination; it ends with the claim.
@@ -156,7 +158,8 @@ CLAIM_UNCERTAIN: Final = """
               coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
               p.review_status IN ('pending', 'posting') AS is_wanted,
               botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved,
-              d.text_sent, d.sent_at, t.now - d.sent_at AS age, d.parts
+              d.text_sent, d.sent_at, t.now - d.sent_at AS age, d.parts,
+              coalesce(d.place, '') AS place
 """
 
 
@@ -172,6 +175,7 @@ def claim_uncertain(
 BEGIN: Final = """
     UPDATE deliveries
        SET text_sent = %(text)s,
+           place = coalesce(nullif(%(place)s, ''), place),
            sent_at = coalesce(sent_at, botticelli_now()),
            attempts = attempts + 1,
            lease_expires_at = botticelli_now() + %(lease)s
@@ -182,7 +186,9 @@ BEGIN: Final = """
 """
 
 
-def begin(conn: Connection, delivery: Delivery, *, text: str, lease: timedelta) -> datetime:
+def begin(
+    conn: Connection, delivery: Delivery, *, text: str, place: str = "", lease: timedelta
+) -> datetime:
     """Write down that a request is about to be made; return when the first one was begun.
 
     One transaction, right before the request: from here on its outcome is unknown until settled.
@@ -191,7 +197,7 @@ def begin(conn: Connection, delivery: Delivery, *, text: str, lease: timedelta) 
         LostLease: The claim is no longer ours.
     """
     with conn.transaction():
-        row = _guarded(conn, BEGIN, delivery, text=text, lease=lease).fetchone()
+        row = _guarded(conn, BEGIN, delivery, text=text, place=place, lease=lease).fetchone()
     assert row is not None
     began: datetime = row[0]
     return began

@@ -9,6 +9,7 @@ from typing import Final
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from botticelli.config.model import Destination
 from botticelli.records import record
 from botticelli.schedule.due import Downtime, Pace
 from botticelli.store.connection import Connection, fetch_one
@@ -22,9 +23,11 @@ class PostFilter:
         tags: One of them must be the post's; empty for any post.
         content_types: The post's must be among them; empty for any.
         recent: How many of its latest posting times its rules have to know.
+        place: Its platform and channel; empty: unknown.
     """
 
     name: str
+    place: str = ""
     tags: Sequence[str] = ()
     content_types: Sequence[str] = ()
     recent: int = 1
@@ -146,7 +149,8 @@ PEEK: Final = """
     SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, coalesce(p.text_content, '') AS text,
            coalesce(p.generation_model, '') AS model, p.selected_at,
            botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved
-      FROM jsonb_to_recordset(%(wanted)s) AS w (name text, tags text[], content_types text[])
+      FROM jsonb_to_recordset(%(wanted)s)
+           AS w (name text, place text, tags text[], content_types text[])
       JOIN approved_discord_posts AS p
         ON p.review_status IN ('pending', 'posting')
       LEFT JOIN deliveries AS d
@@ -155,6 +159,12 @@ PEEK: Final = """
      WHERE d.state = 'pending'
         OR d.id IS NULL
            AND p.review_status = 'pending'
+           AND NOT EXISTS (SELECT
+                             FROM deliveries AS o
+                            WHERE o.post_id = p.id
+                              AND o.place = w.place
+                              AND o.destination <> ALL (%(names)s)
+                              AND o.state <> 'pending')
            AND (w.tags = '{}' OR p.tags ?| w.tags)
            AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
      ORDER BY p.selected_at, p.id
@@ -162,10 +172,16 @@ PEEK: Final = """
 """
 
 
-def peek(conn: Connection, wanted: PostFilter, *, limit: int) -> list[WaitingPost]:
-    """Return what would be sent next, in order, planned or not. Reads only."""
+def peek(
+    conn: Connection, wanted: PostFilter, *, names: Sequence[str] = (), limit: int
+) -> list[WaitingPost]:
+    """Return what would be sent next, in order, planned or not. Reads only.
+
+    `names` are those of all destinations.
+    """
+    values = {"wanted": _json([wanted]), "names": [*names, wanted.name], "limit": limit}
     with conn.cursor(row_factory=class_row(WaitingPost)) as cursor:
-        cursor.execute(PEEK, {"wanted": _json([wanted]), "limit": limit})
+        cursor.execute(PEEK, values)
         return cursor.fetchall()
 
 
@@ -179,7 +195,7 @@ FIND_DUPLICATE: Final = r"""
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id
-     WHERE d.destination = %(destination)s
+     WHERE (d.destination = %(destination)s OR d.place = %(place)s)
        AND d.state = 'posted'
        AND d.posted_at > botticelli_now() - %(window)s
        AND d.post_id IS DISTINCT FROM %(post_id)s
@@ -212,10 +228,19 @@ class RecentDuplicate:
 
 
 def find_duplicate(
-    conn: Connection, destination: str, *, post_id: int, text: str, window: timedelta
+    conn: Connection, destination: Destination, *, post_id: int, text: str, window: timedelta
 ) -> RecentDuplicate | None:
-    """Return the last delivery that published a post's text there within the window. Reads only."""
-    values = {"destination": destination, "post_id": post_id, "text": text, "window": window}
+    """Return the last delivery that published a post's text in that channel within the window.
+
+    Reads only.
+    """
+    values = {
+        "destination": destination.name,
+        "place": destination.place,
+        "post_id": post_id,
+        "text": text,
+        "window": window,
+    }
     return fetch_one(conn, RecentDuplicate, FIND_DUPLICATE, values)
 
 

@@ -15,7 +15,7 @@ from botticelli.config.model import Destination
 from botticelli.schedule.due import Due, Rhythm, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.store.connection import Connection
-from botticelli.store.delivery import posts
+from botticelli.store.delivery import channels, posts
 from botticelli.store.delivery.posts import PostFilter, Queued
 
 RECENT_FOR_SPREAD: Final = 500  # posting times looked at to see whether a backlog is made up
@@ -57,10 +57,10 @@ UNPLAN: Final = """
 # as well, if that is what its state says; what somebody has set by hand stays as it is.
 PLAN: Final = """
     WITH lacking AS MATERIALIZED (
-        SELECT p.id, p.review_status, w.name
+        SELECT p.id, p.review_status, w.name, w.place
           FROM approved_discord_posts AS p
          CROSS JOIN jsonb_to_recordset(%(wanted)s)
-               AS w (name text, tags text[], content_types text[])
+               AS w (name text, place text, tags text[], content_types text[])
          WHERE (p.review_status = 'pending'
                 OR p.review_status <> 'withdrawn'
                    AND p.selected_at > (%(known)s::jsonb ->> w.name)::timestamptz
@@ -81,12 +81,13 @@ PLAN: Final = """
            AND NOT EXISTS (SELECT
                              FROM deliveries AS d
                             WHERE d.post_id = p.id
-                              AND d.destination = w.name)
+                              AND (d.destination = w.name
+                                   OR d.place = w.place AND d.destination <> ALL (%(names)s)))
          ORDER BY p.selected_at, p.id
            FOR UPDATE OF p
     ), planned AS (
-        INSERT INTO deliveries (post_id, destination, created_at)
-        SELECT id, name, botticelli_now()
+        INSERT INTO deliveries (post_id, destination, place, created_at)
+        SELECT id, name, nullif(place, ''), botticelli_now()
           FROM lacking
             ON CONFLICT (post_id, destination) DO NOTHING
         RETURNING post_id, destination
@@ -115,6 +116,7 @@ def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
             "wanted": Jsonb([asdict(one) for one in wanted]),
             "unused": UNUSED,
         }
+        channels.note(conn, wanted)
         for (post_id,) in conn.execute(UNPLAN, values).fetchall():
             with posts.following(conn, post_id):
                 pass
@@ -132,6 +134,7 @@ def post_filter(destination: Destination) -> PostFilter:
         recent = max(recent, RECENT_FOR_SPREAD)
     return PostFilter(
         name=destination.name,
+        place=destination.place,
         tags=destination.tags,
         content_types=destination.content_types,
         recent=recent,

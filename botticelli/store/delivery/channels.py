@@ -1,0 +1,131 @@
+"""Which channel each destination writes to, whatever its name is.
+
+A destination is its platform and channel (`Destination.place`), written down when it is planned for
+the first time. Another name for the same channel is a new name; another channel under a name is
+none of its deliveries' business until a person has confirmed it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from psycopg.types.json import Jsonb
+
+from botticelli.config.model import Destination
+from botticelli.errors import ConfigError
+from botticelli.store.connection import Connection
+from botticelli.store.delivery.posts import PostFilter
+
+# Nobody reads an outbox: what was tried there may go to a channel, and back.
+NOTE: Final = """
+    WITH wanted AS (
+        SELECT w.name, w.place, c.place AS before
+          FROM jsonb_to_recordset(%(wanted)s) AS w (name text, place text)
+          LEFT JOIN destination_channels AS c
+            ON c.destination = w.name
+         WHERE w.place <> ''
+    ), noted AS (
+        INSERT INTO destination_channels (destination, place)
+        SELECT name, place
+          FROM wanted
+         WHERE before IS NULL OR before <> place AND before LIKE 'outbox:%%'
+            ON CONFLICT (destination) DO UPDATE
+           SET place = excluded.place,
+               since = botticelli_now()
+    )
+    SELECT w.name, w.place, w.before IS NULL AS is_new, o.destination AS former
+      FROM wanted AS w
+      LEFT JOIN destination_channels AS o
+        ON o.place = w.place
+       AND o.destination <> ALL (%(names)s)
+     WHERE w.before IS NULL
+        OR w.before = w.place AND o.destination IS NOT NULL
+"""
+# Deliveries of versions that did not know the channel.
+COMPLETE: Final = """
+    UPDATE deliveries
+       SET place = %(place)s
+     WHERE destination = %(name)s
+       AND place IS NULL
+"""
+# Rows and name move together; what is being sent right now is waited for.
+RENAME: Final = """
+    WITH idle AS (
+        SELECT
+         WHERE NOT EXISTS (SELECT
+                             FROM deliveries
+                            WHERE destination = %(former)s
+                              AND state = 'sending'
+                              AND lease_expires_at > botticelli_now())
+    ), renamed AS (
+        UPDATE deliveries AS d
+           SET destination = %(name)s
+          FROM idle
+         WHERE d.destination = %(former)s
+           AND NOT EXISTS (SELECT
+                             FROM deliveries AS o
+                            WHERE o.post_id = d.post_id
+                              AND o.destination = %(name)s)
+    )
+    DELETE FROM destination_channels
+     USING idle
+     WHERE destination = %(former)s
+"""
+CHANNEL: Final = "SELECT place FROM destination_channels WHERE destination = %(name)s"
+CONFIRM: Final = """
+    WITH confirmed AS (
+        INSERT INTO destination_channels (destination, place)
+        VALUES (%(name)s, %(place)s)
+            ON CONFLICT (destination) DO UPDATE
+           SET place = excluded.place,
+               since = botticelli_now()
+    )
+    UPDATE deliveries
+       SET place = %(place)s
+     WHERE destination = %(name)s
+       AND state = 'pending'
+"""
+
+
+def note(conn: Connection, wanted: Sequence[PostFilter]) -> None:
+    """Write down the channels of destinations that are new, and let renamed ones keep their rows.
+
+    Part of the transaction that plans deliveries.
+    """
+    values: dict[str, Any] = {
+        "wanted": Jsonb([asdict(one) for one in wanted]),
+        "names": [one.name for one in wanted],
+    }
+    for name, place, is_new, old in conn.execute(NOTE, values).fetchall():
+        if is_new:
+            conn.execute(COMPLETE, {"name": name, "place": place})
+        if old:
+            conn.execute(RENAME, {"name": name, "former": old})
+
+
+def former_channel(conn: Connection, destination: Destination) -> str:
+    """Return the channel that a destination wrote to, if it is another one now; else empty."""
+    row = conn.execute(CHANNEL, {"name": destination.name}).fetchone()
+    before, now = row[0] if row else "", destination.place
+    is_practice = any(place.startswith("outbox:") for place in (before, now))
+    return "" if not before or not now or is_practice or before == now else before
+
+
+def require_same(conn: Connection, destination: Destination) -> None:
+    """Check that a destination still writes to its channel.
+
+    Raises:
+        ConfigError: It would write to another one, and nobody has confirmed that.
+    """
+    if before := former_channel(conn, destination):
+        raise ConfigError(
+            f"it posted to {before} so far, and would post to {destination.place} now",
+            where=f"destinations.{destination.name}",
+            hint=f"if that is meant: botticelli deliveries confirm {destination.name}",
+        )
+
+
+def confirm(conn: Connection, destination: Destination) -> None:
+    """Let a destination write to its present channel; what waits for it goes there. Commits."""
+    with conn.transaction():
+        conn.execute(CONFIRM, {"name": destination.name, "place": destination.place})
