@@ -18,6 +18,7 @@ from botticelli.stages.worker_pool import WorkerPool, work
 from botticelli.store import locks, runs
 from botticelli.store.connection import mapped_errors
 from botticelli.store.leases import LeaseKeeper
+from botticelli.store.session import PATIENCE
 
 GRACE_SECONDS: Final = 3.0  # of the 5 s that a signal gives a run; the rest is for settling
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -189,6 +190,7 @@ class _Books:
             lease=lease,
             lost=self.run.stop.set,
             clock=clock,
+            patience=PATIENCE,
         )
 
     def close(

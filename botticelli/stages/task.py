@@ -135,6 +135,9 @@ class PoolState:
 
     def close(self, reason: BaseException | None = None) -> None:
         """Let no worker take anything more."""
+        if isinstance(reason, BotticelliError) and isinstance(self.reason, type(reason)):
+            problems = (*self.reason.problems, *reason.problems)  # what each has lost
+            self.reason.problems = tuple(dict.fromkeys(problems))
         self.reason = self.reason or reason
         self._enough.set()
         with self._changed:

@@ -1,14 +1,15 @@
 """Workers that drain a queue: threads, each with a connection of its own, until nothing is left."""
 
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.stages.task import PoolState, StageContext, Task, Worker
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, DatabaseAway, DatabaseBlocked
 from botticelli.store.leases import LeaseKeeper
 from botticelli.store.queue import Queue, release, renew
+from botticelli.store.session import PATIENCE, opened
 from botticelli.tracing import inherited
 
 LEAVE_SECONDS: Final = 2.0  # what workers get to come back in after a signal; a run has 3 in all
@@ -71,12 +72,12 @@ class WorkerPool:
         finally:
             self._state.close()
             self._give_back()
-        if self._state.reason is not None:
-            raise self._state.reason
+        if (reason := self._state.reason) is not None:
+            raise reason
 
     def _work(self) -> None:
         try:
-            with closing(self._context.connect()) as conn:
+            with closing(opened(self._context.connect)) as conn:
                 work(self._task, Worker(conn=conn, pool=self._state))
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self._state.close(error)
@@ -94,17 +95,19 @@ class WorkerPool:
             lease=lease,
             lost=self._state.close,
             clock=self._context.clock,
+            patience=PATIENCE,
         )
 
     def _give_back(self) -> None:
-        if self._state.claims():
+        if self._state.claims() and not isinstance(self._state.reason, DatabaseAway):
             with closing(self._context.connect()) as conn:
                 release(conn, self._queue, owner=self._context.identity.owner)
 
     def _await(self, threads: list[threading.Thread]) -> None:
         """Wait for the workers; after a signal only as long as they have to come back in."""
         while not self._stop.is_set() and (alive := [one for one in threads if one.is_alive()]):
-            self._task.watch()
+            with suppress(DatabaseBlocked):  # what we would count: that is no hurry
+                self._task.watch()
             alive[0].join(timeout=WATCH_SECONDS)
         for thread in threads:
             thread.join(timeout=LEAVE_SECONDS / len(threads))

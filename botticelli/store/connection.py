@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import conninfo, errors, pq
@@ -24,6 +25,7 @@ from botticelli.store.session import (
 Connection: TypeAlias = psycopg.Connection[Any]
 Row = TypeVar("Row")
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 
 CONNECT_TIMEOUT: Final = 10  # seconds; a host that is down answers nothing at all
 
@@ -176,7 +178,7 @@ def _examine(conn: DatabaseSession, where: str) -> None:
             hint="14 or newer is needed: upgrade the server, or unset DATABASE_URL",
         )
     if conn.info.parameter_status("in_hot_standby") == "on":
-        raise Unavailable(
+        raise DatabaseAway(
             "the server is a standby, which takes no changes",
             where=where,
             hint="name the primary in DATABASE_URL, or all of them: host=a,b",
@@ -243,6 +245,14 @@ def fetch_one(
         return cursor.execute(statement, values).fetchone()
 
 
+class DatabaseAway(Unavailable):
+    """The database cannot be reached, or does not work."""
+
+
+class DatabaseBlocked(TryLater):
+    """Somebody else's session holds what we need."""
+
+
 def lasting(
     conn: Connection,
     work: Callable[[], Result],
@@ -257,28 +267,106 @@ def lasting(
     lost is paid for or sent, so that locks are waited for, too.
 
     Raises:
-        Unavailable: The database has not come back while the session's patience lasted.
+        DatabaseAway: The database has not come back while the session's patience lasted.
+        DatabaseBlocked: Somebody else's session is in the way.
     """
-    if not isinstance(conn, DatabaseSession) or not conn.heals or not conn.is_free:
-        return work()
-    began, until, is_again = 0.0, 0.0, False
-    for pause in pauses():
-        try:
-            began = time.monotonic()
-            if is_again and found is not None and (known := found()) is not None:
+    for attempt in attempts(conn, pressing=pressing):
+        with attempt:
+            if attempt.is_again and found is not None and (known := found()) is not None:
                 return known
             return work()
-        except PASSING as error:
-            now = time.monotonic()
-            # Who has worked for longer than that had the database meanwhile.
-            if not is_again or now - began > conn.patience:
-                until = now + conn.patience
-            if now + pause > until or (isinstance(error, BLOCKED) and not pressing):
-                with mapped_errors():
-                    raise
-        is_again = True
+    raise AssertionError("attempts end by themselves")
+
+
+def attempts(conn: Connection, *, pressing: bool = False) -> Iterator["DatabaseAttempt"]:
+    """Yield attempts at a work, each a block that swallows a failure after which another comes."""
+    attempt = DatabaseAttempt(conn, pressing=pressing)
+    for pause in pauses():
+        yield attempt
         time.sleep(pause)
-    raise AssertionError("pauses have no end")
+
+
+class DatabaseAttempt:
+    """One attempt after the other at a work that may be done twice. See lasting."""
+
+    is_again = False
+
+    def __init__(self, conn: Connection, *, pressing: bool) -> None:
+        self._patience: float | None = None
+        if isinstance(conn, DatabaseSession) and conn.heals and conn.is_free:
+            self._patience = conn.patience
+        self._pressing = pressing
+        self._until = 0.0
+
+    def __enter__(self) -> None:
+        """Begin an attempt."""
+        self._began = time.monotonic()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Swallow the failure if another attempt is due."""
+        if not isinstance(error, PASSING) or self._patience is None:
+            return False
+        now = time.monotonic()
+        # Who has worked for longer than that had the database meanwhile.
+        if not self.is_again or now - self._began > self._patience:
+            self._until = now + self._patience
+        if now > self._until or (isinstance(error, BLOCKED) and not self._pressing):
+            with mapped_errors():
+                raise error
+        self.is_again = True
+        return True
+
+
+def repeatable(
+    *, pressing: bool = False
+) -> Callable[
+    [Callable[Concatenate[Connection, Given], Result]],
+    Callable[Concatenate[Connection, Given], Result],
+]:
+    """Let a function of a connection be `lasting`: done twice it does no more than once."""
+
+    def made_so(
+        work: Callable[Concatenate[Connection, Given], Result],
+    ) -> Callable[Concatenate[Connection, Given], Result]:
+        @wraps(work)
+        def until_done(conn: Connection, /, *args: Given.args, **options: Given.kwargs) -> Result:
+            return lasting(conn, lambda: work(conn, *args, **options), pressing=pressing)
+
+        return until_done
+
+    return made_so
+
+
+def once(conn: Connection, work: Callable[[], Result]) -> Result:
+    """Return what `work` returns: one transaction, which comes through once, or not at all.
+
+    Whether one came through whose answer was lost, the server is asked by the transaction's id.
+
+    Raises:
+        DatabaseAway: The database has not come back while the session's patience lasted.
+    """
+    made: list[tuple[str, Result]] = []
+    is_outermost = isinstance(conn, DatabaseSession) and conn.heals and conn.is_free
+
+    def attempt() -> Result:
+        made.clear()
+        with conn.transaction():
+            result = work()
+            if is_outermost:
+                row = conn.execute("SELECT pg_current_xact_id()::text").fetchone()
+                made.append((row[0] if row else "", result))
+        return result
+
+    def find() -> Result | None:
+        for id_, result in made:
+            row = conn.execute("SELECT pg_xact_status(%s::text::xid8)", (id_,)).fetchone()
+            if row == ("in progress",):  # its server process has not noticed yet that we are gone
+                raise psycopg.OperationalError("a transaction has not ended yet")
+            if row == ("committed",):
+                return result
+        return None
+
+    return lasting(conn, attempt, found=find, pressing=True)
 
 
 @contextmanager
@@ -304,16 +392,16 @@ def mapped_errors() -> Iterator[None]:
         ) from error
 
 
-def _blocked(error: psycopg.Error) -> TryLater:
+def _blocked(error: psycopg.Error) -> DatabaseBlocked:
     """Return who is in the way, as the session has seen while it waited."""
     seen = getattr(error, "__notes__", ())
     who = "; ".join(seen) or "another session"
     end = "let it COMMIT, or end it: botticelli db psql -c 'SELECT pg_terminate_backend({})'"
     pid = seen[0].split()[1] if seen else "PID"
-    return TryLater(f"blocked by {who}", where="database", hint=end.format(pid))
+    return DatabaseBlocked(f"blocked by {who}", where="database", hint=end.format(pid))
 
 
-def _failure(error: psycopg.Error) -> Unavailable:
+def _failure(error: psycopg.Error) -> DatabaseAway:
     hint = "look at the server's log, then run the command again"
     if isinstance(error, errors.DiskFull):
         hint = "make room on the server's disk, then run the command again"
@@ -321,7 +409,7 @@ def _failure(error: psycopg.Error) -> Unavailable:
         hint = "name the primary in DATABASE_URL, or end what keeps the database read-only"
     if isinstance(error, BLOCKED) and (seen := getattr(error, "__notes__", ())):
         hint = f"it waited for {'; '.join(seen)}"
-    return Unavailable(f"the database failed: {_first_line(error)}", where="database", hint=hint)
+    return DatabaseAway(f"the database failed: {_first_line(error)}", where="database", hint=hint)
 
 
 def _refusal(error: psycopg.Error, url: str) -> BotticelliError:
@@ -342,7 +430,7 @@ def _refusal(error: psycopg.Error, url: str) -> BotticelliError:
             where=where,
             hint="try again, or raise max_connections",
         )
-    return Unavailable(
+    return DatabaseAway(
         f"the database cannot be reached: {reason}",
         where=where,
         hint="start the server, or check DATABASE_URL (unset: the embedded PostgreSQL is used)",

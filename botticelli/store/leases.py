@@ -110,6 +110,7 @@ class LeaseKeeper:
         lease: How long they last; a beat every quarter of it.
         lost: Called once, from the thread, when the leases are gone: renewed by nobody for as
             long as they last, or taken over.
+        patience: Seconds that an unreachable database is waited for, if that is longer.
     """
 
     def __init__(
@@ -120,12 +121,14 @@ class LeaseKeeper:
         lease: timedelta,
         lost: Callable[[], None],
         clock: Clock,
+        patience: float = 0.0,
     ) -> None:
         self._connect = connect
         self._renew = renew
         self._lease = lease.total_seconds()
         self._lost = lost
         self._clock = clock
+        self._patience = patience
         self._over = threading.Event()
         self._conn: Connection | None = None
         self._thread = threading.Thread(target=self._beat, name="lease-keeper", daemon=True)
@@ -156,7 +159,10 @@ class LeaseKeeper:
             self._disconnect()
 
     def _is_ours(self) -> bool:
-        """Beat once; a database that cannot be reached is forgiven until the lease is over."""
+        """Beat once; a database that cannot be reached is forgiven while patience lasts.
+
+        Nobody else can take over meanwhile who is as far from it; who is nearer raises the fence.
+        """
         started = self._clock.monotonic()
         try:
             if self._conn is None:
@@ -165,7 +171,7 @@ class LeaseKeeper:
                 return False
         except (psycopg.Error, Unavailable):
             self._disconnect()
-            return self._clock.monotonic() - self._renewed_at < self._lease
+            return self._clock.monotonic() - self._renewed_at < max(self._lease, self._patience)
         self._renewed_at = started
         return True
 

@@ -12,7 +12,7 @@ from typing import Final
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_all, fetch_one
+from botticelli.store.connection import Connection, fetch_all, fetch_one, repeatable
 
 GUARD: Final = timedelta(seconds=1)
 """How long a request may take from its booked start to the provider; see Window.
@@ -105,6 +105,7 @@ RESERVE: Final = """
 """
 
 
+@repeatable()
 def reserve(
     conn: Connection, asked: CallRequest, *, allowance: Allowance, window: Window
 ) -> Booking:
@@ -126,6 +127,7 @@ SETTLE: Final = """
 """
 
 
+@repeatable(pressing=True)
 def settle(
     conn: Connection,
     asked: CallRequest,
@@ -142,6 +144,7 @@ def settle(
 RELEASE: Final = "SELECT ledger_release(%(key)s, %(seq)s, %(guard)s)"
 
 
+@repeatable()
 def release(conn: Connection, asked: CallRequest, *, seq: int) -> None:
     """Give back a grant whose request was certainly never sent."""
     conn.execute(RELEASE, {"key": asked.key, "seq": seq, "guard": GUARD})
@@ -150,6 +153,7 @@ def release(conn: Connection, asked: CallRequest, *, seq: int) -> None:
 LEAVE: Final = "DELETE FROM ledger_waiters WHERE key = %(key)s AND waiter = %(waiter)s"
 
 
+@repeatable()
 def leave(conn: Connection, asked: CallRequest) -> None:
     """Give up a place in the queue, so that nobody waits for us."""
     conn.execute(LEAVE, {"key": asked.key, "waiter": asked.waiter})
@@ -160,6 +164,7 @@ CHARGE: Final = """
 """
 
 
+@repeatable(pressing=True)
 def charge(conn: Connection, asked: CallRequest, *, key: str, tokens: int, zone: str) -> None:
     """Count a request that was sent for another account on the account `key` as well."""
     conn.execute(CHARGE, {**vars(asked), "key": key, "tokens": tokens, "zone": zone})
@@ -212,6 +217,7 @@ LEARN: Final = """
 """
 
 
+@repeatable(pressing=True)
 def learn(
     conn: Connection, key: str, *, lesson: Lesson, limits: tuple[int | None, ...] = ()
 ) -> None:
@@ -317,6 +323,7 @@ ACCOUNTS: Final = """
 """
 
 
+@repeatable()
 def accounts(conn: Connection, *, key: str | None = None, window: Window) -> list[Account]:
     """Return every account, or the one of that key, as it stands. Locks nothing."""
     return fetch_all(conn, Account, ACCOUNTS, {"key": key, "length": window.length})
@@ -332,6 +339,7 @@ PRUNE: Final = """
 """
 
 
+@repeatable()
 def prune(conn: Connection, *, batch: int = 5000) -> int:
     """Remove up to `batch` grants that no window reaches any more; return how many.
 

@@ -7,7 +7,7 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store import leases
-from botticelli.store.connection import Connection, fetch_all, fetch_one
+from botticelli.store.connection import Connection, fetch_all, fetch_one, repeatable
 from botticelli.store.leases import Identity, LeaseTable
 
 
@@ -95,6 +95,7 @@ RELEASE: Final = """
 """
 
 
+@repeatable(pressing=True)
 def release(conn: Connection, lock: Lock) -> None:
     """Free the lock if it is still ours. One transaction."""
     with conn.transaction():

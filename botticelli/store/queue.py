@@ -16,7 +16,7 @@ from psycopg import sql
 
 from botticelli.records import record
 from botticelli.store import leases
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, repeatable
 from botticelli.store.leases import LeaseTable, LostLease
 
 HOLD: Final = sql.SQL("""
@@ -112,6 +112,7 @@ def settling_ours(
         yield frozenset(Claim(id=row[0], fence=row[1]) for row in rows)
 
 
+@repeatable()
 def release(conn: Connection, queue: Queue, *, owner: str) -> int:
     """Give back everything that `owner` holds in `queue`; return how many. One transaction.
 

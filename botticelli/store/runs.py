@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.config.model import StageName
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_one
+from botticelli.store.connection import Connection, fetch_one, repeatable
 from botticelli.store.leases import Identity
 from botticelli.store.locks import Lock
 
@@ -49,6 +49,7 @@ READ_STATE: Final = """
 """
 
 
+@repeatable()
 def read_state(conn: Connection, stage: StageName) -> StageState:
     """Return pause switch, breaker and last outcome of a stage. One transaction."""
     with conn.transaction(), conn.cursor(row_factory=class_row(StageState)) as cursor:
@@ -173,6 +174,7 @@ class RunEnd:
     error: str = ""
 
 
+@repeatable(pressing=True)
 def end(conn: Connection, run_id: int, *, ending: RunEnd) -> None:
     """Record how a run ended, unless that is recorded already. One transaction."""
     with conn.transaction():
@@ -201,6 +203,7 @@ SETTLE_STAGE: Final = """
 """
 
 
+@repeatable(pressing=True)
 def settle_stage(
     conn: Connection, stage: StageName, *, ending: RunEnd, threshold: int | None
 ) -> None:
@@ -241,6 +244,7 @@ USAGE: Final = """
 """
 
 
+@repeatable()
 def usage(conn: Connection, run_id: int) -> RunUsage:
     """Return what a run has asked of models so far."""
     row = fetch_one(conn, RunUsage, USAGE, {"run_id": run_id})

@@ -123,16 +123,7 @@ class DatabaseSession(psycopg.Connection[Any]):
         """
         if not self.heals or self._is_over or self._depth or not self._is_lost():
             return
-        until = time.monotonic() + self.patience
-        for pause in pauses():
-            try:
-                self._take_over(self.reopen())
-            except Unavailable:
-                if time.monotonic() + pause > until:
-                    raise
-                time.sleep(pause)
-            else:
-                return
+        self._take_over(opened(self.reopen, patience=self.patience))
 
     def _is_lost(self) -> bool:
         """Look whether the server has said goodbye; asks nobody."""
@@ -218,6 +209,25 @@ class PooledCursor(psycopg.Cursor[Any]):
             return super().execute(*args, **options)
         with conn.transaction():
             return super().execute(*args, **options)
+
+
+def opened(
+    connect: "Callable[[], psycopg.Connection[Any]]", *, patience: float = PATIENCE
+) -> "psycopg.Connection[Any]":
+    """Return what `connect` opens, tried again while the database is away.
+
+    Raises:
+        Unavailable: It has not come back.
+    """
+    until = time.monotonic() + patience
+    for pause in pauses():
+        try:
+            return connect()
+        except Unavailable:
+            if time.monotonic() + pause > until:
+                raise
+        time.sleep(pause)
+    raise AssertionError("pauses have no end")
 
 
 def pauses() -> Iterator[float]:

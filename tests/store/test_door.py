@@ -7,7 +7,9 @@ import psycopg
 import pytest
 
 from botticelli.errors import ConfigError, TryLater, Unavailable
-from botticelli.store.connection import SETTINGS, connect, lasting, mapped_errors
+from botticelli.store.connection import SETTINGS, connect, lasting, mapped_errors, once
+from botticelli.store.generation import executions
+from botticelli.store.generation.executions import Attempt
 from botticelli.store.schema import ensure_schema, schema_version
 from tests.database import url_of
 
@@ -31,7 +33,7 @@ WRONG = {
     "statement_timeout": "1",
     "idle_session_timeout": "1",
     "idle_in_transaction_session_timeout": "1",
-    "transaction_timeout": "3",
+    "transaction_timeout": "150",  # less would end the one statement that lifts it
     "client_encoding": "LATIN1",
 }
 READ = """
@@ -49,12 +51,12 @@ EXPECTED = (
 )
 
 
-def read_and_write(url):
+def read_and_write(url, *, seconds=0.005):
     """Do what every command does."""
     with connect(url) as conn:
         assert conn.execute(READ).fetchone() == EXPECTED
         with conn.transaction():
-            conn.execute("SELECT pg_sleep(0.005)")  # longer than any of the limits
+            conn.execute("SELECT pg_sleep(%s)", (seconds,))  # longer than the limits
             conn.execute("INSERT INTO batches (narrative) VALUES ('дом')")
         conn.execute("SELECT pg_sleep(0.005)")
         return conn.execute("SELECT narrative FROM batches").fetchall()
@@ -68,7 +70,8 @@ def test_every_setting_of_ours_has_its_wrong_value():
 def test_a_setting_of_the_database_changes_nothing(db_url, db, name):
     db.execute(f"ALTER DATABASE {db.info.dbname} SET {name} = '{WRONG[name]}'")
 
-    assert read_and_write(db_url) == [("дом",)]
+    seconds = 0.2 if name == "transaction_timeout" else 0.005
+    assert read_and_write(db_url, seconds=seconds) == [("дом",)]
 
 
 def test_all_settings_of_a_role_change_nothing(db_url, db):
@@ -314,3 +317,75 @@ def test_a_closed_session_stays_closed(session):
 
     with pytest.raises(psycopg.OperationalError, match="closed"):
         session.execute("SELECT 1")
+
+
+# -- what is paid for and sent
+
+
+def test_an_answer_whose_storing_was_not_confirmed_is_stored_once(db, session):
+    attempt = Attempt(
+        run_id=None,
+        item_id=None,
+        narrative="n",
+        iteration=1,
+        act_name="a",
+        sequence_number=0,
+        attempt=1,
+        inputs_digest="d",
+        prompt="p",
+        state="done",
+        provider="x",
+        model="m",
+        response="paid for",
+    )
+    session.cursor_factory = losing_its_answer(db, "INSERT INTO act_executions")
+
+    id_ = executions.insert(session, attempt)
+
+    assert db.execute("SELECT id, response FROM act_executions").fetchall() == [(id_, "paid for")]
+
+
+@pytest.mark.parametrize("place", ["INSERT", "COMMIT"])
+def test_what_is_done_once_comes_through_once(db, session, place, monkeypatch):
+    if place == "INSERT":
+        session.cursor_factory = losing_its_answer(db, "INSERT INTO batches")
+    else:
+        lose_commits(db, session, monkeypatch)
+
+    def work():
+        session.execute("INSERT INTO batches (narrative) VALUES ('x')")
+        return "done"
+
+    assert once(session, work) == "done"
+    assert db.execute("SELECT count(*) FROM batches").fetchone() == (1,)
+
+
+def losing_its_answer(db, beginning):
+    """Return a cursor that does a statement, once, and then loses connection and answer."""
+    lost = []
+
+    class Losing(psycopg.Cursor):
+        def execute(self, query, *args, **options):
+            done = super().execute(query, *args, **options)
+            if str(query).strip().startswith(beginning) and not lost:
+                lost.append(query)
+                end(db, self.connection)
+                raise psycopg.OperationalError("server closed the connection unexpectedly")
+            return done
+
+    return Losing
+
+
+def lose_commits(db, session, monkeypatch):
+    """Let the first commit come through, and its answer be lost with the connection."""
+    lost = []
+    commit = psycopg.Transaction._commit_gen
+
+    def losing(self):
+        yield from commit(self)
+        if self.connection is session and not lost:
+            lost.append(1)
+            end(db, session)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(psycopg.Transaction, "_commit_gen", losing)

@@ -25,7 +25,7 @@ from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.retry_policy import Tries, verdict
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, DatabaseAway
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
 from botticelli.store.ledger import Lesson
@@ -198,7 +198,7 @@ class Attempts:
         served = reply.model_version or opened.name
         cost = Decimal(0) if usage is None else self._cost(served, usage)
         found = verdict(reply)
-        id_ = self._record(
+        id_ = self._record_paid(
             replace(
                 row,
                 state="done" if found == "whole" else "unusable",
@@ -280,6 +280,17 @@ class Attempts:
 
     def _record(self, attempt: Attempt) -> int:
         return executions.insert(self._conn, attempt)
+
+    def _record_paid(self, attempt: Attempt) -> int:
+        try:
+            return self._record(attempt)
+        except DatabaseAway as error:
+            where = f"{attempt.narrative} {attempt.iteration}, act '{attempt.act_name}'"
+            raise DatabaseAway(
+                f"an answer of {attempt.model} that is paid for could not be stored ({error.what})",
+                where=where,
+                hint=error.hint,
+            ) from error
 
     def _cost(self, model: str, usage: Usage) -> Decimal:
         rate = catalogue.price(model, self._drivers.config, on=self._clock.now().date())

@@ -11,7 +11,7 @@ from botticelli.clock import Clock
 from botticelli.narrative.answers.json_extraction import NotJson, extract, rows_of
 from botticelli.narrative.run.results import ActResult, ActState, Execution, Output, Sink, Stored
 from botticelli.records import record
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, once
 from botticelli.store.tables import discord_records
 from botticelli.store.tables.columns import TableError
 from botticelli.store.tables.discord_records import (
@@ -48,7 +48,7 @@ class TableSink:
             created_by=self.created_by,
             failure="; ".join(execution.failures),
         )
-        ids = store_outputs(self.conn, made)
+        ids = once(self.conn, lambda: store_outputs(self.conn, made))
         return Stored(ids=ids, removed=len(execution.leases))
 
 
@@ -122,12 +122,14 @@ class DiscordSink:
 
     def store(self, execution: Execution) -> Stored:
         """See Sink."""
-        with self.conn.transaction():
-            stored = self.rows.store(execution)
-            ids = dict(stored.ids)
-            for act in execution.acts:
-                for table, id_ in self._keep(act):
-                    ids[table] = (*ids.get(table, ()), id_)
+        return once(self.conn, lambda: self._store(execution))
+
+    def _store(self, execution: Execution) -> Stored:
+        stored = self.rows.store(execution)
+        ids = dict(stored.ids)
+        for act in execution.acts:
+            for table, id_ in self._keep(act):
+                ids[table] = (*ids.get(table, ()), id_)
         return replace(stored, ids=ids)
 
     def _keep(self, act: ActResult) -> Iterator[tuple[str, int]]:

@@ -17,6 +17,7 @@ from botticelli.records import record
 from botticelli.stages.curate.judge import Judge
 from botticelli.stages.curate.rubric import choose, tied
 from botticelli.stages.curate.similarity import shares
+from botticelli.store.connection import once
 from botticelli.store.curation import choice
 from botticelli.store.curation.choice import Choice, Chosen, JudgedCandidate
 
@@ -82,7 +83,8 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
         min_score=settings.min_score,
         is_proposal=settings.mode == "human",
     )
-    chosen = choice.settle_choice(conn, wanted, by="auto", run_id=context.run_id)
+    run = context.run_id
+    chosen = once(conn, lambda: choice.settle_choice(conn, wanted, by="auto", run_id=run))
     return ApprovalChoice(best=best, reserved=reserved, places=places, chosen=chosen)
 
 

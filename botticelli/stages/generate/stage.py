@@ -31,7 +31,7 @@ from botticelli.stages.generate.plan import (
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, Run, Task, Worker
 from botticelli.store import queue, runs
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, DatabaseAway, attempts, once
 from botticelli.store.generation import batches, items
 from botticelli.store.generation.batches import Batch, Progress
 from botticelli.store.generation.items import Item
@@ -209,17 +209,17 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             asked=self._request.iterations,
             configured=self._config.generate.iterations,
         )
-        return batches.plan(
-            self._conn,
-            self._name,
-            items=plan_items(self.file, self.narrative, iterations=iterations),
-            options={
-                "models": list(self._request.models),
-                "asked": self._request.is_explicit,
-                # As it is now: a resumed item has to ask the very same question again.
-                "recent_posts": recent_posts(self._conn),
-            },
-            run_id=self._run.id,
+        items = plan_items(self.file, self.narrative, iterations=iterations)
+        options = {
+            "models": list(self._request.models),
+            "asked": self._request.is_explicit,
+            # As it is now: a resumed item has to ask the very same question again.
+            "recent_posts": recent_posts(self._conn),
+        }
+        conn, run_id = self._conn, self._run.id
+        return once(
+            conn,
+            lambda: batches.plan(conn, self._name, items=items, options=options, run_id=run_id),
         )
 
     def claim(self, worker: Worker) -> Item | None:
@@ -246,7 +246,10 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
 
     def do(self, worker: Worker, piece: Item) -> Execution:
         """See Task. What was made is stored and the item settled in one transaction."""
-        return self._item_run(worker.conn, piece)
+        for attempt in attempts(worker.conn):  # what was answered is stored, and found again
+            with attempt:
+                return self._item_run(worker.conn, piece)
+        raise AssertionError("attempts end by themselves")
 
     def settle(self, worker: Worker, piece: Item, made: Execution | BotticelliError) -> None:
         """See Task."""
@@ -259,6 +262,8 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             self._requeue(worker, piece, wait=LOOK_SECONDS * self._context.chance.uniform(0.5, 1.5))
         elif isinstance(made, TransientError):
             self._try_again(worker, piece, made)
+        elif isinstance(made, DatabaseAway):
+            raise made  # the lease ends by itself
         elif self._concerns_all(made):  # not the item's fault: it can be done later
             self._requeue(worker, piece)
             raise made

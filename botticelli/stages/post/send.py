@@ -23,6 +23,7 @@ from botticelli.platforms.base import (
 from botticelli.platforms.rules.post_rules import objections
 from botticelli.records import record
 from botticelli.stages.post.target import PostTarget, Result, State
+from botticelli.store.connection import DatabaseAway
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
 
@@ -64,7 +65,14 @@ def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
         LostLease: Somebody else has taken it over.
     """
     ending = ended.ending
-    deliveries.settle(target.conn, delivery, ending)
+    try:
+        deliveries.settle(target.conn, delivery, ending)
+    except DatabaseAway as error:
+        raise DatabaseAway(
+            f"delivery {delivery.id} is {ended.state}, which could not be stored ({error.what})",
+            where=delivery.destination,
+            hint="when the database is back, run botticelli post: it looks before it sends again",
+        ) from error
     return Result(
         destination=delivery.destination,
         state=ended.state,

@@ -7,7 +7,7 @@ from typing import Final
 from psycopg.rows import class_row
 
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_all
+from botticelli.store.connection import Connection, fetch_all, repeatable
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import fingerprint
 
@@ -61,6 +61,7 @@ POSTED_BEFORE: Final = """
 """
 
 
+@repeatable()
 def list_posted_before(conn: Connection, *, window: timedelta) -> list[tuple[int, str]]:
     """Return (id, fingerprint) of what was approved from before the window. Reads only."""
     return conn.execute(POSTED_BEFORE, {"window": window}).fetchall()
@@ -87,6 +88,7 @@ UNJUDGED: Final = """
 """
 
 
+@repeatable()
 def list_unjudged(conn: Connection, *, after: int) -> tuple[Unjudged, ...]:
     """Return the next candidates that wait for the judge, oldest first. Reads only."""
     values = {"after": after, "limit": CHUNK}
@@ -135,6 +137,7 @@ REJECT: Final = """
 """
 
 
+@repeatable()
 def reject_unjudged(
     conn: Connection, seen: Sequence[Unjudged], aside: Sequence[EarlyRejection]
 ) -> int:
@@ -147,6 +150,7 @@ def reject_unjudged(
         return _reject(conn, aside, is_claimed=False)
 
 
+@repeatable()
 def reject_claimed(
     conn: Connection, claims: Sequence[Claim], aside: Sequence[EarlyRejection]
 ) -> None:

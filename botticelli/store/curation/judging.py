@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.records import record
 from botticelli.store.adapters import shaped
-from botticelli.store.connection import Connection, fetch_all
+from botticelli.store.connection import Connection, fetch_all, repeatable
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import counted
 
@@ -70,6 +70,7 @@ CLAIM: Final = """
 """
 
 
+@repeatable()
 def claim_batch(
     conn: Connection, *, owner: str, limit: int, lease: timedelta, passed_over: Iterable[int] = ()
 ) -> tuple[Candidate, ...]:
@@ -116,6 +117,7 @@ COUNT_WAITING: Final = """
 """
 
 
+@repeatable()
 def count_waiting(conn: Connection) -> int:
     """Return how many candidates have no scores yet."""
     row = conn.execute(COUNT_WAITING).fetchone()
@@ -180,6 +182,7 @@ STORE_SCORES: Final = """
 """
 
 
+@repeatable(pressing=True)
 def store_scores(
     conn: Connection, scores: Sequence[Scored], *, claims: Sequence[Claim], judge_model: str
 ) -> frozenset[int]:
@@ -237,6 +240,7 @@ LEFTOVERS: Final = """
 """
 
 
+@repeatable()
 def list_unread_answers(
     conn: Connection, *, act: str, run_id: int, workers: int, within: timedelta
 ) -> tuple[UnreadAnswer, ...]:
@@ -260,6 +264,7 @@ REQUEUE: Final = """
 """
 
 
+@repeatable(pressing=True)
 def requeue(
     conn: Connection,
     claims: Sequence[Claim],

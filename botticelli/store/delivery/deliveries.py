@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.records import record
 from botticelli.store.adapters import shaped
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, once, repeatable
 from botticelli.store.delivery import posts
 from botticelli.store.leases import LostLease
 
@@ -107,6 +107,7 @@ CLAIM_NEXT_DUE: Final = """
 """
 
 
+@repeatable()
 def claim_next_due(
     conn: Connection,
     destination: str,
@@ -163,6 +164,7 @@ CLAIM_UNCERTAIN: Final = """
 """
 
 
+@repeatable()
 def claim_uncertain(
     conn: Connection, destination: str, *, owner: str, lease: timedelta
 ) -> Delivery | None:
@@ -186,6 +188,7 @@ BEGIN: Final = """
 """
 
 
+@repeatable()
 def begin(
     conn: Connection, delivery: Delivery, *, text: str, place: str = "", lease: timedelta
 ) -> datetime:
@@ -220,7 +223,7 @@ def _guarded(conn: Connection, statement: str, delivery: Delivery, **values: Any
 
 ADD_PART: Final = """
     UPDATE deliveries
-       SET parts = parts || %(part)s::jsonb,
+       SET parts = CASE WHEN parts @> %(part)s::jsonb THEN parts ELSE parts || %(part)s::jsonb END,
            sent_at = NULL
      WHERE id = %(id)s
        AND fence = %(fence)s
@@ -228,6 +231,7 @@ ADD_PART: Final = """
 """
 
 
+@repeatable(pressing=True)
 def add_part(
     conn: Connection, delivery: Delivery, *, remote_id: str, url: str, thread: str = ""
 ) -> None:
@@ -236,7 +240,7 @@ def add_part(
     Raises:
         LostLease: The claim is no longer ours.
     """
-    part = Jsonb({"remote_id": remote_id, "url": url, "thread": thread})
+    part = Jsonb([{"remote_id": remote_id, "url": url, "thread": thread}])
     with conn.transaction():
         _guarded(conn, ADD_PART, delivery, part=part)
 
@@ -250,6 +254,7 @@ FORGET_REQUEST: Final = """
 """
 
 
+@repeatable(pressing=True)
 def forget_request(conn: Connection, delivery: Delivery) -> None:
     """Write down that the request under way never arrived. One transaction.
 
@@ -283,6 +288,7 @@ KNOWN: Final = """
 """
 
 
+@repeatable()
 def known_ids(conn: Connection, destination: str, *, since: datetime) -> frozenset[str]:
     """Return the messages that belong to deliveries already, to tell equal texts apart.
 
@@ -359,9 +365,12 @@ def settle(conn: Connection, delivery: Delivery, ending: DeliveryResult) -> None
         LostLease: The claim is no longer ours; nothing was changed.
     """
     values = {**vars(ending), "note": ending.note or None}
-    if ending.state == "uncertain":
-        with conn.transaction():
+
+    def write() -> None:
+        if ending.state == "uncertain":
             _guarded(conn, MARK_UNCERTAIN, delivery, **values)
-    else:
+            return
         with posts.following(conn, delivery.post_id):
             _guarded(conn, SETTLE, delivery, **values)
+
+    once(conn, write)

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from botticelli.config.model import Destination
 from botticelli.records import record
 from botticelli.schedule.due import Downtime, Pace
-from botticelli.store.connection import Connection, fetch_one
+from botticelli.store.connection import Connection, fetch_one, repeatable
 
 
 @record
@@ -71,6 +71,7 @@ READ_QUEUES: Final = """
 """
 
 
+@repeatable()
 def read_queues(conn: Connection, wanted: Sequence[PostFilter]) -> dict[str, Queued]:
     """Return each destination's queue and pace, by name. Reads only, one statement."""
     with conn.cursor(row_factory=class_row(Queued)) as cursor:
@@ -120,6 +121,7 @@ LAST_DOWNTIME: Final = """
 """
 
 
+@repeatable()
 def last_downtime(conn: Connection, destination: str, *, longer_than: timedelta) -> Downtime | None:
     """Return the last stretch of two weeks in which the post stage was not woken. Reads only."""
     values = {"destination": destination, "longer_than": longer_than}
@@ -227,6 +229,7 @@ class RecentDuplicate:
         )
 
 
+@repeatable()
 def find_duplicate(
     conn: Connection, destination: Destination, *, post_id: int, text: str, window: timedelta
 ) -> RecentDuplicate | None:

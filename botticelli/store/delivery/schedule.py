@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from botticelli.config.model import Destination
 from botticelli.schedule.due import Due, Rhythm, next_due
 from botticelli.schedule.hours import Hours
-from botticelli.store.connection import Connection
+from botticelli.store.connection import Connection, repeatable
 from botticelli.store.delivery import channels, posts
 from botticelli.store.delivery.posts import PostFilter, Queued
 
@@ -100,6 +100,7 @@ PLAN: Final = """
 """
 
 
+@repeatable()
 def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
     """Make the deliveries that approved posts still lack; return how many. One transaction.
 

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.records import record
 from botticelli.store.adapters import shaped
-from botticelli.store.connection import Connection, fetch_all, fetch_one
+from botticelli.store.connection import Connection, fetch_all, fetch_one, repeatable
 from botticelli.store.generation.items import forget
 
 
@@ -178,6 +178,7 @@ COUNT_ACTS: Final = """
 """
 
 
+@repeatable()
 def find_open(conn: Connection, narrative: str) -> Batch | None:
     """Return the oldest unfinished batch of that narrative, its items' depth brought up to date.
 
@@ -243,6 +244,7 @@ ABANDON_UNUSED: Final = """
 """
 
 
+@repeatable()
 def abandon_unused(conn: Connection, batch_id: int) -> bool:
     """Abandon a batch of which no model was asked; return whether it was one. One transaction."""
     with conn.transaction():
@@ -264,6 +266,7 @@ PROGRESS: Final = """
 """
 
 
+@repeatable()
 def progress(conn: Connection, batch_id: int) -> Progress:
     """Return how far the batch is."""
     row = fetch_one(conn, Progress, PROGRESS, {"batch_id": batch_id})
@@ -284,6 +287,7 @@ FINISH: Final = """
 """
 
 
+@repeatable()
 def finish(conn: Connection, batch_id: int) -> bool:
     """Close the batch if nothing is left of it. One transaction."""
     with conn.transaction():
@@ -300,6 +304,7 @@ FAILURES: Final = """
 """
 
 
+@repeatable()
 def list_failures(conn: Connection, batch_id: int) -> tuple[tuple[str, int, str], ...]:
     """Return (narrative, iteration, why) of the first twenty items that failed for good."""
     rows = conn.execute(FAILURES, {"batch_id": batch_id}).fetchall()
@@ -328,6 +333,7 @@ class RemainingItems:
     acts_done: int
 
 
+@repeatable()
 def list_waiting(conn: Connection, batch_id: int) -> list[RemainingItems]:
     """Return what is left of a batch, by narrative."""
     return fetch_all(conn, RemainingItems, WAITING, {"batch_id": batch_id})

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_one
+from botticelli.store.connection import Connection, fetch_one, lasting, repeatable
 
 State = Literal["done", "failed", "unusable"]
 
@@ -57,8 +57,23 @@ RECORD: Final = """
 """
 
 
+# Whether an attempt is there already of whose row no more is known than that it was written.
+WRITTEN: Final = """
+    SELECT id
+      FROM act_executions
+     WHERE created_at > botticelli_now() - interval '1 hour'
+       AND (run_id, item_id, narrative, iteration, act_name, place, sequence_number, attempt,
+            inputs_digest, model, latency_ms, grant_seq, response)
+           IS NOT DISTINCT FROM
+           (%(run_id)s, %(item_id)s, %(narrative)s, %(iteration)s, %(act_name)s, %(place)s,
+            %(sequence_number)s, %(attempt)s, %(inputs_digest)s, %(model)s, %(latency_ms)s,
+            %(grant_seq)s, %(response)s)
+     LIMIT 1
+"""
+
+
 def insert(conn: Connection, attempt: Attempt) -> int:
-    """Store one attempt and return its id. One transaction.
+    """Store one attempt and return its id. One transaction, with patience: it may be paid for.
 
     What PostgreSQL cannot hold (NUL, half a surrogate pair) must not lose an answer that is paid:
     it is dropped, or becomes a question mark.
@@ -67,9 +82,14 @@ def insert(conn: Connection, attempt: Attempt) -> int:
         name: _storable(value) if isinstance(value, str) else value
         for name, value in asdict(attempt).items()
     }
-    row = conn.execute(RECORD, values).fetchone()
-    assert row is not None, "INSERT .. RETURNING gives a row"
-    return int(row[0])
+
+    def run(statement: str) -> int | None:
+        row = conn.execute(statement, values).fetchone()
+        return int(row[0]) if row else None
+
+    id_ = lasting(conn, lambda: run(RECORD), found=lambda: run(WRITTEN), pressing=True)
+    assert id_ is not None, "INSERT .. RETURNING gives a row"
+    return id_
 
 
 @record
@@ -99,6 +119,7 @@ FIND_FINISHED: Final = """
 """
 
 
+@repeatable()
 def find_finished(
     conn: Connection, *, item_id: int, place: str, sequence: int, digest: str
 ) -> StoredAnswer | None:
@@ -115,6 +136,7 @@ MARK_UNUSABLE: Final = """
 """
 
 
+@repeatable(pressing=True)
 def mark_unusable(conn: Connection, execution_id: int, *, reason: str) -> None:
     """Note that an answer could not be used, so that it is not reused. One transaction."""
     conn.execute(MARK_UNUSABLE, {"id": execution_id, "reason": _storable(reason)})

@@ -10,7 +10,7 @@ from typing import Final
 from psycopg.rows import class_row
 
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_all
+from botticelli.store.connection import Connection, fetch_all, repeatable
 from botticelli.store.queue import Claim
 
 
@@ -62,6 +62,7 @@ CLAIM: Final = """
 """
 
 
+@repeatable()
 def claim(
     conn: Connection, batch_id: int, *, owner: str, lease: timedelta, deepest_first: bool = False
 ) -> Item | None:
@@ -106,11 +107,13 @@ def settle_done(conn: Connection, item: Item) -> bool:
     return _settle(conn, item, state="done")
 
 
+@repeatable(pressing=True)
 def settle_failed(conn: Connection, item: Item, *, error: str) -> bool:
     """Mark the item failed for good. One transaction; False if somebody else holds it."""
     return _settle(conn, item, state="failed", error=error, failed_attempts=1)
 
 
+@repeatable(pressing=True)
 def requeue(
     conn: Connection, item: Item, *, error: str = "", wait: timedelta | None = None
 ) -> bool:
@@ -218,6 +221,7 @@ class UnderWay:
     acts_done: int
 
 
+@repeatable()
 def list_under_way(conn: Connection, item: Item) -> tuple[UnderWay, ...]:
     """Return what other workers are at in the batch of `item`."""
     return tuple(fetch_all(conn, UnderWay, UNDER_WAY, {"batch_id": item.batch_id, "id": item.id}))
