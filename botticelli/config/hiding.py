@@ -7,7 +7,7 @@ strings are hidden even if they are not registered.
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,19 @@ HEADERS: Final = "_HEADERS"  # OpenTelemetry's: most often a key for the collect
 # Keys of botticelli.toml with such values, besides those that are named like one.
 SECRET_KEY: Final = re.compile(r"ping|on_\w+")
 
+# Keys and tokens by their shape, of anybody. What stands in front of the mark stays readable.
+SHAPES: Final = re.compile(
+    r"(?P<stays>\bdiscord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/|\bhooks\.slack\.com/services/"
+    r"|\bbearer +(?=[^\s\"']*\d)|\bauthorization\W{1,5}(?:\w+ +)?(?=[^\s\"']*\d)"
+    r"|[?&;](?:key|api_?key|\w*token|sig|signature|client_secret|pass\w*)=)[^\s\"'<>&,;?]{8,}"
+    r"|(?<![\w-])(?:AIza[\w-]{30,}|AQ\.[\w-]{20,}|ya29\.[\w-]{20,}|mfa\.[\w-]{20,}"
+    r"|(?:sk|pk|rk|gsk|xai|pplx|r8|hf|npm|csk|nvapi|glpat|tgp_v1)[-_](?=[\w-]*\d)[\w-]{16,}"
+    r"|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}|gh[pousr]_\w{20,}|github_pat_\w{20,}|AKIA[A-Z0-9]{16}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?|\d{8,10}:[\w-]{35}(?![\w-])"
+    r"|[A-Za-z\d][\w-]{22,30}\.[\w-]{6}\.[\w-]{27,})"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+    re.IGNORECASE,
+)
 URL: Final = re.compile(r"([A-Za-z][\w+.-]*)://([^\s'\"<>]+)")
 # PASSWORD in capitals is our own advice how to write it.
 IN_URL: Final = re.compile(r"(://[^\s/:@'\"<>]*:)(?!PASSWORD@)[^\s/@'\"<>]+(?=@)")
@@ -48,13 +61,15 @@ class Hider:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = {spelt for one in secrets if len(one) >= SHORTEST for spelt in _spellings(one)}
+        self.secrets = tuple(dict.fromkeys(one for one in secrets if len(one) >= SHORTEST))
+        known = {spelt for one in self.secrets for spelt in _spellings(one)}
         self._known = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
 
     def hide(self, text: str) -> str:
         """Return `text` with asterisks in place of every secret in it."""
         if self._known.pattern:
             text = self._known.sub(MASK, text)
+        text = SHAPES.sub(lambda found: (found["stays"] or "") + MASK, text)
         text = IN_URL.sub(rf"\1{MASK}", text)
         return IN_PAIRS.sub(rf"\1{MASK}", text)
 
@@ -67,6 +82,20 @@ class Hider:
         if value is None or isinstance(value, bool | int | float):
             return value
         return self.hide(str(value))
+
+
+def use(source: Callable[[], Hider]) -> None:
+    """Let everything in this process hide what `source` hides; it is asked each time."""
+    _source[:] = [source]
+
+
+def current() -> Hider:
+    """Return what hides the secrets that this process knows: for whatever is stored or printed."""
+    return _source[0]()
+
+
+_NOBODYS: Final = Hider(())
+_source: Final[list[Callable[[], Hider]]] = [lambda: _NOBODYS]
 
 
 def secrets_of(config: Any) -> list[str]:

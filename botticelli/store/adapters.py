@@ -10,23 +10,26 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, Self, TypeVar, get_args, get_origin
 
 import psycopg
 from psycopg import adapt
 from psycopg.rows import BaseRowFactory, class_row
-from psycopg.types.json import set_json_loads
+from psycopg.types.json import Jsonb, set_json_loads
 
 Row = TypeVar("Row")
 
 # Far from the bounds of datetime, so that zones and spans can be reckoned with.
 EARLIEST: Final = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+# Parameters of statements that hold words about what happened.
+TELLING: Final = frozenset({"error", "error_message", "note", "reason", "summary", "event"})
 LONGEST_NUMBER: Final = 300  # digits; a longer one becomes a float
 
 
 def prepare(conn: "psycopg.Connection[Any]") -> None:
     """Let a connection read every row."""
+    conn.cursor_factory = HidingCursor
     conn.adapters.register_loader("timestamptz", _Instant)
     conn.adapters.register_loader("numeric", _Number)
     set_json_loads(loads, conn)
@@ -90,6 +93,24 @@ def loads(data: str | bytes) -> Any:
 
 def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_NUMBER else float(digits)
+
+
+class HidingCursor(psycopg.Cursor[Any]):
+    """Stores no secret in what goes wrong: a provider may have repeated one in its error."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        """See psycopg."""
+        if isinstance(params, Mapping) and (told := TELLING & params.keys()):
+            params = {**params, **{name: _hidden(params[name]) for name in told}}
+        return super().execute(query, params, **options)
+
+
+def _hidden(value: Any) -> Any:
+    from botticelli.config import hiding
+
+    if isinstance(value, Jsonb):
+        return Jsonb(hiding.current().hide_within(value.obj))
+    return hiding.current().hide(value) if isinstance(value, str) and value else value
 
 
 class _Lenient(adapt.Loader):

@@ -112,8 +112,8 @@ def connect(url: str, *, application_name: str = "botticelli") -> Connection:
             if not any(sign in str(error) for sign in POOLER):
                 raise
             conn = _open({**parts, "options": ""})
-        _prepare(conn)
         adapters.prepare(conn)
+        _prepare(conn)
     except psycopg.Error as error:
         raise _refusal(error, url) from error
     conn.reopen = lambda: connect(url, application_name=application_name)

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import errors, pq, sql
 
 from botticelli.errors import Unavailable
+from botticelli.store.adapters import HidingCursor
 
 PATIENCE: Final = 120.0  # seconds; how long a live process waits for a database that went away
 PAUSES: Final = (0.1, 0.2, 0.5, 1.0)  # seconds before the next attempts; then the last one
@@ -199,7 +200,7 @@ class DatabaseSession(psycopg.Connection[Any]):
         return b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" if is_plain else begin
 
 
-class PooledCursor(psycopg.Cursor[Any]):
+class PooledCursor(HidingCursor):
     """Runs even a lone statement in a transaction, which begins with our settings."""
 
     def execute(self, *args: Any, **options: Any) -> Self:

@@ -363,14 +363,14 @@ def test_a_typo_in_the_rules_is_found_by_check_and_lets_nothing_run(command, dis
 
 
 def test_hidden_signs_are_shown_to_whoever_decides(command, discord):
-    text = PUBLISH.replace("open now", "open\\u202ewon\\u200b")
+    text = PUBLISH.replace("open now", "open\\u200fwon\\u200b")
     publish(command, text)
     command("run publish.toml")
 
     shown = command("approvals show 1").out
 
-    assert "open\\u202ewon\\u200b" in shown
-    assert "\u202e" not in shown + command("approvals list").out
+    assert "open\\u200fwon\\u200b" in shown
+    assert "\u200f" not in shown + command("approvals list").out
 
 
 @pytest.mark.parametrize("way", ["input", "act"])

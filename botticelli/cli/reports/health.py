@@ -91,7 +91,7 @@ def health(env: Environment) -> HealthReport:
         problem = error.problems[0]
         where = f"{problem.where}: " if problem.where else ""
         hint = f"; {problem.hint}" if isinstance(error, NothingYet) else ""
-        reason = env.hide(f"{where}{problem.what}{hint}")
+        reason = f"{where}{problem.what}{hint}"
         return HealthReport(healthy=False, problems=(HealthProblem(check="database", what=reason),))
 
 

@@ -1,7 +1,6 @@
 """`botticelli runs` and `botticelli logs`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -68,12 +67,11 @@ def runs(
         raise UsageError(f"there is no stage '{stage}'", hint=f"name one of {', '.join(KINDS)}")
     with env.database() as conn:
         found = past_runs(conn, stage=stage, limit=limit)
-    return RunsReport(runs=_hidden(found, env.hide))
+    return RunsReport(runs=tuple(found))
 
 
 @command()
 def logs(
-    env: Environment,
     conn: Connection,
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="The number of a run, or a stage: its last run.")
@@ -86,9 +84,7 @@ def logs(
         botticelli logs generate
     """
     found = find_run(conn, run)
-    steps = steps_of(conn, found.id)
-    (hidden,) = _hidden([found], env.hide)
-    return RunDetails(run=hidden, steps=_hidden(steps, env.hide))
+    return RunDetails(run=found, steps=tuple(steps_of(conn, found.id)))
 
 
 def find_run(conn: Connection, name: str) -> PastRun:
@@ -112,11 +108,6 @@ def find_run(conn: Connection, name: str) -> PastRun:
         what = f"there is no run {name}" if is_id else f"{name} has not run yet"
         raise UsageError(what, hint="see `botticelli runs`")
     return found[0]
-
-
-def _hidden(rows: Iterable[Row], hide: Callable[[str], str]) -> tuple[Row, ...]:
-    """Return them without secrets in their errors: a plugin may have put one there, or a bug."""
-    return tuple(replace(row, error=hide(row.error)) if row.error else row for row in rows)
 
 
 @render.register

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from botticelli.cli.shell.environment import Environment
 from botticelli.config import plugins
-from botticelli.config.hiding import SHORTEST, secrets_of, secrets_of_environment
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
+from botticelli.text import visible
 
 if TYPE_CHECKING:
     from botticelli.narrative.commands.executors import PlatformExecutor
@@ -46,7 +46,7 @@ def guarded(
         },
         find=lambda platform: plugged_in(env, platform),
         security=env.config.security,
-        secrets=secrets(env),
+        secrets=env.hider.secrets,
         ask=asking(env) if asks else None,
         allow_writes=allow_writes,
         actor=env.identity.owner,
@@ -100,12 +100,6 @@ def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
     return found
 
 
-def secrets(env: Environment) -> tuple[str, ...]:
-    """Return every text that must not leave, from the configuration and the environment."""
-    found = [*secrets_of(env.config), *secrets_of_environment(env.environ)]
-    return tuple(dict.fromkeys(text for text in found if len(text) >= SHORTEST))
-
-
 def asking(env: Environment) -> "Ask | None":
     """Return how to ask the person at the terminal; None without a terminal."""
     if not (env.stderr.isatty() and sys.stdin is not None and sys.stdin.isatty()):
@@ -113,7 +107,7 @@ def asking(env: Environment) -> "Ask | None":
     answers: dict[str, Consent] = {"y": "yes", "yes": "yes", "a": "always", "always": "always"}
 
     def ask(question: str) -> "Consent":
-        env.stderr.write(env.hide(f"{question} [y]es, [a]lways in this run, [N]o: "))
+        env.stderr.write(visible(env.hide(f"{question} [y]es, [a]lways in this run, [N]o: ")))
         env.stderr.flush()
         return answers.get(sys.stdin.readline().strip().lower(), "no")
 

@@ -29,7 +29,7 @@ def run_context(
     `allow_writes`: commands may change what is not forbidden; `asks`: otherwise ask the person at
     the terminal. A stage never asks: its workers would all ask at once.
     """
-    from botticelli.cli.shared.command_guard import guarded, secrets
+    from botticelli.cli.shared.command_guard import guarded
     from botticelli.cli.shared.trusting import rights, variables
     from botticelli.models.open import Drivers
     from botticelli.narrative.files.fetch import fetch
@@ -42,7 +42,7 @@ def run_context(
             said.add(line)
             env.say(line)
 
-    known = secrets(env)
+    known = env.hider.secrets
     visible = variables(env, known)
     granted = rights(env, allow_writes=allow_writes)
     return RunContext(

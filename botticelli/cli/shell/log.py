@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
+from botticelli.text import exposed, visible
 from botticelli.tracing import here
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ def set_up(process: Process, *, debug: bool, quiet: bool) -> None:
 
     Libraries speak from warnings on, or from debug on with --debug.
     """
+    from botticelli.config import hiding
+
     here.run = None
+    hiding.use(lambda: process.hider)
     handler = logging.StreamHandler(process.stderr)
     handler.setFormatter(_Formatter(_style(process), lambda: process.hider))
     level = _level(process, debug=debug, quiet=quiet)
@@ -87,7 +91,7 @@ def write(process: Process, text: str, level: int) -> None:
         record = logging.LogRecord("botticelli", level, "", 0, text, None, None)
         lines = [_Formatter(style, lambda: process.hider).format(record)]
     else:
-        lines = process.hider.hide(text).rstrip("\n").split("\n")
+        lines = visible(process.hider.hide(text)).rstrip("\n").split("\n")
     if style is _journal_line:
         mark = f"<{PRIORITIES[logging.getLevelName(level)]}>"
         run = f" run={here.run}" if here.run is not None else ""
@@ -166,12 +170,12 @@ def _message(record: logging.LogRecord) -> str:
 
 def _human_line(record: logging.LogRecord, fields: Mapping[str, Any]) -> str:
     at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-    return f"{at} {record.levelname.lower():7} {record.msg}{_pairs(fields)}"
+    return visible(f"{at} {record.levelname.lower():7} {record.msg}{_pairs(fields)}")
 
 
 def _journal_line(record: logging.LogRecord, fields: Mapping[str, Any]) -> str:
     priority = PRIORITIES.get(record.levelname, 6)
-    return f"<{priority}>event={_word(record.msg)}{_pairs(fields)}"
+    return visible(f"<{priority}>event={_word(record.msg)}{_pairs(fields)}")
 
 
 def _json_line(record: logging.LogRecord, fields: Mapping[str, Any]) -> str:
@@ -184,7 +188,8 @@ def _json_line(record: logging.LogRecord, fields: Mapping[str, Any]) -> str:
         "logger": record.name,
         "event": record.msg,
     }
-    return json.dumps({**head, **fields, **head}, ensure_ascii=False)  # head first, and it stands
+    line = json.dumps({**head, **fields, **head}, ensure_ascii=False)  # head first, and it stands
+    return exposed(line)
 
 
 def _pairs(fields: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from functools import cached_property, singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from botticelli.config import hiding
 from botticelli.text import visible
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class Styled:
     def __str__(self) -> str:
         """Return the bare text."""
         return self.text
+
+
+def _cell(value: object) -> object:
+    """Return what a table shows of a value: a dash for None, no text with a secret."""
+    if value is None:
+        return Styled("-", "dim")
+    return hiding.current().hide(value) if isinstance(value, str) else value
 
 
 def _style(cell: object) -> str:
@@ -62,6 +70,7 @@ class Console:
 
     def line(self, text: str = "", *, style: str = "") -> None:
         """Write one line; `style` is a style of rich, for a terminal."""
+        text = hiding.current().hide(text)
         if self.is_terminal:
             self.rich.print(visible(text), style=style or None, markup=False, soft_wrap=True)
         else:
@@ -79,7 +88,7 @@ class Console:
 
         A column in which nothing stands at all ("") is left out.
         """
-        shown = [[Styled("-", "dim") if cell is None else cell for cell in row] for row in rows]
+        shown = [[_cell(one) for one in row] for row in rows]
         kept = [
             at for at in range(len(columns)) if not shown or any(row[at] != "" for row in shown)
         ]
@@ -144,6 +153,7 @@ def show(report: Any, console: Console, *, as_json: bool) -> None:
 
         facts = plain(report)
         facts.pop("exit_code", None)
+        facts = hiding.current().hide_within(facts)
         console.stream.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     else:
         render(report, console)

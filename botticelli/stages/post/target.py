@@ -7,6 +7,7 @@ from typing import Literal
 
 from botticelli import text as texts
 from botticelli.clock import Clock
+from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
 from botticelli.errors import ConfigError, Exit, UsageError
 from botticelli.platforms.base import OutgoingMessage, Platform
@@ -152,6 +153,7 @@ class PostTarget:
                 real=self.platform.real,
                 model=model,
                 repeats=repeats,
+                secrets=hiding.current().secrets,
             )
         )
 
