@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from botticelli.errors import TryLater
 from botticelli.models.base import Message, Part, Request
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
+from botticelli.store.curation.judging import CRITERIA
 from botticelli.store.leases import Identity
 from tests.clock import PinnedClock, pin
 
@@ -134,3 +136,85 @@ def test_only_known_models_can_be_pulled(house):
 
     assert ended.code == 2
     assert "smollm2" in ended.err
+
+
+BAD = ("AMAZING", "Sure!", "important", "As an AI", "lol ok")
+SEES_ALL = 1_000_000
+
+
+def judging(*, good=8, bad=3, window=SEES_ALL, scores=None):
+    """A responder that judges planted posts, of a server that reads that many last characters."""
+
+    def respond(call):
+        prompt = call.prompt[-window:]
+        if "scores" not in json.dumps(call.body["generationConfig"]):
+            return {"word": "periwinkle" if "PERIWINKLE" in prompt else "none"}
+        if scores is not None:
+            return scores
+        rows = json.loads(re.search(r"\[\s*\{.*?\}\s*\](?=\s)", call.prompt, re.DOTALL)[0])
+        entries = []
+        for row in rows:
+            is_bad = any(word in row["text_content"] for word in BAD)
+            points = dict.fromkeys(CRITERIA, bad if is_bad else good)
+            checks = dict.fromkeys(["answerable", "one_idea", "usable", "personal", "clean"], True)
+            entries.append({"id": row["id"], "reasons": "r", "notes": "n", **points, **checks})
+        return {"scores": entries}
+
+    return respond
+
+
+@pytest.mark.parametrize(
+    ("judge", "words"),
+    [
+        (judging(), []),
+        (judging(good=6, bad=6), ["does not tell good from bad: right in 0 of 5 pairs"]),
+        (judging(good=3, bad=8), ["does not tell good from bad: right in 0 of 5 pairs"]),
+        (judging(window=4000), ["does not see the beginning of a batch of 10"]),
+        (judging(scores={"scores": []}), ["does not fit the schema: one entry is missing"]),
+        (judging(scores="I like them all."), ["does not fit the schema"]),
+        (
+            judging(good=5, bad=5, window=4000),
+            ["does not tell good from bad", "does not see the beginning"],
+        ),
+    ],
+)
+def test_a_model_shows_whether_it_can_judge(db, house, gemini, judge, words):
+    gemini.responder = judge
+    house.config = replace(house.config, models=replace(house.config.models, limits={}))
+
+    ended = house(f"models test --judge {LITE} --json")
+
+    report = json.loads(ended.out)
+    assert ended.code == bool(words), ended.err
+    assert len(report["problems"]) == len(words), report
+    for word, problem in zip(words, report["problems"], strict=True):
+        assert word in problem
+    calls = len(gemini.calls)
+    assert calls >= 2
+    assert db.execute("SELECT count(*) FROM ledger_grants").fetchone() == (calls,)
+    assert db.execute("SELECT count(*) FROM potential_discord_posts").fetchone() == (0,)
+
+
+def test_the_verdict_on_a_judge_is_plain(db, house, gemini):
+    gemini.responder = judging()
+
+    ended = house("models test --judge")
+
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines()[-1] == "gemini-3.8-flash can judge"
+    assert "the good one ahead in 5 of 5 pairs, by 25 of 50" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 110
+
+
+def test_the_offline_model_is_no_judge(house):
+    ended = house("models test offline --judge")
+
+    assert ended.code == 1
+    assert "offline is not fit to judge" in ended.out
+
+
+def test_a_trial_without_a_model_is_told_how(house):
+    ended = house("models test")
+
+    assert ended.code == 2
+    assert "--judge" in ended.err

@@ -8,7 +8,7 @@ import pytest
 
 from botticelli.config.curation import Similarity
 from botticelli.models.base import Message, Part, Request
-from botticelli.models.offline.driver import CRITERIA, Offline, judge
+from botticelli.models.offline.driver import CRITERIA, Offline
 from botticelli.stages.curate.similarity import overlap, trigrams
 from tests.contracts.model_contract import ModelContract, user
 
@@ -118,22 +118,16 @@ def judged(texts):
     request = Request(model="offline", messages=(user(prompt),), schema=schema)
     answer = json.loads(Offline().generate(request).text)
     jsonschema.validate(answer, schema)
-    return [sum(score[name] for name in CRITERIA) for score in answer["scores"]]
+    return answer["scores"]
 
 
-def test_its_own_filler_is_not_judged_but_has_the_same_points_everywhere():
-    texts = [write(angle, number=n)["text_content"] for angle in ANGLES for n in range(8)]
+def test_it_judges_nothing_and_says_so():
+    texts = [write(ANGLES[0], number=1)["text_content"], "Which opening beat you?", "WOW!!! {{x}}"]
 
-    assert set(judged(texts)) == {35}
-    said = judge(texts[0])
-    assert "not judged" in said["reasons"]
-    assert "not judged" in said["notes"]
+    scores = judged(texts)
 
-
-def test_a_post_that_anybody_else_wrote_is_scored_by_its_text():
-    good = "We keep one opening each week. This week: `1. c4`. Which reply beat you last time?"
-
-    assert len({judged([text])[0] for text in (good, "Hello.", f"{good} {good}", "WOW!!!")}) == 4
+    assert [sum(score[name] for name in CRITERIA) for score in scores] == [35, 35, 35]
+    assert all("not judged" in score["reasons"] + score["notes"] for score in scores)
 
 
 def test_what_it_writes_says_that_it_is_filler():
@@ -148,10 +142,6 @@ def test_no_two_fillers_count_as_repeats():
 
     sets = [trigrams(text) for text in texts]
     assert max(overlap(one, other) for one, other in combinations(sets, 2)) < Similarity().near
-
-
-def test_a_poor_post_scores_below_the_floor():
-    assert judged(["AMAZING revolutionary thing!!! {{topic}}"])[0] < 30
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`botticelli models`: list them, try one, bring a small local one."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final
@@ -20,6 +21,7 @@ from botticelli.models.catalogue import CATALOGUE
 from botticelli.models.local import bundled
 from botticelli.models.open import FREE, Drivers, route
 from botticelli.records import record
+from botticelli.stages.curate.trial import JudgeTrial, try_judge
 
 if TYPE_CHECKING:
     from botticelli.narrative.answers.answer import Answer
@@ -139,16 +141,41 @@ def _use(name: str, models: Models) -> str:
     return " and ".join(use for use, names in uses if name in names)
 
 
-@command(models, writes=True)
-def test(
+@command(models, "test", writes=True)
+def try_model(
     env: Environment,
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="As in a narrative.", autocompletion=choices.models),
-    ],
-) -> ModelTrial:
-    """Ask a model for one sentence; it counts and costs like any call."""
+        typer.Argument(metavar="[NAME]", help="As in a narrative.", autocompletion=choices.models),
+    ] = "",
+    *,
+    judge: Annotated[
+        bool,
+        typer.Option("--judge", help="Can it judge? Two calls: planted posts, and a long prompt."),
+    ] = False,
+) -> ModelTrial | JudgeTrial:
+    """Ask a model for one sentence, or whether it can judge; calls count and cost like any.
+
+    Examples:
+        botticelli models test gemini-2.5-flash
+        botticelli models test --judge
+    """
+    if judge:
+        return _judge_trial(env, name or env.config.models.judge[0])
+    if not name:
+        raise UsageError("which model?", hint="give its NAME, or --judge for the one that judges")
     return _trial(env, name)
+
+
+def _judge_trial(env: Environment, name: str) -> JudgeTrial:
+    from botticelli.cli.shared.runners import run_context
+
+    models = replace(env.config.models, judge=(name,))
+    asked = env.with_config(replace(env.config, models=models), cwd=env.cwd)
+    with closing(Drivers(asked.config.models)) as drivers:
+        drivers.open(name)  # a missing key or library is an error before a database is started
+        with asked.database() as conn:
+            return try_judge(replace(run_context(asked, conn), drivers=drivers), name)
 
 
 @command(models)
@@ -272,3 +299,17 @@ def _(report: ModelTrial, console: Console) -> None:
     console.line(
         f"{report.served}: {report.seconds:.2f} s, {tokens}, ${report.cost_usd:.6f}", style="dim"
     )
+
+
+@render.register
+def _(report: JudgeTrial, console: Console) -> None:
+    console.line(
+        f"{report.answered} of {report.planted} planted posts scored; the good one ahead in"
+        f" {report.pairs_right} of {report.pairs} pairs, by {report.margin:g} of 50 on average"
+    )
+    read = "" if report.window_tokens is None else f", read as {report.window_tokens} tokens"
+    console.line(f"a batch's prompt of {report.window_sent} characters{read}")
+    for problem in report.problems:
+        console.line(problem, style="yellow")
+    verdict = "is not fit to judge" if report.problems else "can judge"
+    console.line(f"{report.model} {verdict}", style="bold")

@@ -74,8 +74,6 @@ def sample(choices: Choices = SHIPPED) -> str:
     lines, seen = [HEAD.rstrip(), ""], set(choices.values)
     for comment, examples in NEEDED.items():
         lines += ["", f"# {comment}"] if comment else []
-        if not comment and "project" not in schema()["properties"]:
-            continue
         for key, example in examples.items():
             own = tuple(choices.destination if part == "*" else part for part in key)
             if example is None:

@@ -119,7 +119,7 @@ def _who(model: str) -> str:
     if model == "offline":
         return "the stand-in for a model writes filler, and nothing leaves it"
     return (
-        f"{model} writes, the offline stand-in judges"
+        f"{model} writes, nobody judges: all have the same points"
         if _is_small(model)
         else f"{model} writes and judges"
     )

@@ -1,8 +1,8 @@
 """No model at all: a small stand-in that makes first steps possible without a key.
 
-It writes filler that says so (words.py), fills any JSON Schema and scores posts by plain rules; its
-own filler it does not score, but gives the same points everywhere. What it says is decided by the
-prompt alone. `model_version` is "offline", so that nothing of it can pass for more.
+It writes filler that says so (words.py), fills any JSON Schema and judges nothing: every post has
+the same points, with that as the reason. What it says is decided by the prompt alone.
+`model_version` is "offline", so that nothing of it can pass for more.
 """
 
 import hashlib
@@ -26,26 +26,8 @@ _ABOUT = re.compile(r"\babout ([^.\n,:;!?]{3,60})", re.IGNORECASE)
 _CRITIQUE = re.compile(r"\bcriti(?:que|cism|cise|cize)|\beditor\b|\breview the\b", re.IGNORECASE)
 _WANTS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 CRITERIA = ("engagement", "clarity", "value", "tone", "polish")
-# The shipped rubric's questions, and the criterion whose score answers them: LEAST means yes.
-CHECKS = {
-    "answerable": "engagement",
-    "one_idea": "clarity",
-    "usable": "value",
-    "personal": "tone",
-    "clean": "polish",
-}
-LEAST = 3
-UNJUDGED = 7  # points of filler for each criterion: what is approved by default, and no more
-_HYPE = re.compile(
-    r"\b(amazing|revolutionary|game.?changer|unlock|incredible|exciting|boost)", re.IGNORECASE
-)
-_CONCRETE = re.compile(
-    r"`[^`]+`|\*\*|\b\d+|\b(minutes|seven|nine|ten|twelve|twenty|thirty|forty)\b"
-)
-_LEFTOVER = re.compile(
-    r"\{\{|\}\}|\[[A-Z][a-z]+ ?[a-z]*\]|^(sure|here is (the|your)( \w+)? (post|draft))",
-    re.IGNORECASE,
-)
+UNJUDGED = 7  # points for each criterion: what is approved by default, and no more
+NOT_JUDGED = "not judged: the offline model gives every post these points"
 
 
 class Offline(Driver[None]):
@@ -105,21 +87,18 @@ class _Writer:
         return {"content_type": self._kind, "source": NAME}.get(name)
 
     def _scores(self, schema: Schema) -> list[dict[str, Any]]:
+        """Return an entry for each post; nobody has judged them, and each says so."""
         properties = schema["items"]["properties"]
-        texts = _candidates_in(self._prompt)
-        ids = properties["id"].get("enum") or list(texts)
-        filled = []
-        for id_ in ids:
-            scored = {"id": id_, **judge(texts.get(str(id_), ""))}
-            blank = fill(schema["items"], value=_agrees)
-            filled.append({**blank, **{k: v for k, v in scored.items() if k in properties}})
-        return filled
+        ids = properties["id"].get("enum") or _ids_in(self._prompt)
+        points: dict[str, Any] = dict.fromkeys(CRITERIA, UNJUDGED)
+        said = {**points, "reasons": NOT_JUDGED, "notes": NOT_JUDGED}
+        known = {name: value for name, value in said.items() if name in properties}
+        blank = fill(schema["items"], value=_agrees)
+        return [{**blank, **known, "id": id_} for id_ in ids]
 
     def _order(self) -> list[str] | None:
-        """Return the ids of the prompt's posts, the best by the judge's rules first."""
-        texts = _candidates_in(self._prompt)
-        totals = {id_: sum(judge(text)[name] for name in CRITERIA) for id_, text in texts.items()}
-        return sorted(texts, key=lambda id_: -totals[id_]) or None
+        """Return the ids of the prompt's posts as they come."""
+        return _ids_in(self._prompt) or None
 
     def _tags(self) -> list[str]:
         return [self._kind, "filler"]
@@ -185,13 +164,9 @@ def _draft_in(request: Request) -> str:
     return ""
 
 
-def _candidates_in(text: str) -> dict[str, str]:
-    """Return id -> text of the rows that stand as JSON in a prompt."""
-    return {
-        str(row["id"]): str(row["text_content"])
-        for row in _rows_in(text)
-        if "id" in row and "text_content" in row
-    }
+def _ids_in(text: str) -> list[str]:
+    """Return the ids of the posts that stand as JSON in a prompt."""
+    return [str(row["id"]) for row in _rows_in(text) if "id" in row and "text_content" in row]
 
 
 def _rows_in(text: str) -> list[Mapping[str, Any]]:
@@ -220,63 +195,3 @@ def _is_scores(schema: Schema) -> bool:
         return False
     properties = items.get("properties") or {}
     return "id" in properties and any(name in properties for name in CRITERIA)
-
-
-def judge(text: str) -> dict[str, Any]:
-    """Return integers from 1 to 10 for each criterion, with the reasons they rest on."""
-    if text.startswith(FILLER):
-        said = "filler of the offline model: not judged, every such text has these points"
-        points = dict.fromkeys(CRITERIA, UNJUDGED)
-        return {"reasons": said, **points, **dict.fromkeys(CHECKS, True), "notes": said}
-    words = re.findall(r"[\w'-]+", text.lower())
-    sentences = [one for one in re.split(r"(?<=[.!?])\s+", text.strip()) if one]
-    pace = len(words) / max(1, len(sentences))
-    scores = {
-        "engagement": _engagement(text, words),
-        "clarity": 9 - _steps(pace, 11, 14, 17, 21, 26) - (len(text) > 1200),
-        "value": _value(text, words),
-        "tone": _tone(text, words),
-        "polish": _polish(text, words),
-    }
-    bounded = {name: min(10, max(1, score)) for name, score in scores.items()}
-    asks = "asks the reader something" if "?" in text else "asks nothing"
-    reasons = (
-        f"{len(text)} characters, {pace:.0f} words a sentence, {asks}; scored by rules, not read"
-    )
-    weakest = min(bounded, key=lambda name: bounded[name])
-    checks = {name: bounded[of] >= LEAST for name, of in CHECKS.items()}
-    return {"reasons": reasons, **bounded, **checks, "notes": f"Weakest point by rule: {weakest}."}
-
-
-def _engagement(text: str, words: list[str]) -> int:
-    speaks_to = sum(word in {"you", "your", "yours"} for word in words)
-    return 4 + 2 * text.rstrip().endswith("?") + ("?" in text) + min(speaks_to, 3)
-
-
-def _value(text: str, words: list[str]) -> int:
-    concrete = len(_CONCRETE.findall(text))
-    long_enough = _steps(len(words), 20, 45, 70, 95)
-    return 2 + long_enough + min(concrete, 4)
-
-
-def _tone(text: str, words: list[str]) -> int:
-    speaks = any(word in {"we", "our", "us", "i"} for word in words)
-    return 7 + speaks - 2 * len(_HYPE.findall(text)) - 2 * (text.count("!") > 1)
-
-
-def _polish(text: str, words: list[str]) -> int:
-    varied = len(set(words)) / max(1, len(words))
-    ends = text.rstrip().endswith((".", "?", "!", "…", ")"))
-    return (
-        6
-        + (varied > 0.7)
-        + (varied > 0.78)
-        + ends
-        - 5 * bool(_LEFTOVER.search(text))
-        - 3 * (not text)
-    )
-
-
-def _steps(number: float, *bounds: float) -> int:
-    """Return how many of the bounds the number exceeds."""
-    return sum(number > bound for bound in bounds)

@@ -61,7 +61,7 @@ def folders_of(
     return Folders(
         own=file.parent,
         context=(*context, cwd / named) if named else context,
-        project=config.source.parent if config and config.source else cwd,
+        project=(config.project.root if config else None) or cwd,
     )
 
 
