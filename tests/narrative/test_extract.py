@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from botticelli.narrative.answers.json_extraction import (
-    Extracted,
     InvalidAnswer,
     NotJson,
     extract,
@@ -127,9 +126,8 @@ def test_deep_nesting_is_refused_not_fatal():
 
 
 def test_what_no_database_can_hold_is_not_passed_on_as_it_is():
-    assert extract('{"a": NaN, "b": [Infinity]}') == Extracted(
-        value={"a": None, "b": [None]}, repaired=True
-    )
+    found = extract('{"a": NaN, "b": [Infinity]}')
+    assert (found.value, found.repaired) == ({"a": None, "b": [None]}, True)
     assert extract('{"a": 1e999}').value == {"a": "1e999"}
 
 
@@ -179,3 +177,44 @@ def test_one_object_and_a_list_of_one_stand_for_each_other():
     assert read_answer('{"a": "x"}', schema=listed).value == [{"a": "x"}]
     with pytest.raises(InvalidAnswer, match="does not fit"):
         read_answer('[{"a": "x"}, {"a": "y"}]', schema=SCHEMA)
+
+
+TEXT = {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}
+ECHO = json.dumps(TEXT)
+EXAMPLE = '{"a": "an example of the prompt, longer than any answer"}'
+QUOTED = json.dumps({"candidates": [EXAMPLE, '{"a":\n  "in a text"}']})
+PROMPT = f"Answer like {EXAMPLE}. These are the texts: {QUOTED}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        'Draft: {"a": "a first draft, and a long one"} Final: {"a": "x"}',
+        f'As in your example {EXAMPLE}: {{"a": "x"}}',
+        f'{{"a": "x"}} (I did not take {EXAMPLE})',
+        'Text 2 holds {"a": "in a text"}. Mine: {"a": "x"}. Text 2 held {"a":\n"in a text"}.',
+        f'{ECHO}\n{{"a": "x"}}',
+        f'{{"a": "x"}}\n{ECHO}',
+        'First {"a": 7, "why": "of another type, and longer than the answer"}, no: {"a": "x"}',
+        '{"a": "x"} and {"b": "nothing that was asked for, but very much of it"}',
+        '```json\n{"a": "a draft"}\n```\nBetter:\n```json\n{"a": "x"}\n```',
+        '```json\n{"a": "a draft"}\n```\nBetter: {"a": "x"}',
+    ],
+)
+def test_of_several_objects_the_last_that_fits_and_is_no_quotation_counts(answer):
+    assert read_answer(answer, schema=TEXT, prompt=PROMPT).value == {"a": "x"}
+
+
+def test_what_is_repeated_on_purpose_counts():
+    same = '{"a": "in a text"}'
+
+    assert read_answer(same, schema=TEXT, prompt=same).value == {"a": "in a text"}
+    assert read_answer(f"Valid already: {same}", schema=TEXT, prompt=same).rows
+
+
+def test_rows_that_a_prompt_gave_as_examples_are_no_rows():
+    answer = f'As in {EXAMPLE}:\n{{"a": "x"}}\n{{"a": "y"}}'
+
+    assert read_answer(answer, as_rows=True, prompt=PROMPT).rows == ({"a": "x"}, {"a": "y"})
+    listed = {"type": "array", "items": TEXT}
+    assert len(read_answer(answer, schema=listed, prompt=PROMPT).rows) == 2

@@ -16,8 +16,12 @@ def entry(id_, points=7, **changes):
     return {**fields, **changes}
 
 
+def codes(ids):
+    return {str(id_): id_ for id_ in ids}
+
+
 def read(*entries, ids=(1, 2)):
-    return read_answer({"scores": list(entries)}, ids=ids)
+    return read_answer({"scores": list(entries)}, codes=codes(ids))
 
 
 EQUAL = Weights()
@@ -67,7 +71,10 @@ def test_every_id_must_come_back_once():
     assert reading.refused == {1: "stands in the answer twice", 2: "is missing from the answer"}
 
 
-@pytest.mark.parametrize("points", [0, 11, 85, -3, 7.5, "7", None, True, [7], float("nan")])
+@pytest.mark.parametrize(
+    "points",
+    [0, 11, 85, -3, 7.5, "11", "seven", "7/10", "\u0667", "", None, True, [7], float("nan")],
+)
 def test_a_score_that_is_no_whole_number_from_one_to_ten_refuses_its_entry_only(points):
     reading = read(entry("1", value=points), entry("2"))
 
@@ -80,9 +87,13 @@ def test_an_id_may_be_a_number(id_):
     assert [score.id for score in read(entry(id_), ids=[1]).scores] == [1]
 
 
+def test_a_number_that_a_small_model_writes_as_text_counts():
+    assert read(entry("1", "8"), ids=[1]).scores[0].points["tone"] == 8
+
+
 @pytest.mark.parametrize("answer", [None, "no", [], {}, {"scores": None}, {"scores": [7, "x"]}, 3])
 def test_an_answer_of_another_shape_scores_nobody(answer):
-    reading = read_answer(answer, ids=[1])
+    reading = read_answer(answer, codes=codes([1]))
 
     assert (reading.scores, set(reading.refused)) == ((), {1})
 
@@ -96,7 +107,7 @@ values = st.recursive(
 
 @given(st.lists(st.fixed_dictionaries({"id": st.integers(0, 4) | st.text(max_size=3)}) | values))
 def test_whatever_a_judge_says_each_candidate_is_either_scored_or_refused(entries):
-    reading = read_answer({"scores": entries}, ids=[1, 2, 3])
+    reading = read_answer({"scores": entries}, codes=codes([1, 2, 3]))
 
     scored = [score.id for score in reading.scores]
     assert sorted([*scored, *reading.refused]) == [1, 2, 3]

@@ -39,7 +39,7 @@ def judge(points=8, *, order=None):
 
 
 @pytest.fixture
-def run(db, stages, gemini):
+def run(db, stages, gemini, plain_codes):
     gemini.responder = judge(order=lambda id_: -int(id_))
     stages.settings("curate", batch=20)
     return lambda: curate(stages.context(db), drain=True)

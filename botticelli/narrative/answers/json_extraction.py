@@ -9,8 +9,11 @@ import html
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 from botticelli.errors import BotticelliError
@@ -28,6 +31,8 @@ OPENING: Final = re.compile(
 )
 # Brackets, and strings with what is in them; a string without its end reaches to the end.
 STRUCTURE: Final = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+# What differs when a text is quoted, be it inside a JSON string.
+SPACING: Final = re.compile(r"\\+[nrt]|[\s\\]+")
 # "One " + "text": a text that was written in two.
 CONCATENATED: Final = re.compile(r'(?<!\\)"\s*\+\s*"')
 NO_ESCAPE: Final = re.compile(r"\\[^\\'\"abfnrtvxuUN0-7\n]")  # Python would warn of it, aloud
@@ -42,10 +47,11 @@ class NotJson(BotticelliError):
 
 @record
 class Extracted:
-    """A JSON value; `repaired`: it was not JSON as it stood."""
+    """A JSON value, the text it was read from, and whether that had to be repaired."""
 
     value: Any
     repaired: bool = False
+    source: str = ""
 
 
 class _Cut(Exception):
@@ -66,8 +72,11 @@ def _finite(digits: str) -> float | str:
 _DECODER: Final = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite)
 
 
-def extract(text: str) -> Extracted:
+def extract(text: str, *, prompt: str = "") -> Extracted:
     """Return the JSON value that an answer holds.
+
+    Of several, the largest, or all of one kind; what the answer only quotes from its `prompt` is
+    passed over while it holds anything else.
 
     Raises:
         NotJson: There is none, or the answer is cut off inside it.
@@ -85,10 +94,58 @@ def extract(text: str) -> Extracted:
     if HEADLESS.match(body):
         return _headless(body)
     try:
-        found = _scan(body)
+        found = _unquoted(_scan(body), prompt)
     except _Cut:
         return _close(body)
-    return found if found is not None else _disguised(body)
+    return _join(found) if found else _disguised(body)
+
+
+def values_in(text: str) -> list[Extracted]:
+    """Return every object and list of objects that stands in an answer, in order.
+
+    Raises:
+        NotJson: There is none, or the answer is cut off inside one.
+    """
+    try:
+        found = _scan(text)
+    except _Cut:
+        found = []
+    return found if len(found) > 1 else [extract(text)]  # the usual case: extract can repair it
+
+
+def read_verdict(text: str, *, key: str) -> Mapping[str, Any]:
+    """Return the only object with `key` that an answer holds.
+
+    A judge may quote a text that holds a verdict of its own making: which of two is the judge's
+    nobody can tell, so neither is believed.
+
+    Raises:
+        NotJson: There is none, there are several, or it names a key twice.
+    """
+    values = values_in(text)
+    listed = [one.value if isinstance(one.value, list) else [one.value] for one in values]
+    found = [one for one in chain(*listed) if isinstance(one, dict) and key in one]
+    if len(found) != 1:
+        number = "no object" if not found else f"{len(found)} objects"
+        raise NotJson(f"the answer holds {number} with '{key}', where exactly one is wanted")
+    twice = next(filter(None, (_key_twice(one.source) for one in values)), "")
+    if twice:
+        raise NotJson(f"the answer names '{twice}' twice in one object")
+    verdict: Mapping[str, Any] = found[0]
+    return verdict
+
+
+def _key_twice(source: str) -> str:
+    """Return a key that an object in `source` names twice: JSON lets the last one win, silently."""
+    twice: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        counts = Counter(key for key, _ in pairs)
+        twice.extend(key for key, count in counts.items() if count > 1)
+
+    with suppress(ValueError, RecursionError):
+        json.loads(source, strict=False, object_pairs_hook=note)
+    return twice[0] if twice else ""
 
 
 def _is_too_deep(text: str) -> bool:
@@ -124,7 +181,9 @@ def _exact(text: str) -> Extracted | None:
         pass
     else:
         is_quoted = isinstance(value, str) and OPENING.match(value.lstrip())
-        return replace(extract(value), repaired=True) if is_quoted else Extracted(value=value)
+        if is_quoted:
+            return replace(extract(value), repaired=True)
+        return Extracted(value=value, source=text)
     lines = [line for line in text.splitlines() if line.strip()]
     try:
         values = [_DECODER.decode(line.strip().removesuffix(",")) for line in lines]
@@ -144,36 +203,44 @@ def _headless(body: str) -> Extracted:
     raise NotJson("the answer is an object without its opening brace, and broken besides")
 
 
-@record
-class _Candidate:
-    value: Any
-    length: int
-    repaired: bool = False
+def _scan(text: str) -> list[Extracted]:
+    """Return the objects and lists of objects that stand in the text, in order.
 
-
-def _scan(text: str) -> Extracted | None:
-    """The largest value that stands in the text, or all objects of one kind that stand in a row."""
-    candidates: list[_Candidate] = []
+    Raises:
+        _Cut: One of them has no end.
+    """
+    found: list[Extracted] = []
     position = 0
     for _ in range(MOST_OPENINGS):
         match = OPENING.search(text, position)
         if not match:
             break
-        candidate = _decode_at(text, match.start())
-        position = match.start() + (candidate.length if candidate else 1)
-        if candidate and _is_payload(candidate.value):
-            candidates.append(candidate)
-    if not candidates:
-        return None
-    largest = max(candidates, key=lambda candidate: candidate.length)
-    alike = [each for each in candidates if _is_like(each.value, largest.value)]
+        one = _decode_at(text, match.start())
+        position = match.start() + (len(one.source) if one else 1)
+        if one and _is_payload(one.value):
+            found.append(one)
+    return found
+
+
+def _unquoted(found: list[Extracted], prompt: str) -> list[Extracted]:
+    """Return those that do not stand in the prompt, if there are any; else all."""
+    if len(found) < 2 or not prompt:
+        return found
+    known = SPACING.sub("", prompt)
+    return [one for one in found if SPACING.sub("", one.source) not in known] or found
+
+
+def _join(found: Sequence[Extracted]) -> Extracted:
+    """Return the largest value, or a list of all that have its keys."""
+    largest = max(found, key=lambda one: len(one.source))
+    alike = [one for one in found if _is_like(one.value, largest.value)]
     if len(alike) < 2:
-        return Extracted(value=largest.value, repaired=largest.repaired)
-    repaired = any(each.repaired for each in alike)
-    return Extracted(value=[each.value for each in alike], repaired=repaired)
+        return largest
+    repaired = any(one.repaired for one in alike)
+    return Extracted(value=[one.value for one in alike], repaired=repaired)
 
 
-def _decode_at(text: str, start: int) -> _Candidate | None:
+def _decode_at(text: str, start: int) -> Extracted | None:
     """What begins here: as it stands, or repaired, for what is inside it is not the answer.
 
     Raises:
@@ -185,11 +252,11 @@ def _decode_at(text: str, start: int) -> _Candidate | None:
         over = _end_of(text, start)
         if over is None:
             raise _Cut from error
-        value = _repaired(text[start:over])
-        return _Candidate(value=value, length=over - start, repaired=True) if value else None
+        value, source = _repaired(text[start:over]), text[start:over]
+        return Extracted(value=value, repaired=True, source=source) if value else None
     except RecursionError:
         return None
-    return _Candidate(value=value, length=end - start)
+    return Extracted(value=value, source=text[start:end])
 
 
 def _end_of(text: str, start: int) -> int | None:
@@ -351,16 +418,19 @@ class ParsedAnswer:
 
 
 def read_answer(
-    text: str, *, schema: Mapping[str, Any] | None = None, as_rows: bool = False
+    text: str, *, schema: Mapping[str, Any] | None = None, as_rows: bool = False, prompt: str = ""
 ) -> ParsedAnswer:
     """Return what an answer says; `as_rows`: it has to be an object or a list of objects.
+
+    Of several objects that fit the schema the last counts: what comes before are drafts, examples
+    and quotations of the `prompt`.
 
     Raises:
         InvalidAnswer: It is not JSON, does not fit the schema, or holds no rows.
     """
     try:
-        found = extract(text)
-        value, refitted = _fitted(found.value, schema)
+        found = extract(text, prompt=prompt)
+        value, refitted = _fitted(found, schema, text=text, prompt=prompt)
         rows = _rows(value, is_wanted=as_rows)
     except NotJson as error:
         raise InvalidAnswer(error.what) from error
@@ -376,17 +446,24 @@ def _rows(value: Any, *, is_wanted: bool) -> tuple[Mapping[str, Any], ...]:
         return ()
 
 
-def _fitted(value: Any, schema: Mapping[str, Any] | None) -> tuple[Any, bool]:
+def _fitted(
+    found: Extracted, schema: Mapping[str, Any] | None, *, text: str, prompt: str
+) -> tuple[Any, bool]:
     """A value that satisfies the schema; models give one object for a list of one, and back."""
+    value = found.value
     if schema is None:
         return value, False
     reason = mismatch(value, schema)
-    if not reason:
+    values = _unquoted(values_in(text), prompt)
+    if not reason and (len(values) < 2 or not found.source):  # it has none if it is all of them
         return value, False
+    for one in reversed(values):
+        if one.value != schema and not mismatch(one.value, schema):
+            return one.value, one.repaired
     for other in _alternatives(value):
         if not mismatch(other, schema):
             return other, True
-    raise InvalidAnswer(f"the answer does not fit its schema: {reason}")
+    raise InvalidAnswer(f"the answer does not fit its schema: {reason or 'it repeats the prompt'}")
 
 
 def _alternatives(value: Any) -> Iterator[Any]:

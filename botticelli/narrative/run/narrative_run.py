@@ -275,7 +275,7 @@ class NarrativeRun:
         for _ in range(TRIES):
             answer = self.caller.ask(request, models=models, key=key)
             try:
-                reading = self._reading(step, answer.text)
+                reading = self._reading(step, answer.text, asked=request)
             except InvalidAnswer as unusable:
                 reason = unusable.what
                 self.caller.reject(answer, reason)
@@ -318,7 +318,7 @@ class NarrativeRun:
         only = self.options.only or self.context.config.models.only
         return only or act.models or self.narrative.models or self.options.models
 
-    def _reading(self, step: Step, text: str) -> ParsedAnswer | None:
+    def _reading(self, step: Step, text: str, *, asked: Request) -> ParsedAnswer | None:
         """The answer as JSON where the act is there to give JSON; None where prose will do.
 
         Raises:
@@ -331,7 +331,8 @@ class NarrativeRun:
         if act.schema is None and not stores:
             return None
         try:
-            return read_answer(text, schema=act.schema, as_rows=stores)
+            prompt = "\n".join([asked.system, *(message.text for message in asked.messages)])
+            return read_answer(text, schema=act.schema, as_rows=stores, prompt=prompt)
         except InvalidAnswer as unusable:
             if self.context.is_dry:
                 return None  # nobody has answered

@@ -7,10 +7,9 @@ is void; the ranking then does without it.
 """
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.records import record
@@ -142,16 +141,6 @@ def groups(members: Sequence[T], *, chance: random.Random) -> list[tuple[T, ...]
     return [tuple(order[start::count]) for start in range(count)]
 
 
-def read_order(answer: Any, *, ids: Sequence[int]) -> tuple[int, ...] | None:
-    """Return `{"order": [best, ..., worst]}` as ids; None if it does not name each exactly once."""
-    order = answer.get("order") if isinstance(answer, Mapping) else answer
-    if not isinstance(order, list):
-        return None
-    words = [str(each).strip() if isinstance(each, str | int) else "" for each in order]
-    named = tuple(int(word) if re.fullmatch("[0-9]{1,18}", word) else 0 for word in words)
-    return named if sorted(named) == sorted(ids) else None
-
-
 def strengths(rankings: Sequence[Sequence[int]]) -> dict[int, float]:
     """Return how strong each id is by the Plackett-Luce model, fitted to rankings of some of them.
 
@@ -189,7 +178,7 @@ def rank(
     members: Sequence[T],
     *,
     id_of: Callable[[T], int],
-    ask: Callable[[Sequence[T]], Any],
+    ask: Callable[[Sequence[T]], Sequence[int]],
     chance: random.Random,
     note: Callable[[str], None],
 ) -> dict[int, int]:
@@ -198,18 +187,17 @@ def rank(
     Raises:
         TryLater: A signal or a spent day ends the asking.
     """
-    rankings = []
+    rankings: list[Sequence[int]] = []
     for _ in range(ROUNDS):
         for group in groups(members, chance=chance):
             try:
-                answer = ask(group)
+                order = ask(group)
             except TryLater:
                 raise
             except BotticelliError as error:
                 note(f"a ranking is left out: {error}")
                 continue
-            order = read_order(answer, ids=[id_of(each) for each in group])
-            if order is None:
+            if sorted(order) != sorted(id_of(each) for each in group):
                 note("a ranking is left out: it does not name each candidate once")
             else:
                 rankings.append(order)

@@ -1,6 +1,6 @@
 """One claimed batch of candidates: who is missing from an answer is asked for again, alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botticelli.config.model import CurateConfig
@@ -20,12 +20,14 @@ class Judgement:
 
     Args:
         value: The JSON.
+        codes: What each candidate was called in it -> its id.
         model: Which one it was.
         seed: What the order was drawn by in which the candidates were shown.
         execution_id: The answer's row in act_executions.
     """
 
     value: Any
+    codes: Mapping[str, int]
     model: str
     seed: int = 0
     execution_id: int | None = None
@@ -111,7 +113,9 @@ class BatchJudging:
         return self._take(group, judgement)
 
     def _take(self, group: Group, judgement: Judgement) -> list[Group]:
-        answer = read_answer(judgement.value, ids=[each.id for each in group])
+        ids = {each.id for each in group}
+        codes = {code: id_ for code, id_ in judgement.codes.items() if id_ in ids}
+        answer = read_answer(judgement.value, codes=codes)
         claims = {each.id: each.claim for each in group}
         scored = [self._combine(sample, judgement) for sample in answer.scores]
         ours = judging.store_scores(

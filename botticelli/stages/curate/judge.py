@@ -2,18 +2,19 @@
 
 import json
 import random
+import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from botticelli.errors import BotticelliError, ConfigError
+from botticelli.errors import ConfigError
 from botticelli.models.base import Request
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
-from botticelli.narrative.answers.json_extraction import extract
+from botticelli.narrative.answers.json_extraction import NotJson, read_verdict
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
-from botticelli.narrative.run.results import ActResult
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record
@@ -27,6 +28,10 @@ TABLE: Final = "candidates"
 RANKING: Final = "rank"  # the narrative beside the judge's own that puts candidates in order
 SCORES: Final = ("properties", "scores")
 ORDER: Final = ("properties", "order")
+
+CODES: Final = range(10_000, 100_000)
+# How a candidate's code stands before its text in a prompt (`rows` as JSON).
+SHOWN: Final = r'"id":\s*"(\d+)",\s*"text_content":\s*{text}'
 
 UNREAD_KEPT: Final = timedelta(days=1)  # a run killed longer ago is not worth looking at
 
@@ -57,37 +62,41 @@ class Judge:
         """Return what the judge says about a group, shown in an order of its own.
 
         Raises:
-            BotticelliError: There is no answer, or none that is JSON.
+            BotticelliError: There is no answer, or not one that is clearly the judge's.
         """
         seed = self.context.chance.getrandbits(32)
-        shown = rows(shuffled(group, seed=seed))
-        ids = [str(each.id) for each in group]
-        last = self._ask(conn, self.narrative, shown, ids=ids)
-        answer = last.answer
+        shown = shuffled(group, seed=seed)
+        codes = draw_codes([each.id for each in shown], seed=seed)
+        value, answer = self._ask(conn, self.narrative, rows(shown, codes), key="scores")
         return Judgement(
-            value=extract(last.text).value,
+            value=value,
+            codes={code: id_ for id_, code in codes.items()},
             model=answer.model if answer else "",
             seed=seed,
             execution_id=answer.execution_id if answer else None,
         )
 
-    def rank(self, shown: Sequence[JudgedCandidate]) -> Any:
-        """Return the judge's answer when it has to put these in order, in the order shown.
+    def rank(self, shown: Sequence[JudgedCandidate]) -> list[int]:
+        """Return the ids in the judge's order; 0 for what names none of them.
 
         For the main thread.
 
         Raises:
-            BotticelliError: There is no answer, or none that is JSON.
+            BotticelliError: There is no answer, or not one that is clearly the judge's.
         """
-        texts = tuple({"id": str(each.id), "text_content": each.text_content} for each in shown)
-        ids = sorted(str(each.id) for each in shown)
-        last = self._ask(self.context.conn, self.file.narratives[RANKING], texts, ids=ids)
-        return extract(last.text).value
+        codes = draw_codes([each.id for each in shown], seed=secrets.randbits(32))
+        texts = [{"id": codes[each.id], "text_content": each.text_content} for each in shown]
+        narrative = self.file.narratives[RANKING]
+        value, _ = self._ask(self.context.conn, narrative, texts, key="order")
+        ids = {code: id_ for id_, code in codes.items()}
+        order = value["order"] if isinstance(value["order"], list) else []
+        return [ids.get(str(code).strip(), 0) for code in order]
 
     def unread(self, conn: Connection) -> Callable[[Candidate], Sequence[Judgement]]:
         """Return what finds answers about a candidate that a killed run has paid for, not read.
 
-        An answer is about a candidate if its prompt holds id and text as they are now.
+        An answer is about a candidate if its prompt holds the text as it is now; the code that
+        stood for it is read from the prompt.
         """
         assert self.context.run_id is not None
         found = judging.list_unread_answers(
@@ -99,13 +108,21 @@ class Judge:
         )
 
         def about(candidate: Candidate) -> list[Judgement]:
-            shown = _quoted(str(candidate.id)), _quoted(candidate.text_content or "")
-            return [
-                Judgement(value=value, model=one.model, execution_id=one.execution_id)
-                for one in found
-                if all(each in one.prompt for each in shown)
-                and (value := _value(one.response)) is not None
-            ]
+            shown = SHOWN.format(text=re.escape(_quoted(candidate.text_content or "")))
+            judgements = []
+            for one in found:
+                codes = re.findall(shown, one.prompt)
+                value = _verdict(one.response) if len(codes) == 1 else None
+                if value is not None:
+                    judgements.append(
+                        Judgement(
+                            value=value,
+                            codes={codes[0]: candidate.id},
+                            model=one.model,
+                            execution_id=one.execution_id,
+                        )
+                    )
+            return judgements
 
         return about
 
@@ -120,29 +137,47 @@ class Judge:
         narrative: Narrative,
         shown: Sequence[Mapping[str, Any]],
         *,
-        ids: Sequence[str],
-    ) -> ActResult:
+        key: str,
+    ) -> tuple[Mapping[str, Any], Answer | None]:
+        """Return the object with `key` of the last answer, and that answer."""
         context = self.context.on(conn)
         caller = context.caller(narrative.budget)
+        schemas = _schemas(narrative, sorted((each["id"] for each in shown), key=int))
         runner = Runner(
             context=context,
             file=self.file,
-            caller=_Bound(caller=caller, schemas=_schemas(narrative, ids)),
+            caller=_Bound(caller=caller, schemas=schemas),
             sink=NoSink(),
             options=RunOptions(models=context.config.models.judge),
         )
-        return runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
+        last = runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
+        try:
+            return read_verdict(last.text, key=key), last.answer
+        except NotJson as error:
+            if last.answer is not None:
+                caller.reject(last.answer, error.what)
+            raise
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _value(response: str) -> Any:
+def _verdict(response: str) -> Mapping[str, Any] | None:
     try:
-        return extract(response).value
-    except BotticelliError:
+        return read_verdict(response, key="scores")
+    except NotJson:
         return None
+
+
+def draw_codes(ids: Sequence[int], *, seed: int) -> dict[int, str]:
+    """Return candidate id -> what it is called in one call: five digits, the same for a seed.
+
+    A judge that numbers its entries 1 to n names none of them, and no text can hold a verdict
+    about itself: its code is drawn after it was written.
+    """
+    codes = random.Random(seed).sample(CODES, len(ids))  # noqa: S311 - a text cannot see the seed
+    return dict(zip(ids, map(str, codes), strict=True))
 
 
 def shuffled(group: Sequence[T], *, seed: int) -> tuple[T, ...]:
@@ -169,11 +204,11 @@ class _Bound:
         self.caller.reject(answer, reason)
 
 
-def rows(group: Sequence[Candidate]) -> tuple[Mapping[str, Any], ...]:
+def rows(group: Sequence[Candidate], codes: Mapping[int, str]) -> tuple[Mapping[str, Any], ...]:
     """Return candidates as the judge sees them: nothing about who wrote them, and how."""
     return tuple(
         {
-            "id": str(each.id),
+            "id": codes[each.id],
             "text_content": each.text_content,
             "content_type": each.content_type,
             "tags": each.tags,
@@ -182,9 +217,9 @@ def rows(group: Sequence[Candidate]) -> tuple[Mapping[str, Any], ...]:
     )
 
 
-def bound(narrative: Narrative, group: Sequence[Candidate]) -> Narrative:
-    """Return the narrative with the ids of the group as the only ones that can be answered."""
-    schemas = _schemas(narrative, [str(each.id) for each in group])
+def bound(narrative: Narrative, codes: Mapping[int, str]) -> Narrative:
+    """Return the narrative with these codes as the only ids that can be answered."""
+    schemas = _schemas(narrative, sorted(codes.values(), key=int))
     acts = tuple(replace(act, schema=schemas.get(act.name, act.schema)) for act in narrative.acts)
     return replace(narrative, acts=acts)
 

@@ -4,9 +4,8 @@ The judge gives whole numbers; totals and the choice are made here. An entry tha
 its word is refused and asked for again, never guessed.
 """
 
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Final, Protocol, TypeVar
 
@@ -48,25 +47,26 @@ class JudgeAnswer:
     refused: Mapping[int, str]
 
 
-def read_answer(answer: Any, *, ids: Collection[int]) -> JudgeAnswer:
-    """Read `{"scores": [{"id", "reasons", "engagement", ..., "notes"}]}` for the candidates `ids`.
+def read_answer(answer: Any, *, codes: Mapping[str, int]) -> JudgeAnswer:
+    """Read `{"scores": [{"id", "reasons", "engagement", ..., "notes"}]}` for some candidates.
 
-    Every id must stand there exactly once with five whole numbers from 1 to 10; what is said
-    about other ids is passed over. Whatever else is answered with true or false is a check.
+    Each code (what a candidate was called in this call -> its id) must stand there exactly once
+    with five whole numbers from 1 to 10; what is said about others is passed over. Whatever else
+    is answered with true or false is a check.
     """
     entries = _entries(answer)
-    counts = Counter(_id(entry) for entry in entries)
+    counts = Counter(_code(entry) for entry in entries)
     scores: list[Sample] = []
-    refused = {id_: "is missing from the answer" for id_ in ids if not counts[id_]}
+    refused = {id_: "is missing from the answer" for code, id_ in codes.items() if not counts[code]}
     for entry in entries:
-        id_ = _id(entry)
-        if id_ is None or id_ not in ids:
+        code = _code(entry)
+        if code not in codes:
             continue
-        problem = "stands in the answer twice" if counts[id_] > 1 else _problem(entry)
+        problem = "stands in the answer twice" if counts[code] > 1 else _problem(entry)
         if problem:
-            refused[id_] = problem
+            refused[codes[code]] = problem
         else:
-            scores.append(_sample(id_, entry))
+            scores.append(_sample(codes[code], entry))
     return JudgeAnswer(scores=tuple(scores), refused=refused)
 
 
@@ -77,13 +77,12 @@ def _entries(answer: Any) -> list[Mapping[str, Any]]:
     return [entry for entry in entries if isinstance(entry, Mapping)]
 
 
-def _id(entry: Mapping[str, Any]) -> int | None:
-    """Return the candidate's id; the schema asks for a string, some models answer a number."""
+def _code(entry: Mapping[str, Any]) -> str:
+    """Return what an entry calls its candidate; some models answer a number for the string."""
     value = entry.get("id")
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    text = str(value).strip()
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1_000_000:
+        return str(value)
+    return value.strip() if isinstance(value, str) else ""
 
 
 def is_sample(stored: Mapping[str, Any]) -> bool:
@@ -91,6 +90,7 @@ def is_sample(stored: Mapping[str, Any]) -> bool:
     points, checks = stored.get("points"), stored.get("checks")
     return (
         isinstance(points, Mapping)
+        and all(isinstance(each, int | float) for each in points.values())
         and not _problem(points)
         and isinstance(checks, Mapping)
         and all(isinstance(each, bool) for each in checks.values())
@@ -101,13 +101,20 @@ def is_sample(stored: Mapping[str, Any]) -> bool:
 
 def _problem(entry: Mapping[str, Any]) -> str:
     for name in CRITERIA:
-        points = entry.get(name)
-        if isinstance(points, bool) or not isinstance(points, int | float):
+        points = _points(entry.get(name))
+        if points is None:
             return f"has no number for {name}"
         if points not in range(1, 11):
             shown = f"{points:g}" if abs(points) < 1e9 else "something"
             return f"has {shown} for {name}, which is not a whole number from 1 to 10"
     return ""
+
+
+def _points(value: Any) -> float | None:
+    """Return a number; small models write it as text ("8") and would do so every time."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        return int(value) if len(value) < 9 else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _sample(id_: int, entry: Mapping[str, Any]) -> Sample:

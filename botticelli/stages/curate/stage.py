@@ -15,7 +15,7 @@ from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
 from botticelli.stages.curate.approval_choice import ApprovalChoice, choose_approvals
 from botticelli.stages.curate.batch import BatchJudging
-from botticelli.stages.curate.judge import TABLE, Judge, bound, find_judge, rows
+from botticelli.stages.curate.judge import TABLE, Judge, bound, draw_codes, find_judge, rows
 from botticelli.stages.curate.similarity import KnownTexts, TextSource
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, Run, Task, Worker
@@ -329,7 +329,8 @@ def dry_run_curate(context: RunContext, *, drain: bool) -> CurateDryRun:
     batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
     for group in batches:
         caller.typical_output = len(group) * OUTPUT_TOKENS
-        runner.run(bound(narrative, group), tables={TABLE: rows(group)})
+        codes = draw_codes([each.id for each in group], seed=0)
+        runner.run(bound(narrative, codes), tables={TABLE: rows(group, codes)})
     return CurateDryRun(
         candidates=len(waiting),
         batches=len(batches),
