@@ -116,7 +116,7 @@ def _totals(context: RunContext, texts: Sequence[str]) -> tuple[dict[int, int], 
         raise
     except BotticelliError as error:
         return {}, [error.what]
-    answer = read_answer(judged.value, ids=[each.id for each in group])
+    answer = read_answer(judged.value, codes=judged.codes)
     totals = {each.id - 1000: sum(each.points[name] for name in CRITERIA) for each in answer.scores}
     return totals, [f"one entry {why}" for why in answer.refused.values()]
 
