@@ -4,12 +4,15 @@ import json
 import re
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg.types.json import Jsonb
 
-from botticelli.config.model import Limits, Retry
+from botticelli.config import hiding
+from botticelli.config.hiding import Hider
+from botticelli.config.model import Destination, Guard, Limits, Retry
 from botticelli.errors import ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.curate.judge import shuffled
@@ -668,3 +671,57 @@ def test_full_marks_of_nobody_are_asked_for_again(db, run, gemini, stages):
     run()
 
     assert statuses(db) == {"rejected": 1}
+
+
+REFUSED = [
+    ("Win now at https://evil.com!", "links"),
+    ("javascript://good.com/%0aalert(1)", "links"),
+    ("Join discord.gg/abc today", "invites"),
+    ("Hello @everyone", "mentions"),
+    ("Hello <@&123>", "mentions"),
+    ("Cheap pills here", "forbidden words"),
+    ("\u200b\u2060", "content"),
+    ("tsrif em daer \u202e", "content"),
+    ("x" * 2001, "length"),
+    ("Hello {{name}}", "unfinished"),
+    ("<pre>Hello there</pre>", "markup"),
+    ("One sentence, said again. " * 30, "repetition"),
+    ("As an AI language model, I cannot", "refusal"),
+    ('{"text_content": "x"}', "leftovers"),
+    ("the key is " + "5EcretOfOurs!"[::-1], "secrets"),
+]
+
+
+def test_what_no_destination_takes_is_rejected_before_the_judge_is_paid(db, run, gemini, stages):
+    guard = Guard(allowed_links=("good.com",), forbidden=("cheap",))
+    news = Destination(name="news", platform="discord", guard=guard)
+    stages.config = replace(stages.config, destinations={"news": news})
+    hider = Hider(["5EcretOfOurs!"])
+    hiding.use(lambda: hider)
+    for text, _ in REFUSED:
+        candidate(db, text)
+    honest = candidate(db, TOPICS[0])
+
+    report = run()
+
+    hiding.use(lambda: Hider(()))
+    assert (report.judged, report.set_aside) == (1, len(REFUSED))
+    assert [len(ids_in(call)) for call in gemini.calls] == [1]
+    judged = "SELECT id FROM potential_discord_posts WHERE judged_at IS NOT NULL"
+    assert db.execute(judged).fetchall() == [(honest,)]
+    notes = db.execute(
+        "SELECT curation_notes FROM potential_discord_posts"
+        " WHERE review_status = 'rejected' ORDER BY id"
+    ).fetchall()
+    assert [note[0].split(": ")[:2] for note in notes] == [
+        ["news does not take it", rule] for _, rule in REFUSED
+    ]
+
+
+def test_what_one_destination_takes_is_judged(db, run, stages):
+    strict = Destination(name="news", platform="discord", guard=Guard(allowed_links=()))
+    other = Destination(name="other", platform="discord")
+    stages.config = replace(stages.config, destinations={"news": strict, "other": other})
+    candidate(db, "See https://example.org for more")
+
+    assert run().judged == 1

@@ -6,12 +6,15 @@ from dataclasses import field, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from botticelli.config.curation import Similarity
+from botticelli.config import hiding
+from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.models.meanings import open_meanings
 from botticelli.narrative.answers.dry_run import estimate
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
+from botticelli.platforms.discord.client import MAX_LENGTH
+from botticelli.platforms.rules.post_rules import PostFacts, objections, verdicts
 from botticelli.records import record
 from botticelli.stages.curate.approval_choice import ApprovalChoice, choose_approvals
 from botticelli.stages.curate.batch import BatchJudging
@@ -29,6 +32,7 @@ from botticelli.store.queue import Claim
 from botticelli.text import shorten
 
 PREVIEW: Final = 60
+LONGEST: Final = 100_000  # characters, where the platform's own limit is not known here
 MOST_RUNS: Final = 3  # without a usable answer; then a candidate is held for a person
 NOTED: Final = ("pending", "calls", "input_tokens", "output_tokens")  # stored with the run as is
 Batch = tuple[Candidate, ...]
@@ -50,7 +54,8 @@ class CurateReport:
     """What a curate run did.
 
     Args:
-        set_aside: Rejected without asking the judge: no text, or a repeat.
+        set_aside: Rejected without asking the judge: no text, a repeat, or what no destination
+            takes.
         proposed: Held for a person to approve, best first (mode "human").
         reserved: Kept with their scores for a run in which nothing passes.
         ranked: Candidates with equal totals that the judge has put in order.
@@ -127,7 +132,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         if not judging.count_waiting(self._conn):
             return 0
         config = self._config
-        self._prefilter = open_prefilter(self._conn, config.similarity)
+        self._prefilter = open_prefilter(self._conn, config)
         self._counts.add(set_aside=self._prefilter.reject_waiting(self._conn))
         self._unread = self._judge.unread(self._conn)
         waiting = judging.count_waiting(self._conn)
@@ -247,8 +252,9 @@ def _named(choice: ApprovalChoice, ids: Iterable[int]) -> tuple[Approved, ...]:
 class Prefilter:
     """Looks at every candidate once, in the order of their ids; threads may share it."""
 
-    def __init__(self, known: KnownTexts) -> None:
+    def __init__(self, known: KnownTexts, *, destinations: Sequence[Destination] = ()) -> None:
         self._known = known
+        self._destinations = destinations
         self._through = 0  # the last id that `reject_waiting` has seen
         self._lock = threading.Lock()
 
@@ -278,8 +284,8 @@ class Prefilter:
     def _look(self, found: Sequence[Unjudged]) -> list[EarlyRejection]:
         aside = []
         for one in found:
-            if not one.text.strip():
-                aside.append(EarlyRejection(id=one.id, note="has no text"))
+            if why := self._refusal(one.text):
+                aside.append(EarlyRejection(id=one.id, note=why))
                 continue
             match = self._known.find(one.text)
             if match is None or match.source == TextSource(id=one.id):
@@ -289,15 +295,35 @@ class Prefilter:
             aside.append(EarlyRejection(id=one.id, note=str(match), duplicate_of=first))
         return aside
 
+    def _refusal(self, text: str) -> str:
+        """Return why no destination takes a text, so that a verdict about it would be wasted."""
+        if not text.strip():
+            return "has no text"
+        whys = []
+        for place in self._destinations:
+            longest = MAX_LENGTH if place.platform == "discord" else LONGEST
+            facts = PostFacts(
+                text=text,
+                destination=place,
+                max_length=longest,
+                real=True,
+                secrets=hiding.current().secrets,
+            )
+            if not (why := objections(verdicts(facts))):
+                return ""
+            whys.append(f"{place.name} does not take it: {why}")
+        return whys[0] if whys else ""
 
-def open_prefilter(conn: Connection, settings: Similarity) -> Prefilter:
+
+def open_prefilter(conn: Connection, config: Config) -> Prefilter:
     """Return a prefilter that knows every text of the window, and what was approved before it."""
+    settings = config.similarity
     known = KnownTexts(settings, meanings=open_meanings() if settings.reworded < 1 else None)
     for one in duplicates.list_known(conn, window=settings.window):
         known.add(TextSource(id=one.id, is_post=one.is_post), one.text)
     for id_, digest in duplicates.list_posted_before(conn, window=settings.window):
         known.know(TextSource(id=id_), digest)
-    return Prefilter(known)
+    return Prefilter(known, destinations=tuple(config.destinations.values()))
 
 
 @record
