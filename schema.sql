@@ -949,6 +949,14 @@ CREATE TABLE IF NOT EXISTS pruned_calls (
     PRIMARY KEY (provider, model, state)
 );
 
+-- Since version 5: salted hashes of the keys that were in use, so that one that was replaced stays hidden in errors.
+CREATE TABLE IF NOT EXISTS known_secrets (
+    digest   bytea       PRIMARY KEY,                       -- of the whole; only of long ones that nobody can guess
+    salt     bytea       NOT NULL,
+    length   integer     NOT NULL,
+    seen_at  timestamptz NOT NULL DEFAULT botticelli_now()
+);
+
 -- Rows of every queue by state.
 CREATE OR REPLACE VIEW queue_depths AS
     SELECT 'candidates' AS queue, review_status AS state, count(*) AS count

@@ -42,6 +42,7 @@ SHAPES: Final = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
     re.IGNORECASE,
 )
+LONG_WORD: Final = re.compile(r"[\w.-]{20,200}")  # as keys and tokens are
 URL: Final = re.compile(r"([A-Za-z][\w+.-]*)://([^\s'\"<>]+)")
 # PASSWORD in capitals is our own advice how to write it.
 IN_URL: Final = re.compile(r"(://[^\s/:@'\"<>]*:)(?!PASSWORD@)[^\s/@'\"<>]+(?=@)")
@@ -56,12 +57,16 @@ LIBPQ: Final = re.compile(
 class Hider:
     """Hides the secrets it was given.
 
+    Attributes:
+        former: Whether a long word is a secret that was in use before.
+
     Args:
         secrets: As they are meant; what is shorter than six characters is left alone.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self.secrets = tuple(dict.fromkeys(one for one in secrets if len(one) >= SHORTEST))
+        self.former: Callable[[str], bool] = lambda _word: False
         known = {spelt for one in self.secrets for spelt in _spellings(one)}
         self._known = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
 
@@ -69,6 +74,7 @@ class Hider:
         """Return `text` with asterisks in place of every secret in it."""
         if self._known.pattern:
             text = self._known.sub(MASK, text)
+        text = LONG_WORD.sub(lambda found: MASK if self.former(found[0]) else found[0], text)
         text = SHAPES.sub(lambda found: (found["stays"] or "") + MASK, text)
         text = IN_URL.sub(rf"\1{MASK}", text)
         return IN_PAIRS.sub(rf"\1{MASK}", text)

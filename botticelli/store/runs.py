@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.config.model import StageName
 from botticelli.records import record
+from botticelli.store import known_secrets
 from botticelli.store.connection import Connection, fetch_one, repeatable
 from botticelli.store.leases import Identity
 from botticelli.store.locks import Lock
@@ -134,6 +135,7 @@ def start(conn: Connection, stage: str, *, identity: Identity, lock: Lock | None
     Runs of the same stage that were killed are marked as interrupted. A run without a lock
     (stage "run") is never taken for killed: it may take as long as it likes.
     """
+    known_secrets.remember(conn)
     held = {"lock": lock and lock.name, "fence": lock and lock.fence}
     values = {**vars(identity), **held, "stage": stage}
     with conn.transaction():

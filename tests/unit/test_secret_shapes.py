@@ -124,6 +124,24 @@ def test_a_run_ends_without_a_secret_in_its_row(db, known):
     assert row.count(MASK) == 4
 
 
+@pytest.mark.parametrize("around", ["{}", "key={}&x", "Bot {}.", "'{}'", "x-{}", "{}-old"])
+def test_a_key_that_was_replaced_stays_hidden_and_no_dump_tells_it(db, around):
+    me = Identity(host="h", pid=1, owner="h:1:x")
+    old, new = "plain-old-key-of-nobodys-shape", "plain-new-key-of-nobodys-shape"
+    for key in (old, new, new):
+        hider = Hider([key, "short-one"])
+        hiding.use(lambda hider=hider: hider)
+        run = runs.start(db, "generate", identity=me)
+    said = around.format(old)
+    runs.end(db, run, ending=RunEnd(state="failed", exit_code=1, summary={}, error=said))
+    hiding.use(lambda: Hider(()))
+
+    assert old not in db.execute("SELECT error FROM runs WHERE id = %s", [run]).fetchone()[0]
+    rows = db.execute("SELECT k::text FROM known_secrets AS k").fetchall()
+    assert len(rows) == 2
+    assert not any(old[:8] in row[0] or old.encode().hex()[:12] in row[0] for row in rows)
+
+
 def test_every_column_of_errors_is_written_by_a_parameter_that_hides():
     assigned = re.compile(r"\b(?:last_error|error|error_message|note)\s*=\s*%\((\w+)\)s")
     store = Path(adapters.__file__).parent
