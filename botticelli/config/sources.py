@@ -83,6 +83,8 @@ def read_text(path: Path, name: str) -> str:
     Raises:
         ConfigError: It cannot be read, or is not UTF-8.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise ConfigError("is not a regular file", where=name)
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

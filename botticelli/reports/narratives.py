@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from botticelli.config.sources import read_text
 from botticelli.errors import ConfigError, Exit
 from botticelli.narrative.checks.call_count import calls_per_run
 from botticelli.narrative.language.cycles import check_nested
@@ -89,8 +90,8 @@ def _below(folder: Path) -> Iterator[Path]:
 def _is_narrative(path: Path) -> bool:
     """Return whether a file has the shape of a narrative; a broken one is shown, not hidden."""
     try:
-        return shape_of(tomllib.loads(path.read_text(encoding="utf-8-sig"))) is not Shape.NONE
-    except (OSError, ValueError, RecursionError):
+        return shape_of(tomllib.loads(read_text(path, str(path)))) is not Shape.NONE
+    except (ConfigError, OSError, ValueError, RecursionError):
         return True
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
-from datetime import date, time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -15,6 +15,7 @@ from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.clock import Clock
+from botticelli.config.addresses import trust_line
 from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config
 from botticelli.errors import BotticelliError, ConfigError, Exit, Problem
@@ -22,7 +23,6 @@ from botticelli.records import record
 from botticelli.store.connection import Connection
 
 STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
-FEW_TIMES: Final = 4  # a day; with more of them one that the clocks leave out is no loss
 _POSITION: Final = re.compile(r"(.+?:\d+: [^ :]+): ")  # FILE:LINE: KEY, as findings write it
 
 
@@ -85,8 +85,8 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     yield _ok("configuration", source)
     yield from check_variables(config)
     yield from check_narratives(config, files=files, environ=env.environ, cwd=env.cwd)
+    yield from check_trust(env, narrative_files(config, files))
     yield from check_models(config, online=online)
-    yield from check_schedules(config, on=env.clock.now().date())
     yield from check_destinations(config, clock=env.clock, online=online)
     yield from check_security(config)
     yield from check_folders(config)
@@ -162,6 +162,41 @@ def check_narrative(
         yield _ok(str(path), f"narratives {names}")
 
 
+def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
+    """Yield what the project and its narratives ask for, and whether the user has said yes."""
+    from botticelli.cli.shared.trusting import asks_in, rights, variables
+    from botticelli.narrative.checks.asks import files_run
+    from botticelli.narrative.language.load import load_file, resolve_nested
+
+    resolve, granted = partial(resolve_nested, cwd=env.cwd), rights(env)
+    visible, root = variables(env), env.config.untrusted
+    for line in env.asks:
+        yield _asked(str(env.files.root if env.files else ""), line, untrusted=root)
+    for path in paths:
+        try:
+            file = load_file(path)
+        except BotticelliError:
+            continue  # reported already
+        files = files_run(file, resolve)
+        asks = asks_in(files)
+        missing = granted.missing(asks, None)
+        is_trusted = missing.is_empty or granted.trusted(file, resolve)
+        yield _asked(str(path), str(asks), untrusted=None if is_trusted else path)
+        for name in asks.environment:
+            try:
+                visible.refuse(name)
+            except ConfigError as error:
+                yield _error(f"{path}: {name}", error.what, hint=error.hint)
+
+
+def _asked(subject: str, what: str, *, untrusted: Path | None) -> Finding:
+    if untrusted is None:
+        return _ok(subject, f"asks for {what}")
+    hint = f"if it is right: {trust_line(untrusted)}"
+    what = f"is not trusted, and asks for {what}"
+    return Finding(level="warning", subject=subject, what=what, hint=hint)
+
+
 def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
     """Yield the tables and columns that narrative files name and the database does not have."""
     from botticelli.narrative.checks import narrative_file
@@ -209,24 +244,6 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
             force = limits_in_force(opened.name, config.models)
             limits = "" if opened.is_free else f"; limits: {force}"
             yield _ok(f"model {name}", f"can be asked through {opened.provider}{limits}")
-
-
-def check_schedules(config: Config, *, on: date) -> Iterator[Finding]:
-    """Yield a warning for each time that the clocks leave out within a year."""
-    from botticelli import cron
-    from botticelli.schedule.hours import left_out
-
-    for stage, schedule in config.schedules.items():
-        times = [time.fromisoformat(at) for at in schedule.at]
-        times += cron.times(cron.parse(schedule.cron)) if schedule.cron else []
-        for at in times if len(times) <= FEW_TIMES else ():
-            if day := left_out(at, schedule.time_zone, on=on):
-                what = (
-                    f"on {day} the clocks of {schedule.time_zone} never show {at:%H:%M}: systemd"
-                    " leaves that round out, cron begins it when they are set"
-                )
-                hint = "choose a time before that change, or an hour later"
-                yield Finding(level="warning", subject=f"{stage}.schedule", what=what, hint=hint)
 
 
 def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:

@@ -42,8 +42,7 @@ def run_context(
             said.add(line)
             env.say(line)
 
-    known = env.hider.secrets
-    visible = variables(env, known)
+    visible = variables(env)
     granted = rights(env, allow_writes=allow_writes)
     return RunContext(
         conn=conn,
@@ -55,7 +54,7 @@ def run_context(
         environ=visible.values,
         refuse_variable=visible.refuse,
         rights=granted,
-        secrets=known,
+        secrets=env.hider.secrets,
         cwd=env.cwd,
         drivers=Drivers(env.config.models),
         open_commands=lambda conn: guarded(

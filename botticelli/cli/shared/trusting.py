@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from botticelli.narrative.run.context import RunContext
 
 
-def variables(env: Environment, secrets: Sequence[str]) -> VisibleVariables:
+def variables(env: Environment) -> VisibleVariables:
     """Return what narratives see of the environment."""
     listed = env.config.narratives.environment
-    return VisibleVariables(env.environ, listed=listed, secrets=secrets)
+    return VisibleVariables(env.environ, listed=listed, secrets=env.hider.secrets)
 
 
 def rights(env: Environment, *, allow_writes: bool = False) -> "Rights":

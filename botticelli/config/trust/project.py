@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from botticelli.config.addresses import UntrustedAddress
 from botticelli.config.hiding import SHORTEST, Hider, secrets_of_environment
@@ -127,14 +127,25 @@ def is_here(address: str) -> bool:
         host = parts.hostname or ""
     except ValueError:
         return False
-    is_socket = not host and (not address or parts.scheme.startswith("postgres"))
+    if parts.scheme.startswith("postgres"):
+        places = parts.netloc.rpartition("@")[2].split(",")
+        hosts = [re.sub(r"^\[(.*)\].*|:.*", r"\1", place) for place in places]
+        query = parse_qs(parts.query)
+        named = [*query.get("host", ()), *query.get("hostaddr", ())]
+        hosts += ",".join(named).split(",")
+        return "service" not in query and all(map(_is_local_server, map(unquote, hosts)))
     is_discord = parts.scheme == "https" and host in ("discord.com", "discordapp.com")
-    return is_socket or is_discord or host == "localhost" or _is_loopback(host)
+    return not address or is_discord or _is_loopback(host)
+
+
+def _is_local_server(host: str) -> bool:
+    """Return whether libpq finds a host on this machine: by its socket or by loopback."""
+    return not host or host.startswith("/") or _is_loopback(host)
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -37,6 +37,7 @@ from botticelli.store.tables.inference import base_tables, foreign_tables
 
 CANDIDATES: Final = "potential_discord_posts"
 APPROVED: Final = "approved_discord_posts"
+CONTENT: Final = frozenset({CANDIDATES, APPROVED, "content", "post_history"})
 
 
 class Untrusted(ConfigError):
@@ -210,13 +211,14 @@ class Rights:
         is_own = not any(why_not_own(each.path) for each in files)
         return frozenset(hashes if is_own and self.is_trusted(digest(hashes)) else ())
 
-    def missing(self, asks: Asks, conn: Connection) -> Asks:
+    def missing(self, asks: Asks, conn: Connection | None) -> Asks:
         """Return what of it a person has to grant.
 
         That is everything but to write candidates, to read content, and what is done with tables
-        that narratives have made for themselves.
+        that narratives have made for themselves: without a database all tables that are not ours.
         """
-        foreign = foreign_tables(conn, {*asks.targets, *asks.removes})
+        named = {*asks.targets, *asks.removes}
+        foreign = named & CONTENT if conn is None else foreign_tables(conn, named)
         return Asks(
             commands=tuple(each for each in asks.commands if not self.granted(each)),
             targets=tuple(each for each in asks.targets if each in foreign - {CANDIDATES}),
@@ -265,8 +267,9 @@ def refuse_untrusted(
 
 def untrusted(path: Path, asks: Asks) -> Untrusted:
     """Return the refusal of a file that asks for more than candidates."""
+    why = why_not_own(path)
     return Untrusted(
         f"is not trusted, and asks for more than to write candidates ({asks})",
         where=str(path),
-        hint=f"read it, then: {trust_line(path)}",
+        hint=f"{f'first make it your own: {why}' if why else 'read it'}, then: {trust_line(path)}",
     )
