@@ -19,6 +19,7 @@ from botticelli.text import shorten
 
 LARGEST: Final = 2 * 1024 * 1024  # bytes of a page or a file
 MOST: Final = 16_000  # characters that are shown to the model: some 4,000 tokens
+LONGEST_PAGE: Final = 300_000  # characters of HTML that are taken apart
 LONGEST: Final = 500  # characters of one point of the answer
 UNSEEN: Final = frozenset(("script", "style", "noscript", "template", "svg", "nav", "footer"))
 TASK: Final = """\
@@ -62,7 +63,7 @@ def read(env: Environment, source: str, *, private: bool) -> str:
         text = read_text(path, source)
     if "<html" in text[:2000].lower():
         seen = _Seen()
-        seen.feed(text)
+        seen.feed(text[:LONGEST_PAGE])
         text = "\n".join(seen.lines)
     text = "".join(sign for sign in text if sign.isprintable() or sign == "\n").strip()
     if not text:

@@ -77,14 +77,15 @@ def find_file(name: str, *, folders: Folders) -> Path:
         raise _missing(name, folders) from None
     for folder in folders.places(name):
         path = folder / wanted
-        if _is_file(path):
+        if is_file(path):
             return _inside(path, name, folders=folders)
     if wanted.is_absolute() or len(wanted.parts) > 1:
         raise _missing(name, folders)
     return _search(name, folders)
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file; a name that is too long is none."""
     try:
         return path.is_file()
     except OSError:  # the name is too long to be one

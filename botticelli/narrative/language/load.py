@@ -5,18 +5,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
 
 from botticelli.config.sources import read_text
 from botticelli.errors import ConfigError
+from botticelli.narrative.files.lookup import ROOT_MARKS, is_file
 from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.document import read_document
 from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.language.problems import Findings
 from botticelli.text import nearest
 from botticelli.toml_lines import parse
-
-_ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
 
 
 def load_file(path: Path) -> NarrativeFile:
@@ -129,16 +127,9 @@ def _locate(reference: str, places: Sequence[Path]) -> tuple[Path, str] | None:
     for file, name in _readings(reference):
         for place in places:
             for path in (place / file, place / f"{file}.toml"):
-                if _is_file(path):
+                if is_file(path):
                     return path, name
     return None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # the name is too long to be one
-        return False
 
 
 def _readings(reference: str) -> Iterator[tuple[str, str]]:
@@ -153,7 +144,7 @@ def _readings(reference: str) -> Iterator[tuple[str, str]]:
 def _project_roots(folder: Path) -> list[Path]:
     """Return the nearest folder above (or the folder itself) that is the root of a project."""
     above = (folder, *folder.parents)
-    return [each for each in above if any((each / mark).exists() for mark in _ROOT_MARKS)][:1]
+    return [each for each in above if any((each / mark).exists() for mark in ROOT_MARKS)][:1]
 
 
 def _nearest_file(reference: str, places: Sequence[Path]) -> str:
