@@ -1,6 +1,7 @@
 """ABOUT.md: the project's own page is what every shipped narrative speaks of."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from botticelli.narrative.language.model import Text
 from tests.commandline import Botticelli
 
 SHIPPED = {path.stem: load_file(path) for path in sorted(shipped_narratives().glob("*.toml"))}
+OLD = Path(__file__).parent / "old_context.md"
 CHESS = "# About\n\nA chess club in Leeds. We write about openings and Thursday evenings.\n"
 
 
@@ -33,19 +35,18 @@ def test_what_a_shipped_narrative_asks_begins_with_the_projects_page(file, act, 
     assert found.read_text() == CHESS
 
 
-def test_nothing_shipped_but_the_demo_speaks_of_botticelli():
+def test_nothing_shipped_speaks_of_botticelli():
     texts = [
         given.content or ""
         for file in SHIPPED.values()
         for _, _, given in file.inputs()
         if isinstance(given, Text)
     ]
-    pages = [path.read_text() for path in shipped_narratives().glob("*.md")]
+    pages = [path.read_text() for path in shipped_narratives().rglob("*.md")]
 
     assert len(texts) > 10
-    assert len(pages) == 1
+    assert len(pages) == 2
     assert not [text for text in [*texts, *pages] if "botticelli" in text.lower()]
-    assert "Botticelli" in (about.DEMO / about.NAME).read_text()
 
 
 def test_the_projects_page_goes_before_those_of_folders_and_beside_the_file(tmp_path):
@@ -85,7 +86,7 @@ WRITTEN = about.page(who="The Leeds chess club, for its members.", what="Opening
         (WRITTEN + "\n- [Fill in: a fact", ["ABOUT.md:20: is not filled in yet: [Fill in: a fact"]),
         ("# About this channel\n\n## What we write about\n\nChess.\n", ["ABOUT.md:1: says too"]),
         ("", ["ABOUT.md:1: says too little to write from"]),
-        ((about.DEMO / about.NAME).read_text(), ["ABOUT.md: is about Botticelli itself"]),
+        (OLD.read_text(), ["ABOUT.md: is about Botticelli itself"]),
         (None, ["ABOUT.md: not there"]),
         (WRITTEN, []),
         (CHESS, []),
@@ -117,7 +118,7 @@ def test_an_old_copy_of_the_page_about_botticelli_is_noticed(botticelli):
         '[narrative]\nname = "old"\n[toc]\norder = ["a"]\n[[acts.a.input]]\ntype = "text"\n'
         'file = "BOTTICELLI_CONTEXT.md"\n'
     )
-    (folder / "BOTTICELLI_CONTEXT.md").write_text((about.DEMO / about.NAME).read_text())
+    (folder / "BOTTICELLI_CONTEXT.md").write_text(OLD.read_text())
     (botticelli.cwd / "botticelli.toml").write_text('[generate]\nnarrative = "old"\n')
     (botticelli.cwd / about.NAME).write_text(CHESS)
 

@@ -6,12 +6,15 @@ page stands in, which says nothing about anybody.
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 NAME: Final = "ABOUT.md"
 SHIPPED: Final = Path(__file__).parents[2] / "narratives"
-DEMO: Final = SHIPPED / "demo"  # its page speaks of Botticelli, as the shipped one once did
+DEMO: Final = SHIPPED / "demo"  # its page is about a garden that is not there
+# Of the page about Botticelli itself that projects were once given.
+ADVERT: Final = "32484a56cf3e83fbef828349395fade3d1a49001d80910833eade2a084aaf4bf"
 LEAST: Final = 60  # characters; less is no page that anybody could write from
 WHO: Final = "[fill in: who you are, who reads the channel, and what they care about]"
 WHAT: Final = "[fill in: three to ten subjects, as concrete as you can]"
@@ -61,4 +64,4 @@ def unfinished(text: str) -> Iterator[tuple[int, str]]:
 
 def advertises(text: str) -> bool:
     """Return whether a page is the one about Botticelli that projects were once given."""
-    return text.strip() == (DEMO / NAME).read_text(encoding="utf-8").strip()
+    return sha256(text.strip().encode()).hexdigest() == ADVERT
