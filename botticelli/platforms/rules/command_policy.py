@@ -27,6 +27,11 @@ IMPLIED: Final[Mapping[str, tuple[str, ...]]] = {
     "messages.bulk_delete": ("messages.delete",),
     "messages.clear": ("messages.delete", "messages.bulk_delete"),
 }
+# Whoever may not send may not put words before people in another way either: what has one of these
+# arguments, on any platform, and Discord's commands whose words are those of a message or a name.
+SEND: Final = "messages.send"
+MESSAGES: Final = frozenset(("content", "message", "text", "body", "embeds", "components", "poll"))
+SAYS: Final = frozenset(("messages.crosspost", "messages.edit", "threads.create"))
 ROLE_CHANGES: Final = ("roles.assign", "roles.remove")  # of members.edit with roles
 
 NOWHERE: Final = Place()
@@ -65,16 +70,26 @@ class CommandFacts:
     @property
     def implied(self) -> tuple[str, ...]:
         """The commands whose work it does, too."""
-        if self.platform != "discord":
-            return ()
+        done = IMPLIED.get(self.command, ()) if self.platform == "discord" else ()
         if self.command == "members.edit" and self.args.get("roles") is not None:
-            return ROLE_CHANGES
-        return IMPLIED.get(self.command, ())
+            done = ROLE_CHANGES
+        is_message = not MESSAGES.isdisjoint(self.args) or self.command in SAYS
+        if self.writes and self.platform != "database" and is_message:
+            done = (*done, SEND)
+        return tuple(one for one in done if one != self.command)
 
     def is_among(self, patterns: Sequence[str]) -> bool:
         """Return whether a list names it, as command or platform.command; * stands for anything."""
-        names = (self.command, *(older(self.command) if self.platform == "discord" else ()))
-        return is_named(self.platform, names, patterns)
+        return is_named(self.platform, self._names(self.command), patterns)
+
+    def does(self, patterns: Sequence[str]) -> str:
+        """Return the command on a list whose work it does, too; empty if none."""
+        return next(
+            (one for one in self.implied if is_named(self.platform, self._names(one), patterns)), ""
+        )
+
+    def _names(self, command: str) -> tuple[str, ...]:
+        return (command, *(older(command) if self.platform == "discord" else ()))
 
     def rates(self, rules: SecurityRules) -> list[CommandRate]:
         """How often it may run."""
@@ -120,7 +135,8 @@ def decide(
     is_open = not facts.writes or facts.is_among(user.allowed or ())
     if writes == "deny" and not is_open:
         return _closed(facts)
-    if any(facts.is_among(layer.confirmed) for layer in (user, *narratives)):
+    lists = [layer.confirmed for layer in (user, *narratives)]
+    if any(facts.is_among(each) or facts.does(each) for each in lists):
         return CommandVerdict(
             word="confirm", rule="require_confirmation", why="a person must confirm it"
         )
@@ -177,9 +193,8 @@ def _secrets(facts: CommandFacts, _layer: SecurityRules) -> str:
 def _denied(facts: CommandFacts, layer: SecurityRules) -> str:
     if facts.is_among(layer.denied):
         return f"{facts.command} is denied"
-    done = (one for one in facts.implied if is_named(facts.platform, (one,), layer.denied))
-    found = next(done, None)
-    return "" if found is None else f"{facts.command} does what {found} does, which is denied"
+    found = facts.does(layer.denied)
+    return f"{facts.command} does what {found} does, which is denied" if found else ""
 
 
 def _guild(facts: CommandFacts, layer: SecurityRules) -> str:
