@@ -3,10 +3,10 @@
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 READ: Final = (
     os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -14,12 +14,29 @@ READ: Final = (
 FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+Identity: TypeAlias = tuple[int, int]  # device and inode
+
 
 class NotReadable(OSError):
     """It is no regular file, or too large; `strerror` says which."""
 
 
-def read(path: Path, *, limit: int, below: Path | None = None) -> bytes:
+def identity(path: Path) -> Identity | None:
+    """Return what a file is whatever it is called; None if it is not there."""
+    try:
+        info = path.stat()
+    except (OSError, ValueError):
+        return None
+    return info.st_dev, info.st_ino
+
+
+def read(
+    path: Path,
+    *,
+    limit: int,
+    below: Path | None = None,
+    but_not: Collection[Identity | None] = (),
+) -> bytes:
     """Return what a regular file holds.
 
     Args:
@@ -27,19 +44,21 @@ def read(path: Path, *, limit: int, below: Path | None = None) -> bytes:
         limit: Most bytes.
         below: A folder that `path` lies in: below it no link is followed, also one that takes a
             folder's place meanwhile.
+        but_not: Files that are never read, by whatever name.
 
     Raises:
-        NotReadable: It is something else, or larger.
+        NotReadable: It is something else, or larger, or one of `but_not`.
         OSError: It is not there, or may not be read.
     """
     descriptor = os.open(path, READ) if below is None else _open_below(below, path)
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(descriptor)
+        raise NotReadable(0, "is no regular file")
     with os.fdopen(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            raise NotReadable(0, "is no regular file")
-        content = file.read(
-            limit + 1
-        )  # a file may grow, and those of /proc say that they are empty
+        if (info.st_dev, info.st_ino) in but_not:
+            raise NotReadable(0, "is another name of a file with keys or settings")
+        content = file.read(limit + 1)  # it may grow, and those of /proc say that they are empty
     if len(content) > limit:
         raise NotReadable(0, f"is larger than {limit / 2**20:.3g} MiB")
     return content

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from botticelli import files
 from botticelli.config.secrets import find_secret
 from botticelli.config.trust.ownership import require_own
 from botticelli.errors import ConfigError
 
 NAME: Final = "botticelli.toml"
+LARGEST: Final = 16 * 1024 * 1024  # bytes of a file of settings or narratives
 REFERENCE: Final = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
 
@@ -86,7 +88,7 @@ def read_text(path: Path, name: str) -> str:
     if path.exists() and not path.is_file():  # a pipe would be waited for without end
         raise ConfigError("is not a regular file", where=name)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return files.read(path, limit=LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError("is not UTF-8 text", where=name, hint="save it as UTF-8") from error
     except OSError as error:

@@ -5,10 +5,13 @@ in depth and count, and never takes one of two equal names by chance. Nothing ou
 is ever read, so a narrative from elsewhere cannot hand the user's files to a model.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from botticelli import files
 from botticelli.config.model import Config
 from botticelli.errors import ConfigError
 from botticelli.narrative.files import about
@@ -17,6 +20,12 @@ from botticelli.text import nearest
 
 ROOT_MARKS: Final = (".git", "pyproject.toml", "Cargo.toml", "botticelli.toml")
 LEFT_OUT: Final = frozenset({"target", "node_modules", "__pycache__"})
+PRIVATE: Final = ("botticelli.toml", ".env", ".env.local")
+# In lower case: our own settings, variables with keys, private keys, lists of passwords.
+KEY_NAME: Final = re.compile(
+    r"botticelli\.toml|(?:.*\.)?env|env\..*|.*\.(?:pem|key|p12|pfx|jks|kdbx|ppk|keytab)"
+    r"|id_(?:rsa|dsa|ecdsa|ed25519).*|(?:credentials|secrets?)(?:\.(?:json|toml|ya?ml|ini|txt))?"
+)
 DEEPEST: Final = 8
 MOST_ENTRIES: Final = 20_000
 
@@ -44,6 +53,11 @@ class Folders:
                 return folder
         return own
 
+    @property
+    def all(self) -> frozenset[Path]:
+        """Every folder that has a part in it."""
+        return frozenset((*self.places(about.NAME), *self.places("")))
+
     def places(self, name: str) -> tuple[Path, ...]:
         """The folders in which a file of that name may be; the first that has it is read."""
         if name != about.NAME:
@@ -65,12 +79,32 @@ def folders_of(
     )
 
 
+def read_file(name: str, *, folders: Folders, limit: int) -> bytes:
+    """Return what the file that a narrative calls `name` holds.
+
+    Raises:
+        ConfigError: As `find_file`; or it has become something else, or is larger than `limit`.
+    """
+    path, holder = _find(name, folders=folders)
+    private = [files.identity(folder / each) for folder in folders.all for each in PRIVATE]
+    try:
+        return files.read(path, limit=limit, below=holder, but_not=private)
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise ConfigError(f"'{name}' {reason}", where=str(path)) from error
+
+
 def find_file(name: str, *, folders: Folders) -> Path:
-    """Return the file that a narrative calls `name`.
+    """Return the path of the file that a narrative calls `name`.
 
     Raises:
         ConfigError: There is none, or two, or it lies outside the folders that may be read.
     """
+    return _find(name, folders=folders)[0]
+
+
+def _find(name: str, *, folders: Folders) -> tuple[Path, Path]:
+    """Return a file's real path, and the real folder that lets it be read."""
     try:
         wanted = Path(name).expanduser()
     except RuntimeError:  # ~SOMEBODY who has no home here
@@ -81,7 +115,7 @@ def find_file(name: str, *, folders: Folders) -> Path:
             return _inside(path, name, folders=folders)
     if wanted.is_absolute() or len(wanted.parts) > 1:
         raise _missing(name, folders)
-    return _search(name, folders)
+    return _inside(_search(name, folders), name, folders=folders)
 
 
 def is_file(path: Path) -> bool:
@@ -92,7 +126,7 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def _inside(path: Path, name: str, *, folders: Folders) -> Path:
+def _inside(path: Path, name: str, *, folders: Folders) -> tuple[Path, Path]:
     real = path.resolve()
     allowed = [each.resolve() for each in folders.places(name)]
     holders = [folder for folder in allowed if real.is_relative_to(folder)]
@@ -102,19 +136,25 @@ def _inside(path: Path, name: str, *, folders: Folders) -> Path:
             where=str(folders.own),
             hint="move it beside the narrative, or name its folder in [narratives] context",
         )
-    if all(_is_private(real, below=folder) for folder in holders):
+    holder = next((each for each in holders if not _is_private(real, below=each)), None)
+    if holder is None:
         raise ConfigError(
             f"'{name}' is no file for narratives: keys and passwords are kept in such",
             where=str(folders.own),
             hint="copy what the narrative needs into a file of its own",
         )
-    return real
+    return real, holder
 
 
 def _is_private(path: Path, *, below: Path) -> bool:
-    """Return whether it is hidden (.env, .git/config) or our own configuration."""
+    """Return whether it is hidden, settings or a key by its name, or part of a database."""
     inner = path.relative_to(below)
-    return path.name == "botticelli.toml" or any(part.startswith(".") for part in inner.parts)
+    name = unicodedata.normalize("NFKC", path.name).casefold()
+    return (
+        any(part.startswith(".") for part in inner.parts)
+        or KEY_NAME.fullmatch(name) is not None
+        or any((below / each / "PG_VERSION").exists() for each in inner.parents)
+    )
 
 
 def _search(name: str, folders: Folders) -> Path:
@@ -143,7 +183,7 @@ def _tree(root: Path) -> Iterator[Path]:
                     return
                 if path.is_dir():
                     below.append(path)
-                else:
+                elif path.is_file():
                     yield path
         level = below
 

@@ -86,6 +86,13 @@ def resolve_nested(
             where=str(file.path),
             hint=f"looked beside this file, in {cwd} and from the project's root",
         )
+    allowed = [place.resolve() for place in places]
+    if not any(found[0].resolve().is_relative_to(place) for place in allowed):
+        raise ConfigError(
+            f"nested narrative '{nested.name}': {nested.path} lies outside the project",
+            where=str(file.path),
+            hint="move it into the project's folder",
+        )
     inner = load_file(found[0])
     return inner, choose(inner, found[1])
 

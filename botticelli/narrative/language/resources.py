@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
+from botticelli.errors import ConfigError
+from botticelli.narrative.files.lookup import Folders, read_file
 from botticelli.narrative.language.inputs import (
     ReadInput,
     nested,
@@ -19,6 +20,7 @@ from botticelli.text import nearest
 from botticelli.toml_lines import Key
 
 HOTTEST: Final = 2.0
+LARGEST_SCHEMA: Final = 1024 * 1024  # bytes
 KINDS: Final = ("bots", "tables", "media")
 
 
@@ -188,15 +190,15 @@ def _read_schema(table: Table) -> Mapping[str, Any] | None:
     file = table.values.get("file")
     if set(table.values) != {"file"} or not isinstance(file, str):
         return table.values
-    path = table.findings.path.parent / Path(file)
+    folders = Folders(own=table.findings.path.parent)
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        table.wrong(("file",), f"{path} cannot be read: {error.strerror}")
-    except ValueError as error:
-        table.wrong(("file",), f"{path} is not valid JSON: {error}")
+        schema = json.loads(read_file(file, folders=folders, limit=LARGEST_SCHEMA))
+    except ConfigError as error:
+        table.wrong(("file",), error.what)
+    except (ValueError, RecursionError) as error:
+        table.wrong(("file",), f"{file} is not valid JSON: {error}")
     else:
         if isinstance(schema, dict):
             return schema
-        table.wrong(("file",), f"{path} holds no JSON object")
+        table.wrong(("file",), f"{file} holds no JSON object")
     return None

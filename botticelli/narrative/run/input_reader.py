@@ -5,14 +5,13 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from botticelli.errors import ConfigError
 from botticelli.models.base import Part
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.fetch import Fetched, is_left_to_the_provider
-from botticelli.narrative.files.lookup import Folders, find_file
+from botticelli.narrative.files.lookup import Folders, read_file
 from botticelli.narrative.files.media import LARGEST, mime_of, mismatch
 from botticelli.narrative.language.model import Media, TableRead, Text
 from botticelli.narrative.language.template import (
@@ -78,7 +77,7 @@ class InputReader:
             return render_prompt(
                 text.content, scope=self.variables, single_braces=single_braces, warn=self.warn
             )
-        return self.locate(text).read_bytes().decode(errors="replace")
+        return self.read(text).decode(errors="replace")
 
     def media(self, media: Media) -> Part:
         """Return a medium as bytes; what only its provider can read, as its address.
@@ -107,7 +106,7 @@ class InputReader:
     def _content(self, media: Media) -> tuple[bytes, str]:
         """Return what a medium holds, and the MIME type that its server gives it."""
         if media.file is not None:
-            return self.locate(media).read_bytes(), ""
+            return self.read(media), ""
         if media.url is not None and not self.context.is_dry:
             if media.url not in self.fetched:
                 self.fetched[media.url] = self.context.fetch(media.url)
@@ -122,17 +121,14 @@ class InputReader:
             raise ConfigError(f"the base64 is larger than {LARGEST // 2**20} MiB")
         return content, ""
 
-    def locate(self, given: Text | Media) -> Path:
-        """Return the file that a text or a medium is in.
+    def read(self, given: Text | Media) -> bytes:
+        """Return what the file of a text or a medium holds.
 
         Raises:
             ConfigError: It is not there, may not be read, or is too large.
         """
-        name, limit = given.file or "", LARGEST_TEXT if isinstance(given, Text) else LARGEST
-        path = find_file(name, folders=self.folders)
-        if path.stat().st_size > limit:
-            raise ConfigError(f"'{name}' is larger than {limit // 2**20} MiB", where=str(path))
-        return path
+        limit = LARGEST_TEXT if isinstance(given, Text) else LARGEST
+        return read_file(given.file or "", folders=self.folders, limit=limit)
 
     def table(self, read: TableRead, *, act: str, step: str) -> Piece | None:
         """Return rows as a piece of the prompt, and let placeholders find them.

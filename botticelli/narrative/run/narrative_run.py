@@ -118,7 +118,7 @@ class NarrativeRun:
                     if isinstance(given, Media):
                         self.reader.media(given)
                     elif isinstance(given, Text) and given.file:
-                        self.reader.locate(given)
+                        self.reader.read(given)
             if act.name == self.options.until:
                 return
 
