@@ -5,9 +5,12 @@ all, `botticelli`: it is taken over where it is, by the project whose channels i
 stamped with the name and folder of the project that wrote to it first; so is one of DATABASE_URL.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from psycopg import errors, sql
@@ -97,6 +100,24 @@ def locate(server: Embedded, config: Config, *, project: Project, writes: bool) 
         where=f"project {project.name}",
         hint="botticelli db init creates it, as the first generate does",
     )
+
+
+@contextmanager
+def throwaway_database(binaries: Path | None) -> Iterator[str]:
+    """Yield the URL of an empty database on a server that is gone afterwards, for a dry run.
+
+    Raises:
+        Unavailable: There are no programs for a server here.
+    """
+    with TemporaryDirectory(prefix="botticelli-") as folder:
+        server = Embedded(Path(folder), binaries=binaries, settings=("fsync=off",))
+        try:
+            url = server.ensure(MAINTENANCE)
+            with connect(url) as conn:
+                apply_schema(conn)
+            yield url
+        finally:
+            server.stop()
 
 
 def list_databases(server: Embedded) -> list[str]:

@@ -19,8 +19,8 @@ LOOKS = [
     "check", "status", "status --json", "health", "doctor --offline", "runs", "logs post",
     "metrics", "budget", "trace 1", "content list x", "review --list", "deliveries", "locks",
     "approvals list", "state list", "db doctor", "db status", "models list", "projects",
-    "generate --dry-run", "curate --dry-run", "post --dry-run", "run short_posts:tip --dry-run",
 ]  # fmt: skip
+DRY_RUNS = ["generate --dry-run", "curate --dry-run", "post --dry-run"]  # each starts a server
 CATALOG = """
     SELECT 'relation', relname, relkind::text, relnamespace::regnamespace::text FROM pg_class
     UNION ALL SELECT 'function', proname, '', pronamespace::regnamespace::text FROM pg_proc
@@ -102,7 +102,7 @@ def test_looking_at_an_empty_database_changes_nothing(botticelli, empty_url, has
     botticelli.environ["DATABASE_URL"] = empty_url
     before = everything(empty_url)
 
-    for line in LOOKS:
+    for line in [*LOOKS, *(DRY_RUNS if has_project else ())]:
         ended = botticelli(line)
         assert "Traceback" not in ended.err, line
         assert line in ("db status", "models list", "projects") or "db init" in (
@@ -174,6 +174,16 @@ def test_looking_at_a_machine_without_a_server_leaves_it_without(bare, botticell
     for line in ("check --offline", "status", "health", "post --dry-run", "projects", "doctor"):
         assert "Traceback" not in bare(botticelli.cwd, line).err
 
+    assert list(postgres_home.iterdir()) == []
+
+
+def test_a_dry_run_needs_no_database_and_leaves_none(bare, botticelli, postgres_home):
+    project(botticelli.cwd)
+
+    ended = bare(botticelli.cwd, "run short_posts:tip --dry-run --offline")
+
+    assert ended.code == 0, ended.err
+    assert "it has no database yet; botticelli db init" in ended.err
     assert list(postgres_home.iterdir()) == []
 
 

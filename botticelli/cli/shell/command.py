@@ -109,7 +109,8 @@ def _typed(body: Body, *, json: bool, decides: bool, writes: bool) -> Body:
         env.decider = options.pop("by", None) or ""
         keeps = "as_json" in taken
         as_json = options.get("as_json", False) if keeps else options.pop("as_json", False)
-        env.writes = writes and not options.get("dry_run")
+        env.is_dry_run = bool(options.get("dry_run"))
+        env.writes = writes and not env.is_dry_run
         with env.database() if "conn" in taken else nullcontext() as conn:
             known = {"env": env, "ctx": ctx, "conn": conn}
             result = body(**options, **{key: known[key] for key in taken.keys() & known.keys()})

@@ -79,6 +79,7 @@ class Environment:
         self.options = Options()
         self.decider = ""  # as --by says
         self.writes = False  # whether the command changes the database; the decorator says so
+        self.is_dry_run = False
         self.words: Sequence[str] = ()
         self._given = config
         self._connect = connect
@@ -269,7 +270,7 @@ class Environment:
         """Open the project's database; the embedded server is started if needed.
 
         For a command that `writes`, the database, its schema and the project's stamp are put in
-        place; else nothing is.
+        place; else nothing is. A dry run sees an empty one in place of one that is missing.
 
         `lock`: seconds to wait for a lock, for who is in a hurry.
 
@@ -279,15 +280,28 @@ class Environment:
             TryLater: Somebody else's session is in the way.
             Unavailable: It cannot be reached or started.
         """
-        from botticelli.store.connection import mapped_errors
-        from botticelli.store.projects import admit
+        from contextlib import ExitStack
+
+        from botticelli.store.connection import connect, mapped_errors
+        from botticelli.store.projects import admit, throwaway_database
+        from botticelli.store.schema import NothingYet
         from botticelli.store.session import DatabaseSession
 
         try:
-            with mapped_errors(), self.connect() as conn:
-                if lock is not None and isinstance(conn, DatabaseSession):
-                    conn.lock_timeout, conn.heals = lock, False
-                admit(conn, self.config, writes=self.writes)
+            with mapped_errors(), ExitStack() as stack:
+                try:
+                    conn = stack.enter_context(self.connect())
+                    if lock is not None and isinstance(conn, DatabaseSession):
+                        conn.lock_timeout, conn.heals = lock, False
+                    admit(conn, self.config, writes=self.writes)
+                except NothingYet as error:
+                    if not self.is_dry_run:
+                        raise
+                    self.say(f"{error}; this dry run takes it for empty")
+                    self._url = stack.enter_context(
+                        throwaway_database(self.config.database.binaries)
+                    )
+                    conn = stack.enter_context((self._connect or connect)(self._url))
                 yield conn
         finally:
             if "embedded" in self.__dict__:
