@@ -51,6 +51,8 @@ class Event:
         exit_code: None if unknown (killed, or not yet ended).
         error: One line; empty if there is none.
         summary: What the run recorded about itself.
+        project: Its name; empty if there is none.
+        project_path: Its folder, in which commands are run.
     """
 
     kind: EventKind
@@ -60,6 +62,8 @@ class Event:
     exit_code: int | None = None
     error: str = ""
     summary: Mapping[str, Any] = field(default_factory=dict)
+    project: str = ""
+    project_path: str = ""
 
     @property
     def title(self) -> str:
@@ -72,6 +76,8 @@ class Event:
         lines = [self.title]
         if self.error:
             lines.append(self.error)
+        if self.project:
+            lines.append(f"project {self.project} in {self.project_path}")
         if self.run is not None:
             lines.append(f"run {self.run}; see: botticelli logs {self.run}")
         return "\n".join(lines)
@@ -85,6 +91,8 @@ class Event:
             "run": self.run,
             "exit_code": self.exit_code,
             "error": self.error,
+            "project": self.project,
+            "project_path": self.project_path,
             "summary": dict(self.summary),
         }
 
@@ -187,6 +195,7 @@ class _HookCall(threading.Thread):
         self._process = subprocess.Popen(  # noqa: S603 - the operator's own command, without a shell
             shlex.split(self._target),
             env={**self._environ, **variables, "BOTTICELLI_TEXT": self.event.text},
+            cwd=self.event.project_path or None,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

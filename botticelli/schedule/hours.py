@@ -62,6 +62,16 @@ def first_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     return later.replace(microsecond=0)
 
 
+def left_out(at: time, zone: str, *, on: date) -> date | None:
+    """Return the first date, in the year from `on`, whose clocks never show `at`; None if none."""
+    tz = zone_of(zone)
+    for number in range(366):
+        wall = datetime.combine(on + number * DAY, at)
+        if first_instant(wall.date(), at, tz).astimezone(tz).replace(tzinfo=None) != wall:
+            return wall.date()
+    return None
+
+
 def day_start(instant: datetime, zone: str) -> datetime:
     """Return the first instant of the local date that `instant` lies on, in UTC."""
     tz = zone_of(zone)

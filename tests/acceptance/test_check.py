@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from tests.clock import PinnedClock
+
 
 def findings(ended):
     return [(each["level"], each["subject"]) for each in json.loads(ended.out)["findings"]]
@@ -258,3 +260,24 @@ def test_a_command_that_nobody_allowed_is_told_before_a_timer_runs_it(
 
     assert len(told) == bool(word)
     assert all(word in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warned"),
+    [
+        ("type = 'Daily'\nat = ['02:30']\ntime_zone = 'Europe/Berlin'", True),
+        ("type = 'Cron'\ncron = '15 2 * * *'\ntime_zone = 'Europe/Berlin'", True),
+        ("type = 'Daily'\nat = ['03:00']\ntime_zone = 'Europe/Berlin'", False),
+        ("type = 'Daily'\nat = ['02:30']\ntime_zone = 'Asia/Tokyo'", False),
+        ("type = 'Cron'\ncron = '*/15 * * * *'\ntime_zone = 'Europe/Berlin'", False),
+        ("type = 'Interval'\nseconds = 600", False),
+    ],
+)
+def test_a_time_that_the_clocks_leave_out_is_a_warning(botticelli, schedule, warned):
+    botticelli.clock = PinnedClock()
+    (botticelli.cwd / "botticelli.toml").write_text(f"[post.schedule]\n{schedule}\n")
+
+    out = botticelli("check").out
+
+    assert ("never show" in out) is warned
+    assert ("warning  post.schedule: on 2027-03-28 the clocks of Europe/Berlin" in out) is warned

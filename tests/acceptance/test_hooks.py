@@ -276,3 +276,26 @@ def test_a_signal_ends_a_run_whose_hooks_hang(botticelli, db, hanging, moment, n
 
     assert time.monotonic() - began < 5
     assert db.execute("SELECT count(*) FROM locks WHERE expires_at > now()").fetchone() == (0,)
+
+
+def test_a_command_knows_its_project_and_runs_in_its_folder(botticelli, db):
+    """Wherever the stage was started from."""
+    root = botticelli.cwd / "chess club"
+    (root / "drafts").mkdir(parents=True)
+    (root / "tell").write_text(
+        '#!/bin/sh\n{ pwd; echo "$BOTTICELLI_PROJECT"; echo "$BOTTICELLI_PROJECT_PATH"; } > told\n'
+    )
+    (root / "tell").chmod(0o755)
+    (root / "botticelli.toml").write_text(
+        "[destinations.file]\nplatform = 'outbox'\n[hooks]\non_success = './tell'\n"
+    )
+    botticelli.cwd = root / "drafts"
+
+    assert botticelli(["trust", str(root)]).code == 0
+
+    assert botticelli("post").code == 0
+
+    assert (root / "told").read_text().splitlines() == [str(root), "chess club", str(root)]
+    event = Event(kind="success", stage="post", host="h", project="chess", project_path="/srv/c")
+    assert "project chess in /srv/c" in event.text
+    assert event.facts()["project"] == "chess"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import field
+from datetime import date, time
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -23,6 +24,7 @@ from botticelli.records import record
 from botticelli.store.connection import Connection
 
 STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
+FEW_TIMES: Final = 4  # a day; with more of them one that the clocks leave out is no loss
 _POSITION: Final = re.compile(r"(.+?:\d+: [^ :]+): ")  # FILE:LINE: KEY, as findings write it
 
 
@@ -87,6 +89,7 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     yield from check_narratives(config, files=files, environ=env.environ, cwd=env.cwd)
     yield from check_trust(env, narrative_files(config, files))
     yield from check_models(config, online=online)
+    yield from check_schedules(config, on=env.clock.now().date())
     yield from check_destinations(config, clock=env.clock, online=online)
     yield from check_security(config)
     yield from check_folders(config)
@@ -244,6 +247,24 @@ def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
             force = limits_in_force(opened.name, config.models)
             limits = "" if opened.is_free else f"; limits: {force}"
             yield _ok(f"model {name}", f"can be asked through {opened.provider}{limits}")
+
+
+def check_schedules(config: Config, *, on: date) -> Iterator[Finding]:
+    """Yield a warning for each time that the clocks leave out within a year."""
+    from botticelli import cron
+    from botticelli.schedule.hours import left_out
+
+    for stage, schedule in config.schedules.items():
+        times = [time.fromisoformat(at) for at in schedule.at]
+        times += cron.times(cron.parse(schedule.cron)) if schedule.cron else []
+        for at in times if len(times) <= FEW_TIMES else ():
+            if day := left_out(at, schedule.time_zone, on=on):
+                what = (
+                    f"on {day} the clocks of {schedule.time_zone} never show {at:%H:%M}: systemd"
+                    " leaves that round out, cron begins it when they are set"
+                )
+                hint = "choose a time before that change, or an hour later"
+                yield Finding(level="warning", subject=f"{stage}.schedule", what=what, hint=hint)
 
 
 def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:

@@ -234,7 +234,14 @@ def _refuse_hidden(place: UnitScope) -> None:
                 hint="install botticelli and the project below /opt, /srv or /etc, or use --user",
             )
     for path in (place.config, f"{place.folder}/.env") if place.config else ():
-        if Path(path).exists() and not Path(path).stat().st_mode & 0o004:
+        found = Path(path).stat() if Path(path).exists() else None
+        if found and found.st_uid:
+            raise ConfigError(
+                "the sandboxed services obey files of root only: they run as a user of their own",
+                where=path,
+                hint=f"chown root {place.folder} and its files, or use --user",
+            )
+        if found and not found.st_mode & 0o004:
             raise ConfigError(
                 "the sandboxed services cannot read it: they run as a user of their own",
                 where=path,

@@ -123,6 +123,7 @@ class Notifier:
         """Notify the hooks that are configured for these events, once for all of them."""
         from botticelli.hooks import Event, notify
 
+        project = self._env.config.project
         events = [
             Event(
                 kind=kind,
@@ -132,6 +133,8 @@ class Notifier:
                 exit_code=run.exit_code if run and exit_code is None else exit_code,
                 error=self._env.hide(error or (run.error if run else "") or ""),
                 summary=run.summary if run else {},
+                project=project.name,
+                project_path=str(project.root or ""),
             )
             for kind in kinds
         ]
