@@ -54,3 +54,7 @@ reference: setup
 # Figures of docs/architecture.md: lines, modules with one importer, doubled names
 house: setup
     {{python}} -m tools.house
+
+# The pictures of the README
+pictures: setup
+    {{python}} -m tools.pictures
