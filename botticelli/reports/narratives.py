@@ -64,19 +64,24 @@ def list_narratives(
 
     A narrative in one of the `folders` is referred to by its file's bare name.
     """
-    files = tuple(_listed_file(path, folders=folders, cwd=cwd) for path in narrative_files(places))
+    found = narrative_files(places, folders=folders)
+    files = tuple(_listed_file(path, folders=folders, cwd=cwd) for path in found)
     bad = any(each.problems for each in files)
     return NarrativesReport(exit_code=Exit.CONFIG if bad else Exit.DONE, files=files)
 
 
-def narrative_files(places: Iterable[Path]) -> Iterator[Path]:
-    """Yield each file once: those named, and in folders those that look like narratives."""
+def narrative_files(places: Iterable[Path], *, folders: Sequence[Path] = ()) -> Iterator[Path]:
+    """Yield each file once: those named, and in folders those that look like narratives.
+
+    Of one name in several of the `folders` the first counts, as it does when it is run.
+    """
     seen: set[Path] = set()
     for place in places:
         found = filter(_is_narrative, sorted(_below(place))) if place.is_dir() else [place]
         for path in found:
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
+            name = path.relative_to(place) if place in folders else path.resolve()
+            if name not in seen:
+                seen.add(name)
                 yield path
 
 

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import date, time
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from botticelli.errors import BotticelliError, ConfigError, Exit, Problem
 from botticelli.records import record
 from botticelli.store.connection import Connection
 
-STYLES: Final = {"ok": "green", "warning": "yellow", "error": "bold red"}
+STYLES: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
 FEW_TIMES: Final = 4  # a day; with more of them one that the clocks leave out is no loss
 _POSITION: Final = re.compile(r"(.+?:\d+: [^ :]+): ")  # FILE:LINE: KEY, as findings write it
 
@@ -32,7 +32,7 @@ _POSITION: Final = re.compile(r"(.+?:\d+: [^ :]+): ")  # FILE:LINE: KEY, as find
 class Finding:
     """What was checked and the result. `subject` is the file, key, variable or position."""
 
-    level: Literal["ok", "warning", "error"]
+    level: Literal["ok", "note", "warning", "error"]
     subject: str
     what: str
     hint: str = field(default="", metadata={"json": "mend"})
@@ -50,7 +50,8 @@ class CheckReport:
 def check(
     env: Environment,
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Further narrative files.")
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Check only these narrative files."),
     ] = None,
     *,
     online: Annotated[
@@ -62,7 +63,8 @@ def check(
 ) -> CheckReport:
     """Check configuration, narratives and destinations.
 
-    Reports every mistake in one run, so that timers do not fail on the next one.
+    Reports every mistake in one run, so that timers do not fail on the next one. Of a file that is
+    named only the file is judged; what it needs besides is a note.
 
     Examples:
         botticelli check
@@ -82,6 +84,13 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
         for file in files:
             yield from check_narrative(file, environ=env.environ)
         return
+    found = _all_findings(env, config, files, online=online)
+    yield from _of_files(found, files) if files else found
+
+
+def _all_findings(
+    env: Environment, config: Config, files: list[Path], *, online: bool
+) -> Iterator[Finding]:
     project = f"project {config.project.name}, {config.source}"
     source = project if config.source else "no botticelli.toml: shipped defaults"
     yield _ok("configuration", source)
@@ -94,6 +103,16 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
     yield from check_security(config)
     yield from check_folders(config)
     yield from check_database(env.database(), config, files=narrative_files(config, files))
+
+
+def _of_files(findings: Iterable[Finding], files: Sequence[Path]) -> Iterator[Finding]:
+    """Yield what is said of the files; what else is wrong, as a note."""
+    names = tuple(map(str, files))
+    for each in findings:
+        if each.subject.startswith(names):
+            yield each
+        elif each.level == "error":
+            yield replace(each, level="note")
 
 
 def _ok(subject: str, what: str) -> Finding:

@@ -122,9 +122,13 @@ class ReviewApp(App[None]):
     """The list on the left, the candidate under the cursor on the right."""
 
     ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as the base has it
     CSS = """
     DataTable { width: 2fr; overflow-x: hidden; }
     #detail { width: 3fr; padding: 0 1; border-left: solid $primary; }
+    .-narrow #both { layout: vertical; }
+    .-narrow DataTable { width: 100%; height: 7; }
+    .-narrow #detail { width: 100%; height: 1fr; border-left: none; border-top: solid $primary; }
     #title { background: $primary; padding: 0 1; width: 100%; }
     Note, Editor { align: center middle; }
     Note #box { width: 70; height: 6; border: solid $primary; background: $surface; }
@@ -136,15 +140,15 @@ class ReviewApp(App[None]):
         Binding("h", "decide('hold')", "hold"),
         Binding("e", "edit", "edit"),
         Binding("u", "undo", "undo"),
-        Binding("n,j", "move(1)", "next", key_display="n"),
-        Binding("p,k", "move(-1)", "back", key_display="p"),
-        Binding("q", "quit", "quit"),
-        Binding("tab", "turn", "other list", priority=True),
+        Binding("n,j", "move(1)", "move", key_display="n/p"),
+        Binding("p,k", "move(-1)", show=False),
+        Binding("tab", "turn", "list", priority=True),
         Binding("space", "scroll", "scroll"),
+        Binding("q", "quit", "quit"),
         Binding("A", "decide_with_note('approve')", show=False),
-        Binding("R", "decide_with_note('reject')", "with a note", key_display="A R H"),
+        Binding("R", "decide_with_note('reject')", "note", key_display="A/R/H"),
         Binding("H", "decide_with_note('hold')", show=False),
-        Binding("g", "reload", "reload"),
+        Binding("g", "reload", "reload", show=False),
     ]
 
     def __init__(self, session: ReviewSession, *, view: View) -> None:
@@ -156,11 +160,11 @@ class ReviewApp(App[None]):
     def compose(self) -> ComposeResult:
         """See App."""
         yield Static(id="title")
-        with Horizontal():
+        with Horizontal(id="both"):
             yield DataTable[Text](cursor_type="row")
             with VerticalScroll(id="detail", can_focus=False):
                 yield Static(id="text")
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Show the first list."""

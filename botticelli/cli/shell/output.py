@@ -8,6 +8,7 @@ import dataclasses
 import io
 import select
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ class Console:
         """Write one line; `style` is a style of rich, for a terminal."""
         text = hiding.current().hide(text)
         if self.is_terminal:
-            self.rich.print(visible(text), style=style or None, markup=False, soft_wrap=True)
+            shown = "\n".join(wrapped(each, self.rich.width) for each in visible(text).split("\n"))
+            self.rich.print(shown, style=style or None, markup=False, soft_wrap=True)
         else:
             self.stream.write(text + "\n")
 
@@ -118,6 +120,15 @@ class Console:
         from rich.table import Table
         from rich.text import Text
 
+        texts = [[visible(str(cell)) for cell in row] for row in rows]
+        widths = fitting(columns, texts, width=self.rich.width - 2 * (len(columns) - 1))
+        if widths is None:
+            if title:
+                self.line(title, style="bold")
+            for cells in texts:
+                for index, (name, text) in enumerate(zip(columns, cells, strict=True)):
+                    self.line(f"{'  ' if index else ''}{name}: {text}")
+            return
         table = Table(
             title=title or None,
             title_justify="left",
@@ -125,12 +136,52 @@ class Console:
             box=box.SIMPLE_HEAD,
             pad_edge=False,
             show_edge=False,
+            padding=(0, 1, 0, 0),
         )
-        for name in columns:
-            table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        for name, width in zip(columns, widths, strict=True):
+            table.add_column(name, justify="right" if name in right else "left", width=width)
         for row in rows:
             table.add_row(*(Text(visible(str(cell)), style=_style(cell)) for cell in row))
         self.rich.print(table)
+
+
+def wrapped(line: str, width: int) -> str:
+    """Return a line in lines of at most `width` columns; no word is broken."""
+    indent = " " * min(len(line) - len(line.lstrip()) + 2, width // 2)
+    return (
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+            expand_tabs=False,
+        )
+        if len(line) > width
+        else line
+    )
+
+
+def fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int
+) -> list[int] | None:
+    """Return widths of columns that fit into `width` together and break no word; None: none do."""
+    from rich.cells import cell_len
+
+    cells = [list(column) for column in zip(columns, *rows, strict=True)]
+    least = [
+        max(cell_len(word) for cell in each for word in cell.split() or [""]) for each in cells
+    ]
+    found = [max(map(cell_len, each)) for each in cells]
+    while sum(found) > width:
+        room, widest = max(
+            (own - low, at) for at, (own, low) in enumerate(zip(found, least, strict=True))
+        )
+        if not room:
+            return None
+        found[widest] -= 1
+    return found
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[bool] = ()) -> str:

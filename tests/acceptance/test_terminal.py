@@ -1,0 +1,81 @@
+"""What a terminal of 80 columns shows: whole words, columns that fit, a review to work with."""
+
+import asyncio
+import io
+import re
+
+import pytest
+
+from botticelli.cli.review.screen import ReviewApp
+from botticelli.cli.review.session import ReviewSession, View
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, fitting, wrapped
+from tests.database import candidate
+
+WORDS = "Everybody who waits at the counter sees `botticelli deliveries mark-posted 4` first"
+TEXT = "Newcomers judge a choir within twelve minutes. What do they see?"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+@pytest.mark.parametrize("line", [WORDS, "  " + WORDS, "  - " + WORDS * 3, "short", ""])
+def test_a_line_breaks_between_words(width, line):
+    shown = wrapped(line, width)
+
+    assert shown.split() == line.split()
+    assert all(len(each) <= width for each in shown.splitlines())
+
+
+def test_an_address_stays_whole():
+    url = "https://example.org/" + "a" * 90
+
+    assert url in wrapped(f"see {url} for it", 80)
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 200])
+def test_a_table_breaks_no_word(width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = [("d4", "p5", "announcements", "uncertain", 3, "11-30 09:15", WORDS)] * 2
+    out = Terminal()
+
+    Console(out, colour=False).table(("id", "post", "to", "state", "tries", "posted", "why"), rows)
+
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+    for word in (*WORDS.split(), "announcements", "uncertain", "11-30"):
+        assert shown.count(word) >= 2, f"{word} in\n{shown}"
+    assert all(len(each.rstrip()) <= width for each in shown.splitlines())
+
+
+def test_columns_take_the_room_that_there_is():
+    rows = [("aaaa", "b b b b b b"), ("a", "b")]
+
+    assert fitting(("x", "y"), rows, width=15) == [4, 11]
+    assert fitting(("x", "y"), rows, width=9) == [4, 5]
+    assert fitting(("x", "y"), rows, width=4) is None
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_the_review_shows_list_and_text(botticelli, db, size):
+    for n in range(30):
+        candidate(db, f"{n} {TEXT}", review_status="held", curation_score=40)
+    env = Environment(
+        environ=botticelli.environ, cwd=botticelli.cwd, stdout=io.StringIO(), stderr=io.StringIO()
+    )
+
+    async def work():
+        app = ReviewApp(ReviewSession(env, limit=200), view=View.OPEN)
+        async with app.run_test(size=size) as pilot:
+            await pilot.pause()
+            strips = app.screen._compositor.render_strips()
+            return ["".join(part.text for part in strip) for strip in strips]
+
+    screen = asyncio.run(work())
+
+    assert any(TEXT in line for line in screen), "the text of the first, whole"
+    assert sum("held" in line for line in screen) >= 5, "and the list"
+    for key in ("approve", "reject", "hold", "edit", "undo", "quit"):
+        assert key in screen[-1]
