@@ -568,7 +568,7 @@ END $$;
 -- The limit learned from a 429, times the share that may be used; null: none was learned lately.
 CREATE OR REPLACE FUNCTION ledger_learned(p_learned jsonb, p_rate text, p_share double precision, p_now timestamptz)
 RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN botticelli_time(p_learned -> p_rate ->> 'until') > p_now
+    SELECT CASE WHEN botticelli_time(p_learned -> p_rate ->> 'until') BETWEEN p_now AND p_now + interval '8 days'
                      AND p_learned -> p_rate ->> 'limit' ~ '^[0-9]{1,18}$'
                 THEN greatest(1, floor((p_learned -> p_rate ->> 'limit')::bigint * p_share + 1e-9))::bigint END
 $$;
@@ -1183,5 +1183,45 @@ CREATE TABLE IF NOT EXISTS destination_channels (
 ALTER TABLE deliveries
     ADD COLUMN IF NOT EXISTS place text;                    -- platform:channel that it goes, or went, to
 CREATE INDEX IF NOT EXISTS deliveries_by_place ON deliveries (place, posted_at DESC) WHERE posted_at IS NOT NULL;
+
+-- Instants so far in the future that no clock which was right can have written them: a lease that outlasts every lease, a
+-- breaker that will open. Nobody may be held up by them. p_mend brings each back to where it may be at most, counted from
+-- now; every run begins with that.
+CREATE OR REPLACE FUNCTION botticelli_impossible(p_mend boolean)
+RETURNS TABLE (place text, rows bigint, latest timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+    rule record;
+    command text;
+BEGIN
+    FOR rule IN
+        SELECT *
+          FROM (VALUES
+                ('locks', 'expires_at', 'true', interval '1 minute'),
+                ('locks', 'heartbeat_at', 'true', '1 minute'),
+                ('generation_items', 'lease_expires_at', 'state = ''running''', '1 minute'),
+                ('generation_items', 'retry_at', 'state = ''pending''', '1 hour'),
+                ('potential_discord_posts', 'lease_expires_at', 'review_status = ''judging''', '1 minute'),
+                ('deliveries', 'lease_expires_at', 'state = ''sending''', '1 minute'),
+                ('deliveries', 'retry_at', 'state IN (''pending'', ''sending'')', '1 hour'),
+                ('row_leases', 'lease_expires_at', 'true', '1 hour'),
+                ('actor_server_state', 'circuit_opened_at', 'true', '1 minute'),
+                ('actor_server_state', 'last_run', 'true', '1 minute'),
+                ('actor_server_state', 'last_success', 'true', '1 minute'),
+                ('ledger', 'last_start', 'true', '1 minute'),
+                ('ledger', 'blocked_until', 'blocked_why IS DISTINCT FROM ''day''', '1 hour'),
+                ('ledger', 'blocked_until', 'true', '26 hours'),
+                ('ledger_grants', 'start_at', 'key IN (SELECT key FROM ledger)', '1 minute'),
+                ('ledger_waiters', 'expires_at', 'true', '2 hours')
+               ) AS v (tab, col, only_if, ahead)
+    LOOP
+        command := CASE WHEN p_mend
+            THEN 'WITH wrong AS (UPDATE %1$I SET %2$I = botticelli_now() + $1'
+                 ' WHERE %3$s AND %2$I > botticelli_now() + $1 RETURNING %2$I AS at)'
+            ELSE 'WITH wrong AS (SELECT %2$I AS at FROM %1$I WHERE %3$s AND %2$I > botticelli_now() + $1)' END
+            || ' SELECT %4$L, count(*), max(at) FROM wrong HAVING count(*) > 0';
+        RETURN QUERY EXECUTE format(command, rule.tab, rule.col, rule.only_if, rule.tab || '.' || rule.col)
+            USING rule.ahead;
+    END LOOP;
+END $$;
 
 INSERT INTO schema_version (version) VALUES (5) ON CONFLICT DO NOTHING;

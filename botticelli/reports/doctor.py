@@ -259,6 +259,9 @@ def _cleanup(conn: Connection, *, config: Config) -> Iterator[Diagnosis]:
     found = doctor.cleanup_findings(conn)
     for each in found:
         yield _cleanup_finding(each, stuck=config.health.stuck)
+    for place, latest in doctor.impossible_instants(conn):
+        what = f"{place} lies in the future ({latest:%Y-%m-%d %H:%M} UTC): a clock was wrong"
+        yield warning("leftovers", f"{what}; the next run of a stage brings it back")
     if not found:
         yield fine("leftovers", "no killed run, no stuck delivery")
 

@@ -142,7 +142,7 @@ def _refuse_while_open(stage: StageName, state: runs.StageState, *, config: Supe
     if state.circuit_opened_at is None:
         return
     next_try = state.circuit_opened_at + config.reset_timeout
-    if state.now < next_try:
+    if state.now < next_try <= state.now + config.reset_timeout:  # none was opened in the future
         raise TryLater(
             f"the breaker is open after {state.consecutive_failures} failed runs in a row"
             f" (last: {state.last_error or 'no reason recorded'})",

@@ -50,8 +50,18 @@ ACQUIRE: Final = """
            acquired_at = excluded.acquired_at,
            heartbeat_at = excluded.heartbeat_at,
            expires_at = excluded.expires_at
-     WHERE l.expires_at <= botticelli_clock()
+     WHERE least(l.expires_at, l.heartbeat_at + interval '1 minute') <= botticelli_clock()
     RETURNING l.name, l.holder, l.fence
+"""
+
+
+# A clock that was ahead: its lock lasts no longer than any other, counted from now.
+CUT: Final = """
+    UPDATE locks
+       SET expires_at = botticelli_now() + interval '1 minute',
+           heartbeat_at = least(heartbeat_at, botticelli_now())
+     WHERE name = %(name)s
+       AND expires_at > botticelli_now() + interval '1 minute'
 """
 
 
@@ -66,6 +76,7 @@ def acquire(
             return lock
         held = find(conn, name)
     if held is not None and not held.expired:
+        conn.execute(CUT, {"name": name})
         return held
     # Freed between the two statements: it is there for the next who asks.
     return acquire(conn, name, identity=identity, lease=lease)
@@ -125,7 +136,7 @@ def break_lock(conn: Connection, name: str) -> LockState | None:
 
 LIST: Final = """
     SELECT name, holder, host, pid, run_id, acquired_at, heartbeat_at, expires_at,
-           expires_at <= botticelli_now() AS expired
+           least(expires_at, heartbeat_at + interval '1 minute') <= botticelli_now() AS expired
       FROM locks
      WHERE name = coalesce(%(name)s, name)
      ORDER BY name

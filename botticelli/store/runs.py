@@ -127,11 +127,13 @@ START: Final = """
     )
     SELECT id FROM run
 """
+MEND: Final = "SELECT count(*) FROM botticelli_impossible(true)"
 
 
 def start(conn: Connection, stage: str, *, identity: Identity, lock: Lock | None = None) -> int:
     """Record that a run starts, tie it to its lock, and return its id. One transaction.
 
+    Instants that no right clock can have written are brought back to where they hold up nobody.
     Runs of the same stage that were killed are marked as interrupted. A run without a lock
     (stage "run") is never taken for killed: it may take as long as it likes.
     """
@@ -140,6 +142,7 @@ def start(conn: Connection, stage: str, *, identity: Identity, lock: Lock | None
     values = {**vars(identity), **held, "stage": stage}
     with conn.transaction():
         if lock is not None:
+            conn.execute(MEND)
             conn.execute(INTERRUPT_DEAD, values)
             conn.execute(FORGET_HELPERS, values)
         row = conn.execute(START, values).fetchone()

@@ -43,7 +43,7 @@ class HealthProblem:
     """One thing that is unhealthy.
 
     Args:
-        check: database, late, breaker, candidates, delivery, budget or disk.
+        check: database, late, breaker, candidates, delivery, budget, disk or instants.
         name: Of the stage, destination or model; empty if there is only one.
     """
 
@@ -129,6 +129,10 @@ def read_health(conn: Connection, config: Config) -> HealthReport:
         *_deliveries(facts, config),
         *_budget(facts.models, least=config.health.budget_left_percent),
         *_disk(free, config),
+        *(
+            HealthProblem(check="instants", name=place, what=f"lies in the future ({latest})")
+            for place, latest in facts.impossible.items()
+        ),
     )
     return HealthReport(
         healthy=not problems,

@@ -79,7 +79,8 @@ CLAIM_NEXT_DUE: Final = """
                               AND s.state = 'sending')
            AND (SELECT max(l.posted_at)
                   FROM deliveries AS l
-                 WHERE l.destination = %(destination)s)
+                 WHERE l.destination = %(destination)s
+                   AND l.posted_at <= botticelli_now() + interval '1 minute')
                IS NOT DISTINCT FROM %(last_posted)s
          ORDER BY p.selected_at, p.id
          LIMIT 1

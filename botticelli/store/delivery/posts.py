@@ -46,7 +46,7 @@ READ_QUEUES: Final = """
            ARRAY (SELECT d.posted_at
                     FROM deliveries AS d
                    WHERE d.destination = w.name
-                     AND d.posted_at IS NOT NULL
+                     AND d.posted_at <= t.now + interval '1 minute'
                    ORDER BY d.posted_at DESC
                    LIMIT w.recent) AS recent
       FROM jsonb_to_recordset(%(wanted)s) AS w (name text, recent integer)

@@ -156,6 +156,7 @@ FIND_LAST: Final = """
       FROM batches
      WHERE narrative = %(narrative)s
        AND state <> 'abandoned'
+       AND created_at <= botticelli_now() + interval '1 minute'
        AND coalesce(options -> 'asked', 'false') <> 'true'
     HAVING max(created_at) IS NOT NULL
 """

@@ -141,6 +141,14 @@ def cleanup_findings(conn: Connection) -> Sequence[CleanupFinding]:
     return tuple(fetch_all(conn, CleanupFinding, CLEANUP))
 
 
+IMPOSSIBLE: Final = "SELECT place, latest FROM botticelli_impossible(false)"
+
+
+def impossible_instants(conn: Connection) -> Sequence[tuple[str, datetime]]:
+    """Return where instants stand that no right clock can have written, with the latest."""
+    return conn.execute(IMPOSSIBLE).fetchall()
+
+
 SCRATCH: Final = "botticelli_as_it_should_be"
 
 COLUMNS: Final = """

@@ -56,6 +56,7 @@ class HealthFacts:
 
     Args:
         last_errors: Why a stage failed last, by its name; None if it has not.
+        impossible: Where instants stand that no right clock can have written, with the latest.
         candidates, posts, held: How many wait for the judge, to be sent, for a person.
     """
 
@@ -67,6 +68,7 @@ class HealthFacts:
     stages: tuple[StageHealth, ...]
     queues: tuple[DestinationQueue, ...]
     models: tuple[ModelLeft, ...]
+    impossible: Mapping[str, str]
 
 
 # A stage that has never run, or was paused or resumed since its last run, has its time as well.
@@ -139,7 +141,9 @@ FACTS: Final = f"""
            (SELECT jsonb_object_agg(task_id, last_error) FROM actor_server_state) AS last_errors,
            (SELECT jsonb_agg(to_jsonb(s)) FROM ({STAGES_SQL}) AS s) AS stages,
            (SELECT jsonb_agg(to_jsonb(q)) FROM ({QUEUES_SQL}) AS q) AS queues,
-           (SELECT jsonb_agg(to_jsonb(m)) FROM ({MODELS_SQL}) AS m) AS models
+           (SELECT jsonb_agg(to_jsonb(m)) FROM ({MODELS_SQL}) AS m) AS models,
+           (SELECT coalesce(jsonb_object_agg(i.place, i.latest), '{{}}')
+              FROM botticelli_impossible(false) AS i) AS impossible
 """  # noqa: S608 - all parts are constants
 TIMES: Final = frozenset({"last_success", "late_at", "waiting_since", "uncertain_since"})
 
