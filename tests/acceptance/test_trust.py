@@ -187,7 +187,7 @@ def test_a_hostile_clone_can_be_looked_at(clone, evil, db):
         "database.binaries",
         "hooks.on_failure",
         "models.m.base_url",
-        "PATH",
+        "EDITOR",
         "messages.send",
     ):
         assert re.search(f"not trusted, and asks for .*{re.escape(asked)}", text), asked
