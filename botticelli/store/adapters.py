@@ -24,7 +24,7 @@ EARLIEST: Final = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 # Parameters of statements that hold words about what happened.
 TELLING: Final = frozenset({"error", "error_message", "note", "reason", "summary", "event"})
-LONGEST_NUMBER: Final = 300  # digits; a longer one becomes a float
+LONGEST_NUMBER: Final = 4000  # digits; a longer one becomes a float
 
 
 def prepare(conn: "psycopg.Connection[Any]") -> None:

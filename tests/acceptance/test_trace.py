@@ -35,7 +35,7 @@ def answers(call):
         "scores": [
             {
                 "id": id_,
-                "reasons": f"it says oars to {id_}",
+                "reasons": "it says oars",
                 **dict.fromkeys(CRITERIA, 8),
                 "notes": "keep",
                 "clean": True,
@@ -86,7 +86,7 @@ def test_a_person_reads_the_whole_life(command, db, published):
         "Draft feature 1",
         "in all 2 calls, ",
         "judged by gemini-3.8-flash: 40 of 50",
-        f"reasons: it says oars to {published}",
+        "reasons: it says oars",
         "curate_and_approve.score 1: done",
         "by auto",
         "edit by bob@desk it was: A post about",

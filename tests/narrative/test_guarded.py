@@ -889,10 +889,10 @@ def test_always_does_not_hold_for_what_a_rule_has_a_person_confirm(house):
     house.run("messages.send", filled(SEND | {"content": "two"}, house))
     assert len(asked) == 1
 
-    house.run("messages.send", filled(SEND | {"content": "a\u202eb"}, house), security=CAREFUL)
+    house.run("messages.send", filled(SEND | {"content": "a\u200fb"}, house), security=CAREFUL)
 
     assert len(asked) == 2
-    assert "\u202e" not in asked[1]
+    assert "\u200f" not in asked[1]
 
 
 def test_an_approval_is_given_back_if_the_command_has_run_too_often(house):

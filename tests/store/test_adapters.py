@@ -32,7 +32,7 @@ def test_every_value_can_be_read(db):
     documents = {
         "repeat('[', 2000) || repeat(']', 2000)": None,
         "repeat('9', 5000)": float("inf"),
-        "'1e999'": float("inf"),
+        "'1e999'": 10**999,
         "'{\"a\": 12345678901234567890}'": {"a": 12345678901234567890},
     }
     for text, shown in documents.items():
