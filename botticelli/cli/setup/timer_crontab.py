@@ -39,24 +39,24 @@ class Crontab:
         return crontab(plans_of(self._env.config), place=place, clock=cron_clock(self._env))
 
     def plan(self) -> Iterator[str]:
-        """See Installer."""
+        """See Units."""
         yield "crontab -"
         yield self._block(self._place).rstrip()
 
     def check(self) -> None:
-        """See Installer."""
+        """See Units."""
         for found, _ in projects_in(_crontab_of_user()):
             refuse_namesake(found, self._place, option=" --cron")
         note_exported(self._env, self._place)
 
     def install(self) -> None:
-        """See Installer."""
+        """See Units."""
         block = self._block(self._place)
         text = _crontab_of_user()
         run(["crontab", "-"], text=replace_block(text, block, is_ours=self._is_ours))
 
     def remove(self) -> bool:
-        """See Installer."""
+        """See Units."""
         text = _crontab_of_user()
         left = replace_block(text, "", is_ours=self._is_ours)
         if left == text:
@@ -65,7 +65,7 @@ class Crontab:
         return True
 
     def status(self) -> TimersReport:
-        """See Installer."""
+        """See Units."""
         blocks = list(projects_in(_crontab_of_user()))
         ours = [(mark, block) for mark, block in blocks if self._is_ours(mark)]
         place = self._place

@@ -4,12 +4,12 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from shutil import which
-from typing import Final, Protocol
+from typing import Final
 
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.sources import with_dotenv
@@ -63,35 +63,6 @@ class TimersReport:
     timers: tuple[Timer, ...]
     others: tuple[ProjectTimers, ...]
     exit_code: int
-
-
-class Installer(Protocol):
-    """One way to start the stages by timers."""
-
-    def plan(self) -> Iterator[str]:
-        """Yield what would be done, as commands and files."""
-        ...
-
-    def check(self) -> None:
-        """Refuse what would not work.
-
-        Raises:
-            ConfigError: The installed timers could not run.
-            UsageError: Another user has to do it.
-        """
-        ...
-
-    def install(self) -> None:
-        """Install and start everything."""
-        ...
-
-    def remove(self) -> bool:
-        """Stop and remove everything; return whether anything was there."""
-        ...
-
-    def status(self) -> TimersReport:
-        """Return what is installed."""
-        ...
 
 
 def this_program(env: Environment) -> str:

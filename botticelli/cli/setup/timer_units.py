@@ -27,7 +27,7 @@ from botticelli.errors import ConfigError, UsageError
 from botticelli.schedule.units import SHIPPED, STEM, Plan, UnitScope, read_mark, systemd_units
 
 SYSTEM_FOLDER: Final = Path("/etc/systemd/system")
-HIDDEN: Final = ("/home/", "/root/", "/run/user/")  # what ProtectHome= hides from a service
+HIDDEN: Final = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - from services
 SHOWN: Final = "Id,LoadState,ActiveState,LastTriggerUSec,NextElapseUSecRealtime"
 
 
@@ -51,7 +51,7 @@ class Units:
         return plans_of(self._env.config)
 
     def plan(self) -> Iterator[str]:
-        """See Installer."""
+        """Yield what would be done, as commands and files."""
         for name in self._old:
             yield f"remove {self._folder / name}, which names no project"
         for name in self.files:
@@ -60,7 +60,12 @@ class Units:
             yield shlex.join(words)
 
     def check(self) -> None:
-        """See Installer."""
+        """Refuse what would not work.
+
+        Raises:
+            ConfigError: The installed timers could not run.
+            UsageError: Another user has to do it.
+        """
         place = self._place
         if not self._of_user and os.geteuid() != 0:
             raise UsageError(
@@ -77,7 +82,7 @@ class Units:
         note_exported(self._env, place)
 
     def install(self) -> None:
-        """See Installer."""
+        """Install and start everything."""
         if self._old:
             self._env.say("units of an earlier version, which name no project, are replaced")
             self._take_out(self._old)
@@ -86,7 +91,10 @@ class Units:
             run(words)
 
     def remove(self) -> bool:
-        """See Installer. Files are taken out also where no systemd runs (any more)."""
+        """Stop and remove everything; return whether anything was there.
+
+        Files are taken out also where no systemd runs (any more).
+        """
         found = self._installed
         ours = self.files if found is None or is_same(found, self._place) else ()
         there = [name for name in ours if (self._folder / name).exists()] + self._old
@@ -98,7 +106,7 @@ class Units:
         return True
 
     def status(self) -> TimersReport:
-        """See Installer."""
+        """Return what is installed."""
         found = self._installed
         if found is not None and not is_same(found, self._place):
             timers = tuple(
@@ -229,7 +237,7 @@ def _refuse_hidden(place: UnitScope) -> None:
     for path in filter(None, (place.program, place.config)):
         if path.startswith(HIDDEN):
             raise ConfigError(
-                "the sandboxed services cannot see into a home folder",
+                "the sandboxed services cannot see into home folders and temporary ones",
                 where=path,
                 hint="install botticelli and the project below /opt, /srv or /etc, or use --user",
             )

@@ -9,7 +9,6 @@ import typer
 
 from botticelli.cli.setup.timer_crontab import Crontab, cron_clock
 from botticelli.cli.setup.timer_install import (
-    Installer,
     Timer,
     TimersReport,
     scope_of,
@@ -34,7 +33,9 @@ timers = group(
 )
 
 
-def installer(env: Environment, *, cron: bool, user: bool, program: str | None = None) -> Installer:
+def installer(
+    env: Environment, *, cron: bool, user: bool, program: str | None = None
+) -> Units | Crontab:
     """Return what installs the wanted kind of timers.
 
     Raises:
