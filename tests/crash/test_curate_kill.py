@@ -72,10 +72,12 @@ def passes(conn):
 def paid(conn):
     """Candidate id -> answers about it that are in the database."""
     found = {}
-    query = "SELECT id, response FROM act_executions WHERE state = 'done'"
-    for execution, response in conn.execute(query).fetchall():
-        for id_ in re.findall(r'"id": ?"(\d+)"', response):
-            found.setdefault(int(id_), set()).add(execution)
+    ids = dict(conn.execute("SELECT text_content, id FROM potential_discord_posts").fetchall())
+    query = "SELECT id, prompt, response FROM act_executions WHERE state = 'done'"
+    for execution, prompt, response in conn.execute(query).fetchall():
+        texts = dict(re.findall(r'"id": "(\d+)",\s*"text_content": "([^"]*)"', prompt))
+        for code in re.findall(r'"id": ?"(\d+)"', response):
+            found.setdefault(ids[texts[code]], set()).add(execution)
     return found
 
 
