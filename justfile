@@ -58,3 +58,18 @@ house: setup
 # The pictures of the README
 pictures: setup
     {{python}} -m tools.pictures
+# Exact versions with hashes of all that is installed, for every platform: requirements.lock
+lock: setup
+    {{python}} -m pip install -q uv
+    {{python}} -m uv pip compile pyproject.toml --extra openai --extra otel --extra apprise --universal --python-version 3.11 \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade -q -o requirements.lock
+
+# A list of all that is installed, as CycloneDX: sbom.json
+sbom: setup
+    {{python}} -m pip install -q cyclonedx-bom
+    .venv/bin/cyclonedx-py requirements requirements.lock --output-reproducible --output-file sbom.json
+
+# Known vulnerabilities in requirements.lock; asks a service on the net
+audit: setup
+    {{python}} -m pip install -q pip-audit
+    .venv/bin/pip-audit --require-hashes --disable-pip --requirement requirements.lock

@@ -41,6 +41,7 @@ SOCKET_LENGTH: Final = 107 - len(f"/{files.SOCKET}")  # sun_path, unix(7)
 SETTINGS: Final = (
     "listen_addresses=",
     "unix_socket_permissions=0700",
+    "dynamic_shared_memory_type=mmap",  # in the data folder, not in /dev/shm under a shared account
     "shared_buffers=32MB",
     "max_connections=100",
     "log_min_messages=log",  # a client's mistakes are reported to the client
@@ -426,6 +427,7 @@ class Programs:
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **(environ or {})},
                 pass_fds=(self.lifeline,),
                 start_new_session=True,
+                umask=0o077,
                 preexec_fn=self.account.become,
                 cwd="/",
                 check=False,
