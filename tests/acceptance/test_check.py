@@ -281,3 +281,17 @@ def test_a_time_that_the_clocks_leave_out_is_a_warning(botticelli, schedule, war
 
     assert ("never show" in out) is warned
     assert ("warning  post.schedule: on 2027-03-28 the clocks of Europe/Berlin" in out) is warned
+
+
+def test_a_file_is_judged_alone_and_what_it_needs_is_a_note(botticelli, db, tmp_path):
+    good = botticelli.cwd / "good.toml"
+    good.write_text(
+        '[narrative]\nname = "good"\ndescription = "d"\n\n[toc]\norder = ["x"]\n'
+        '\n[acts]\nx = "Say hello"\n'
+    )
+
+    ended = botticelli("check good.toml")
+
+    assert ended.code == 0, ended.out
+    assert f"{good}: narratives good" in ended.out
+    assert "error " not in ended.out

@@ -169,7 +169,7 @@ def _replay(
 
 def own_names(home: str) -> frozenset[str]:
     """Return the names of the functions and views that schema.sql makes, with their schema."""
-    found = re.findall(r"CREATE OR REPLACE (?:FUNCTION|VIEW) (\w+)", schema_text())
+    found = re.findall(r"CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW) (\w+)", schema_text())
     return frozenset(f"{home}.{name}" for name in found)
 
 
