@@ -169,7 +169,8 @@ ASKED = {
         for name in (
             "EDITOR", "VISUAL", "PAGER", "PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONSTARTUP",
             "PGSERVICEFILE", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "BASH_ENV", "HOME",
-            "OTEL_EXPORTER_OTLP_ENDPOINT", "XDG_STATE_HOME", "BOTTICELLI_CONTEXT_PATH",
+            "XDG_STATE_HOME",
+            "OTEL_EXPORTER_OTLP_ENDPOINT", "BOTTICELLI_CONTEXT_PATH",
             "GIT_SSH_COMMAND", "REQUESTS_CA_BUNDLE",
         )
     },

@@ -26,7 +26,7 @@ from botticelli.records import record
 # Variables that decide which programs run, and how: not those of a project that is not trusted.
 OF_PROGRAMS: Final = re.compile(
     r"PATH|HOME|SHELL|EDITOR|VISUAL|PAGER|BROWSER|TMPDIR|ENV|BASH_ENV|IFS|\w+_PROXY|\w+_CA_BUNDLE"
-    r"|(?:LD|DYLD|GIT|OTEL|SSL|XDG)_\w+|(?:PYTHON|PG)[A-Z]+"
+    r"|OTEL_\w*ENDPOINT|(?:LD|DYLD|GIT|SSL|XDG)_\w+|(?:PYTHON|PG)[A-Z]+"
     r"|BOTTICELLI_(?:CONFIG|CONTEXT_PATH)",
     re.IGNORECASE,
 )
@@ -61,10 +61,15 @@ class ProjectFiles:
 
     @property
     def steering(self) -> tuple[str, ...]:
-        """The variables of .env that decide which programs run."""
-        return tuple(
-            sorted(n for n in self.assigned if self.assigns(n) and OF_PROGRAMS.fullmatch(n))
+        """The variables of .env that decide which programs run, or reach another machine."""
+        named = (
+            name for name in self.assigned if self.assigns(name) and OF_PROGRAMS.fullmatch(name)
         )
+        return tuple(sorted(name for name in named if not self._stays_here(name)))
+
+    def _stays_here(self, name: str) -> bool:
+        is_address = name.upper().endswith(("_PROXY", "ENDPOINT"))
+        return is_address and is_here(self.assigned[name])
 
     def says(self, value: str) -> bool:
         """Return whether a value of botticelli.toml is the project's word, not a variable's."""
