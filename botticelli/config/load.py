@@ -4,6 +4,7 @@ Command line goes before environment, environment before file, file before the s
 Every mistake is found in one go.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, replace
 from datetime import timedelta
@@ -62,7 +63,7 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
         config = builder.record(Config, _with_default_destination(tables), shipped)
         found = builder.mistakes
         if not found:
-            project = replace(config.project, root=file.parent if file else None)
+            project = replace(config.project, root=_folder(file))
             unset = MappingProxyType(expander.unset)
             config = replace(config, source=file, project=project, unset=unset)
             return _with_environment(config, environ)
@@ -81,6 +82,10 @@ def offline(config: Config, *, cwd: Path) -> Config:
         models=replace(config.models, default=("offline",), judge=("offline",), only=("offline",)),
         destinations=MappingProxyType({"outbox": outbox}),
     )
+
+
+def _folder(file: Path | None) -> Path | None:
+    return Path(os.path.abspath(file.parent)) if file else None  # noqa: PTH100 - links stay
 
 
 def _with_default_destination(tables: dict[str, Any]) -> dict[str, Any]:

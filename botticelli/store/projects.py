@@ -5,11 +5,13 @@ all, `botticelli`: it is taken over where it is, by the project whose channels i
 stamped with the name and folder of the project that wrote to it first; so is one of DATABASE_URL.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -17,10 +19,9 @@ from psycopg import errors, sql
 
 from botticelli.config.model import Config
 from botticelli.config.project import Project
-from botticelli.config.sources import NAME as FILE
 from botticelli.errors import ConfigError, TryLater
 from botticelli.records import record
-from botticelli.store.connection import Connection, connect
+from botticelli.store.connection import Connection, connect, mapped_errors
 from botticelli.store.embedded.server import NAME as SINGLE
 from botticelli.store.embedded.server import Embedded
 from botticelli.store.reads.demo import holds_anything, holds_real_work
@@ -171,17 +172,21 @@ def admit(conn: Connection, config: Config, *, writes: bool) -> Contents:
     _check_channels(conn, found, config)
     if found.version is None or found.version < EXPECTED_VERSION:
         apply_schema(conn)
-    if _is_to_stamp(found, config.project):
+    if _is_to_stamp(found, config):
         stamp(conn, config.project)
         check_owner(inspect(conn), config.project)  # another project may have been quicker
     return found
 
 
-def _is_to_stamp(found: Contents, project: Project) -> bool:
+def _is_to_stamp(found: Contents, config: Config) -> bool:
+    project, owner = config.project, found.owner
     if project.root is None:
         return False
-    owner = found.owner
-    return owner is None or (owner.name == project.name and _is_moved(owner, project))
+    if owner is None:
+        return True
+    # The hosts that share a server may each have the project in another folder.
+    is_here = not config.database.url
+    return is_here and owner.name == project.name and _is_moved(owner, project)
 
 
 def stamp(conn: Connection, project: Project, *, anew: bool = False) -> None:
@@ -224,7 +229,7 @@ LAST_RUN: Final = "SELECT max(started_at) FROM runs"
 
 def describe(url: str) -> ProjectDatabase:
     """Return whose database that is, and when it was last used. Reads only."""
-    with connect(url) as conn:
+    with mapped_errors(), connect(url) as conn:
         found = inspect(conn)
         (size, now), *_ = conn.execute(SIZE)
         row = conn.execute(LAST_RUN).fetchone() if found.version else None
@@ -306,7 +311,7 @@ def _belongs_to(owner: Owner, project: Project) -> Belongs:
     return Belongs(
         f"it belongs to project '{owner.name}' ({owner.root}), not to '{project.name}'",
         where="database",
-        hint=f"name another database, or take it over: botticelli db adopt '{owner.name}'",
+        hint=f"name another database, or take it over: botticelli db adopt {quote(owner.name)}",
     )
 
 
@@ -325,18 +330,20 @@ def check_owner(found: Contents, project: Project) -> None:
         raise Belongs(what, where="database", hint=hint)
     if owner.name != project.name:
         raise _belongs_to(owner, project)
-    if _is_moved(owner, project) and (Path(owner.root) / FILE).is_file():
+    if _is_moved(owner, project) and os.path.isdir(owner.root):  # noqa: PTH112 - as below
         raise Belongs(
             f"another project is named '{owner.name}' ({owner.root})",
             where=f"{project.root}",
-            hint=f"give this one a [project] name of its own in {FILE}, or share = true",
+            hint="give this one a [project] name of its own, or, if it is the same one in another"
+            " place: botticelli db adopt",
         )
 
 
 def _is_moved(owner: Owner, project: Project) -> bool:
     assert project.root is not None
-    here, there = project.root, Path(owner.root)
-    return here != there and not (there.exists() and there.samefile(here))
+    here, there = str(project.root), owner.root
+    is_there = os.path.exists(there)  # noqa: PTH110 - unlike Path's, it takes what may not be looked at for gone
+    return here != there and not (is_there and os.path.samefile(here, there))  # noqa: PTH121
 
 
 def _check_channels(conn: Connection, found: Contents, config: Config) -> None:
@@ -345,7 +352,7 @@ def _check_channels(conn: Connection, found: Contents, config: Config) -> None:
     Raises:
         Unclaimed: It has some.
     """
-    if found.version is None or not _is_to_stamp(found, config.project):
+    if found.version is None or not _is_to_stamp(found, config):
         return
     why = "it was used without a project"
     if found.owner:
@@ -355,8 +362,8 @@ def _check_channels(conn: Connection, found: Contents, config: Config) -> None:
         raise Unclaimed(
             f"{why}, and has deliveries to other channels than this project's ({strange[0]})",
             where="database",
-            hint="botticelli db adopt takes it over with all it holds;"
-            " botticelli db init begins an empty one",
+            hint="botticelli db adopt takes it over with all it holds; "
+            + ("or name another one" if config.database.url else "botticelli db init begins anew"),
         )
 
 

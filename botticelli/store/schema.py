@@ -75,7 +75,10 @@ RELATIONS: Final = """
                           AND d.deptype = 'e')
      ORDER BY c.relname
 """
-VERSION: Final = "SELECT max(version) FROM schema_version"
+VERSION: Final = """
+    SELECT max(version), to_regclass('botticelli_project') IS NOT NULL
+      FROM schema_version
+"""
 
 # Where our tables are although the search path does not lead there; what could be made where.
 HOMES: Final = """
@@ -115,8 +118,11 @@ def _inspect_closely(conn: Connection) -> Contents:
     """Look at a database that is empty, older, somebody else's, or not all ours to read."""
     row = conn.execute(IS_OURS).fetchone()
     if row and row[0]:
-        found = conn.execute(VERSION).fetchone()
-        return Contents(version=found[0] or 0 if found else 0)
+        (version, has_stamp), *_ = conn.execute(VERSION)
+        version = version or 0
+        # What lacks the stamp's table is not whole, whatever version it says.
+        is_old = not has_stamp and version == EXPECTED_VERSION
+        return Contents(version=version - 1 if is_old else version)
     if _goes_home(conn):
         return inspect(conn)
     return Contents(version=None, foreign=tuple(name for (name,) in conn.execute(RELATIONS)))

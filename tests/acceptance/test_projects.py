@@ -223,7 +223,8 @@ def test_two_projects_on_one_machine_never_meet(home, tmp_path):
 
 def test_two_folders_of_one_name_share_no_state(home, tmp_path):
     one, other = project(tmp_path / "a/club"), project(tmp_path / "b/club")
-    assert home(one, "db init").code == 0
+    (one / "botticelli.toml").rename(one / "settings.toml")
+    assert home(one, "--config settings.toml db init").code == 0
 
     assert f"another project is named 'club' ({one})" in one_line(home(other, "db init"))
     assert "club" in one_line(home(other, "status"))
@@ -260,6 +261,22 @@ def test_a_stamped_database_is_refused_to_another_project(on, db, tmp_path):
     project(choir, f"[project]\nshare = true\n{OUTBOX}")
     assert on(choir, "status").code == 0
     assert db.execute("SELECT name FROM botticelli_project").fetchall() == [("chess",)]
+
+
+def test_hosts_that_share_a_server_may_have_the_project_anywhere(on, db, tmp_path):
+    db.execute("INSERT INTO botticelli_project (name, root) VALUES ('club', '/on/another/host')")
+
+    assert on(project(tmp_path / "club"), "pause post").code == 0
+    assert db.execute("SELECT root FROM botticelli_project").fetchall() == [("/on/another/host",)]
+
+
+def test_a_stamp_that_is_gone_is_put_back(on, db, tmp_path):
+    folder = project(tmp_path / "club")
+    db.execute("DROP TABLE botticelli_project")
+
+    assert "botticelli db migrate" in one_line(on(folder, "status"))
+    assert on(folder, "pause post").code == 0
+    assert db.execute("SELECT name FROM botticelli_project").fetchall() == [("club",)]
 
 
 def test_a_project_is_found_from_below_and_by_option_and_variable(on, botticelli, db, tmp_path):
@@ -358,7 +375,7 @@ def test_the_single_embedded_database_goes_to_its_project_and_others_begin_anew(
 
     refused = one_line(home(other, "pause curate"))
     assert "botticelli db adopt takes it over" in refused
-    assert "botticelli db init begins an empty one" in refused
+    assert "botticelli db init begins anew" in refused
 
     assert home(mine, "pause curate").code == 0
     assert waiting(home(mine, "status --json")) == 1

@@ -254,11 +254,12 @@ def adopt(
     from botticelli.store import projects
 
     project = env.project
-    if env.config.database.url:
-        with env.connect() as conn:
-            projects.take_over(conn, project, former=name)
-    else:
-        projects.adopt(env.embedded, project, former=name)
+    with mapped_errors():
+        if env.config.database.url:
+            with env.connect() as conn:
+                projects.take_over(conn, project, former=name)
+        else:
+            projects.adopt(env.embedded, project, former=name)
     line = f"the database belongs to project '{project.name}' now"
     return Done(line=line, facts={"project": project.name, "root": project.root})
 

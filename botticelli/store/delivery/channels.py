@@ -47,6 +47,7 @@ COMPLETE: Final = """
        SET place = %(place)s
      WHERE destination = %(name)s
        AND place IS NULL
+       AND (state IN ('pending', 'sending') OR posted_at > botticelli_now() - interval '90 days')
 """
 # Rows and name move together; what is being sent right now is waited for.
 RENAME: Final = """
