@@ -58,6 +58,7 @@ house: setup
 # The pictures of the README
 pictures: setup
     {{python}} -m tools.pictures
+
 # Exact versions with hashes of all that is installed, for every platform: requirements.lock
 lock: setup
     {{python}} -m pip install -q uv
