@@ -24,90 +24,65 @@ def fill(schema: Schema, *, value: Value = lambda _name, _schema: None) -> Any:
     `value` is asked first for each property and item of an array. What a `pattern` asks of a
     string is not honoured.
     """
-    return _Filler(schema, value).fill("", schema, depth=0)
 
-
-class _Filler:
-    def __init__(self, root: Schema, value: Value) -> None:
-        self._root = root
-        self._value = value
-
-    def fill(self, name: str, schema: Schema, *, depth: int) -> Any:
-        schema = self._resolved(schema)
-        if "const" in schema:
-            return schema["const"]
-        given = self._value(name, schema)
-        if given is not None or schema.get("enum"):
-            return schema["enum"][0] if given is None else given
+    def filled(name: str, schema: Schema, depth: int) -> Any:
+        schema = _resolved(schema, root)
+        is_fixed = "const" in schema
+        choices = [schema["const"]] if is_fixed else schema.get("enum")
+        given = None if is_fixed else value(name, schema)
+        if choices or given is not None:
+            return choices[0] if choices and given is None else given
         kind = _kind(schema)
         if kind == "object":
-            return self._object(schema, depth=depth)
-        if kind == "array":
-            return self._array(name, schema, depth=depth)
-        return _scalar(kind, schema, name=name)
+            properties: Schema = schema.get("properties") or {}
+            names = [*(schema.get("required") or ()), *(properties if depth < _DEEPEST else ())]
+            return {
+                each: filled(each, properties.get(each, {}), depth + 1)
+                for each in dict.fromkeys(names)
+            }
+        if kind != "array":
+            return _scalar(kind, schema, name=name)
+        rules = [*(schema.get("prefixItems") or ())]
+        count = max(int(schema.get("minItems", 0)), int(depth < _DEEPEST))
+        count = min(count, int(schema.get("maxItems", count)))
+        if isinstance(schema.get("items"), Mapping):
+            rules += [schema["items"]] * (count - len(rules))
+        return [filled(name, rule, depth + 1) for rule in rules]
 
-    def _resolved(self, schema: Schema) -> Schema:
-        """Follow references, take the first of alternatives and join `allOf`."""
-        for _ in range(_DEEPEST):
-            if "$ref" in schema:
-                schema = _pointed_at(self._root, str(schema["$ref"]))
-            elif choices := schema.get("anyOf") or schema.get("oneOf"):
-                rest = {k: v for k, v in schema.items() if k not in {"anyOf", "oneOf"}}
-                schema = {**rest, **_first_choice(choices)}
-            elif schema.get("allOf"):
-                rest = {k: v for k, v in schema.items() if k != "allOf"}
-                schema = _joined([*schema["allOf"], rest], self._root)
-            else:
-                break
-        return schema
+    root = schema
+    return filled("", schema, 0)
 
-    def _object(self, schema: Schema, *, depth: int) -> dict[str, Any]:
-        properties: Schema = schema.get("properties") or {}
-        required: Sequence[str] = schema.get("required") or ()
-        names = [*required, *(name for name in properties if name not in required)]
-        if depth >= _DEEPEST:
-            names = [*required]
-        return {
-            name: self.fill(name, properties.get(name, {"type": "string"}), depth=depth + 1)
-            for name in names
+
+def _resolved(schema: Schema, root: Schema) -> Schema:
+    """Follow references, take the first of alternatives that is not null and join `allOf`."""
+    for _ in range(_DEEPEST):
+        if "$ref" in schema:
+            found: Any = root
+            for step in filter(None, str(schema["$ref"]).removeprefix("#").split("/")):
+                found = found[step.replace("~1", "/").replace("~0", "~")]
+            schema = found
+        elif choices := schema.get("anyOf") or schema.get("oneOf"):
+            first = next((each for each in choices if each.get("type") != "null"), choices[0])
+            rest = {k: v for k, v in schema.items() if k not in {"anyOf", "oneOf"}}
+            schema = {**rest, **first}
+        elif parts := schema.get("allOf"):
+            rest = {k: v for k, v in schema.items() if k != "allOf"}
+            schema = _joined([*(_resolved(part, root) for part in parts), rest])
+        else:
+            break
+    return schema
+
+
+def _joined(schemas: Sequence[Schema]) -> Schema:
+    joined: dict[str, Any] = {}
+    for schema in schemas:
+        properties = {**joined.get("properties", {}), **schema.get("properties", {})}
+        required = [*joined.get("required", ()), *schema.get("required", ())]
+        joined |= {
+            **schema,
+            "required": required,
+            **({"properties": properties} if properties else {}),
         }
-
-    def _array(self, name: str, schema: Schema, *, depth: int) -> list[Any]:
-        first = [self.fill(name, item, depth=depth + 1) for item in schema.get("prefixItems") or ()]
-        least = int(schema.get("minItems", 0))
-        wanted = max(least, 0 if depth >= _DEEPEST else 1)
-        wanted = min(wanted, int(schema.get("maxItems", wanted)))
-        items = schema.get("items")
-        if not isinstance(items, Mapping):
-            return first
-        return [
-            *first,
-            *(self.fill(name, items, depth=depth + 1) for _ in range(wanted - len(first))),
-        ]
-
-
-def _pointed_at(root: Schema, reference: str) -> Schema:
-    found: Any = root
-    for step in reference.removeprefix("#").split("/"):
-        if step:
-            found = found[step.replace("~1", "/").replace("~0", "~")]
-    return dict(found)
-
-
-def _first_choice(choices: Sequence[Schema]) -> Schema:
-    """Return the first alternative that is not merely null."""
-    return next((choice for choice in choices if choice.get("type") != "null"), choices[0])
-
-
-def _joined(schemas: Sequence[Schema], root: Schema) -> Schema:
-    joined: dict[str, Any] = {"properties": {}, "required": []}
-    for part in schemas:
-        schema = _pointed_at(root, str(part["$ref"])) if "$ref" in part else part
-        joined["properties"].update(schema.get("properties") or {})
-        joined["required"] += schema.get("required") or []
-        joined.update({k: v for k, v in schema.items() if k not in {"properties", "required"}})
-    if not joined["properties"]:
-        del joined["properties"], joined["required"]
     return joined
 
 
@@ -121,10 +96,8 @@ def _kind(schema: Schema) -> str:
 
 
 def _scalar(kind: str, schema: Schema, *, name: str) -> Any:
-    if kind == "boolean":
-        return True
-    if kind == "null":
-        return None
+    if kind in {"boolean", "null"}:
+        return True if kind == "boolean" else None
     if kind in {"integer", "number"}:
         return _number(kind, schema)
     if schema.get("format") in _FORMATS:
