@@ -36,6 +36,7 @@ def main(rounds: int = 25) -> None:
             "DATABASE_URL": "",
         }
         os.chdir(folder)
+        Path("botticelli.toml").touch()
         full = {**os.environ, **environ}
         subprocess.run([botticelli, "db", "init"], env=full, check=True, capture_output=True)
         url = subprocess.run(

@@ -12,8 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from psycopg import errors, sql
 
@@ -22,8 +21,6 @@ from botticelli.config.project import Project
 from botticelli.errors import ConfigError, TryLater
 from botticelli.records import record
 from botticelli.store.connection import Connection, connect, mapped_errors
-from botticelli.store.embedded.server import NAME as SINGLE
-from botticelli.store.embedded.server import Embedded
 from botticelli.store.reads.demo import holds_anything, holds_real_work
 from botticelli.store.schema import (
     EXPECTED_VERSION,
@@ -36,6 +33,10 @@ from botticelli.store.schema import (
     inspect,
 )
 
+if TYPE_CHECKING:
+    from botticelli.store.embedded.server import Embedded
+
+SINGLE: Final = "botticelli"  # the database of earlier versions
 MAINTENANCE: Final = "postgres"  # the database of the server that is always there
 DATABASES: Final = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY 1"
 STAMP: Final = """
@@ -73,7 +74,7 @@ def database_name(project: Project) -> str:
     return f"{SINGLE}-{project.slug}"
 
 
-def locate(server: Embedded, config: Config, *, project: Project, writes: bool) -> str:
+def locate(server: "Embedded", config: Config, *, project: Project, writes: bool) -> str:
     """Return the URL of a project's database on the embedded server.
 
     Args:
@@ -110,6 +111,10 @@ def throwaway_database(binaries: Path | None) -> Iterator[str]:
     Raises:
         Unavailable: There are no programs for a server here.
     """
+    from tempfile import TemporaryDirectory
+
+    from botticelli.store.embedded.server import Embedded
+
     with TemporaryDirectory(prefix="botticelli-") as folder:
         server = Embedded(Path(folder), binaries=binaries, settings=("fsync=off",))
         try:
@@ -121,7 +126,7 @@ def throwaway_database(binaries: Path | None) -> Iterator[str]:
             server.stop()
 
 
-def list_databases(server: Embedded) -> list[str]:
+def list_databases(server: "Embedded") -> list[str]:
     """Return the names of our databases on the embedded server, which is started for that."""
     with connect(server.ensure(MAINTENANCE)) as conn:
         return [name for (name,) in conn.execute(DATABASES, (SINGLE,))]
@@ -261,7 +266,7 @@ def take_over(conn: Connection, project: Project, *, former: str = "") -> None:
     stamp(conn, project, anew=True)
 
 
-def adopt(server: Embedded, project: Project, *, former: str = "") -> None:
+def adopt(server: "Embedded", project: Project, *, former: str = "") -> None:
     """Give the project a database that is there: of its former name, or the single one of old.
 
     Its own is replaced if nothing has happened in it.

@@ -91,7 +91,10 @@ def test_the_demo_has_it_write_and_publishes_what_was_approved(botticelli, postg
 
     ended = run_installed("demo --model local", environ=environ, cwd=botticelli.cwd)
     made = run_installed(
-        "content list potential_discord_posts --json", environ=environ, cwd=botticelli.cwd
+        f"--config {postgres_home}/botticelli/demo/botticelli.toml"
+        " content list potential_discord_posts --json",
+        environ=environ,
+        cwd=botticelli.cwd,
     )
     run_installed("db stop", environ=environ, cwd=botticelli.cwd)
 

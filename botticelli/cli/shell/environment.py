@@ -280,7 +280,8 @@ class Environment:
             TryLater: Somebody else's session is in the way.
             Unavailable: It cannot be reached or started.
         """
-        from contextlib import ExitStack
+        import signal
+        from contextlib import ExitStack, suppress
 
         from botticelli.store.connection import connect, mapped_errors
         from botticelli.store.projects import admit, throwaway_database
@@ -298,6 +299,8 @@ class Environment:
                     if not self.is_dry_run:
                         raise
                     self.say(f"{error}; this dry run takes it for empty")
+                    with suppress(ValueError):  # a test's own thread
+                        signal.signal(signal.SIGTERM, signal.default_int_handler)
                     self._url = stack.enter_context(
                         throwaway_database(self.config.database.binaries)
                     )
