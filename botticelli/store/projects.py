@@ -144,6 +144,9 @@ def _is_ours(url: str, config: Config, *, writes: bool) -> bool:
             return False
         if found.owner is None and not holds_anything(conn):
             return False
+        is_practice = found.owner is None and not holds_real_work(conn)
+        if is_practice and _strange_channels(conn, config, outboxes=True):
+            return False  # what a demo has left
         try:
             check_owner(found, config.project)
             _check_channels(conn, found, config)
@@ -151,15 +154,11 @@ def _is_ours(url: str, config: Config, *, writes: bool) -> bool:
                 admit(conn, config, writes=True)
         except Belongs:
             return False
-        except Unclaimed:
-            if holds_real_work(conn):
-                raise
-            return False  # what a demo has left
     return True
 
 
-def admit(conn: Connection, config: Config, *, writes: bool) -> Contents:
-    """Let the project into a database that is for it; return what was found there.
+def admit(conn: Connection, config: Config, *, writes: bool) -> None:
+    """Let the project into a database that is for it.
 
     A command that writes puts the schema in place and stamps the database with the project.
 
@@ -173,14 +172,13 @@ def admit(conn: Connection, config: Config, *, writes: bool) -> Contents:
     check_owner(found, config.project)
     if not writes:
         check_readable(found)
-        return found
+        return
     _check_channels(conn, found, config)
     if found.version is None or found.version < EXPECTED_VERSION:
         apply_schema(conn)
     if _is_to_stamp(found, config):
         stamp(conn, config.project)
         check_owner(inspect(conn), config.project)  # another project may have been quicker
-    return found
 
 
 def _is_to_stamp(found: Contents, config: Config) -> bool:
@@ -190,7 +188,7 @@ def _is_to_stamp(found: Contents, config: Config) -> bool:
     if owner is None:
         return True
     # The hosts that share a server may each have the project in another folder.
-    is_here = not config.database.url
+    is_here = not (config.database.url or project.share)
     return is_here and owner.name == project.name and _is_moved(owner, project)
 
 
@@ -347,7 +345,8 @@ def check_owner(found: Contents, project: Project) -> None:
 def _is_moved(owner: Owner, project: Project) -> bool:
     assert project.root is not None
     here, there = str(project.root), owner.root
-    is_there = os.path.exists(there)  # noqa: PTH110 - unlike Path's, it takes what may not be looked at for gone
+    # Unlike Path's, these take what may not be looked at for gone.
+    is_there = os.path.exists(there)  # noqa: PTH110
     return here != there and not (is_there and os.path.samefile(here, there))  # noqa: PTH121
 
 
@@ -362,7 +361,7 @@ def _check_channels(conn: Connection, found: Contents, config: Config) -> None:
     why = "it was used without a project"
     if found.owner:
         why = f"project '{found.owner.name}' was at {found.owner.root}, which is gone"
-    strange = _strange_channels(conn, config)
+    strange = _strange_channels(conn, config, outboxes=False)
     if strange:
         raise Unclaimed(
             f"{why}, and has deliveries to other channels than this project's ({strange[0]})",
@@ -372,11 +371,14 @@ def _check_channels(conn: Connection, found: Contents, config: Config) -> None:
         )
 
 
-def _strange_channels(conn: Connection, config: Config) -> list[str]:
+def _strange_channels(conn: Connection, config: Config, *, outboxes: bool) -> list[str]:
+    """Return the channels of deliveries that the project does not have; files are none."""
     known = {one.channel for one in config.destinations.values() if one.channel}
     known |= {str(one.folder) for one in config.destinations.values() if one.platform == "outbox"}
     found = []
     for name, channel in conn.execute(CHANNELS):
+        if not outboxes and (name == "outbox" or (channel or "").startswith("/")):
+            continue
         destination = config.destinations.get(name)
         # A webhook's URL does not say into which channel it writes.
         is_unknown = not channel or (destination is not None and bool(destination.webhook))

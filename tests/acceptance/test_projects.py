@@ -9,8 +9,9 @@ import pytest
 from botticelli.store.connection import connect
 from botticelli.store.embedded.server import Embedded
 from botticelli.store.schema import EXPECTED_VERSION
+from tests.clock import NOON
 from tests.commandline import run_installed
-from tests.database import HASTY, approved, candidate
+from tests.database import HASTY, approved, candidate, insert
 
 SCHEMAS = Path(__file__).parents[1] / "store/schemas"
 OUTBOX = '[destinations.box]\nplatform = "outbox"\n'
@@ -411,6 +412,24 @@ def test_a_person_says_whose_an_old_database_is(home, server, tmp_path):
     assert home(mine, "db adopt").code == 0
     assert waiting(home(mine, "status --json")) == 1
     assert "belongs to project 'mine'" in one_line(home(other, "db adopt"))
+
+
+def test_what_a_demo_has_left_is_nobodys_and_practice_is_no_other_channel(home, server, tmp_path):
+    demo = {"state": "posted", "posted_at": NOON, "remote_id": "a.md"}
+    with connect(server.ensure()) as conn:
+        conn.execute((SCHEMAS / "version_4.sql").read_text(encoding="utf-8").encode())
+        post = approved(conn, "filler", generation_model="offline", review_status="posted")
+        there = {"destination": "outbox", "remote_url": "/elsewhere/outbox/a.md"}
+        insert(conn, "deliveries", post_id=post, **demo, **there)
+
+    fresh, old = project(tmp_path / "fresh", news(111)), project(tmp_path / "old", news(222))
+    assert home(fresh, "pause curate").code == 0
+    assert projects_of(home(fresh, "projects --json"))[1]["database"] == "botticelli-fresh"
+
+    with connect(server.ensure()) as conn:
+        approved(conn, "by a real model", generation_model="gemini")
+    assert home(old, "pause curate").code == 0, "only practice went into files"
+    assert waiting(home(old, "status --json")) == 1
 
 
 # -- channels
