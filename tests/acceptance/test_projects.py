@@ -222,6 +222,25 @@ def test_two_projects_on_one_machine_never_meet(home, tmp_path):
     assert json.loads(home(chess, "status --json").out)["project"] == "chess"
 
 
+def test_what_one_channel_was_to_get_another_never_gets(home, botticelli, tmp_path, discord):
+    """P1 as it was told: `init` twice, approve in the first, `post` in the second."""
+    keys = {"DISCORD_TOKEN": discord.token, "DISCORD_API_BASE": discord.api}
+    botticelli.environ |= keys | {"GEMINI_API_KEY": "k"}
+    other = discord.add_channel("chess")
+    for name, channel in (("my-channel", discord.channel), ("chess-club", other)):
+        line = ["init", name, "--about", "chess", "--channel", channel, "--model", "gemini"]
+        assert home(tmp_path, line).code == 0
+    mine, chess = tmp_path / "my-channel", tmp_path / "chess-club"
+    assert home(mine, "db init").code == 0
+    with connect(home(mine, "db url").out.strip()) as conn:
+        one = candidate(conn, "only for my channel")
+    assert home(mine, f"approve {one}").code == 0
+
+    assert "no approved post is waiting" in home(chess, "post --now").out
+    assert home(mine, "post --now").code == 0
+    assert (discord.contents(), discord.contents(other)) == (["only for my channel"], [])
+
+
 def test_two_folders_of_one_name_share_no_state(home, tmp_path):
     one, other = project(tmp_path / "a/club"), project(tmp_path / "b/club")
     (one / "botticelli.toml").rename(one / "settings.toml")
