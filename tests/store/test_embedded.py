@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -109,6 +110,19 @@ def test_a_killed_server_is_there_again_with_all_that_was_committed(postgres_hom
         url = server.ensure()
 
     assert one(url, "SELECT count(*) FROM kept") == 1
+
+
+def test_a_server_whose_socket_was_removed_is_started_again_at_once(server):
+    with psycopg.connect(server.ensure(), autocommit=True) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    (server.socket_folder / ".s.PGSQL.5432").unlink()
+    assert (server.status().running, server.status().pid is None) == (False, False)
+
+    began = time.monotonic()
+    url = server.ensure()
+
+    assert time.monotonic() - began < 30
+    assert one(url, "SELECT one FROM kept") == 1
 
 
 def test_a_reused_pid_does_not_keep_the_server_from_starting(server):

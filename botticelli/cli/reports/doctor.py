@@ -37,6 +37,7 @@ STYLES: Final = {"ok": "green", "warning": "yellow", "fault": "bold red", "not c
 WORST: Final = ("fault", "warning")
 INDENT: Final = 13
 
+START: Final = "botticelli db start"
 CREDENTIALS: Final = Path("/etc/botticelli/credentials")
 FULL_SHARE: Final = 0.1  # of what `health` calls little: next to nothing
 LONGEST: Final = 100_000  # characters of a file in which secrets are looked for
@@ -106,10 +107,14 @@ def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
         _ = env.project
         status = env.embedded.status()
         place = str(status.folder)
+        if status.pid and not status.running:
+            what = f"the server (process {status.pid}) in {place} does not answer"
+            yield fault("database", f"{what}: it recovers, or its socket was removed", hint=START)
+            return
         if not status.running:
             yield fine("database", f"embedded PostgreSQL in {place}: the next command starts it")
             what = "schema, stages, leftovers, quota"
-            yield unknown(what, "the database is not running", hint="botticelli db start")
+            yield unknown(what, "the database is not running", hint=START)
             return
         try:
             env.database_url()

@@ -148,6 +148,14 @@ def postmaster_pid(data: Path) -> int | None:
     return pid if is_ours else None
 
 
+def is_ready(data: Path) -> bool:
+    """Return whether the server of this cluster says that it takes connections."""
+    try:
+        return "\nready" in (data / "postmaster.pid").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
 def drop_stale(data: Path, socket_folder: Path) -> None:
     """Remove the lock files of a server that is gone; the caller has made sure that it is.
 

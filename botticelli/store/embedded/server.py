@@ -261,6 +261,10 @@ class Embedded:
         while not self.answers("postgres"):
             if not files.is_alive(self.folder):
                 return False
+            if files.is_ready(self.data) and not (self.socket_folder / files.SOCKET).exists():
+                # Somebody removed the socket; nobody else can come in. Live sessions come back.
+                self._end(signal.SIGINT, timeout=STOP_TIMEOUT)
+                return False
             if time.monotonic() > deadline:
                 raise Unavailable(
                     f"the server is there, but has not answered for {START_TIMEOUT} s",
