@@ -141,7 +141,7 @@ def check_narratives(
     config: Config, *, files: Sequence[Path], environ: Mapping[str, str], cwd: Path
 ) -> Iterator[Finding]:
     """Yield what is wrong with the stages' narratives, those in the folders, and `files`."""
-    from botticelli.narrative.checks.channel_page import missing_words
+    from botticelli.narrative.checks.narrative_file import missing_words
     from botticelli.narrative.language.load import find_narrative
 
     used = []

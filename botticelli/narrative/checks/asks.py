@@ -94,9 +94,8 @@ def _asked(narrative: Narrative) -> Iterator[tuple[str, str]]:
     if not narrative.skip_content_generation or any(act.extract_output for act in narrative.acts):
         with suppress(TableError):  # the run ends with it
             yield "targets", answers_table(target=narrative.target, narrative=narrative.name)
-    for act in narrative.acts:
-        for given in act.inputs:
-            yield from _asked_by(given)
+    for _, given in narrative.inputs():
+        yield from _asked_by(given)
     for placeholder in environment_names(narrative):
         yield "environment", placeholder.name.removeprefix("env:")
 
@@ -115,19 +114,19 @@ def _asked_by(given: Input) -> Iterator[tuple[str, str]]:
 
 def environment_names(narrative: Narrative) -> Iterator[Placeholder]:
     """Yield the placeholders of a narrative that mean variables of the environment."""
-    for act in narrative.acts:
-        for given in act.inputs:
-            texts: list[object] = [act.system]
-            if isinstance(given, Text):
-                texts.append(given.content or "")
-            elif isinstance(given, BotCommand):
-                texts.append(given.args)
-            elif isinstance(given, TableRead):
-                texts.append(given.where)
-            yield from filter(_is_variable, placeholders(texts))
+    for act, given in narrative.inputs():
+        texts: list[object] = [act.system]
+        if isinstance(given, Text):
+            texts.append(given.content or "")
+        elif isinstance(given, BotCommand):
+            texts.append(given.args)
+        elif isinstance(given, TableRead):
+            texts.append(given.where)
+        yield from filter(is_variable, placeholders(texts))
 
 
-def _is_variable(placeholder: Placeholder) -> bool:
+def is_variable(placeholder: Placeholder) -> bool:
+    """Return whether a placeholder looks like a variable of the environment."""
     name = placeholder.name
     is_dollar = placeholder.style == "dollar"
     return name.startswith("env:") or bool(is_dollar and ENVIRONMENT_NAME.fullmatch(name))
@@ -136,7 +135,7 @@ def _is_variable(placeholder: Placeholder) -> bool:
 def reached(
     file: NarrativeFile, narrative: Narrative, resolve: Resolve
 ) -> Iterator[tuple[NarrativeFile, Narrative]]:
-    """Yield a narrative and all that it runs, each once."""
+    """Yield a narrative and all that it runs and that can be found, each once."""
     waiting, seen = [(file, narrative)], set[str]()
     while waiting:
         place = waiting.pop()
@@ -144,7 +143,8 @@ def reached(
         if name not in seen:
             seen.add(name)
             yield place
-            waiting += next_places(*place, resolve=resolve)
+            with suppress(ConfigError):  # where one is missing, `check` and the run say so
+                waiting += next_places(*place, resolve=resolve)
 
 
 def files_run(file: NarrativeFile, resolve: Resolve) -> tuple[NarrativeFile, ...]:

@@ -4,20 +4,21 @@ Nothing is run or sent. What is certain to end a run is a mistake; what it would
 warning.
 """
 
-import binascii
-from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config, Models, Narratives, Security
-from botticelli.errors import BotticelliError, ConfigError
+from botticelli.config.sources import read_text
+from botticelli.errors import BotticelliError, ConfigError, Problem
+from botticelli.narrative.checks.asks import is_variable, reached
 from botticelli.narrative.commands.executors import check_update
+from botticelli.narrative.files import about
 from botticelli.narrative.files.lookup import find_file, folders_of
-from botticelli.narrative.files.media import LARGEST, mime_of, mismatch
+from botticelli.narrative.files.media import LARGEST, checked_mime, decoded
 from botticelli.narrative.files.public_addresses import numbers, public_addresses
 from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.load import resolve_nested
@@ -32,13 +33,12 @@ from botticelli.narrative.language.model import (
     Text,
 )
 from botticelli.narrative.language.problems import Findings
-from botticelli.narrative.language.template import Placeholder, placeholders
 from botticelli.narrative.language.template import names as names_in
+from botticelli.narrative.language.template import placeholders
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.input_reader import LARGEST_TEXT
-from botticelli.narrative.run.variables import ENVIRONMENT_NAME
 from botticelli.platforms.discord.commands.table import TABLE
-from botticelli.platforms.rules.command_policy import CommandFacts, decide
+from botticelli.platforms.rules.command_policy import CommandFacts, CommandVerdict, decide
 from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_of_user
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import answers_table
@@ -74,11 +74,9 @@ def check_file(
     check_calls(file, cwd=cwd, findings=findings)
     check_queries(file, findings=findings)
     check_schemas(file, findings=findings)
-    check_security(file, findings=findings)
+    check_security(file, config.security if config else None, findings=findings)
     check_commands(file, writable=narratives.writable_tables, findings=findings)
     check_placeholders(file, findings=findings)
-    if config:
-        check_permissions(file, config.security, findings=findings)
     if config and not config.models.only:
         check_models(file, config.models, findings=findings)
     return findings
@@ -89,19 +87,25 @@ def findings_of(file: NarrativeFile) -> Findings:
     return Findings(path=file.path, text=file.text)
 
 
+@contextmanager
+def _noted(findings: Findings, key: Key, name: str = "", *, about: str = "") -> Iterator[None]:
+    """Note what is wrong at a key of the input that stands at `key`."""
+    place = key if not name or key[-1] == name else (*key, name)
+    try:
+        yield
+    except ConfigError as error:
+        findings.error(place, about + error.what, hint=error.hint)
+
+
 def check_files(file: NarrativeFile, search: Search, *, findings: Findings) -> None:
     """Note each file that the acts name and that is not there, or of no use."""
     for key, _, each in file.inputs():
-        name = "base64" if isinstance(each, Media) and each.base64 else "file"
-        try:
-            if isinstance(each, Media) and each.base64:
-                _check_content(each, b64decode(each.base64, validate=True), name="the base64")
-            elif isinstance(each, Text | Media) and each.file:
+        if isinstance(each, Media) and each.base64:
+            with _noted(findings, key, "base64"):
+                checked_mime(each, decoded(each.base64), name=each.filename or "")
+        elif isinstance(each, Text | Media) and each.file:
+            with _noted(findings, key, "file"):
                 _check_file(each, search(each.file))
-        except ConfigError as error:
-            findings.error(_within(key, name), error.what, hint=error.hint)
-        except binascii.Error:
-            findings.error(_within(key, name), "is no base64", hint="encode it anew")
 
 
 def _check_file(given: Text | Media, path: Path) -> None:
@@ -112,29 +116,15 @@ def _check_file(given: Text | Media, path: Path) -> None:
         raise ConfigError(f"'{given.file}' has {size / 2**20:.1f} MiB", hint=hint)
     if isinstance(given, Media):
         with path.open("rb") as stream:
-            _check_content(given, stream.read(HEAD), name=f"'{given.file}'")
-
-
-def _check_content(given: Media, head: bytes, *, name: str) -> None:
-    mime = given.mime or mime_of(given.kind, given.file or "", content=head)
-    if not mime:
-        raise ConfigError(f"nobody knows what {name} is", hint='add mime = "type/subtype"')
-    if wrong := mismatch(given.kind, mime, content=head):
-        raise ConfigError(f"{name} {wrong}", hint="name the right file, type and mime")
+            checked_mime(given, stream.read(HEAD), name=given.file or "")
 
 
 def check_urls(file: NarrativeFile, *, is_private_allowed: bool, findings: Findings) -> None:
     """Note each URL that is none, or leads to this machine by its very letters."""
     for key, _, each in file.inputs():
         if isinstance(each, Media) and each.url:
-            try:
+            with _noted(findings, key, "url"):
                 public_addresses(each.url, resolve=numbers, is_private_allowed=is_private_allowed)
-            except ConfigError as error:
-                findings.error(_within(key, "url"), error.what, hint=error.hint)
-
-
-def _within(key: Key, name: str) -> Key:
-    return key if key[-1] == name else (*key, name)
 
 
 def check_queries(file: NarrativeFile, *, findings: Findings) -> None:
@@ -146,11 +136,9 @@ def check_queries(file: NarrativeFile, *, findings: Findings) -> None:
             continue
         filters = (("where", parse_where, each.where), ("order_by", parse_order_by, each.order_by))
         for name, parse, text in filters:
-            try:
-                if text and not any(placeholders(text)):
+            if text and not any(placeholders(text)):
+                with _noted(findings, key, name):
                     parse(text)
-            except ConfigError as error:
-                findings.error(_within(key, name), error.what, hint=error.hint)
 
 
 def check_calls(file: NarrativeFile, *, cwd: Path, findings: Findings) -> None:
@@ -195,15 +183,38 @@ def check_schemas(file: NarrativeFile, *, findings: Findings) -> None:
                 findings.error((*act.place, "schema"), what)
 
 
-def check_security(file: NarrativeFile, *, findings: Findings) -> None:
-    """Note each [security] that cannot be understood: it would let nothing run."""
-    from botticelli.platforms.rules.security_rules import rules_of_narrative
+def check_security(file: NarrativeFile, security: Security | None, *, findings: Findings) -> None:
+    """Note each [security] that would let nothing run, and commands that the rules do not let run.
 
+    Where a command acts is not looked at: that is asked of its platform when it runs. Without the
+    user's own `security` no command is.
+    """
+    user = None
+    with suppress(ConfigError):  # reported with the configuration
+        user = rules_of_user(security).wherever if security else None
     for narrative in file.narratives.values():
         try:
-            rules_of_narrative(narrative.security)
+            own = rules_of_narrative(narrative.security).wherever
         except ConfigError as error:
             findings.error(tuple(error.where.split(".")), error.what, hint=error.hint)
+            continue
+        if user is None or security is None:
+            continue
+        for act, given in narrative.inputs():
+            if isinstance(given, BotCommand) and (facts := _facts(given)):
+                said = decide(facts, user=user, narratives=[own], writes=security.writes)
+                _note_verdict(act, given, said, findings=findings)
+
+
+def _note_verdict(
+    act: Act, command: BotCommand, said: CommandVerdict, *, findings: Findings
+) -> None:
+    if said.word in ("refuse", "ask"):
+        is_certain = said.word == "refuse" and command.required
+        note = findings.error if is_certain else findings.warn
+        how = "" if said.word == "refuse" else " where nobody can be asked"
+        what = f"{command.platform}.{command.command} is refused{how}: {said.why}"
+        note(act.place, what, hint=said.hint)
 
 
 def check_commands(file: NarrativeFile, *, writable: Sequence[str], findings: Findings) -> None:
@@ -224,33 +235,6 @@ def check_commands(file: NarrativeFile, *, writable: Sequence[str], findings: Fi
                 note(key, what, hint=error.hint)
 
 
-def check_permissions(file: NarrativeFile, security: Security, *, findings: Findings) -> None:
-    """Note commands that the rules refuse, or that lack permission.
-
-    Where a command acts is not looked at: that is asked of its platform when it runs.
-    """
-    try:
-        user = rules_of_user(security).wherever
-    except ConfigError:
-        return  # reported with the configuration
-    for narrative in file.narratives.values():
-        try:
-            own = rules_of_narrative(narrative.security).wherever
-        except ConfigError:
-            continue  # reported by validate_security
-        for act in narrative.acts:
-            for given in act.inputs:
-                if not isinstance(given, BotCommand) or (facts := _facts(given)) is None:
-                    continue
-                said = decide(facts, user=user, narratives=[own], writes=security.writes)
-                if said.word in ("refuse", "ask"):
-                    is_certain = said.word == "refuse" and given.required
-                    note = findings.error if is_certain else findings.warn
-                    how = "" if said.word == "refuse" else " where nobody can be asked"
-                    what = f"{facts.name} is refused{how}: {said.why}"
-                    note(act.place, what, hint=said.hint)
-
-
 def _facts(command: BotCommand) -> CommandFacts | None:
     """Return what the rules are asked about a command; None: nobody knows it."""
     if command.platform == "database":
@@ -266,7 +250,7 @@ def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
     for narrative in file.narratives.values():
         known = {*narrative.variables, *GIVEN}
         for act, placeholder in act_facts.dangling(narrative):
-            if placeholder.name in known or _is_variable(placeholder):
+            if placeholder.name in known or is_variable(placeholder):
                 continue
             head = placeholder.name.partition(".")[0]
             before = [each.name for each in narrative.acts[: narrative.acts.index(act)]]
@@ -278,17 +262,11 @@ def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
             findings.warn(act.place, what, hint=near)
 
 
-def _is_variable(placeholder: Placeholder) -> bool:
-    name, is_dollar = placeholder.name, placeholder.style == "dollar"
-    return name.startswith("env:") or bool(is_dollar and ENVIRONMENT_NAME.fullmatch(name))
-
-
 def _slips(narrative: Narrative, known: set[str]) -> Iterator[tuple[Act, str, str]]:
     """Yield names in prompts that are nearly, but not quite, those of acts or tables."""
     meant = known | set(_meant(narrative))
-    for act in narrative.acts:
-        texts = [given.content or "" for given in act.inputs if isinstance(given, Text)]
-        for name in names_in(texts):
+    for act, given in narrative.inputs():
+        for name in names_in(given.content) if isinstance(given, Text) else ():
             head = name.partition(".")[0].partition("[")[0]
             is_known = ":" in head or any(
                 each == head or each.endswith(f"_{head}") for each in meant
@@ -328,7 +306,13 @@ def check_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings: 
     from botticelli.store.tables.columns import TableError
     from botticelli.store.tables.rows import Query, read_rows
 
-    made = set(_made_by(file, cwd=cwd))
+    resolve = partial(resolve_nested, cwd=cwd)
+    run = (each for own in file.narratives.values() for _, each in reached(file, own, resolve))
+    made = {
+        answers_table(target=each.target, narrative=each.name)
+        for each in run
+        if not each.skip_content_generation
+    }
     for key, _, given in file.inputs():
         if isinstance(given, TableRead) and given.table not in made:
             query = Query(
@@ -373,10 +357,8 @@ def check_models(file: NarrativeFile, models: Models, *, findings: Findings) -> 
         named += [((*act.place, "model"), act.models) for act in narrative.acts]
         for key, names in named:
             for name in names:
-                try:
+                with _noted(findings, key, about=f"model '{name}': "):
                     route(models.aliases.get(name, name), models)
-                except ConfigError as error:
-                    findings.error(key, f"model '{name}': {error.what}", hint=error.hint)
 
 
 def _key_of(file: NarrativeFile, narrative: Narrative, name: str) -> Key:
@@ -384,19 +366,38 @@ def _key_of(file: NarrativeFile, narrative: Narrative, name: str) -> Key:
     return ("narrative", name) if is_single else ("narrative", narrative.key, name)
 
 
-def _made_by(file: NarrativeFile, *, cwd: Path) -> Iterator[str]:
-    """Yield the tables that the file's narratives store in, and those that they run."""
-    waiting, seen = [(file, each) for each in file.narratives.values()], set[str]()
-    resolve = partial(resolve_nested, cwd=cwd)
-    while waiting:
-        holder, narrative = waiting.pop()
-        place = f"{holder.path}:{narrative.key}"
-        if place in seen:
+def missing_words(
+    files: Iterable[NarrativeFile], config: Config, *, environ: Mapping[str, str], cwd: Path
+) -> Iterator[Problem]:
+    """Yield what an ABOUT.md that these narratives read still lacks, each once."""
+    for path in dict.fromkeys(_pages(files, config, environ=environ, cwd=cwd)):
+        if path.parent == about.SHIPPED.resolve():
+            if not config.models.only:
+                what = "not there: posts are about no channel in particular"
+                yield Problem(where=about.NAME, what=what, hint="write one: botticelli init")
             continue
-        seen.add(place)
-        if not narrative.skip_content_generation:
-            yield answers_table(target=narrative.target, narrative=narrative.name)
-        for act in narrative.acts:
-            for nested in (each for each in act.inputs if isinstance(each, Nested)):
-                with suppress(ConfigError):  # reported by the check of nested files
-                    waiting.append(resolve(holder, nested))
+        try:
+            text = read_text(path, str(path))
+        except ConfigError as error:
+            yield from error.problems
+            continue
+        if about.advertises(text):
+            hint = f"say in {about.NAME} what your channel is about"
+            yield Problem(where=str(path), what="is about Botticelli itself", hint=hint)
+        elif path.name == about.NAME:
+            hint = "write it, or have it drafted: botticelli init --from URL"
+            for line, what in about.unfinished(text):
+                yield Problem(where=f"{path}:{line}", what=what, hint=hint)
+
+
+def _pages(
+    files: Iterable[NarrativeFile], config: Config, *, environ: Mapping[str, str], cwd: Path
+) -> Iterator[Path]:
+    for file in files:
+        folders = folders_of(file.path, config, environ=environ, cwd=cwd)
+        for _, _, given in file.inputs():
+            if isinstance(given, Text) and given.file:
+                try:
+                    yield find_file(given.file, folders=folders)
+                except ConfigError:
+                    continue  # reported with the narrative

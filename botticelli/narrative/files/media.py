@@ -1,10 +1,15 @@
 """The kind of a medium: by what is written, its name, its server or its content."""
 
+import base64
+import binascii
 import mimetypes
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
+
+from botticelli.errors import ConfigError
+from botticelli.narrative.language.model import Media
 
 LARGEST: Final = 20 * 1024 * 1024  # bytes; Gemini's bound for a whole request
 BY_SUFFIX: Final[Mapping[str, str]] = {
@@ -48,6 +53,37 @@ def mime_of(kind: str, name: str, *, served_as: str = "", content: bytes = b"") 
     if kind == "audio" and found in CONTAINERS:
         return found.replace("video/", "audio/")
     return found
+
+
+def decoded(written: str) -> bytes:
+    """Return what a text in base64 holds.
+
+    Raises:
+        ConfigError: It is none, or holds more than may be sent.
+    """
+    try:
+        content = base64.b64decode(written, validate=True)
+    except binascii.Error as error:
+        raise ConfigError("is no base64", hint="encode it anew") from error
+    if len(content) > LARGEST:
+        raise ConfigError(f"the base64 is larger than {LARGEST // 2**20} MiB")
+    return content
+
+
+def checked_mime(media: Media, content: bytes, *, name: str, served_as: str = "") -> str:
+    """Return the MIME type of a medium that holds this.
+
+    Raises:
+        ConfigError: Nobody knows it, or it is not what it is said to be.
+    """
+    mime = media.mime or mime_of(media.kind, name, served_as=served_as, content=content)
+    shown = f"'{name}'" if name else "the base64"
+    if not mime:
+        what = f"nobody knows what kind of {media.kind} {shown} is"
+        raise ConfigError(what, hint='add mime = "type/subtype"')
+    if wrong := mismatch(media.kind, mime, content=content):
+        raise ConfigError(f"{shown} {wrong}", hint="name the right file, type and mime")
+    return mime
 
 
 def sniff(content: bytes) -> str:

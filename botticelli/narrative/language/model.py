@@ -249,6 +249,10 @@ class Narrative:
     single_braces: bool = False
     security: Mapping[str, Any] = spelled(NOTHING, ref="security")
 
+    def inputs(self) -> Iterator[tuple[Act, Input]]:
+        """Yield each input with its act, in order."""
+        return ((act, each) for act in self.acts for each in act.inputs)
+
 
 @record
 class NarrativeFile:

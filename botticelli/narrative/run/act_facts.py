@@ -75,9 +75,8 @@ def marked_tables(narrative: Narrative) -> frozenset[str]:
     """Return the tables in which the narrative marks rows that it has read, by update_table."""
     return frozenset(
         str(given.args.get("table_name"))
-        for act in narrative.acts
-        for given in _commands(act)
-        if (given.platform, given.command) == ("database", "update_table")
+        for _, given in narrative.inputs()
+        if isinstance(given, BotCommand) and given.platform == "database"
     )
 
 

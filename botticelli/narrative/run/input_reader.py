@@ -1,7 +1,5 @@
 """What acts read: files, media and table rows, as pieces of a prompt."""
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +10,7 @@ from botticelli.models.base import Part
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.fetch import Fetched, is_left_to_the_provider
 from botticelli.narrative.files.lookup import Folders, read_file
-from botticelli.narrative.files.media import LARGEST, mime_of, mismatch
+from botticelli.narrative.files.media import LARGEST, checked_mime, decoded, mime_of
 from botticelli.narrative.language.model import Media, TableRead, Text
 from botticelli.narrative.language.template import (
     Literally,
@@ -92,15 +90,7 @@ class InputReader:
             mime = media.mime or mime_of(media.kind, name) or f"{media.kind}/*"
             return Part(uri=media.url, mime=mime)
         content, served_as = self._content(media)
-        mime = media.mime or mime_of(media.kind, name, served_as=served_as, content=content)
-        shown = f"'{name}'" if name else "the base64"
-        if not mime:
-            raise ConfigError(
-                f"nobody knows what kind of {media.kind} {shown} is",
-                hint='add mime = "type/subtype"',
-            )
-        if wrong := mismatch(media.kind, mime, content=content):
-            raise ConfigError(f"{shown} {wrong}", hint="name the right file, type and mime")
+        mime = checked_mime(media, content, name=name, served_as=served_as)
         return Part(data=content, mime=mime)
 
     def _content(self, media: Media) -> tuple[bytes, str]:
@@ -111,15 +101,7 @@ class InputReader:
             if media.url not in self.fetched:
                 self.fetched[media.url] = self.context.fetch(media.url)
             return self.fetched[media.url].content, self.fetched[media.url].mime
-        try:
-            content = base64.b64decode(media.base64 or "", validate=True)
-        except binascii.Error as error:
-            raise ConfigError(
-                f"the base64 of this {media.kind} cannot be read", hint="encode it anew"
-            ) from error
-        if len(content) > LARGEST:
-            raise ConfigError(f"the base64 is larger than {LARGEST // 2**20} MiB")
-        return content, ""
+        return decoded(media.base64 or ""), ""
 
     def read(self, given: Text | Media) -> bytes:
         """Return what the file of a text or a medium holds.
