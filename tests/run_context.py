@@ -10,7 +10,8 @@ from botticelli.clock import SystemClock
 from botticelli.config.model import Config, DatabaseConfig
 from botticelli.models.open import Drivers
 from botticelli.narrative.checks.asks import Rights
-from botticelli.narrative.commands.base import CommandCall, CommandExecutor
+from botticelli.narrative.commands.base import CommandCall
+from botticelli.narrative.commands.database import DatabaseCommands
 from botticelli.narrative.errors import CommandFailed
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.run.context import RunContext
@@ -21,16 +22,20 @@ from botticelli.store.leases import Identity
 class CommandRegistry:
     """Commands without a guard; see Commands."""
 
-    executors: Mapping[str, CommandExecutor]
+    executors: Mapping[str, Any]
 
     def writes(self, platform: str, command: str) -> bool:
         executor = self.executors.get(platform)
-        return executor is None or executor.writes(command)
+        unread = executor is None or isinstance(executor, DatabaseCommands)
+        return unread or executor.writes(command)
 
     def run(self, call: CommandCall) -> Any:
         if call.platform not in self.executors:
             raise CommandFailed(f"there are no {call.platform} commands here", where=call.name)
-        return self.executors[call.platform].run(call)
+        found = self.executors[call.platform]
+        if isinstance(found, DatabaseCommands):
+            return found.of(call).run(call.command, call.args)
+        return found.run(call)
 
 
 def identity(owner="test:1:a"):

@@ -7,7 +7,7 @@ import pytest
 
 from botticelli.errors import BotticelliError
 from botticelli.models.offline.fill import fill
-from botticelli.narrative.commands.executors import DatabaseCommands
+from botticelli.narrative.commands.database import DatabaseCommands
 from botticelli.narrative.language.load import load_file, shipped_narratives
 from tests.narrative.scripted import stage
 

@@ -13,7 +13,7 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError
 from botticelli.narrative.checks.narrative_file import check_file
 from botticelli.narrative.commands.base import CommandCall
-from botticelli.narrative.commands.executors import DatabaseCommands, PlatformExecutor
+from botticelli.narrative.commands.database import DatabaseCommands
 from botticelli.narrative.commands.guard import GuardedCommands, Pending
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.narrative.language.load import load_text
@@ -70,14 +70,12 @@ def house(db, clock):
         destination = Destination(
             name="d", platform="discord", token=Secret(discord.token), base_url=discord.api
         )
-        executor = PlatformExecutor(
-            open_discord_commands(lambda: destination, clock=clock, chance=random.Random())
-        )
+        commands = open_discord_commands(lambda: destination, clock=clock, chance=random.Random())
         posts = ("approved_discord_posts",)
         guard = GuardedCommands(
             conn=db,
-            executors={
-                "discord": executor,
+            platforms={
+                "discord": commands,
                 "database": DatabaseCommands(conn=db, writable=posts, approves=True),
             },
             security=Security(),
@@ -827,16 +825,16 @@ def test_a_preview_writes_nothing_down(house):
 
 
 class Replaced:
-    """An executor whose commands give a result, or end in an error, and are otherwise its own."""
+    """Commands of a platform that give a result, or end in an error, and are otherwise its own."""
 
-    def __init__(self, executor, result):
-        self.executor = executor
+    def __init__(self, commands, result):
+        self.commands = commands
         self.result = result
 
     def __getattr__(self, name):
-        return getattr(self.executor, name)
+        return getattr(self.commands, name)
 
-    def run(self, _call, *, once=None):
+    def run(self, _command, _args, **_once):
         if isinstance(self.result, BaseException):
             raise self.result
         return self.result
@@ -844,8 +842,8 @@ class Replaced:
 
 def replaced(house, result):
     """Have every command of Discord end with that; return what is written down of the next one."""
-    guard, executor = house.guard, house.guard.executors["discord"]
-    house.guard = replace(guard, executors={"discord": Replaced(executor, result)})
+    guard, commands = house.guard, house.guard.platforms["discord"]
+    house.guard = replace(guard, platforms={"discord": Replaced(commands, result)})
     with suppress(KeyboardInterrupt, CommandFailed):
         house.run("message.send", filled(SEND, house), security=OPEN)
     house.guard = guard

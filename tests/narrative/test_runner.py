@@ -5,7 +5,7 @@ import json
 import pytest
 
 from botticelli.errors import BotticelliError, ConfigError, TryLater
-from botticelli.narrative.commands.executors import DatabaseCommands
+from botticelli.narrative.commands.database import DatabaseCommands
 from botticelli.narrative.errors import ActFailed, CommandFailed
 from botticelli.narrative.run.results import ActState
 from tests.narrative.scripted import stage

@@ -9,7 +9,7 @@ from botticelli.config.trust.variables import VisibleVariables
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative.checks.asks import Rights, Untrusted, content_hash, digest
 from botticelli.narrative.commands.base import CommandCall
-from botticelli.narrative.commands.executors import DatabaseCommands
+from botticelli.narrative.commands.database import DatabaseCommands
 from botticelli.narrative.errors import ActFailed, Denied
 from botticelli.narrative.language.load import load_file, load_text, shipped_narratives
 from tests.database import approved, candidate
@@ -307,7 +307,7 @@ class Posting:
             platform="database", command="update_table", args=args, narrative=narrative
         )
         with self.db.transaction():
-            return self.commands.run(call)["ids"]
+            return self.commands.of(call).run(call.command, args)["ids"]
 
     def rows(self):
         tables = ("approved_discord_posts", "potential_discord_posts", "command_audit")

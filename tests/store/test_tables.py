@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from botticelli.narrative.commands.base import CommandCall
-from botticelli.narrative.commands.executors import DatabaseCommands
+from botticelli.narrative.commands.database import DatabaseCommands
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.store.connection import connect
 from botticelli.store.leases import LostLease
@@ -275,7 +275,7 @@ def test_an_update_that_cannot_be_changes_nothing(db, updates):
 def command(db, seen=None, **args):
     commands = DatabaseCommands(conn=db, writable=(POSTS,), approves=True)
     call = CommandCall(platform="database", command="update_table", args=args, seen=seen or {})
-    return commands.run(call)
+    return commands.of(call).run(call.command, args)
 
 
 def test_update_table_changes_the_very_rows_that_were_read(db):

@@ -10,9 +10,8 @@ from botticelli.errors import ConfigError
 from botticelli.text import visible
 
 if TYPE_CHECKING:
-    from botticelli.narrative.commands.executors import PlatformExecutor
     from botticelli.narrative.commands.guard import Ask, Consent, GuardedCommands
-    from botticelli.platforms.command_set import Description
+    from botticelli.platforms.command_set import CommandSet, Description
     from botticelli.platforms.discord.commands.client import DiscordCommands
     from botticelli.store.connection import Connection
 
@@ -34,15 +33,15 @@ def guarded(
         asks: Whether a person at a terminal may be asked.
         approves: Whether approved posts may be changed: by people always.
     """
-    from botticelli.narrative.commands.executors import DatabaseCommands, PlatformExecutor
+    from botticelli.narrative.commands.database import DatabaseCommands
     from botticelli.narrative.commands.guard import GuardedCommands
 
     writable = env.config.narratives.writable_tables
     return GuardedCommands(
         conn=conn,
-        executors={
+        platforms={
             "database": DatabaseCommands(conn=conn, writable=writable, approves=approves),
-            "discord": PlatformExecutor(discord(env)),
+            "discord": discord(env),
         },
         find=lambda platform: plugged_in(env, platform),
         security=env.config.security,
@@ -74,29 +73,25 @@ def _bot(env: Environment) -> Destination:
     return with_token[0]
 
 
-def plugged_in(env: Environment, platform: str) -> "PlatformExecutor | None":
+def plugged_in(env: Environment, platform: str) -> "CommandSet | None":
     """Return the commands that a plugin brings for a platform, or None if no plugin does.
 
     Raises:
         ConfigError: The plugin cannot be loaded.
     """
-    from botticelli.narrative.commands.executors import PlatformExecutor
-
     made = plugins.find(plugins.COMMANDS, platform)
-    if made is None:
-        return None
-    return PlatformExecutor(made(env.config, clock=env.clock, chance=env.chance))
+    return made and made(env.config, clock=env.clock, chance=env.chance)
 
 
 def descriptions(env: Environment) -> "dict[str, tuple[Description, ...]]":
     """Return every command there is, by platform."""
-    from botticelli.narrative.commands.executors import describe_database
+    from botticelli.narrative.commands.database import DESCRIPTIONS
 
-    found = {"discord": discord(env).describe(), "database": describe_database()}
+    found = {"discord": discord(env).describe(), "database": DESCRIPTIONS}
     for platform in plugins.names(plugins.COMMANDS):
-        executor = plugged_in(env, platform)
-        if platform not in found and executor is not None:
-            found[platform] = executor.commands.describe()
+        commands = plugged_in(env, platform)
+        if platform not in found and commands is not None:
+            found[platform] = commands.describe()
     return found
 
 

@@ -15,7 +15,7 @@ from botticelli.config.model import Config, Models, Narratives, Security
 from botticelli.config.sources import read_text
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.narrative.checks.asks import is_variable, reached
-from botticelli.narrative.commands.executors import check_update
+from botticelli.narrative.commands.database import check_update
 from botticelli.narrative.files import about
 from botticelli.narrative.files.lookup import find_file, folders_of
 from botticelli.narrative.files.media import LARGEST, checked_mime, decoded

@@ -1,15 +1,10 @@
-"""What narratives know of commands: a call, and the protocols of what carries it out.
-
-A narrative's run knows only `Commands`, which guard.py implements. A platform implements
-`CommandExecutor` (executors.py); the database is always there.
-"""
+"""What narratives know of commands: a call, and `Commands`, which guard.py implements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, Protocol
 
 from botticelli.config.keys import NOTHING
-from botticelli.platforms.command_set import Once, Place
 from botticelli.records import record
 
 
@@ -47,36 +42,6 @@ class CommandCall:
         """Which command it is and who asks for it, as the tables of commands have it."""
         names = ("platform", "command", "narrative", "act", "run_id")
         return {name: getattr(self, name) for name in names}
-
-
-class CommandExecutor(Protocol):
-    """The commands of one platform."""
-
-    def canonical(self, command: str) -> str:
-        """Return the current name of a command; an unknown one as it is."""
-
-    def writes(self, command: str) -> bool:
-        """Return whether a command changes anything; an unknown one counts as changing."""
-
-    def check(self, call: CommandCall) -> None:
-        """Raise what `run` would raise for an invalid call, as far as it is known at no cost."""
-
-    def preview(self, call: CommandCall) -> Any:
-        """Return what would be sent or changed, and change nothing. Raises as `run`."""
-
-    def place(self, call: CommandCall) -> Place:
-        """Return where a command would act. May ask the platform."""
-
-    def run(self, call: CommandCall, *, once: Once | None = None) -> Any:
-        """Run a command and return its result as JSON has it.
-
-        Args:
-            call: The command.
-            once: For a message that an earlier run may have sent.
-
-        Raises:
-            BotticelliError: It did not succeed, or there is no such command.
-        """
 
 
 class Commands(Protocol):

@@ -12,10 +12,11 @@ from typing import Any, Final, Literal
 
 from botticelli.config.model import Security
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.narrative.commands.base import CommandCall, CommandExecutor
+from botticelli.narrative.commands.base import CommandCall
+from botticelli.narrative.commands.database import DatabaseCommands
 from botticelli.narrative.errors import CommandFailed, Denied
 from botticelli.platforms.base import LockedOut, LockedOutMidway, NotSent, Refused, Unconfirmed
-from botticelli.platforms.command_set import Once
+from botticelli.platforms.command_set import CommandSet, Once, OnceOnly
 from botticelli.platforms.rules.command_policy import CommandFacts, CommandVerdict, decide
 from botticelli.platforms.rules.security_rules import (
     SecurityRules,
@@ -48,7 +49,7 @@ class GuardedCommands:
 
     Args:
         conn: For the audit and the approvals; never inside a transaction.
-        executors: Platform -> its commands.
+        platforms: Platform -> its commands.
         find: Finds the commands of a platform that is not among them (plugins).
         secrets: Texts that no command may carry out.
         ask: Asks the person at the terminal; None if nobody is there.
@@ -58,10 +59,10 @@ class GuardedCommands:
     """
 
     conn: Connection
-    executors: Mapping[str, CommandExecutor]
+    platforms: Mapping[str, CommandSet]
     security: Security
     actor: str
-    find: Callable[[str], CommandExecutor | None] = lambda _: None
+    find: Callable[[str], CommandSet | None] = lambda _: None
     secrets: Sequence[str] = ()
     ask: Ask | None = None
     allow_writes: bool = False
@@ -69,8 +70,8 @@ class GuardedCommands:
 
     def writes(self, platform: str, command: str) -> bool:
         """See Commands."""
-        executor = self.executors.get(platform) or self.find(platform)
-        return executor is None or executor.writes(command)
+        commands = self.platforms.get(platform) or self.find(platform)
+        return commands is None or _writes(commands, command)
 
     def run(self, call: CommandCall) -> Any:
         """See Commands.
@@ -81,11 +82,11 @@ class GuardedCommands:
             LockedOut: The platform does not accept our credentials: every further call counts.
         """
         try:
-            executor = self._executor(call)
+            commands = self._commands(call)
         except CommandFailed:
             self._record(call, "refused", rule="unknown", reason="no such platform")
             raise
-        call = replace(call, command=executor.canonical(call.command))
+        call = replace(call, command=commands.canonical(call.command))
         earlier = self._find_unmarked(call)
         if earlier is not None and earlier.result_id:
             reason = unmarked_sends.BEFORE + call.about
@@ -94,14 +95,15 @@ class GuardedCommands:
         if earlier is not None:
             call = replace(call, args=earlier.args)  # the message that may be out already
         try:
-            executor.check(call)  # an invalid command is not a matter of rules
-            verdict = self._judge(call, executor)
+            if call.platform != "database":  # statements are checked where they run
+                commands.preview(call.command, call.args)  # an invalid one is no matter of rules
+            verdict = self._judge(call, commands)
             if verdict.word in ("ask", "confirm"):
-                executor.preview(call)  # nor is a person asked about one
+                commands.preview(call.command, call.args)  # nor is a person asked about one
         except BotticelliError as error:
             self._record(call, "refused", rule="not understood", reason=str(error))
             raise _failed(error, call) from error
-        return self._carry_out(call, executor, self._permission(call, verdict), earlier)
+        return self._carry_out(call, commands, self._permission(call, verdict), earlier)
 
     def request(self, call: CommandCall) -> Any:
         """Return what a command would send, as far as it is known. No rules, no network.
@@ -110,7 +112,7 @@ class GuardedCommands:
             CommandFailed: There is no such command, or its arguments are invalid.
         """
         try:
-            return self._executor(call).preview(call)
+            return self._commands(call).preview(call.command, call.args)
         except BotticelliError as error:
             raise _failed(error, call) from error
 
@@ -120,34 +122,34 @@ class GuardedCommands:
         Raises:
             CommandFailed: There is no such command, or its arguments are invalid.
         """
-        executor = self._executor(call)
-        call = replace(call, command=executor.canonical(call.command))
+        commands = self._commands(call)
+        call = replace(call, command=commands.canonical(call.command))
         try:
-            return executor.preview(call), self._judge(call, executor)
+            return commands.preview(call.command, call.args), self._judge(call, commands)
         except BotticelliError as error:
             raise _failed(error, call) from error
 
-    def _executor(self, call: CommandCall) -> CommandExecutor:
-        executor = self.executors.get(call.platform) or self.find(call.platform)
-        if executor is None:
-            known = ", ".join(sorted(self.executors)) or "none"
+    def _commands(self, call: CommandCall) -> CommandSet:
+        commands = self.platforms.get(call.platform) or self.find(call.platform)
+        if commands is None:
+            known = ", ".join(sorted(self.platforms)) or "none"
             raise CommandFailed(
                 f"there are no {call.platform} commands here",
                 where=call.name,
                 hint=f"platforms that are set up: {known}",
             )
-        return executor
+        return commands.of(call) if isinstance(commands, DatabaseCommands) else commands
 
     # -- the rules --------------------------------------------------------------------------------
 
-    def _judge(self, call: CommandCall, executor: CommandExecutor) -> CommandVerdict:
+    def _judge(self, call: CommandCall, commands: CommandSet) -> CommandVerdict:
         layers = self._layers(call)
-        facts = self._facts(call, writes=executor.writes(call.command))
+        facts = self._facts(call, writes=_writes(commands, call.command))
         # What is refused wherever it acts is refused before the platform is asked where that is.
         verdict = self._decide(facts, [layer.wherever for layer in layers])
         if verdict.word == "refuse" or not any(layer.is_about_places for layer in layers):
             return verdict
-        return self._decide(replace(facts, place=executor.place(call)), layers)
+        return self._decide(replace(facts, place=commands.place(call.command, call.args)), layers)
 
     def _decide(self, facts: CommandFacts, layers: Sequence[SecurityRules]) -> CommandVerdict:
         mode = self.security.writes
@@ -254,13 +256,16 @@ class GuardedCommands:
     def _carry_out(
         self,
         call: CommandCall,
-        executor: CommandExecutor,
+        commands: CommandSet,
         permission: "_Permission",
         earlier: UnmarkedSend | None,
     ) -> Any:
         try:
-            once = self._once(permission, earlier) if _marks_rows(call) else None
-            result = executor.run(call, once=once)
+            if _marks_rows(call) and isinstance(commands, OnceOnly):
+                once = self._once(permission, earlier)
+                result = commands.run_once(call.command, call.args, once=once)
+            else:
+                result = commands.run(call.command, call.args)
         except BotticelliError as error:
             is_open = isinstance(error, Unconfirmed | LockedOutMidway)
             self._end(permission, "unknown" if is_open else "failed", str(error))
@@ -318,6 +323,12 @@ class GuardedCommands:
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
         return _storable(text)
+
+
+def _writes(commands: CommandSet, command: str) -> bool:
+    """Return whether a command changes anything; an unknown one counts as changing."""
+    name = commands.canonical(command)
+    return not any(one.name == name and not one.writes for one in commands.describe())
 
 
 @record

@@ -1,12 +1,13 @@
-"""What carries out the commands of a platform, and those of the database."""
+"""The commands of the database, as a CommandSet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, Final
 
+from botticelli.config.keys import NOTHING
 from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.errors import CommandFailed, Denied
-from botticelli.platforms.command_set import CommandSet, Description, Once, OnceOnly, Place
+from botticelli.platforms.command_set import Description, Place
 from botticelli.records import record
 from botticelli.store.commands import unmarked_sends
 from botticelli.store.connection import Connection
@@ -14,53 +15,17 @@ from botticelli.store.tables import rows
 from botticelli.store.tables.columns import OPERATIONAL
 from botticelli.store.tables.inference import base_tables
 
+WHERE: Final = "database.update_table"
+DESCRIPTIONS: Final = (
+    Description(
+        name="update_table",
+        writes=True,
+        takes=("table_name!", "updates!", "where_clause", "limit"),
+        gives=("rows_affected", "ids"),
+    ),
+)
 # Columns of candidates that no verdict depends on.
 FREE_COLUMNS: Final = frozenset({"review_status", "tags", "source", "content_type", "rating"})
-
-
-class PlatformExecutor:
-    """The commands of a platform as narratives run them.
-
-    Attributes:
-        commands: What the platform, or the plugin that brings it, has.
-    """
-
-    def __init__(self, commands: CommandSet) -> None:
-        self.commands = commands
-        self._reading = {one.name for one in commands.describe() if not one.writes}
-
-    def canonical(self, command: str) -> str:
-        """See CommandExecutor."""
-        return self.commands.canonical(command)
-
-    def writes(self, command: str) -> bool:
-        """See CommandExecutor."""
-        return self.canonical(command) not in self._reading
-
-    def check(self, call: CommandCall) -> None:
-        """See CommandExecutor."""
-        self.commands.preview(call.command, call.args)
-
-    def preview(self, call: CommandCall) -> Any:
-        """See CommandExecutor."""
-        return self.commands.preview(call.command, call.args)
-
-    def place(self, call: CommandCall) -> Place:
-        """See CommandExecutor."""
-        return self.commands.place(call.command, call.args)
-
-    def run(self, call: CommandCall, *, once: Once | None = None) -> Any:
-        """See CommandExecutor."""
-        if once is not None and isinstance(self.commands, OnceOnly):
-            return self.commands.run_once(call.command, call.args, once=once)
-        return self.commands.run(call.command, call.args)
-
-
-def describe_database() -> tuple[Description, ...]:
-    """Return the commands of the database."""
-    takes = ("table_name!", "updates!", "where_clause", "limit")
-    gives = ("rows_affected", "ids")
-    return (Description(name="update_table", writes=True, takes=takes, gives=gives),)
 
 
 @record
@@ -71,68 +36,69 @@ class DatabaseCommands:
         writable: Tables that may be changed.
         approves: Whether approved posts and verdicts may be, too; else what the narrative itself
             has sent may be marked as posted, and candidates may be turned down.
+        seen: Table -> keys of the rows that the narrative has read from it.
+        narrative: Who asks; empty: a person, by hand.
     """
 
     conn: Connection
     writable: Sequence[str]
     approves: bool = False
+    seen: Mapping[str, Sequence[str]] = field(default_factory=lambda: NOTHING)
+    narrative: str = ""
+
+    def of(self, call: CommandCall) -> "DatabaseCommands":
+        """Return the commands as the narrative that makes this call has them."""
+        return replace(self, seen=call.seen, narrative=call.narrative)
+
+    def describe(self) -> tuple[Description, ...]:
+        """See CommandSet."""
+        return DESCRIPTIONS
 
     def canonical(self, command: str) -> str:
-        """See CommandExecutor."""
+        """See CommandSet."""
         return command
 
-    def writes(self, _command: str) -> bool:
-        """See CommandExecutor."""
-        return True
-
-    def check(self, call: CommandCall) -> None:
-        """See CommandExecutor. Statements are checked where they run."""
-
-    def preview(self, call: CommandCall) -> Any:
-        """See CommandExecutor: which rows would be changed, and to what."""
-        change = self._change(call)
+    def preview(self, command: str, args: Mapping[str, Any]) -> Any:
+        """See CommandSet: which rows would be changed, and to what."""
+        change = self._change(command, args)
         keys = rows.update_rows(self.conn, change, dry_run=True)
         return {"table": change.table, **_changed(keys), "updates": dict(change.updates)}
 
-    def place(self, _call: CommandCall) -> Place:
-        """See CommandExecutor: nowhere on a platform."""
+    def place(self, _command: str, _args: Mapping[str, Any]) -> Place:
+        """See CommandSet: nowhere on a platform."""
         return Place()
 
-    def run(self, call: CommandCall, *, once: Once | None = None) -> Any:
-        """See CommandExecutor. The result is {"rows_affected": n, "ids": [...]}."""
-        del once  # an update that is repeated changes nothing
-        return _changed(rows.update_rows(self.conn, self._change(call)))
+    def run(self, command: str, args: Mapping[str, Any]) -> Any:
+        """See CommandSet. The result is {"rows_affected": n, "ids": [...]}."""
+        return _changed(rows.update_rows(self.conn, self._change(command, args)))
 
-    def _change(self, call: CommandCall) -> rows.Change:
-        check_update(call.command, call.args, writable=self.writable, where=call.name)
-        args = call.args
-        table, limit = str(args["table_name"]), _limit(args.get("limit"), call.name)
+    def _change(self, command: str, args: Mapping[str, Any]) -> rows.Change:
+        check_update(command, args, writable=self.writable, where=WHERE)
+        table, limit = str(args["table_name"]), _limit(args.get("limit"), WHERE)
         # It means the rows that it has read: any other pending row will not do.
-        within = call.seen.get(table) if limit is not None else None
+        within = self.seen.get(table) if limit is not None else None
         change = rows.Change(
             table=table, updates=args["updates"], where=_filter(args), limit=limit, within=within
         )
         reached = base_tables(self.conn, [table])
         if own := reached & OPERATIONAL:
-            raise _own(min(own), call.name)
-        return change if self.approves else self._unapproving(change, call, reached)
+            raise _own(min(own), WHERE)
+        return change if self.approves else self._unapproving(change, reached)
 
-    def _unapproving(
-        self, change: rows.Change, call: CommandCall, reached: frozenset[str]
-    ) -> rows.Change:
+    def _unapproving(self, change: rows.Change, reached: frozenset[str]) -> rows.Change:
         """Return a change within the rows that a narrative may change without a review.
 
         Raises:
             Denied: It would write what only curation and people write.
         """
         if "approved_discord_posts" in reached:
-            sent = unmarked_sends.rows_sent(self.conn, change.table, narrative=call.narrative)
+            sent = unmarked_sends.rows_sent(self.conn, change.table, narrative=self.narrative)
             if not (_marks_as_posted(change.updates) and sent):
-                raise _unreviewed(call, "a narrative marks what it has sent, with review_status")
+                raise _unreviewed("a narrative marks what it has sent, with review_status")
             within = sent if change.within is None else sent & set(change.within)
             return replace(change, within=sorted(within))
         if "potential_discord_posts" in reached and not _turns_down(change.updates):
-            raise _unreviewed(call, "a narrative may reject, hold and tag candidates")
+            raise _unreviewed("a narrative may reject, hold and tag candidates")
         return change
 
 
@@ -151,10 +117,10 @@ def _own(table: str, where: str) -> Denied:
     return Denied(what, where=where)
 
 
-def _unreviewed(call: CommandCall, may: str) -> Denied:
+def _unreviewed(may: str) -> Denied:
     return Denied(
         f"only curation and people write posts and verdicts; {may}",
-        where=call.name,
+        where=WHERE,
         hint="set [security] approve_without_review = true in botticelli.toml to allow it",
     )
 
