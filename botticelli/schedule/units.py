@@ -16,24 +16,16 @@ from botticelli.errors import ConfigError
 from botticelli.records import record
 
 
-@record
-class Spread:
-    """Rounds are between `base` and `base + delay` apart, drawn anew each time, evenly."""
+def spread(interval: timedelta, jitter_percent: float) -> tuple[timedelta, timedelta]:
+    """Return (base, delay) of interval +-j %, in whole seconds: rounds are base to base + delay.
 
-    base: timedelta
-    delay: timedelta
-
-
-def spread(interval: timedelta, jitter_percent: float) -> Spread:
-    """Return interval +-j % as base = interval (1 - j) and delay = 2 j interval, whole seconds.
-
-    systemd's RandomizedDelaySec only ever adds, so the base has to give way first. The base is at
-    least one second: a timer of zero is refused.
+    That is interval (1 - j) and 2 j interval. systemd's RandomizedDelaySec only ever adds, so the
+    base has to give way first. It is at least one second: a timer of zero is refused.
     """
     seconds = interval.total_seconds()
     base = max(1, round(seconds * (1 - jitter_percent / 100)))
     delay = round(seconds * 2 * jitter_percent / 100)
-    return Spread(base=timedelta(seconds=base), delay=timedelta(seconds=delay))
+    return timedelta(seconds=base), timedelta(seconds=delay)
 
 
 def span(duration: timedelta) -> str:
@@ -231,48 +223,49 @@ def _title(place: UnitScope) -> str:
 
 
 def _timer(plan: Plan, place: UnitScope) -> str:
+    words, rounds = _rounds(plan)
     return f"""\
-{_rounds_in_words(plan)}
+{words}
 [Unit]
 Description=Timer of {_title(place)}: {plan.stage}
 PartOf={place.target}
 
 [Timer]
-{_rounds(plan)}AccuracySec=1s
+{rounds}AccuracySec=1s
 
 [Install]
 WantedBy=timers.target
 """
 
 
-def _rounds_in_words(plan: Plan) -> str:
-    if plan.calendar:
-        return "# At these times; a round that was missed is made up for once."
-    jitter = f"+-{plan.jitter_percent:g} %; with a new random delay each round."
-    return f"# Every {span(plan.interval)} {jitter}"
-
-
-def _rounds(plan: Plan) -> str:
+def _rounds(plan: Plan) -> tuple[str, str]:
+    """Return the comment on a timer's rounds, and its settings."""
     if plan.calendar:
         times = "".join(f"OnCalendar={each}\n" for each in plan.calendar)
-        return f"{times}RandomizedDelaySec={span(plan.delay)}\nPersistent=yes\n"
-    rounds = spread(plan.interval, plan.jitter_percent)
+        words = "# At these times; a round that was missed is made up for once."
+        return words, f"{times}RandomizedDelaySec={span(plan.delay)}\nPersistent=yes\n"
+    base, delay = spread(plan.interval, plan.jitter_percent)
+    jitter = f"+-{plan.jitter_percent:g} %; with a new random delay each round."
     return (
-        f"OnBootSec={span(plan.first)}\n"
-        f"OnUnitActiveSec={span(rounds.base)}\n"
-        f"RandomizedDelaySec={span(rounds.delay)}\n"
+        f"# Every {span(plan.interval)} {jitter}",
+        (
+            f"OnBootSec={span(plan.first)}\n"
+            f"OnUnitActiveSec={span(base)}\n"
+            f"RandomizedDelaySec={span(delay)}\n"
+        ),
     )
 
 
 def _service(plan: Plan, place: UnitScope) -> str:
+    network = "" if place.of_user else "network-online.target "
     return f"""\
 # Rendered by: botticelli timers render. Change botticelli.toml and render again,
 # or put what is yours into a drop-in: systemctl edit '{place.stem}-{plan.stage}.service'
 [Unit]
 Description={_title(place)}: {plan.does}
 Documentation=https://github.com/crumplecup/botticelli
-Wants={_network(place)}{place.postgres}
-After={_network(place)}postgresql.service {place.postgres}
+Wants={network}{place.postgres}
+After={network}postgresql.service {place.postgres}
 PartOf={place.target}
 OnFailure={place.stem}-notify@%n.service
 
@@ -326,51 +319,38 @@ TimeoutStartSec=2min
 {_surroundings(place)}"""
 
 
-def _network(place: UnitScope) -> str:
-    return "" if place.of_user else "network-online.target "
-
-
 def _surroundings(place: UnitScope) -> str:
-    return _of_user(place) if place.of_user else _of_machine(place)
-
-
-def _of_machine(place: UnitScope) -> str:
-    return f"""\
+    root = "%E/botticelli" if place.of_user else "/etc/botticelli"
+    folder = _path(place.folder)
+    secrets = f"{(folder or root).removesuffix('/')}/credentials"
+    credentials = "\n".join(
+        f"LoadCredential={name}:{secrets}/{name}\nSetCredential={name}:\\n" for name in SECRETS
+    )
+    start = f"""\
 # Variables of all projects; what is one project's own stands beside its botticelli.toml.
-EnvironmentFile=-/etc/botticelli/environment
-# Secrets: one file each (mode 0600) in credentials/ beside botticelli.toml. One that is missing
-# is an empty credential, so that only what is needed has to be there.
-{_credentials(_path(place.folder) or "/etc/botticelli")}
+EnvironmentFile=-{root}/environment
+# Secrets: .env if the service may read it, or one file each (mode 0600) in credentials/ beside
+# botticelli.toml. One that is missing is an empty credential.
+{credentials}
+"""
+    if place.of_user:
+        return f"""\
+{start}WorkingDirectory={folder or "-%E/botticelli"}
 
+# What a user's own manager can enforce without privileges.
+{SANDBOX_OF_USER}"""
+    return f"""\
+{start}
 # One account and one state folder (/var/lib/botticelli) for all services, made by systemd.
 DynamicUser=yes
 User=botticelli
 StateDirectory=botticelli
 StateDirectoryMode=0700
-WorkingDirectory={_path(place.folder) or "%S/botticelli"}
+WorkingDirectory={folder or "%S/botticelli"}
 Environment=HOME=%S/botticelli XDG_STATE_HOME=%S
 
 # Loosen a line here only if the journal says that it is in the way.
 {SANDBOX}"""
-
-
-def _of_user(place: UnitScope) -> str:
-    return f"""\
-# Variables of all projects; what is one project's own stands beside its botticelli.toml.
-EnvironmentFile=-%E/botticelli/environment
-# Secrets: .env, or one file each (mode 0600) in credentials/ beside botticelli.toml.
-{_credentials(_path(place.folder) or "%E/botticelli")}
-WorkingDirectory={_path(place.folder) or "-%E/botticelli"}
-
-# What a user's own manager can enforce without privileges.
-{SANDBOX_OF_USER}"""
-
-
-def _credentials(folder: str) -> str:
-    return "\n".join(
-        f"LoadCredential={name}:{folder.removesuffix('/')}/credentials/{name}\nSetCredential={name}:\\n"
-        for name in SECRETS
-    )
 
 
 SANDBOX_OF_USER: Final = """\
@@ -387,8 +367,8 @@ SystemCallErrorNumber=EPERM
 UMask=0077
 """
 
-SANDBOX: Final = """\
-NoNewPrivileges=yes
+SANDBOX: Final = f"""\
+{SANDBOX_OF_USER}SystemCallFilter=~@privileged @resources
 CapabilityBoundingSet=
 AmbientCapabilities=
 ProtectSystem=strict
@@ -404,17 +384,6 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectControlGroups=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-SystemCallErrorNumber=EPERM
 RemoveIPC=yes
 KeyringMode=private
-UMask=0077
 """

@@ -27,12 +27,11 @@ def plans(tmp_path):
 def test_jitter_is_a_base_and_a_delay_around_the_interval(hours, percent, base, delay):
     rounds = spread(timedelta(hours=hours), percent)
 
-    assert rounds.base == timedelta(minutes=base)
-    assert rounds.delay == timedelta(minutes=delay)
+    assert rounds == (timedelta(minutes=base), timedelta(minutes=delay))
 
 
 def test_a_timer_of_zero_is_never_rendered():
-    assert spread(timedelta(seconds=10), 100).base == timedelta(seconds=1)
+    assert spread(timedelta(seconds=10), 100)[0] == timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfoNotFoundError
+from zoneinfo import available_timezones
 
 from botticelli.cli.setup.timer_install import (
     ProjectTimers,
@@ -22,7 +22,6 @@ from botticelli.cli.shared.timer_plans import plans_of
 from botticelli.cli.shell.environment import Environment
 from botticelli.errors import Unavailable
 from botticelli.schedule.crontab import CronClock, crontab, projects_in, replace_block
-from botticelli.schedule.hours import zone_of
 from botticelli.schedule.units import UnitScope
 
 LOCAL_TIME: Final = Path("/etc/localtime")
@@ -51,18 +50,19 @@ class Crontab:
 
     def install(self) -> None:
         """See Units."""
-        block = self._block(self._place)
-        text = _crontab_of_user()
-        run(["crontab", "-"], text=replace_block(text, block, is_ours=self._is_ours))
+        self._replace(self._block(self._place))
 
     def remove(self) -> bool:
         """See Units."""
-        text = _crontab_of_user()
-        left = replace_block(text, "", is_ours=self._is_ours)
-        if left == text:
-            return False
-        run(["crontab", "-"], text=left)
-        return True
+        return self._replace("")
+
+    def _replace(self, block: str) -> bool:
+        """Put a block in the place of ours; return whether that changed anything."""
+        before = _crontab_of_user()
+        text = replace_block(before, block, is_ours=self._is_ours)
+        if text != before:
+            run(["crontab", "-"], text=text)
+        return text != before
 
     def status(self) -> TimersReport:
         """See Units."""
@@ -72,16 +72,17 @@ class Crontab:
         if ours and ours[0][0]:
             place = replace(place, program=ours[0][0].program)
         is_current = [block for _, block in ours] == [self._block(place)]
-        others = tuple(
-            ProjectTimers(project=mark.project, config=mark.config, timers=self._timers(True, None))
-            for mark, _ in blocks
-            if mark and not self._is_ours(mark)
-        )
         return TimersReport(
             kind="cron",
             project=place.project,
             timers=self._timers(bool(ours), is_current),
-            others=others,
+            others=tuple(
+                ProjectTimers(
+                    project=mark.project, config=mark.config, timers=self._timers(True, None)
+                )
+                for mark, _ in blocks
+                if mark and not self._is_ours(mark)
+            ),
             exit_code=0 if is_current else 1,
         )
 
@@ -102,19 +103,10 @@ def _crontab_of_user() -> str:
 
 def cron_clock(env: Environment) -> CronClock:
     """Return how the cron of this machine reads times: TZ, else /etc/localtime, else UTC."""
-    candidates = [
-        env.environ.get("TZ", "").removeprefix(":"),
-        os.path.realpath(LOCAL_TIME).partition("zoneinfo/")[2],
-    ]
-    zones = [name for name in candidates if _is_zone(name)]
+    linked = os.path.realpath(LOCAL_TIME).partition("zoneinfo/")[2]
+    named = [env.environ.get("TZ", "").removeprefix(":"), linked]
+    zones = [zone for zone in named if zone.removeprefix("posix/") in available_timezones()]
     return CronClock(zone=(zones or ["UTC"])[0], on=env.clock.now().date(), knows_zones=_is_cronie)
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        return bool(name) and zone_of(name.removeprefix("posix/")) is not None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
 
 
 def _is_cronie() -> bool:

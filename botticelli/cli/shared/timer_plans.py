@@ -6,6 +6,18 @@ from botticelli import cron
 from botticelli.config.model import Config, Schedule
 from botticelli.schedule.units import Plan
 
+WEEKLY = Plan(
+    stage="prune",
+    does="delete old history",
+    interval=timedelta(days=7),
+    jitter_percent=0,
+    first=timedelta(hours=1),
+    longest=timedelta(hours=1),
+    calendar=("weekly",),
+    delay=timedelta(hours=6),
+    cron=("24 4 * * 1",),
+)
+
 
 def plans_of(config: Config) -> list[Plan]:
     """Return when each stage is started, and when old history is deleted."""
@@ -13,23 +25,20 @@ def plans_of(config: Config) -> list[Plan]:
         _plan("generate", "write candidate posts", config.generate.schedule, 5, 360),
         _plan("curate", "score pending candidates", config.curate.schedule, 15, 120),
         _plan("post", "publish the next approved post", config.post.schedule, 2, 20),
-        Plan(
-            stage="prune",
-            does="delete old history",
-            interval=timedelta(days=7),
-            jitter_percent=0,
-            first=timedelta(hours=1),
-            longest=timedelta(hours=1),
-            calendar=("weekly",),
-            delay=timedelta(hours=6),
-            cron=("24 4 * * 1",),
-        ),
+        WEEKLY,
     ]
 
 
-def _plan(stage: str, does: str, schedule: Schedule, *minutes: int) -> Plan:
-    first, longest = minutes
-    calendar, lines = _times(schedule)
+def _plan(stage: str, does: str, schedule: Schedule, first: int, longest: int) -> Plan:
+    zone = schedule.time_zone
+    calendar: tuple[str, ...] = ()  # of an interval
+    lines: tuple[str, ...] = ()
+    if schedule.kind == "Daily":
+        calendar = tuple(f"*-*-* {at}:00 {zone}" for at in schedule.at)
+        lines = tuple(f"{int(at[3:])} {int(at[:2])} * * *" for at in schedule.at)
+    elif schedule.kind == "Cron":
+        calendar = cron.on_calendar(cron.parse(schedule.cron), time_zone=zone)
+        lines = (schedule.cron,)
     return Plan(
         stage=stage,
         does=does,
@@ -40,16 +49,5 @@ def _plan(stage: str, does: str, schedule: Schedule, *minutes: int) -> Plan:
         calendar=calendar,
         delay=schedule.delay,
         cron=lines,
-        time_zone=schedule.time_zone,
+        time_zone=zone,
     )
-
-
-def _times(schedule: Schedule) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the times of a schedule for OnCalendar= and for a crontab; empty for an interval."""
-    zone = schedule.time_zone
-    if schedule.kind == "Daily":
-        calendar = tuple(f"*-*-* {at}:00 {zone}" for at in schedule.at)
-        return calendar, tuple(f"{int(at[3:])} {int(at[:2])} * * *" for at in schedule.at)
-    if schedule.kind == "Cron":
-        return cron.on_calendar(cron.parse(schedule.cron), time_zone=zone), (schedule.cron,)
-    return (), ()
