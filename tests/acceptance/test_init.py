@@ -237,7 +237,13 @@ def test_what_is_left_for_later_is_named(botticelli):
         "ABOUT.md:5",
         "ABOUT.md:9",
     ]
-    assert [line.split()[1] for line in report["next"]] == ["check", "generate", "curate"]
+    assert [line.split()[1] for line in report["next"]] == [
+        "db",
+        "check",
+        "generate",
+        "curate",
+        "post",
+    ]
 
 
 @pytest.mark.parametrize("force", ["", " --force"])

@@ -40,6 +40,16 @@ def test_every_command_of_the_tutorial_works_as_it_is_written(botticelli, gemini
     assert "Leeds chess club" in gemini.calls[0].prompt
 
 
+def test_the_readme_leads_the_same_way():
+    readme = (DOCS.parent / "README.md").read_text()
+    (block,) = re.findall(r"## Your first post\n\n```sh\n(.*?)```", readme, re.DOTALL)
+    lines = [line.partition("#")[0].strip() for line in block.splitlines()]
+
+    assert lines[1:3] == ["botticelli init chess", "cd chess"]
+    assert len(lines) >= 10
+    assert [line for line in lines[3:] if line not in LINES] == []
+
+
 def follow(botticelli, line):
     words = shlex.split(line)
     if words[0] == "cd":

@@ -64,9 +64,11 @@ QUESTIONS: Final[Mapping[str, str]] = {
 """,
 }
 NEXT: Final = (
+    ("botticelli db init", "create its database"),
     ("botticelli check --online", "what is still missing"),
     ("botticelli generate --iterations 1", "write candidates; --dry-run: the cost"),
     ("botticelli curate --drain", "score them, approve the best"),
+    ("botticelli post --dry-run", "the very message; nothing is sent"),
 )
 
 

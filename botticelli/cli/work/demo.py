@@ -51,21 +51,10 @@ platform = "outbox"
 """
 NEXT: Final = """
 What next?{called}
-  botticelli init my-channel        a project of your own: settings, narratives, .env.example
-  cd my-channel; botticelli check   what is missing for the real thing
+  botticelli init my-channel        a project of your own: about your subject, in your channel
   botticelli --config {settings} status
                                     what this demo left behind; nothing of it is in your projects
-
-With a key (https://aistudio.google.com/apikey) and a bot's token:
-  export GEMINI_API_KEY=... DISCORD_TOKEN=... POSTING_CHANNEL_ID=...
-  botticelli generate --dry-run     what it would cost
-  botticelli generate
-  botticelli curate --drain
-  botticelli post --dry-run         the very request that would be sent
-  botticelli timers render --help   let systemd or cron do all that
 """
-
-
 FILLER: Final = """
 The texts are filler that no model wrote, and nobody judged them: all have the
 same points. Real ones:
