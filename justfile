@@ -23,6 +23,10 @@ any-hour *WORDS: setup
 proofs: setup
     {{python}} -m pytest -m slow
 
+# 200 faults of the database during generate, curate and post (about ten minutes)
+database-faults: setup
+    BOTTICELLI_FAULTS=200 {{python}} -m pytest -m slow tests/crash/test_database_faults.py
+
 # Style, types, floors, units
 lint: setup
     .venv/bin/ruff check .

@@ -84,14 +84,15 @@ FULL: Final = ("too many clients", "remaining connection slots", "too many conne
 
 
 def connect(url: str, *, application_name: str = "botticelli") -> Connection:
-    """Return an open connection in autocommit mode, with its session in UTC.
+    """Return an open connection in autocommit mode, whose session has our settings.
 
     Transactions are opened with `conn.transaction()`, so that each one can be seen in the code.
-    What the URL itself says of timeouts is stronger than ours.
+    What the URL itself says of connecting is stronger than ours.
 
     Raises:
-        ConfigError: The URL cannot be read, or the server knows no such user or database.
-        Unavailable: The server cannot be reached, or takes no more connections.
+        ConfigError: The URL cannot be read, the server knows no such user or database, it is too
+            old, or the database is not UTF-8.
+        Unavailable: The server cannot be reached, takes no more connections, or no changes.
     """
     given = _parts_of(url)
     spoken = {n: value.replace(" ", "\\ ") for n, value in {**SETTINGS, SIGN: "on"}.items()}
