@@ -233,7 +233,7 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
     item_id           bigint      REFERENCES generation_items (id) ON DELETE SET NULL,
     execution_id      bigint      REFERENCES act_executions (id) ON DELETE SET NULL,  -- the answer that contained it
     extra             jsonb       NOT NULL DEFAULT '{}',    -- keys of the answer without a column here
-    judging           jsonb       NOT NULL DEFAULT '{}',    -- basis of the scores: samples, reasons, checks, rank
+    judging           jsonb       NOT NULL DEFAULT '{}',    -- basis of the scores: hash of the text, samples, ...
     history           jsonb       NOT NULL DEFAULT '[]',    -- decisions and edits of people, oldest first
     lease_owner       text,
     lease_expires_at  timestamptz,
@@ -362,7 +362,10 @@ CREATE VIEW candidate_reviews AS
                CASE WHEN c.review_status = 'approved' AND NOT botticelli_is_as_approved(p.text_content, p.approved_hash)
                     THEN 'the text was changed after it was approved'
                     WHEN c.review_status = 'approved' AND c.text_content IS DISTINCT FROM p.text_content
-                    THEN 'its own row has another text; the post''s is sent' END,
+                    THEN 'its own row has another text; the post''s is sent'
+                    WHEN c.review_status IN ('pending', 'held')
+                     AND NOT botticelli_is_as_approved(c.text_content, c.judging ->> 'text_hash')
+                    THEN 'the text was changed after it was judged' END,
                (SELECT string_agg(format('%s for %s: %s', d.state, d.destination, d.last_error), '; ' ORDER BY d.id)
                   FROM deliveries AS d
                  WHERE d.post_id = p.id

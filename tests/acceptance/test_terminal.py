@@ -79,3 +79,21 @@ def test_the_review_shows_list_and_text(botticelli, db, size):
     assert sum("held" in line for line in screen) >= 5, "and the list"
     for key in ("approve", "reject", "hold", "edit", "undo", "quit"):
         assert key in screen[-1]
+
+
+@pytest.mark.parametrize(
+    "group", ["approvals", "content", "state", "models", "locks", "deliveries"]
+)
+def test_a_bare_group_lists_what_is_there(botticelli, db, group):
+    bare, named = botticelli(f"{group} --json"), botticelli(f"{group} list --json")
+
+    assert (bare.code, bare.out) == (0, named.out)
+    assert botticelli(group).out == botticelli(f"{group} list").out != ""
+
+
+@pytest.mark.parametrize("group", ["db", "timers"])
+def test_a_group_without_a_list_prints_its_help(botticelli, group):
+    ended = botticelli(group)
+
+    assert ended.code == 2
+    assert ended.out.startswith(f"Usage: botticelli {group}")

@@ -118,6 +118,23 @@ def test_nothing_below_the_threshold_is_approved(db, run, gemini, pending):
     assert approved(db) == []
 
 
+def test_a_text_changed_by_sql_while_it_is_judged_is_judged_again(db, run, gemini, stages):
+    candidate(db, TOPICS[0])
+
+    def changes(call):
+        with stages.connect() as other:
+            other.execute("UPDATE potential_discord_posts SET text_content = 'Bought by SQL'")
+        return fair(call)
+
+    gemini.responder = changes
+    first = run()
+    gemini.responder = lambda call: {"scores": [entry(id_, 2) for id_ in ids_in(call)]}
+    second = run()
+
+    assert (first.judged, first.approved, first.rejected, first.pending) == (1, (), 0, 1)
+    assert (second.judged, second.approved, second.rejected) == (1, (), 1)
+
+
 def test_nothing_pending_costs_nothing(run, gemini):
     report = run()
 

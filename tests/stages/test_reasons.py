@@ -107,8 +107,8 @@ def test_a_run_that_did_nothing_says_why(db, stages, state, words):
 
 
 def test_a_judge_whose_answers_are_refused_is_not_nothing_to_do(db, stages, gemini):
-    """A number as text is not believed; "no candidate is pending" would be a lie."""
-    gemini.responder = judge("8")
+    """A word is not believed; "no candidate is pending" would be a lie."""
+    gemini.responder = judge("eight")
     id_ = candidate(db, TEXTS[0])
 
     report = curate(stages.context(db), drain=True)

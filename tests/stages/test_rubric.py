@@ -29,7 +29,7 @@ EQUAL = Weights()
 
 def combined(*entries, weights=EQUAL, wanted=1):
     samples = [vars(read(each, ids=[1]).scores[0]) for each in entries]
-    return combine(1, samples, weights=weights, wanted=wanted)
+    return combine(1, "A text", samples, weights=weights, wanted=wanted)
 
 
 def test_totals_are_added_up_here():

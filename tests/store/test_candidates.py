@@ -28,6 +28,7 @@ def score(conn, claimed, points=7, model="judge-1"):
     scores = [
         Scored(
             id=one.id,
+            text=one.text_content or "",
             points=dict.fromkeys(CRITERIA, points),
             total=5 * points,
             notes=f"note {one.id}",
@@ -280,6 +281,45 @@ def test_nobody_is_approved_twice_nor_against_a_person_s_word(db):
     assert (once.approved, twice.approved) == ((first,), ())
     assert db.execute("SELECT count(*) FROM approved_discord_posts").fetchone() == (1,)
     assert statuses(db)[second] == "held"
+
+
+CHANGE_TEXT = "UPDATE potential_discord_posts SET text_content = 'SQL' WHERE id = %s"
+
+
+@pytest.mark.parametrize("is_proposal", [False, True])
+def test_a_text_that_is_no_longer_what_was_judged_is_not_chosen_but_judged_again(db, is_proposal):
+    same, changed = judged(db, "one", "two")
+    db.execute(CHANGE_TEXT, (changed,))
+    [seen] = reviews.find_candidates(db, [changed])
+
+    wanted = Choice(best=[changed, same], is_proposal=is_proposal, why={changed: "chosen"})
+    chosen = choice.settle_choice(db, wanted, by="auto")
+
+    assert chosen == choice.Chosen(**{"proposed" if is_proposal else "approved": (same,)})
+    [found] = reviews.find_candidates(db, [changed])
+    assert found.status == "pending"
+    assert found.total is None
+    assert seen.why == "the text was changed after it was judged"
+    assert found.why == "its text was changed after it was judged"
+    assert [one.text_content for one in claim(db)] == ["SQL"]
+
+
+def test_passes_over_another_text_do_not_count(db):
+    id_ = candidate(db, "one")
+    [first] = claim(db)
+    pass_ = Scored(
+        id=id_, text="one", points=dict.fromkeys(CRITERIA, 9), total=45, notes="", is_done=False,
+        judging={"samples": [{"points": {}}]},
+    )  # fmt: skip
+    judging.store_scores(db, [pass_], claims=[first.claim], judge_model="m")
+    db.execute("UPDATE potential_discord_posts SET lease_expires_at = botticelli_now()")
+
+    [kept] = claim(db)
+    db.execute(CHANGE_TEXT, (id_,))
+    db.execute("UPDATE potential_discord_posts SET lease_expires_at = botticelli_now()")
+    [changed] = claim(db)
+
+    assert (kept.samples, changed.samples) == ([{"points": {}}], [])
 
 
 def test_only_the_judged_at_or_above_the_threshold_come_up_for_the_choice_best_first(db):

@@ -44,7 +44,6 @@ deliveries = group(
     botticelli deliveries show 4
     botticelli deliveries mark-posted 4   # it is in the channel, as you have seen
     """,
-    no_args_is_help=False,
 )
 
 
@@ -70,13 +69,13 @@ class DeliveryDecision:
     delivery: DeliveryView
 
 
-@command(deliveries, default=True)
+@command(deliveries, "list")
 def list_deliveries(
     conn: Connection,
     *,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show at most N deliveries.")] = 50,
 ) -> DeliveryList:
-    """List deliveries and settle uncertain ones."""
+    """List deliveries, the newest first."""
     return DeliveryList(deliveries=tuple(decisions.list_deliveries(conn, states=None, limit=limit)))
 
 

@@ -45,13 +45,13 @@ class PlainText:
     facts: Mapping[str, Any]
 
 
-def group(name: str, *, examples: str = "", **settings: Any) -> typer.Typer:
-    """Return the group of that name; without a subcommand it prints its help."""
+def group(name: str, *, examples: str = "") -> typer.Typer:
+    """Return the group of that name; bare, it does its `list`, else it prints its help."""
     made = typer.Typer(
         cls=HelpGroup,
         help=COMMANDS[name].help,
         epilog=inspect.cleandoc(examples),
-        **{"no_args_is_help": True, **settings},
+        no_args_is_help=True,
     )
     app.add_typer(made, name=name)
     return made
@@ -63,7 +63,6 @@ def command(
     *,
     json: bool = True,
     decides: bool = False,
-    default: bool = False,
     writes: bool = False,
     **settings: Any,
 ) -> Callable[[Body], Body]:
@@ -78,21 +77,15 @@ def command(
         name: Its name, if the function's cannot be it.
         json: Whether it has `--json`.
         decides: Whether it records who decides, and has `--by`.
-        default: Whether it is what the group does without a subcommand.
         writes: Whether it changes the database, as one that decides does; not with `--dry-run`.
         settings: Further settings for typer.
     """
 
     def register(body: Body) -> Body:
         text, _, examples = inspect.cleandoc(body.__doc__ or "").partition("Examples:\n")
+        examples = inspect.cleandoc(examples)
         typed = _typed(body, json=json, decides=decides, writes=writes or decides)
-        if default:
-            parent.callback(invoke_without_command=True)(typed)
-        else:
-            examples = inspect.cleandoc(examples)
-            parent.command(name, cls=HelpCommand, help=text.strip(), epilog=examples, **settings)(
-                typed
-            )
+        parent.command(name, cls=HelpCommand, help=text.strip(), epilog=examples, **settings)(typed)
         return body
 
     return register
@@ -103,8 +96,6 @@ def _typed(body: Body, *, json: bool, decides: bool, writes: bool) -> Body:
     taken = inspect.signature(body).parameters
 
     def invoke(ctx: typer.Context, **options: Any) -> int:
-        if ctx.invoked_subcommand is not None:
-            return Exit.DONE
         env: Environment = ctx.obj
         env.decider = options.pop("by", None) or ""
         keeps = "as_json" in taken

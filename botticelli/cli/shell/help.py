@@ -16,6 +16,7 @@ from botticelli.errors import UsageError
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
+LIST: Final = "list"
 WIDEST: Final = 100  # columns: longer lines are hard to read
 LONGEST: Final = 30  # a longer name has its text on the next line
 PLAIN: Final = (
@@ -36,12 +37,21 @@ class HelpCommand(TyperCommand):
 
 
 class HelpGroup(TyperGroup):
-    """A group whose help is written here."""
+    """A group whose help is written here; one that has a `list` does that without a subcommand."""
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        """Put in the `list` that was left out."""
+        is_bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        if is_bare and LIST in self.commands and not ctx.resilient_parsing:
+            args = [LIST, *args]
+        return super().parse_args(ctx, args)
 
     def sections(self, ctx: "Context") -> Sections:
         """Return the subcommands below their headings, each with the first line of its help."""
         found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         lines = {name: (each.help or "").splitlines()[0] for name, each in found.items() if each}
+        if LIST in lines:
+            lines[LIST] += " The default."
         return {"Commands": lines}
 
     def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:

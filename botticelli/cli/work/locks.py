@@ -19,7 +19,6 @@ locks = group(
     botticelli locks
     botticelli locks break generate
     """,
-    no_args_is_help=False,
 )
 
 
@@ -43,9 +42,9 @@ class LocksReport:
     locks: tuple[HeldLock, ...]
 
 
-@command(locks, default=True)
-def show(conn: Connection) -> LocksReport:
-    """List the stage locks that are held; release one."""
+@command(locks, "list")
+def list_locks(conn: Connection) -> LocksReport:
+    """List the stage locks that are held."""
     return LocksReport(
         locks=tuple(_held(lock) for lock in store.list_locks(conn) if not lock.expired)
     )

@@ -117,7 +117,8 @@ class BatchJudging:
         codes = {code: id_ for code, id_ in judgement.codes.items() if id_ in ids}
         answer = read_answer(judgement.value, codes=codes)
         claims = {each.id: each.claim for each in group}
-        scored = [self._combine(sample, judgement) for sample in answer.scores]
+        texts = {each.id: each.text_content or "" for each in group}
+        scored = [self._combine(each, texts[each.id], judgement) for each in answer.scores]
         ours = judging.store_scores(
             self._worker.conn,
             scored,
@@ -132,7 +133,7 @@ class BatchJudging:
         left = tuple(each for each in group if each.id in answer.refused)
         return [left] if left else []
 
-    def _combine(self, sample: Sample, judgement: Judgement) -> Scored:
+    def _combine(self, sample: Sample, text: str, judgement: Judgement) -> Scored:
         known = self._samples[sample.id]
         known.append(
             {
@@ -146,7 +147,7 @@ class BatchJudging:
             }
         )
         settings = self._settings
-        return combine(sample.id, known, weights=settings.weights, wanted=settings.samples)
+        return combine(sample.id, text, known, weights=settings.weights, wanted=settings.samples)
 
 
 def _concerns_all(error: BotticelliError) -> bool:

@@ -133,9 +133,9 @@ def _line(value: Any) -> str:
 
 
 def combine(
-    id_: int, samples: Sequence[Mapping[str, Any]], *, weights: Weights, wanted: int
+    id_: int, text: str, samples: Sequence[Mapping[str, Any]], *, weights: Weights, wanted: int
 ) -> Scored:
-    """Return a candidate's scores after these passes of the judge, as they are stored.
+    """Return a candidate's scores after these passes of the judge over `text`, as they are stored.
 
     Each sample has `points`, `checks`, `reasons` and `notes`. The total of 50 is made of the means;
     `spread` is the distance between the least and the greatest total of a single pass. A check
@@ -147,6 +147,7 @@ def combine(
     typical = min(zip(samples, totals, strict=True), key=lambda pair: abs(pair[1] - mean))[0]
     return Scored(
         id=id_,
+        text=text,
         points={name: int(points + 0.5) for name, points in means.items()},
         total=mean,
         notes=typical["notes"],

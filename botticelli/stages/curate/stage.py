@@ -129,6 +129,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         self._began = self._context.clock.monotonic()
         context = replace(self._context, run_id=run.id, stop=run.stop)
         self._judge = Judge(context=context, file=self._file, narrative=self._narrative)
+        judging.forget_stale_scores(self._conn)
         if not judging.count_waiting(self._conn):
             return 0
         config = self._config

@@ -9,6 +9,7 @@ from typing import Final
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation import reviews
+from botticelli.store.curation.judging import FORGET_STALE
 
 
 @record
@@ -77,7 +78,16 @@ def list_recent_texts(conn: Connection, *, limit: int) -> list[tuple[int, str]]:
     return conn.execute(RECENT_TEXTS, {"limit": limit}).fetchall()
 
 
-# Only what is still undecided; the unique candidate_id lets no post in twice.
+# Held until the choice is stored, so that no text changes between the look at it and its copy.
+HOLD: Final = """
+    SELECT id
+      FROM potential_discord_posts
+     WHERE review_status = 'pending'
+       AND judged_at IS NOT NULL
+     ORDER BY id
+       FOR UPDATE
+"""
+# Only what is still undecided and judged; the unique candidate_id lets no post in twice.
 APPROVE: Final = """
     UPDATE potential_discord_posts
        SET review_status = 'approved',
@@ -85,6 +95,7 @@ APPROVE: Final = """
            decided_by = %(by)s
      WHERE id = ANY (%(ids)s::bigint[])
        AND review_status = 'pending'
+       AND judged_at IS NOT NULL
     RETURNING id
 """
 # 'held' is for a person to look at; nobody has decided yet.
@@ -95,6 +106,7 @@ PROPOSE: Final = """
       FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS wanted (id, place)
      WHERE c.id = wanted.id
        AND c.review_status = 'pending'
+       AND c.judged_at IS NOT NULL
     RETURNING c.id, wanted.place
 """
 NOTE_PLACES: Final = """
@@ -115,6 +127,7 @@ EXPLAIN: Final = """
       FROM unnest(%(explained)s::bigint[], %(whys)s::text[]) AS given (id, why)
      WHERE c.id = given.id
        AND c.review_status = 'pending'
+       AND c.judged_at IS NOT NULL
 """
 REJECT_OTHERS: Final = """
     UPDATE potential_discord_posts AS c
@@ -175,7 +188,8 @@ def settle_choice(
     """Approve or propose the best, keep the reserved and reject every other judged one.
 
     The text is copied by the database, byte for byte. One transaction: a choice is made whole or
-    not at all, and never twice for the same candidate.
+    not at all, and never twice for the same candidate. One whose text is no longer what was judged
+    is not chosen: it waits for the judge again.
     """
     values = {
         "ids": list(choice.best),
@@ -189,6 +203,8 @@ def settle_choice(
         "run_id": run_id,
     }
     with conn.transaction():
+        conn.execute(HOLD)
+        conn.execute(FORGET_STALE)
         conn.execute(NOTE_PLACES, values)
         conn.execute(EXPLAIN, values)
         rows = conn.execute(PROPOSE if choice.is_proposal else APPROVE, values).fetchall()

@@ -64,7 +64,9 @@ CLAIM: Final = """
          WHERE c.id = next.id
         RETURNING c.id, c.fence, c.text_content, c.content_type, c.tags, c.source_narrative,
                   c.attempts,
-                  CASE WHEN c.judge_model IS NOT NULL THEN c.judging -> 'samples' END AS samples
+                  CASE WHEN c.judge_model IS NOT NULL
+                        AND botticelli_is_as_approved(c.text_content, c.judging ->> 'text_hash')
+                       THEN c.judging -> 'samples' END AS samples
     )
     SELECT * FROM claimed ORDER BY id
 """
@@ -136,11 +138,39 @@ def why_idle(conn: Connection) -> str:
     return f"no candidate is pending{held}"
 
 
+# Scores are of a text. Rows without its hash were judged before version 5.
+FORGET_STALE: Final = """
+    UPDATE potential_discord_posts
+       SET judged_at = NULL,
+           score_engagement = NULL,
+           score_clarity = NULL,
+           score_value = NULL,
+           score_tone = NULL,
+           score_polish = NULL,
+           curation_score = NULL,
+           curation_notes = NULL,
+           judging = '{}',
+           judge_model = NULL,
+           decision_reason = 'its text was changed after it was judged'
+     WHERE review_status = 'pending'
+       AND judged_at IS NOT NULL
+       AND NOT botticelli_is_as_approved(text_content, judging ->> 'text_hash')
+"""
+
+
+@repeatable()
+def forget_stale_scores(conn: Connection) -> int:
+    """Let undecided candidates be judged again whose text was changed since; return how many."""
+    with conn.transaction():
+        return conn.execute(FORGET_STALE).rowcount
+
+
 @record
 class Scored:
     """A candidate after a pass of the judge.
 
     Args:
+        text: What was judged.
         points: 1 to 10 for each of CRITERIA: the mean of its passes, rounded.
         total: Of 50, from the means before they were rounded.
         notes: For a person.
@@ -149,6 +179,7 @@ class Scored:
     """
 
     id: int
+    text: str
     points: Mapping[str, int]
     total: float
     notes: str
@@ -166,18 +197,21 @@ STORE_SCORES: Final = """
            score_polish = new.polish,
            curation_score = new.total,
            curation_notes = new.notes,
-           judging = new.judging,
+           judging = new.judging
+                     || jsonb_build_object('text_hash', botticelli_text_hash(new.text)),
            judge_model = nullif(%(model)s, ''),
            judged_at = CASE WHEN new.is_done
                             THEN botticelli_now() END,
            last_error = NULL,
+           decision_reason = NULL,
            lease_owner = CASE WHEN new.is_done THEN NULL ELSE c.lease_owner END,
            lease_expires_at = CASE WHEN new.is_done THEN NULL ELSE c.lease_expires_at END
       FROM unnest(%(ids)s::bigint[], %(engagement)s::integer[], %(clarity)s::integer[],
                   %(value)s::integer[], %(tone)s::integer[], %(polish)s::integer[],
                   %(totals)s::numeric[], %(notes)s::text[], %(judging)s::jsonb[],
-                  %(is_done)s::boolean[])
-           AS new (id, engagement, clarity, value, tone, polish, total, notes, judging, is_done)
+                  %(is_done)s::boolean[], %(texts)s::text[])
+           AS new (id, engagement, clarity, value, tone, polish, total, notes, judging, is_done,
+                   text)
      WHERE c.id = new.id
 """
 
@@ -206,6 +240,7 @@ def _columns(scores: Sequence[Scored]) -> dict[str, Any]:
         "notes": [score.notes for score in scores],
         "judging": [Jsonb(score.judging) for score in scores],
         "is_done": [score.is_done for score in scores],
+        "texts": [score.text for score in scores],
     }
 
 
