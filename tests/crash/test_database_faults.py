@@ -72,6 +72,13 @@ class Faults:
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGCONT)
 
+    def wait_for_a_run(self):
+        """Wait until a run is at work: what finds no database at its start ends, as always."""
+        with connect(self.url) as conn:
+            running = "SELECT count(*) FROM runs WHERE state = 'running'"
+            while conn.execute(running).fetchone() == (0,):
+                time.sleep(0.05)
+
     def during(self, process, chance):
         """Do one after the other until the process has ended."""
         while process.poll() is None:
@@ -99,8 +106,8 @@ def test_generate_stores_every_answer_once(faults, tmp_path):
     with FakeGemini(responder=write, latency=0.3) as gemini:
         line = generating(tmp_path, faults.url, gemini)
         while faults.seen.total() < FAULTS:
-            process = line.start("--now")
-            time.sleep(1.5)  # what finds no database at its start ends with 69, as always
+            process = line.start("--now", "--debug")
+            faults.wait_for_a_run()
             faults.during(process, chance)
             _, err = process.communicate()
             runs += 1
@@ -122,8 +129,8 @@ def test_curate_stores_every_score_once(faults, tmp_path):
                 for number in range(60):
                     candidate(conn, f"text {judged + number} {chance.random()}")
             judged += 60
-            process = line.start()
-            time.sleep(1.5)
+            process = line.start("--debug")
+            faults.wait_for_a_run()
             faults.during(process, chance)
             _, err = process.communicate()
             assert process.returncode == 0, err
@@ -152,14 +159,14 @@ def test_post_sends_each_post_once(faults, tmp_path):
                     approved(conn, text)
             posts += new
             process = subprocess.Popen(
-                [sys.executable, "-m", "botticelli", "post", "--now", "--limit", "25"],
+                [sys.executable, "-m", "botticelli", "post", "--now", "--limit", "25", "--debug"],
                 env=environ,
                 cwd=tmp_path,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )
-            time.sleep(1)
+            faults.wait_for_a_run()
             faults.during(process, chance)
             _, err = process.communicate()
             assert process.returncode == 0, err

@@ -58,7 +58,9 @@ class Scene:
         return self.zygote(self.order(**more))[0]
 
     def begin_again(self, *texts):
-        self.db.execute("TRUNCATE approved_discord_posts, deliveries, locks, runs CASCADE")
+        self.db.execute(
+            "TRUNCATE approved_discord_posts, deliveries, destination_channels, locks, runs CASCADE"
+        )
         self.db.execute(
             "UPDATE actor_server_state SET circuit_opened_at = NULL, consecutive_failures = 0"
         )
