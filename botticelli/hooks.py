@@ -84,17 +84,8 @@ class Event:
 
     def facts(self) -> dict[str, Any]:
         """Return the event as JSON can hold it."""
-        return {
-            "event": self.kind,
-            "stage": self.stage,
-            "host": self.host,
-            "run": self.run,
-            "exit_code": self.exit_code,
-            "error": self.error,
-            "project": self.project,
-            "project_path": self.project_path,
-            "summary": dict(self.summary),
-        }
+        facts = {**vars(self), "summary": dict(self.summary)}
+        return {"event": facts.pop("kind"), **facts}
 
 
 def notify(*events: Event, hooks: Hooks, environ: Mapping[str, str]) -> int:

@@ -5,7 +5,8 @@ continuation, function calling. Facts about the API and the library: docs/models
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -79,52 +80,46 @@ class Gemini(Driver["genai.Client"]):
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
-        import httpx2
-        from google.genai import errors, types
+        from google.genai import types
 
         config = settings(request, catalogue.known(request.model).capabilities)
         contents = [_content(message) for message in request.messages]
-        client = self._client()
-        try:
-            with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
-                response = client.models.generate_content(
-                    model=request.model,
-                    contents=contents,
-                    config=types.GenerateContentConfig(**config),
-                )
-        except errors.APIError as error:
-            raise _meaning(error, model=request.model) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise self._unreached(error, model=request.model) from error
-        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-            # A body that is no JSON, or not the API's: the library trips over a bare number. And
-            # over an answer to a schema that is nested a thousand levels deep.
-            raise _unreadable(request.model) from error
+        with self._asking(request.model) as client:
+            response = client.models.generate_content(
+                model=request.model,
+                contents=contents,
+                config=types.GenerateContentConfig(**config),
+            )
         return read(response, model=request.model)
 
     def look_up(self, model: str) -> None:
         """See CanLookUp: the model's description, which Google counts as no call."""
+        with self._asking(model) as client:
+            client.models.get(model=model)
+
+    @contextmanager
+    def _asking(self, model: str) -> "Iterator[genai.Client]":
+        """Yield the client for one request; what the library raises becomes an error of ours."""
         import httpx2
         from google.genai import errors
 
         client = self._client()
         try:
             with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
-                client.models.get(model=model)
+                yield client
         except errors.APIError as error:
             raise _meaning(error, model=model) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            raise self._unreached(error, model=model) from error
+            at = f" and whether {self._base_url} is right" if self._base_url else ""
+            raise TransientError(
+                f"no answer from Gemini ({type(error).__name__})",
+                where=f"model {model}",
+                hint=f"check the network{at}",
+            ) from error
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            # A body that is no JSON, or not the API's: the library trips over a bare number. And
+            # over an answer to a schema that is nested a thousand levels deep.
             raise _unreadable(model) from error
-
-    def _unreached(self, error: Exception, *, model: str) -> TransientError:
-        at = f" and whether {self._base_url} is right" if self._base_url else ""
-        return TransientError(
-            f"no answer from Gemini ({type(error).__name__})",
-            where=f"model {model}",
-            hint=f"check the network{at}",
-        )
 
     def _make(self) -> "genai.Client":
         """Make the client. The first import takes half a second, a client 50 ms."""

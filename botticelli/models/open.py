@@ -59,7 +59,9 @@ class Drivers:
         shared = (way.provider, str(way.path or way.base_url), way.api_key.reveal())
         with self._lock:
             if shared not in self._made:
-                self._made[shared] = _maker(way.provider)(way, self.config)
+                make = _MAKERS.get(way.provider) or plugins.find(plugins.MODELS, way.provider)
+                assert make is not None, "route() lets only known providers pass"
+                self._made[shared] = make(way, self.config)
             return Opened(name=way.model, provider=way.provider, driver=self._made[shared])
 
     def close(self) -> None:
@@ -149,38 +151,25 @@ def _unknown(name: str) -> ConfigError:
     )
 
 
-def _maker(provider: str) -> "Callable[[NamedModel, Models], Model]":
-    made = _MAKERS.get(provider) or plugins.find(plugins.MODELS, provider)
-    assert made is not None, "route() lets only known providers pass"
-    return made
-
-
 def _gemini(way: NamedModel, config: Models) -> Model:
     from botticelli.models.gemini import Gemini
 
-    return Gemini(
-        key=way.api_key or config.gemini_key,
-        base_url=require_web(
-            way.base_url or config.gemini_base_url,
-            where="gemini",
-            hint="GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
-        ),
-        timeout=config.timeout,
-    )
+    base_url = _root(way, config.gemini_base_url, variable="GOOGLE_GEMINI_BASE_URL")
+    key = way.api_key or config.gemini_key
+    return Gemini(key=key, base_url=base_url, timeout=config.timeout)
 
 
 def _openai(way: NamedModel, config: Models) -> Model:
     from botticelli.models.openai_compatible import OpenAICompatible
 
-    return OpenAICompatible(
-        key=way.api_key or config.openai_key,
-        base_url=require_web(
-            way.base_url or config.openai_base_url,
-            where="openai",
-            hint="OPENAI_BASE_URL, or base_url in [models.NAME]",
-        ),
-        timeout=config.timeout,
-    )
+    base_url = _root(way, config.openai_base_url, variable="OPENAI_BASE_URL")
+    key = way.api_key or config.openai_key
+    return OpenAICompatible(key=key, base_url=base_url, timeout=config.timeout)
+
+
+def _root(way: NamedModel, usual: str, *, variable: str) -> str:
+    hint = f"{variable}, or base_url in [models.NAME]"
+    return require_web(way.base_url or usual, where=way.provider, hint=hint)
 
 
 def _local(way: NamedModel, _config: Models) -> Model:

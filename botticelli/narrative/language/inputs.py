@@ -152,23 +152,16 @@ def read_command(
     if not fields["command"]:
         hint = 'add command = "messages.send" or the one you mean'
         table.findings.error(table.key, "a bot command without command", hint=hint)
-    command = fields["command"] = _command_today(fields["command"], platform=platform)
     store_as, capture = _state(table)
     args = _arguments(table, fields["args"], is_flat=is_flat)
     cached = args.pop("cache_duration", None)  # where the reference's cache looked for it
     if isinstance(cached, int):
         fields["cache_seconds"] = cached
     fields["store_as"] = fields["store_as"] or store_as
-    fields["args"] = _today(_with_variables(args), command=command)
+    fields["args"] = _with_variables(args)
+    if platform == "discord":
+        fields["command"], fields["args"] = _today(fields["command"], fields["args"])
     return ReadInput(input=BotCommand(**fields), place=table.key, capture=capture)
-
-
-def _command_today(command: str, *, platform: str) -> str:
-    if platform != "discord":
-        return command
-    from botticelli.platforms.discord.commands.table import canonical
-
-    return canonical(command)
 
 
 def _arguments(table: Table, given: Mapping[str, Any], *, is_flat: bool) -> dict[str, Any]:
@@ -243,17 +236,9 @@ def _with_variables(args: dict[str, Any]) -> dict[str, Any]:
     return {**args, **{name: f"${{{found[1]}}}" for name, found in bare.items() if found}}
 
 
-def _today(args: dict[str, Any], *, command: str) -> Mapping[str, Any]:
-    """Return the arguments under the names that the command has today (docs/dialect.md §14)."""
-    if command in ("channels.create", "channels.get_or_create"):
-        return _renamed(args, old=("channel_type", "type"), new="kind")
-    if command.startswith("threads.") and command not in ("threads.create", "threads.list"):
-        return _renamed(args, old=("channel_id",), new="thread_id")
-    return args
+def _today(command: str, args: dict[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return a Discord command under the names that it and its arguments have today."""
+    from botticelli.platforms.discord.commands.table import canonical, todays
 
-
-def _renamed(args: dict[str, Any], *, old: tuple[str, ...], new: str) -> Mapping[str, Any]:
-    if new in args:
-        return args
-    first = next((name for name in old if name in args), None)
-    return {new if name == first else name: value for name, value in args.items()}
+    command = canonical(command)
+    return command, todays(command, args)

@@ -134,12 +134,12 @@ class Runner:
     def call(self, called: str | Nested, step: str) -> tuple[Execution, ...]:
         """Run what the act or input `step` calls, its carousel included.
 
-        A name is that of a narrative of the same file.
+        A name is the key of a narrative of the same file.
         """
         if isinstance(called, Nested):
             file, narrative = self.context.resolve(self.file, called)
         else:
-            file, narrative = self.file, self._narrative(called)
+            file, narrative = self.file, self.file.narratives[called]
         return replace(self, file=file, at=replace(self.at, step=step)).run_carousel(narrative)
 
     @property
@@ -238,19 +238,6 @@ class Runner:
                 where=execution.narrative,
             )
         self.sink.store(execution)
-
-    def _narrative(self, name: str) -> Narrative:
-        narratives = self.file.narratives
-        found = narratives.get(name) or next(
-            (each for each in narratives.values() if each.name == name), None
-        )
-        if found is None:
-            raise ConfigError(
-                f"there is no narrative '{name}'",
-                where=str(self.file.path),
-                hint="it has " + ", ".join(narratives),
-            )
-        return found
 
     def _failed(self, narrative: Narrative, iteration: int, *, error: str) -> Execution:
         self.context.note(f"{narrative.name}, iteration {iteration}: {error}")

@@ -4,7 +4,7 @@ An invalid rule is an error: a typo must not leave a door open.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -22,14 +22,6 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _SPAN: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _RATE: Final = re.compile(r"\s*(\d+)\s*(?:/|per)\s*(second|minute|hour|day)s?\s*")
-
-_KEYS: Final[Mapping[str, frozenset[str]]] = {
-    "policy": frozenset(
-        ("allowed_commands", "denied_commands", "require_confirmation", "rate_limits")
-    ),
-    "constraints": frozenset(("guild_id", "channel_ids", "channel_prefix")),
-    "content": frozenset(("max_length", "max_mentions", "max_links", "allowed_links")),
-}
 
 
 @record
@@ -104,31 +96,18 @@ def rules_of_narrative(security: Mapping[str, Any], name: str = "") -> SecurityR
     Raises:
         ConfigError: A rule is invalid: then nothing may run, least of all by a typo.
     """
-    policy, constraints, content = (_section(security, name) for name in _KEYS)
-    _no_others(security, "security", frozenset(_KEYS))
-    confirmed = policy.get("require_confirmation") or ()
-    if isinstance(confirmed, bool):
-        confirmed = ("*",) if confirmed else ()
-    allowed = policy.get("allowed_commands")
-    rates = policy.get("rate_limits", NOTHING)
-    if not isinstance(rates, Mapping):
-        raise _bad("security.policy.rate_limits", "is not a table of command = limit")
-    links = content.get("allowed_links")
-    known = partial(_named, where="security.policy")
-    return SecurityRules(
-        source=f"[security] of narrative '{name}'" if name else "the narrative's [security]",
-        allowed=None if allowed is None else _list(allowed, "security.policy.allowed_commands"),
-        denied=known(_list(policy.get("denied_commands", ()), "security.policy.denied_commands")),
-        confirmed=known(_list(confirmed, "security.policy.require_confirmation")),
-        rates={known((str(name),))[0]: rate_of(text) for name, text in rates.items()},
-        guilds=_ids(constraints.get("guild_id"), "security.constraints.guild_id"),
-        channels=_ids(constraints.get("channel_ids"), "security.constraints.channel_ids"),
-        channel_prefix=str(constraints.get("channel_prefix", "")),
-        max_length=_number(content, "max_length"),
-        max_mentions=_number(content, "max_mentions"),
-        max_links=_number(content, "max_links"),
-        allowed_links=None if links is None else _list(links, "security.content.allowed_links"),
-    )
+    _no_others(security, "security", _KEYS)
+    rules: dict[str, Any] = {}
+    for section, keys in _KEYS.items():
+        table = security.get(section, NOTHING)
+        if not isinstance(table, Mapping):
+            raise _bad(f"security.{section}", "is not a table")
+        _no_others(table, f"security.{section}", keys)
+        for key, (rule, read) in keys.items():
+            if table.get(key) is not None:
+                rules[rule] = read(table[key], f"security.{section}.{key}")
+    source = f"[security] of narrative '{name}'" if name else "the narrative's [security]"
+    return SecurityRules(source=source, **rules)
 
 
 def rate_of(text: Any) -> CommandRate:
@@ -143,15 +122,7 @@ def rate_of(text: Any) -> CommandRate:
     return CommandRate(most=int(match[1]), span=timedelta(seconds=_SPAN[match[2]]))
 
 
-def _section(security: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = security.get(name, NOTHING)
-    if not isinstance(section, Mapping):
-        raise _bad(f"security.{name}", "is not a table")
-    _no_others(section, f"security.{name}", _KEYS[name])
-    return section
-
-
-def _no_others(section: Mapping[str, Any], where: str, known: frozenset[str]) -> None:
+def _no_others(section: Mapping[str, Any], where: str, known: Mapping[str, Any]) -> None:
     for key in section:
         if key not in known:
             hint = nearest(key, known) or f"known: {', '.join(sorted(known))}"
@@ -189,9 +160,7 @@ def _named(patterns: tuple[str, ...], where: str) -> tuple[str, ...]:
     return patterns
 
 
-def _ids(value: Any, where: str) -> tuple[str, ...] | None:
-    if value is None:
-        return None
+def _ids(value: Any, where: str) -> tuple[str, ...]:
     given = value if isinstance(value, list | tuple) else [value]
     ids = tuple(str(one).strip() for one in given if not isinstance(one, bool))
     if not ids or not all(one.isdecimal() for one in ids):
@@ -199,12 +168,53 @@ def _ids(value: Any, where: str) -> tuple[str, ...] | None:
     return ids
 
 
-def _number(section: Mapping[str, Any], name: str) -> int | None:
-    value = section.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+def _number(value: Any, where: str) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise _bad(f"security.content.{name}", "is not a whole number")
+    raise _bad(where, "is not a whole number")
 
 
 def _bad(where: str, what: str, hint: str = "") -> ConfigError:
     return ConfigError(what, where=where, hint=hint)
+
+
+def _text(value: Any, _where: str) -> str:
+    return str(value)
+
+
+def _commands(value: Any, where: str) -> tuple[str, ...]:
+    return _named(_list(value, where), "security.policy")
+
+
+def _confirmed(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("*",) if value else ()
+    return _commands(value or (), where)
+
+
+def _rates(value: Any, where: str) -> Mapping[str, CommandRate]:
+    if not isinstance(value, Mapping):
+        raise _bad(where, "is not a table of command = limit")
+    return {_commands(str(name), where)[0]: rate_of(text) for name, text in value.items()}
+
+
+# Section and key of a narrative's [security.*] -> the rule that it is, and what reads it.
+_KEYS: Final[Mapping[str, Mapping[str, tuple[str, Callable[[Any, str], Any]]]]] = {
+    "policy": {
+        "allowed_commands": ("allowed", _list),
+        "denied_commands": ("denied", _commands),
+        "require_confirmation": ("confirmed", _confirmed),
+        "rate_limits": ("rates", _rates),
+    },
+    "constraints": {
+        "guild_id": ("guilds", _ids),
+        "channel_ids": ("channels", _ids),
+        "channel_prefix": ("channel_prefix", _text),
+    },
+    "content": {
+        "max_length": ("max_length", _number),
+        "max_mentions": ("max_mentions", _number),
+        "max_links": ("max_links", _number),
+        "allowed_links": ("allowed_links", _list),
+    },
+}

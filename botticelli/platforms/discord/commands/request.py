@@ -13,7 +13,7 @@ from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import PlatformError, Refused
 from botticelli.platforms.discord.commands.arguments import Argument, BadArgument
 from botticelli.platforms.discord.commands.results import dig, shape
-from botticelli.platforms.discord.commands.table import ARGUMENT_ALIASES, TABLE, Row, canonical
+from botticelli.platforms.discord.commands.table import TABLE, Row, canonical, todays
 from botticelli.platforms.discord.errors import (
     MISSING_PERMISSION,
     UNKNOWN_CHANNEL,
@@ -67,12 +67,11 @@ def values_of(row: Row, given: Mapping[str, Any]) -> Json:
     Raises:
         BadArgument: One is missing, unknown or invalid.
     """
-    rest = {name: value for name, value in given.items() if value is not None}
+    rest = todays(row.name, {name: each for name, each in given.items() if each is not None})
     found: Json = {}
     for one in row.arguments:
-        name = _given_as(one, row, rest)
-        if name is not None:
-            found[one.name] = _value(one, row, rest.pop(name))
+        if one.name in rest:
+            found[one.name] = _value(one, row, rest.pop(one.name))
         elif one.required:
             raise _refused(f"needs {one.name}", row, rest)
     guild = rest.pop("guild_id", None)
@@ -109,12 +108,6 @@ def _value(one: Argument, row: Row, given: Any) -> Any:
         return given if given is ... else one.value(given)
     except BadArgument as error:
         raise BadArgument(error.what, where=f"discord.{row.name}") from error
-
-
-def _given_as(one: Argument, row: Row, given: Mapping[str, Any]) -> str | None:
-    own = {other.name for other in row.arguments}
-    names = (one.name, *(n for n in ARGUMENT_ALIASES.get(one.name, ()) if n not in own))
-    return next((name for name in names if name in given), None)
 
 
 def request_of(row: Row, values: Mapping[str, Any]) -> DiscordRequest:

@@ -8,6 +8,7 @@ Source: docs.discord.com/developers, API v10, and the commands of the earlier sy
 from collections.abc import Mapping
 from dataclasses import field
 from functools import cached_property
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -338,3 +339,13 @@ def older(command: str) -> tuple[str, ...]:
 def canonical(command: str) -> str:
     """Return the current name of a command; an unknown one as it is."""
     return ALIASES.get(command, command)
+
+
+def todays(command: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a command under their current names; of an unknown one as given."""
+    takes = {one.name for one in TABLE[command].arguments} if command in TABLE else set[str]()
+    current: dict[str, str] = {}
+    for name in takes - args.keys():
+        given = (each for each in ARGUMENT_ALIASES.get(name, ()) if each in args.keys() - takes)
+        current |= dict.fromkeys(islice(given, 1), name)
+    return {current.get(name, name): value for name, value in args.items()}
