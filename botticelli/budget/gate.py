@@ -87,7 +87,9 @@ class Gate:
             TryLater: A 429 holds the model for longer than we are ready to wait.
             ConfigError: One such request is more than the allowance.
         """
-        self._prune_once()
+        if not self._has_pruned:
+            self._has_pruned = True
+            ledger.prune(self._conn)
         asked = CallRequest(
             key=account_key(provider, model),
             waiter=f"{self._identity.owner}:{next(_tickets)}",
@@ -100,7 +102,7 @@ class Gate:
         try:
             while True:
                 began = self._clock.monotonic()
-                booking = self._book(asked, allowed)
+                booking = ledger.reserve(self._conn, asked, allowance=allowed, window=self._window)
                 if booking.seq is None:
                     self._wait_to_ask_again(booking, allowed, model=model)
                     continue
@@ -191,9 +193,6 @@ class Gate:
         account = limits.without_old_lessons(found[0], allowed)
         return account, limits.with_lessons(allowed, account.learned)
 
-    def _book(self, asked: CallRequest, allowed: Allowance) -> Booking:
-        return ledger.reserve(self._conn, asked, allowance=allowed, window=self._window)
-
     def _wait_to_ask_again(self, booking: Booking, allowed: Allowance, *, model: str) -> None:
         where = f"model {model}"
         if booking.why == "size":
@@ -228,11 +227,6 @@ class Gate:
             return True
         self.release(grant)
         return False
-
-    def _prune_once(self) -> None:
-        if not self._has_pruned:
-            self._has_pruned = True
-            ledger.prune(self._conn)
 
 
 def account_key(provider: str, model: str) -> str:

@@ -101,7 +101,9 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
             with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
                 answer = client.chat.completions.create(model=request.model, **body)
         except openai.APIStatusError as error:
-            raise self._meaning(_refusal_of_status(error), request) from error
+            headers = {name.lower(): value for name, value in error.response.headers.items()}
+            refusal = _read(error.body, status=error.status_code, headers=headers)
+            raise self._meaning(refusal, request) from error
         except (openai.APIConnectionError, OSError) as error:  # a timeout is one, too
             raise TransientError(
                 f"no answer ({type(error).__name__})",
@@ -180,12 +182,6 @@ def _in_words(request: Request) -> Request:
 
 def _unreadable(model: str) -> TransientError:
     return TransientError("the answer is not a chat completion", where=f"model {model}")
-
-
-def _refusal_of_status(error: "openai.APIStatusError") -> Refusal:
-    """Return what a status of 4xx or 5xx came with."""
-    headers = {name.lower(): value for name, value in error.response.headers.items()}
-    return _read(error.body, status=error.status_code, headers=headers)
 
 
 def _refusal_inside(answer: Mapping[str, Any]) -> Refusal | None:

@@ -171,7 +171,8 @@ class Attempts:
             yield
         except BaseException as error:
             self._under_way = None
-            self._record(replace(row, error=reason_of(error), latency_ms=self._since(began)))
+            row = replace(row, error=reason_of(error), latency_ms=self._since(began))
+            executions.insert(self._conn, row)
             if grant is not None:
                 self._gate.settle(grant, tokens=None)
             raise
@@ -278,12 +279,9 @@ class Attempts:
         if opened.is_free:
             self._gate.pause(wait)  # no account holds us
 
-    def _record(self, attempt: Attempt) -> int:
-        return executions.insert(self._conn, attempt)
-
     def _record_paid(self, attempt: Attempt) -> int:
         try:
-            return self._record(attempt)
+            return executions.insert(self._conn, attempt)
         except DatabaseAway as error:
             where = f"{attempt.narrative} {attempt.iteration}, act '{attempt.act_name}'"
             raise DatabaseAway(

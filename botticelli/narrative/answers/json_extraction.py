@@ -100,6 +100,14 @@ def extract(text: str, *, prompt: str = "") -> Extracted:
     return _join(found) if found else _disguised(body)
 
 
+def value_in(text: str) -> list[Any]:
+    """Return the JSON value that a text holds as the only item; nothing if it holds none."""
+    try:
+        return [extract(text).value]
+    except NotJson:
+        return []
+
+
 def values_in(text: str) -> list[Extracted]:
     """Return every object and list of objects that stands in an answer, in order.
 

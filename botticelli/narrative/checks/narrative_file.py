@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config, Models, Narratives, Security
@@ -264,7 +264,8 @@ def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
 
 def _slips(narrative: Narrative, known: set[str]) -> Iterator[tuple[Act, str, str]]:
     """Yield names in prompts that are nearly, but not quite, those of acts or tables."""
-    meant = known | set(_meant(narrative))
+    read = {name for _, given in narrative.inputs() for name in act_facts.names_of(given)}
+    meant = known | read | {act.name for act in narrative.acts}
     for act, given in narrative.inputs():
         for name in names_in(given.content) if isinstance(given, Text) else ():
             head = name.partition(".")[0].partition("[")[0]
@@ -275,30 +276,17 @@ def _slips(narrative: Narrative, known: set[str]) -> Iterator[tuple[Act, str, st
                 yield act, name, near
 
 
-def _meant(narrative: Narrative) -> Iterator[str]:
-    """Yield every name that a prompt of the narrative may put in."""
-    for act in narrative.acts:
-        yield act.name
-        for given in act.inputs:
-            if isinstance(given, TableRead):
-                yield from (given.table, *given.names)
-            elif isinstance(given, Nested):
-                yield given.name
-
-
 def _check_command(command: BotCommand, *, writable: Sequence[str]) -> None:
-    args = {name: _open_or(value) for name, value in command.args.items()}
+    args = {  # Ellipsis where a placeholder leaves a value open
+        name: value if isinstance(value, Mapping) or not any(placeholders(value)) else ...
+        for name, value in command.args.items()
+    }
     if command.platform == "discord":
         from botticelli.platforms.discord.commands.request import check_arguments
 
         check_arguments(command.command, args)
     elif command.platform == "database":
         check_update(command.command, args, writable=writable)
-
-
-def _open_or(value: Any) -> Any:
-    """Return the value, or Ellipsis where a placeholder leaves it open."""
-    return value if isinstance(value, Mapping) or not any(placeholders(value)) else ...
 
 
 def check_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings: Findings) -> None:

@@ -1,6 +1,6 @@
 """The commands of the database, as a CommandSet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Final
 
@@ -93,23 +93,20 @@ class DatabaseCommands:
         """
         if "approved_discord_posts" in reached:
             sent = unmarked_sends.rows_sent(self.conn, change.table, narrative=self.narrative)
-            if not (_marks_as_posted(change.updates) and sent):
+            if not (sent and _sets_only(change.updates, {"review_status", "posted_at"}, "posted")):
                 raise _unreviewed("a narrative marks what it has sent, with review_status")
             within = sent if change.within is None else sent & set(change.within)
             return replace(change, within=sorted(within))
-        if "potential_discord_posts" in reached and not _turns_down(change.updates):
+        if "potential_discord_posts" in reached and not _sets_only(
+            change.updates, FREE_COLUMNS, "rejected", "held"
+        ):
             raise _unreviewed("a narrative may reject, hold and tag candidates")
         return change
 
 
-def _marks_as_posted(updates: Mapping[str, Any]) -> bool:
-    status = updates.get("review_status", "posted")
-    return updates.keys() <= {"review_status", "posted_at"} and status == "posted"
-
-
-def _turns_down(updates: Mapping[str, Any]) -> bool:
-    status = updates.get("review_status", "rejected")
-    return updates.keys() <= FREE_COLUMNS and status in ("rejected", "held")
+def _sets_only(updates: Mapping[str, Any], columns: Collection[str], *statuses: str) -> bool:
+    status = updates.get("review_status", statuses[0])
+    return set(columns).issuperset(updates) and status in statuses
 
 
 def _own(table: str, where: str) -> Denied:

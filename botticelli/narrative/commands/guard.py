@@ -87,7 +87,9 @@ class GuardedCommands:
             self._record(call, "refused", rule="unknown", reason="no such platform")
             raise
         call = replace(call, command=commands.canonical(call.command))
-        earlier = self._find_unmarked(call)
+        earlier = None  # what an earlier run has sent, or may have, for the same rows
+        if _marks_rows(call):
+            earlier = unmarked_sends.find(self.conn, **call.identity, about=call.about)
         if earlier is not None and earlier.result_id:
             reason = unmarked_sends.BEFORE + call.about
             self._record(call, "refused", rule="done before", reason=reason)
@@ -283,12 +285,6 @@ class GuardedCommands:
         audit.end(self.conn, permission.audit_id, outcome=outcome, error=self._clean(error))
 
     # -- messages for rows that a narrative marks afterwards are sent once, whatever dies ---------
-
-    def _find_unmarked(self, call: CommandCall) -> UnmarkedSend | None:
-        """Return what an earlier run has sent, or may have, for the same rows, unmarked so far."""
-        if not _marks_rows(call):
-            return None
-        return unmarked_sends.find(self.conn, **call.identity, about=call.about)
 
     def _once(self, permission: "_Permission", earlier: UnmarkedSend | None) -> Once:
         """Return what keeps this attempt from sending a second message."""

@@ -204,13 +204,6 @@ def _missing(name: str, folders: Folders) -> ConfigError:
     return ConfigError(
         f"there is no file '{name}'",
         where=str(folders.own),
-        hint=nearest(name, _beside(folders.own))
+        hint=nearest(name, [path.name for path in _entries(folders.own)])
         or "put it beside the narrative, or name its folder in [narratives] context",
     )
-
-
-def _beside(folder: Path) -> list[str]:
-    try:
-        return [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError:
-        return []

@@ -131,6 +131,8 @@ class ActReader:
         settings = read_settings(table)
         config = table.table("config")
         settings = settings.over(read_settings(config))
+        captured = table.table("state_capture")
+        paths = {key: captured.text(key) for key in captured.values}
         config.done()
         calls, inputs = self._called(table)
         fields = table.read(Act) | {
@@ -138,7 +140,7 @@ class ActReader:
             "place": table.key,
             "narrative": calls,
             "carousel": read_carousel(table),
-            "state_capture": {**_captures(inputs), **_paths(table.table("state_capture"))},
+            "state_capture": {**_captures(inputs), **paths},
             "schema": self._schema(table),
         }
         act = Act(name=name, **fields, **vars(settings))
@@ -253,10 +255,6 @@ def _inputs_of(inputs: list[ReadInput]) -> dict[str, Any]:
 
 def _captures(inputs: list[ReadInput]) -> dict[str, str]:
     return {name: path for source in inputs for name, path in source.capture.items()}
-
-
-def _paths(table: Table) -> dict[str, str]:
-    return {name: table.text(name) for name in table.values}
 
 
 @dataclass(kw_only=True)

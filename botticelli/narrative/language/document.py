@@ -63,7 +63,8 @@ _OF_THE_CONFIG: Final = ("context", "providers", "budget", "destinations", "data
 def shape_of(document: Mapping[str, Any]) -> Shape:
     """Return the shape of a file; the first that fits."""
     narrative = document.get("narrative")
-    if _is_list_of_tables(document.get("steps")):
+    steps = document.get("steps")
+    if isinstance(steps, list) and steps and all(isinstance(each, dict) for each in steps):
         return Shape.STEPS
     if isinstance(narrative, list):
         return Shape.LIST
@@ -350,10 +351,6 @@ def _old_entries(document: Mapping[str, Any]) -> list[str]:
     section = document.get("narratives")
     entries = section if isinstance(section, dict) else {}
     return [name for name, entry in entries.items() if isinstance(entry, dict) and "toc" in entry]
-
-
-def _is_list_of_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 def _call_names(tables: Mapping[str, Table]) -> Mapping[str, str]:

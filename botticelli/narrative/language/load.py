@@ -54,10 +54,10 @@ def find_narrative(
     places = (cwd, *folders, shipped_narratives())
     found = _locate(reference, places)
     if found is None:
-        raise ConfigError(
-            f"there is no narrative '{reference}'",
-            hint=_nearest_file(reference, places) or "see `botticelli narratives`",
-        )
+        stems = {path.stem for place in places for path in place.glob("*.toml")}
+        near = nearest(re.split(r"[:.]", Path(reference).name)[0], stems)
+        what = f"there is no narrative '{reference}'"
+        raise ConfigError(what, hint=near or "see `botticelli narratives`")
     file = load_file(found[0])
     narrative = choose(file, found[1])
     check_nested(file, narrative, resolve=partial(resolve_nested, cwd=cwd))
@@ -152,8 +152,3 @@ def _project_roots(folder: Path) -> list[Path]:
     """Return the nearest folder above (or the folder itself) that is the root of a project."""
     above = (folder, *folder.parents)
     return [each for each in above if any((each / mark).exists() for mark in ROOT_MARKS)][:1]
-
-
-def _nearest_file(reference: str, places: Sequence[Path]) -> str:
-    stems = {path.stem for place in places for path in place.glob("*.toml")}
-    return nearest(re.split(r"[:.]", Path(reference).name)[0], stems)

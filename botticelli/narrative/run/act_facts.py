@@ -87,7 +87,7 @@ def dangling(narrative: Narrative) -> Iterator[tuple[Act, Placeholder]]:
     """
     before: set[str] = set()
     for act in narrative.acts:
-        before |= {name for given in act.inputs for name in _names_of(given)}
+        before |= {name for given in act.inputs for name in names_of(given)}
         for given in _commands(act):
             for placeholder in placeholders(given.args):
                 if not _may_mean(placeholder.name, before):
@@ -101,7 +101,8 @@ def keys_of(act: Act) -> frozenset[str]:
     return frozenset((*stored, *act.state_capture))
 
 
-def _names_of(given: Input) -> tuple[str, ...]:
+def names_of(given: Input) -> tuple[str, ...]:
+    """Return the names under which placeholders find what an input reads or runs."""
     if isinstance(given, TableRead):
         return (given.table, *given.names)
     return (given.name,) if isinstance(given, Nested) else ()

@@ -21,6 +21,7 @@ from botticelli.narrative.language.model import (
 )
 from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.language.template import render_value
+from botticelli.narrative.run.act_facts import names_of
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.input_reader import InputReader, fill_filter, placed
@@ -294,7 +295,7 @@ def _id_in(value: Any, key: str) -> Any:
 def _leave_out(act: Act, gathered: Gathered, *, quoted: Sequence[str]) -> None:
     """Rows that a prompt quotes by name are not sent a second time beside it."""
     for index, given in enumerate(act.inputs):
-        if isinstance(given, TableRead) and {given.table, *given.names} & set(quoted):
+        if isinstance(given, TableRead) and set(names_of(given)) & set(quoted):
             gathered.slots[index] = None
 
 

@@ -12,10 +12,9 @@ from botticelli.models.base import Part, Request
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import (
     InvalidAnswer,
-    NotJson,
     ParsedAnswer,
-    extract,
     read_answer,
+    value_in,
 )
 from botticelli.narrative.checks.asks import environment_names
 from botticelli.narrative.errors import ActFailed
@@ -346,7 +345,7 @@ class NarrativeRun:
         if reading and reading.repaired:
             self.warn(f"act '{step.act.name}': the JSON of an answer had to be repaired")
         if step.act.state_capture and not self.context.is_dry:
-            values = [reading.value] if reading else _json_in(result.text)
+            values = [reading.value] if reading else value_in(result.text)
             self.inputs.capture(step.act, values)
         if reading and act_facts.stores(self.narrative, step.act, is_last=step.is_last):
             self._output(step, reading.rows, answer=result.answer)
@@ -377,10 +376,3 @@ def _shown(piece: Piece) -> str:
 
 def _first(*choices: Any) -> Any:
     return next((choice for choice in choices if choice is not None), None)
-
-
-def _json_in(text: str) -> list[Any]:
-    try:
-        return [extract(text).value]
-    except NotJson:
-        return []

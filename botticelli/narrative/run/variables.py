@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from botticelli.narrative.answers.json_extraction import NotJson, extract
+from botticelli.narrative.answers.json_extraction import value_in
 from botticelli.narrative.language.template import Style, Unresolved, Value
 from botticelli.narrative.run.results import ActResult, ActState
 from botticelli.records import record
@@ -147,10 +147,7 @@ def _documents(result: ActResult) -> list[tuple[Any, str]]:
     if result.values:
         single = list(zip(result.values, result.nouns, strict=True))[::-1]
         return single if len(single) == 1 else [*single, (list(result.values), "")]
-    try:
-        return [(extract(result.text).value, "")]
-    except NotJson:
-        return []
+    return [(value, "") for value in value_in(result.text)]
 
 
 def _reach(value: Any, segments: Sequence[str], *, noun: str) -> Any:

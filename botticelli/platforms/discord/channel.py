@@ -197,13 +197,10 @@ def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
     problems = []
     if wanted.crossposts and seen.get("type") != ANNOUNCEMENT:
         problems.append(f"{name} is not an announcement channel; remove `crosspost` or name one")
-    if names := _lacking(bits, _needed(wanted, is_thread=seen["type"] in THREADS)):
+    needed = _needed(wanted, is_thread=seen["type"] in THREADS)
+    if names := [PERMISSIONS[one] for one in needed if not bits & one]:
         problems.append(_not_allowed(name, names))
     return tuple(problems)
-
-
-def _lacking(bits: int, needed: Iterable[int]) -> list[str]:
-    return [PERMISSIONS[one] for one in needed if not bits & one]
 
 
 def _needed(wanted: ChannelUse, *, is_thread: bool) -> list[int]:

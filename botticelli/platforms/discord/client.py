@@ -41,6 +41,7 @@ NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce hold
 THREAD_ALREADY: Final = 160004
 LINK_TIMEOUT: Final = 3.0  # seconds; a message that is out must not wait long for its link
 
+_RIGHTS: Final = {"threads": OPEN_THREAD, "crosspost": CROSSPOST}
 _MESSAGE_ID: Final = re.compile(r"/messages/[0-9]+")
 
 Json = dict[str, Any]
@@ -107,7 +108,8 @@ class Discord:
     def preview(self, message: OutgoingMessage) -> Json:
         """See Platform. A webhook's token is left out."""
         path, query = self._messages(message.thread, shown=True)
-        url = f"{self._rest.base_url}{path}{_query(query)}"
+        asked = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
+        url = f"{self._rest.base_url}{path}{asked}"
         return {"method": "POST", "url": url, "json": self._payload(message)}
 
     def send(self, message: OutgoingMessage) -> Receipt:
@@ -279,7 +281,7 @@ class Discord:
             where=self.name,
             channel=self._channel_name(answer, request.method),
             publishing=request.changes,
-            right=_right(request.path),
+            right=_RIGHTS.get(request.path.rpartition("/")[2], WRITE),
         )
 
     def _channel_name(self, answer: ErrorAnswer, method: str) -> str:
@@ -326,10 +328,6 @@ class Discord:
         return self._guild
 
 
-def _right(path: str) -> tuple[str, str]:
-    return {"threads": OPEN_THREAD, "crosspost": CROSSPOST}.get(path.rpartition("/")[2], WRITE)
-
-
 def _mentions(message: OutgoingMessage) -> Json:
     """Return whom the text may ping: nobody, or those allowed ids that stand in it.
 
@@ -341,7 +339,3 @@ def _mentions(message: OutgoingMessage) -> Json:
         if named:
             mentions[key] = sorted(named)[:100]
     return mentions
-
-
-def _query(query: Mapping[str, str]) -> str:
-    return "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""

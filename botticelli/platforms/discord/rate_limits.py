@@ -41,7 +41,8 @@ class RateLimits:
         """Note what the headers of an answer say of the limit it counted against."""
         # The same bucket name counts apart for each channel, which the route has in it.
         if name := headers.get("X-RateLimit-Bucket"):
-            self._bucket_of[route] = f"{name} {_top(route)}"
+            top = "/".join(route.partition(" ")[2].split("/")[:3])  # such as /channels/1
+            self._bucket_of[route] = f"{name} {top}"
         bucket = self._bucket_of.get(route, route)
         if headers.get("X-RateLimit-Remaining") == "0":
             self._close(bucket, _seconds(headers.get("X-RateLimit-Reset-After")))
@@ -65,11 +66,6 @@ class SharedLimits:
     def of(self, base_url: str, token: str) -> RateLimits:
         """Return the account of the bot with that token; empty: of a webhook without one."""
         return self._known.setdefault((base_url, token), RateLimits(self._clock))
-
-
-def _top(route: str) -> str:
-    """Return the top-level resource of "POST /channels/1/messages": "/channels/1"."""
-    return "/".join(route.partition(" ")[2].split("/")[:3])
 
 
 def _seconds(value: str | None) -> float:

@@ -155,10 +155,6 @@ def _offline(facts: PostFacts) -> str:
     return "the offline model wrote it, which is for dry runs and demos only"
 
 
-def _repeat(facts: PostFacts) -> str:
-    return facts.repeats
-
-
 # -- text that is not a post yet: unfinished marks, wrappings, excuses -----------------------------
 #
 # These rules hold a post for a person, so they must know what people write: TODO apps, dates that
@@ -306,10 +302,6 @@ def _unfinished(facts: PostFacts) -> str:
     return f"'{shorten(found[0].strip(), 40)}' looks unfinished" if found else ""
 
 
-def _leftovers(facts: PostFacts) -> str:
-    return next(_wrappings(facts.reading), "")
-
-
 def _refusal(facts: PostFacts) -> str:
     found = _REFUSAL.search(facts.reading.prose.translate(_APOSTROPHE))
     return f"'{shorten(found[0], 60)}' sounds like a model's excuse" if found else ""
@@ -386,10 +378,10 @@ _RULES: Final[tuple[tuple[str, Callable[[PostFacts], str]], ...]] = (
     ("secrets", _secrets),
     ("forbidden words", _forbidden),
     ("unfinished", _unfinished),
-    ("leftovers", _leftovers),
+    ("leftovers", lambda facts: next(_wrappings(facts.reading), "")),
     ("markup", _html),
     ("repetition", _repetition),
     ("refusal", _refusal),
     ("offline text", _offline),
-    ("repeat", _repeat),
+    ("repeat", lambda facts: facts.repeats),
 )

@@ -28,11 +28,12 @@ from botticelli.platforms.discord.commands.arguments import BadArgument
 from botticelli.platforms.discord.commands.request import (
     CommandSession,
     Json,
+    dig,
     find,
     request_of,
+    shape,
     values_of,
 )
-from botticelli.platforms.discord.commands.results import dig, shape
 from botticelli.platforms.discord.commands.table import ROWS, TABLE, Row, canonical
 from botticelli.platforms.discord.errors import UNKNOWN_MESSAGE
 from botticelli.platforms.discord.rest import DiscordRequest, Rest

@@ -1,6 +1,6 @@
 """Every Discord command as a row: request, arguments, the permission it needs, what it gives.
 
-Arguments are written as arguments.py says, results as results.py says. Commands that
+Arguments are written as arguments.py says, results as request.py says. Commands that
 are more than one request are rows, too; COMPOSITES in client.py says how they are done.
 Source: docs.discord.com/developers, API v10, and the commands of the earlier system.
 """
