@@ -186,8 +186,8 @@ def check_narrative(
 
 def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
     """Yield what the project and its narratives ask for, and whether the user has said yes."""
-    from botticelli.cli.shared.trusting import asks_in, rights, variables
-    from botticelli.narrative.checks.asks import files_run
+    from botticelli.cli.shared.trusting import rights, variables
+    from botticelli.narrative.checks.asks import asks_of, files_run
     from botticelli.narrative.language.load import load_file, resolve_nested
 
     resolve, granted = partial(resolve_nested, cwd=env.cwd), rights(env)
@@ -199,8 +199,7 @@ def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
             file = load_file(path)
         except BotticelliError:
             continue  # reported already
-        files = files_run(file, resolve)
-        asks = asks_in(files)
+        asks = asks_of(each for one in files_run(file, resolve) for each in one.narratives.values())
         missing = granted.missing(asks, None)
         is_trusted = missing.is_empty or granted.trusted(file, resolve)
         yield _asked(str(path), str(asks), untrusted=None if is_trusted else path)

@@ -3,18 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 from botticelli.cli.setup.sample import SHIPPED, Path
 from botticelli.config.model import Models
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, UsageError
+from botticelli.models.open import route
 from botticelli.records import record
 
-ID: Final = re.compile(r"(?:<#)?(\d{15,20})>?")
-LINK: Final = re.compile(r"/channels/\d+/(\d{15,20})(?:/\d+)?/?")
-WEBHOOK: Final = re.compile(r".*/webhooks/\d+/[\w-]+/?")
-HOSTS: Final = re.compile(r"(?:.+\.)?(?:discord(?:app)?\.com|localhost)|127\.0\.0\.1|::1")
+DISCORD: Final = r"https?://(?:(?:[\w-]+\.)*discord(?:app)?\.com|localhost|127\.0\.0\.1)(?::\d+)?"
+CHANNEL: Final = re.compile(
+    rf"(?:<#|{DISCORD}/channels/\d+/)?(\d{{15,20}})(?:>|(?:/\d+)?/?)", re.IGNORECASE
+)
+SERVER: Final = re.compile(r"https?://[^\s/@?#]+(/[^\s?#@]*)?")
+WEBHOOK: Final = re.compile(rf"{DISCORD}(?:/[\w./-]*)?/webhooks/\d+/[\w-]+/?", re.IGNORECASE)
 SERVERS: Final[Mapping[str, str]] = {
     "ollama": "http://localhost:11434/v1",
     "lmstudio": "http://localhost:1234/v1",
@@ -47,43 +49,16 @@ def place_of(answer: str) -> GivenPlace:
             name="outbox", keys={"platform": "outbox", "folder": "outbox"}, secrets={}
         )
     keys, secrets = {"platform": "discord"}, dict[str, Secret]()
-    if "://" in answer:
-        channel = _by_address(answer)
-        if channel is None:
-            keys |= {"webhook": "${DISCORD_WEBHOOK}"}
-            secrets = {"DISCORD_WEBHOOK": Secret(answer)}
-        else:
-            keys |= {"channel": channel}
-    elif match := ID.fullmatch(answer):
+    address = answer.partition("?")[0]
+    if match := CHANNEL.fullmatch(address):
         keys |= {"channel": match[1]}
+    elif WEBHOOK.fullmatch(address):
+        keys |= {"webhook": "${DISCORD_WEBHOOK}"}
+        secrets = {"DISCORD_WEBHOOK": Secret(answer)}
     elif answer:
-        raise UsageError(f"'{answer}' is not a channel", where="--channel", hint=CHANNELS)
+        shown = "the address" if "/" in answer else f"'{answer}'"  # an address may be a secret
+        raise UsageError(f"{shown} is not a channel", where="--channel", hint=CHANNELS)
     return GivenPlace(name="discord", keys=keys, secrets=secrets)
-
-
-def _by_address(address: str) -> str | None:
-    """Return the channel that a link leads to; None: it is a webhook's URL, which is a secret."""
-    parts = _parts(address)
-    is_discord = bool(HOSTS.fullmatch(parts.hostname or ""))
-    if is_discord and WEBHOOK.fullmatch(parts.path):
-        return None
-    if is_discord and (match := LINK.fullmatch(parts.path)):
-        return match[1]
-    what = (
-        "the address is neither a channel's link nor a webhook's"  # it may be a secret: not shown
-    )
-    hint = "https://discord.com/channels/SERVER/CHANNEL or .../api/webhooks/ID/TOKEN"
-    raise UsageError(what, where="--channel", hint=hint)
-
-
-def _parts(address: str) -> SplitResult:
-    """Return the parts of a web address; empty ones of anything else."""
-    try:
-        parts = urlsplit(address)
-        is_web = parts.scheme in ("http", "https") and parts.port != 0
-    except ValueError:
-        is_web = False
-    return urlsplit(address) if is_web else urlsplit("")
 
 
 def models_of(answer: str, *, ask: Callable[[str], list[str]]) -> Mapping[Path, Any]:
@@ -103,15 +78,18 @@ def models_of(answer: str, *, ask: Callable[[str], list[str]]) -> Mapping[Path, 
     if server in SERVERS:
         return _served(name, SERVERS[server], ask=ask)
     if "://" in answer:
-        name, at, address = answer.rpartition("@")
-        return _served(name if at else "", address, ask=ask)
-    if answer == "local" or answer.startswith("local:"):
-        return {
-            **_both(answer, "offline"),
+        name, _, address = answer.rpartition("@")
+        return _served(name, address, ask=ask)
+    if server == "local":
+        usual: dict[Path, Any] = {
             ("generate", "narrative"): "short_posts.batch",
             ("curate", "mode"): "human",
         }
-    _check(answer)
+        return {**_both(answer, "offline"), **usual}
+    try:
+        route(answer, Models())
+    except BotticelliError as error:
+        raise UsageError(f"'{answer}': {error.what}", where="--model", hint=MODELS) from error
     judge = SHIPPED.values["models", "judge"] if answer.startswith("gemini-") else answer
     return _both(answer, judge)
 
@@ -120,38 +98,29 @@ def _both(writer: str, judge: str) -> dict[Path, Any]:
     return {("models", "default"): writer, ("models", "judge"): judge}
 
 
-def _check(name: str) -> None:
-    from botticelli.models.open import route
-
-    try:
-        route(name, Models())
-    except BotticelliError as error:
-        raise UsageError(f"'{name}': {error.what}", where="--model", hint=MODELS) from error
-
-
 def _served(name: str, address: str, *, ask: Callable[[str], list[str]]) -> Mapping[Path, Any]:
     """Return the settings for a model of an OpenAI-compatible server, which needs no key."""
-    parts = _parts(address)
-    if not parts.hostname or parts.password or not (address + name).isprintable():
+    match = SERVER.fullmatch(address)
+    if match is None or not name.isprintable():
         raise UsageError("this is not the address of a server", where="--model", hint=MODELS)
-    address = address.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
+    address = address.rstrip("/") + ("" if (match[1] or "").strip("/") else "/v1")
     if not name:
-        names = ask(address) or [USUAL]
-        if len(names) > 1:
-            shown = ", ".join(names[:8])
+        name, *others = ask(address) or [USUAL]
+        if others:
+            shown = ", ".join([name, *others][:8])
             hint = f"give NAME@{address} with one of {shown}"
             raise UsageError("the server has several models", where="--model", hint=hint)
-        name = names[0]
     table = name if name not in Models.__dataclass_fields__ else "served"
-    own = {"provider": "openai", "model": name, "base_url": address}
     return {
         **_both(table, table),
         ("models", "timeout_seconds"): PATIENT,
-        **{("models", table, key): value for key, value in own.items()},
+        ("models", table, "provider"): "openai",
+        ("models", table, "model"): name,
+        ("models", table, "base_url"): address,
     }
 
 
-def models_at(address: str) -> list[str]:
+def models_at(address: str, *, say: Callable[[str], None]) -> list[str]:
     """Return the models that an OpenAI-compatible server lists; none if it does not answer."""
     import requests
 
@@ -159,5 +128,7 @@ def models_at(address: str) -> list[str]:
         answer = requests.get(f"{address}/models", timeout=3, allow_redirects=False)
         found = [str(each["id"]) for each in answer.json()["data"]]
     except (OSError, ValueError, KeyError, TypeError):
-        return []
+        found = []
+    if not found:
+        say(f"{address} does not answer: the settings name {USUAL}, as a guess")
     return [name for name in found if name.isprintable()]

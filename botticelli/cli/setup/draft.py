@@ -122,22 +122,21 @@ def draft(there: Environment, text: str, *, source: str) -> str:
             answer = context.caller().ask(request, models=models, key=key)
     value = extract(answer.text).value
     found = value if isinstance(value, dict) else {}
-    who, (subjects, facts) = (
-        _line(found.get("who")),
-        map(_list, (found.get("subjects"), found.get("facts"))),
+    who = "".join(_points([found.get("who")]))
+    subjects, facts = (
+        "".join(f"- {each}\n" for each in _points(found.get(name)))
+        for name in ("subjects", "facts")
     )
     if not who or not subjects:
         raise ConfigError(
             "the model made nothing of it", where=source, hint="write ABOUT.md by hand"
         )
     check = f"[fill in: compare every line with {shorten(source, 200)}, then delete this one]"
-    return about.page(who=f"{check}\n\n{who}", what=subjects) + (f"\n{facts}\n" if facts else "")
+    page = about.page(who=f"{check}\n\n{who}", what=subjects.rstrip())
+    return page + (f"\n{facts}" if facts else "")
 
 
-def _line(value: Any) -> str:
-    return shorten(" ".join(value.split()), LONGEST) if isinstance(value, str) else ""
-
-
-def _list(value: Any) -> str:
-    points = [_line(each) for each in value[:20]] if isinstance(value, list) else []
-    return "\n".join(f"- {point}" for point in points if point)
+def _points(said: Any) -> list[str]:
+    """Return the texts of a list, a line each."""
+    texts = [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
+    return [shorten(each, LONGEST) for each in texts[:20] if each.strip()]

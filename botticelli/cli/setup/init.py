@@ -1,9 +1,11 @@
 """`botticelli init`."""
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -136,24 +138,20 @@ def init(
         botticelli init --about "The Leeds chess club" --channel file --model gemini
     """
     target = (env.cwd / folder).resolve()
-    has_page = _is_there(target / about.NAME)
-    has_settings = _is_there(target / SETTINGS) and not force
+    has_page = os.path.lexists(target / about.NAME)
+    has_settings = os.path.lexists(target / SETTINGS) and not force
     options = {"about": about_text.strip(), "channel": channel.strip(), "model": model.strip()}
     needed = [
         *(["about"] if not has_page and not source else []),
         *(["channel", "model"] if not has_settings else []),
     ]
-    text = _material(env, source, target) if source else ""
+    private = has_settings and env.at(target).config.narratives.private_urls
+    text = draft.read(env, source, private=private) if source else ""
     given = _given(env, options, needed=needed, is_asking=not yes)
     if source and not has_settings:
         draft.refuse_offline(str(given.models["models", "default"]))
     report = _create(env, target, given, force=force)
     return _drafted(env, report, text, source=source) if source else report
-
-
-def _material(env: Environment, source: str, target: Path) -> str:
-    private = (target / SETTINGS).is_file() and env.at(target).config.narratives.private_urls
-    return draft.read(env, source, private=private)
 
 
 def _drafted(env: Environment, report: CreatedProject, text: str, *, source: str) -> CreatedProject:
@@ -169,24 +167,20 @@ def _drafted(env: Environment, report: CreatedProject, text: str, *, source: str
     return replace(report, written=(*report.written, path.name), to_fill_in=left)
 
 
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
-
-
 def _given(
     env: Environment, options: Mapping[str, str], *, needed: Sequence[str], is_asking: bool
 ) -> Given:
     """Return what the options say, and what is asked for at the terminal."""
-
-    def models(text: str) -> Mapping[tuple[str, ...], object]:
-        return answers.models_of(text, ask=lambda address: _models_at(env, address))
-
+    models = partial(answers.models_of, ask=partial(answers.models_at, say=env.say))
     given = Given(
         page=about.page(both=_text(options["about"])),
         place=answers.place_of(options["channel"]),
         models=models(options["model"]),
     )
-    _note(env, options, given, needed=needed)
+    if ignored := [f"--{name}" for name, text in options.items() if text and name not in needed]:
+        env.say(f"{', '.join(ignored)} left aside: the file is there, and is kept")
+    if given.place.secrets:
+        env.say("a webhook's URL is a secret, and stands in the history of your shell now")
     asked = [name for name in needed if is_asking and not options[name]]
     if not asked:
         return given
@@ -204,23 +198,6 @@ def _given(
     if "model" in asked:
         given = replace(given, models=_ask(env, "model", models))
     return given
-
-
-def _note(
-    env: Environment, options: Mapping[str, str], given: Given, *, needed: Sequence[str]
-) -> None:
-    ignored = [f"--{name}" for name, text in options.items() if text and name not in needed]
-    if ignored:
-        env.say(f"{', '.join(ignored)} left aside: the file is there, and is kept")
-    if given.place.secrets:
-        env.say("a webhook's URL is a secret, and stands in the history of your shell now")
-
-
-def _models_at(env: Environment, address: str) -> list[str]:
-    found = answers.models_at(address)
-    if not found:
-        env.say(f"{address} does not answer: {SETTINGS} names {answers.USUAL}, as a guess")
-    return found
 
 
 def _text(answer: str) -> str:
@@ -253,13 +230,15 @@ def _create(env: Environment, target: Path, given: Given, *, force: bool) -> Cre
     written, kept = [], []
     for name, content in _files(target, given):
         path = target / name
-        if _is_there(path) and (not force or name in YOURS):
+        if os.path.lexists(path) and (not force or name in YOURS):
             kept.append(name)
             continue
         _write(path, content, mode=0o600 if name == ".env" else 0o666)
         written.append(name)
     trust_place(env, target)
-    cd = () if target == env.cwd.resolve() else (f"cd {shlex.quote(_short(target, env.cwd))}",)
+    cwd = env.cwd.resolve()
+    short = target.relative_to(cwd) if target.is_relative_to(cwd) else target
+    cd = () if target == cwd else (f"cd {shlex.quote(str(short))}",)
     return CreatedProject(
         folder=target,
         written=tuple(written),
@@ -267,11 +246,6 @@ def _create(env: Environment, target: Path, given: Given, *, force: bool) -> Cre
         to_fill_in=tuple(_to_fill_in(env, target, kept)),
         next=(*cd, *(command for command, _ in NEXT)),
     )
-
-
-def _short(path: Path, cwd: Path) -> str:
-    cwd = cwd.resolve()
-    return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
 
 
 def _files(target: Path, given: Given) -> Iterator[tuple[str, bytes]]:
@@ -315,7 +289,7 @@ def _to_fill_in(env: Environment, target: Path, kept: list[str]) -> Iterator[str
     except (ConfigError, OSError):
         return  # `check` says what is wrong
     if variables:
-        how = "" if _is_there(target / ".env") else " (cp .env.example .env; chmod 600 .env)"
+        how = "" if os.path.lexists(target / ".env") else " (cp .env.example .env; chmod 600 .env)"
         yield f".env: {variables}{how}"
     for line, what in lines:
         yield f"{about.NAME}:{line} {what}"
@@ -350,13 +324,10 @@ def _(report: CreatedProject, console: Console) -> None:
     for name in report.kept:
         again = "" if name in YOURS else " (--force overwrites)"
         console.line(f"kept  {report.folder / name}{again}", style="yellow")
-    if report.to_fill_in:
-        console.line()
-        console.line("to fill in", style="bold")
-    for line in report.to_fill_in:
-        console.line(f"  {line}")
-    console.line()
-    console.line("next", style="bold")
-    meanings = dict(NEXT)
-    for line in report.next:
-        console.line(f"  {line:<36}{meanings.get(line, '')}".rstrip())
+    lists = {"to fill in": report.to_fill_in, "next": report.next}
+    for title, lines in lists.items():
+        if lines:
+            console.line()
+            console.line(title, style="bold")
+        for line in lines:
+            console.line(f"  {line:<36}{dict(NEXT).get(line, '')}".rstrip())

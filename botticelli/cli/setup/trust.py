@@ -13,7 +13,6 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.trust.records import TrustRecord
 from botticelli.errors import BotticelliError, UsageError
-from botticelli.narrative.language.cycles import Resolve
 from botticelli.records import record
 from botticelli.text import shorten
 
@@ -77,14 +76,18 @@ def trust_place(env: Environment, place: Path) -> list[TrustRecord]:
         UsageError: There is no such file.
         ConfigError: The file holds mistakes, or another user could have written it.
     """
-    from botticelli.narrative.language.load import resolve_nested
+    from botticelli.narrative.language.load import load_file, resolve_nested
     from botticelli.reports.narratives import narrative_files
 
     if not place.exists():
         raise UsageError(f"there is no {place}", hint="name a narrative file or a folder")
     resolve = partial(resolve_nested, cwd=env.cwd)
+
+    def narrative(path: Path) -> list[TrustRecord]:
+        return [record_of(env, load_file(path), resolve)]
+
     parts = [partial(_project, env, place)] if place.is_dir() else []
-    parts += [partial(_narrative, env, path, resolve) for path in narrative_files([place])]
+    parts += [partial(narrative, path) for path in narrative_files([place])]
     made: list[TrustRecord] = []
     for part in parts:
         try:
@@ -96,12 +99,6 @@ def trust_place(env: Environment, place: Path) -> list[TrustRecord]:
                 raise
             env.complain(f"not trusted: {error}")
     return made
-
-
-def _narrative(env: Environment, path: Path, resolve: Resolve) -> list[TrustRecord]:
-    from botticelli.narrative.language.load import load_file
-
-    return [record_of(env, load_file(path), resolve)]
 
 
 def _project(env: Environment, folder: Path) -> list[TrustRecord]:

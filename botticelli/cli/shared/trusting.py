@@ -1,6 +1,5 @@
 """What narratives may do in this process, and how the person at the terminal is asked for more."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from botticelli.config.trust.records import TrustRecord
 from botticelli.config.trust.variables import VisibleVariables
 
 if TYPE_CHECKING:
-    from botticelli.narrative.checks.asks import Asks, Rights
+    from botticelli.narrative.checks.asks import Rights
     from botticelli.narrative.language.cycles import Resolve
     from botticelli.narrative.language.model import Narrative, NarrativeFile
     from botticelli.narrative.run.context import RunContext
@@ -59,17 +58,13 @@ def require_trust(
     granted = context.rights
     if granted.everything:
         return
-    narratives = [each for _, each in reached(file, narrative, context.resolve)]
-    missing = granted.missing(asks_of(narratives), context.conn)
+    asks = asks_of(each for _, each in reached(file, narrative, context.resolve))
+    missing = granted.missing(asks, context.conn)
     if missing.is_empty or granted.trusted(file, context.resolve):
         return
     ask = asking(env)
-    answer = (
-        ask(f"{file.path} asks for more than to write candidates: {missing}. Trust it?")
-        if ask
-        else "no"
-    )
-    if answer == "no":
+    question = f"{file.path} asks for more than to write candidates: {missing}. Trust it?"
+    if ask is None or (answer := ask(question)) == "no":
         raise untrusted(file.path, missing)
     entry = record_of(env, file, context.resolve)
     if answer == "always":
@@ -84,7 +79,7 @@ def record_of(env: Environment, file: "NarrativeFile", resolve: "Resolve") -> Tr
         ConfigError: Another user could have written one of the files.
     """
     from botticelli.config.trust.ownership import require_own
-    from botticelli.narrative.checks.asks import content_hash, digest, files_run
+    from botticelli.narrative.checks.asks import asks_of, content_hash, digest, files_run
 
     files = files_run(file, resolve)
     for each in files:
@@ -92,14 +87,7 @@ def record_of(env: Environment, file: "NarrativeFile", resolve: "Resolve") -> Tr
     return TrustRecord(
         digest=digest([content_hash(each) for each in files]),
         path=str(file.path.resolve()),
-        asks=asks_in(files).lines,
+        asks=asks_of(each for file in files for each in file.narratives.values()).lines,
         by=env.user,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def asks_in(files: "Sequence[NarrativeFile]") -> "Asks":
-    """Return all that the narratives of files ask for."""
-    from botticelli.narrative.checks.asks import asks_of
-
-    return asks_of(each for file in files for each in file.narratives.values())
