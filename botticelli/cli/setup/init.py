@@ -138,11 +138,10 @@ def init(
         botticelli init --about "The Leeds chess club" --channel file --model gemini
     """
     target = (env.cwd / folder).resolve()
-    has_page = os.path.lexists(target / about.NAME)
     has_settings = os.path.lexists(target / SETTINGS) and not force
     options = {"about": about_text.strip(), "channel": channel.strip(), "model": model.strip()}
     needed = [
-        *(["about"] if not has_page and not source else []),
+        *([] if source or os.path.lexists(target / about.NAME) else ["about"]),
         *(["channel", "model"] if not has_settings else []),
     ]
     private = has_settings and env.at(target).config.narratives.private_urls
