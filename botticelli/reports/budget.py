@@ -1,7 +1,6 @@
 """What the models may still use, and what they have cost so far."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -128,43 +127,34 @@ def _budget(
     allowed = with_lessons(own, known.learned) if known else own
     is_closed = known is not None and known.blocked_why == "day"  # whatever we counted
 
-    def use(rate: str, total: int = 0, reserved: int = 0) -> LimitUse:
+    facts = vars(known) if known else {}
+
+    def use(rate: str, span: str, kind: str) -> LimitUse:
+        total = facts.get(f"{span}_{kind}", 0)
+        # One that began before midnight belongs to the day before.
+        reserved = min(facts.get(f"reserved_{kind}", 0), total)
         allows = getattr(allowed, rate)
         left = None if allows is None else max(0, allows - total)
-        reserved = min(reserved, total)  # one that began before midnight belongs to the day before
-        return LimitUse(
-            used=total - reserved,
-            reserved=reserved,
-            allowed=allows,
-            left=0 if is_closed and rate in ("rpd", "tpd") else left,
-        )
+        if is_closed and span == "day":
+            left = 0
+        return LimitUse(used=total - reserved, reserved=reserved, allowed=allows, left=left)
 
     learned = {rate for rate in RATES if getattr(allowed, rate) != getattr(own, rate)}
     sources = {rate: force.sources.get(rate, "none") for rate in RATES}
-    sources |= dict.fromkeys(learned, "learned")
-    made = ModelBudget(
+    return ModelBudget(
         provider=provider,
         model=model,
-        minute_requests=use("rpm"),
-        minute_tokens=use("tpm"),
-        day_requests=use("rpd"),
-        day_tokens=use("tpd"),
+        minute_requests=use("rpm", "minute", "requests"),
+        minute_tokens=use("tpm", "minute", "tokens"),
+        day_requests=use("rpd", "day", "requests"),
+        day_tokens=use("tpd", "day", "tokens"),
         limits=str(force),
-        sources=sources,
-    )
-    if known is None:
-        return made
-    return replace(
-        made,
-        minute_requests=use("rpm", known.minute_requests, known.reserved_requests),
-        minute_tokens=use("tpm", known.minute_tokens, known.reserved_tokens),
-        day_requests=use("rpd", known.day_requests, known.reserved_requests),
-        day_tokens=use("tpd", known.day_tokens, known.reserved_tokens),
-        window_frees_at=known.window_frees_at,
-        day_ends_at=known.day_ends_at,
-        waiting=known.waiting,
-        held_until=known.blocked_until,
-        held_why=known.blocked_why,
+        sources=sources | dict.fromkeys(learned, "learned"),
+        window_frees_at=facts.get("window_frees_at"),
+        day_ends_at=facts.get("day_ends_at"),
+        waiting=facts.get("waiting", 0),
+        held_until=facts.get("blocked_until"),
+        held_why=facts.get("blocked_why"),
     )
 
 

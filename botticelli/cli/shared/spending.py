@@ -6,9 +6,8 @@ from botticelli.text import counted
 
 if TYPE_CHECKING:
     from botticelli.cli.work.run import RunResult
-    from botticelli.cli.work.run_dry import NarrativeDryRun
-    from botticelli.stages.curate.stage import CurateDryRun, CurateReport
-    from botticelli.stages.generate.plan import GenerateDryRun
+    from botticelli.narrative.answers.dry_run import CallsEstimate
+    from botticelli.stages.curate.stage import CurateReport
     from botticelli.stages.generate.stage import GenerateReport
 
 
@@ -23,7 +22,7 @@ def spent(
     )
 
 
-def priced(report: "GenerateDryRun | CurateDryRun | NarrativeDryRun") -> str:
+def priced(report: "CallsEstimate") -> str:
     """Return what a run would use, its price in US cents."""
     price = "price unknown" if report.cents is None else f"about {report.cents:.2f} cents"
     models = ", ".join(report.models) or "any model"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botticelli.cli.shared.spending import priced
 from botticelli.cli.shell.output import Console, render
+from botticelli.narrative.answers.dry_run import CallsEstimate
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.records import record
 
@@ -34,23 +35,12 @@ class PlannedCommand:
 
 
 @record
-class NarrativeDryRun:
-    """What a run would do.
-
-    Args:
-        prompts: One for each act that would ask, from its first round.
-        cents: US cents for all rounds; None if a model's price is unknown.
-    """
+class NarrativeDryRun(CallsEstimate):
+    """What a run would do. `prompts`: one for each act that would ask, from its first round."""
 
     narrative: str
     prompts: tuple[PlannedPrompt, ...]
     commands: tuple[PlannedCommand, ...]
-    calls: int
-    models: tuple[str, ...]
-    input_tokens: int
-    output_tokens: int
-    cents: float | None
-    limits: Mapping[str, str]
 
 
 @dataclass
@@ -92,21 +82,14 @@ def dry_run_narrative(
     runner, caller = dry_runner(context, file, options=options, commands=noted)
     executions = runner.run_carousel(narrative, 1 if until else iterations)
     at_least = 0 if until else expected_tokens(narrative, len(executions))
-    first = {(call.narrative, call.act): call for call in reversed(caller.calls)}
-    prompts = [
-        PlannedPrompt(
-            narrative=call.narrative,
-            act=call.act,
-            model=call.model,
-            prompt=call.prompt,
-            input_tokens=call.input_tokens,
-        )
-        for call in caller.calls
-        if first[call.narrative, call.act] is call
-    ]
+    shown = PlannedPrompt.__dataclass_fields__
+    prompts: dict[tuple[str, str], PlannedPrompt] = {}
+    for call in caller.calls:
+        prompt = PlannedPrompt(**{name: getattr(call, name) for name in shown})
+        prompts.setdefault((call.narrative, call.act), prompt)
     return NarrativeDryRun(
         narrative=narrative.name,
-        prompts=tuple(prompts),
+        prompts=tuple(prompts.values()),
         commands=tuple(PlannedCommand(name=call.name, args=call.args) for call in noted.calls),
         **vars(estimate(caller.calls, at_least=at_least)),
     )

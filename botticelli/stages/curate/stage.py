@@ -10,11 +10,11 @@ from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.models.meanings import open_meanings
-from botticelli.narrative.answers.dry_run import estimate
+from botticelli.narrative.answers.dry_run import CallsEstimate, estimate
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.platforms.discord.client import MAX_LENGTH
-from botticelli.platforms.rules.post_rules import PostFacts, objections, verdicts
+from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, objections, verdicts
 from botticelli.records import record
 from botticelli.stages.curate.approval_choice import ApprovalChoice, choose_approvals
 from botticelli.stages.curate.batch import BatchJudging
@@ -300,20 +300,17 @@ class Prefilter:
         """Return why no destination takes a text, so that a verdict about it would be wasted."""
         if not text.strip():
             return "has no text"
-        whys = []
-        for place in self._destinations:
-            longest = MAX_LENGTH if place.platform == "discord" else LONGEST
-            facts = PostFacts(
-                text=text,
-                destination=place,
-                max_length=longest,
-                real=True,
-                secrets=hiding.current().secrets,
-            )
-            if not (why := objections(verdicts(facts))):
-                return ""
-            whys.append(f"{place.name} does not take it: {why}")
-        return whys[0] if whys else ""
+        whys = {place.name: objections(_verdicts(text, place)) for place in self._destinations}
+        name, why = next(iter(whys.items()), ("", ""))
+        return f"{name} does not take it: {why}" if all(whys.values()) and why else ""
+
+
+def _verdicts(text: str, place: Destination) -> tuple[RuleResult, ...]:
+    longest = MAX_LENGTH if place.platform == "discord" else LONGEST
+    secrets = hiding.current().secrets
+    return verdicts(
+        PostFacts(text=text, destination=place, max_length=longest, real=True, secrets=secrets)
+    )
 
 
 def open_prefilter(conn: Connection, config: Config) -> Prefilter:
@@ -328,21 +325,11 @@ def open_prefilter(conn: Connection, config: Config) -> Prefilter:
 
 
 @record
-class CurateDryRun:
-    """What a curate run would cost.
-
-    Args:
-        cents: US cents, by the price table; None if a price is not known.
-    """
+class CurateDryRun(CallsEstimate):
+    """What a curate run would cost."""
 
     candidates: int
     batches: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cents: float | None
-    models: tuple[str, ...]
-    limits: Mapping[str, str]
     exit_code: Exit = Exit.DONE
 
 
@@ -351,8 +338,9 @@ def dry_run_curate(context: RunContext, *, drain: bool) -> CurateDryRun:
     file, narrative = find_judge(context)
     size = context.config.curate.batch
     waiting = judging.peek_waiting(context.conn, limit=None if drain else size)
-    options = RunOptions(models=context.config.models.judge)
-    runner, caller = dry_runner(context, file, options=options)
+    runner, caller = dry_runner(
+        context, file, options=RunOptions(models=context.config.models.judge)
+    )
     batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
     for group in batches:
         caller.typical_output = len(group) * OUTPUT_TOKENS

@@ -1,12 +1,16 @@
 """What is asked of `generate`, whether it is due, and which items a batch consists of."""
 
 from collections import Counter
-from collections.abc import Mapping
 from datetime import UTC
 from typing import Any, Final
 
 from botticelli.errors import Exit
-from botticelli.narrative.answers.dry_run import PlannedCall, estimate, expected_tokens
+from botticelli.narrative.answers.dry_run import (
+    CallsEstimate,
+    PlannedCall,
+    estimate,
+    expected_tokens,
+)
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
@@ -121,24 +125,17 @@ def recent_posts(conn: Connection) -> str:
 
 
 @record
-class GenerateDryRun:
+class GenerateDryRun(CallsEstimate):
     """What a generate run would cost; estimates, high rather than low.
 
     Args:
         resumed: An unfinished batch would be finished.
-        cents: US cents; None if the price of a model is not known.
         not_due: Why nothing would be done yet; empty: it would.
     """
 
     narrative: str
     resumed: bool
     items: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cents: float | None
-    models: tuple[str, ...]
-    limits: Mapping[str, str]
     not_due: str = ""
     exit_code: Exit = Exit.DONE
 
@@ -154,10 +151,9 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
     iterations = iterations_of(
         narrative, asked=request.iterations, configured=context.config.generate.iterations
     )
-    planned: dict[str, int] = {}
     if batch is None:
-        for key, _ in plan_items(file, narrative, iterations=iterations):
-            planned[key] = planned.get(key, 0) + 1
+        items = plan_items(file, narrative, iterations=iterations)
+        planned: dict[str, int] = Counter(key for key, _ in items)
     else:
         planned = {one.narrative: one.items for one in batches.list_waiting(context.conn, batch.id)}
     options = RunOptions(
