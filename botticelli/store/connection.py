@@ -233,17 +233,28 @@ def _parts_of(url: str) -> dict[str, Any]:
 def fetch_all(
     conn: Connection, kind: type[Row], statement: str, values: Mapping[str, Any] | None = None
 ) -> list[Row]:
-    """Return the rows of a statement, each as a `kind` with a field for every column."""
-    with conn.cursor(row_factory=shaped(kind)) as cursor:
-        return cursor.execute(statement, values).fetchall()
+    """Return the rows of a statement, each as a `kind` with a field for every column.
+
+    What only reads is read again when the connection is lost.
+    """
+
+    def fetch() -> list[Row]:
+        with conn.cursor(row_factory=shaped(kind)) as cursor:
+            return cursor.execute(statement, values).fetchall()
+
+    return lasting(conn, fetch) if statement.lstrip().startswith("SELECT") else fetch()
 
 
 def fetch_one(
     conn: Connection, kind: type[Row], statement: str, values: Mapping[str, Any] | None = None
 ) -> Row | None:
-    """Return the first row of a statement as a `kind`; None if there is none."""
-    with conn.cursor(row_factory=shaped(kind)) as cursor:
-        return cursor.execute(statement, values).fetchone()
+    """Return the first row of a statement as a `kind`; None if there is none. See fetch_all."""
+
+    def fetch() -> Row | None:
+        with conn.cursor(row_factory=shaped(kind)) as cursor:
+            return cursor.execute(statement, values).fetchone()
+
+    return lasting(conn, fetch) if statement.lstrip().startswith("SELECT") else fetch()
 
 
 class DatabaseAway(Unavailable):

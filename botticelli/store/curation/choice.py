@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_all
+from botticelli.store.connection import Connection, fetch_all, repeatable
 from botticelli.store.curation import reviews
 from botticelli.store.curation.judging import FORGET_STALE
 
@@ -73,6 +73,7 @@ RECENT_TEXTS: Final = """
 """
 
 
+@repeatable()
 def list_recent_texts(conn: Connection, *, limit: int) -> list[tuple[int, str]]:
     """Return (id, text) of the posts approved last, newest first."""
     return conn.execute(RECENT_TEXTS, {"limit": limit}).fetchall()
