@@ -188,3 +188,18 @@ def test_ids_of_another_kind_are_told(db, command, line, words):
     assert ended.code == 2
     assert words in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_status_counts_the_changed(command, one):
+    assert json.loads(command("status --json").out)["changed"] == 1
+    assert "1 text changed after approval" in command("status").out
+
+
+def test_content_takes_ids_as_the_other_commands_do(command, one):
+    ids = [f"potential_discord_posts c{one}", "approved_discord_posts p1"]
+    shown = [command(f"content show {each}") for each in ids]
+    wrong = command("content show approved_discord_posts c1")
+
+    assert [each.code for each in shown] == [0, 0]
+    assert (wrong.code, "a candidate, not a post" in wrong.err) == (2, True)
+    assert command("content show narrative_state c1").code == 2

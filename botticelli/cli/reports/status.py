@@ -114,6 +114,12 @@ def _(report: Status, console: Console) -> None:
             console.line(f"{stage.name}: {stage.last_run.error}", style="red")
     console.line()
     console.table(["QUEUE", "ROWS"], [_queue_cells(*queue) for queue in report.queues.items()])
+    if report.changed:
+        console.line(
+            f"{counted(report.changed, 'text')} changed after approval, held until you decide:"
+            " botticelli review",
+            style="red",
+        )
     console.line()
     console.table(
         ["DESTINATION", "TODAY", "LAST POST", "NEXT POST"],

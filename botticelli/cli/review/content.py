@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
+from botticelli.cli.shared.ids import MOST, Kind, number_of
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
+from botticelli.errors import UsageError
 from botticelli.narrative.run.row_formats import plain
 from botticelli.records import record
 from botticelli.store.connection import Connection
@@ -22,7 +24,10 @@ from botticelli.text import shorten
 PREVIEWS = ("text_content", "content", "title", "name", "text")
 
 Table = Annotated[str, typer.Argument(metavar="TABLE", help="A table of `content list`.")]
-Id = Annotated[int, typer.Argument(metavar="ID", help="The id of the row.")]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="The id of the row; c12 or p5 for candidates and posts.")
+]
+KINDS: Final[Mapping[str, Kind]] = {store.CANDIDATES: "candidate", store.APPROVED: "post"}
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Show at most N rows.")]
 
 
@@ -135,7 +140,7 @@ def show(
     as_json: bool = False,
 ) -> None:
     """Show all columns of a row."""
-    found = store.find_row(conn, table, id_=row)
+    found = store.find_row(conn, table, id_=_number(row, table))
     note = store.approval_note(conn, table, found)
     report = ContentRow(table=table, row=_plain(found) | ({"approval_note": note} if note else {}))
     env.show(report, as_json=as_json or form is Format.JSON)
@@ -198,7 +203,7 @@ def review(
     ],
 ) -> ContentRow:
     """Set the review_status of a row; an approved candidate becomes a post."""
-    found = store.review(conn, table, id_=row, status=status, by=env.user)
+    found = store.review(conn, table, id_=_number(row, table), status=status, by=env.user)
     done = f"is {found['review_status']} now"
     return ContentRow(table=table, row=_plain(found), done=done)
 
@@ -211,7 +216,7 @@ def tag(
     tags: Annotated[list[str], typer.Argument(metavar="TAG...", help="The tags to add.")],
 ) -> ContentRow:
     """Add tags to a row."""
-    found = store.tag(conn, table, id_=row, tags=tags)
+    found = store.tag(conn, table, id_=_number(row, table), tags=tags)
     done = "has the tags " + ", ".join(map(str, found["tags"]))
     return ContentRow(table=table, row=_plain(found), done=done)
 
@@ -225,8 +230,22 @@ def promote(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="The table to copy it to.")],
 ) -> PromotedRow:
     """Copy a row to another table; a candidate to the posts."""
-    new = store.promote(conn, table, id_=row, target=target, by=env.user)
-    return PromotedRow(table=table, id=row, target=target, target_id=new)
+    number = _number(row, table)
+    new = store.promote(conn, table, id_=number, target=target, by=env.user)
+    return PromotedRow(table=table, id=number, target=target, target_id=new)
+
+
+def _number(id_: str, table: str) -> int:
+    """Return the number of a row's id; a letter has to name what the table holds.
+
+    Raises:
+        UsageError: It is no id, or one of another table.
+    """
+    if id_.isdecimal() and int(id_) <= MOST:
+        return int(id_)
+    if table not in KINDS:
+        raise UsageError(f"'{id_}' is not the id of a row", hint="write it as 12", where=table)
+    return number_of(KINDS[table])(id_)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,13 @@ def going_on(env: Environment, *more: str) -> str:
     return shlex.join(["botticelli", *words, *more])
 
 
+def idle_words(stage: StageName, skipped: str) -> str:
+    """Return why a run of a stage did nothing, with what to do about it."""
+    if skipped != "paused":
+        return skipped
+    return f"the {stage} stage is paused; `botticelli resume {stage}` lets it work again"
+
+
 @contextmanager
 def stage_run(
     env: Environment, stage: StageName, *, jitter: str | None, dry_run: bool

@@ -6,7 +6,7 @@ import typer
 
 from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shared.stage_run import Jitter, going_on, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -57,7 +57,7 @@ def _complain(env: Environment, report: CurateReport) -> None:
 @render.register
 def _(report: CurateReport, console: Console) -> None:
     if report.skipped:
-        console.line(f"nothing done: the curate stage is {report.skipped}")
+        console.line(f"nothing done: {idle_words('curate', report.skipped)}")
         return
     if report.idle:
         console.line(f"nothing to do: {report.idle}")

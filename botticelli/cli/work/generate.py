@@ -10,7 +10,7 @@ import typer
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import Show, progress, run_context, unseen
 from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shared.stage_run import Jitter, going_on, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, stage_run
 from botticelli.cli.shared.trusting import require_trust
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
@@ -126,7 +126,7 @@ def _complain(env: Environment, report: GenerateReport) -> None:
 @render.register
 def _(report: GenerateReport, console: Console) -> None:
     if report.skipped:
-        console.line(f"nothing done: {report.skipped}")
+        console.line(f"nothing done: {idle_words('generate', report.skipped)}")
         return
     begun = "resumed" if report.resumed else "planned"
     console.line(

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.stage_run import Jitter, going_on, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -123,7 +123,7 @@ def _complain(env: Environment, report: PostReport, *, limit: int | None) -> Non
 @render.register
 def _(report: PostReport, console: Console) -> None:
     if report.skipped:
-        console.line(f"nothing done: the post stage is {report.skipped}")
+        console.line(f"nothing done: {idle_words('post', report.skipped)}")
     for result in report.results:
         console.line(in_words(result), style=STYLES.get(result.state, ""))
 

@@ -200,7 +200,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
     def _why_none(self) -> str:
         """Return why no batch is to be planned; empty if one is."""
         if self._request.join or self._request.resumes:
-            return "no batch to help with"
+            return f"{self._name} has no unfinished batch to help with"
         return why_not_due(self._context, self._name, request=self._request)
 
     def _plan_batch(self) -> Batch:

@@ -85,6 +85,7 @@ class Status:
     Args:
         config: The file that was read.
         project: The project's name; empty: there is none.
+        changed: Posts that wait with another text than was approved; they are not sent.
     """
 
     now: datetime
@@ -96,6 +97,7 @@ class Status:
     budget: tuple[ModelUse, ...]
     today: SpentToday
     project: str
+    changed: int
 
 
 NOW: Final = "SELECT botticelli_now()"
@@ -151,6 +153,12 @@ QUEUES: Final = """
     UNION ALL
     SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state
 """
+CHANGED: Final = """
+    SELECT count(*)
+      FROM approved_discord_posts
+     WHERE review_status IN ('pending', 'posting', 'held')
+       AND NOT botticelli_is_as_approved(text_content, approved_hash)
+"""
 POSTED_TODAY: Final = """
     SELECT d.name, count(p.id)
       FROM unnest(%(names)s::text[], %(zones)s::text[]) AS d (name, zone)
@@ -180,6 +188,7 @@ def read_status(conn: Connection, config: Config, *, timers: Mapping[str, dateti
             budget=read_model_use(conn),
             today=read_spent_today(conn),
             project=config.project.name,
+            changed=_count_changed(conn),
         )
 
 
@@ -190,6 +199,11 @@ def read_queues(conn: Connection) -> Mapping[str, Mapping[str, int]]:
         queue: {state: found.get((queue, state), 0) for state in states}
         for queue, states in QUEUE_STATES.items()
     }
+
+
+def _count_changed(conn: Connection) -> int:
+    row = conn.execute(CHANGED).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _stages(
