@@ -43,8 +43,8 @@ def utf16_length(text: str) -> int:
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """Return the count with its noun: "1 call", "2 calls", "3 batches"."""
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+    """Return the count with its noun: "1 call", "2,000 calls", "3 batches"."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def ago(then: datetime, now: datetime) -> str:
@@ -68,7 +68,8 @@ def span(duration: timedelta) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours < 48:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} days"
+    days = hours // 24
+    return counted(days, "day") if days < 2 * 365 else counted(days // 365, "year")
 
 
 def visible(text: str) -> str:
@@ -90,6 +91,26 @@ def exposed(text: str) -> str:
 
     hidden = {c for c in text if unicodedata.category(c) in ("Cf", "Cc") and c != "\n"}
     return "".join(json.dumps(c)[1:-1] if c in hidden else c for c in text)
+
+
+def wrapped(line: str, width: int) -> str:
+    """Return a line in lines of at most `width` columns; no word is broken."""
+    import textwrap
+
+    indent = " " * min(len(line) - len(line.lstrip()) + 2, width // 2)
+    return (
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+            expand_tabs=False,
+        )
+        if len(line) > width
+        else line
+    )
 
 
 def shorten(text: str, limit: int) -> str:

@@ -20,7 +20,7 @@ from botticelli.store.projects import check_owner
 from botticelli.store.reads import doctor
 from botticelli.store.reads.doctor import CleanupFinding, Difference
 from botticelli.store.schema import EXPECTED_VERSION, check_contents, inspect
-from botticelli.text import counted
+from botticelli.text import counted, span
 
 Level = Literal["ok", "warning", "fault", "not checked"]
 Check = Callable[[], Iterable["Diagnosis"]]
@@ -249,7 +249,9 @@ def _stages(conn: Connection) -> Iterator[Diagnosis]:
         if state.circuit_opened_at is not None:
             why = state.last_error or "no reason recorded"
             times = state.consecutive_failures
-            yield fault("stages", f"{stage} failed {times} times in a row: {why}", hint=hint)
+            yield fault(
+                "stages", f"{stage} failed {counted(times, 'time')} in a row: {why}", hint=hint
+            )
         stopped = stopped or state.is_paused or state.circuit_opened_at is not None
     if not stopped:
         yield fine("stages", "none is paused, no breaker is open")
@@ -287,10 +289,7 @@ def _cleanup_finding(each: CleanupFinding, *, stuck: timedelta) -> Diagnosis:
 
 
 def _age(age: timedelta) -> str:
-    minutes = int(age.total_seconds() // 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 72 * 60 else f"{minutes // 1440} days"
+    return span(age) if age >= timedelta(minutes=1) else "0 min"
 
 
 def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Diagnosis]:

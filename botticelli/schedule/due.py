@@ -22,6 +22,7 @@ from botticelli.schedule.hours import (
     next_day,
     zone_of,
 )
+from botticelli.text import counted
 
 Missed = Literal["skip", "one", "spread"]
 MOST_DAYS: Final = 366
@@ -196,7 +197,7 @@ def _within_hours(due: Due, pace: Pace, rules: Rhythm) -> Due:
             return due
         due = Due(
             at=next_day(allowed, rules.hours.zone),
-            why=f"{rules.posts_per_day} posts a day are allowed",
+            why=counted(rules.posts_per_day or 0, "post a day is", "posts a day are") + " allowed",
         )
     return Due(at=None, why="no post a day is allowed")
 

@@ -3,13 +3,15 @@
 import asyncio
 import io
 import re
+from datetime import timedelta
 
 import pytest
 
 from botticelli.cli.review.screen import ReviewApp
 from botticelli.cli.review.session import ReviewSession, View
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, fitting, wrapped
+from botticelli.cli.shell.output import Console, fitting
+from botticelli.text import span, wrapped
 from tests.database import candidate
 
 WORDS = "Everybody who waits at the counter sees `botticelli deliveries mark-posted 4` first"
@@ -28,6 +30,26 @@ def test_a_line_breaks_between_words(width, line):
 
     assert shown.split() == line.split()
     assert all(len(each) <= width for each in shown.splitlines())
+
+
+def test_messages_break_between_words_on_a_terminal_and_not_in_a_pipe(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "80")
+    streams = Terminal(), io.StringIO()
+    for stream in streams:
+        env = Environment(environ={}, cwd=tmp_path, stdout=io.StringIO(), stderr=stream)
+        env.complain(WORDS)
+
+    shown, piped = (each.getvalue() for each in streams)
+    assert piped == f"botticelli: {WORDS}\n"
+    assert shown.split() == piped.split()
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(2, "2 days"), (729, "729 days"), (730, "2 years"), (3650, "10 years")]
+)
+def test_a_long_time_is_told_in_years(days, words):
+    assert span(timedelta(days=days)) == words
 
 
 def test_an_address_stays_whole():

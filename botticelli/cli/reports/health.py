@@ -170,7 +170,8 @@ def _breakers(facts: HealthFacts) -> Iterator[HealthProblem]:
 
 def _candidates(waiting: int, *, most: int) -> Iterator[HealthProblem]:
     if waiting > most:
-        what = f"{waiting} candidates wait for the judge, more than {most}"
+        wait = counted(waiting, "candidate waits", "candidates wait")
+        what = f"{wait} for the judge, more than {most}"
         yield HealthProblem(check="candidates", what=what)
 
 

@@ -22,6 +22,7 @@ from botticelli.models.local import bundled
 from botticelli.models.open import FREE, Drivers, route
 from botticelli.records import record
 from botticelli.stages.curate.trial import JudgeTrial, try_judge
+from botticelli.text import counted
 
 if TYPE_CHECKING:
     from botticelli.narrative.answers.answer import Answer
@@ -295,7 +296,11 @@ def _fate(model: ListedModel) -> str:
 def _(report: ModelTrial, console: Console) -> None:
     console.line(report.text)
     usage = report.usage
-    tokens = "tokens unknown" if usage is None else f"{usage.input} tokens in, {usage.output} out"
+    tokens = (
+        "tokens unknown"
+        if usage is None
+        else f"{counted(usage.input, 'token')} in, {usage.output} out"
+    )
     console.line(
         f"{report.served}: {report.seconds:.2f} s, {tokens}, ${report.cost_usd:.6f}", style="dim"
     )

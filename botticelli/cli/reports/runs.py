@@ -187,7 +187,7 @@ def _lines(step: RunStep) -> Iterator[str]:
     facts = [
         step.state,
         f"{step.seconds:.1f} s" if step.seconds is not None else "",
-        f"{step.tokens:,} tokens" if step.tokens else "",
+        counted(step.tokens, "token") if step.tokens else "",
         f"${step.cost_usd:.6f}" if step.cost_usd else "",
     ]
     subject = step.name if step.what in step.name else f"{step.what} {step.name}"

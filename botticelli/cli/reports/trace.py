@@ -113,7 +113,7 @@ def _print_writing(report: PostTrace, candidate: Reviewed, console: Console, *, 
     _print_calls(report.writing, console, full=full)
     if report.writing:
         calls = counted(len(report.writing), "call")
-        console.line(f"  in all {calls}, {report.tokens:,} tokens, ${report.cost_usd:.6f}")
+        console.line(f"  in all {calls}, {counted(report.tokens, 'token')}, ${report.cost_usd:.6f}")
 
 
 def _print_judging(report: PostTrace, candidate: Reviewed, console: Console, *, full: bool) -> None:
@@ -155,7 +155,7 @@ def _headline(call: ModelCall) -> str:
     facts = [
         f"{call.narrative}.{call.act} {call.iteration}{tries}: {call.state}",
         call.model,
-        f"{call.input_tokens or 0:,} tokens in, {call.output_tokens or 0:,} out",
+        f"{counted(call.input_tokens or 0, 'token')} in, {call.output_tokens or 0:,} out",
         f"{call.thought_tokens:,} thought" if call.thought_tokens else "",
         f"${call.cost_usd:.6f}" if call.cost_usd is not None else "",
         f"{call.seconds:.1f} s" if call.seconds is not None else "",

@@ -22,6 +22,7 @@ from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import UsageError
 from botticelli.schedule.crontab import crontab
 from botticelli.schedule.units import PROGRAM, systemd_units
+from botticelli.text import counted
 
 timers = group(
     "timers",
@@ -75,7 +76,9 @@ def render_timers(
         return PlainText(text=_joined(files), facts={"files": files})
     folder = env.cwd / to
     write_files(files, folder)
-    line = f"{len(files)} files written to {folder}; botticelli timers install enables them"
+    line = (
+        f"{counted(len(files), 'file')} written to {folder}; botticelli timers install enables them"
+    )
     return Done(line=line, facts={"folder": folder, "written": list(files)})
 
 

@@ -8,11 +8,12 @@ libraries log, and what commands print on stderr, takes the same way. Lines of a
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
-from botticelli.text import exposed, visible
+from botticelli.text import exposed, visible, wrapped
 from botticelli.tracing import here
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def catch_strays() -> None:
 def write(process: Process, text: str, level: int) -> None:
     """Write what a command says to stderr: as it is for a person, else as a log line.
 
-    Under systemd every line has its priority, and the run's id at its end.
+    A terminal gets it in lines of its width. Under systemd every line has its priority, and the
+    run's id at its end.
     """
     style = _style(process)
     if style is _json_line:
@@ -92,6 +94,9 @@ def write(process: Process, text: str, level: int) -> None:
         lines = [_Formatter(style, lambda: process.hider).format(record)]
     else:
         lines = visible(process.hider.hide(text)).rstrip("\n").split("\n")
+    if style is _human_line and process.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [wrapped(line, width) for line in lines]
     if style is _journal_line:
         mark = f"<{PRIORITIES[logging.getLevelName(level)]}>"
         run = f" run={here.run}" if here.run is not None else ""

@@ -8,7 +8,6 @@ import dataclasses
 import io
 import select
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from botticelli.config import hiding
-from botticelli.text import visible
+from botticelli.text import visible, wrapped
 
 if TYPE_CHECKING:
     import rich.console
@@ -143,24 +142,6 @@ class Console:
         for row in rows:
             table.add_row(*(Text(visible(str(cell)), style=_style(cell)) for cell in row))
         self.rich.print(table)
-
-
-def wrapped(line: str, width: int) -> str:
-    """Return a line in lines of at most `width` columns; no word is broken."""
-    indent = " " * min(len(line) - len(line.lstrip()) + 2, width // 2)
-    return (
-        textwrap.fill(
-            line,
-            width,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-            replace_whitespace=False,
-            expand_tabs=False,
-        )
-        if len(line) > width
-        else line
-    )
 
 
 def fitting(

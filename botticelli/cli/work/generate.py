@@ -97,7 +97,7 @@ def watcher(show: Show) -> Callable[[Tick], None] | None:
         progress, usage = tick.progress, tick.usage
         total = progress.left + progress.done + progress.failed
         tokens = usage.input_tokens + usage.output_tokens
-        note = f"{tick.stored} new, {usage.calls} calls, {tokens:,} tokens"
+        note = f"{tick.stored} new, {counted(usage.calls, 'call')}, {counted(tokens, 'token')}"
         # What is left comes first: a narrow terminal cuts the end off.
         show(progress.done + progress.failed, total, _ahead(tick.ahead) + note)
 
@@ -118,7 +118,7 @@ def _complain(env: Environment, report: GenerateReport) -> None:
         env.complain(failure)
     if report.left:
         env.complain(
-            f"{report.narrative}: {report.left} of {report.planned} posts left:"
+            f"{report.narrative}: {report.left} of {counted(report.planned, 'post')} left:"
             f" {report.reason or 'they can be retried'}; run `{going_on(env)}` again"
         )
 
@@ -135,7 +135,11 @@ def _(report: GenerateReport, console: Console) -> None:
         style="bold",
     )
     for count, words, style in (
-        (report.repeats, "duplicates of older posts; curate rejects them without a call", "yellow"),
+        (
+            report.repeats,
+            "repeating older posts; curate rejects what repeats without a call",
+            "yellow",
+        ),
         (report.failed, "failed permanently", "red"),
         (report.left, "left for the next run", "yellow"),
     ):

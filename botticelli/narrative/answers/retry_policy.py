@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from datetime import timedelta
 from typing import Literal
 
 from botticelli.backoff import Backoff
@@ -16,6 +17,7 @@ from botticelli.models.base import (
     TransientError,
 )
 from botticelli.narrative.answers.answer import Answer
+from botticelli.text import span
 
 MOST_REFUSALS = 10  # 429s in a row that are waited out: our count and the provider's differ
 FAILURE = Backoff(base=2.0, cap=30.0, jitter=0.5)
@@ -76,7 +78,7 @@ class Tries:
         asked = error.retry_after or 0.0
         if asked > PATIENCE.total_seconds():
             raise TryLater(
-                f"the provider asks to wait {asked / 60:.0f} minutes ({error.what})",
+                f"the provider asks to wait {span(timedelta(seconds=asked))} ({error.what})",
                 where=error.where,
                 hint="try again then, or give a fallback model",
             ) from error

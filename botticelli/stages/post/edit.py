@@ -8,6 +8,7 @@ from botticelli.platforms.rules.post_rules import objections
 from botticelli.stages.post.target import PostContext, PostTarget
 from botticelli.store.delivery import decisions
 from botticelli.store.delivery.decisions import DeliveryView
+from botticelli.text import counted
 
 
 def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> DeliveryView:
@@ -26,7 +27,8 @@ def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> 
     messages = target.messages(text, nonce=seen.nonce)
     if len(messages) != len(places):
         raise UsageError(
-            f"the post is {len(places)} messages long, the new text makes {len(messages)}",
+            f"the post is {counted(len(places), 'message')} long,"
+            f" the new text makes {len(messages)}",
             where=f"delivery {seen.id}",
             hint="withdraw it and approve the new text",
         )

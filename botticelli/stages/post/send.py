@@ -26,6 +26,7 @@ from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.connection import DatabaseAway
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
+from botticelli.text import counted
 
 LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt
 BACKOFF: Final = Backoff(base=1)
@@ -252,10 +253,10 @@ class Sending:
             if not out:
                 failed = DeliveryResult(state="failed", note=error.what)
                 return Ended(ending=failed, exit_code=Exit.FAILED)
-            words = f"{out} messages of it are out, then: {error.what}"
+            words = f"{counted(out, 'message')} of it sent, then: {error.what}"
             return Ended(ending=DeliveryResult(state="held", note=words))
         if out:
-            words = f"{out} messages of it are out; the next run goes on ({_advice(error)})"
+            words = f"{counted(out, 'message')} of it sent; the next run goes on ({_advice(error)})"
             return uncertain(error, note=words, in_doubt=False)
         return requeued(error)
 

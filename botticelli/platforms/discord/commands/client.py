@@ -37,6 +37,7 @@ from botticelli.platforms.discord.commands.request import (
 from botticelli.platforms.discord.commands.table import ROWS, TABLE, Row, canonical
 from botticelli.platforms.discord.errors import UNKNOWN_MESSAGE
 from botticelli.platforms.discord.rest import DiscordRequest, Rest
+from botticelli.text import counted
 
 BULK: Final = 100  # messages of one bulk-delete, which takes at least two
 BULK_AGE: Final = timedelta(days=13, hours=23)  # of the two weeks that bulk-delete reaches back
@@ -280,7 +281,9 @@ def _clear(session: CommandSession, _row: Row, values: Values) -> Any:
         except Undeletable:
             failed += chunk
         except BotticelliError as error:
-            raise _partly(error, cleared, f"{len(ids)} messages were deleted") from error
+            raise _partly(
+                error, cleared, counted(len(ids), "message was", "messages were") + " deleted"
+            ) from error
     return {"cleared": cleared, "failed": failed, "channel_id": values["channel_id"]}
 
 
@@ -314,7 +317,9 @@ def _bulk_delete(session: CommandSession, row: Row, values: Values) -> Any:
         try:
             _delete(session, chunk, values)
         except BotticelliError as error:
-            raise _partly(error, done, f"{len(ids)} messages were deleted") from error
+            raise _partly(
+                error, done, counted(len(ids), "message was", "messages were") + " deleted"
+            ) from error
         done += len(chunk)
     return shape(row, {}, {**values, "message_ids": ids})
 
