@@ -40,7 +40,7 @@ class Contents:
     Args:
         version: Of our schema; None: it has none.
         owner: None: no project has taken it.
-        foreign: Tables and views of somebody else in a database without our schema.
+        foreign: Tables, views and sequences of somebody else in a database without our schema.
     """
 
     version: int | None
@@ -67,12 +67,12 @@ RELATIONS: Final = """
     SELECT c.relname
       FROM pg_class AS c
      WHERE c.relnamespace = current_schema()::regnamespace
-       AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
        AND NOT EXISTS (SELECT
                          FROM pg_depend AS d
                         WHERE d.classid = 'pg_class'::regclass
                           AND d.objid = c.oid
-                          AND d.deptype = 'e')
+                          AND d.deptype IN ('e', 'a', 'i'))
      ORDER BY c.relname
 """
 VERSION: Final = """

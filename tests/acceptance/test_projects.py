@@ -123,6 +123,7 @@ FOREIGN = {
     ),
     "views": "CREATE VIEW approved_discord_posts AS SELECT 1 AS id",
     "a materialised view": "CREATE MATERIALIZED VIEW posts AS SELECT 1 AS id",
+    "a sequence of our name": "CREATE SEQUENCE runs",
     "our stamp's name": "CREATE TABLE botticelli_project (colour text)",
     "several of ours": (
         "CREATE TABLE schema_version (version text); CREATE TABLE actor_server_state (x int);"

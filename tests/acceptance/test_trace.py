@@ -135,6 +135,17 @@ def test_a_post_that_came_in_by_sql_has_a_life_of_its_own(command, db):
     assert ended.out.startswith(f"post {post} is pending; it came in by SQL\n\nby hand\n")
 
 
+def test_the_text_is_the_candidates_again_when_approval_and_edit_are_undone(command, db):
+    id_ = candidate(db, "As it was written.")
+    command(["edit", f"c{id_}", "--text", "As it was edited.", "--approve"])
+    assert command(f"trace {id_}").out.splitlines()[2] == "As it was edited."
+
+    command(f"undo {id_}")
+    command(f"undo {id_}")
+
+    assert command(f"trace {id_}").out.splitlines()[2] == "As it was written."
+
+
 def test_a_candidate_that_nobody_has_looked_at(command, db):
     id_ = candidate(db, "just written")
 

@@ -87,7 +87,7 @@ def _print(report: PostTrace, console: Console, *, full: bool) -> None:
         console.line(f"candidate {candidate.id} is {candidate.status}{why}", style="bold")
     elif post:
         console.line(f"post {post.id} is {post.review_status}; it came in by SQL", style="bold")
-    text = post.text if post else candidate.text_content if candidate else ""
+    text = candidate.text_content if candidate else post.text if post else ""
     console.line("\n" + text + "\n")
     if candidate:
         _print_writing(report, candidate, console, full=full)
