@@ -92,8 +92,11 @@ def test_the_timers_command_finishes_what_a_person_began_and_does_its_own_as_wel
     assert house("generate other").code == 75
     house.configure(100, "botticelli.toml")
 
+    foreseen = house("generate --dry-run").out
     ended = house("generate")
 
+    assert "other.other: an unfinished batch" in foreseen
+    assert foreseen.index("other.other") < foreseen.index("mine.mine: a new batch")
     assert ended.code == 0, ended.err
     assert "unfinished batch of other" in ended.err
     assert db.execute("SELECT narrative, state FROM batches ORDER BY id").fetchall() == [

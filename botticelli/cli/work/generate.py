@@ -150,6 +150,8 @@ def _(report: GenerateReport, console: Console) -> None:
 
 @render.register
 def _(report: GenerateDryRun, console: Console) -> None:
+    for other in report.before:
+        render(other, console)
     if report.not_due:
         console.line(f"nothing yet: {report.not_due}. It would be:", style="yellow")
     begun = "an unfinished batch with" if report.resumed else "a new batch of"

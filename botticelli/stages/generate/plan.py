@@ -1,10 +1,12 @@
 """What is asked of `generate`, whether it is due, and which items a batch consists of."""
 
 from collections import Counter
-from datetime import UTC
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, timedelta
 from typing import Any, Final
 
-from botticelli.errors import Exit
+from botticelli.errors import BotticelliError, Exit
 from botticelli.narrative.answers.dry_run import (
     CallsEstimate,
     PlannedCall,
@@ -20,6 +22,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates
 from botticelli.text import shorten
 
+LONGEST_LEFT: Final = timedelta(days=7)  # without work, before another's batch is given up
 RECENT: Final = 20  # openings that a new post must not resemble
 OPENING: Final = 90  # characters of each
 
@@ -54,6 +57,11 @@ class GenerateRequest:
         return bool(
             self.now or self.fresh or self.narrative or self.iterations is not None or self.models
         )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it first finishes what was begun of other narratives, as a timer's command."""
+        return not self.is_explicit and not self.join
 
 
 def why_not_due(context: RunContext, name: str, *, request: GenerateRequest) -> str:
@@ -131,12 +139,14 @@ class GenerateDryRun(CallsEstimate):
     Args:
         resumed: An unfinished batch would be finished.
         not_due: Why nothing would be done yet; empty: it would.
+        before: What would be finished of other narratives before it.
     """
 
     narrative: str
     resumed: bool
     items: int
     not_due: str = ""
+    before: tuple["GenerateDryRun", ...] = ()
     exit_code: Exit = Exit.DONE
 
 
@@ -174,4 +184,13 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         items=sum(planned.values()),
         **vars(estimate(calls, at_least=at_least)),
         not_due=why_not_due(context, name, request=request) if batch is None else "",
+        before=tuple(_left_behind(context, name)) if request.goes_on else (),
     )
+
+
+def _left_behind(context: RunContext, name: str) -> Iterator[GenerateDryRun]:
+    for other in batches.list_left_behind(
+        context.conn, name, longest=LONGEST_LEFT, is_dry_run=True
+    ):
+        with suppress(BotticelliError):  # as the run itself passes over it
+            yield dry_run_generate(context, request=GenerateRequest(narrative=other))

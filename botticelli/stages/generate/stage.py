@@ -21,6 +21,7 @@ from botticelli.stages.generate.item import (
     look_ahead,
 )
 from botticelli.stages.generate.plan import (
+    LONGEST_LEFT,
     GenerateRequest,
     iterations_of,
     plan_items,
@@ -44,7 +45,6 @@ NOTED: Final = (
     "calls", "reused", "input_tokens", "output_tokens",
 )  # fmt: skip
 BACKOFF: Final = Backoff(base=5, cap=120, jitter=0.5)  # before an item is tried again
-LONGEST_LEFT: Final = timedelta(days=7)  # without work, before another's batch is given up
 LOOK_SECONDS: Final = 1.0  # how often an idle worker looks for what another process gave back
 
 
@@ -111,7 +111,7 @@ def generate(
     """
     task = GenerateTask(context, request, watch)
     admit(task.file, task.narrative)
-    for name in () if request.is_explicit or request.join else task.left_behind():
+    for name in task.left_behind() if request.goes_on else ():
         try:
             other = GenerateTask(context, replace(request, narrative=name, resumes=True), watch)
             admit(other.file, other.narrative)

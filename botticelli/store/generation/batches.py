@@ -114,39 +114,32 @@ class LastBatch:
     now: datetime
 
 
-# A week after its last item a batch of another narrative speaks of old things.
-ABANDON_OLD: Final = """
-    UPDATE batches AS b
-       SET state = 'abandoned',
-           ended_at = botticelli_now()
-     WHERE b.state = 'open'
-       AND b.narrative <> %(narrative)s
-       AND greatest(b.created_at, (SELECT max(i.ended_at)
+LEFT_BEHIND: Final = """
+    SELECT b.id, b.narrative,
+           greatest(b.created_at, (SELECT max(i.ended_at)
                                      FROM generation_items AS i
                                     WHERE i.batch_id = b.id))
-           < botticelli_now() - %(longest)s
-    RETURNING b.id
-"""
-LEFT_BEHIND: Final = """
-    SELECT narrative
-      FROM batches
-     WHERE state = 'open'
-       AND narrative <> %(narrative)s
-     GROUP BY narrative
-     ORDER BY min(id)
+           < botticelli_now() - %(longest)s AS is_old
+      FROM batches AS b
+     WHERE b.state = 'open'
+       AND b.narrative <> %(narrative)s
+     ORDER BY b.id
 """
 
 
-def list_left_behind(conn: Connection, narrative: str, *, longest: timedelta) -> list[str]:
+def list_left_behind(
+    conn: Connection, narrative: str, *, longest: timedelta, is_dry_run: bool = False
+) -> list[str]:
     """Return the other narratives that have unfinished batches, the oldest first.
 
-    Batches at which nobody worked for `longest` are given up. One transaction.
+    Batches at which nobody worked for `longest` are given up: they speak of old things.
     """
     values = {"narrative": narrative, "longest": longest}
-    with conn.transaction():
-        old = conn.execute(ABANDON_OLD, values).fetchall()
-        _abandon_items(conn, [row[0] for row in old])
-        return [row[0] for row in conn.execute(LEFT_BEHIND, values).fetchall()]
+    rows = conn.execute(LEFT_BEHIND, values).fetchall()
+    old = [id_ for id_, _, is_old in rows if is_old]
+    if old and not is_dry_run:
+        abandon(conn, ids=old)
+    return list(dict.fromkeys(name for id_, name, _ in rows if id_ not in old))
 
 
 # What a person asked for does not count for the schedule (batches of version 1 do not say). An
@@ -196,7 +189,7 @@ ABANDON_BATCHES: Final = """
     UPDATE batches
        SET state = 'abandoned',
            ended_at = botticelli_now()
-     WHERE narrative = %(narrative)s
+     WHERE (narrative = %(narrative)s OR id = ANY (%(ids)s::bigint[]))
        AND state = 'open'
     RETURNING id
 """
@@ -213,13 +206,15 @@ ABANDON_ITEMS: Final = """
 """
 
 
-def abandon(conn: Connection, narrative: str) -> int:
-    """Give up the unfinished batches of that narrative; return how many items that were.
+def abandon(conn: Connection, narrative: str | None = None, *, ids: Sequence[int] = ()) -> int:
+    """Give up unfinished batches, of a narrative or of ids; return how many items that were.
 
     What a worker is still at is fenced off, so that it cannot be stored. One transaction.
     """
     with conn.transaction():
-        batches = conn.execute(ABANDON_BATCHES, {"narrative": narrative}).fetchall()
+        batches = conn.execute(
+            ABANDON_BATCHES, {"narrative": narrative, "ids": list(ids)}
+        ).fetchall()
         return _abandon_items(conn, [row[0] for row in batches])
 
 
