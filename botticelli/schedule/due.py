@@ -103,50 +103,37 @@ def next_due(pace: Pace, rules: Rhythm, *, ignoring_rhythm: bool = False) -> Due
     `ignoring_rhythm` leaves out minimum interval, hours, quiet dates and posts per day; what the
     platform asked for and a delivery under way always count.
     """
-    due = Due(at=pace.now)
-    for bound in (_asked, _busy):
-        due = _later(due, bound(pace))
-    if ignoring_rhythm:
-        return due
-    due = _later(due, _interval(pace, rules))
-    return _within_hours(due, pace, rules)
+    bounds = [(pace.now, "")]
+    if pace.retry_at:
+        bounds.append((pace.retry_at, "the platform asked us to wait"))
+    if pace.busy_until:
+        # Somebody else decides it: it may be over before its time, so it is looked at again then.
+        at = max(pace.busy_until, pace.now + timedelta(seconds=1))
+        bounds.append((at, "a delivery is under way"))
+    if not ignoring_rhythm:
+        bounds += _interval(pace, rules)
+    at, why = max(bounds, key=lambda bound: bound[0])  # of equal ones the first
+    due = Due(at=at, why=why)
+    return due if ignoring_rhythm else _within_hours(due, pace, rules)
 
 
-def _later(due: Due, other: Due | None) -> Due:
-    if other is None or other.at is None or due.at is None or other.at <= due.at:
-        return due
-    return other
+def _interval(pace: Pace, rules: Rhythm) -> Iterator[tuple[datetime, str]]:
+    """Yield the end of the minimum interval, as the rule for missed rounds bends it.
 
-
-def _asked(pace: Pace) -> Due | None:
-    return Due(at=pace.retry_at, why="the platform asked us to wait") if pace.retry_at else None
-
-
-def _busy(pace: Pace) -> Due | None:
-    if pace.busy_until is None:
-        return None
-    # Somebody else decides it: it may be over before its time, so it is looked at again then.
-    at = max(pace.busy_until, pace.now + timedelta(seconds=1))
-    return Due(at=at, why="a delivery is under way")
-
-
-def _interval(pace: Pace, rules: Rhythm) -> Due | None:
-    """Return the end of the minimum interval, as the rule for missed rounds bends it.
-
-    None if it is over, but for its `slack`.
+    Nothing if it is over, but for its `slack`.
     """
-    if pace.last_posted is None:
-        return None
-    words = f"minimum interval {_minutes(rules.min_interval)}"
-    due = Due(at=_later_on(pace.last_posted, rules), why=words)
-    interval = rules.min_interval
-    if pace.downtime is not None and rules.missed == "skip":
-        due = _skipped(due, pace.downtime, rules)
-    elif pace.downtime is not None and rules.missed == "spread":
-        due = _spread(due, pace, pace.downtime, rules)
+    last, down, interval = pace.last_posted, pace.downtime, rules.min_interval
+    if last is None:
+        return
+    at, why = _later_on(last, rules), f"minimum interval {_minutes(interval)}"
+    if down and rules.missed == "skip" and at < down.until:
+        at, why = down.until + interval, f"{why}, counted from the end of a downtime"
+    elif down and rules.missed == "spread":
+        if _owes(pace, down, rules):
+            at, why = last + interval / 2, f"half of the {why}, to catch up"
         interval /= 2
-    assert due.at is not None
-    return None if due.at - slack(interval) <= pace.now else due
+    if at - slack(interval) > pace.now:
+        yield at, why
 
 
 def _later_on(posted: datetime, rules: Rhythm) -> datetime:
@@ -162,25 +149,13 @@ def _later_on(posted: datetime, rules: Rhythm) -> datetime:
     return min(end, wall.replace(tzinfo=zone).astimezone(UTC))
 
 
-def _skipped(due: Due, downtime: Downtime, rules: Rhythm) -> Due:
-    assert due.at is not None
-    if due.at >= downtime.until:
-        return due
-    at = downtime.until + rules.min_interval
-    return Due(at=at, why=f"{due.why}, counted from the end of a downtime")
-
-
-def _spread(due: Due, pace: Pace, downtime: Downtime, rules: Rhythm) -> Due:
-    """At half the interval: after k posts of it, missed + k/2 rounds are owed and k are done."""
-    assert pace.last_posted is not None
+def _owes(pace: Pace, downtime: Downtime, rules: Rhythm) -> bool:
+    """Return whether missed rounds are left: after k half intervals k/2 more are owed, k done."""
     if not rules.min_interval:
-        return due
+        return False
     missed = (downtime.until - downtime.since) // rules.min_interval
     made_up = sum(1 for posted in pace.recent if posted >= downtime.until)
-    if made_up >= min(2 * missed, downtime.backlog):
-        return due
-    at = pace.last_posted + rules.min_interval / 2
-    return Due(at=at, why=f"half of the {due.why}, to catch up")
+    return made_up < min(2 * missed, downtime.backlog)
 
 
 def _within_hours(due: Due, pace: Pace, rules: Rhythm) -> Due:

@@ -50,9 +50,9 @@ class DatabaseStatus:
     place: str
     schema_version: int | None
     running: bool
-    pid: int | None
-    postgres: str | None
-    size_bytes: int | None
+    pid: int | None = None
+    postgres: str | None = None
+    size_bytes: int | None = None
 
 
 @command(db, writes=True)
@@ -127,7 +127,27 @@ def stop(env: Environment) -> Done:
 @command(db)
 def status(env: Environment) -> DatabaseStatus:
     """Show where the database is and whether it runs; starts nothing."""
-    return _server(env) if env.config.database.url else _embedded(env)
+    url, version = env.config.database.url, None
+    found = None if url else env.embedded.status()
+    if url:
+        with mapped_errors(), env.connect() as conn:
+            version = schema_version(conn)
+    elif found and found.running and env.config.project.root:
+        with suppress(NothingYet), mapped_errors(), env.connect() as conn:
+            version = schema_version(conn)
+    if found is None:
+        return DatabaseStatus(
+            kind="server", place=place_of(url), schema_version=version, running=True
+        )
+    return DatabaseStatus(
+        kind="embedded",
+        place=str(found.folder),
+        schema_version=version,
+        running=found.running,
+        pid=found.pid,
+        postgres=found.version or None,
+        size_bytes=found.size,
+    )
 
 
 @record
@@ -297,36 +317,6 @@ def _only_embedded(env: Environment) -> None:
             where="DATABASE_URL",
             hint="unset it to use the embedded PostgreSQL",
         )
-
-
-def _server(env: Environment) -> DatabaseStatus:
-    with mapped_errors(), env.connect() as conn:
-        return DatabaseStatus(
-            kind="server",
-            place=place_of(env.config.database.url),
-            schema_version=schema_version(conn),
-            running=True,
-            pid=None,
-            postgres=None,
-            size_bytes=None,
-        )
-
-
-def _embedded(env: Environment) -> DatabaseStatus:
-    found = env.embedded.status()
-    version = None
-    if found.running and env.config.project.root:
-        with suppress(NothingYet), mapped_errors(), env.connect() as conn:
-            version = schema_version(conn)
-    return DatabaseStatus(
-        kind="embedded",
-        place=str(found.folder),
-        schema_version=version,
-        running=found.running,
-        pid=found.pid,
-        postgres=found.version or None,
-        size_bytes=found.size,
-    )
 
 
 @render.register

@@ -68,12 +68,14 @@ def render_timers(
     plans = plans_of(env.config)
     place = scope_of(env, program=program or PROGRAM, of_user=user)
     if cron:
-        text = crontab(plans, place=place, clock=cron_clock(env))
-        files: Mapping[str, str] = {"crontab.example": text}
+        lines = crontab(plans, place=place, clock=cron_clock(env))
+        files: Mapping[str, str] = {"crontab.example": lines}
     else:
         files = systemd_units(plans, place=place)
     if to is None:
-        return PlainText(text=_joined(files), facts={"files": files})
+        parts = [f"# --- {name}\n{text}" for name, text in files.items()]
+        text = "\n".join(files.values() if len(files) == 1 else parts)
+        return PlainText(text=text, facts={"files": files})
     folder = env.cwd / to
     write_files(files, folder)
     line = (
@@ -154,9 +156,3 @@ def _state(timer: Timer) -> Styled:
 
 def _clock_face(instant: datetime | None) -> str | None:
     return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else None
-
-
-def _joined(files: Mapping[str, str]) -> str:
-    if len(files) == 1:
-        return "".join(files.values())
-    return "\n".join(f"# --- {name}\n{text}" for name, text in files.items())

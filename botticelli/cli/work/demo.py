@@ -19,12 +19,9 @@ from botticelli.config.sources import NAME as FILE
 from botticelli.config.sources import user_folder
 from botticelli.errors import TryLater, Unavailable
 from botticelli.narrative.files import about
-from botticelli.stages.curate.stage import CurateReport
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.stages.generate.plan import GenerateRequest
-from botticelli.stages.generate.stage import GenerateReport
 from botticelli.stages.generate.stage import generate as run_generate
-from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
 from botticelli.stages.post.target import PostRequest
 from botticelli.store.connection import Connection
@@ -88,11 +85,7 @@ def demo(
     env.console.line(f"A project of its own, with its outbox: {stage.cwd}")
     env.console.line(f"Embedded PostgreSQL in {stage.config.database.folder}")
     with stage.database() as conn:
-        codes = [
-            _generate(stage, conn),
-            _curate(stage, conn),
-            _post(stage, conn),
-        ]
+        codes = [step(stage, conn) for step in (_generate, _curate, _post)]
     if model == "offline":
         env.console.stream.write(FILLER)
     settings = quote(str(stage.config.source))
@@ -156,15 +149,12 @@ def _own_project(env: Environment, model: str) -> Environment:
 def _generate(env: Environment, conn: Connection) -> int:
     iterations = 1 if env.config.generate.narrative == SMALL else ITERATIONS
     _head(env, 1, f"generate --iterations {iterations}", "a model writes candidates")
+    request = GenerateRequest(iterations=iterations)
     with progress(env, "posts") as show:
-
-        def work() -> GenerateReport:
-            request = GenerateRequest(iterations=iterations)
-            return run_generate(
-                run_context(env, conn), request=request, watch=generate.watcher(show)
-            )
-
-        report = _patiently(env, work)
+        watch = generate.watcher(show)
+        report = _patiently(
+            env, lambda: run_generate(run_context(env, conn), request=request, watch=watch)
+        )
     env.show(report)
     return report.exit_code
 
@@ -172,27 +162,22 @@ def _generate(env: Environment, conn: Connection) -> int:
 def _curate(env: Environment, conn: Connection) -> int:
     _head(env, 2, "curate --drain", "a model scores them, the best are approved")
     with progress(env, "judged") as show:
-
-        def work() -> CurateReport:
-            return run_curate(run_context(env, conn), drain=True, watch=show)
-
-        report = _patiently(env, work)
+        report = _patiently(env, lambda: run_curate(run_context(env, conn), drain=True, watch=show))
     env.show(report)
     return report.exit_code
 
 
 def _post(env: Environment, conn: Connection) -> int:
     _head(env, 3, "post --now", "one approved post goes out, here into a file")
-
-    def work() -> PostReport:
-        request = PostRequest(limit=1, ignoring_rhythm=True)
-        return run_post(post.context_of(env, conn), request=request)
-
-    report = _patiently(env, work)
+    request = PostRequest(limit=1, ignoring_rhythm=True)
+    report = _patiently(env, lambda: run_post(post.context_of(env, conn), request=request))
     env.show(report)
     for result in report.results:
-        if result.remote_id:
-            _show_post(env, Path(result.url or result.remote_id))
+        path = Path(result.url or result.remote_id)
+        if result.remote_id and path.is_file():
+            env.console.line()
+            for line in path.read_text(encoding="utf-8").splitlines():
+                env.console.line(f"   | {line}", style="dim")
     return report.exit_code
 
 
@@ -201,17 +186,9 @@ def _head(env: Environment, number: int, command: str, meaning: str) -> None:
     env.console.line(f"{number}. botticelli {command}: {meaning}", style="bold cyan")
 
 
-def _show_post(env: Environment, path: Path) -> None:
-    if path.is_file():
-        env.console.line()
-        for line in path.read_text(encoding="utf-8").splitlines():
-            env.console.line(f"   | {line}", style="dim")
-
-
 def _patiently(env: Environment, work: Callable[[], Report]) -> Report:
     """Do the work; while another process runs the same stage, say so and wait a little."""
-    deadline = env.clock.monotonic() + PATIENCE_SECONDS
-    is_told = False
+    deadline, is_told = env.clock.monotonic() + PATIENCE_SECONDS, False
     while True:
         try:
             return work()
@@ -220,5 +197,5 @@ def _patiently(env: Environment, work: Callable[[], Report]) -> Report:
                 raise
             if not is_told:
                 env.say(f"waiting up to {PATIENCE_SECONDS:g} s: {error.what}")
-                is_told = True
+            is_told = True
             env.clock.sleep(1)

@@ -39,19 +39,6 @@ Share = Annotated[
 
 
 @record
-class RunRequest:
-    """What the command line asks for."""
-
-    iterations: int | None
-    until: str
-    variables: Mapping[str, str]
-    models: tuple[str, ...]
-    shares: Mapping[str, float]
-    saves: bool
-    processes_discord: bool
-
-
-@record
 class RanAct:
     """One act that ran. `answer` is its value for later acts."""
 
@@ -171,15 +158,7 @@ def run(
     from botticelli.stages.generate.plan import recent_posts
 
     shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
-    request = RunRequest(
-        iterations=iterations,
-        until=act,
-        variables=_variables(given or ()),
-        models=tuple(model or ()),
-        shares={name: share for name, share in shares.items() if share is not None},
-        saves=save,
-        processes_discord=process_discord,
-    )
+    variables = _variables(given or ())
     reference = _reference(file, narrative, name=narrative_name)
     folders = env.config.narratives.folders
     found, chosen = find_narrative(reference, folders=folders, cwd=env.cwd)
@@ -187,11 +166,17 @@ def run(
     for line in found.warnings:
         env.say(line)
     with env.database() as conn:
-        request = replace(
-            request, variables={"recent_posts": recent_posts(conn), **request.variables}
+        running = _Running(
+            env=env,
+            context=run_context(env, conn, allow_writes=allow_writes, asks=True),
+            iterations=iterations,
+            until=act,
+            variables={"recent_posts": recent_posts(conn), **variables},
+            models=tuple(model or ()),
+            shares={name: share for name, share in shares.items() if share is not None},
+            saves=save,
+            processes_discord=process_discord,
         )
-        context = run_context(env, conn, allow_writes=allow_writes, asks=True)
-        running = _Running(env=env, context=context, request=request)
         return running.dry_run(found, chosen) if dry_run else running.run(found, chosen)
 
 
@@ -226,7 +211,13 @@ class _Running:
 
     env: Environment
     context: RunContext
-    request: RunRequest
+    iterations: int | None
+    until: str
+    variables: Mapping[str, str]
+    models: tuple[str, ...]
+    shares: Mapping[str, float]
+    saves: bool
+    processes_discord: bool
     stop: Event = field(default_factory=Event)
     executions: list[Execution] = field(default_factory=list)
     saved: list[Mapping[str, Any]] = field(default_factory=list)
@@ -236,8 +227,8 @@ class _Running:
         """Return what it would do; nothing is asked, spent or written."""
         return dry_run_narrative(
             self.context, file=file, narrative=narrative,
-            iterations=self.request.iterations, until=self.request.until,
-            variables=self.request.variables, models=self.request.models,
+            iterations=self.iterations, until=self.until,
+            variables=self.variables, models=self.models,
         )  # fmt: skip
 
     def run(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
@@ -259,9 +250,9 @@ class _Running:
     def _advise(self, narrative: Narrative) -> None:
         """Print how far it came, and the command for the rest."""
         carousel = narrative.carousel
-        total = self.request.iterations or (carousel.iterations if carousel else 1)
+        total = self.iterations or (carousel.iterations if carousel else 1)
         done = sum(not each.place and not each.error for each in self.executions)
-        is_partial = total > 1 and not self.request.until
+        is_partial = total > 1 and not self.until
         more = ("--iterations", str(max(1, total - done))) if is_partial else ()
         far = f"{done} of {total} iterations are done and stored" if is_partial else "not done"
         self.env.complain(f"{narrative.name}: {far}; run `{going_on(self.env, *more)}` to go on")
@@ -283,7 +274,7 @@ class _Running:
         conn = self.context.conn
         run_id = runs.start(conn, "run", identity=self.env.identity)
         here.run = run_id
-        if self.request.saves:
+        if self.saves:
             self.env.say(f"every act is stored with run {run_id}")
         try:
             facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
@@ -318,27 +309,22 @@ class _Running:
         """What --save keeps of the run, however it ended."""
         from botticelli.store.tables.columns import clean
 
-        if not self.request.saves:
+        if not self.saves:
             return {}
-        kept: Mapping[str, Any] = clean(
-            {
-                "narrative": narrative.name,
-                "description": narrative.description,
-                "acts": self.saved,
-            }
-        )
+        facts = {"narrative": narrative.name, "description": narrative.description}
+        kept: Mapping[str, Any] = clean({**facts, "acts": self.saved})
         return kept
 
     def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
         carousel = narrative.carousel
-        budgets = (narrative.budget, carousel.budget if carousel else {}, self.request.shares)
+        budgets = (narrative.budget, carousel.budget if carousel else {}, self.shares)
         self.sink = _CountingSink(self._rows())
         context = replace(self.context, run_id=run_id, stop=self.stop)
         options = RunOptions(
             models=self.env.config.models.default,
-            only=self.request.models,
-            variables=self.request.variables,
-            until=self.request.until,
+            only=self.models,
+            variables=self.variables,
+            until=self.until,
             on_act=self._acted,
             on_execution=self._ended,
         )
@@ -349,14 +335,14 @@ class _Running:
             sink=self.sink,
             options=options,
         )
-        runner.run_carousel(narrative, 1 if self.request.until else self.request.iterations)
+        runner.run_carousel(narrative, 1 if self.until else self.iterations)
 
     def _rows(self) -> Sink:
         from botticelli.narrative.run.sinks import DiscordSink, TableSink
 
         conn, clock = self.context.conn, self.context.clock
         rows = TableSink(conn=conn, clock=clock)
-        if not self.request.processes_discord:
+        if not self.processes_discord:
             return rows
         return DiscordSink(
             conn=self.context.conn, rows=rows, clock=self.env.clock, warn=self.env.complain
@@ -408,10 +394,7 @@ class _Running:
             removed=self.sink.removed,
             idle=bool(outer) and all(each.is_idle for each in outer),
             failures=tuple(dict.fromkeys(failures)),
-            calls=usage.calls,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cost_usd=usage.cost_usd,
+            **vars(usage),
             exit_code=Exit.FAILED if failures else Exit.DONE,
         )
 

@@ -242,14 +242,13 @@ def look_ahead(
         max(0, waiting.items * item_run.calls_of(waiting.narrative) - waiting.acts_done)
         for waiting in batches.list_waiting(conn, batch_id)
     )
-    left = item_run.calls_left(conn)
-    if not usage.calls:
-        return Outlook(calls=calls, seconds=None, day_is_short=left is not None and left < calls)
-    tokens = calls * usage.input_tokens // usage.calls
+    left, seconds = item_run.calls_left(conn), None
+    if usage.calls:
+        tokens = calls * usage.input_tokens // usage.calls
+        budget = item_run.seconds_for(conn, calls=calls, tokens=tokens)
+        seconds = max(calls * elapsed / usage.calls, budget)
     return Outlook(
         calls=calls,
-        seconds=max(
-            calls * elapsed / usage.calls, item_run.seconds_for(conn, calls=calls, tokens=tokens)
-        ),
+        seconds=seconds,
         day_is_short=left is not None and left < calls,
     )
