@@ -110,6 +110,14 @@ def db(db_url):
 
 
 @pytest.fixture
+def admin(db, db_url):
+    """A superuser's connection to the database of `db`, whose own role is none."""
+    conn = connect(db_url.replace("//botticelli@", "//botticelli_superuser@"))
+    yield conn
+    conn.close()
+
+
+@pytest.fixture
 def empty_url(postgres, database_numbers):
     """The URL of a database with nothing in it."""
     name = f"empty_{next(database_numbers)}"

@@ -118,7 +118,7 @@ def throwaway_database(binaries: Path | None) -> Iterator[str]:
     with TemporaryDirectory(prefix="botticelli-") as folder:
         server = Embedded(Path(folder), binaries=binaries, settings=("fsync=off",))
         try:
-            url = server.ensure(MAINTENANCE)
+            url = server.ensure()
             with connect(url) as conn:
                 apply_schema(conn)
             yield url

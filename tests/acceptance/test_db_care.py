@@ -144,14 +144,15 @@ def test_a_backup_restores_everything_and_pauses_posting(botticelli, db):
     assert "paused" in botticelli("post").out
 
 
-def test_a_backup_restores_where_a_role_of_its_grants_is_not_known(botticelli, db):
+def test_a_backup_restores_where_a_role_of_its_grants_is_not_known(botticelli, db, admin):
     """As on the new machine after the old one burnt down."""
-    db.execute("CREATE ROLE monitor_of_old; GRANT SELECT ON queue_depths TO monitor_of_old")
+    admin.execute("CREATE ROLE monitor_of_old; GRANT SELECT ON queue_depths TO monitor_of_old")
     try:
         approved(db)
         assert botticelli("db backup copy.dump").code == 0
     finally:
-        db.execute("DROP OWNED BY monitor_of_old; DROP ROLE monitor_of_old")
+        admin.execute("DROP OWNED BY monitor_of_old; DROP ROLE monitor_of_old")
+        admin.close()
         db.close()
 
     ended = botticelli("db restore copy.dump --yes")

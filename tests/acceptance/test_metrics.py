@@ -182,8 +182,8 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(botticelli, db, wher
     assert not list(botticelli.cwd.glob(".*.half"))
 
 
-def test_a_role_that_may_only_read_can_tell_them(botticelli, db):
-    db.execute("CREATE ROLE reader_of_figures LOGIN")
+def test_a_role_that_may_only_read_can_tell_them(botticelli, db, admin):
+    admin.execute("CREATE ROLE reader_of_figures LOGIN")
     db.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader_of_figures")
     try:
         url = botticelli.environ["DATABASE_URL"]
@@ -192,8 +192,8 @@ def test_a_role_that_may_only_read_can_tell_them(botticelli, db):
         assert ended.code == 0, ended.err
         assert samples(ended.out)["botticelli_candidates_total",] == 0
     finally:
-        db.execute("DROP OWNED BY reader_of_figures")
-        db.execute("DROP ROLE reader_of_figures")
+        admin.execute("DROP OWNED BY reader_of_figures")
+        admin.execute("DROP ROLE reader_of_figures")
 
 
 def expressions():

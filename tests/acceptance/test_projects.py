@@ -154,7 +154,8 @@ def test_a_foreign_database_is_refused_in_one_line_and_left_alone(
 
 
 def test_extensions_are_nobodys_application(botticelli, empty_url):
-    with connect(empty_url) as conn:
+    admin = empty_url.replace("//botticelli@", "//botticelli_superuser@")
+    with connect(admin) as conn:
         conn.execute("CREATE EXTENSION pg_stat_statements")
     botticelli.environ["DATABASE_URL"] = empty_url
 

@@ -19,12 +19,12 @@ def closed_port():
 
 
 @pytest.fixture
-def person(db_url, db):
+def person(db_url, admin):
     """A URL of a user who owns nothing."""
-    db.execute("CREATE ROLE person LOGIN")
+    admin.execute("CREATE ROLE person LOGIN")
     yield db_url.replace("//botticelli@", "//person@")
-    db.execute("DROP OWNED BY person")
-    db.execute("DROP ROLE person")
+    admin.execute("DROP OWNED BY person")
+    admin.execute("DROP ROLE person")
 
 
 def test_a_session_is_in_utc_and_commits_by_itself(db_url):
@@ -73,8 +73,8 @@ def test_a_user_that_is_not_there_is_named(db_url):
         connect(db_url.replace("//botticelli@", "//stranger@"))
 
 
-def test_a_full_server_says_so(person, db):
-    db.execute("ALTER ROLE person CONNECTION LIMIT 0")
+def test_a_full_server_says_so(person, admin):
+    admin.execute("ALTER ROLE person CONNECTION LIMIT 0")
 
     with pytest.raises(Unavailable, match=r"takes no more connections.*; try again"):
         connect(person)

@@ -74,14 +74,14 @@ def test_a_setting_of_the_database_changes_nothing(db_url, db, name):
     assert read_and_write(db_url, seconds=seconds) == [("дом",)]
 
 
-def test_all_settings_of_a_role_change_nothing(db_url, db):
-    db.execute("CREATE ROLE odd LOGIN SUPERUSER")
+def test_all_settings_of_a_role_change_nothing(db_url, admin):
+    admin.execute("CREATE ROLE odd LOGIN SUPERUSER")
     try:
         for name, value in WRONG.items():
-            db.execute(f"ALTER ROLE odd SET {name} = '{value}'")
+            admin.execute(f"ALTER ROLE odd SET {name} = '{value}'")
         assert read_and_write(db_url.replace("//botticelli@", "//odd@")) == [("дом",)]
     finally:
-        db.execute("DROP ROLE odd")
+        admin.execute("DROP ROLE odd")
 
 
 def test_options_of_environment_and_url_change_nothing(db_url, monkeypatch):
@@ -97,14 +97,14 @@ def test_options_of_environment_and_url_change_nothing(db_url, monkeypatch):
     assert read_and_write(f"{db_url}&options={quoted}&client_encoding=LATIN1") == [("дом",)] * 2
 
 
-def test_a_role_that_is_set_to_read_only_writes_all_the_same(db_url, db):
-    db.execute("CREATE ROLE odd LOGIN SUPERUSER")
-    db.execute("ALTER ROLE odd SET default_transaction_read_only = on")
+def test_a_role_that_is_set_to_read_only_writes_all_the_same(db_url, admin):
+    admin.execute("CREATE ROLE odd LOGIN SUPERUSER")
+    admin.execute("ALTER ROLE odd SET default_transaction_read_only = on")
     try:
         assert read_and_write(db_url.replace("//botticelli@", "//odd@")) == [("дом",)]
         assert read_and_write(f"{db_url}&options=-cdefault_transaction_read_only%3Don")
     finally:
-        db.execute("DROP ROLE odd")
+        admin.execute("DROP ROLE odd")
 
 
 def test_other_options_of_the_environment_stay(db_url, monkeypatch):
@@ -114,8 +114,8 @@ def test_other_options_of_the_environment_stay(db_url, monkeypatch):
         assert conn.execute("SHOW work_mem").fetchone() == ("1MB",)
 
 
-def test_a_policy_that_hides_rows_is_an_error(db_url, db):
-    db.execute("CREATE ROLE reader LOGIN")
+def test_a_policy_that_hides_rows_is_an_error(db_url, db, admin):
+    admin.execute("CREATE ROLE reader LOGIN")
     db.execute("GRANT SELECT ON runs TO reader")
     db.execute("ALTER TABLE runs ENABLE ROW LEVEL SECURITY")
     try:
@@ -126,8 +126,8 @@ def test_a_policy_that_hides_rows_is_an_error(db_url, db):
         ):
             conn.execute("SELECT * FROM runs")
     finally:
-        db.execute("DROP OWNED BY reader")
-        db.execute("DROP ROLE reader")
+        admin.execute("DROP OWNED BY reader")
+        admin.execute("DROP ROLE reader")
 
 
 @pytest.mark.parametrize("path", ["elsewhere", "", "elsewhere, pg_catalog", "nowhere"])

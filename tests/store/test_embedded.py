@@ -12,8 +12,10 @@ import psycopg
 import pytest
 
 from botticelli.errors import Unavailable
-from botticelli.store.embedded import files
+from botticelli.store.embedded import files, roles
 from botticelli.store.embedded.server import Embedded
+from botticelli.store.reads.doctor import differences
+from botticelli.store.schema import apply_schema
 from tests.store.servers import (
     HASTY,
     begin_elsewhere,
@@ -290,3 +292,80 @@ def test_who_did_not_start_the_server_does_not_end_it(server):
     other.release()
 
     assert server.status().running
+
+
+# -- the role that works there
+
+
+def test_our_role_is_no_superuser(server):
+    url = server.ensure()
+
+    assert not one(url, "SELECT rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls FROM"
+                        " pg_roles WHERE rolname = current_user")  # fmt: skip
+    assert (
+        one(url, "SELECT count(*) FROM pg_auth_members WHERE member = current_user::regrole") == 0
+    )
+
+
+@pytest.fixture
+def old(server, monkeypatch):
+    """A server as versions before 5 made it: one role, the first superuser; it has been stopped."""
+    with monkeypatch.context() as patched:
+        patched.setattr(roles, "SUPERUSER", roles.NAME)
+        patched.setattr(roles, "CREATE", "SELECT 1")
+        patched.setattr(roles, "demote", lambda url_of: None)
+        with psycopg.connect(server.ensure(), autocommit=True) as conn:
+            apply_schema(conn)
+            conn.execute(
+                "CREATE TYPE mood AS ENUM ('a'); CREATE DOMAIN short AS text;"
+                ' CREATE TABLE "my ""own" (id serial, m mood, s short[], g int GENERATED ALWAYS'
+                " AS IDENTITY); CREATE SEQUENCE alone; CREATE MATERIALIZED VIEW m AS SELECT 1 AS x;"
+                " CREATE PROCEDURE p() LANGUAGE sql AS 'SELECT 1'; CREATE SCHEMA room;"
+                " CREATE TABLE room.t (a int); CREATE EXTENSION hstore; SELECT lo_create(4711);"
+                " CREATE EXTENSION pg_stat_statements; INSERT INTO room.t VALUES (42)"
+            )
+            conn.execute('CREATE DATABASE "an other"')
+        server.stop()
+    return server
+
+
+def check_plain(server):
+    """Our role is no superuser, and may do with the old database what it could."""
+    url = server.url
+    assert not one(url, roles.IS_SUPERUSER)
+    with psycopg.connect(url, autocommit=True) as conn:
+        assert differences(conn) == ()
+        apply_schema(conn)
+        assert conn.execute("SELECT a FROM room.t").fetchall() == [(42,)]
+        conn.execute('INSERT INTO "my ""own" DEFAULT VALUES; DROP TABLE "my ""own"')
+        conn.execute("DROP SCHEMA room CASCADE; DROP TYPE mood; DROP DOMAIN short")
+        conn.execute("DROP PROCEDURE p; DROP MATERIALIZED VIEW m; DROP SEQUENCE alone")
+        conn.execute("SELECT lo_unlink(4711)")
+        conn.execute('ALTER DATABASE "an other" RENAME TO "another"')
+        conn.execute("DROP DATABASE another")
+
+
+def test_an_old_cluster_gets_such_a_role_with_all_that_was_there(old):
+    check_plain(old)
+
+
+def test_a_running_old_server_gets_one_before_a_restore(old, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(roles, "demote", lambda url_of: None)
+        old.ensure()
+    assert one(old.url, roles.IS_SUPERUSER)
+
+    old.harden()
+
+    check_plain(old)
+
+
+def test_a_kill_while_the_roles_are_exchanged_is_made_good(old, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(roles, "EXCHANGE", "SELECT pg_terminate_backend(pg_backend_pid())")
+        with pytest.raises(psycopg.OperationalError):
+            old.ensure()
+
+    old.stop()
+
+    check_plain(old)

@@ -2,17 +2,21 @@
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from botticelli.errors import ConfigError, UsageError
+from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.store.connection import connect
 from botticelli.store.maintenance import dump
 from botticelli.store.maintenance.restore import contents, replay
-from botticelli.store.maintenance.statements import split
+from botticelli.store.maintenance.statements import LONGEST, split
 from botticelli.store.reads.doctor import differences
+from botticelli.store.schema import EXPECTED_VERSION, apply_schema
 from tests.database import approved
+
+SCHEMAS = Path(__file__).parent / "schemas"
 
 # What a hostile database holds, and the beginning of how it is told.
 HOSTILE = {
@@ -66,9 +70,10 @@ def programs(postgres):
 def made(db, db_url, programs, tmp_path):
     """Make a backup of the database; return its file."""
 
-    def make():
+    def make(role="botticelli"):
         file = tmp_path / "x.dump"
-        dump.backup(db_url, file, program=programs("pg_dump"), environ={})
+        url = db_url.replace("//botticelli@", f"//{role}@")
+        dump.backup(url, file, program=programs("pg_dump"), environ={})
         return file
 
     return make
@@ -96,15 +101,15 @@ def test_our_own_backup_holds_no_code(db, made, sql):
     assert {"public.mine", "public.runs", "public.deliveries"} <= set(found.tables)
 
 
-def test_whatever_could_run_is_told(db, made, sql):
+def test_whatever_could_run_is_told(admin, made, sql):
     for statement in HOSTILE:
-        db.execute(statement)
+        admin.execute(statement)
 
-    found = contents(sql(made()))
+    found = contents(sql(made("botticelli_superuser")))
 
     for statement, told in HOSTILE.items():
         assert any(each.startswith(told) for each in found.code), statement
-    db.execute("DROP EVENT TRIGGER evil")
+    admin.execute("DROP EVENT TRIGGER evil")
 
 
 def test_our_own_functions_and_views_never_come_from_a_backup(db, db_url, made, sql):
@@ -162,9 +167,9 @@ def test_a_label_of_rows_hides_no_program(db, made, sql, old, new):
     file.write_bytes(content.replace(old, new))
     lines = sql(file)
 
-    with pytest.raises(UsageError, match="run a program or read a file"):
+    with pytest.raises(UsageError):
         contents(lines)
-    with pytest.raises(UsageError, match="run a program or read a file"):
+    with pytest.raises(UsageError):
         replay(db, lines, allowed=())
     assert differences(db) == ()
 
@@ -238,6 +243,169 @@ def test_every_other_statement_is_code(text):
     assert found.code
 
 
+# -- what a person let in all the same, for the role that is no superuser
+
+OUTSIDE = (
+    "COPY runs FROM PROGRAM 'touch {file}'",
+    "COPY runs TO PROGRAM 'touch {file}'",
+    "COPY runs TO '{file}'",
+    "COPY runs FROM '/etc/passwd'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_ls_dir('/')",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT lo_export(lo_from_bytea(0, 'x'), '{file}')",
+    "SELECT query_to_xml('SELECT pg_read_file(''/etc/passwd'')', true, true, '')",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'botticelli_superuser'",
+    "SELECT pg_reload_conf()",
+    "SELECT pg_promote()",
+    "SELECT pg_create_physical_replication_slot('evil')",
+    "ALTER SYSTEM SET archive_command = 'touch {file}'",
+    "LOAD '{file}'",
+    "SET session_preload_libraries = '{file}'",
+    "ALTER ROLE botticelli SET session_preload_libraries = '{file}'",
+    "SET dynamic_library_path = '/tmp'",
+    "SET session_replication_role = replica",
+    "SET ROLE botticelli_superuser",
+    "SET SESSION AUTHORIZATION botticelli_superuser",
+    "RESET SESSION AUTHORIZATION; COPY runs TO PROGRAM 'touch {file}'",
+    "RESET ROLE; COPY runs TO PROGRAM 'touch {file}'",
+    "ALTER ROLE botticelli SUPERUSER",
+    "ALTER ROLE botticelli CREATEROLE",
+    "ALTER ROLE botticelli REPLICATION",
+    "ALTER ROLE botticelli BYPASSRLS",
+    "ALTER ROLE botticelli_superuser PASSWORD 'x'",
+    "ALTER ROLE botticelli_superuser SET search_path = evil",
+    "CREATE ROLE evil",
+    "CREATE ROLE evil SUPERUSER",
+    "GRANT botticelli_superuser TO botticelli",
+    "GRANT pg_execute_server_program TO botticelli",
+    "GRANT pg_read_server_files TO botticelli",
+    "UPDATE pg_authid SET rolsuper = true",
+    "INSERT INTO pg_auth_members SELECT 1, 10, 10, 10, true, true, true",
+    "CREATE EXTENSION dblink",
+    "CREATE EXTENSION postgres_fdw",
+    "CREATE EXTENSION file_fdw",
+    "CREATE EXTENSION pg_stat_statements",
+    "CREATE EXTENSION plpython3u",
+    "CREATE LANGUAGE evil HANDLER plpgsql_call_handler",
+    "CREATE FUNCTION evil(text) RETURNS int LANGUAGE c AS 'libc.so.6', 'system'",
+    "CREATE FUNCTION evil(text) RETURNS text LANGUAGE internal AS 'pg_read_file_all'",
+    "CREATE TYPE evil; CREATE FUNCTION evil(cstring) RETURNS evil LANGUAGE internal AS 'textin'",
+    (
+        "CREATE FUNCTION evil() RETURNS text LANGUAGE sql SECURITY DEFINER"
+        " AS $$ SELECT pg_read_file('/etc/passwd') $$; SELECT evil()"
+    ),
+    (
+        "CREATE FUNCTION evil() RETURNS text LANGUAGE sql AS $$ SELECT 'x'::text $$;"
+        " ALTER FUNCTION evil() OWNER TO botticelli_superuser"
+    ),
+    (
+        "CREATE FUNCTION evil() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        " CREATE EVENT TRIGGER evil ON login EXECUTE FUNCTION evil()"
+    ),
+    "CREATE FUNCTION pg_catalog.lower(runs) RETURNS text LANGUAGE sql AS $$ SELECT 'x'::text $$",
+    (
+        "CREATE OR REPLACE FUNCTION pg_catalog.lower(text) RETURNS text LANGUAGE sql"
+        " AS $$ SELECT 'x'::text $$"
+    ),
+    "CREATE FOREIGN DATA WRAPPER evil",
+    "CREATE SUBSCRIPTION evil CONNECTION 'host=evil.example' PUBLICATION p",
+    "CREATE TABLESPACE evil LOCATION '/tmp'",
+    "CREATE CAST (text AS json) WITHOUT FUNCTION",
+    "CREATE ACCESS METHOD evil TYPE TABLE HANDLER heap_tableam_handler",
+    "ALTER TABLE runs OWNER TO botticelli_superuser",
+    "ALTER DATABASE postgres RENAME TO gone",
+    "ALTER DATABASE postgres SET search_path = evil",
+)
+HARMLESS = "CREATE TABLE ordinary (a int)"
+BODY = "LANGUAGE plpgsql {} AS $f$ BEGIN EXECUTE $x${{}}$x$; RETURN {}; END $f$;\n"
+FUNCTION = f"CREATE FUNCTION public.run(a int) RETURNS int {BODY}"
+WAYS = {
+    "statement": "{};\n",
+    "block": "DO $f$ BEGIN EXECUTE $x${}$x$; END $f$;\n",
+    "function": FUNCTION.format("SECURITY DEFINER", "1") + "SELECT public.run(1);\n",
+    "default": FUNCTION.format("", "1") + "ALTER TABLE public.t ADD b int DEFAULT public.run(1);\n",
+    "check": FUNCTION.format("", "1") + "ALTER TABLE public.t ADD CHECK (public.run(a) = 1);\n",
+    "trigger": f"CREATE FUNCTION public.run() RETURNS trigger {BODY.format('', 'NEW')}"
+    "CREATE TRIGGER t BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION public.run();\n"
+    "COPY public.t (a) FROM stdin;\n2\n\\.\n",
+}  # fmt: skip
+ROLES = "SELECT * FROM pg_authid ORDER BY oid"
+MEMBERS = "SELECT * FROM pg_auth_members ORDER BY oid"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_code_that_was_let_in_reaches_nothing_outside(db, admin, tmp_path, way):
+    db.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    before = [admin.execute(query).fetchall() for query in (ROLES, MEMBERS)]
+
+    let_through = []
+    for attempt in (*OUTSIDE, HARMLESS):
+        inner = attempt if way == "statement" else f"SET search_path = public; {attempt}"
+        text = "SET search_path = public;\n" + WAYS[way].format(inner)
+        text = text.replace("{file}", str(tmp_path / "planted"))
+        lines = text.encode().splitlines(keepends=True)
+        try:
+            replay(db, lines, allowed=contents(lines).code)
+            let_through.append(attempt)
+        except Unavailable:
+            pass
+
+    assert let_through == [HARMLESS]
+    assert [admin.execute(query).fetchall() for query in (ROLES, MEMBERS)] == before
+    assert list(tmp_path.iterdir()) == []
+    assert differences(db) == ()
+
+
+@pytest.mark.parametrize(
+    "attempt", ["ALTER ROLE botticelli SUPERUSER", "SELECT 1; COMMIT", "DO $$ BEGIN END $$"]
+)
+@pytest.mark.parametrize("power", ["SUPERUSER", "CREATEROLE", "IN ROLE pg_execute_server_program"])
+def test_code_is_never_let_in_by_a_role_that_can_do_more(db_url, db, admin, attempt, power):
+    admin.execute(f"CREATE ROLE strong LOGIN {power}")
+    lines = f"{attempt};\n".encode().splitlines(keepends=True)
+    try:
+        with (
+            connect(db_url.replace("//botticelli@", "//strong@")) as conn,
+            pytest.raises(UsageError, match="your role may"),
+        ):
+            replay(conn, lines, allowed=contents(lines).code)
+    finally:
+        admin.execute("DROP ROLE strong")
+
+
+# -- genuine ones
+
+
+@pytest.mark.parametrize("version", range(1, EXPECTED_VERSION + 1))
+def test_a_backup_of_every_version_restores_whole(empty_url, programs, sql, tmp_path, version):
+    file = tmp_path / "x.dump"
+    with connect(empty_url) as conn:
+        if version == EXPECTED_VERSION:
+            apply_schema(conn)
+        else:
+            conn.execute((SCHEMAS / f"version_{version}.sql").read_bytes())
+        conn.execute(
+            "INSERT INTO potential_discord_posts (text_content) SELECT 'a' || n || chr(9) || 'ü'"
+            " FROM generate_series(1, 5000) AS n"
+        )
+        approved(conn, text="one\ntwo\\.\n\\.\n")
+        conn.execute("CREATE TABLE mine (id serial PRIMARY KEY, a int REFERENCES mine)")
+        dump.backup(empty_url, file, program=programs("pg_dump"), environ={})
+        conn.execute("DELETE FROM approved_discord_posts; DELETE FROM potential_discord_posts")
+
+        lines = sql(file)
+        assert contents(lines).code == ()
+        replay(conn, lines, allowed=())
+
+        assert differences(conn) == ()
+        assert conn.execute("SELECT count(*) FROM potential_discord_posts").fetchone() == (5000,)
+        texts = conn.execute("SELECT text_content FROM approved_discord_posts").fetchall()
+        assert texts == [("one\ntwo\\.\n\\.\n",)]
+        owners = "SELECT DISTINCT relowner::regrole::text FROM pg_class WHERE oid >= 16384"
+        assert conn.execute(owners).fetchall() == [("botticelli",)]
+
+
 def test_strings_and_names_hide_no_end():
     text = (
         "SELECT 'a;b', \"c;d\", e'\\';', $$;$$, $x$;$$;$x$ -- ;\n /* ; /* ; */ ; */;\n"
@@ -258,6 +426,44 @@ def test_a_backup_of_a_newer_program_is_refused(db, db_url, made, sql):
 
 
 # -- the file
+
+
+@pytest.mark.parametrize("form", ["plain", "directory", "tar"])
+def test_other_forms_of_pg_dump_are_refused(db, db_url, programs, tmp_path, form):
+    db.execute("CREATE TABLE mine (a text DEFAULT 'PGDMP')")
+    target, secret = dump.without_password(db_url)
+    command = [programs("pg_dump"), f"--format={form}", f"--file={tmp_path / 'x'}", target]
+    subprocess.run(command, env=secret, check=True)
+
+    with (
+        pytest.raises(UsageError, match=r"not a backup of ours|Is a dir"),
+        dump.opened(tmp_path / "x"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "missing"])
+def test_what_is_no_file_keeps_nobody_waiting(tmp_path, kind):
+    file = tmp_path / "x"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file = Path("/dev/zero")
+    elif kind == "folder":
+        file.mkdir()
+
+    with pytest.raises(UsageError), dump.opened(file):
+        pass
+
+
+def test_a_line_without_end_comes_in_parts(db, made, sql):
+    db.execute("CREATE TABLE mine (a text); INSERT INTO mine SELECT repeat('x', 9000000)")
+
+    lines = sql(made())
+
+    assert max(map(len, lines)) <= LONGEST
+    replay(db, lines, allowed=())
+    assert db.execute("SELECT length(a) FROM mine").fetchone() == (9_000_000,)
 
 
 @pytest.mark.parametrize("planted", ["partial", "symlink", "target"])

@@ -152,24 +152,24 @@ def test_stage_health_tells_switches_and_the_last_good_run(line):
     ]
 
 
-def test_a_role_that_may_only_look_at_the_views_sees_all_of_them_and_nothing_else(db):
+def test_a_role_that_may_only_look_at_the_views_sees_all_of_them_and_nothing_else(admin):
     grant = re.search(r"GRANT SELECT ON\s(.*?)TO (\w+);", DOCUMENT.read_text(), re.DOTALL)
     assert grant is not None
     assert sorted(re.findall(r"\w+", grant[1])) == sorted(VIEWS), "the document names every view"
     role = "watcher_of_views"
-    db.execute(f"CREATE ROLE {role}")
+    admin.execute(f"CREATE ROLE {role}")
     try:
-        db.execute(f"GRANT SELECT ON {grant[1]} TO {role}")
-        db.execute(f"SET ROLE {role}")
+        admin.execute(f"GRANT SELECT ON {grant[1]} TO {role}")
+        admin.execute(f"SET ROLE {role}")
         for view in VIEWS:
-            db.execute(f"SELECT * FROM {view}")
+            admin.execute(f"SELECT * FROM {view}")
         for forbidden in ("SELECT prompt FROM act_executions", "DELETE FROM runs"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                db.execute(forbidden)
+                admin.execute(forbidden)
     finally:
-        db.execute("RESET ROLE")
-        db.execute(f"DROP OWNED BY {role}")
-        db.execute(f"DROP ROLE {role}")
+        admin.execute("RESET ROLE")
+        admin.execute(f"DROP OWNED BY {role}")
+        admin.execute(f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize(

@@ -211,13 +211,16 @@ def restore(
     from botticelli.store.maintenance import dump
     from botticelli.store.maintenance.restore import contents, home_of, replay
 
-    with dump.opened(env.cwd / file) as backup, env.database() as conn:
-        program = dump.find(conn, "pg_restore", folders=_folders(env))
-        found = contents(dump.lines(backup, program=program), home=home_of(conn))
-        _agree(found, yes=yes, allow_code=allow_code)
-        replay(conn, dump.lines(backup, program=program), allowed=found.code)
-        projects.stamp(conn, env.config.project, anew=True)  # the backup may be another's
-        runs.pause(conn, "post")
+    with dump.opened(env.cwd / file) as backup, mapped_errors():
+        if not env.config.database.url:
+            env.embedded.harden()
+        with env.database() as conn:
+            program = dump.find(conn, "pg_restore", folders=_folders(env))
+            found = contents(dump.lines(backup, program=program), home=home_of(conn))
+            _agree(found, yes=yes, allow_code=allow_code)
+            replay(conn, dump.lines(backup, program=program), allowed=found.code)
+            projects.stamp(conn, env.config.project, anew=True)  # the backup may be another's
+            runs.pause(conn, "post")
     return Done(
         line="restored; posting is paused, because posts sent after the backup count as unsent."
         " See botticelli deliveries, drop those, then: botticelli resume post",

@@ -4,6 +4,9 @@ The usual case takes no lock and starts no process: the server is there, its soc
 data folder. Otherwise one process at a time makes and starts the cluster. It is left running for
 the next command (15 MB idle), except inside a systemd unit, whose end would kill it.
 
+We work in it as a role that is no superuser (`roles`): whatever is in a database, or comes into it
+from a backup, cannot run programs, read files or change the server.
+
 Everything lies in one folder: `data` (the cluster, with the socket), `lock` (held while a server
 is started or stopped), `alive` (the server's lifeline), `initdb.log`, `server.log`.
 """
@@ -27,10 +30,10 @@ from psycopg import sql
 
 from botticelli.errors import Unavailable
 from botticelli.records import record
-from botticelli.store.embedded import files
+from botticelli.store.embedded import files, roles
 from botticelli.store.embedded.account import ServerUser, choose_account
 
-NAME: Final = "botticelli"  # of the database and of its only role
+NAME: Final = roles.NAME  # also of the database that versions before 5 had
 START_TIMEOUT: Final = 60  # seconds; a long crash recovery needs it
 STOP_TIMEOUT: Final = 60
 LOCK_TIMEOUT: Final = 180  # another process may make, recover and stop a cluster in that time
@@ -134,11 +137,21 @@ class Embedded:
         """The URL of the running server, which is started if it is not."""
         return self.ensure()
 
-    def url_of(self, database: str) -> str:
+    def url_of(self, database: str, *, role: str = NAME) -> str:
         """Return the URL of a database of this server, whether it is there or not."""
         folder = quote(str(self.socket_folder))
         # The port is named: $PGPORT must not lead us elsewhere.
-        return f"postgresql://{NAME}@/{quote(database)}?host={folder}&port=5432"
+        return f"postgresql://{role}@/{quote(database)}?host={folder}&port=5432"
+
+    def harden(self) -> None:
+        """Take the superuser's rights from our role, which it had in clusters of versions before 5.
+
+        Raises:
+            Unavailable: The server cannot be started.
+        """
+        self.ensure(roles.MAINTENANCE)
+        with self._explained(), self._lock():
+            roles.demote(self.url_of)
 
     def answers(self, database: str) -> bool:
         """Return whether the server runs and lets us into that database.
@@ -191,7 +204,7 @@ class Embedded:
         with self._explained():
             is_alive = files.is_alive(self.folder)
             return ServerStatus(
-                running=self.answers("postgres"),
+                running=self.answers(roles.MAINTENANCE),
                 pid=files.postmaster_pid(self.data) if is_alive else None,
                 folder=self.folder,
                 version=str(self._major() or ""),
@@ -231,7 +244,8 @@ class Embedded:
             if not self._comes_up():
                 log = self.folder / "server.log"
                 raise files.explain("postgres", log, since=self._log_start)
-        with psycopg.connect(self.url_of("postgres"), autocommit=True) as conn:
+        roles.demote(self.url_of)
+        with psycopg.connect(self.url_of(roles.MAINTENANCE), autocommit=True) as conn:
             if conn.execute(DATABASE, (database,)).fetchone() is None:
                 conn.execute(CREATE_DATABASE.format(sql.Identifier(database)))
 
@@ -248,7 +262,7 @@ class Embedded:
                 binaries=binaries, account=account, folder=self.folder, lifeline=line
             )
             if major is None:
-                programs.make_cluster(role=NAME, in_a_hurry="fsync=off" in self._settings)
+                programs.make_cluster(in_a_hurry="fsync=off" in self._settings)
             files.drop_stale(self.data, self.socket_folder)
             self._log_start = programs.start_server(
                 socket_folder=self.socket_folder, settings=self._settings
@@ -258,7 +272,7 @@ class Embedded:
     def _comes_up(self) -> bool:
         """Wait for a server that is starting or dying; False if no process of it is left."""
         deadline = time.monotonic() + START_TIMEOUT
-        while not self.answers("postgres"):
+        while not self.answers(roles.MAINTENANCE):
             if not files.is_alive(self.folder):
                 return False
             if files.is_ready(self.data) and not (self.socket_folder / files.SOCKET).exists():
@@ -294,7 +308,7 @@ class Embedded:
 
     def _has_guests(self) -> bool:
         try:
-            with psycopg.connect(self.url_of("postgres"), autocommit=True) as conn:
+            with psycopg.connect(self.url_of(roles.MAINTENANCE), autocommit=True) as conn:
                 row = conn.execute(OTHERS).fetchone()
         except psycopg.OperationalError:
             return False
@@ -358,8 +372,8 @@ class Programs:
     folder: Path
     lifeline: int
 
-    def make_cluster(self, *, role: str, in_a_hurry: bool) -> None:
-        """Make the cluster beside its place and move it: a kill in between leaves no half one.
+    def make_cluster(self, *, in_a_hurry: bool) -> None:
+        """Make the cluster with our role beside its place and move it: a kill leaves no half one.
 
         Raises:
             Unavailable: initdb failed; says why.
@@ -375,12 +389,21 @@ class Programs:
         builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         self._run(
             [
-                self.binaries / "initdb", "-D", fresh, "-U", role, "--auth=trust",
+                self.binaries / "initdb", "-D", fresh, "-U", roles.SUPERUSER, "--auth=trust",
                 "--encoding=UTF8",
                 *(builtin if is_builtin else ["--locale=C.UTF-8"]),
                 *(["--no-sync"] if in_a_hurry else []),
             ],
             log=log,
+        )  # fmt: skip
+        self._run(
+            [
+                self.binaries / "postgres", "--single", "-D", fresh, "-c", "exit_on_error=on",
+                *(["-F"] if in_a_hurry else []),
+                roles.MAINTENANCE,
+            ],
+            log=log,
+            words=roles.CREATE,
         )  # fmt: skip
         fresh.rename(self.folder / "data")
 
@@ -414,9 +437,14 @@ class Programs:
             files.give(path, uid=self.account.uid, gid=self.account.gid)
 
     def _run(
-        self, command: Sequence[str | Path], *, log: Path, environ: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        environ: Mapping[str, str] | None = None,
+        words: str | None = None,
     ) -> None:
-        """Run a program in a session of its own: Ctrl-C is not meant for it.
+        """Run a program, which reads `words`, in a session of its own: Ctrl-C is not meant for it.
 
         Its words go to a file, never a pipe, since a server keeps it open; it gets none of our
         variables, which may hold secrets, and of our files only the lifeline.
@@ -425,7 +453,9 @@ class Programs:
         with log.open("ab") as output:
             ended = subprocess.run(  # noqa: S603 - our own programs and paths
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if words is None else None,
+                input=words,
+                text=True,
                 stdout=output,
                 stderr=output,
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC", **(environ or {})},

@@ -2,9 +2,11 @@
 
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final
@@ -14,6 +16,7 @@ from psycopg import conninfo, pq
 from botticelli import files
 from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.store.connection import Connection
+from botticelli.store.maintenance.statements import LONGEST
 
 MAGIC: Final = b"PGDMP"  # how a file of pg_dump --format=custom begins
 
@@ -85,13 +88,11 @@ def opened(file: Path) -> Iterator[IO[bytes]]:
         UsageError: The file is not a backup of ours.
     """
     try:
-        if file.exists() and not file.is_file():
-            raise UsageError("is no regular file", where=str(file))
-        stream = file.open("rb")
+        stream = os.fdopen(os.open(file, files.READ), "rb")
     except OSError as error:
         raise UsageError(f"cannot be read: {error.strerror}", where=str(file)) from error
     with stream:
-        if stream.read(len(MAGIC)) != MAGIC:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode) or stream.read(len(MAGIC)) != MAGIC:
             raise UsageError(
                 "is not a backup of ours", where=str(file), hint="name one of `db backup`"
             )
@@ -100,6 +101,8 @@ def opened(file: Path) -> Iterator[IO[bytes]]:
 
 def lines(stream: IO[bytes], *, program: Path) -> Iterator[bytes]:
     """Yield the lines of SQL that pg_restore makes of a backup; it gets no database and no secret.
+
+    A line of more than LONGEST bytes comes in parts, so that no file takes all of the memory.
 
     Raises:
         Unavailable: pg_restore cannot read it.
@@ -117,7 +120,7 @@ def lines(stream: IO[bytes], *, program: Path) -> Iterator[bytes]:
         ) as process,
     ):
         assert process.stdout is not None
-        yield from process.stdout
+        yield from iter(partial(process.stdout.readline, LONGEST), b"")
         if process.wait():
             errors.seek(0)
             raise _failure(program, errors.read())

@@ -4,7 +4,7 @@ pg_restore only turns the file into text, without a database. What that text wou
 own words, not by the labels in the file, and each statement is sent alone. Functions and views of
 ours come from schema.sql, never from a backup. Whatever else could run later in the name of who
 uses the database (functions, triggers, rules, expressions that call what we do not know ...) is
-code, which needs a yes of its own.
+code, which needs a yes of its own, and a role that can do nothing outside of its databases.
 """
 
 import re
@@ -17,9 +17,17 @@ from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.maintenance.statements import NAME, ROWS, Statement, split
-from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_text, schema_version
+from botticelli.store.schema import EXPECTED_VERSION, apply_schema, schema_text
 
+VERSION: Final = "SELECT coalesce(max(version), 0) FROM schema_version"
 HOME: Final = "SELECT current_schema()"
+IS_POWERFUL: Final = """
+    SELECT bool_or(pg_has_role(oid, 'MEMBER'))
+      FROM pg_roles
+     WHERE rolsuper
+        OR rolcreaterole
+        OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+"""
 PATH: Final = "SELECT set_config('search_path', %s, true)"
 PRELUDE: Final = """
     SET LOCAL search_path = '';
@@ -120,17 +128,24 @@ def replay(conn: Connection, lines: Iterable[bytes], *, allowed: Collection[str]
         allowed: The code that may run: what `contents` told of it and a person has agreed to.
 
     Raises:
-        UsageError: It holds code that is not allowed.
+        UsageError: It holds code that is not allowed, or that could do more than is ours to allow.
         ConfigError: It is of a newer program.
         Unavailable: The server refuses a statement; nothing has changed.
     """
     try:
         with conn.transaction():
             home = home_of(conn)
+            if allowed and conn.execute(IS_POWERFUL).fetchone() == (True,):
+                raise UsageError(
+                    "the backup's code could run programs or make roles on the server, since your"
+                    " role may",
+                    where="db restore",
+                    hint="name one that may not in DATABASE_URL",
+                )
             conn.execute(PRELUDE)
             _replay(conn, lines, allowed=allowed, own=own_names(home))
             conn.execute(PATH, (home,))
-            version = schema_version(conn) or 0
+            (version,) = conn.execute(VERSION).fetchone() or (0,)
             if version > EXPECTED_VERSION:
                 raise ConfigError(
                     f"the backup's schema has version {version}, this program knows"
@@ -179,16 +194,8 @@ def kind(statement: Statement, own: frozenset[str]) -> Literal["ours", "rows", "
     Args:
         statement: Of a backup.
         own: Names of functions and views that schema.sql makes.
-
-    Raises:
-        UsageError: It copies from or to anything but the backup itself, which none of ours does.
     """
     found = _OURS.fullmatch(statement.bare)
-    if statement.bare.upper().startswith("COPY") and not statement.takes_rows:
-        raise UsageError(
-            f"it would have the server run a program or read a file: {statement.short}",
-            where="db restore",
-        )
     if found and (found["setting"] in _SETTINGS or found["path"] or found["name"] in own):
         return "ours"
     is_plain = any(each.fullmatch(statement.bare) for each in _HARMLESS)

@@ -7,7 +7,7 @@ from typing import Final
 from botticelli.errors import UsageError
 from botticelli.records import record
 
-LONGEST: Final = 4 * 1024 * 1024  # characters of one statement
+LONGEST: Final = 4 * 1024 * 1024  # bytes of one statement, and of a part of a line
 SHORT: Final = 80  # characters of a statement that a person is shown
 END_OF_DATA: Final = b"\\."
 
@@ -78,9 +78,11 @@ def split(lines: Iterator[bytes]) -> Iterator[tuple[Statement, Iterator[bytes]]]
 
 
 def _rows(lines: Iterator[bytes]) -> Iterator[bytes]:
+    is_whole = True
     for line in lines:
-        if line.rstrip(b"\r\n") == END_OF_DATA:
+        if is_whole and line.rstrip(b"\r\n") == END_OF_DATA:
             return
+        is_whole = line.endswith(b"\n")
         yield line
 
 
