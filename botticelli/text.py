@@ -3,10 +3,10 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
 _BLANKS: Final = re.compile(r"\s+")
@@ -83,6 +83,15 @@ _SPEAKING: Final = dict.fromkeys(
      *range(0x2066, 0x206A)} - {0x09, 0x0A},
     "\N{MIDDLE DOT}",
 )  # fmt: skip
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a value as JSON can hold it; all but tables and lists is changed, keys included."""
+    if isinstance(value, Mapping):
+        return {change(key): mapped(inner, change) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [mapped(inner, change) for inner in value]
+    return change(value)
 
 
 def exposed(text: str) -> str:

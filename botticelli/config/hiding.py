@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from botticelli.config.secrets import Secret
+from botticelli.text import mapped
 
 MASK: Final = "********"
 SHORTEST: Final = 6  # anything shorter would blacken ordinary words
@@ -81,13 +82,8 @@ class Hider:
 
     def hide_within(self, value: Any) -> Any:
         """Return `value` as JSON can hold it, with every text in it hidden, keys too."""
-        if isinstance(value, Mapping):
-            return {self.hide(str(key)): self.hide_within(each) for key, each in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [self.hide_within(each) for each in value]
-        if value is None or isinstance(value, bool | int | float):
-            return value
-        return self.hide(str(value))
+        plain = (bool, int, float, type(None))
+        return mapped(value, lambda one: one if isinstance(one, plain) else self.hide(str(one)))
 
 
 def use(source: Callable[[], Hider]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from botticelli.models.base import Finish, Message, Part, PermanentError, Reply, Request, Usage
+from botticelli.text import mapped
 
 _FINISHES = {
     "stop": Finish.STOP,
@@ -120,8 +121,4 @@ def _part(part: Part) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """Return a schema as dicts and lists, which is all that JSON can hold."""
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return value
+    return mapped(value, lambda one: one)

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 from botticelli.errors import BotticelliError
 from botticelli.records import record
-from botticelli.text import shorten
+from botticelli.text import mapped, shorten
 
 FENCE: Final = re.compile(
     r"\A(?:```+|~~~+)[\w+-]*[ \t]*\n?(?P<body>.*?)(?:\n?[ \t]*(?:```+|~~~+)[ \t]*\Z|\Z)", re.DOTALL
@@ -90,7 +90,6 @@ def extract(text: str, *, prompt: str = "") -> Extracted:
         exact = _exact(body)
         if exact is not None:
             return exact
-    body = _unfenced(whole)
     if HEADLESS.match(body):
         return _headless(body)
     try:
@@ -176,11 +175,6 @@ def _bodies(whole: str) -> Iterator[str]:
                 yield match["body"].strip()
 
 
-def _unfenced(whole: str) -> str:
-    match = FENCE.match(whole) if whole.startswith(("```", "~~~")) else None
-    return match["body"].strip() if match else whole
-
-
 def _exact(text: str) -> Extracted | None:
     """The text as one value, or as one object a line."""
     try:
@@ -241,7 +235,8 @@ def _unquoted(found: list[Extracted], prompt: str) -> list[Extracted]:
 def _join(found: Sequence[Extracted]) -> Extracted:
     """Return the largest value, or a list of all that have its keys."""
     largest = max(found, key=lambda one: len(one.source))
-    alike = [one for one in found if _is_like(one.value, largest.value)]
+    keys = largest.value.keys() if isinstance(largest.value, dict) else None
+    alike = [one for one in found if isinstance(one.value, dict) and one.value.keys() == keys]
     if len(alike) < 2:
         return largest
     repaired = any(one.repaired for one in alike)
@@ -290,10 +285,6 @@ def _is_payload(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
-def _is_like(value: Any, largest: Any) -> bool:
-    return isinstance(value, dict) and isinstance(largest, dict) and value.keys() == largest.keys()
-
-
 def _close(body: str) -> Extracted:
     """Close an object that lacks nothing but its last braces; a cut list or text is a failure."""
     match = OPENING.search(body)
@@ -322,7 +313,8 @@ def _repair(body: str) -> Extracted:
     assert match is not None, "looked for before"
     text = body[match.start() :]
     value = _repaired(text)
-    if value is None or _lists_are_open(text):
+    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)  # what an open list would have held is missing
+    if value is None or outside.count("[") > outside.count("]"):
         raise NotJson("the JSON in the answer cannot be repaired")
     return Extracted(value=value, repaired=True)
 
@@ -337,7 +329,12 @@ def _repaired(text: str) -> Any:
             value = json_repair.loads(CONCATENATED.sub("", text))
         except (ValueError, RecursionError):
             return None
-    return _numbered(value) if _is_payload(value) else None
+    # NaN and Infinity are not numbers in JSON or in a table: they become None.
+    return mapped(value, _finite_or_none) if _is_payload(value) else None
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _python(text: str) -> Any:
@@ -347,21 +344,6 @@ def _python(text: str) -> Any:
         return json.loads(json.dumps(ast.literal_eval(text), allow_nan=False))
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
-
-
-def _numbered(value: Any) -> Any:
-    """NaN and Infinity are not numbers in JSON or in a table: they become None."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _numbered(inner) for key, inner in value.items()}
-    return [_numbered(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _lists_are_open(text: str) -> bool:
-    """Whether a list is not closed: what it would have held is missing."""
-    outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
-    return outside.count("[") > outside.count("]")
 
 
 def rows_of(value: Any) -> tuple[Mapping[str, Any], ...]:
@@ -468,14 +450,8 @@ def _fitted(
     for one in reversed(values):
         if one.value != schema and not mismatch(one.value, schema):
             return one.value, one.repaired
-    for other in _alternatives(value):
-        if not mismatch(other, schema):
-            return other, True
+    single = value[0] if isinstance(value, list) and len(value) == 1 else None
+    other = [value] if isinstance(value, dict) else single
+    if other is not None and not mismatch(other, schema):
+        return other, True
     raise InvalidAnswer(f"the answer does not fit its schema: {reason or 'it repeats the prompt'}")
-
-
-def _alternatives(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield [value]
-    elif isinstance(value, list) and len(value) == 1:
-        yield value[0]

@@ -19,7 +19,7 @@ from botticelli.narrative.commands.database import check_update
 from botticelli.narrative.files import about
 from botticelli.narrative.files.lookup import find_file, folders_of
 from botticelli.narrative.files.media import LARGEST, checked_mime, decoded
-from botticelli.narrative.files.public_addresses import numbers, public_addresses
+from botticelli.narrative.files.public_addresses import addresses_of, public_addresses
 from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.load import resolve_nested
 from botticelli.narrative.language.model import (
@@ -121,6 +121,7 @@ def _check_file(given: Text | Media, path: Path) -> None:
 
 def check_urls(file: NarrativeFile, *, is_private_allowed: bool, findings: Findings) -> None:
     """Note each URL that is none, or leads to this machine by its very letters."""
+    numbers = partial(addresses_of, asks=False)
     for key, _, each in file.inputs():
         if isinstance(each, Media) and each.url:
             with _noted(findings, key, "url"):

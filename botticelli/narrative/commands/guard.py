@@ -28,7 +28,7 @@ from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import CommandRequest
 from botticelli.store.commands.unmarked_sends import UnmarkedSend
 from botticelli.store.connection import Connection
-from botticelli.text import exposed
+from botticelli.text import exposed, mapped
 
 LONGEST_KEPT: Final = 20_000  # characters of one argument in the audit table
 # Keys of results under which the audit table finds what was made or changed.
@@ -378,17 +378,8 @@ def _result_ids(result: Any) -> str | None:
 
 def _as_json(value: Any, change: Callable[[str], str]) -> Any:
     """Return a value as JSON can hold it, with every text changed."""
-    if isinstance(value, str):
-        return _storable(change(value))
-    if isinstance(value, Mapping):
-        return {
-            _storable(change(str(key))): _as_json(inner, change) for key, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_as_json(inner, change) for inner in value]
-    if value is None or isinstance(value, bool | int):
-        return value
-    return change(str(value))
+    plain = (bool, int, type(None))
+    return mapped(value, lambda one: one if isinstance(one, plain) else _storable(change(str(one))))
 
 
 def _storable(text: str) -> str:

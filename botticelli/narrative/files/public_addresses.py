@@ -58,23 +58,16 @@ def _refuse(url: str, address: str, *, is_private_allowed: bool) -> None:
         raise ConfigError(f"'{url}' leads to {address}, which is never read", hint="use file =")
 
 
-def addresses_of(host: str) -> list[str]:
-    """Return the addresses of a host, spellings such as 0x7f.1 and 2130706433 included."""
+def addresses_of(host: str, *, asks: bool = True) -> list[str]:
+    """Return the addresses of a host, spellings such as 0x7f.1 and 2130706433 included.
+
+    Without `asks` no name server is asked: a name has none then.
+    """
     import socket
 
+    flags = 0 if asks else socket.AI_NUMERICHOST
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return [str(one[4][0]) for one in found]
-
-
-def numbers(host: str) -> list[str]:
-    """Return the address that a host spells out itself; none for a name. Asks no name server."""
-    import socket
-
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError):
         return []
     return [str(one[4][0]) for one in found]

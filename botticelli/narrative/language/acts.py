@@ -22,7 +22,7 @@ from botticelli.narrative.language.resources import Resources, read_carousel, re
 from botticelli.narrative.language.table import Table
 from botticelli.narrative.language.tables import ActTable
 from botticelli.records import record
-from botticelli.text import nearest
+from botticelli.text import mapped, nearest
 from botticelli.toml_lines import Key
 
 # The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
@@ -398,18 +398,8 @@ def _act(group: _Group, *, names: _Names) -> Act:
 
 def _with_args(source: ReadInput, rewritten: Callable[[str], str]) -> ReadInput:
     assert isinstance(source.input, BotCommand)
-    args = _rewritten_all(dict(source.input.args), rewritten)
+    args = mapped(source.input.args, lambda one: rewritten(one) if isinstance(one, str) else one)
     return replace(source, input=replace(source.input, args=args))
-
-
-def _rewritten_all(value: Any, rewritten: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return rewritten(value)
-    if isinstance(value, dict):
-        return {key: _rewritten_all(each, rewritten) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_rewritten_all(each, rewritten) for each in value]
-    return value
 
 
 def _rewritten(text: str, *, names: _Names, own: str) -> str:

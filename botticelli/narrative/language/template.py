@@ -251,14 +251,19 @@ def render_value(value: Any, *, scope: Scope, where: str, is_rehearsal: bool = F
 def _render_argument(text: str, scope: Scope, *, where: str) -> Any:
     nodes = parse(text)
     if len(nodes) == 1 and isinstance(nodes[0], Placeholder):
-        found = _found(nodes[0], scope, where=where)
-        if found.text.strip() == "":
+        value = found(nodes[0], scope, where=where)
+        if value.text.strip() == "":
             raise Unresolved(f"{nodes[0].source} is empty", where=where)
-        return found.value
-    return "".join(_rendered(nodes, scope, put=lambda node: _found(node, scope, where=where).text))
+        return value.value
+    return "".join(_rendered(nodes, scope, put=lambda node: found(node, scope, where=where).text))
 
 
-def _found(node: Placeholder, scope: Scope, *, where: str) -> Value:
+def found(node: Placeholder, scope: Scope, *, where: str) -> Value:
+    """Return what a placeholder of an argument stands for; `where` names act and argument.
+
+    Raises:
+        Unresolved: It stands for nothing.
+    """
     try:
         return scope.find(node.name, style=node.style)
     except Unresolved as unknown:

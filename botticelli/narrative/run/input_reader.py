@@ -1,6 +1,6 @@
 """What acts read: files, media and table rows, as pieces of a prompt."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +16,7 @@ from botticelli.narrative.language.template import (
     Literally,
     Placeholder,
     Unresolved,
+    found,
     parse,
     render_prompt,
 )
@@ -54,7 +55,6 @@ class InputReader:
     given: Mapping[str, Sequence[Mapping[str, Any]]]
     terms: LeaseTerms | None
     variables: Variables
-    warn: Callable[[str], None]
     resume: ResumeState
     marked: frozenset[str] = frozenset()
     mark_terms: LeaseTerms | None = None
@@ -73,7 +73,10 @@ class InputReader:
         """Return a prompt: inline text is a template, a file's content stands as it is."""
         if text.content is not None:
             return render_prompt(
-                text.content, scope=self.variables, single_braces=single_braces, warn=self.warn
+                text.content,
+                scope=self.variables,
+                single_braces=single_braces,
+                warn=self.variables.warn,
             )
         return self.read(text).decode(errors="replace")
 
@@ -126,7 +129,7 @@ class InputReader:
         except (tables.NoSuchTable, tables.NoSuchColumn) as missing:
             if read.required:
                 raise ActFailed(str(missing), where=f"act '{act}'") from missing
-            self.warn(f"act '{act}' goes without table '{read.table}': {missing}")
+            self.variables.warn(f"act '{act}' goes without table '{read.table}': {missing}")
             self.resume.keep(step, {"missing": str(missing)})
             return None
         except TableError as error:
@@ -200,7 +203,9 @@ class InputReader:
 
     def _capped(self, read: TableRead, found: tables.Rows, taken: list[RowLease]) -> tables.Rows:
         if read.limit is None and len(found.rows) > MOST_ROWS:
-            self.warn(f"only the first {MOST_ROWS} rows of '{read.table}' are read; give a limit")
+            self.variables.warn(
+                f"only the first {MOST_ROWS} rows of '{read.table}' are read; give a limit"
+            )
             extra = found.leases[MOST_ROWS:]
             if extra:
                 from botticelli.store.tables.row_leases import release
@@ -237,11 +242,7 @@ def fill_filter(text: str, *, variables: Variables, where: str) -> str:
         if isinstance(node, Literally):
             pieces.append(node.text)
         elif isinstance(node, Placeholder):
-            try:
-                value = variables.find(node.name, style=node.style)
-            except Unresolved as unknown:
-                what = f"{node.source} cannot be filled in: {unknown.what}"
-                raise type(unknown)(what, where=where, hint=unknown.hint) from unknown
+            value = found(node, variables, where=where)
             is_inside = "".join(pieces).count("'") % 2 == 1
             pieces.append(_sql_literal(value.value, value.text, inside=is_inside))
         else:

@@ -8,6 +8,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+from botticelli.text import mapped
+
 Format = Literal["json", "markdown", "csv"]
 NO_ROWS = "No data"
 
@@ -23,11 +25,7 @@ def format_rows(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str], fo
 
 def plain(value: Any) -> Any:
     """Return a value of the database as JSON has it."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return _plain_scalar(value)
+    return mapped(value, _plain_scalar)
 
 
 def _plain_scalar(value: Any) -> Any:

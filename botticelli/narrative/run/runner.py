@@ -170,7 +170,6 @@ class Runner:
             marked=act_facts.marked_tables(narrative),
             mark_terms=None if context.is_dry else terms,
             variables=variables,
-            warn=warn,
         )
         inputs = ActInputs(
             context=context,

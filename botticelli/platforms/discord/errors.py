@@ -26,12 +26,6 @@ UNKNOWN_WEBHOOK: Final = 10015
 CROSSPOSTED: Final = 40033  # already
 MISSING_PERMISSION: Final = 50013  # the only refusal of a right that goes with seeing the channel
 
-_TOKEN: Final = (
-    "the bot's token is not accepted",
-    "make a new one in the developer portal, then set DISCORD_TOKEN",
-)
-_HOOK: Final = ("this webhook no longer exists", "make a new one in the channel's settings")
-
 WRITE: Final = ("write there", "Send Messages")  # what is refused by 50013, and the right to it
 OPEN_THREAD: Final = ("open a thread there", "Create Public Threads")
 CROSSPOST: Final = ("publish to its followers", "Send Messages and Manage Messages")
@@ -165,11 +159,11 @@ def error_of(
     if status == 429 or code in _PASSING:
         return _slow_down(answer, where)
     if status == 401 or code in {50014, 50027}:
-        what, hint = _TOKEN
-        return LockedOut(what, where=where, hint=hint)
+        hint = "make a new one in the developer portal, then set DISCORD_TOKEN"
+        return LockedOut("the bot's token is not accepted", where=where, hint=hint)
     if code == UNKNOWN_WEBHOOK:
-        what, hint = _HOOK
-        return Gone(what, where=where, hint=hint)
+        hint = "make a new one in the channel's settings"
+        return Gone("this webhook no longer exists", where=where, hint=hint)
     return _for_good(answer, where=where, channel=channel, subject=subject, right=right)
 
 
