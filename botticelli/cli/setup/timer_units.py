@@ -109,10 +109,7 @@ class Units:
         """Return what is installed."""
         found = self._installed
         if found is not None and not is_same(found, self._place):
-            timers = tuple(
-                Timer(name=plan.stage, installed=False, armed=False, current=False)
-                for plan in self._plans
-            )
+            timers = tuple(Timer(name=plan.stage) for plan in self._plans)
         else:
             old = UnitScope(of_user=self._of_user) if self._old else self._place
             place = found or old
@@ -180,9 +177,8 @@ class Units:
         for stage, stem in stems.items():
             names = (f"{stem}.timer", f"{stem}.service")
             facts = shown.get(names[0], {})
-            current = None
-            if expected is not None:
-                current = all(self._read(each) == expected.get(each) for each in names)
+            written = {name: self._read(name) for name in names}
+            current = None if expected is None else written.items() <= expected.items()
             found.append(
                 Timer(
                     name=stage,

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.setup.timer_crontab import Crontab, cron_clock
 from botticelli.cli.setup.timer_install import (
+    Crontab,
     Timer,
     TimersReport,
+    cron_clock,
     scope_of,
     write_files,
 )

@@ -224,28 +224,19 @@ def bound(narrative: Narrative, codes: Mapping[int, str]) -> Narrative:
     return replace(narrative, acts=acts)
 
 
-def check(narrative: Narrative, *, file: NarrativeFile) -> None:
-    """Make sure that the narrative can judge at all.
+def find_judge(context: RunContext) -> tuple[NarrativeFile, Narrative]:
+    """Return the configured judge's narrative, with its file.
 
     Raises:
-        ConfigError: Its last act does not answer with `{"scores": [{"id": ...}]}`.
+        ConfigError: There is none, or it does not end in `{"scores": [{"id": ...}]}`.
     """
+    file, narrative = context.find(context.config.curate.narrative)
     if not narrative.acts or _entry(narrative.acts[-1]) is None:
         raise ConfigError(
             f"narrative '{narrative.key}' does not end in scores",
             where=str(file.path),
             hint="bind its last act to a schema with a list 'scores' of objects with an 'id'",
         )
-
-
-def find_judge(context: RunContext) -> tuple[NarrativeFile, Narrative]:
-    """Return the configured judge's narrative, with its file.
-
-    Raises:
-        ConfigError: There is none, or it does not answer with scores.
-    """
-    file, narrative = context.find(context.config.curate.narrative)
-    check(narrative, file=file)
     return file, narrative
 
 

@@ -7,11 +7,12 @@ its word is refused and asked for again, never guessed.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from botticelli.config.curation import Similarity, Weights
 from botticelli.records import record
 from botticelli.stages.curate.similarity import alike
+from botticelli.store.curation.choice import JudgedCandidate
 from botticelli.store.curation.judging import CRITERIA, Scored
 
 LEAST_TIED: Final = 8  # fewer are not worth a ranking: the fixed rules decide
@@ -173,37 +174,14 @@ def _fails(checks: Sequence[Mapping[str, bool]]) -> list[str]:
     return [name for name in dict.fromkeys(noes) if noes[name] * 2 >= len(checks)]
 
 
-T = TypeVar("T", bound="Ranked")
-
-
-class Ranked(Protocol):
-    """What the choice has to know of a judged candidate."""
-
-    @property
-    def id(self) -> int:
-        """Older candidates have smaller ids."""
-
-    @property
-    def text_content(self) -> str:
-        """The post."""
-
-    @property
-    def angle(self) -> str:
-        """What kind of post it is; empty: unknown."""
-
-    @property
-    def rank(self) -> tuple[float, int, int]:
-        """Total, engagement + value, -id: the greatest is the best."""
-
-
 def choose(
-    judged: Iterable[T],
+    judged: Iterable[JudgedCandidate],
     *,
     most: int,
     taken: Iterable[str],
     places: Mapping[int, int] | None = None,
     near: float = Similarity().near,
-) -> tuple[T, ...]:
+) -> tuple[JudgedCandidate, ...]:
     """Return at most `most` of the candidates, best first.
 
     Higher total first; ties go by the `places` of a ranking, then to higher engagement + value,
@@ -212,7 +190,7 @@ def choose(
     """
     ranked = sorted(judged, key=lambda one: _key(one, places or {}), reverse=True)
     seen = list(taken)
-    chosen: list[T] = []
+    chosen: list[JudgedCandidate] = []
     for fresh_angles_only in (True, False):
         for one in ranked:
             if len(chosen) == most:
@@ -225,7 +203,9 @@ def choose(
     return tuple(sorted(chosen, key=lambda one: _key(one, places or {}), reverse=True))
 
 
-def tied(judged: Iterable[T], *, chosen: Sequence[T], most: int) -> tuple[T, ...]:
+def tied(
+    judged: Iterable[JudgedCandidate], *, chosen: Sequence[JudgedCandidate], most: int
+) -> tuple[JudgedCandidate, ...]:
     """Return those between which only a ranking can decide well; empty if the scores do.
 
     They have the total of the last one chosen, and there are many of them for the places left.
@@ -238,10 +218,10 @@ def tied(judged: Iterable[T], *, chosen: Sequence[T], most: int) -> tuple[T, ...
     return equals[:MOST_TIED] if len(equals) >= max(LEAST_TIED, places + 1) else ()
 
 
-def _key(one: Ranked, places: Mapping[int, int]) -> tuple[float, int, int, int]:
+def _key(one: JudgedCandidate, places: Mapping[int, int]) -> tuple[float, int, int, int]:
     points, favour, age = one.rank
     return (points, -places.get(one.id, len(places) + 1), favour, age)
 
 
-def _angles(chosen: Iterable[Ranked]) -> frozenset[str]:
+def _angles(chosen: Iterable[JudgedCandidate]) -> frozenset[str]:
     return frozenset(one.angle for one in chosen if one.angle)

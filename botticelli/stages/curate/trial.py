@@ -12,7 +12,6 @@ from typing import Final
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import Message, ModelError, Part, Request
 from botticelli.narrative.answers.answer import ActKey
-from botticelli.narrative.answers.json_extraction import extract
 from botticelli.narrative.files import about
 from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
@@ -136,13 +135,8 @@ def _window(context: RunContext, model: str, posts: str) -> tuple[int, int | Non
     key = ActKey(narrative="models test", act="window", sequence=0)
     answer = context.caller().ask(request, models=[model], key=key)
     tokens = answer.usage.input if answer.usage else None
-    try:
-        value = extract(answer.text).value
-        found = str(value.get("word", "")) if isinstance(value, dict) else ""
-    except BotticelliError:
-        found = answer.text
     is_short = tokens is not None and 0 < tokens < len(text) // FEWEST_TOKENS
-    if WORD in found.upper() and not is_short:
+    if WORD in answer.text.upper() and not is_short:
         return len(text), tokens, ""
     what = f"it does not see the beginning of a batch of {batch}"
     if is_short:
