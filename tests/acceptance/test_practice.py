@@ -45,3 +45,17 @@ def test_the_demo_says_how_to_call_it_where_the_shell_does_not_know_it(botticell
 
     assert f'First: export PATH="{Path(sys.executable).parent}:$PATH"' in unknown
     assert "First:" not in known
+
+
+def test_a_demo_shows_a_post_of_its_own_and_none_of_the_one_before(botticelli, gemini, generous):
+    assert "| Filler" in botticelli("demo").out
+    botticelli.environ |= {
+        "GEMINI_API_KEY": gemini.key,
+        "GOOGLE_GEMINI_BASE_URL": gemini.url,
+    }
+
+    ended = botticelli("demo --model gemini-3.5-flash-lite")
+
+    assert ended.code == 0, ended.err
+    assert "| Post number" in ended.out
+    assert "| Filler" not in ended.out

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -17,7 +18,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.work import generate, post
 from botticelli.config.sources import NAME as FILE
 from botticelli.config.sources import user_folder
-from botticelli.errors import TryLater, Unavailable
+from botticelli.errors import TryLater, Unavailable, UsageError
 from botticelli.narrative.files import about
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.stages.generate.plan import GenerateRequest
@@ -25,6 +26,7 @@ from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.stages.post.stage import post as run_post
 from botticelli.stages.post.target import PostRequest
 from botticelli.store.connection import Connection
+from botticelli.store.curation import reviews
 
 Report = TypeVar("Report")
 
@@ -85,6 +87,10 @@ def demo(
     env.console.line(f"A project of its own, with its outbox: {stage.cwd}")
     env.console.line(f"Embedded PostgreSQL in {stage.config.database.folder}")
     with stage.database() as conn:
+        # Each demo shows its own post, not what the one before has left.
+        left = [one.id for one in reviews.list_candidates(conn, statuses=["approved"], limit=1000)]
+        with suppress(UsageError):  # another one is at it
+            reviews.decide(conn, left, "reject", by="demo")
         codes = [step(stage, conn) for step in (_generate, _curate, _post)]
     if model == "offline":
         env.console.stream.write(FILLER)
