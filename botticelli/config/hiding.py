@@ -69,7 +69,7 @@ class Hider:
         self.secrets = tuple(dict.fromkeys(one for one in secrets if len(one) >= SHORTEST))
         self.former: Callable[[str], bool] = lambda _word: False
         known = {spelt for one in self.secrets for spelt in _spellings(one)}
-        self._known = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True))))
+        self._known = re.compile("|".join(map(_found_in, sorted(known, key=len, reverse=True))))
 
     def hide(self, text: str) -> str:
         """Return `text` with asterisks in place of every secret in it."""
@@ -84,6 +84,12 @@ class Hider:
         """Return `value` as JSON can hold it, with every text in it hidden, keys too."""
         plain = (bool, int, float, type(None))
         return mapped(value, lambda one: one if isinstance(one, plain) else self.hide(str(one)))
+
+
+def _found_in(secret: str) -> str:
+    """Return what finds it: a short word of letters only for itself, not inside of others."""
+    is_word = secret.isalpha() and len(secret) < 2 * SHORTEST
+    return rf"\b{secret}\b" if is_word else re.escape(secret)
 
 
 def use(source: Callable[[], Hider]) -> None:

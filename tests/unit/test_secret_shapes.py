@@ -177,3 +177,9 @@ def test_no_error_of_a_server_or_a_file_speaks_to_the_terminal(tmp_path, style):
     written = err.getvalue()
     assert written.count("failed") == 3 * len(SPEAKING)
     assert not any(sign[0] in written for sign in SPEAKING if sign != "\u2028")
+
+
+def test_a_short_password_that_is_a_word_leaves_other_words_alone():
+    hide = Hider(["secret"]).hide
+
+    assert hide("secrets: the secret is 'secret'") == "secrets: the ******** is '********'"
