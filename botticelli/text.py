@@ -102,16 +102,19 @@ def exposed(text: str) -> str:
     return "".join(json.dumps(c)[1:-1] if c in hidden else c for c in text)
 
 
-def wrapped(line: str, width: int) -> str:
-    """Return a line in lines of at most `width` columns; no word is broken."""
+def wrapped(line: str, width: int, indent: int | None = None) -> str:
+    """Return a line in lines of at most `width` columns; no word is broken.
+
+    All but the first begin with `indent` blanks; by default two more than the line itself.
+    """
     import textwrap
 
-    indent = " " * min(len(line) - len(line.lstrip()) + 2, width // 2)
+    blanks = len(line) - len(line.lstrip()) + 2 if indent is None else indent
     return (
         textwrap.fill(
             line,
             width,
-            subsequent_indent=indent,
+            subsequent_indent=" " * min(blanks, width // 2),
             break_long_words=False,
             break_on_hyphens=False,
             replace_whitespace=False,

@@ -7,8 +7,8 @@ import json
 import pytest
 from psycopg.types.json import Jsonb
 
+from botticelli.cli.review.decide import View
 from botticelli.cli.review.screen import ReviewApp, visible
-from botticelli.cli.review.session import ReviewSession, View
 from botticelli.cli.shell.environment import Environment
 from botticelli.store.curation import reviews
 from tests.database import candidate
@@ -51,7 +51,7 @@ def screen(command, db):
         )
 
         async def work():
-            app = ReviewApp(ReviewSession(env, limit=200), view=View.OPEN)
+            app = ReviewApp(env, view=View.OPEN, limit=200)
             async with app.run_test(size=(110, 36)) as pilot:
                 await pilot.pause()
                 for key in keys:

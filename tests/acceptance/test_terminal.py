@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from botticelli.cli.review.decide import View
 from botticelli.cli.review.screen import ReviewApp
-from botticelli.cli.review.session import ReviewSession, View
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, fitting
 from botticelli.text import span, wrapped
@@ -89,7 +89,7 @@ def test_the_review_shows_list_and_text(botticelli, db, size):
     )
 
     async def work():
-        app = ReviewApp(ReviewSession(env, limit=200), view=View.OPEN)
+        app = ReviewApp(env, view=View.OPEN, limit=200)
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             strips = app.screen._compositor.render_strips()

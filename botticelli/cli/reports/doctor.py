@@ -2,7 +2,6 @@
 
 import os
 import stat
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -221,7 +220,7 @@ def _secrets(
     if not config.database.url and (_mode(folder) or 0) & (OTHERS | stat.S_IXOTH):
         yield warning("secrets", f"{folder} is open to others", hint=f"chmod 700 {folder}")
     if seen:
-        yield fine("secrets", f"{seen} file{'s' * (seen > 1)}, readable only by this user")
+        yield fine("secrets", f"{counted(seen, 'file')}, readable only by this user")
 
 
 def _files_with_secrets(
@@ -255,31 +254,16 @@ def _mode(path: Path) -> int | None:
 
 @render.register
 def _(report: DoctorReport, console: Console) -> None:
-    width = console.rich.width if console.is_terminal else 0
     numbers = Counter[str](each.level for each in report.findings)
     for each in report.findings:
         text = f"{each.level:<{INDENT - 1}} {each.subject}: {each.what}"
         style = "" if each.level == "ok" else STYLES[each.level]
-        for line in _wrapped(text, width):
-            console.line(line, style=style)
+        console.line(text, style=style, indent=INDENT)
         if each.hint:
-            for line in _wrapped(f"{'':<{INDENT}}fix: {each.hint}", width):
-                console.line(line)
+            console.line(f"{'':<{INDENT}}fix: {each.hint}", indent=INDENT)
     console.line()
     worst = next((level for level in WORST if numbers[level]), "ok")
     console.line(_verdict(numbers), style=STYLES[worst])
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    if not width:
-        return [text]
-    return textwrap.wrap(
-        text,
-        width,
-        subsequent_indent=" " * INDENT,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
 
 
 def _verdict(numbers: Mapping[str, int]) -> str:

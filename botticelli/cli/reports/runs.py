@@ -1,6 +1,7 @@
 """`botticelli runs` and `botticelli logs`."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -13,7 +14,7 @@ from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.reads.runs import PastRun, RunStep, past_runs, steps_of
-from botticelli.text import counted, shorten
+from botticelli.text import counted, shorten, span
 
 Row = TypeVar("Row", PastRun, RunStep)
 
@@ -142,7 +143,9 @@ def _(report: RunDetails, console: Console) -> None:
     took = f"{_took(run.seconds)} on {run.host}, pid {run.pid}"
     console.line(f"from {run.started_at:%Y-%m-%d %H:%M:%S} {until} UTC: {took}")
     if run.calls:
-        console.line(f"{counted(run.calls, 'call')}, {run.tokens:,} tokens, ${run.cost_usd:.4f}")
+        console.line(
+            f"{counted(run.calls, 'call')}, {counted(run.tokens, 'token')}, ${run.cost_usd:.4f}"
+        )
     if counts := _counts(run):
         console.line(counts)
     if run.error:
@@ -176,10 +179,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _took(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+    return f"{seconds:.1f} s" if seconds < 100 else span(timedelta(seconds=seconds))
 
 
 def _lines(step: RunStep) -> Iterator[str]:

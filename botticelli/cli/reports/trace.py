@@ -104,7 +104,7 @@ def _print(report: PostTrace, console: Console, *, full: bool) -> None:
                 style="red",
             )
     for delivery in report.deliveries:
-        _print_delivery(delivery, console)
+        print_delivery(delivery, console)
 
 
 def _print_writing(report: PostTrace, candidate: Reviewed, console: Console, *, full: bool) -> None:
@@ -124,20 +124,25 @@ def _print_judging(report: PostTrace, candidate: Reviewed, console: Console, *, 
     by = f" by {candidate.judge_model}" if candidate.judge_model else ""
     console.line(f"judged{by}: {candidate.total:g} of 50", style="bold")
     scores = ", ".join(f"{name} {points}" for name, points in candidate.scores.items())
-    fails = ", ".join(candidate.judging.get("fails", ()))
-    for name, value in (
-        ("scores", scores),
-        ("reasons", candidate.judging.get("reasons")),
-        ("notes", candidate.curation_notes),
-        ("fails", fails),
-        ("spread", candidate.judging.get("spread")),
-        ("place in the ranking", candidate.judging.get("place")),
-    ):
-        if value:
-            console.line(f"  {name}: {value}")
+    for name, value in (("scores", scores), *judged_facts(candidate)):
+        console.line(f"  {name}: {value}")
     if report.judging:
         console.line("  calls, each about a whole batch:")
     _print_calls(report.judging, console, full=full)
+
+
+def judged_facts(candidate: Reviewed) -> list[tuple[str, str]]:
+    """Return what a judge said of a candidate beside its points: (name, words) of what there is."""
+    judging = candidate.judging
+    passes = len(judging.get("samples", ()))
+    facts = (
+        ("reasons", judging.get("reasons")),
+        ("notes", candidate.curation_notes),
+        ("fails", ", ".join(judging.get("fails", ()))),
+        ("spread", f"{judging['spread']:g} over {passes} passes" if passes > 1 else ""),
+        ("place in the ranking", judging.get("place")),
+    )
+    return [(name, str(value)) for name, value in facts if value]
 
 
 def _print_calls(calls: Sequence[ModelCall], console: Console, *, full: bool) -> None:
@@ -171,21 +176,29 @@ def _print_decision(candidate: Reviewed, console: Console) -> None:
     _print_events(candidate.history, console)
 
 
-def _print_delivery(delivery: DeliveryView, console: Console) -> None:
-    console.line(
-        f"delivery {delivery.id} to '{delivery.destination}' is {delivery.state}", style="bold"
-    )
-    for name, value in (
-        ("link", delivery.remote_url or delivery.remote_id),
-        ("tries", delivery.attempts),
-        ("posted", _minute(delivery.posted_at) if delivery.posted_at else None),
-        ("why", delivery.last_error),
-    ):
+def print_delivery(one: DeliveryView, console: Console, *, is_full: bool = False) -> None:
+    """Write what is known of a delivery; `is_full`: also what its next try depends on."""
+    of = f" of post {one.post_id}" if is_full else ""
+    console.line(f"delivery {one.id}{of} to '{one.destination}' is {one.state}", style="bold")
+    facts: list[tuple[str, object]] = [
+        ("link", one.remote_url or one.remote_id),
+        ("tries", one.attempts),
+        ("posted", _minute(one.posted_at) if one.posted_at else None),
+        ("why", one.last_error),
+    ]
+    if is_full:
+        facts += [
+            ("first sent at", one.sent_at),
+            ("not before", one.retry_at),
+            ("decided by", one.decided_by),
+            ("nonce", one.nonce),
+        ]
+    for name, value in facts:
         if value:
             console.line(f"  {name}: {value}")
-    for part in delivery.parts:
+    for part in one.parts:
         console.line(f"  part: {part.get('url') or part.get('remote_id')}")
-    _print_events(delivery.history, console)
+    _print_events(one.history, console)
 
 
 def _print_events(events: Sequence[object], console: Console) -> None:

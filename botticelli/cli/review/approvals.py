@@ -133,15 +133,11 @@ def approve(
     found = store.decide(conn, approval, "approved", by=env.user, reason=reason)
     if not at_once:
         return ApprovalDecision(approval=found)
-    result = _run(env, conn, waiting)
-    return ApprovalDecision(approval=store.find(conn, approval), result=result)
-
-
-def _run(env: Environment, conn: Connection, approval: Approval) -> Any:
-    """Run what was approved; the approval is used up by it, and the user's own rules still hold."""
     from botticelli.cli.shared.command_guard import guarded
 
-    return guarded(env, conn).run(_call(approval))
+    # The approval is used up by it, and the user's own rules still hold.
+    result = guarded(env, conn).run(_call(waiting))
+    return ApprovalDecision(approval=store.find(conn, approval), result=result)
 
 
 def _call(approval: Approval) -> "CommandCall":

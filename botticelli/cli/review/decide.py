@@ -1,7 +1,8 @@
 """`botticelli approve`, `reject`, `hold` and `undo`."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -25,6 +26,21 @@ Ids = Annotated[
     ),
 ]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="The reason; stored.")]
+
+
+class View(StrEnum):
+    """Which candidates are shown."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+STATUSES: Final[Mapping[View, Sequence[str]]] = {
+    View.OPEN: ("changed", "held", "pending"),
+    View.APPROVED: ("approved",),
+    View.REJECTED: ("rejected",),
+}
 
 
 @record

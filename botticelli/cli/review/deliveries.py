@@ -1,6 +1,5 @@
 """`botticelli deliveries`, `edit` and `withdraw`: where posts are, and decisions on them."""
 
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from botticelli.cli.reports.trace import print_delivery
 from botticelli.cli.review.decide import CandidateDecision, candidate_ids
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.ids import Id, number_of, parser_of
@@ -190,25 +190,8 @@ def _(report: DeliveryList, console: Console) -> None:
 
 @render.register
 def _(report: DeliveryDetails, console: Console) -> None:
-    one = report.delivery
-    console.line(f"delivery {one.id}: post {one.post_id} to '{one.destination}' is {one.state}")
-    for name, value in (
-        ("why", one.last_error),
-        ("message", one.remote_url or one.remote_id),
-        ("posted at", one.posted_at),
-        ("first sent at", one.sent_at),
-        ("not before", one.retry_at),
-        ("decided by", one.decided_by),
-        ("tries", one.attempts),
-        ("nonce", one.nonce),
-    ):
-        if value:
-            console.line(f"  {name}: {value}")
-    for event in one.history:
-        facts = " ".join(str(event[key]) for key in ("at", "event", "by", "note") if event.get(key))
-        console.line(f"  - {facts}")
-    console.line()
-    console.line(one.text)
+    print_delivery(report.delivery, console, is_full=True)
+    console.line("\n" + report.delivery.text)
 
 
 @render.register
@@ -250,14 +233,11 @@ def edit(
     if post.kind == "delivery":
         if approve:
             raise UsageError("--approve is for candidates", hint="name one, such as c12")
-        before = decisions.find_delivery(conn, post.number).text
-        new = _new_text(env, text, file, before=before, where=f"delivery {post.number}")
+        new = _new_text(env, text, file, before=decisions.find_delivery(conn, post.number).text)
         seen = edit_post(context_of(env, conn), post.number, text=new, by=env.user)
         return DeliveryDecision(decision="edit", delivery=seen)
     [candidate] = reviews.find_candidates(conn, candidate_ids(conn, [post]))
-    new = _new_text(
-        env, text, file, before=candidate.text_content, where=f"candidate {candidate.id}"
-    )
+    new = _new_text(env, text, file, before=candidate.text_content)
     found = reviews.edit(conn, candidate.id, text=new, by=env.user, seen=candidate, approve=approve)
     return CandidateDecision(decision="edit", by=env.user, candidates=(found,))
 
@@ -293,22 +273,26 @@ def withdraw(
     return DeliveryDecision(decision="withdraw", delivery=seen)
 
 
-def _new_text(
-    env: Environment, text: str | None, file: Path | None, *, before: str, where: str
-) -> str:
+def _new_text(env: Environment, text: str | None, file: Path | None, *, before: str) -> str:
+    """Return the text of --text, --file or the editor.
+
+    Raises:
+        UsageError: There is none, it cannot be read, or it is the same as before.
+    """
     if text is not None and file is not None:
         raise UsageError("--text and --file exclude each other")
-    new = text if text is not None else _read_text(env, file) if file else _ask_editor(env, before)
-    if new == before:
-        raise UsageError("the new text is the same", where=where)
-    return new
-
-
-def _read_text(env: Environment, file: Path) -> str:
     try:
-        return _read(env.cwd / file) if str(file) != "-" else typer.get_text_stream("stdin").read()
+        if text is not None:
+            new = text
+        elif str(file) == "-":
+            new = typer.get_text_stream("stdin").read()
+        else:
+            new = _read(env.cwd / file) if file else _ask_editor(env, before)
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"it cannot be read ({error})", where=str(file)) from error
+        raise UsageError(f"it cannot be read ({error})", where=str(file or "editor")) from error
+    if new == before:
+        raise UsageError("the new text is the same")
+    return new
 
 
 def _read(path: Path) -> str:
@@ -323,18 +307,14 @@ def _ask_editor(env: Environment, before: str) -> str:
     editor = env.environ.get("VISUAL") or env.environ.get("EDITOR")
     if not editor:
         raise UsageError("there is no new text", hint="give --text or --file, or set EDITOR")
-    handle, name = tempfile.mkstemp(suffix=".md", prefix="botticelli-")
-    path = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as draft:
-            draft.write(before + "\n")
-        done = subprocess.run([*shlex.split(editor), name], check=False)  # noqa: S603 - the user's own
+    with tempfile.TemporaryDirectory(prefix="botticelli-") as folder:
+        path = Path(folder, "post.md")
+        path.write_text(before + "\n", encoding="utf-8")
+        try:
+            done = subprocess.run([*shlex.split(editor), path], check=False)  # noqa: S603 - the user's own
+        except OSError as error:
+            what = f"'{editor}' cannot be run ({error.strerror})"
+            raise UsageError(what, hint="fix EDITOR") from error
         if done.returncode:
             raise UsageError(f"the editor ended with {done.returncode}; nothing was changed")
         return _read(path)
-    except OSError as error:
-        raise UsageError(
-            f"'{editor}' cannot be run ({error.strerror})", hint="fix EDITOR"
-        ) from error
-    finally:
-        path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.review.session import STATUSES, ReviewSession, View
+from botticelli.cli.review.decide import STATUSES, View
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -61,7 +61,7 @@ def review(
 
     with env.database():
         pass  # every action has a connection of its own
-    ReviewApp(ReviewSession(env, limit=limit), view=view).run()
+    ReviewApp(env, view=view, limit=limit).run()
 
 
 @render.register

@@ -1,7 +1,8 @@
 """The full-screen list of `botticelli review`; works over ssh, with the keyboard alone."""
 
 from collections.abc import Callable
-from typing import ClassVar, Final
+from contextlib import closing
+from typing import ClassVar, Final, TypeVar
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -10,9 +11,14 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
 
-from botticelli.cli.review.session import ReviewSession, View
+from botticelli.cli.reports.trace import judged_facts
+from botticelli.cli.review.decide import STATUSES, View
+from botticelli.cli.shell.environment import Environment
 from botticelli.errors import BotticelliError
+from botticelli.store.connection import Connection, mapped_errors
+from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Decision, Reviewed
+from botticelli.store.curation.undo import undo
 from botticelli.text import shorten, visible
 
 WORDS: Final = {View.OPEN: "to decide", View.APPROVED: "approved", View.REJECTED: "rejected"}
@@ -25,6 +31,7 @@ LOOKS: Final = {
     "changed": "bold red",
 }
 PREVIEW: Final = 48
+T = TypeVar("T")
 
 
 def describe(one: Reviewed) -> Text:
@@ -46,14 +53,9 @@ def describe(one: Reviewed) -> Text:
 
 
 def _facts(one: Reviewed) -> list[tuple[str, str]]:
-    judging = one.judging
-    passes = len(judging.get("samples", ()))
     facts = [
         ("why", one.why),
-        ("notes", one.curation_notes or ""),
-        ("reasons", judging.get("reasons", "")),
-        ("fails", ", ".join(judging.get("fails", ()))),
-        ("spread", f"{judging['spread']:g} over {passes} passes" if passes > 1 else ""),
+        *judged_facts(one),
         ("judge", one.judge_model or ""),
         ("repeats", f"c{one.duplicate_of}" if one.duplicate_of else ""),
         ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
@@ -151,10 +153,11 @@ class ReviewApp(App[None]):
         Binding("g", "reload", "reload", show=False),
     ]
 
-    def __init__(self, session: ReviewSession, *, view: View) -> None:
+    def __init__(self, env: Environment, *, view: View, limit: int) -> None:
         super().__init__()
-        self._session = session
+        self._env = env
         self._view = view
+        self._limit = limit
         self._shown: list[Reviewed] = []
 
     def compose(self) -> ComposeResult:
@@ -183,12 +186,25 @@ class ReviewApp(App[None]):
         row = self._table.cursor_row
         return self._shown[row] if 0 <= row < len(self._shown) else None
 
+    def _do(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns on a connection of its own: a review may take all day.
+
+        Raises:
+            BotticelliError: It cannot be done; nothing was changed.
+        """
+        with mapped_errors(), closing(self._env.connect()) as conn:
+            return work(conn)
+
     def _load(self) -> None:
+        statuses, most = STATUSES[self._view], self._limit
         try:
-            self._shown = list(self._session.list(self._view))
+            found = self._do(
+                lambda conn: reviews.list_candidates(conn, statuses=statuses, limit=most)
+            )
         except BotticelliError as error:
             self._complain(error)
             return
+        self._shown = list(found)
         table = self._table
         table.clear()
         for one in self._shown:
@@ -223,23 +239,34 @@ class ReviewApp(App[None]):
             self.push_screen(Note(decision), go_on)
 
     def _decide(self, decision: Decision, note: str) -> None:
-        one = self._current
-        if one is None:
-            return
-        if self._change(one, lambda: self._session.decide(one, decision, note=note)):
+        def decide(conn: Connection, one: Reviewed) -> Reviewed:
+            by = self._env.user
+            [found] = reviews.decide(conn, [one.id], decision, by=by, note=note, seen=[one])
+            return found
+
+        if self._change(decide):
             self.action_move(1)
 
     def action_undo(self) -> None:
         """Take back the last decision or edit of the candidate under the cursor."""
-        if one := self._current:
-            self._change(one, lambda: self._session.undo(one))
+        self._change(lambda conn, one: undo(conn, [one.id], by=self._env.user, seen=[one])[0])
 
-    def _change(self, one: Reviewed, do: Callable[[], Reviewed]) -> bool:
-        """Change a candidate and show it as it is then; show why if that is impossible."""
+    def _change(self, change: Callable[[Connection, Reviewed], Reviewed]) -> bool:
+        """Change the candidate under the cursor, and show it as it is then.
+
+        Where that is impossible, why is shown, too.
+        """
+        one = self._current
+        if one is None:
+            return False
         try:
-            self._replace(do())
+            self._replace(self._do(lambda conn: change(conn, one)))
         except BotticelliError as error:
-            self._refuse(one, error)
+            self._complain(error)
+            try:
+                self._replace(self._do(lambda conn: reviews.find_candidates(conn, [one.id])[0]))
+            except BotticelliError as again:
+                self._complain(again)
             return False
         return True
 
@@ -253,8 +280,13 @@ class ReviewApp(App[None]):
             if edited is None:
                 return
             text, approve = edited
+            by = self._env.user
             if text != one.text_content:
-                self._change(one, lambda: self._session.edit(one, text, approve=approve))
+                self._change(
+                    lambda conn, _: reviews.edit(
+                        conn, one.id, text=text, by=by, seen=one, approve=approve
+                    )
+                )
             elif approve:
                 self._decide("approve", "")
 
@@ -290,14 +322,6 @@ class ReviewApp(App[None]):
         for name, cell in zip(("id", "status", "score", "text"), _cells(found), strict=True):
             self._table.update_cell(str(found.id), name, cell)
         self._describe()
-
-    def _refuse(self, one: Reviewed, error: BotticelliError) -> None:
-        """Show why it failed, and the candidate as it is now."""
-        self._complain(error)
-        try:
-            self._replace(self._session.find(one.id))
-        except BotticelliError as again:
-            self._complain(again)
 
     def _complain(self, error: BotticelliError) -> None:
         self.notify(str(error), severity="error", timeout=10, markup=False)

@@ -319,7 +319,7 @@ class Environment:
         if not self.options.offline:
             return
         from botticelli.errors import ConfigError
-        from botticelli.store.reads.demo import holds_real_work
+        from botticelli.store.projects import holds_real_work
 
         if holds_real_work(conn):
             raise ConfigError(

@@ -68,11 +68,12 @@ class Console:
 
         return RichConsole(file=self.stream, no_color=not self.colour, highlight=False)
 
-    def line(self, text: str = "", *, style: str = "") -> None:
-        """Write one line; `style` is a style of rich, for a terminal."""
+    def line(self, text: str = "", *, style: str = "", indent: int | None = None) -> None:
+        """Write one line; `style` (of rich) and `indent` (see `wrapped`) are for a terminal."""
         text = hiding.current().hide(text)
         if self.is_terminal:
-            shown = "\n".join(wrapped(each, self.rich.width) for each in visible(text).split("\n"))
+            width = self.rich.width
+            shown = "\n".join(wrapped(each, width, indent) for each in visible(text).split("\n"))
             self.rich.print(shown, style=style or None, markup=False, soft_wrap=True)
         else:
             self.stream.write(text + "\n")

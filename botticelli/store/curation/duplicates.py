@@ -146,7 +146,8 @@ def reject_unjudged(
     What somebody has claimed, judged or decided on meanwhile stays as it is.
     """
     with conn.transaction():
-        _set_hashes(conn, [(one.id, one.text) for one in seen])
+        hashes = {one.id: fingerprint(one.text) for one in seen if one.text.strip()}
+        conn.execute(SET_HASHES, {"ids": list(hashes), "hashes": list(hashes.values())})
         return _reject(conn, aside, is_claimed=False)
 
 
@@ -158,11 +159,6 @@ def reject_claimed(
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ours = {claim.id for claim in held}
         _reject(conn, [one for one in aside if one.id in ours], is_claimed=True)
-
-
-def _set_hashes(conn: Connection, texts: Sequence[tuple[int, str]]) -> None:
-    hashes = {id_: fingerprint(text) for id_, text in texts if text.strip()}
-    conn.execute(SET_HASHES, {"ids": list(hashes), "hashes": list(hashes.values())})
 
 
 def _reject(conn: Connection, aside: Sequence[EarlyRejection], *, is_claimed: bool) -> int:

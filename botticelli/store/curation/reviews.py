@@ -270,8 +270,9 @@ def decide(
     wanted = list(dict.fromkeys(ids))
     with conn.transaction():
         found = hold(conn, wanted, seen=seen)
-        if decision == "approve":
-            _check_text(found)
+        for one in found if decision == "approve" else ():
+            if not one.text_content.strip():
+                raise UsageError("it has no text to publish", where=f"candidate {one.id}")
         values = _values(found, event=decision, by=by, note=note)
         values["into"] = INTO[decision]
         conn.execute(CHANGE, values)
@@ -352,12 +353,6 @@ def hold(
                 hint="look at it again",
             )
     return found
-
-
-def _check_text(found: Sequence[Reviewed]) -> None:
-    for one in found:
-        if not one.text_content.strip():
-            raise UsageError("it has no text to publish", where=f"candidate {one.id}")
 
 
 def _check_open(conn: Connection, ids: Sequence[int]) -> None:

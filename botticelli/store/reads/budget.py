@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from botticelli.records import record
 from botticelli.store import ledger
-from botticelli.store.connection import Connection, fetch_all, fetch_one
+from botticelli.store.connection import Connection, fetch_all
 
 
 @record
@@ -122,19 +122,12 @@ class SpentToday:
     cost_usd: Decimal
 
 
-SPENT_TODAY: Final = """
-    SELECT count(*) AS calls,
-           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
-           coalesce(sum(coalesce(output_tokens, 0) + coalesce(thought_tokens, 0)), 0)::bigint
-               AS output_tokens,
-           coalesce(sum(cost_usd), 0) AS cost_usd
-      FROM act_executions
-     WHERE created_at >= date_trunc('day', botticelli_now(), 'UTC')
-"""
-
-
 def read_spent_today(conn: Connection) -> SpentToday:
     """Return what the model calls of the present UTC day took. Reads only."""
-    spent = fetch_one(conn, SpentToday, SPENT_TODAY)
-    assert spent is not None
-    return spent
+    spent = costs_since(conn, "day")
+    return SpentToday(
+        calls=sum(each.calls for each in spent),
+        input_tokens=sum(each.input_tokens for each in spent),
+        output_tokens=sum(each.output_tokens for each in spent),
+        cost_usd=sum((each.cost_usd for each in spent), Decimal(0)),
+    )

@@ -197,7 +197,8 @@ STEPS: Final = """
       FROM run JOIN command_audit AS a ON a.run_id = run.id
     UNION ALL
     SELECT g.generated_at, 'table', g.table_name,
-           concat_ws(', ', g.status, g.row_count || ' rows'),
+           concat_ws(', ', g.status,
+                     g.row_count || CASE g.row_count WHEN 1 THEN ' row' ELSE ' rows' END),
            g.generation_duration_ms / 1000.0::float8, NULL, NULL, g.narrative_name, g.error_message
       FROM run JOIN content_generations AS g ON g.run_id = run.id
      ORDER BY 1, 2, 3

@@ -100,7 +100,6 @@ class Status:
     changed: int
 
 
-NOW: Final = "SELECT botticelli_now()"
 STAGE_STATUS: Final = """
     SELECT s.task_id AS name,
            CASE WHEN l.name IS NOT NULL THEN 'running'
@@ -153,8 +152,8 @@ QUEUES: Final = """
     UNION ALL
     SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state
 """
-CHANGED: Final = """
-    SELECT count(*)
+NOW: Final = """
+    SELECT botticelli_now(), count(*)
       FROM approved_discord_posts
      WHERE review_status IN ('pending', 'posting', 'held')
        AND NOT botticelli_is_as_approved(text_content, approved_hash)
@@ -188,7 +187,7 @@ def read_status(conn: Connection, config: Config, *, timers: Mapping[str, dateti
             budget=read_model_use(conn),
             today=read_spent_today(conn),
             project=config.project.name,
-            changed=_count_changed(conn),
+            changed=row[1],
         )
 
 
@@ -199,11 +198,6 @@ def read_queues(conn: Connection) -> Mapping[str, Mapping[str, int]]:
         queue: {state: found.get((queue, state), 0) for state in states}
         for queue, states in QUEUE_STATES.items()
     }
-
-
-def _count_changed(conn: Connection) -> int:
-    row = conn.execute(CHANGED).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _stages(

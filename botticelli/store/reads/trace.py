@@ -93,11 +93,8 @@ CALLS: Final = """
 """
 
 
-def _calls_of(
-    conn: Connection, candidate_id: int, purpose: Literal["writing", "judging"]
-) -> tuple[ModelCall, ...]:
-    """Return the model calls that wrote, or judged, a candidate; oldest first."""
-    which = WRITING if purpose == "writing" else JUDGING
+def _calls_of(conn: Connection, candidate_id: int | None, which: str) -> tuple[ModelCall, ...]:
+    """Return the model calls of WRITING or JUDGING for a candidate; oldest first."""
     row = conn.execute(which, {"id": candidate_id}).fetchone()
     return tuple(fetch_all(conn, ModelCall, CALLS, {"ids": row[0] if row else []}))
 
@@ -159,26 +156,19 @@ def trace_post(conn: Connection, kind: IdKind, name: str) -> PostTrace | None:
     if found is None:
         return None
     candidate_id, post_id = found
-    writing = _calls_of(conn, candidate_id, "writing") if candidate_id else ()
+    writing = _calls_of(conn, candidate_id, WRITING)
+    newest_first = (
+        decisions.list_deliveries(conn, post_id=post_id, limit=MOST_DELIVERIES) if post_id else ()
+    )
     return PostTrace(
         candidate=reviews.find_candidates(conn, [candidate_id])[0] if candidate_id else None,
         writing=writing,
-        judging=_calls_of(conn, candidate_id, "judging") if candidate_id else (),
-        post=_find_post(conn, post_id) if post_id else None,
-        deliveries=_deliveries(conn, post_id) if post_id else (),
-        tokens=sum(_tokens(call) for call in writing),
+        judging=_calls_of(conn, candidate_id, JUDGING),
+        post=fetch_one(conn, TracedPost, POST, {"id": post_id}),
+        deliveries=tuple(reversed(newest_first)),
+        tokens=sum(
+            (call.input_tokens or 0) + (call.output_tokens or 0) + (call.thought_tokens or 0)
+            for call in writing
+        ),
         cost_usd=sum((call.cost_usd or Decimal(0) for call in writing), Decimal(0)),
     )
-
-
-def _find_post(conn: Connection, post_id: int) -> TracedPost | None:
-    return fetch_one(conn, TracedPost, POST, {"id": post_id})
-
-
-def _deliveries(conn: Connection, post_id: int) -> tuple[DeliveryView, ...]:
-    newest_first = decisions.list_deliveries(conn, post_id=post_id, limit=MOST_DELIVERIES)
-    return tuple(reversed(newest_first))
-
-
-def _tokens(call: ModelCall) -> int:
-    return sum(each or 0 for each in (call.input_tokens, call.output_tokens, call.thought_tokens))
