@@ -30,7 +30,8 @@ LOOKS: Final = {
     "posted": "green",
     "changed": "bold red",
 }
-PREVIEW: Final = 48
+WIDE: Final = 100  # columns, from which on list and text stand side by side
+BESIDE: Final = 24  # columns of the list that are no text
 T = TypeVar("T")
 
 
@@ -124,7 +125,7 @@ class ReviewApp(App[None]):
     """The list on the left, the candidate under the cursor on the right."""
 
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - as the base has it
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as the base has it
     CSS = """
     DataTable { width: 2fr; overflow-x: hidden; }
     #detail { width: 3fr; padding: 0 1; border-left: solid $primary; }
@@ -142,7 +143,7 @@ class ReviewApp(App[None]):
         Binding("h", "decide('hold')", "hold"),
         Binding("e", "edit", "edit"),
         Binding("u", "undo", "undo"),
-        Binding("n,j", "move(1)", "move", key_display="n/p"),
+        Binding("n,j", "move(1)", show=False),
         Binding("p,k", "move(-1)", show=False),
         Binding("tab", "turn", "list", priority=True),
         Binding("space", "scroll", "scroll"),
@@ -208,7 +209,7 @@ class ReviewApp(App[None]):
         table = self._table
         table.clear()
         for one in self._shown:
-            table.add_row(*_cells(one), key=str(one.id))
+            table.add_row(*self._cells(one), key=str(one.id))
         self._describe()
 
     def on_data_table_row_highlighted(self) -> None:
@@ -319,19 +320,20 @@ class ReviewApp(App[None]):
         for row, one in enumerate(self._shown):
             if one.id == found.id:
                 self._shown[row] = found
-        for name, cell in zip(("id", "status", "score", "text"), _cells(found), strict=True):
+        for name, cell in zip(("id", "status", "score", "text"), self._cells(found), strict=True):
             self._table.update_cell(str(found.id), name, cell)
         self._describe()
 
     def _complain(self, error: BotticelliError) -> None:
         self.notify(str(error), severity="error", timeout=10, markup=False)
 
-
-def _cells(one: Reviewed) -> tuple[Text, ...]:
-    score = "-" if one.total is None else f"{one.total:g}"
-    return (
-        Text(str(one.id), justify="right"),
-        Text(one.status, style=LOOKS.get(one.status, "")),
-        Text(score, justify="right"),
-        Text(visible(shorten(one.text_content, PREVIEW))),
-    )
+    def _cells(self, one: Reviewed) -> tuple[Text, ...]:
+        width = self.size.width
+        room = (width * 2 // 5 if width >= WIDE else width) - BESIDE
+        score = "-" if one.total is None else f"{one.total:g}"
+        return (
+            Text(str(one.id), justify="right"),
+            Text(one.status, style=LOOKS.get(one.status, "")),
+            Text(score, justify="right"),
+            Text(visible(shorten(one.text_content, room))),
+        )
