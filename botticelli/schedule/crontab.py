@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from math import gcd
 from typing import Final
 
 from botticelli.errors import ConfigError
@@ -17,11 +18,6 @@ DAY: Final = timedelta(days=1)
 BEGIN: Final = "# botticelli: begin"
 END: Final = "# botticelli: end"
 BLOCK: Final = re.compile(rf"^{BEGIN}\n((?:(?!{BEGIN}$|{END}$).*\n)*){END}\n", re.MULTILINE)
-STEPS: Final = (60, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)  # minutes that divide an hour
-
-
-def _no() -> bool:
-    return False
 
 
 @record
@@ -37,7 +33,7 @@ class CronClock:
 
     zone: str
     on: date
-    knows_zones: Callable[[], bool] = _no
+    knows_zones: Callable[[], bool]
 
 
 def crontab(
@@ -155,8 +151,8 @@ def _cron_times(plan: Plan, *, offset: int) -> str:
     """
     interval = plan.interval
     if plan.stage == "generate" and 2 * interval * plan.jitter_percent / 100 < MINUTE:
-        step = next((each for each in STEPS if not interval % (each * MINUTE)), 1)
-        interval = step * MINUTE
+        whole = not interval % MINUTE
+        interval = gcd(interval // MINUTE, 60) * MINUTE if whole else MINUTE  # divides an hour
     if interval < HOUR:
         step = max(1, round(interval / MINUTE))
         return f"*/{step} * * * *"

@@ -232,10 +232,10 @@ def settle_stage(
 class RunUsage:
     """What a run has asked of models. Failed attempts are counted as well."""
 
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
 
 
 USAGE: Final = """

@@ -5,6 +5,7 @@ of the comments may be uncommented by itself.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from botticelli.config.structure import schema
 from botticelli.records import record
 
 Path = tuple[str, ...]
+BARE: Final = re.compile(r"[A-Za-z0-9_-]+")  # a key of TOML that needs no quotes
 HEAD: Final = """\
 # Settings of Botticelli. These first lines are all that most people need. ABOUT.md says what posts
 # are about, .env beside this file holds keys and tokens. botticelli check finds what is wrong.
@@ -120,20 +122,23 @@ def _named(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> It
         yield from _rest(entry, (*path, name), seen=seen, destination=destination)
         return
     yield from ("", f"# == {_key((*path, 'NAME'))}: {entry['description']}")
-    for key, value in entry["properties"].items():
-        yield f"#   {key}: {value['description']}"
     shown = {key: entry["properties"][key]["examples"][0] for key in keys}
-    yield f"# {_key((*path, name))} = {_inline(shown)}"
+    yield from _whole((*path, name), entry["properties"], shown)
 
 
 def _schedules(rule: Schema, path: Path) -> Iterator[str]:
     """Yield a schedule of each further kind in one line: its keys need its type."""
     for kind in ("Daily", "Cron"):
         keys = {key: rule["properties"][key] for key, kinds in OF_KINDS.items() if kind in kinds}
-        for key, value in keys.items():
-            yield f"#   {key}: {value['description']}"
         shown = {key: value["examples"][0] for key, value in keys.items()}
-        yield f"# {_key(path)} = {_inline({'type': kind, **shown})}"
+        yield from _whole(path, keys, {"type": kind, **shown})
+
+
+def _whole(path: Path, keys: Schema, shown: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table in one line, below what its keys mean."""
+    yield from (f"#   {key}: {value['description']}" for key, value in keys.items())
+    pairs = ", ".join(f"{key} = {_value(value)}" for key, value in shown.items())
+    yield f"# {_key(path)} = {{ {pairs} }}"
 
 
 def entry_of(rule: Schema) -> Schema:
@@ -153,13 +158,5 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _inline(table: Mapping[str, Any]) -> str:
-    return "{ " + ", ".join(f"{key} = {_value(value)}" for key, value in table.items()) + " }"
-
-
 def _key(path: Path) -> str:
-    return ".".join(part if _is_bare(part) else json.dumps(part) for part in path)
-
-
-def _is_bare(name: str) -> bool:
-    return name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+    return ".".join(part if BARE.fullmatch(part) else json.dumps(part) for part in path)

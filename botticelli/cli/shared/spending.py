@@ -5,15 +5,11 @@ from typing import TYPE_CHECKING
 from botticelli.text import counted
 
 if TYPE_CHECKING:
-    from botticelli.cli.work.run import RunResult
     from botticelli.narrative.answers.dry_run import CallsEstimate
-    from botticelli.stages.curate.stage import CurateReport
-    from botticelli.stages.generate.stage import GenerateReport
+    from botticelli.store.runs import RunUsage
 
 
-def spent(
-    report: "GenerateReport | CurateReport | RunResult", *, reused: int = 0, seconds: float
-) -> str:
+def spent(report: "RunUsage", *, reused: int = 0, seconds: float) -> str:
     """Return what a run used. `reused`: stored answers that were not paid for again."""
     free = f" ({counted(reused, 'answer')} reused)" if reused else ""
     return (

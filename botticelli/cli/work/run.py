@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from decimal import Decimal
 from threading import Event
 from types import FrameType
 from typing import Annotated, Any
@@ -29,6 +28,7 @@ from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
 from botticelli.narrative.run.runner import Runner
 from botticelli.records import record
+from botticelli.store.runs import RunUsage
 from botticelli.text import counted
 from botticelli.tracing import here
 
@@ -52,7 +52,7 @@ class RanAct:
 
 
 @record
-class RunResult:
+class RunResult(RunUsage):
     """What a run of a narrative did.
 
     Args:
@@ -70,10 +70,6 @@ class RunResult:
     removed: int
     idle: bool
     failures: tuple[str, ...]
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal
     exit_code: Exit
 
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from decimal import Decimal
 from typing import Any, Final
 
 from botticelli.config import hiding
@@ -50,7 +49,7 @@ class Approved:
 
 
 @record
-class CurateReport:
+class CurateReport(runs.RunUsage):
     """What a curate run did.
 
     Args:
@@ -77,10 +76,6 @@ class CurateReport:
     rejections: Mapping[int, str] = field(default_factory=dict)
     missing: Mapping[int, str] = field(default_factory=dict)
     pending: int = 0
-    calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: Decimal = Decimal(0)
     seconds: float = 0.0
     reason: str = ""
     idle: str = ""

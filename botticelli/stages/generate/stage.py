@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from botticelli.backoff import Backoff
@@ -49,7 +48,7 @@ LOOK_SECONDS: Final = 1.0  # how often an idle worker looks for what another pro
 
 
 @record
-class GenerateReport:
+class GenerateReport(runs.RunUsage):
     """What a generate run did.
 
     Args:
@@ -71,11 +70,7 @@ class GenerateReport:
     repeats: int = 0
     failed: int = 0
     left: int = 0
-    calls: int = 0
     reused: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: Decimal = Decimal(0)
     seconds: float = 0.0
     failures: tuple[str, ...] = ()
     reason: str = ""
