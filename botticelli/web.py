@@ -80,6 +80,12 @@ def current() -> Bounds | None:
     return _bounds.get()
 
 
+def left(wanted: float | None) -> float | None:
+    """Return the seconds that one read or write of this thread may take, at most `wanted`."""
+    bounds = current()
+    return bounds.wait(wanted) if bounds else wanted
+
+
 def check_encoding(response: Any, *_args: Any, **_settings: Any) -> None:
     """Refuse a compressed answer that might grow without bound; a hook of httpx and requests.
 
@@ -143,15 +149,11 @@ class _Stream:
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """See httpcore.NetworkStream."""
-        bounds = current()
-        self._inner.write(buffer, timeout=bounds.wait(timeout) if bounds else timeout)
+        self._inner.write(buffer, timeout=left(timeout))
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """See httpcore.NetworkStream."""
-        bounds = current()
-        data: bytes = self._inner.read(
-            max_bytes, timeout=bounds.wait(timeout) if bounds else timeout
-        )
-        if bounds:
+        data: bytes = self._inner.read(max_bytes, timeout=left(timeout))
+        if bounds := current():
             bounds.take(len(data))
         return data

@@ -105,7 +105,8 @@ class DryRunCaller:
         asked = (tuple(models) or self.models.default)[0]
         name = catalogue.current_name(asked, self.models, on=self.on)
         way = route(name, self.models)
-        usage = Usage(input=input_tokens(request), output=self._output(request))
+        output = min(self.typical_output, request.max_tokens or self.typical_output)
+        usage = Usage(input=input_tokens(request), output=output)
         rate = catalogue.price(way.model, self.models, on=self.on)
         cents = None if rate is None else float(catalogue.cost(usage, rate) * 100)
         is_free = rate is None or way.provider in FREE
@@ -124,16 +125,10 @@ class DryRunCaller:
                 limits="" if way.provider in FREE else str(limits_in_force(way.model, self.models)),
             )
         )
-        return Answer(text=_placeholder(request, act=key.act), model=way.model, usage=usage)
+        text = f"[the answer of act {key.act}]"
+        if request.schema is not None:
+            text = json.dumps(fill(request.schema), ensure_ascii=False)
+        return Answer(text=text, model=way.model, usage=usage)
 
     def reject(self, answer: Answer, reason: str) -> None:
         """See Caller. Nothing was recorded, so there is nothing to note."""
-
-    def _output(self, request: Request) -> int:
-        return min(self.typical_output, request.max_tokens or self.typical_output)
-
-
-def _placeholder(request: Request, *, act: str) -> str:
-    if request.schema is None:
-        return f"[the answer of act {act}]"
-    return json.dumps(fill(request.schema), ensure_ascii=False)

@@ -11,7 +11,7 @@ from botticelli.errors import ConfigError
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.public_addresses import Resolve, public_addresses
 from botticelli.records import record
-from botticelli.web import PLAIN, bounded, current
+from botticelli.web import PLAIN, bounded, left
 
 if TYPE_CHECKING:
     import urllib3
@@ -106,9 +106,7 @@ def _pool(parts: SplitResult, address: str) -> "urllib3.HTTPConnectionPool":
 
     from botticelli.web_session import Pool, SecurePool
 
-    bounds = current()
-    connect = bounds.wait(CONNECT) if bounds else CONNECT
-    timeout = urllib3.Timeout(connect=connect, read=SILENCE)
+    timeout = urllib3.Timeout(connect=left(CONNECT), read=SILENCE)
     if parts.scheme == "http":
         return Pool(address, parts.port or 80, timeout=timeout)
     import certifi

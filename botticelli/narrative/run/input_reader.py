@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from botticelli.errors import ConfigError
@@ -27,7 +27,7 @@ from botticelli.narrative.run.row_formats import format_rows
 from botticelli.narrative.run.variables import TableText, Variables
 from botticelli.store.tables import rows as tables
 from botticelli.store.tables.columns import TableError
-from botticelli.store.tables.row_leases import LeaseTerms, RowLease
+from botticelli.store.tables.row_leases import LeaseTerms, RowLease, release
 
 MOST_ROWS: Final = 1_000  # of a read without a limit
 LARGEST_TEXT: Final = 4 * 1024 * 1024  # bytes
@@ -207,14 +207,9 @@ class InputReader:
                 f"only the first {MOST_ROWS} rows of '{read.table}' are read; give a limit"
             )
             extra = found.leases[MOST_ROWS:]
-            if extra:
-                from botticelli.store.tables.row_leases import release
-
-                release(self.context.conn, extra)
-                taken[:] = [lease for lease in taken if lease not in extra]
-            found = tables.Rows(
-                columns=found.columns, rows=found.rows[:MOST_ROWS], keys=found.keys[:MOST_ROWS]
-            )
+            release(self.context.conn, extra)
+            taken[:] = [lease for lease in taken if lease not in extra]
+            found = replace(found, rows=found.rows[:MOST_ROWS], keys=found.keys[:MOST_ROWS])
         self.seen.setdefault(read.table, []).extend(found.keys)
         return found
 

@@ -263,8 +263,16 @@ class Runner:
             )
         is_nested = bool(at.chain)
         outermost = at.outermost or self.file
-        if not self.context.is_dry:
-            self._refuse_untrusted(narrative, outermost)
+        context = self.context
+        if not context.is_dry:
+            refuse_untrusted(
+                narrative,
+                self.file,
+                conn=context.conn,
+                rights=context.rights,
+                trusted=lambda: context.rights.trusted(outermost, context.resolve),
+                stores=not isinstance(self.sink, NoSink),
+            )
         position = Position(
             chain=(*at.chain, here),
             above=(*at.above, (narrative.name, narrative.security)),
@@ -274,17 +282,6 @@ class Runner:
             outermost=outermost,
         )
         return replace(self, at=position)
-
-    def _refuse_untrusted(self, narrative: Narrative, outermost: NarrativeFile) -> None:
-        context = self.context
-        refuse_untrusted(
-            narrative,
-            self.file,
-            conn=context.conn,
-            rights=context.rights,
-            trusted=lambda: context.rights.trusted(outermost, context.resolve),
-            stores=not isinstance(self.sink, NoSink),
-        )
 
 
 def dry_runner(

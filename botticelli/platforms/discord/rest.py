@@ -130,7 +130,9 @@ class Rest:
         self.told_time = date + timedelta(seconds=0.5) if date else None
         if 200 <= response.status_code < 300:
             return _json(response, request, where=where)
-        answer = ErrorAnswer.of(response.status_code, response.headers, _start(response))
+        # Guessing the encoding of megabytes would take minutes.
+        said = response.content[:LONGEST_REFUSAL].decode(errors="replace")
+        answer = ErrorAnswer.of(response.status_code, response.headers, said)
         if answer.pause is not None:
             self._limits.pause(route, answer.pause, is_global=answer.is_global)
         if is_fine(answer):
@@ -178,11 +180,6 @@ def _left_open(error: BotticelliError) -> BotticelliError:
     kind = LockedOutMidway if isinstance(error, LockedOut) else Unconfirmed
     what = f"{error.what}; an earlier attempt may have been carried out"
     return kind(what, where=error.where, hint=error.hint)
-
-
-def _start(response: "requests.Response") -> str:
-    """Return what a refusal says; guessing the encoding of megabytes would take minutes."""
-    return response.content[:LONGEST_REFUSAL].decode(errors="replace")
 
 
 def _json(response: "requests.Response", request: DiscordRequest, *, where: str) -> Any:
