@@ -143,5 +143,9 @@ def test_an_answer_of_no_use_leaves_the_template(club, gemini, said):
     ended = club(f"init --from README.md {OPTIONS}")
 
     assert ended.code != 0
-    assert len(ended.err.splitlines()) == 1, ended.err
+    note, _error = ended.err.splitlines()
+    assert "is written; when this is fixed, the same command drafts ABOUT.md" in note
     assert (club.cwd / about.NAME).read_text() == about.page()
+    gemini.responder = lambda _call: DRAFT
+    assert club(f"init --from README.md {OPTIONS}").code == 0
+    assert "Leeds" in (club.cwd / about.NAME).read_text()

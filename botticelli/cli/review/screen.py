@@ -63,7 +63,7 @@ def _facts(one: Reviewed) -> list[tuple[str, str]]:
         ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
     ]
     for event in one.history:
-        facts.append((event["event"], f"{event['at'][:16]} by {event['by']}"))
+        facts.append((event["event"], f"{event['at'][:16].replace('T', ' ')} by {event['by']}"))
         if event.get("note"):
             facts.append(("note", event["note"]))
     return [(name, value) for name, value in facts if value]

@@ -21,7 +21,7 @@ from botticelli.config.load import load
 from botticelli.config.model import Config
 from botticelli.config.sources import NAME as SETTINGS
 from botticelli.config.sources import with_dotenv
-from botticelli.errors import ConfigError, UsageError
+from botticelli.errors import BotticelliError, ConfigError, UsageError
 from botticelli.narrative.files import about
 from botticelli.records import record
 
@@ -157,7 +157,11 @@ def _drafted(env: Environment, report: CreatedProject, text: str, *, source: str
     """Have ABOUT.md drafted; a page that a person has written is kept beside the draft."""
     there = env.at(report.folder)
     there.writes = True
-    page = draft.draft(there, text, source=source)
+    try:
+        page = draft.draft(there, text, source=source)
+    except BotticelliError:
+        env.say(f"{report.folder} is written; when this is fixed, the same command drafts ABOUT.md")
+        raise
     path = report.folder / about.NAME
     if path.read_text("utf-8", "replace") != about.page():
         path = report.folder / "ABOUT.draft.md"

@@ -127,7 +127,7 @@ def _read(response: "urllib3.BaseHTTPResponse", *, url: str, limit: int) -> Fetc
     if response.status >= 500 or response.status == 429:
         raise ActFailed(f"'{url}' cannot be read now: its server answered {response.status}")
     if response.status != 200:
-        hint = "check the address, or download it and use file ="
+        hint = "check the address, or download it and use the file"
         raise ConfigError(f"'{url}' cannot be read: answered {response.status}", hint=hint)
     content = bytearray()
     try:

@@ -38,7 +38,7 @@ def public_addresses(
     except ValueError as error:
         raise ConfigError(f"'{url}' is no URL", hint="write https://...") from error
     if parts.scheme not in SCHEMES or not host:
-        raise ConfigError(f"'{url}' is no URL of the web", hint="write https://..., or use file =")
+        raise ConfigError(f"'{url}' is no URL of the web", hint="write https://..., or use a file")
     if parts.scheme == "gs":
         return []
     is_local = host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
@@ -55,7 +55,7 @@ def _refuse(url: str, address: str, *, is_private_allowed: bool) -> None:
     if not is_private_allowed:
         raise _private(url, address)
     if _is_link_local(address):  # where clouds keep the keys of the machine
-        raise ConfigError(f"'{url}' leads to {address}, which is never read", hint="use file =")
+        raise ConfigError(f"'{url}' leads to {address}, which is never read", hint="use a file")
 
 
 def addresses_of(host: str, *, asks: bool = True) -> list[str]:
@@ -95,5 +95,5 @@ def _is_public(address: str) -> bool:
 def _private(url: str, address: str) -> ConfigError:
     return ConfigError(
         f"'{url}' leads into a private network ({address})",
-        hint="download it and use file =, or set [narratives] private_urls = true",
+        hint="download it and use the file, or set [narratives] private_urls = true",
     )
