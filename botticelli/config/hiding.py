@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from botticelli.config.secrets import Secret
+from botticelli import files
+from botticelli.config.secrets import LARGEST, Secret
 from botticelli.text import mapped
 
 MASK: Final = "********"
 SHORTEST: Final = 6  # anything shorter would blacken ordinary words
 SHORTEST_GUESSED: Final = 8  # the same, where only a name says that a value is secret
-LARGEST_FILE: Final = 65_536  # bytes; a secret that is longer is none
 
 # Names whose values are secret: of variables, and of options that only a plugin understands.
 SECRET_NAME: Final = re.compile(
@@ -264,8 +264,6 @@ def _files(folder: Path) -> list[Path]:
 def _content(path: Path) -> str:
     """Return what a file holds; nothing if it cannot be a secret of ours."""
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST_FILE:
-            return ""
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        return files.read(path, limit=LARGEST).decode().strip()
+    except (OSError, ValueError):
         return ""

@@ -7,8 +7,12 @@ itself.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
+from botticelli import files
 from botticelli.errors import ConfigError
+
+LARGEST: Final = 65_536  # bytes of a file; a secret that is longer is none
 
 
 class Secret(str):
@@ -61,10 +65,11 @@ def _credential(path: Path, name: str) -> Secret:
 
 def _read(path: Path, name: str) -> Secret:
     try:
-        return Secret(path.read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
+        return Secret(files.read(path, limit=LARGEST).decode().strip())
+    except (OSError, ValueError) as error:
+        why = f": {error.strerror}" if isinstance(error, OSError) else ""
         raise ConfigError(
-            f"the file that {name} names cannot be read",
+            f"the file that {name} names cannot be read{why}",
             where=str(path),
             hint="check its path and owner",
         ) from error

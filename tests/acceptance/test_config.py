@@ -1,5 +1,6 @@
 """botticelli.toml, the environment and the command line, as a user meets them."""
 
+import os
 from datetime import date, time, timedelta
 from pathlib import Path
 
@@ -173,6 +174,22 @@ def test_secrets_come_from_credentials_files_and_variables(tmp_path):
     assert config.models.gemini_key.reveal() == "from-file"
     assert config.models.openai_key.reveal() == "from-variable"
     assert "from-" not in repr(config)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
+def test_a_secret_is_a_regular_file_of_some_size(tmp_path, kind):
+    file = tmp_path / "secret"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file = Path("/dev/zero")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.write_text("x" * 65_537)
+
+    with pytest.raises(ConfigError, match="file that DISCORD_TOKEN_FILE names cannot be read: "):
+        load(None, environ={"DISCORD_TOKEN_FILE": str(file)}, cwd=tmp_path)
 
 
 def test_an_empty_credential_gives_way_to_the_variable(tmp_path):

@@ -3,13 +3,17 @@
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from botticelli.store.embedded import files
 from botticelli.store.embedded.server import Embedded
 from tests.store.servers import HASTY, IS_ROOT, start_elsewhere
 
@@ -191,3 +195,96 @@ def test_a_full_disk_is_one_line_with_its_mend(postgres_home):
 
     with pytest.raises(AssertionError, match=r"initdb failed: .*; free some space"):
         start_elsewhere(postgres_home / "postgres", prefix=(*mounted, str(postgres_home)))
+
+
+# -- what another user of the machine can get at
+
+
+def attempted(uid, attempts):
+    """Return which of these calls succeed for that user."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            for name, attempt in attempts.items():
+                with suppress(OSError):
+                    attempt()
+                    os.write(writing, f"{name}\n".encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as said:
+        return said.read().splitlines()
+
+
+def connect_to(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
+def attempts_at(server, *, inside):
+    """Return ways to the server's data, by name: its socket, files, memory and variables."""
+    found = {"socket": partial(connect_to, server.socket_folder / files.SOCKET)}
+    found["fallback"] = partial(os.listdir, server.socket_folder)
+    for path in inside:
+        found[f"read {path}"] = partial(Path.read_bytes, path)
+        found[f"write {path}"] = partial(path.open, "ab")
+        found[f"list {path}"] = partial(os.listdir, path)
+    pids = [each.name for each in Path("/proc").glob("[0-9]*") if is_of(server, each)]
+    assert len(pids) > 3
+    for pid in pids:
+        for name in ("environ", "maps", "mem", "pagemap"):
+            found[f"{name} {pid}"] = partial(Path(f"/proc/{pid}/{name}").read_bytes)
+        for name in ("cwd", "root", "map_files"):
+            found[f"{name} {pid}"] = partial(os.listdir, f"/proc/{pid}/{name}")
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            found[f"{file}"] = partial(file.readlink)
+            found[f"open {file}"] = partial(file.open, "rb")
+    return found
+
+
+def is_of(server, process):
+    try:
+        return (process / "cwd").samefile(server.data)
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("place", ["short", "long"])
+def test_no_other_user_gets_at_the_server(postgres_home, place):
+    """Also not the account that runs it for root, as which other services may run."""
+    folder = postgres_home / ("postgres" if place == "short" else "long" * 30)
+    server = Embedded(folder, settings=HASTY)
+    server.ensure()
+    postgres_home.chmod(0o755)  # the folder itself must be enough
+    inside = [server.folder, *server.folder.rglob("*")]
+    ways = attempts_at(server, inside=inside)
+    assert len(ways) > 1000
+    assert set(attempted(0, {"socket": ways["socket"]})) == {"socket"}, "the test can tell"
+
+    assert attempted(NOBODY, ways) == []
+    assert attempted(NAMELESS, ways) == []
+
+    loose = [path for path in inside if path.lstat().st_mode & 0o077 and not path.is_symlink()]
+    assert [path for path in loose if path.name != files.SOCKET] == []
+
+
+def test_the_server_listens_on_no_network(postgres):
+    pid = postgres.status().pid
+
+    ours = {file.stat().st_ino for file in Path(f"/proc/{pid}/fd").iterdir()}
+    tables = [Path(f"/proc/net/{name}") for name in ("tcp", "tcp6", "udp", "udp6")]
+    sockets = {
+        int(line.split()[9])
+        for table in tables
+        if table.exists()
+        for line in table.read_text().splitlines()[1:]
+    }
+
+    assert not ours & sockets
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    assert "/dev/shm/PostgreSQL" not in maps, "nor does its memory lie where others can see it"

@@ -11,6 +11,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 
+from botticelli import files
 from botticelli.cli.setup import answers, draft
 from botticelli.cli.setup.sample import Choices, sample
 from botticelli.cli.setup.trust import trust_place
@@ -276,8 +277,7 @@ def project_name(folder: Path) -> str:
 def _write(path: Path, content: bytes, *, mode: int) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode)
-        path.write_bytes(content)
+        files.write(path, content, mode=mode)
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
 

@@ -6,13 +6,13 @@ asked about again. A record that another user could have written is none.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from botticelli import files
 from botticelli.config.trust.ownership import why_not_own
 from botticelli.errors import ConfigError
 from botticelli.records import record
@@ -66,16 +66,11 @@ class TrustStore:
             ConfigError: It cannot be written, or others may write there.
         """
         target = self.folder / f"{entry.digest}.json"
-        new = self.folder / f".{entry.digest}.{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if why := why_not_own(self.folder):
                 raise ConfigError(why, where=str(self.folder), hint="nothing there can be believed")
-            new.unlink(missing_ok=True)
-            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(vars(entry), stream, ensure_ascii=True, indent=1)
-            new.replace(target)
+            files.write(target, json.dumps(vars(entry), indent=1).encode(), mode=0o600)
         except OSError as error:
             what = f"cannot be written: {error.strerror}"
             raise ConfigError(what, where=str(self.folder), hint="check its owner") from error
@@ -91,14 +86,12 @@ class TrustStore:
 
     def _read(self, path: Path) -> TrustRecord | None:
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            with os.fdopen(handle, encoding="utf-8") as stream:
-                if why_not_own(path) or path.stat().st_size > LARGEST:
-                    return None
-                known = TrustRecord.__dataclass_fields__
-                said: Mapping[str, Any] = json.load(stream)
-                entry = TrustRecord(**{name: said[name] for name in said if name in known})
-                entry = replace(entry, asks=tuple(entry.asks))
+            if why_not_own(path):
+                return None
+            known = TrustRecord.__dataclass_fields__
+            said: Mapping[str, Any] = json.loads(files.read(path, limit=LARGEST, below=self.folder))
+            entry = TrustRecord(**{name: said[name] for name in said if name in known})
+            entry = replace(entry, asks=tuple(entry.asks))
         except (OSError, ValueError, TypeError, AttributeError):
             return None
         return entry if entry.digest == path.stem else None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from botticelli.errors import Unavailable
 
@@ -93,9 +93,14 @@ def major_version(binaries: Path) -> int:
 @contextmanager
 def lifeline(folder: Path) -> Iterator[int]:
     """Lock the lifeline for programs to inherit; the caller has made sure that none holds it."""
-    with (folder / "alive").open("a", encoding="ascii") as file:
+    with private(folder / "alive") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
+
+
+def private(path: Path) -> IO[bytes]:
+    """Open a file to append to it, which only its owner may read; made if it is missing."""
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def is_alive(folder: Path) -> bool:

@@ -336,7 +336,7 @@ class Embedded:
     def _lock(self) -> Iterator[None]:
         """Be the only one who starts or stops."""
         deadline = time.monotonic() + LOCK_TIMEOUT
-        with (self.folder / "lock").open("a", encoding="ascii") as file:
+        with files.private(self.folder / "lock") as file:
             while not files.try_lock(file.fileno()):
                 if time.monotonic() > deadline:
                     raise Unavailable(
@@ -384,7 +384,7 @@ class Programs:
         fresh.mkdir(mode=0o700)
         self._give(fresh)
         log = self.folder / "initdb.log"
-        log.write_bytes(b"")
+        log.unlink(missing_ok=True)
         is_builtin = files.major_version(self.binaries) >= 17
         builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         self._run(
@@ -450,7 +450,7 @@ class Programs:
         variables, which may hold secrets, and of our files only the lifeline.
         """
         before = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as output:
+        with files.private(log) as output:
             ended = subprocess.run(  # noqa: S603 - our own programs and paths
                 command,
                 stdin=subprocess.DEVNULL if words is None else None,
