@@ -88,7 +88,7 @@ def _print(report: PostTrace, console: Console, *, full: bool) -> None:
     elif post:
         console.line(f"post {post.id} is {post.review_status}; it came in by SQL", style="bold")
     text = candidate.text_content if candidate else post.text if post else ""
-    console.line("\n" + text + "\n")
+    console.line("\n" + text + "\n", indent=0)
     if candidate:
         _print_writing(report, candidate, console, full=full)
         _print_judging(report, candidate, console, full=full)

@@ -221,6 +221,9 @@ def _(report: ApprovalDecision, console: Console) -> None:
 
 @render.register
 def _(report: AuditReport, console: Console) -> None:
+    if not report.commands:
+        console.line("no command was requested yet")
+        return
     console.table(
         ("id", "at", "by", "command", "decision", "result", "reason"),
         [

@@ -191,7 +191,7 @@ def _(report: DeliveryList, console: Console) -> None:
 @render.register
 def _(report: DeliveryDetails, console: Console) -> None:
     print_delivery(report.delivery, console, is_full=True)
-    console.line("\n" + report.delivery.text)
+    console.line("\n" + report.delivery.text, indent=0)
 
 
 @render.register
@@ -256,8 +256,8 @@ def withdraw(
         botticelli withdraw 4
         botticelli withdraw 4 --yes
     """
-    if not yes:
-        one = decisions.find_delivery(conn, delivery)
+    one = decisions.find_delivery(conn, delivery)
+    if one.state == "posted" and not yes:
         if not (env.is_terminal and sys.stdin.isatty()):
             raise UsageError(
                 "nobody is there to confirm it",
@@ -265,7 +265,7 @@ def withdraw(
                 hint=f"`botticelli withdraw {delivery} --yes` deletes it",
             )
         env.console.line(one.remote_url or one.remote_id or "")
-        env.console.line(one.text)
+        env.console.line(one.text, indent=0)
         if not typer.confirm(f"Delete this from '{one.destination}'?"):
             env.say("nothing was changed")
             return Exit.FAILED

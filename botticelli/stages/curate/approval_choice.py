@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.records import record
 from botticelli.stages.curate.judge import Judge
-from botticelli.stages.curate.rubric import choose, tied
+from botticelli.stages.curate.rubric import choose, rank_key, tied
 from botticelli.stages.curate.similarity import shares
 from botticelli.store.connection import once
 from botticelli.store.curation import choice
@@ -71,6 +71,7 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
         best = best_of(fresh, places)
     if not best:
         best = best_of([one for one in judged if one.is_reserved], {})
+    ranked = sorted(judged, key=lambda one: rank_key(one, places), reverse=True)
     left = [one for one in judged if one not in best]
     texts = [*taken.values(), *(one.text_content for one in best)]
     reserved = choose(left, most=settings.reserve, taken=texts, near=near)
@@ -78,7 +79,7 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
         best=[one.id for one in best],
         reserved=[one.id for one in reserved],
         places=places,
-        why=_reasons(judged, best=best, reserved=reserved, taken=taken, near=near),
+        why=_reasons(ranked, best=best, reserved=reserved, taken=taken, near=near),
         min_score=settings.min_score,
         is_proposal=settings.mode == "human",
     )
@@ -88,7 +89,7 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
 
 
 def _reasons(
-    judged: Sequence[JudgedCandidate],
+    ranked: Sequence[JudgedCandidate],
     *,
     best: Sequence[JudgedCandidate],
     reserved: Sequence[JudgedCandidate],
@@ -98,8 +99,8 @@ def _reasons(
     """Return id -> why each was chosen or not. `taken`: name -> text of posts approved before."""
     known = {**taken, **{f"c{one.id}": one.text_content for one in best}}
     why = {}
-    for place, one in enumerate(judged, 1):
-        rank = f"place {place} of {len(judged)}"
+    for place, one in enumerate(ranked, 1):
+        rank = f"place {place} of {len(ranked)}"
         pairs = zip(shares(one.text_content, known.values()), known, strict=True)
         share, name = max(pairs, default=(-1.0, ""))
         if one in best:

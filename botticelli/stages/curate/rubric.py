@@ -188,7 +188,7 @@ def choose(
     then to the older one. None that is nearly the same as a better one or as one of the `taken`
     texts, and no second one of the same angle while another angle is left.
     """
-    ranked = sorted(judged, key=lambda one: _key(one, places or {}), reverse=True)
+    ranked = sorted(judged, key=lambda one: rank_key(one, places or {}), reverse=True)
     seen = list(taken)
     chosen: list[JudgedCandidate] = []
     for fresh_angles_only in (True, False):
@@ -200,7 +200,7 @@ def choose(
             if not alike(one.text_content, seen, near=near):
                 chosen.append(one)
                 seen.append(one.text_content)
-    return tuple(sorted(chosen, key=lambda one: _key(one, places or {}), reverse=True))
+    return tuple(sorted(chosen, key=lambda one: rank_key(one, places or {}), reverse=True))
 
 
 def tied(
@@ -218,7 +218,8 @@ def tied(
     return equals[:MOST_TIED] if len(equals) >= max(LEAST_TIED, places + 1) else ()
 
 
-def _key(one: JudgedCandidate, places: Mapping[int, int]) -> tuple[float, int, int, int]:
+def rank_key(one: JudgedCandidate, places: Mapping[int, int]) -> tuple[float, int, int, int]:
+    """Return what puts candidates in order: the greatest is the best."""
     points, favour, age = one.rank
     return (points, -places.get(one.id, len(places) + 1), favour, age)
 
