@@ -186,7 +186,8 @@ def test_credentials_and_named_files_are_hidden_before_any_file_is_read(tmp_path
 
     env.complain(f"of systemd, of a file, {folder}, {tmp_path / 'key'}")
 
-    assert err.getvalue() == (f"botticelli: ********, ********, {folder}, {tmp_path / 'key'}\n"), (
+    told = " ".join(err.getvalue().split())  # a long path begins a line of its own
+    assert told == f"botticelli: ********, ********, {folder}, {tmp_path / 'key'}", (
         "where they lie is no secret"
     )
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from botticelli.narrative.language.cycles import Resolve
-from botticelli.narrative.language.model import Act, Carousel, Narrative, NarrativeFile, Nested
+from botticelli.narrative.language.cycles import Resolve, called_by
+from botticelli.narrative.language.model import Act, Carousel, Narrative, NarrativeFile
 from botticelli.narrative.run import act_facts
 from botticelli.records import record
 
@@ -59,20 +59,12 @@ def calls_per_round(
     """Return the calls of one round: what one item of `generate` takes. See calls_per_run."""
     calls = NO_CALLS
     for position, act in enumerate(narrative.acts):
-        for called in _called(file, act, resolve=resolve):
+        for called in called_by(file, act, resolve=resolve):
             inner = calls_per_run(*called, resolve=resolve, counts=counts)
             calls += inner.times(act.carousel)
         if act_facts.asks(act) and counts(narrative, act):
             calls += _own(act, is_first=position == 0)
     return calls
-
-
-def _called(
-    file: NarrativeFile, act: Act, *, resolve: Resolve
-) -> list[tuple[NarrativeFile, Narrative]]:
-    if act.narrative:
-        return [(file, file.narratives[act.narrative])]
-    return [resolve(file, each) for each in act.inputs if isinstance(each, Nested)]
 
 
 def _own(act: Act, *, is_first: bool) -> Calls:

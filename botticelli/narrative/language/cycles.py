@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
+from botticelli.narrative.language.model import Act, Narrative, NarrativeFile, Nested
 from botticelli.narrative.language.problems import Findings
 from botticelli.toml_lines import Key
 
@@ -15,7 +15,10 @@ def check_compositions(
     narratives: Mapping[str, Narrative], *, places: Mapping[str, Key], findings: Findings
 ) -> None:
     """Note every circle of narratives of one file that run each other, where the first stands."""
-    calls = {key: _called(narrative) for key, narrative in narratives.items()}
+    calls = {
+        key: tuple(act.narrative for act in narrative.acts if act.narrative)
+        for key, narrative in narratives.items()
+    }
     for key in narratives:
         circle = circle_of(key, calls=calls)
         if circle and key == min(circle):  # each circle is reported once
@@ -63,12 +66,13 @@ def _follow(place: Place, *, way: tuple[str, ...], done: set[str], resolve: Reso
 def next_places(file: NarrativeFile, narrative: Narrative, *, resolve: Resolve) -> Iterator[Place]:
     """Yield what a narrative runs itself."""
     for act in narrative.acts:
-        if act.narrative:
-            yield file, file.narratives[act.narrative]
-        for each in act.inputs:
-            if isinstance(each, Nested):
-                yield resolve(file, each)
+        yield from called_by(file, act, resolve=resolve)
 
 
-def _called(narrative: Narrative) -> tuple[str, ...]:
-    return tuple(act.narrative for act in narrative.acts if act.narrative)
+def called_by(file: NarrativeFile, act: Act, *, resolve: Resolve) -> Iterator[Place]:
+    """Yield what an act runs itself."""
+    if act.narrative:
+        yield file, file.narratives[act.narrative]
+    for each in act.inputs:
+        if isinstance(each, Nested):
+            yield resolve(file, each)
