@@ -84,7 +84,9 @@ def faults(subject: str, error: BotticelliError) -> list[Diagnosis]:
     return [
         fault(
             subject,
-            f"{problem.where}: {problem.what}" if problem.where else problem.what,
+            f"{problem.where}: {problem.what}"
+            if problem.where not in ("", subject)
+            else problem.what,
             hint=problem.hint,
             exit_code=error.exit_code,
         )
