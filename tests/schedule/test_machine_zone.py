@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from botticelli.cron import falls_on, parse, times
-from botticelli.schedule.machine_zone import translate
+from botticelli.schedule.crontab import translate
 
 DAY = timedelta(days=1)
 FIRST = date(2026, 11, 30)
