@@ -35,7 +35,7 @@ models = group(
     "models",
     examples="""
     botticelli models list
-    botticelli models test gemini-2.5-flash
+    botticelli models test gemini-3.5-flash-lite
     """,
 )
 
@@ -159,7 +159,7 @@ def try_model(
     """Ask a model for one sentence, or whether it can judge; calls count and cost like any.
 
     Examples:
-        botticelli models test gemini-2.5-flash
+        botticelli models test gemini-3.5-flash-lite
         botticelli models test --judge
     """
     if judge:

@@ -58,7 +58,7 @@ FILLER: Final = """
 The texts are filler that no model wrote, and nobody judged them: all have the
 same points. Real ones:
   botticelli models pull smollm2; botticelli demo --model local    without a key
-  botticelli demo --model gemini-2.5-flash                         with one
+  botticelli demo --model gemini-3.5-flash-lite                    with one
 """
 
 
@@ -80,7 +80,7 @@ def demo(
 
     Examples:
         botticelli demo
-        botticelli demo --model gemini-2.5-flash
+        botticelli demo --model gemini-3.5-flash-lite
     """
     stage = _own_project(env, model)
     env.console.line(f"The whole pipeline, on this machine: {_who(model)}.", style="bold")
