@@ -331,7 +331,7 @@ def old(server, monkeypatch):
 
 def check_plain(server):
     """Our role is no superuser, and may do with the old database what it could."""
-    url = server.url
+    url = server.ensure()
     assert not one(url, roles.IS_SUPERUSER)
     with psycopg.connect(url, autocommit=True) as conn:
         assert differences(conn) == ()
@@ -353,7 +353,7 @@ def test_a_running_old_server_gets_one_before_a_restore(old, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(roles, "demote", lambda url_of: None)
         old.ensure()
-    assert one(old.url, roles.IS_SUPERUSER)
+    assert one(old.ensure(), roles.IS_SUPERUSER)
 
     old.harden()
 

@@ -91,7 +91,7 @@ def test_nobody_else_reaches_roots_server(postgres_home):
     postgres_home.chmod(0o755)  # the folder itself must be enough
 
     reached = subprocess.run(
-        [server.psql(), server.url, "-c", "SELECT 1"],
+        [server.psql(), server.ensure(), "-c", "SELECT 1"],
         user=NOBODY,
         capture_output=True,
         text=True,

@@ -132,11 +132,6 @@ class Embedded:
                         self._start(database)
         return self.url_of(database)
 
-    @property
-    def url(self) -> str:
-        """The URL of the running server, which is started if it is not."""
-        return self.ensure()
-
     def url_of(self, database: str, *, role: str = NAME) -> str:
         """Return the URL of a database of this server, whether it is there or not."""
         folder = quote(str(self.socket_folder))
