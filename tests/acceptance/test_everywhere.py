@@ -109,12 +109,15 @@ def test_the_examples_of_the_help_name_options_that_there_are(botticelli):
             assert used - known <= GLOBALS | ARGUMENTS.get(name, set()), line
 
 
-def test_a_group_without_a_subcommand_prints_its_help(botticelli, db):
-    does_something = {"deliveries", "locks"}
-    named = {name for name, each in root().commands.items() if hasattr(each, "commands")}
+def test_a_group_without_a_subcommand_does_its_list_or_prints_its_help(botticelli, db):
+    groups = {name: each for name, each in root().commands.items() if hasattr(each, "commands")}
+    listing = {name for name, each in groups.items() if "list" in each.commands}
 
-    assert named >= {"approvals", "db", "timers", "state", "models", "content"}
-    for name in named - does_something:
+    assert listing >= {"approvals", "state", "models", "content", "deliveries", "locks"}
+    assert groups.keys() - listing >= {"db", "timers"}
+    for name in listing:
+        assert botticelli(name).out == botticelli(f"{name} list").out, name
+    for name in groups.keys() - listing:
         ended = botticelli(name)
 
         assert (ended.code, ended.err) == (2, ""), name

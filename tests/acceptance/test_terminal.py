@@ -114,11 +114,3 @@ def test_a_bare_group_lists_what_is_there(botticelli, db, group):
 
     assert (bare.code, bare.out) == (0, named.out)
     assert botticelli(group).out == botticelli(f"{group} list").out != ""
-
-
-@pytest.mark.parametrize("group", ["db", "timers"])
-def test_a_group_without_a_list_prints_its_help(botticelli, group):
-    ended = botticelli(group)
-
-    assert ended.code == 2
-    assert ended.out.startswith(f"Usage: botticelli {group}")

@@ -154,14 +154,8 @@ def _decide(
     note: str = "",
     remote_id: str | None = None,
 ) -> DeliveryDecision:
-    seen = decisions.decide(
-        conn,
-        delivery,
-        decision,
-        by=env.user,
-        note=note,
-        remote_id=remote_id,
-    )
+    by = env.user
+    seen = decisions.decide(conn, delivery, decision, by=by, note=note, remote_id=remote_id)
     return DeliveryDecision(decision=decision, delivery=seen)
 
 
