@@ -2,6 +2,7 @@
 
 from botticelli.clock import Clock
 from botticelli.config import plugins
+from botticelli.config.addresses import require_trusted
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Platform
@@ -24,6 +25,7 @@ def open_platform(
         ConfigError: A channel, a token or the platform's name is missing or invalid.
     """
     if destination.platform == "outbox":
+        require_trusted(destination.base_url, where=f"destinations.{destination.name}.folder")
         return Outbox(destination.name, folder=destination.folder, clock=clock)
     if destination.platform == "discord":
         return open_discord(destination, limits or SharedLimits(clock))

@@ -31,6 +31,15 @@ order = ["a"]
 [acts]
 a = "Answer with JSON: ${DISCORD_TOKEN} ${AWS_SECRET}"
 """
+PLAIN = """
+[narrative]
+name = "plain"
+target = "potential_discord_posts"
+[toc]
+order = ["a"]
+[acts]
+a = "Write a post."
+"""
 READS = """
 [narrative]
 name = "reads"
@@ -201,6 +210,47 @@ def test_a_hostile_clone_cannot_be_made_to_do_harm_by_using_it(clone, evil, db):
     for line in USING[:6]:
         assert codes[line] == 78, line
     assert rows(db, "approved_discord_posts") == rows(db, "potential_discord_posts") == 0
+
+
+ANSWERS = ["--about", "A club.", "--channel", "file", "--model", "offline"]
+
+
+def test_init_in_a_hostile_clone_shows_what_was_there_and_trusts_nothing_of_it(clone):
+    before = clone("init").err  # no terminal to ask at
+    ended = clone(["init", *ANSWERS])
+    assert "terminal" in before
+    assert ended.code == 0, ended.err
+    assert "was here before, and asks for:" in ended.err
+    assert "discord.messages.send" in ended.err
+    assert "database.binaries" in ended.err
+    assert f"botticelli trust {clone.cwd}" in ended.err
+    assert "sends.toml" not in clone("trust --list").out
+    assert clone("run narratives/sends.toml").code == 78
+
+
+def test_init_trusts_what_it_writes_and_on_a_yes_what_was_there(botticelli):
+    (botticelli.cwd / "old.toml").write_text(SENDS)
+    (botticelli.cwd / "plain.toml").write_text(PLAIN)
+    first, again = (botticelli(["init", *ANSWERS, *more]) for more in ([], ["--yes"]))
+    assert (first.code, again.code) == (0, 0)
+    assert "old.toml was here before" in first.err
+    assert "plain.toml" not in first.err + again.err
+    assert "old.toml was here before" in again.err  # shown, and taken
+    assert "old.toml" in botticelli("trust --list").out
+    assert "was here" not in botticelli(["init", *ANSWERS]).err
+
+
+@pytest.mark.parametrize("more", [[], ["--force"]])
+def test_init_writes_through_no_link(botticelli, tmp_path, more):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("mine")
+    (botticelli.cwd / "botticelli.toml").symlink_to(outside / "kept")
+    (botticelli.cwd / "narratives").symlink_to(outside)
+    ended = botticelli(["init", *ANSWERS, *more])
+    assert (ended.code, [path.name for path in outside.iterdir()]) == (2, ["kept"])
+    assert "is a link: nothing is written through it" in ended.err
+    assert (outside / "kept").read_text() == "mine"
 
 
 def test_a_yes_to_a_project_holds_until_it_asks_for_more(botticelli, db):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from botticelli.clock import SystemClock
 from botticelli.config.addresses import UntrustedAddress
 from botticelli.config.load import load
 from botticelli.config.sources import dotenv
@@ -13,6 +14,7 @@ from botticelli.config.trust.ownership import why_not_own
 from botticelli.config.trust.project import ProjectFiles, asks_of, is_here, narrowed, only_here
 from botticelli.config.trust.records import TrustRecord, TrustStore
 from botticelli.errors import ConfigError
+from botticelli.platforms.open import open_platform
 
 STRANGER = 54_321
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -163,7 +165,21 @@ ASKED = {
     "discord": ("", f"DISCORD_API_BASE={EVIL}", "destinations.discord.base_url"),
     "database of .env": ("", "DATABASE_URL=postgresql://evil.example/x", ".env: DATABASE_URL"),
     "writes": ('[security]\nwrites = "allow"', "", "security.writes"),
-    "commands": ('[security]\nallowed_commands = ["*"]', "", "security.allowed_commands: *"),
+    "commands": ('[security]\nallowed_commands = ["*"]', "", "security.allowed_commands = *"),
+    "a data folder": ('[database]\nfolder = "pg"', "", "database.folder"),
+    "a foreign database": ("[project]\nshare = true", "", "project.share = true"),
+    "no review": (
+        "[security]\napprove_without_review = true", "", "security.approve_without_review"),
+    "private networks": ("[narratives]\nprivate_urls = true", "", "narratives.private_urls"),
+    "a variable of the user's": (
+        '[narratives]\nenvironment = ["A_CITY"]', "", "narratives.environment = A_CITY"),
+    "files of the machine": ('[narratives]\ncontext = ["/"]', "", "narratives.context = /"),
+    "files beside the project": ('[narratives]\ncontext = ["sub/../.."]', "", "narratives.context"),
+    "the home": ('[narratives]\ncontext = ["~"]', "", "narratives.context"),
+    "narratives beside it": ('[narratives]\nfolders = ["../other"]', "", "narratives.folders"),
+    "an outbox outside": (
+        '[destinations.o]\nplatform = "outbox"\nfolder = "/etc/cron.d"', "",
+        "destinations.o.folder = /etc/cron.d"),
     **{
         name: ("", f"{name}=x", f".env: {name} = x")
         for name in (
@@ -171,7 +187,12 @@ ASKED = {
             "PGSERVICEFILE", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "BASH_ENV", "HOME",
             "XDG_STATE_HOME",
             "OTEL_EXPORTER_OTLP_ENDPOINT", "BOTTICELLI_CONTEXT_PATH",
-            "GIT_SSH_COMMAND", "REQUESTS_CA_BUNDLE",
+            "GIT_SSH_COMMAND", "REQUESTS_CA_BUNDLE", "PSQLRC", "PSQL_PAGER", "LESSOPEN", "MANPAGER",
+            "PERL5LIB", "RUBYOPT", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "GCONV_PATH",
+            "SSLKEYLOGFILE",
+            "OPENSSL_CONF", "HOSTALIASES", "RES_OPTIONS", "NETRC", "SSH_ASKPASS", "SUDO_ASKPASS",
+            "TMP", "CREDENTIALS_DIRECTORY", "USER", "LOGNAME", "SYSTEMD_EDITOR", "NOTIFY_SOCKET",
+            "DBUS_SESSION_BUS_ADDRESS", "GLIBC_TUNABLES", "ZDOTDIR", "BASH_FUNC_x", "KRB5_CONFIG",
         )
     },
 }  # fmt: skip
@@ -180,8 +201,43 @@ ASKED = {
 @pytest.mark.parametrize("name", ASKED)
 def test_what_a_project_asks_for_is_told(tmp_path, name):
     toml, env, line = ASKED[name]
-    config, files = project(tmp_path, toml, env)
+    config, files = project(tmp_path, toml, env, A_CITY="Leeds")
     assert any(line in each for each in asks_of(config, files)), asks_of(config, files)
+
+
+def test_a_project_that_is_not_trusted_stays_in_its_folder(tmp_path):
+    toml = (
+        "[project]\nshare = true\n[security]\napprove_without_review = true\n"
+        '[narratives]\ncontext = ["/", "mine"]\nfolders = ["narratives", "link"]\n'
+        'environment = ["A_CITY", "OWN"]\nprivate_urls = true\n'
+        '[destinations.o]\nplatform = "outbox"\nfolder = "link"\n'
+        '[destinations.i]\nplatform = "outbox"\n'
+    )
+    (tmp_path / "link").symlink_to("/etc")
+    config, files = project(tmp_path, toml, "OWN=here", A_CITY="Leeds")
+    config = narrowed(config, files)
+    narratives = config.narratives
+    assert (narratives.context, narratives.folders, narratives.environment) == (
+        (tmp_path / "mine",), (tmp_path / "narratives",), ("OWN",)
+    )  # fmt: skip
+    flags = (narratives.private_urls, config.project.share, config.security.approve_without_review)
+    assert not any(flags)
+    with pytest.raises(ConfigError, match=r"not trusted.*; if it is right: botticelli trust"):
+        open_platform(config.destinations["o"], clock=SystemClock())
+    open_platform(config.destinations["i"], clock=SystemClock())
+
+
+@pytest.mark.parametrize("name", [".env", "botticelli.toml"])
+def test_keys_behind_a_link_are_not_the_projects_own(tmp_path, name):
+    toml = f"{MODEL}api_key = '${{K}}'" if name == ".env" else f'{MODEL}api_key = "literal-key-1"'
+    clone, other = tmp_path / "clone", tmp_path / "other"
+    clone.mkdir()
+    other.mkdir()
+    config, files = project(clone, toml, "K=sk-of-another-project-1\n")
+    assert not isinstance(narrowed(config, files).models.named["m"].base_url, UntrustedAddress)
+    (clone / name).rename(other / name)
+    (clone / name).symlink_to(other / name)
+    assert isinstance(narrowed(config, files).models.named["m"].base_url, UntrustedAddress)
 
 
 def test_the_process_and_an_explicit_file_are_the_users_word(tmp_path):

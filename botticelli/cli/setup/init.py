@@ -14,7 +14,7 @@ import typer
 from botticelli import files
 from botticelli.cli.setup import answers, draft
 from botticelli.cli.setup.sample import Choices, sample
-from botticelli.cli.setup.trust import trust_place
+from botticelli.cli.setup.trust import trust_own
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -123,7 +123,12 @@ def init(
         typer.Option("--from", metavar="URL|FILE", help="Have the model draft ABOUT.md from it."),
     ] = "",
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing; what is not given can be filled in.")
+        bool,
+        typer.Option(
+            "--yes",
+            "-y",
+            help="Ask nothing; what is not given can be filled in, what is there is trusted.",
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite settings and narratives, no text of yours.")
@@ -150,7 +155,7 @@ def init(
     given = _given(env, options, needed=needed, is_asking=not yes)
     if source and not has_settings:
         draft.refuse_offline(str(given.models["models", "default"]))
-    report = _create(env, target, given, force=force)
+    report = _create(env, target, given, force=force, yes=yes)
     return _drafted(env, report, text, source=source) if source else report
 
 
@@ -230,7 +235,9 @@ def _ask(env: Environment, question: str, meaning: Callable[[str], Meaning]) -> 
             env.stderr.write(f"   {error.hint}\n")
 
 
-def _create(env: Environment, target: Path, given: Given, *, force: bool) -> CreatedProject:
+def _create(
+    env: Environment, target: Path, given: Given, *, force: bool, yes: bool
+) -> CreatedProject:
     written, kept = [], []
     for name, content in _files(target, given):
         path = target / name
@@ -239,7 +246,10 @@ def _create(env: Environment, target: Path, given: Given, *, force: bool) -> Cre
             continue
         _write(path, content, mode=0o600 if name == ".env" else 0o666)
         written.append(name)
-    trust_place(env, target)
+    own = {target / name for name in written}
+    if not {SETTINGS, ".env"} & set(kept):
+        own.add(target)  # the project's own record
+    trust_own(env, target, written=own, yes=yes)
     cwd = env.cwd.resolve()
     short = target.relative_to(cwd) if target.is_relative_to(cwd) else target
     cd = () if target == cwd else (f"cd {shlex.quote(str(short))}",)
@@ -275,6 +285,9 @@ def project_name(folder: Path) -> str:
 
 
 def _write(path: Path, content: bytes, *, mode: int) -> None:
+    if path.parent.is_symlink():
+        what = "is a link: nothing is written through it"
+        raise UsageError(what, where=str(path.parent), hint="make it a folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, content, mode=mode)

@@ -1,5 +1,6 @@
 """`botticelli trust`."""
 
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from botticelli.cli.shared.trusting import record_of
+from botticelli.cli.shared.command_guard import asking
+from botticelli.cli.shared.trusting import asks_in, record_of, rights
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
+from botticelli.config.addresses import trust_line
 from botticelli.config.trust.records import TrustRecord
 from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
@@ -76,6 +79,57 @@ def trust_place(env: Environment, place: Path) -> list[TrustRecord]:
         UsageError: There is no such file.
         ConfigError: The file holds mistakes, or another user could have written it.
     """
+    made = list(_records(env, place))
+    for entry in made:
+        env.trust.write(entry)
+    return made
+
+
+def trust_own(env: Environment, folder: Path, *, written: Collection[Path], yes: bool) -> None:
+    """Trust what a person has just made in a folder; what was there before is theirs to judge.
+
+    It is shown, and asked about at a terminal unless they have said `yes`.
+    """
+    entries = list(_records(env, folder))
+    strange = [
+        each for each in entries if Path(each.path) not in written and needs_trust(env, each)
+    ]
+    for entry in strange:
+        env.say(f"{entry.path} was here before, and asks for:")
+        for line in entry.asks:
+            env.say(f"  {shorten(line, 200)}")
+    ask = None if yes or not strange else asking(env)
+    if strange and not yes and (ask is None or ask("Trust all of it?") == "no"):
+        entries = [each for each in entries if each not in strange]
+        env.say(f"it is not trusted; once you have read it: {trust_line(folder)}")
+    for entry in entries:
+        env.trust.write(entry)
+
+
+def needs_trust(env: Environment, entry: TrustRecord) -> bool:
+    """Return whether what a record stands for asks for something that is not granted yet."""
+    path = Path(entry.path)
+    if path.is_dir():
+        known = env.trust.get(entry.digest)
+        return not set(entry.asks) <= set(known.asks if known else ())
+    from botticelli.narrative.checks.asks import files_run
+    from botticelli.narrative.language.load import load_file, resolve_nested
+
+    file, granted = load_file(path), rights(env)
+    resolve = partial(resolve_nested, cwd=env.cwd)
+    missing = granted.missing(asks_in(files_run(file, resolve)), None)
+    return not (missing.is_empty or granted.trusted(file, resolve))
+
+
+def _records(env: Environment, place: Path) -> Iterator[TrustRecord]:
+    """Yield what stands for a yes to a file, or to all that lies in a folder.
+
+    What cannot be trusted in a folder is complained about.
+
+    Raises:
+        UsageError: There is no such file.
+        ConfigError: The file holds mistakes, or another user could have written it.
+    """
     from botticelli.narrative.language.load import load_file, resolve_nested
     from botticelli.reports.narratives import narrative_files
 
@@ -83,34 +137,32 @@ def trust_place(env: Environment, place: Path) -> list[TrustRecord]:
         raise UsageError(f"there is no {place}", hint="name a narrative file or a folder")
     resolve = partial(resolve_nested, cwd=env.cwd)
 
-    def narrative(path: Path) -> list[TrustRecord]:
-        return [record_of(env, load_file(path), resolve)]
+    def narrative(path: Path) -> TrustRecord:
+        return record_of(env, load_file(path), resolve)
 
-    parts = [partial(_project, env, place)] if place.is_dir() else []
+    if not place.is_dir():
+        yield narrative(place)
+        return
+    parts: list[Callable[[], TrustRecord | None]] = [partial(_project, env, place)]
     parts += [partial(narrative, path) for path in narrative_files([place])]
-    made: list[TrustRecord] = []
     for part in parts:
         try:
-            made += (entry := part())
-            for each in entry:
-                env.trust.write(each)
+            if entry := part():
+                yield entry
         except BotticelliError as error:
-            if not place.is_dir():
-                raise
             env.complain(f"not trusted: {error}")
-    return made
 
 
-def _project(env: Environment, folder: Path) -> list[TrustRecord]:
-    """Return the record of the project that begins in a folder, if its files ask for anything."""
+def _project(env: Environment, folder: Path) -> TrustRecord | None:
+    """Return the record of the project that begins in a folder; None if none does."""
     from botticelli.config.trust.project import record_of as record_of_project
 
     inner = env.at(folder)
     inner.config  # noqa: B018 - reads the files
     if inner.files is None or inner.files.root.resolve() != folder:
-        return []
+        return None
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return [record_of_project(folder, inner.asks, by=env.user, at=at)]
+    return record_of_project(folder, inner.asks, by=env.user, at=at)
 
 
 @render.register

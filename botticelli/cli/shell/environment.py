@@ -151,15 +151,17 @@ class Environment:
         if root in own_folders(self._process) and not is_named:
             return config
         speaks = file is not None and not is_named
-        return self._trusted(config, root=root, assigned=assigned, speaks=speaks)
+        return self._trusted(config, file, assigned=assigned, speaks=speaks)
 
     def _trusted(
-        self, config: Config, *, root: Path, assigned: dict[str, str], speaks: bool
+        self, config: Config, file: Path | None, *, assigned: dict[str, str], speaks: bool
     ) -> Config:
         """Return a project's configuration, narrowed if the user has not said yes to it."""
+        from botticelli.config.load import load
         from botticelli.config.trust import project as project_trust
         from botticelli.config.trust.records import digest_of_project
 
+        root = file.parent if file else self.cwd
         self.files = project_trust.ProjectFiles(
             root=root, assigned=assigned, process=self._process, speaks=speaks
         )
@@ -169,6 +171,8 @@ class Environment:
             return config
         for name in self.files.steering:
             del self.environ[name]
+        if self.files.steering:
+            config = load(file, environ=self.environ, cwd=self.cwd)
         return project_trust.narrowed(config, self.files)
 
     @property
@@ -358,17 +362,23 @@ class Environment:
     @cached_property
     def embedded(self) -> "Embedded":
         """The embedded PostgreSQL."""
-        from botticelli.config.addresses import trust_line
-        from botticelli.errors import ConfigError
         from botticelli.store.embedded.server import Embedded
 
-        if self.config.untrusted and self.config.database.binaries:
-            raise ConfigError(
-                "names programs of a project that is not trusted",
-                where="database.binaries",
-                hint=f"if they are right: {trust_line(self.config.untrusted)}",
-            )
+        if self.config.untrusted and self.files:
+            self._refuse_server(self.config.untrusted, self.files)
         # A terminal below systemd's user manager has INVOCATION_ID, too, but no unit to end.
         in_unit = "INVOCATION_ID" in self.environ and not self.stderr.isatty()
         database = self.config.database
         return Embedded(database.folder, binaries=database.binaries, stop_when_last=in_unit)
+
+    def _refuse_server(self, root: Path, files: "ProjectFiles") -> None:
+        from botticelli.config.addresses import trust_line
+        from botticelli.config.trust.project import server_of
+        from botticelli.errors import ConfigError
+
+        for key, path in server_of(self.config, files):
+            raise ConfigError(
+                f"{path} may hold programs, and is named by a project that is not trusted",
+                where=key,
+                hint=f"if it is right: {trust_line(root)}",
+            )

@@ -20,13 +20,20 @@ from botticelli.config.hiding import SHORTEST, Hider, secrets_of_environment
 from botticelli.config.model import Config, Destination, Models, NamedModel
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.config.secrets import Secret
+from botticelli.config.sources import NAME as SETTINGS
+from botticelli.config.sources import user_folder
 from botticelli.config.trust.records import TrustRecord, digest_of_project
 from botticelli.records import record
 
-# Variables that decide which programs run, and how: not those of a project that is not trusted.
+# Variables that decide which programs run, and how, or who decides: not those of a project that is
+# not trusted.
 OF_PROGRAMS: Final = re.compile(
-    r"PATH|HOME|SHELL|EDITOR|VISUAL|PAGER|BROWSER|TMPDIR|ENV|BASH_ENV|IFS|\w+_PROXY|\w+_CA_BUNDLE"
-    r"|OTEL_\w*ENDPOINT|(?:LD|DYLD|GIT|SSL|XDG)_\w+|(?:PYTHON|PG)[A-Z]+"
+    r"PATH|HOME|SHELL\w*|ENV|BASH\w*|IFS|PS[1-4]|PROMPT_COMMAND|ZDOTDIR|INPUTRC|CDPATH|USER|LOGNAME"
+    r"|(?:\w+_)?(?:EDITOR|VISUAL|PAGER|BROWSER|ASKPASS|PROXY|CA_BUNDLE)|MANPAGER|EXINIT|VIM\w*"
+    r"|TMP|TEMP|TMPDIR|TZDIR|TERMINFO\w*|TERMCAP|LOCPATH|NLSPATH|NETRC|SSLKEYLOGFILE"
+    r"|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS|NOTIFY_SOCKET|INVOCATION_ID|CREDENTIALS_DIRECTORY"
+    r"|OTEL_\w*ENDPOINT|(?:LD|DYLD|GIT|SSL|SSH|XDG|OPENSSL|GCONV|GLIBC|MALLOC|DBUS|SYSTEMD)_\w+"
+    r"|(?:PYTHON|PG|PSQL|LESS|PERL|RUBY|NODE|JAVA|_JAVA|JDK_JAVA|GNUPG|KRB5)\w+"
     r"|BOTTICELLI_(?:CONFIG|CONTEXT_PATH)",
     re.IGNORECASE,
 )
@@ -71,6 +78,21 @@ class ProjectFiles:
         is_address = name.upper().endswith(("_PROXY", "ENDPOINT"))
         return is_address and is_here(self.assigned[name])
 
+    @property
+    def default_server(self) -> Path:
+        """The folder of the embedded PostgreSQL, unless the configuration names another."""
+        state = user_folder(self.process, "XDG_STATE_HOME", ".local/state")
+        return state / "botticelli/postgres"
+
+    def own(self, name: str) -> bool:
+        """Return whether a file of that name lies in the project, and not behind a link."""
+        return (self.root / name).resolve().is_relative_to(self.root.resolve())
+
+    def says_outside(self, folder: Path) -> bool:
+        """Return whether botticelli.toml names a folder outside of the project."""
+        is_outside = not folder.resolve().is_relative_to(self.root.resolve())
+        return is_outside and self.says(str(folder))
+
     def says(self, value: str) -> bool:
         """Return whether a value of botticelli.toml is the project's word, not a variable's."""
         return self.speaks and bool(value) and value not in self.process.values()
@@ -80,14 +102,43 @@ def asks_of(config: Config, files: ProjectFiles) -> tuple[str, ...]:
     """Return what a project's files ask for that needs the user's trust, a line each."""
     lines = [f".env: {name} = {files.assigned[name]}" for name in files.steering]
     lines += [f"{key} = {address}" for key, address in addresses(config, files)]
-    if files.speaks:
-        lines += [f"{key} = {target.reveal()}" for key, target in _hooks(config.hooks)]
-        if config.database.binaries:
-            lines.append(f"database.binaries = {config.database.binaries}")
-        if config.security.writes == "allow":
-            lines.append('security.writes = "allow"')
-        lines += [f"security.allowed_commands: {each}" for each in config.security.allowed_commands]
+    lines += [f"{key} = {value}" for key, value in _settings(config, files)]
     return tuple(_shown(line) for line in lines)
+
+
+def _settings(config: Config, files: ProjectFiles) -> Iterator[tuple[str, object]]:
+    """Yield what botticelli.toml says beyond what any project may, with its keys."""
+    if not files.speaks:
+        return
+    yield from ((key, target.reveal()) for key, target in _hooks(config.hooks))
+    yield from server_of(config, files)
+    security, narratives = config.security, config.narratives
+    yes = {
+        # The embedded server knows the databases of all projects of the user.
+        "project.share": config.project.share and not config.database.url,
+        "security.writes": security.writes == "allow",
+        "security.approve_without_review": security.approve_without_review,
+        "narratives.private_urls": narratives.private_urls,
+    }
+    yield from ((key, "allow" if key.endswith("writes") else "true") for key in yes if yes[key])
+    yield from (("security.allowed_commands", each) for each in security.allowed_commands)
+    lent = (each for each in narratives.environment if not files.assigns(each))
+    yield from (("narratives.environment", each) for each in lent if each in files.process)
+    for key in ("folders", "context"):
+        folders: tuple[Path, ...] = getattr(narratives, key)
+        yield from ((f"narratives.{key}", each) for each in folders if files.says_outside(each))
+    for name, place in config.destinations.items():
+        if files.says_outside(place.folder):
+            yield f"destinations.{name}.folder", place.folder
+
+
+def server_of(config: Config, files: ProjectFiles) -> Iterator[tuple[str, Path]]:
+    """Yield what botticelli.toml says of the embedded PostgreSQL, whose files are programs, too."""
+    database = config.database
+    if files.speaks and database.binaries:
+        yield "database.binaries", database.binaries
+    if files.speaks and database.folder != files.default_server:
+        yield "database.folder", database.folder
 
 
 def _shown(line: str) -> str:
@@ -176,26 +227,44 @@ def record_of(root: Path, asks: tuple[str, ...], *, by: str, at: str) -> TrustRe
 def narrowed(config: Config, files: ProjectFiles) -> Config:
     """Return the configuration of a project that is not trusted.
 
-    Its database on another machine cannot be used, and no key that is not its own goes to an
-    address that it names. Who runs its hooks and programs looks at `untrusted`.
+    Its database on another machine cannot be used, no key that is not its own goes to an address
+    that it names, and no folder outside of it is read or written. Who runs its hooks and programs
+    looks at `untrusted`.
     """
     outside, named = _Outside(files), dict(addresses(config, files))
     database, root = config.database, files.root
     if {".env: DATABASE_URL", "database.url"} & named.keys():
         database = replace(database, url=UntrustedAddress(database.url, root))
-    return replace(
+
+    def place(name: str, its: Destination) -> Destination:
+        if files.says_outside(its.folder):
+            return replace(its, base_url=UntrustedAddress(str(its.folder), root))
+        is_lent = f"destinations.{name}.base_url" in named and outside.fills(its)
+        return replace(its, base_url=UntrustedAddress(its.base_url, root)) if is_lent else its
+
+    places = {name: place(name, its) for name, its in config.destinations.items()}
+    config = replace(
         config,
         database=database,
         models=_models(config.models, named, outside, root=root),
-        destinations=MappingProxyType(
-            {
-                name: replace(place, base_url=UntrustedAddress(place.base_url, root))
-                if f"destinations.{name}.base_url" in named and outside.fills(place)
-                else place
-                for name, place in config.destinations.items()
-            }
-        ),
+        destinations=MappingProxyType(places),
         untrusted=root,
+    )
+    if not files.speaks:
+        return config
+    narratives = config.narratives
+    inside = {
+        key: tuple(each for each in getattr(narratives, key) if not files.says_outside(each))
+        for key in ("folders", "context")
+    }
+    environment = tuple(
+        each for each in narratives.environment if files.assigns(each) or each not in files.process
+    )
+    return replace(
+        config,
+        project=replace(config.project, share=config.project.share and bool(config.database.url)),
+        security=replace(config.security, approve_without_review=False),
+        narratives=replace(narratives, private_urls=False, environment=environment, **inside),
     )
 
 
@@ -237,7 +306,9 @@ class _Outside:
     """What is secret and not the project's own."""
 
     def __init__(self, files: ProjectFiles) -> None:
-        self._own = set(files.assigned.values())
+        # A link may have led to another project's keys: nothing is this one's own.
+        self._all = not (files.own(".env") and files.own(SETTINGS))
+        self._own = set() if self._all else set(files.assigned.values())
         self._process = set(files.process.values())
         known = secrets_of_environment(files.environ)
         self._secrets = [each for each in known if len(each) >= SHORTEST and each not in self._own]
@@ -246,9 +317,9 @@ class _Outside:
         """Return whether one of the texts is, or holds, a secret that the project does not know."""
         shown = [each.reveal() if isinstance(each, Secret) else each for each in texts]
         return any(
-            text in self._process - {""} or any(secret in text for secret in self._secrets)
+            text in self._process or any(secret in text for secret in self._secrets) or self._all
             for text in shown
-            if text not in self._own
+            if text and text not in self._own
         )
 
     def fills(self, made: NamedModel | Destination | Models) -> bool:
