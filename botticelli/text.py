@@ -17,6 +17,7 @@ UNSEEN: Final = (
     "\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb"
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff"
 )
+LONG: Final = {0xFDFA: " ", 0xFDFB: " "}  # one character that compatibility forms make 18 of
 _FENCE: Final = re.compile(r"^[ \t]*(`{3,})([^\n`]*)$")
 
 # Where a text may be cut, best place first; each leaves the blanks at the end of the piece before.

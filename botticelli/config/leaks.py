@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
-from botticelli.text import UNSEEN
+from botticelli.text import LONG, UNSEEN
 
 KEY: Final = 6  # characters by which a spelling is found
 WINDOW: Final = 20  # so many characters of a longer secret give it away
@@ -47,7 +47,7 @@ def find_leak(text: str, secrets: Iterable[str]) -> str | None:
 
 def squeeze(text: str) -> str:
     """Return the letters and digits of a text alone, in small and plain forms."""
-    plain = text if text.isascii() else unicodedata.normalize("NFKD", text)
+    plain = text if text.isascii() else unicodedata.normalize("NFKD", text.translate(LONG))
     return _NOT_SQUEEZED.sub("", plain.casefold())
 
 

@@ -16,6 +16,7 @@ from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.records import record
 from botticelli.store import runs
 from botticelli.store.connection import Connection, mapped_errors
+from botticelli.store.known_secrets import recognize
 from botticelli.store.projects import check_owner
 from botticelli.store.reads import doctor
 from botticelli.store.reads.doctor import CleanupFinding, Difference
@@ -173,10 +174,18 @@ def _contents(
     conn: Connection, version: int | None, *, config: Config, clock: Clock
 ) -> Iterator[Diagnosis]:
     yield from _part(conn, "schema", lambda: _schema(conn, version))
+    if version == EXPECTED_VERSION:
+        yield from _part(conn, "known_secrets", lambda: _former_secrets(conn))
     if version is not None:
         yield from _part(conn, "stages", lambda: _stages(conn))
         yield from _part(conn, "leftovers", lambda: _cleanup(conn, config=config))
         yield from _part(conn, "quota", lambda: _quota(conn, config=config, clock=clock))
+
+
+def _former_secrets(conn: Connection) -> Iterator[Diagnosis]:
+    """Let what is found hide the keys that were in use before."""
+    recognize(conn)
+    yield from ()
 
 
 def _part(conn: Connection, subject: str, check: Check) -> Iterator[Diagnosis]:

@@ -7,7 +7,14 @@ from typing import Final
 from botticelli.config import hiding
 from botticelli.store.connection import Connection
 
-KNOWN: Final = "SELECT digest, salt, length FROM known_secrets ORDER BY seen_at, digest"
+# Of the lengths that a key may have: rows may be anybody's, and each length costs time.
+KNOWN: Final = """
+    SELECT digest, salt, length
+      FROM known_secrets
+     WHERE length BETWEEN 20 AND 200
+     ORDER BY seen_at, digest
+     LIMIT 1000
+"""
 ADD: Final = """
     INSERT INTO known_secrets (digest, salt, length)
     SELECT d.digest, %(salt)s, d.length
@@ -22,15 +29,19 @@ def remember(conn: Connection) -> None:
     Only of keys and tokens: the hash of a short password could be guessed. One statement if all
     are known already.
     """
-    hider = hiding.current()
-    rows = conn.execute(KNOWN).fetchall()
-    salt = rows[0][1] if rows else os.urandom(16)
-    known = {digest: length for digest, its_salt, length in rows if its_salt == salt}
-    ours = [word for word in hider.secrets if hiding.LONG_WORD.fullmatch(word)]
+    salt, known = recognize(conn)
+    ours = [word for word in hiding.current().secrets if hiding.LONG_WORD.fullmatch(word)]
     new = {_digest(word, salt): len(word) for word in ours} | known
     if len(new) > len(known):
         values = {"salt": salt, "digests": list(new), "lengths": list(new.values())}
         conn.execute(ADD, values)
+
+
+def recognize(conn: Connection) -> tuple[bytes, dict[bytes, int]]:
+    """Let this process hide the secrets that were in use before; return their salt and lengths."""
+    rows = conn.execute(KNOWN).fetchall()
+    salt = rows[0][1][:64] if rows else os.urandom(16)  # longer ones are no key of blake2b
+    known = {digest: length for digest, its_salt, length in rows if its_salt == salt}
     lengths = set(known.values())
 
     def is_former(word: str) -> bool:
@@ -38,7 +49,8 @@ def remember(conn: Connection) -> None:
         ends = (part for length in lengths for part in (plain[:length], plain[-length:]))
         return bool(known) and any(_digest(part, salt) in known for part in (plain, *ends))
 
-    hider.former = is_former
+    hiding.current().former = is_former
+    return salt, known
 
 
 def _digest(word: str, salt: bytes) -> bytes:

@@ -373,3 +373,32 @@ def test_every_secret_of_the_configuration_is_known(world):
 
     assert {text for text in MEANT if not text.startswith("mastodon")} <= set(known)
     assert all(len(text) >= SHORTEST for text in MEANT)
+
+
+FORMER, PRESENT = "gemkey-7777abcdEFGH9999ijkl", "gemkey-8888abcdEFGH0000ijkl"
+PLANTED = (
+    "UPDATE runs SET summary = jsonb_build_object('narrative', %(text)s::text), error = %(text)s",
+    "UPDATE actor_server_state SET last_error = %(text)s, circuit_opened_at = now()",
+    "INSERT INTO actor_server_state (task_id, actor_name) VALUES (%(text)s, %(text)s)",
+    "INSERT INTO potential_discord_posts (text_content, content_type) VALUES (%(text)s, %(text)s)",
+)
+
+
+@pytest.mark.parametrize("length", [0, 20])  # of rows that are nobody's keys
+def test_what_only_reads_hides_present_and_former_keys_in_rows_of_anybody(botticelli, db, length):
+    for key in (FORMER, PRESENT):
+        botticelli.environ["GEMINI_API_KEY"] = key
+        assert botticelli("post --now").code == 0
+    for statement in PLANTED:
+        db.execute(statement, {"text": f"{FORMER} {PRESENT}"})
+    db.execute(
+        "INSERT INTO known_secrets (digest, salt, length, seen_at) SELECT sha256(n::text::bytea),"
+        " salt, %s + n * 1000, 'infinity' FROM known_secrets, generate_series(1, 50) AS n"
+        " ON CONFLICT DO NOTHING",
+        (length,),
+    )
+    for line in ("status", "runs", "deliveries", "content list", "metrics", "doctor", "health"):
+        for form in (line, f"{line} --json") if line != "metrics" else (line,):
+            said = botticelli(form)
+            assert not re.search(f"{FORMER}|{PRESENT}", said.out + said.err), form
+    assert "********" in botticelli("metrics").out

@@ -148,9 +148,9 @@ def metrics(
         )
     text = exposition(_all_samples(env))
     if textfile is None:
-        env.stdout.write(text)
+        env.stdout.write(env.hide(text))
     else:
-        _replace(env.cwd / textfile, text)
+        _replace(env.cwd / textfile, env.hide(text))
 
 
 def _all_samples(env: Environment) -> dict[str, Samples]:

@@ -123,12 +123,7 @@ def init(
         typer.Option("--from", metavar="URL|FILE", help="Have the model draft ABOUT.md from it."),
     ] = "",
     yes: Annotated[
-        bool,
-        typer.Option(
-            "--yes",
-            "-y",
-            help="Ask nothing; what is not given can be filled in, what is there is trusted.",
-        ),
+        bool, typer.Option("--yes", "-y", help="Ask nothing, and trust what is there already.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite settings and narratives, no text of yours.")

@@ -288,6 +288,7 @@ class Environment:
         from contextlib import ExitStack, suppress
 
         from botticelli.store.connection import connect, mapped_errors
+        from botticelli.store.known_secrets import recognize
         from botticelli.store.projects import admit, throwaway_database
         from botticelli.store.schema import NothingYet
         from botticelli.store.session import DatabaseSession
@@ -299,6 +300,8 @@ class Environment:
                     if lock is not None and isinstance(conn, DatabaseSession):
                         conn.lock_timeout, conn.heals = lock, False
                     admit(conn, self.config, writes=self.writes)
+                    if not self.writes:  # what writes remembers them with its run
+                        recognize(conn)
                 except NothingYet as error:
                     if not self.is_dry_run:
                         raise

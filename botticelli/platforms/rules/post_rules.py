@@ -166,7 +166,7 @@ _NAMED: Final = (
 )
 _BLANKS_TO_FILL: Final = re.compile(
     # of template languages, left unfilled; ${HOME} is the shell's
-    r"\{\{[^{}\n\w]*\w[^{}\n]*\}\}|\$\{(?!HOME|PATH|PWD|SHELL|TMPDIR|XDG_)\w[^}\n]{0,200}\}"
+    r"\{\{[^{}\n\w]*\w[^{}\n]*\}\}|\$\{(?!HOME|PATH|PWD|SHELL|TMPDIR|XDG_)\w[^}$\n]{0,200}\}"
     r"|<%[^%\n]*%>|\{%[^%\n]*%\}"
     rf"|(?<![\w{{]){{(?:\w+_)?{_NAMED}}}|(?<![\w{{]){{(?:username|title|insert\w*)}}"
     # [insert link here]; not [your guide](https://...), which is a link

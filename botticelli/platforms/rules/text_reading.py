@@ -9,13 +9,15 @@ them shows counts. Everything here takes time in proportion to the length of the
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Final, TypeVar
 from urllib.parse import unquote
 
 from botticelli.records import record
-from botticelli.text import UNSEEN, shorten, utf16_length
+from botticelli.text import LONG, UNSEEN, shorten, utf16_length
 
+MOST_LINKS: Final = 1000  # in one text; more fit into no number of messages that a post may have
 LONGEST_AUTHORITY: Final = 300  # characters; a longer one leads nowhere that could be allowed
 # Endings of a host that is read as one without a scheme: none that files often have.
 _ENDINGS: Final = (
@@ -57,11 +59,13 @@ _INVITING: Final = (
 _INVITING_BY_PATH: Final = ("discord.com", "discordapp.com")
 _MASKED: Final = re.compile(r"\[([^\[\]]*)\]\(\s{0,4}<?[a-z0-9+.\-\\]*\Z", re.IGNORECASE)
 _LABEL: Final = 300  # characters in front of a link in which [its text]( is looked for
+_PLAIN_HOST: Final = re.compile(
+    r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,3}", re.IGNORECASE | re.ASCII
+)
 _HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _LONGEST_HOST: Final = 255
 _FORBIDDEN: Final = re.compile(r"[\[\]|^]")  # in a host: browsers make no link of it
 _DOTS: Final = str.maketrans("\u3002\uff0e\uff61", "...")  # a browser reads each as a dot
-_LONG: Final = {0xFDFA: " ", 0xFDFB: " "}  # one character that NFKC makes 18 of
 _ESCAPE: Final = re.compile(r"\\([^0-9A-Za-z\s])")
 
 # As a client marks them; an address such as name@here.com is none.
@@ -125,7 +129,7 @@ class TextReading:
     @cached_property
     def spellings(self) -> tuple[str, ...]:
         """The text as it is, in plain forms of its letters, and without invisible characters."""
-        plain = unicodedata.normalize("NFKC", self.text.translate(_LONG)).translate(_DOTS)
+        plain = unicodedata.normalize("NFKC", self.text.translate(LONG)).translate(_DOTS)
         return tuple(dict.fromkeys((self.text, plain, _seen(plain))))
 
     @cached_property
@@ -217,6 +221,14 @@ def _unclosed(text: str) -> str:
 
 
 def _links(text: str, *, names: bool) -> Iterator[Link]:
+    """Yield the links of a text; of more than `MOST_LINKS` the last is one that nobody allows."""
+    found = _links_in(text, names=names)
+    yield from islice(found, MOST_LINKS)
+    if next(found, None):
+        yield Link(host=f"more than {MOST_LINKS} links", is_invite=True)
+
+
+def _links_in(text: str, *, names: bool) -> Iterator[Link]:
     at = 0
     while match := _LINK.search(text, at):
         authority = _until_markup(match)
@@ -273,7 +285,10 @@ def _trimmed(authority: str) -> str:
     return authority[:end]
 
 
+@lru_cache(maxsize=4096)
 def _host(authority: str) -> str:
+    if _PLAIN_HOST.fullmatch(authority):
+        return authority.lower()
     host = unquote(authority.rpartition("@")[2])
     name, _, port = host.partition(":")
     return _host_name(name if port.isdecimal() or not port else host)
@@ -301,6 +316,8 @@ def _is_invite(host: str, path: str) -> bool:
     elif any(_is_within(host, one) for one in _INVITING_BY_PATH):
         wanted = 2
     else:
+        return False
+    if not path:
         return False
     steps: list[str] = []
     for step in re.split(r"[/\\]", unquote(path)):
