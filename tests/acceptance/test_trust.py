@@ -244,13 +244,13 @@ def test_init_trusts_what_it_writes_and_on_a_yes_what_was_there(botticelli):
 def test_init_writes_through_no_link(botticelli, tmp_path, more):
     outside = tmp_path / "outside"
     outside.mkdir()
-    (outside / "kept").write_text("mine")
+    (outside / "kept").write_text("# mine")
     (botticelli.cwd / "botticelli.toml").symlink_to(outside / "kept")
     (botticelli.cwd / "narratives").symlink_to(outside)
     ended = botticelli(["init", *ANSWERS, *more])
     assert (ended.code, [path.name for path in outside.iterdir()]) == (2, ["kept"])
     assert "is a link: nothing is written through it" in ended.err
-    assert (outside / "kept").read_text() == "mine"
+    assert (outside / "kept").read_text() == "# mine"
 
 
 def test_a_yes_to_a_project_holds_until_it_asks_for_more(botticelli, db):

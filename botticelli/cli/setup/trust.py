@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from botticelli.cli.shared.command_guard import asking
-from botticelli.cli.shared.trusting import asks_in, record_of, rights
+from botticelli.cli.shared.trusting import record_of, rights
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -112,12 +112,13 @@ def needs_trust(env: Environment, entry: TrustRecord) -> bool:
     if path.is_dir():
         known = env.trust.get(entry.digest)
         return not set(entry.asks) <= set(known.asks if known else ())
-    from botticelli.narrative.checks.asks import files_run
+    from botticelli.narrative.checks.asks import asks_of, files_run
     from botticelli.narrative.language.load import load_file, resolve_nested
 
     file, granted = load_file(path), rights(env)
     resolve = partial(resolve_nested, cwd=env.cwd)
-    missing = granted.missing(asks_in(files_run(file, resolve)), None)
+    asks = asks_of(each for one in files_run(file, resolve) for each in one.narratives.values())
+    missing = granted.missing(asks, None)
     return not (missing.is_empty or granted.trusted(file, resolve))
 
 
