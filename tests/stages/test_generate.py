@@ -279,7 +279,8 @@ def test_a_second_run_is_refused_without_join(db, run, gemini, stages):
 def test_joining_nothing_does_nothing(db, run, gemini):
     report = run(join=True)
 
-    assert (report.skipped, report.exit_code) == ("no batch to help with", Exit.DONE)
+    why = "carousel.batch has no unfinished batch to help with"
+    assert (report.skipped, report.exit_code) == (why, Exit.DONE)
     assert len(gemini.calls) == 0
 
 

@@ -127,7 +127,10 @@ def is_file(path: Path) -> bool:
 
 
 def _inside(path: Path, name: str, *, folders: Folders) -> tuple[Path, Path]:
-    real = path.resolve()
+    try:
+        real = path.resolve()
+    except OSError:  # a link was put in its place, or taken from it, at this very moment
+        raise _missing(name, folders) from None
     allowed = [each.resolve() for each in folders.places(name)]
     holders = [folder for folder in allowed if real.is_relative_to(folder)]
     if not holders:
