@@ -388,10 +388,16 @@ def mapped_errors() -> Iterator[None]:
     Raises:
         TryLater: Somebody else's session holds what we need.
         Unavailable: The connection was lost, or the server is full, read-only or shutting down.
-        ConfigError: The database's user may not do what we do.
+        ConfigError: The database's user may not do what we do, or something of ours is not there.
     """
     try:
         yield
+    except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
+        raise ConfigError(
+            f"the schema is not what it should be: {error.diag.message_primary}",
+            where="database",
+            hint="botticelli db migrate",
+        ) from error
     except errors.LockNotAvailable as error:
         raise _blocked(error) from error
     except PASSING as error:

@@ -101,3 +101,17 @@ def test_post_says_who_holds_the_post(botticelli, db, db_url, tmp_path):
 
     assert ended.code == 75, ended
     assert f"process {pid} (psql" in ended.err
+
+
+@pytest.mark.parametrize(
+    "breaking",
+    ["DROP TABLE known_secrets", "DROP TABLE locks CASCADE", "ALTER TABLE runs DROP stage CASCADE"],
+)
+def test_a_schema_with_something_missing_is_one_line(botticelli, db, breaking):
+    db.execute(breaking)
+
+    ended = botticelli("status")
+
+    assert ended.code == 78
+    assert ended.err.startswith("botticelli: database: the schema is not what it should be: ")
+    assert ended.err.count("\n") == 1

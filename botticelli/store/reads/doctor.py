@@ -36,14 +36,8 @@ def part(conn: Connection) -> Iterator[None]:
         ConfigError: The schema is not what this program reads, or the user may not read it.
         Unavailable: The server gave up, or took too long.
     """
-    try:
-        with mapped_errors(), conn.transaction():
-            yield
-    except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
-        raise ConfigError(
-            f"the schema is not what it should be: {error.diag.message_primary}",
-            hint="botticelli db migrate",
-        ) from error
+    with mapped_errors(), conn.transaction():
+        yield
 
 
 @record
