@@ -102,7 +102,7 @@ def test_a_run_of_curate_tells_who_was_judged_and_approved(command):
 
     assert "judged candidate 1: approved, 40 of 50  A post about" in told
     assert "set aside candidate 2: rejected  A post about" in told
-    assert "repeats #1, nearly" in told
+    assert "repeats c1, nearly" in told
     assert "approved post 1: pending  A post about" in told
 
 

@@ -255,7 +255,7 @@ def test_copies_are_set_aside_before_any_batch_is_made(db, run, gemini, stages, 
         " WHERE id = ANY (%s) ORDER BY id"
     )
     assert db.execute(query, (copies,)).fetchall() == [
-        ("rejected", first, f"repeats #{first}") for first in pending
+        ("rejected", first, f"repeats c{first}") for first in pending
     ]
     assert db.execute(query, ([empty],)).fetchall() == [("rejected", None, "has no text")]
 
@@ -311,7 +311,7 @@ def test_what_was_ever_approved_is_known_however_old(db, run, stages):
     run()
 
     query = "SELECT curation_notes FROM potential_discord_posts WHERE id = %s"
-    assert db.execute(query, (copy,)).fetchone() == (f"repeats #{old}",)
+    assert db.execute(query, (copy,)).fetchone() == (f"repeats c{old}",)
 
 
 def test_posts_that_came_in_by_sql_are_known(db, run):

@@ -76,7 +76,7 @@ def test_what_never_reached_the_judge_says_why(db, stages, gemini):
     report = curate(stages.context(db), drain=True)
 
     found = reviews.find_candidates(db, [again, empty])
-    assert [one.why for one in found] == [f"repeats #{first}", "has no text"]
+    assert [one.why for one in found] == [f"repeats c{first}", "has no text"]
     assert report.set_aside == 2
 
 

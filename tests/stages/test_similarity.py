@@ -65,7 +65,7 @@ def test_of_equal_copies_the_first_is_named():
     gate.add(TextSource(id=1), "the same")
     gate.add(TextSource(id=2), "The same")
 
-    assert str(gate.find("THE SAME")) == "repeats #1"
+    assert str(gate.find("THE SAME")) == "repeats c1"
 
 
 def test_a_near_copy_is_told_with_its_share():
@@ -76,7 +76,7 @@ def test_a_near_copy_is_told_with_its_share():
 
     found = gate.find("Set active hours so that nothing is posted at night, v2")
 
-    assert str(found).startswith("repeats post #7, nearly (0.9")
+    assert str(found).startswith("repeats p7, nearly (0.9")
 
 
 @pytest.mark.parametrize(

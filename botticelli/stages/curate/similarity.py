@@ -57,7 +57,7 @@ class TextSource:
 
     def __str__(self) -> str:
         """Return what a person finds it by."""
-        return f"post #{self.id}" if self.is_post else f"#{self.id}"
+        return f"{'p' if self.is_post else 'c'}{self.id}"
 
 
 @record
