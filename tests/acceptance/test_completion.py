@@ -13,6 +13,8 @@ import pytest
 
 from tests.commandline import run_installed
 
+pytestmark = pytest.mark.slow  # whole commands and servers, seconds each
+
 BIN = Path(sys.executable).parent
 PRESS = """
 eval "$(botticelli completion bash)"

@@ -11,6 +11,8 @@ import pytest
 from botticelli.store.connection import connect
 from tests.database import approved, url_of
 
+pytestmark = pytest.mark.slow  # whole commands and servers, seconds each
+
 COMMANDS = ("check", "doctor --offline", "health", "db migrate", "db init", "status", "post")
 
 

@@ -60,6 +60,7 @@ def as_json(ended):
     return json.loads(ended.out)
 
 
+@pytest.mark.slow
 def test_two_projects_from_nothing_to_posts_in_their_channels(
     run, tmp_path, postgres_home, discord, gemini
 ):
@@ -128,6 +129,7 @@ def timers_stand_side_by_side(run, tmp_path):
     assert f"cd {tmp_path}/choir && " in run("choir", "timers render --cron").out
 
 
+@pytest.mark.slow
 def test_a_foreign_database_is_refused_and_an_old_one_taken_over_without_loss(
     run, tmp_path, postgres_home, discord
 ):

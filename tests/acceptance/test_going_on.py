@@ -61,6 +61,7 @@ def advised(ended):
     return shlex.split(command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -247,6 +247,7 @@ def test_all_hooks_of_an_outcome_hold_up_a_run_no_longer_than_one(
     assert hanging.pids() == [], "nothing of a hook outlives its time"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["start", "end"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_whose_hooks_hang(botticelli, db, hanging, moment, number):

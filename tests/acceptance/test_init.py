@@ -357,6 +357,7 @@ def machine(postgres_home, botticelli):
     run("db stop")
 
 
+@pytest.mark.slow
 def test_demo_shows_the_whole_line_twice_in_a_row(machine, botticelli, postgres_home):
     before = sorted(botticelli.cwd.rglob("*"))
     first = machine("demo", DATABASE_URL="postgresql://127.0.0.1:1/ignored")
@@ -375,6 +376,7 @@ def test_demo_shows_the_whole_line_twice_in_a_row(machine, botticelli, postgres_
     assert "no database yet" in machine("status").err, "the project has none of it"
 
 
+@pytest.mark.slow
 def test_demo_says_that_it_waits_while_the_stage_runs_elsewhere(machine, postgres_home):
     own = f"--config {postgres_home}/botticelli/demo/botticelli.toml"
     machine("demo")

@@ -38,6 +38,7 @@ def counts(db):
     return [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
 
 
+@pytest.mark.slow
 def test_twenty_starts_of_every_stage_do_the_work_of_one(botticelli, db, often):
     first = botticelli("generate")
     once = counts(db)

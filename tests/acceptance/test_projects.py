@@ -96,6 +96,7 @@ def one_line(ended, code=78):
 # -- looking creates nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_project", [True, False])
 def test_looking_at_an_empty_database_changes_nothing(botticelli, empty_url, has_project):
     if has_project:

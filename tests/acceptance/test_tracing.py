@@ -10,6 +10,8 @@ import pytest
 from tests.commandline import isolated, run_installed
 from tests.fakes.otlp import FakeCollector
 
+pytestmark = pytest.mark.slow  # whole commands and servers, seconds each
+
 CLIENT, INTERNAL = 3, 1
 BOUND = 15.0  # seconds on top of three times the run alone; left to itself, the SDK takes 30
 

@@ -15,6 +15,8 @@ from tests.commandline import isolated
 from tests.database import approved
 from tests.fakes.discord import FakeDiscord
 
+pytestmark = pytest.mark.slow  # whole commands and servers, seconds each
+
 COUNT = "SELECT count(*) FROM approved_discord_posts WHERE review_status = 'pending'"
 
 

@@ -137,5 +137,6 @@ def test_after_a_hundred_kills_every_paid_score_counts_and_nothing_is_approved_t
     print(f"{calls} calls where 600 would do, after 110 kills")  # noqa: T201
 
 
+@pytest.mark.slow
 def test_a_few_kills_lose_no_paid_score(db_url, tmp_path):
     kill_and_finish(db_url, tmp_path, kills=3, count=80, samples=2, latency=0.1, seed=3)

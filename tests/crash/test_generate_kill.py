@@ -135,6 +135,7 @@ def check(conn, gemini):
     assert len({call.prompt for call in gemini.calls}) == 100
 
 
+@pytest.mark.slow
 def test_a_call_that_a_signal_cuts_off_is_written_down(db_url, tmp_path):
     """The provider may have counted it: whoever reads the history has to know of it."""
     with FakeGemini(responder=write) as gemini, connect(db_url) as conn:

@@ -106,6 +106,7 @@ def steps_of(scene, *texts):
     return scene.run()["steps"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait", [EARLY, LATE], ids=["early", "late"])
 def test_killed_around_the_request_it_is_out_exactly_once(scene, wait):
     """The quick part of the matrix: every step from the claim to the settlement of one post."""

@@ -540,6 +540,7 @@ def seconds(text):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", NASTY, ids=json.dumps)
 def test_a_text_four_times_as_long_takes_about_four_times_as_long(unit):
     short, long = (f"a {{{{a ${{a [a {unit * (size // len(unit))}\na!" for size in (5_000, 20_000))

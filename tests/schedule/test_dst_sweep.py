@@ -65,6 +65,7 @@ def posts_of(rules, *, begin, until):
     return posted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
 @pytest.mark.parametrize(("zone", "changed"), CHANGES, ids=str)
 def test_over_a_change_of_the_clocks_each_date_gets_its_posts_and_no_more(zone, changed, window):

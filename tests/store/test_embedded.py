@@ -24,6 +24,8 @@ from tests.store.servers import (
     wait_until,
 )
 
+pytestmark = pytest.mark.slow  # whole commands and servers, seconds each
+
 
 @pytest.fixture
 def server(postgres_home):

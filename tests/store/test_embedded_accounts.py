@@ -17,7 +17,10 @@ from botticelli.store.embedded import files
 from botticelli.store.embedded.server import Embedded
 from tests.store.servers import HASTY, IS_ROOT, start_elsewhere
 
-pytestmark = pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else"),
+]
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 NAMELESS = 12345

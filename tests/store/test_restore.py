@@ -377,6 +377,7 @@ def test_code_is_never_let_in_by_a_role_that_can_do_more(db_url, db, admin, atte
 # -- genuine ones
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", range(1, EXPECTED_VERSION + 1))
 def test_a_backup_of_every_version_restores_whole(empty_url, programs, sql, tmp_path, version):
     file = tmp_path / "x.dump"

@@ -348,6 +348,7 @@ def small(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("client", [gemini, openai, bot, bot_command, medium, hook_url])
 def test_every_answer_has_an_end_in_time_and_size(client, small):
     """All of it for each kind of connection (httpx, requests, urllib3), the quick for all."""
