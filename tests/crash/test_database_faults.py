@@ -106,7 +106,7 @@ def test_generate_stores_every_answer_once(faults, tmp_path):
     with FakeGemini(responder=write, latency=0.3) as gemini:
         line = generating(tmp_path, faults.url, gemini)
         while faults.seen.total() < FAULTS:
-            process = line.start("--now", "--debug")
+            process = line.start("--now")
             faults.wait_for_a_run()
             faults.during(process, chance)
             _, err = process.communicate()
@@ -129,7 +129,7 @@ def test_curate_stores_every_score_once(faults, tmp_path):
                 for number in range(60):
                     candidate(conn, f"text {judged + number} {chance.random()}")
             judged += 60
-            process = line.start("--debug")
+            process = line.start()
             faults.wait_for_a_run()
             faults.during(process, chance)
             _, err = process.communicate()
@@ -159,7 +159,7 @@ def test_post_sends_each_post_once(faults, tmp_path):
                     approved(conn, text)
             posts += new
             process = subprocess.Popen(
-                [sys.executable, "-m", "botticelli", "post", "--now", "--limit", "25", "--debug"],
+                [sys.executable, "-m", "botticelli", "post", "--now", "--limit", "25"],
                 env=environ,
                 cwd=tmp_path,
                 stdout=subprocess.PIPE,
