@@ -41,6 +41,11 @@ class Line:
         }
         (folder / "botticelli.toml").write_text(dedent(settings))
 
+    def trust(self):
+        """Say yes to whatever the folder's files ask for."""
+        command = [sys.executable, "-m", "botticelli", "trust", "."]
+        subprocess.run(command, env=self._environ, cwd=self._folder, check=True)
+
     def start(self, *more):
         return subprocess.Popen(
             [sys.executable, "-m", "botticelli", *self._words, *more],
