@@ -323,7 +323,7 @@ def test_posts_that_came_in_by_sql_are_known(db, run):
     run()
 
     query = "SELECT curation_notes, duplicate_of FROM potential_discord_posts WHERE id = %s"
-    assert db.execute(query, (copy,)).fetchone() == (f"repeats post #{post}", None)
+    assert db.execute(query, (copy,)).fetchone() == (f"repeats p{post}", None)
 
 
 # -- several passes ------------------------------------------------------------------------------

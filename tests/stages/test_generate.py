@@ -3,7 +3,6 @@
 import threading
 from datetime import timedelta
 
-import psycopg
 import pytest
 
 from botticelli.backoff import Backoff
@@ -470,10 +469,19 @@ def test_stopping_on_the_first_failure_when_configured(db, run, gemini, stages):
     assert (report.failed, report.left, report.stored) == (1, 3, 0)
 
 
-def test_a_bug_in_a_worker_is_raised_and_not_swallowed(db, run):
+def test_a_bug_in_a_worker_is_raised_and_not_swallowed(db, run, monkeypatch):
+    monkeypatch.setattr("botticelli.store.generation.executions.insert", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        run(iterations=1)
+
+    assert {state for *_, state in states(db)} == {"pending"}
+
+
+def test_a_column_that_somebody_has_renamed_is_told_by_its_name(db, run):
     db.execute("ALTER TABLE act_executions RENAME COLUMN response TO answer")
 
-    with pytest.raises(psycopg.errors.UndefinedColumn):
+    with pytest.raises(ConfigError, match='column "response" does not exist'):
         run(iterations=1)
 
     assert {state for *_, state in states(db)} == {"pending"}
