@@ -67,7 +67,7 @@ pictures: setup
 lock: setup
     {{python}} -m pip install -q uv
     {{python}} -m uv pip compile pyproject.toml --extra openai --extra otel --extra apprise --universal --python-version 3.11 \
-        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade -q -o requirements.lock
+        --generate-hashes --no-header --no-annotate --upgrade -q -o requirements.lock
 
 # A list of all that is installed, as CycloneDX: sbom.json
 sbom: setup
