@@ -40,6 +40,7 @@ ALL: Final[Mapping[str, Benchmark]] = {
     "deliveries": Benchmark(what="posts that leave", words=("benchmarks.deliveries",)),
     "curate": Benchmark(what="10,000 candidates judged", words=("benchmarks.curate",)),
     "repeats": Benchmark(what="repeats that are recognised", words=("benchmarks.repeats",)),
+    "tokens": Benchmark(what="input tokens of a post, by act", words=("benchmarks.tokens",)),
     "quota": Benchmark(
         what="requests a minute, kept and used",
         words=("benchmarks.quota", "--seconds", "180", "--rpm", "120"),

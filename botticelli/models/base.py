@@ -77,6 +77,15 @@ class Usage:
     thoughts: int = 0
 
 
+def cached_tokens(*told: object, sent: int) -> int:
+    """Return the first count of cached tokens that can be true: not more than the input, or 0.
+
+    A wrong one would make a call look cheaper than it is, so what is not plausible is not believed.
+    """
+    counts = (one for one in told if type(one) is int and 0 < one <= sent)
+    return next(counts, 0)
+
+
 @record
 class Reply:
     """What a model answered.

@@ -5,7 +5,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from botticelli.models.base import Finish, Message, Part, PermanentError, Reply, Request, Usage
+from botticelli.models.base import (
+    Finish,
+    Message,
+    Part,
+    PermanentError,
+    Reply,
+    Request,
+    Usage,
+    cached_tokens,
+)
 from botticelli.text import mapped
 
 _FINISHES = {
@@ -84,7 +93,14 @@ def _usage(told: Mapping[str, Any] | None) -> Usage | None:
     output = told.get("completion_tokens") or 0
     return Usage(
         input=told["prompt_tokens"],
-        cached=details.get("cached_tokens") or 0,
+        # OpenAI and its kin; Moonshot; DeepSeek; gateways to Anthropic
+        cached=cached_tokens(
+            details.get("cached_tokens"),
+            told.get("cached_tokens"),
+            told.get("prompt_cache_hit_tokens"),
+            told.get("cache_read_input_tokens"),
+            sent=told["prompt_tokens"],
+        ),
         output=output - thoughts if output >= thoughts else output,  # some count them apart
         thoughts=thoughts,
     )

@@ -25,6 +25,7 @@ from botticelli.models.base import (
     Request,
     TransientError,
     Usage,
+    cached_tokens,
 )
 from botticelli.models.chat import plain
 from botticelli.models.driver import Driver
@@ -225,9 +226,10 @@ def _thinking(request: Request, capabilities: Capabilities) -> dict[str, Any]:
 def _usage(metadata: Any) -> Usage | None:
     if metadata is None or metadata.prompt_token_count is None:
         return None
+    sent = metadata.prompt_token_count + (metadata.tool_use_prompt_token_count or 0)
     return Usage(
-        input=metadata.prompt_token_count + (metadata.tool_use_prompt_token_count or 0),
-        cached=metadata.cached_content_token_count or 0,
+        input=sent,
+        cached=cached_tokens(metadata.cached_content_token_count, sent=sent),
         output=metadata.candidates_token_count or 0,
         thoughts=metadata.thoughts_token_count or 0,
     )

@@ -1,6 +1,6 @@
 """What the models may still use, and what they have cost so far."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -73,6 +73,7 @@ class BudgetReport:
 
     Args:
         spend: What is left of `[models] spend_limit`; empty if there is none, or nothing was spent.
+        cached_share_today: Of the input tokens, how many the provider had cached, 0 to 1.
     """
 
     models: tuple[ModelBudget, ...]
@@ -81,6 +82,8 @@ class BudgetReport:
     month: tuple[ModelCost, ...]
     cost_today_usd: Decimal
     cost_month_usd: Decimal
+    cached_share_today: float
+    cached_share_month: float
 
 
 def budget_report(
@@ -100,6 +103,8 @@ def budget_report(
         month=month,
         cost_today_usd=_sum(today),
         cost_month_usd=_sum(month),
+        cached_share_today=_cached_share(today),
+        cached_share_month=_cached_share(month),
     )
 
 
@@ -158,5 +163,9 @@ def _budget(
     )
 
 
-def _sum(spent: Iterable[ModelCost]) -> Decimal:
+def _sum(spent: Sequence[ModelCost]) -> Decimal:
     return sum((one.cost_usd for one in spent), start=Decimal(0))
+
+
+def _cached_share(spent: Sequence[ModelCost]) -> float:
+    return sum(one.cached_tokens for one in spent) / (sum(one.input_tokens for one in spent) or 1)

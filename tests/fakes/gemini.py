@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.fakes.gemini_answers import (
     BODY_FAULTS,
+    CACHED_FROM,
     Call,
     Prefixes,
     Responder,
@@ -69,9 +70,13 @@ class FakeGemini(LoopbackServer):
         window: float = 60.0,
         routed: Mapping[str, str] | None = None,
         keep: int | None = None,
+        cached_from: int = CACHED_FROM,
         port: int = 0,
     ) -> None:
-        """`routed` serves one model as another; `keep` bounds how many calls are remembered."""
+        """`routed` serves one model as another; `keep` bounds how many calls are remembered.
+
+        `cached_from`: tokens of a beginning that was sent before from which on it costs less.
+        """
         super().__init__(port=port)
         self.key = key
         self.responder = responder
@@ -80,6 +85,7 @@ class FakeGemini(LoopbackServer):
         self._window = window
         self._routed = routed or {}
         self._keep = keep
+        self._cached_from = cached_from
         self._lock = threading.Lock()
         self._ahead = 0.0
         self.reset()
@@ -91,7 +97,7 @@ class FakeGemini(LoopbackServer):
             self.statuses: Counter[int] = Counter()
             self._accounts: dict[str, Account] = {}
             self._numbers = 0
-            self._prefixes = Prefixes()
+            self._prefixes = Prefixes(self._cached_from)
         self.script.clear()
 
     def advance(self, seconds: float) -> None:

@@ -13,7 +13,8 @@ from tests.fakes.schema_values import text_for, value_for
 
 _THOUGHTS = {"MINIMAL": 0, "LOW": 24, "MEDIUM": 96, "HIGH": 256, "XHIGH": 512}
 _IMAGE_TOKENS = 258
-_CACHED_FROM = 4096  # tokens of a common beginning
+CACHED_FROM = 4096  # tokens of a common beginning, as Gemini 3 has it; OpenAI: 1,024
+_BLOCK = 128  # tokens; what is cached is a whole number of blocks
 _HARMLESS = [
     {"category": f"HARM_CATEGORY_{name}", "probability": "NEGLIGIBLE"}
     for name in ("SEXUALLY_EXPLICIT", "HATE_SPEECH", "HARASSMENT", "DANGEROUS_CONTENT")
@@ -96,20 +97,25 @@ def thoughts_of(call: Call, model: Model) -> int:
 
 
 class Prefixes:
-    """Remembers long beginnings of prompts: the implicit cache."""
+    """Remembers beginnings of prompts, block by block: the implicit cache.
 
-    def __init__(self) -> None:
+    Args:
+        least: Tokens of a common beginning that are worth remembering.
+    """
+
+    def __init__(self, least: int = CACHED_FROM) -> None:
+        self._least = least
         self._seen: set[bytes] = set()
 
     def cached(self, prompt: str) -> int:
         """Return the tokens of a beginning that was sent before, and remember this one."""
-        if len(prompt) < _CACHED_FROM * 4:
-            return 0
-        beginning = hashlib.sha256(prompt[: _CACHED_FROM * 4].encode(errors="replace")).digest()
-        if beginning in self._seen:
-            return _CACHED_FROM
-        self._seen.add(beginning)
-        return 0
+        data, digest, found = prompt.encode(errors="replace"), hashlib.sha256(), 0
+        for end in range(_BLOCK * 4, len(data) + 1, _BLOCK * 4):
+            digest.update(data[end - _BLOCK * 4 : end])
+            if digest.digest() in self._seen:
+                found = end // 4
+            self._seen.add(digest.digest())
+        return found if found >= self._least else 0
 
 
 def respond(call: Call, model: Model, *, said: Any, cached: int) -> dict[str, Any]:

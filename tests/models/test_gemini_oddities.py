@@ -85,6 +85,7 @@ def test_thoughts_and_pictures_are_no_text_and_pieces_are_joined(server, ask):
             {"promptTokenCount": 12, "thoughtsTokenCount": 30, "cachedContentTokenCount": 8},
             Usage(input=12, cached=8, thoughts=30),
         ),
+        ({"promptTokenCount": 12, "cachedContentTokenCount": 13}, Usage(input=12)),
     ],
 )
 def test_usage_is_read_as_far_as_it_is_told(server, ask, usage, read):

@@ -88,7 +88,7 @@ def test_prices_hold_from_their_day_on():
         for day in (date(2026, 12, 31), date(2027, 1, 1))
     ]
 
-    assert costs == [Decimal("1.50"), Decimal("3.00")]
+    assert costs == [Decimal("1.1625"), Decimal("2.325")]  # half of the input for a tenth
 
 
 def test_the_file_may_set_a_price():

@@ -95,6 +95,26 @@ def test_the_delay_of_a_429_is_read_in_every_form(server, ask, headers, seconds)
     assert caught.value.retry_after == (None if seconds is None else pytest.approx(seconds))
 
 
+@pytest.mark.parametrize(
+    ("told", "cached"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 80}}, 80),  # OpenAI, OpenRouter, xAI, Groq
+        ({"cached_tokens": 70}, 70),  # Moonshot
+        ({"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36}, 64),  # DeepSeek
+        ({"cache_read_input_tokens": 60, "cache_creation_input_tokens": 9}, 60),  # Anthropic
+        ({"prompt_tokens_details": {"cached_tokens": 0}, "prompt_cache_hit_tokens": 64}, 64),
+        ({"prompt_tokens_details": {"cached_tokens": 100}}, 100),
+        ({"prompt_tokens_details": {"cached_tokens": 101}}, 0),  # more than was sent
+        ({"prompt_tokens_details": {"cached_tokens": -5}}, 0),
+        ({"prompt_tokens_details": None}, 0),
+    ],
+)
+def test_cached_tokens_are_believed_where_they_can_be_true(server, ask, told, cached):
+    server.says(completion("ok", usage={"prompt_tokens": 100, "completion_tokens": 2, **told}))
+
+    assert ask().usage == Usage(input=100, cached=cached, output=2)
+
+
 def test_a_delay_may_stand_in_the_words_alone(server, ask):
     server.says(refusal("Rate limit reached. Please try again in 1m26.4s."), status=429)
 

@@ -48,6 +48,19 @@ def test_acts_run_in_order_and_see_each_other(db):
     assert [key.sequence for _, key in talk.caller.asked] == [0, 1]
 
 
+def test_an_act_without_history_sees_its_own_inputs_and_is_seen_by_later_acts(db):
+    act = '{ prompt = "Make this shorter: {{ask}}", history = false }\nlast = "And now?"'
+    alone = TWO_ACTS.replace('"Make this shorter: {{ask}}"', act)
+    alone = alone.replace('"sharpen"]', '"sharpen", "last"]')
+    talk = stage(db, alone, answers=["a long word", "word", "yes"])
+
+    talk.run()
+
+    texts = [[m.text for m in request.messages] for request, _ in talk.caller.asked]
+    assert texts[1] == ["Make this shorter: a long word"]
+    assert texts[2][2:] == ["Make this shorter: a long word", "word", "And now?"]
+
+
 def test_what_was_put_in_is_not_a_template(db):
     talk = stage(db, TWO_ACTS, answers=["{{ask}} ${HOME} {% if ask %}x{% endif %}", "y"])
 

@@ -1,7 +1,8 @@
 """`botticelli budget`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import UsageError
 from botticelli.reports.budget import BudgetReport, LimitUse, ModelBudget, budget_report
 from botticelli.store import ledger
+from botticelli.store.reads.budget import ModelCost
 from botticelli.text import counted
 
 
@@ -73,13 +75,15 @@ def _(report: BudgetReport, console: Console) -> None:
             f"{spend.provider}: ${spend.used:.4f} of ${spend.allowed:.2f} within 10 minutes,"
             f" the first of it free again at {_moment(spend.frees_at)} UTC"
         )
-    calls_today, calls_month = (
-        sum(one.calls for one in spent) for spent in (report.today, report.month)
-    )
-    console.line(
-        f"cost today ${report.cost_today_usd:.4f} ({counted(calls_today, 'call')}), this month"
-        f" ${report.cost_month_usd:.4f} ({counted(calls_month, 'call')}); days and months in UTC"
-    )
+    today = _spent(report.today, report.cost_today_usd, report.cached_share_today)
+    month = _spent(report.month, report.cost_month_usd, report.cached_share_month)
+    console.line(f"cost today {today}, this month {month}; days and months in UTC")
+
+
+def _spent(models: Sequence[ModelCost], cost: Decimal, cached: float) -> str:
+    calls = counted(sum(one.calls for one in models), "call")
+    share = f", {cached:.0%} of the input cached" if cached else ""
+    return f"${cost:.4f} ({calls}{share})"
 
 
 def _rows(model: ModelBudget) -> Iterator[tuple[object, ...]]:

@@ -44,6 +44,7 @@ NOT_JUDGED: Final = "not judged: the offline model gives every post these points
 _ABOUT = re.compile(r"\babout ([^.\n,:;!?]{3,60})", re.IGNORECASE)
 _WANTS_JSON = re.compile(r"\bjson\b", re.IGNORECASE)
 _ID = re.compile(r'"id":\s*"?([\w-]+)"?,\s*"text_content":')
+_DRAFT = re.compile(rf"draft:\s+({FILLER} for a post[^?]*\?)")
 _TEXT = re.compile(r'"text_content":\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -68,7 +69,8 @@ class _Writer:
         self._prompt = readable(request)
         self._asked = last_user_text(request.messages)
         self._chance = random.Random(self._prompt.encode("utf-8", "replace"))  # noqa: S311 - not for secrets
-        self._draft = _draft_in(request)
+        quoted = _DRAFT.search(self._asked)  # by an act that gets no history
+        self._draft = quoted[1] if quoted else _draft_in(request)
 
     def answer(self) -> str:
         if self._schema is not None:

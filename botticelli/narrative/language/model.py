@@ -189,6 +189,7 @@ class Act:
         state_capture: Key in the state -> JSON path into the result, such as $.channel_id.
         schema: JSON Schema the answer must satisfy: a name of [schemas.NAME], or the schema itself.
         skip_if_valid: Call no model if the answer before satisfies the schema already.
+        history: Send what was asked and answered before along; false: only the act's own inputs.
         system: Standing instruction for this act's call.
         place: Key path of the act in its file.
         input_places: Key path of each input; of the resource, if it refers to one.
@@ -206,6 +207,7 @@ class Act:
     state_capture: Mapping[str, str] = spelled(NOTHING, additionalProperties={"type": "string"})
     schema: Mapping[str, Any] | None = spelled(None, type=["string", "object"])
     skip_if_valid: bool = spelled(False)
+    history: bool = spelled(True)
     system: str = spelled("")
     place: Key = field(default=(), repr=False, compare=False)
     input_places: tuple[Key, ...] = field(default=(), repr=False, compare=False)

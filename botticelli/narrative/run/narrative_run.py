@@ -306,7 +306,7 @@ class NarrativeRun:
         narrative = self.narrative
         return Request(
             model=models[0] if models else "",
-            messages=messages(self.history, latest=turn),
+            messages=messages(self.history if act.history else (), latest=turn),
             system=render_prompt(act.system, scope=self.variables, warn=self.warn),
             temperature=_first(act.temperature, narrative.temperature),
             max_tokens=_first(act.max_tokens, narrative.max_tokens),

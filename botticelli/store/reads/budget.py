@@ -11,7 +11,11 @@ from botticelli.store.connection import Connection, fetch_all
 
 @record
 class ModelCost:
-    """What one model was asked for within a time, failed attempts included. US dollars."""
+    """What one model was asked for within a time, failed attempts included. US dollars.
+
+    Args:
+        cached_tokens: Those of the input that the provider had cached.
+    """
 
     provider: str
     model: str
@@ -20,6 +24,7 @@ class ModelCost:
     input_tokens: int
     output_tokens: int
     cost_usd: Decimal
+    cached_tokens: int
 
 
 COSTS: Final = """
@@ -30,7 +35,8 @@ COSTS: Final = """
            coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
            (coalesce(sum(output_tokens), 0) + coalesce(sum(thought_tokens), 0))::bigint
                AS output_tokens,
-           coalesce(sum(cost_usd), 0) AS cost_usd
+           coalesce(sum(cost_usd), 0) AS cost_usd,
+           coalesce(sum(cached_tokens), 0)::bigint AS cached_tokens
       FROM act_executions
      WHERE created_at >= date_trunc(%(unit)s, botticelli_now(), 'UTC')
      GROUP BY 1, 2
