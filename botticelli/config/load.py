@@ -19,7 +19,7 @@ from botticelli.config.curation import Weights
 from botticelli.config.keys import REST, Key, is_table, keys_of
 from botticelli.config.model import Config, DatabaseConfig, Destination, Schedule
 from botticelli.config.secrets import Secret, find_secret
-from botticelli.config.sources import Expander, read_text, user_folder
+from botticelli.config.sources import NAME, Expander, is_earlier, read_text, user_folder
 from botticelli.config.structure import Mistake, Place, mistakes, schema
 from botticelli.errors import ConfigError, Problem
 from botticelli.toml_lines import key_lines, line_of, parse, spell
@@ -52,25 +52,53 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     """
     name = _short(file, cwd)
     text = read_text(file, name) if file else ""
-    tables = parse(text, name)
+    try:
+        tables = parse(text, name)
+    except ConfigError:
+        _refuse_earlier(text, name)
+        raise
     expander = Expander(environ)
     tables = expander.expand(tables)
-    found = [one for one in mistakes(tables, schema(tables)) if not _is_plugin(tables, one)]
-    if not found:
-        state = user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli"
-        shipped = Config(database=DatabaseConfig(folder=state / "postgres"))
-        builder = Builder(base=file.parent if file else cwd)
-        config = builder.record(Config, _with_default_destination(tables), shipped)
-        found = builder.mistakes
-        if not found:
-            project = replace(config.project, root=_folder(file))
-            unset = MappingProxyType(expander.unset)
-            config = replace(config, source=file, project=project, unset=unset)
-            return _with_environment(config, environ)
+    state = user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli"
+    config, found = build(tables, base=file.parent if file else cwd, state=state)
+    if config is not None:
+        project = replace(config.project, root=_folder(file))
+        unset = MappingProxyType(expander.unset)
+        return _with_environment(
+            replace(config, source=file, project=project, unset=unset), environ
+        )
+    _refuse_earlier(text, name)
     from botticelli.config.hiding import Hider, secrets_in_table
 
     hider = Hider(secrets_in_table(tables))  # a mistake shows the value that is wrong
     raise ConfigError.of([_problem(_without(hider, one), text, name) for one in found])
+
+
+def _refuse_earlier(text: str, name: str) -> None:
+    """Say so if what holds mistakes is no file of ours at all."""
+    if is_earlier(text):
+        folder = "" if name == NAME else f" {Path(name).parent}"
+        hint = f"convert the project: botticelli import{folder} --to {name}"
+        raise ConfigError("is a file of the earlier system", where=name, hint=hint)
+
+
+def build(
+    tables: dict[str, Any], *, base: Path, state: Path
+) -> tuple[Config | None, list[Mistake]]:
+    """Return the configuration that a file's tables make, or else every mistake in them.
+
+    Args:
+        tables: What the file says, with its variables filled in.
+        base: Folder that relative paths start from.
+        state: Folder of the user's state.
+    """
+    found = [one for one in mistakes(tables, schema(tables)) if not _is_plugin(tables, one)]
+    if found:
+        return None, found
+    shipped = Config(database=DatabaseConfig(folder=state / "postgres"))
+    builder = Builder(base=base)
+    config = builder.record(Config, _with_default_destination(tables), shipped)
+    return (None if builder.mistakes else config), builder.mistakes
 
 
 def offline(config: Config, *, cwd: Path) -> Config:

@@ -15,6 +15,21 @@ LARGEST: Final = 16 * 1024 * 1024  # bytes of a file of settings or narratives
 REFERENCE: Final = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 ASSIGNMENT: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
 
+# Tables of the earlier system's files, and of ours.
+THEIRS: Final = (
+    r"(?m)^\s*[\[\"]*(?:providers|bot_server|inference|actors?|skills|server|generation|curation"
+    r"|posting|context)\"?\s*[\].=]|^\s*(?:budget\.)?[rt]p[md]_multiplier\s*="
+)
+OURS: Final = (
+    r"(?m)^\s*[\[\"]*(?:project|narratives|models|generate|curate|post|destinations|review|hooks"
+    r"|similarity|circuit_breaker|health|retention|security)\"?\s*[\].=]"
+)
+
+
+def is_earlier(text: str) -> bool:
+    """Return whether a text is a file of settings of the earlier system; it may be no TOML."""
+    return bool(re.search(THEIRS, text)) and not re.search(OURS, text)
+
 
 def find_file(*, environ: Mapping[str, str], cwd: Path, named: Path | None = None) -> Path | None:
     """Return the configuration file: `named`, BOTTICELLI_CONFIG, ./ or above, the user's, /etc.
@@ -85,14 +100,14 @@ def read_text(path: Path, name: str) -> str:
     Raises:
         ConfigError: It cannot be read, or is not UTF-8.
     """
-    if path.exists() and not path.is_file():  # a pipe would be waited for without end
-        raise ConfigError("is not a regular file", where=name)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise ConfigError("is not a regular file", where=name)
         return files.read(path, limit=LARGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError("is not UTF-8 text", where=name, hint="save it as UTF-8") from error
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
+    except (OSError, ValueError) as error:  # no name of a file holds a NUL
+        what = f"cannot be read: {getattr(error, 'strerror', error)}"
         raise ConfigError(what, where=name, hint="check its path and owner") from error
 
 

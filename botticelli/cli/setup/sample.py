@@ -80,11 +80,11 @@ def sample(choices: Choices = SHIPPED) -> str:
             own = tuple(choices.destination if part == "*" else part for part in key)
             if example is None:
                 chosen = {k: v for k, v in choices.values.items() if k[:1] == own}
-                lines += [f"{_key(k)} = {_value(v)}" for k, v in chosen.items()]
+                lines += [f"{toml_key(k)} = {toml_value(v)}" for k, v in chosen.items()]
             elif own in choices.values:
-                lines.append(f"{_key(own)} = {_value(choices.values[own])}")
+                lines.append(f"{toml_key(own)} = {toml_value(choices.values[own])}")
             else:
-                lines.append(f"# {_key(own)} = {_value(example)}")
+                lines.append(f"# {toml_key(own)} = {toml_value(example)}")
             seen.add(own)
     rest = _rest(schema(), (), seen=seen, destination=choices.destination)
     return "\n".join([*lines, REST, *rest]) + "\n"
@@ -93,7 +93,7 @@ def sample(choices: Choices = SHIPPED) -> str:
 def _rest(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> Iterator[str]:
     """Yield the lines of a table, its keys first and then the tables in it."""
     if path:
-        yield from ("", f"# == {_key(path)}: {rule['description']}")
+        yield from ("", f"# == {toml_key(path)}: {rule['description']}")
     inner = rule["properties"]
     skipped = {
         key for key, kinds in OF_KINDS.items() if "cron" in inner and "Interval" not in kinds
@@ -109,7 +109,9 @@ def _rest(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> Ite
             yield from _rest(value, (*path, name), seen=seen, destination=destination)
     yield from _named(rule, path, seen=seen, destination=destination)
     for example in rule.get("examples", ()):
-        yield from (f"# {_key((*path, name))} = {_value(each)}" for name, each in example.items())
+        yield from (
+            f"# {toml_key((*path, name))} = {toml_value(each)}" for name, each in example.items()
+        )
 
 
 def _named(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> Iterator[str]:
@@ -121,7 +123,7 @@ def _named(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> It
     if not keys:
         yield from _rest(entry, (*path, name), seen=seen, destination=destination)
         return
-    yield from ("", f"# == {_key((*path, 'NAME'))}: {entry['description']}")
+    yield from ("", f"# == {toml_key((*path, 'NAME'))}: {entry['description']}")
     shown = {key: entry["properties"][key]["examples"][0] for key in keys}
     yield from _whole((*path, name), entry["properties"], shown)
 
@@ -137,8 +139,8 @@ def _schedules(rule: Schema, path: Path) -> Iterator[str]:
 def _whole(path: Path, keys: Schema, shown: Mapping[str, Any]) -> Iterator[str]:
     """Yield a table in one line, below what its keys mean."""
     yield from (f"#   {key}: {value['description']}" for key, value in keys.items())
-    pairs = ", ".join(f"{key} = {_value(value)}" for key, value in shown.items())
-    yield f"# {_key(path)} = {{ {pairs} }}"
+    pairs = ", ".join(f"{key} = {toml_value(value)}" for key, value in shown.items())
+    yield f"# {toml_key(path)} = {{ {pairs} }}"
 
 
 def entry_of(rule: Schema) -> Schema:
@@ -151,12 +153,14 @@ def _pair(path: Path, rule: Schema) -> Iterator[str]:
     choice = f" One of: {', '.join(rule['enum'])}." if len(rule.get("enum", ())) > 1 else ""
     yield f"# {rule['description']}{choice}"
     value = rule["default"] if "default" in rule else rule["examples"][0]
-    yield f"# {_key(path)} = {_value(value)}"
+    yield f"# {toml_key(path)} = {toml_value(value)}"
 
 
-def _value(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def toml_value(value: Any) -> str:
+    """Write a text, a number, a truth or a list of them as TOML."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _key(path: Path) -> str:
+def toml_key(path: Path) -> str:
+    """Write a key path as TOML."""
     return ".".join(part if BARE.fullmatch(part) else json.dumps(part) for part in path)

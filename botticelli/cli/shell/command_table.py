@@ -57,7 +57,10 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "demo": ("work.demo", "Run the whole pipeline here, without a key or a server."),
         "init": ("setup.init", "Create a project: ABOUT.md, settings, narratives."),
         "projects": ("reports.projects", "List the projects of this user with their databases."),
-        "import": ("setup.import_actors", "Convert actor_server.toml to botticelli.toml."),
+        "import": (
+            "setup.import_earlier",
+            "Convert the earlier system's files to botticelli.toml.",
+        ),
         "trust": ("setup.trust", "Trust a narrative or a project with what it asks for."),
         "check": ("reports.check", "Check configuration, narratives and destinations."),
         "timers": ("setup.timers", "Install systemd timers or a crontab for the stages."),

@@ -1,5 +1,6 @@
 """A narrative file, read and checked; narratives found by what a user calls them."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -45,16 +46,18 @@ def find_narrative(
     """Return the narrative that FILE, FILE:NAME or FILE.NAME means, with its file.
 
     FILE, with or without ".toml", is looked for from the working directory, then in the folders,
-    then among the shipped narratives.
+    then among the shipped narratives; shipped/FILE is one of these, whatever the folders hold.
 
     Raises:
         ConfigError: There is no such file or narrative, the file holds mistakes, a file that it
             runs is missing or runs it in turn.
     """
-    places = (cwd, *folders, shipped_narratives())
-    found = _locate(reference, places)
+    bare = reference.removeprefix("shipped/")
+    places = (*(() if bare != reference else (cwd, *folders)), shipped_narratives())
+    found = _locate(bare, places)
     if found is None:
-        stems = {path.stem for place in places for path in place.glob("*.toml")}
+        there = [place for place in places if os.path.isdir(place)]  # noqa: PTH112 - of any text
+        stems = {path.stem for place in there for path in place.glob("*.toml")}
         near = nearest(re.split(r"[:.]", Path(reference).name)[0], stems)
         what = f"there is no narrative '{reference}'"
         raise ConfigError(what, hint=near or "see `botticelli narratives`")

@@ -231,13 +231,22 @@ def find_judge(context: RunContext) -> tuple[NarrativeFile, Narrative]:
         ConfigError: There is none, or it does not end in `{"scores": [{"id": ...}]}`.
     """
     file, narrative = context.find(context.config.curate.narrative)
+    require_scores(file, narrative)
+    return file, narrative
+
+
+def require_scores(file: NarrativeFile, narrative: Narrative) -> None:
+    """Check that a narrative can judge.
+
+    Raises:
+        ConfigError: It does not end in `{"scores": [{"id": ...}]}`.
+    """
     if not narrative.acts or _entry(narrative.acts[-1]) is None:
         raise ConfigError(
             f"narrative '{narrative.key}' does not end in scores",
             where=str(file.path),
             hint="bind its last act to a schema with a list 'scores' of objects with an 'id'",
         )
-    return file, narrative
 
 
 def _schemas(narrative: Narrative, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
