@@ -1,16 +1,15 @@
-"""Pure text: its length as platforms count it, shortened, compared, split; time in words."""
+"""Pure text: its length as platforms count it, shortened, compared; time in words."""
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final
 
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
 _BLANKS: Final = re.compile(r"\s+")
-_CLUSTER: Final = re.compile(r".[\u0300-\u036f\u200d\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]*", re.DOTALL)
 # Shown as nothing, or as a blank: formats, fillers, selectors of variants, tags; line ends are not.
 UNSEEN: Final = (
     "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e"
@@ -18,15 +17,6 @@ UNSEEN: Final = (
     "\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff"
 )
 LONG: Final = {0xFDFA: " ", 0xFDFB: " "}  # one character that compatibility forms make 18 of
-_FENCE: Final = re.compile(r"^[ \t]*(`{3,})([^\n`]*)$")
-
-# Where a text may be cut, best place first; each leaves the blanks at the end of the piece before.
-_CUTS: Final = (
-    re.compile(r"(?<=\n)(?:[ \t]*\n)+"),
-    re.compile(r"\n"),
-    re.compile(r"(?<=[.!?\u2026\u3002\uff01\uff1f])[ \t]+"),
-    re.compile(r"[ \t]+"),
-)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -153,104 +143,3 @@ _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 def fingerprint(text: str) -> str:
     """Return the SHA-256 of the normalised text in hexadecimal digits."""
     return hashlib.sha256(normalise(text).encode()).hexdigest()
-
-
-def split(text: str, limit: int) -> tuple[str, ...]:
-    """Return the text in pieces of at most `limit` UTF-16 units, in reading order.
-
-    It is cut at the end of a paragraph, else of a line, a sentence, a word; blanks at a cut are
-    dropped, nothing else is. A code fence stays whole if it fits into one piece; one that does
-    not is closed at the cut and opened again. A text that fits is returned byte for byte.
-
-    Raises:
-        ValueError: The limit leaves no room for a fence and a line.
-    """
-    if limit < 32:
-        raise ValueError("a piece needs room for at least 32 units")
-    if utf16_length(text) <= limit:
-        return (text,)
-    pieces: list[str] = []
-    for is_code, block in _blocks(text):
-        parts = _cut_code(block, limit) if is_code else _cut(block, limit, _CUTS)
-        for part in parts:
-            if pieces and utf16_length((pieces[-1] + part).rstrip()) <= limit:
-                pieces[-1] += part
-            else:
-                pieces.append(part)
-    return tuple(piece.strip("\n").rstrip() for piece in pieces if piece.strip())
-
-
-def _blocks(text: str) -> Iterator[tuple[bool, str]]:
-    """Yield (is it fenced code, lines) in turn; an unclosed fence reaches to the end."""
-    lines: list[str] = []
-    fence = ""
-    for line in text.splitlines(keepends=True):
-        mark = _FENCE.match(line.rstrip("\r\n"))
-        if not fence and mark:
-            if lines:
-                yield False, "".join(lines)
-            fence, lines = mark[1], [line]
-        elif fence and mark and mark[1].startswith(fence) and not mark[2].strip():
-            yield True, "".join([*lines, line])
-            fence, lines = "", []
-        else:
-            lines.append(line)
-    if lines:
-        yield bool(fence), "".join(lines)
-
-
-def _cut(text: str, limit: int, cuts: tuple[re.Pattern[str], ...]) -> Iterator[str]:
-    if utf16_length(text.rstrip()) <= limit:
-        yield text
-        return
-    if not cuts:
-        yield from _cut_anywhere(text, limit)
-        return
-    current = ""
-    for part in _between(text, cuts[0]):
-        if utf16_length((current + part).rstrip()) <= limit:
-            current += part
-            continue
-        if current:
-            yield current
-        *whole, current = _cut(part, limit, cuts[1:])
-        yield from whole
-    if current:
-        yield current
-
-
-def _between(text: str, cut: re.Pattern[str]) -> Iterator[str]:
-    start = 0
-    for match in cut.finditer(text):
-        yield text[start : match.end()]
-        start = match.end()
-    if start < len(text):
-        yield text[start:]
-
-
-def _cut_anywhere(text: str, limit: int) -> Iterator[str]:
-    """Cut between characters, but not before a mark that belongs to the one in front of it."""
-    current = ""
-    for cluster in _CLUSTER.findall(text):
-        if current and utf16_length(current + cluster) > limit:
-            yield current
-            current = ""
-        current += cluster
-    if current:
-        yield current
-
-
-def _cut_code(block: str, limit: int) -> Iterator[str]:
-    if utf16_length(block.rstrip()) <= limit:
-        yield block
-        return
-    first, *body = block.splitlines(keepends=True)
-    match = _FENCE.match(first.rstrip("\r\n"))
-    assert match is not None
-    mark, opening = match[1], first.rstrip("\r\n") + "\n"
-    if body and _FENCE.match(body[-1].rstrip("\r\n")):
-        body.pop()
-    room = max(limit - utf16_length(opening) - len(mark) - 1, 16)
-    # Lines only: a blank inside a line of code may matter.
-    for part in _cut("".join(body), room, _CUTS[1:2]):
-        yield f"{opening}{part.rstrip()}\n{mark}\n"

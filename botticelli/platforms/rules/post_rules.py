@@ -14,6 +14,7 @@ from typing import Final
 from botticelli.config.leaks import find_leak
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
+from botticelli.platforms.rules.splitting import Unsplittable, split
 from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
 from botticelli.text import shorten
@@ -97,13 +98,21 @@ def _content(facts: PostFacts) -> str:
 
 
 def _length(facts: PostFacts) -> str:
-    length = facts.reading.length
-    if length <= facts.max_length:
+    length, most = facts.reading.length, facts.max_length
+    if length <= most:
         return ""
-    if facts.destination.too_long == "split":
-        most = facts.max_length * MOST_PARTS
-        return f"{length} characters, {most} are allowed in {MOST_PARTS} parts" * (length > most)
-    return f"{length} characters, {facts.max_length} are allowed (too_long = 'split' would cut it)"
+    if facts.destination.too_long != "split":
+        return f"{length} characters, {most} are allowed (too_long = 'split' would cut it)"
+    if length <= most * MOST_PARTS:
+        try:
+            length = len(split(facts.text, most)) * most
+        except Unsplittable as error:
+            return str(error)
+    if length <= most * MOST_PARTS:
+        return ""
+    return (
+        f"{facts.reading.length} characters, {most * MOST_PARTS} are allowed in {MOST_PARTS} parts"
+    )
 
 
 def _mentions(facts: PostFacts) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
-from botticelli import text as texts
 from botticelli.clock import Clock
 from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
 from botticelli.errors import ConfigError, Exit, UsageError
 from botticelli.platforms.base import OutgoingMessage, Platform
 from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdicts
+from botticelli.platforms.rules.splitting import split
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
@@ -163,7 +163,7 @@ class PostTarget:
         The nonces of the further ones are derived from the delivery's own, which is committed;
         these go into the `thread`.
         """
-        pieces = texts.split(text, self.platform.max_length)
+        pieces = split(text, self.platform.max_length)
         return tuple(
             OutgoingMessage(
                 text=piece,

@@ -11,7 +11,6 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from botticelli import text
 from botticelli.clock import Clock
 from botticelli.errors import BotticelliError
 from botticelli.platforms.base import (
@@ -37,6 +36,7 @@ from botticelli.platforms.discord.commands.request import (
 from botticelli.platforms.discord.commands.table import ROWS, TABLE, Row, canonical
 from botticelli.platforms.discord.errors import UNKNOWN_MESSAGE
 from botticelli.platforms.discord.rest import DiscordRequest, Rest
+from botticelli.platforms.rules.splitting import Unsplittable, split
 from botticelli.text import counted
 
 BULK: Final = 100  # messages of one bulk-delete, which takes at least two
@@ -202,7 +202,10 @@ def _channel_name(name: str, kind: int) -> str:
 
 def _send(session: CommandSession, row: Row, values: Values) -> Any:
     """A text longer than a message becomes several, cut where a reader would cut it."""
-    pieces = text.split(values["content"], MAX_LENGTH)
+    try:
+        pieces = split(values["content"], MAX_LENGTH)
+    except Unsplittable as error:
+        raise BadArgument(f"content: {error}", where="discord.messages.send") from error
     if not pieces:
         raise BadArgument("content is empty", where="discord.messages.send")
     sent: list[Any] = []
