@@ -13,8 +13,8 @@ from typing import Any, Final
 import tomli
 
 from botticelli.config.curation import Similarity
-from botticelli.models.meanings import open_meanings
-from botticelli.stages.curate.similarity import KnownTexts, TextSource
+from botticelli.stages.curate.similarity import find
+from botticelli.store.curation.duplicates import KnownText
 
 Post = Mapping[str, Any]
 
@@ -65,21 +65,21 @@ class Caught:
 
 
 def measure(settings: Similarity) -> Caught:
-    """Return what a gate of these settings catches; `reworded` needs the extra `similarity`."""
-    gate = KnownTexts(settings, meanings=open_meanings() if settings.reworded < 1 else None)
+    """Return what a gate of these settings catches."""
     posts = [mixed(post, 0) for post in PLANTED] + [str(post["other"]) for post in PLANTED]
     random.Random(1).shuffle(posts)
+    known: list[KnownText] = []
     wrong = 0
     for number, text in enumerate(posts):
-        wrong += gate.find(text) is not None
-        gate.add(TextSource(id=number), text)
+        wrong += find(text, known, settings) is not None
+        known.append(KnownText(id=number, is_post=False, text=text))
     by_kind = dict.fromkeys(KINDS, 0)
     for post in PLANTED:
-        meant = TextSource(id=posts.index(mixed(post, 0)))
+        meant = posts.index(mixed(post, 0))
         for kind, change in KINDS.items():
-            match = gate.find(change(post))
-            by_kind[kind] += match is not None and match.source == meant
-            wrong += match is not None and match.source != meant
+            match = find(change(post), known, settings)
+            by_kind[kind] += match is not None and match.known.id == meant
+            wrong += match is not None and match.known.id != meant
     return Caught(by_kind=by_kind, wrong=wrong)
 
 

@@ -132,9 +132,10 @@ def normalise(text: str) -> str:
     Two texts that differ in case, blanks, markup, compatibility forms (NFKC), or in control and
     zero-width characters come out the same; use it to compare, never to publish.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    seen = "".join(c for c in folded if c.isspace() or unicodedata.category(c) not in _NOT_SHOWN)
-    return _BLANKS.sub(" ", _MARKUP.sub("", seen)).strip()
+    seen = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not seen.isprintable():
+        seen = "".join(c for c in seen if unicodedata.category(c) not in _NOT_SHOWN)
+    return " ".join(_MARKUP.sub("", seen).split())
 
 
 _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})

@@ -7,7 +7,8 @@ import pytest
 from benchmarks.repeats import KINDS, PLANTED, measure
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
-from botticelli.stages.curate.similarity import KnownTexts, TextSource, alike, overlap, trigrams
+from botticelli.stages.curate.similarity import alike, find, overlap, trigrams
+from botticelli.store.curation.duplicates import KnownText
 
 
 def test_the_planted_set_is_as_large_as_we_say():
@@ -60,31 +61,25 @@ def test_trigrams_are_those_of_pg_trgm(db):
     assert ours == pytest.approx(theirs, abs=1e-6)
 
 
-def test_of_equal_copies_the_first_is_named():
-    gate = KnownTexts(Similarity(reworded=1))
-    gate.add(TextSource(id=1), "the same")
-    gate.add(TextSource(id=2), "The same")
+def known(*texts, is_post=False):
+    return [KnownText(id=id_, is_post=is_post, text=text) for id_, text in enumerate(texts, 1)]
 
-    assert str(gate.find("THE SAME")) == "repeats c1"
+
+def test_of_equal_copies_the_first_is_named():
+    assert str(find("THE SAME", known("the same", "The same"), Similarity())) == "repeats c1"
 
 
 def test_a_near_copy_is_told_with_its_share():
-    gate = KnownTexts(Similarity(reworded=1))
-    gate.add(
-        TextSource(id=7, is_post=True), "Set active hours so that nothing is posted at night, v1"
-    )
+    before = known("Set active hours so that nothing is posted at night, please", is_post=True)
 
-    found = gate.find("Set active hours so that nothing is posted at night, v2")
+    found = find("Set active hours, so that nothing is posted at night", before, Similarity())
 
-    assert str(found).startswith("repeats p7, nearly (0.9")
+    assert str(found).startswith("repeats p1, nearly (0.8")
 
 
 @pytest.mark.parametrize(
     "text", ["", "   ", "!?", "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"]
 )
 def test_texts_without_words_break_nothing(text):
-    gate = KnownTexts(Similarity(), meanings=open_meanings())
-    gate.add(TextSource(id=1), "some words")
-
-    assert gate.find(text) is None
+    assert find(text, known("some words"), Similarity()) is None
     assert alike(text, [], near=0.5) is False

@@ -1,36 +1,44 @@
-"""Whether a text says what another one says: word for word, nearly, or in other words.
+"""Whether a text says what another one says: pure, no database.
 
-Nearness is pg_trgm's measure, computed here: the same on every server, and without asking it about
-every pair. Two near copies have runs of three words in common, so only texts that share one of the
-few that are kept of each are compared (a MinHash sketch).
+Nearness is pg_trgm's measure, computed here: the same on every server. Terms are what the index
+(`store/curation/duplicates.py`) finds texts by that are worth a closer look.
 """
 
 import re
 import zlib
-from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from heapq import nsmallest
+from itertools import pairwise
 from typing import Final, Literal
 
 from botticelli.config.curation import Similarity
-from botticelli.models.meanings import Meanings
 from botticelli.records import record
+from botticelli.store.curation.duplicates import LONGEST, KnownText
 from botticelli.text import fingerprint, normalise
 
-RUN: Final = 3  # words
-KEPT: Final = 16  # runs kept of each text: with a third in common, one in 600 pairs shares none
-COMPARED: Final = 20  # of the texts that share most runs: all posts of a series share some
+RUN: Final = 3  # words; characters, where a script has no blanks
+RUNS: Final = 12  # of a text: with a third in common, one in 130 pairs shares none
+STEMS: Final = 12  # of a text, of its longest words: they are rare, and a retelling keeps some
+STEM: Final = 6  # characters
 
-_WORD: Final = re.compile(r"\w+")
+# Thai, Lao, Burmese, Khmer, kana and Chinese characters: words are not told apart by blanks.
+_DENSE: Final = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff"
+    r"\U00020000-\U0003ffff"
+)
+# Vowel signs of Indic scripts are no letters to Python, but parts of words.
+_INNER: Final = r"\w\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
+_WORD: Final = re.compile(rf"[{_INNER}{_DENSE}]+")
+_TOKEN: Final = re.compile(rf"[{_DENSE}]|(?:(?![{_DENSE}])[{_INNER}])+")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def trigrams(text: str) -> frozenset[str]:
     """Return the trigrams of the words of a text, as pg_trgm makes them."""
     return frozenset(
         padded[start : start + 3]
-        for word in _WORD.findall(normalise(text))
+        for word in _WORD.findall(normalise(text[:LONGEST]))
         for padded in (f"  {word} ",)
         for start in range(len(padded) - 2)
     )
@@ -41,102 +49,54 @@ def overlap(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / len(one | other) if one or other else 1.0
 
 
-def sketch(text: str) -> tuple[int, ...]:
-    """Return a few numbers, of which two texts with much wording in common share some."""
-    words = _WORD.findall(normalise(text))
+def terms(text: str) -> tuple[int, ...]:
+    """Return a few numbers, of which texts with words in common share some: 32 bits, signed.
+
+    Of runs of words those with the least hashes, of words the longest: the same in both texts.
+    """
+    words = _TOKEN.findall(normalise(text[:LONGEST]))
     runs = {" ".join(words[start : start + RUN]) for start in range(max(len(words) - RUN + 1, 1))}
-    return tuple(nsmallest(KEPT, (zlib.crc32(run.encode()) for run in runs)))
+    longest = sorted(
+        {word for word in words if len(word) > RUN}, key=lambda word: (-len(word), word)
+    )
+    stems = list(dict.fromkeys(word[:STEM] for word in longest))
+    pairs = {a + b for a, b in pairwise(words) if len(a) == len(b) == 1}
+    hashed = nsmallest(RUNS, map(_hash, filter(None, runs)))
+    hashed += map(_hash, stems[:STEMS])
+    hashed += nsmallest(STEMS, map(_hash, pairs))
+    return tuple(dict.fromkeys(hashed))
 
 
-@record
-class TextSource:
-    """Where a known text comes from: a candidate, or an approved post."""
-
-    id: int
-    is_post: bool = False
-
-    def __str__(self) -> str:
-        """Return what a person finds it by."""
-        return f"{'p' if self.is_post else 'c'}{self.id}"
+def _hash(term: str) -> int:
+    return zlib.crc32(term.encode()) - 2**31
 
 
 @record
 class Match:
     """A known text that another one repeats. `share`: how near they are, 0 to 1."""
 
-    source: TextSource
-    how: Literal["exact", "near", "reworded"]
+    known: KnownText
+    how: Literal["exact", "near"]
     share: float = 1.0
 
     def __str__(self) -> str:
         """Return a note for a person."""
-        words = {"exact": "", "near": ", nearly", "reworded": ", in other words"}[self.how]
-        return f"repeats {self.source}{words}" + (f" ({self.share:.2f})" if words else "")
+        return f"repeats {self.known}" + (
+            f", nearly ({self.share:.2f})" if self.how == "near" else ""
+        )
 
 
-class KnownTexts:
-    """The texts that are known, and whether another one repeats any of them.
-
-    Memory grows with the texts, by some 2 kB each. Not for several threads at once.
-
-    Args:
-        meanings: Finds rewordings; None if they are not to be found.
-    """
-
-    def __init__(self, settings: Similarity, *, meanings: Meanings | None = None) -> None:
-        self._near = settings.near
-        self._reworded = settings.reworded
-        self._meanings = meanings if settings.reworded < 1 else None
-        self._exact: dict[str, TextSource] = {}
-        self._sources: list[TextSource] = []
-        self._texts: list[str] = []
-        self._places: defaultdict[int, list[int]] = defaultdict(list)
-
-    def know(self, source: TextSource, digest: str) -> None:
-        """Remember a text by its fingerprint alone: only its exact copies are found."""
-        self._exact.setdefault(digest, source)
-
-    def add(self, source: TextSource, text: str) -> None:
-        """Remember a text; of exact copies the first one counts."""
-        self._exact.setdefault(fingerprint(text), source)
-        place = len(self._sources)
-        self._sources.append(source)
-        self._texts.append(text)
-        for run in sketch(text):
-            self._places[run].append(place)
-        if self._meanings:
-            self._meanings.add(self._meanings.vector(text))
-
-    def find(self, text: str) -> Match | None:
-        """Return the known text that this one repeats; None if it is new."""
-        exact = self._exact.get(fingerprint(text))
-        if exact is not None:
-            return Match(source=exact, how="exact")
-        return self._find_near(text) or self._find_reworded(text)
-
-    def _find_near(self, text: str) -> Match | None:
-        if self._near >= 1:
-            return None
-        shared: Counter[int] = Counter()
-        for run in sketch(text):
-            shared.update(self._places.get(run, ()))
-        own = trigrams(text)
-        shares = [
-            (overlap(own, trigrams(self._texts[place])), -place)
-            for place, _ in shared.most_common(COMPARED)
-        ]
-        share, place = max(shares, default=(0.0, 0))
-        if share < self._near:
-            return None
-        return Match(source=self._sources[-place], how="near", share=share)
-
-    def _find_reworded(self, text: str) -> Match | None:
-        if self._meanings is None:
-            return None
-        place, cosine = self._meanings.nearest(self._meanings.vector(text))
-        if cosine < self._reworded:
-            return None
-        return Match(source=self._sources[place], how="reworded", share=cosine)
+def find(text: str, known: Iterable[KnownText], settings: Similarity) -> Match | None:
+    """Return the known text that this one repeats; None if it is new."""
+    own, digest = trigrams(text), fingerprint(text)
+    best: Match | None = None
+    for one in known:
+        if fingerprint(one.text) == digest:
+            return Match(known=one, how="exact")
+        share = overlap(own, trigrams(one.text)) if settings.near < 1 else 0.0
+        if share >= settings.near and (best is None or share > best.share):
+            best = Match(known=one, how="near", share=share)
+    return best
 
 
 def shares(text: str, others: Iterable[str]) -> list[float]:

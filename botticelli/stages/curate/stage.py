@@ -8,7 +8,6 @@ from typing import Any, Final
 from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.models.meanings import open_meanings
 from botticelli.narrative.answers.dry_run import CallsEstimate, estimate
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
@@ -18,14 +17,14 @@ from botticelli.records import record
 from botticelli.stages.curate.approval_choice import ApprovalChoice, choose_approvals
 from botticelli.stages.curate.batch import BatchJudging
 from botticelli.stages.curate.judge import TABLE, Judge, bound, draw_codes, find_judge, rows
-from botticelli.stages.curate.similarity import KnownTexts, TextSource
+from botticelli.stages.curate.similarity import find, terms
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection
 from botticelli.store.curation import duplicates, judging
 from botticelli.store.curation.choice import Chosen
-from botticelli.store.curation.duplicates import EarlyRejection, Unjudged
+from botticelli.store.curation.duplicates import EarlyRejection, NewText
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.queue import Claim
 from botticelli.text import shorten
@@ -128,7 +127,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         if not judging.count_waiting(self._conn):
             return 0
         config = self._config
-        self._prefilter = open_prefilter(self._conn, config)
+        self._prefilter = Prefilter(config)
         self._counts.add(set_aside=self._prefilter.reject_waiting(self._conn))
         self._unread = self._judge.unread(self._conn)
         waiting = judging.count_waiting(self._conn)
@@ -248,9 +247,9 @@ def _named(choice: ApprovalChoice, ids: Iterable[int]) -> tuple[Approved, ...]:
 class Prefilter:
     """Looks at every candidate once, in the order of their ids; threads may share it."""
 
-    def __init__(self, known: KnownTexts, *, destinations: Sequence[Destination] = ()) -> None:
-        self._known = known
-        self._destinations = destinations
+    def __init__(self, config: Config) -> None:
+        self._settings = config.similarity
+        self._destinations = tuple(config.destinations.values())
         self._through = 0  # the last id that `reject_waiting` has seen
         self._lock = threading.Lock()
 
@@ -260,35 +259,41 @@ class Prefilter:
         Runs before any batch is made, so that batches are full and nothing of it is paid for.
         """
         aside = 0
-        while found := duplicates.list_unjudged(conn, after=self._through):
-            aside += duplicates.reject_unjudged(conn, found, self._look(found))
+        duplicates.refresh(conn, window=self._settings.window, terms=terms)
+        while found := duplicates.list_new(conn, after=self._through):
+            aside += duplicates.reject(conn, found, self._look(conn, found))
             self._through = found[-1].id
         return aside
 
     def reject_claimed(self, conn: Connection, claimed: Sequence[Candidate]) -> frozenset[int]:
         """Do the same for claimed ones that came in since; return the rejected ids."""
+        late = {each.id: each.claim for each in claimed if each.id > self._through}
         with self._lock:
-            late = [each for each in claimed if each.id > self._through]
-            found = [Unjudged(id=each.id, text=each.text_content or "") for each in late]
-            aside = self._look(found)
-        gone = frozenset(one.id for one in aside)
-        if gone:
-            claims = [each.claim for each in late if each.id in gone]
-            duplicates.reject_claimed(conn, claims, aside)
-        return gone
+            found = duplicates.list_claimed(conn, list(late)) if late else ()
+            aside = self._look(conn, found)
+        if found:
+            claims = [late[one.id] for one in found]
+            duplicates.reject(conn, found, aside, claims=claims)
+        return frozenset(one.id for one in aside)
 
-    def _look(self, found: Sequence[Unjudged]) -> list[EarlyRejection]:
-        aside = []
-        for one in found:
-            if why := self._refusal(one.text):
-                aside.append(EarlyRejection(id=one.id, note=why))
-                continue
-            match = self._known.find(one.text)
-            if match is None or match.source == TextSource(id=one.id):
-                self._known.add(TextSource(id=one.id), one.text)
-                continue
-            first = None if match.source.is_post else match.source.id
-            aside.append(EarlyRejection(id=one.id, note=str(match), duplicate_of=first))
+    def _look(self, conn: Connection, found: Sequence[NewText]) -> list[EarlyRejection]:
+        why = {one.id: self._refusal(one.text) for one in found}
+        aside = [EarlyRejection(id=id_, note=note) for id_, note in why.items() if note]
+        fine = {one.id: one for one in found if not why[one.id]}
+        window = self._settings.window
+        copies = duplicates.remember(conn, tuple(fine.values()), window=window, terms=terms)
+        aside += [
+            EarlyRejection(id=id_, note=f"repeats c{first}", duplicate_of=first)
+            for id_, first in copies.items()
+        ]
+        gone = {one.id for one in aside}
+        left = [id_ for id_ in fine if id_ not in gone]
+        for id_, alike in duplicates.list_alike(conn, left, window=window):
+            known = [one for one in alike if one.is_post or one.id not in gone]
+            if match := find(fine[id_].text, known, self._settings):
+                first = None if match.known.is_post else match.known.id
+                aside.append(EarlyRejection(id=id_, note=str(match), duplicate_of=first))
+                gone.add(id_)
         return aside
 
     def _refusal(self, text: str) -> str:
@@ -306,17 +311,6 @@ def _verdicts(text: str, place: Destination) -> tuple[RuleResult, ...]:
     return verdicts(
         PostFacts(text=text, destination=place, max_length=longest, real=True, secrets=secrets)
     )
-
-
-def open_prefilter(conn: Connection, config: Config) -> Prefilter:
-    """Return a prefilter that knows every text of the window, and what was approved before it."""
-    settings = config.similarity
-    known = KnownTexts(settings, meanings=open_meanings() if settings.reworded < 1 else None)
-    for one in duplicates.list_known(conn, window=settings.window):
-        known.add(TextSource(id=one.id, is_post=one.is_post), one.text)
-    for id_, digest in duplicates.list_posted_before(conn, window=settings.window):
-        known.know(TextSource(id=id_), digest)
-    return Prefilter(known, destinations=tuple(config.destinations.values()))
 
 
 @record

@@ -1,10 +1,14 @@
-"""What texts are known, and candidates rejected before any judge sees them."""
+"""The index of texts that a new one may repeat, and candidates rejected before any judge sees them.
 
-from collections.abc import Iterator, Sequence
+In the index is what counts: posts of the window, and candidates that wait for a judge, the choice
+or a person. Each has a few terms, hashes that similar texts share; `known_terms` lists the texts of
+a term. Of each list the newest are read, so that a look costs the same after a million posts.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
-
-from psycopg.rows import class_row
+from itertools import groupby
+from typing import Any, Final
 
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, repeatable
@@ -12,87 +16,306 @@ from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import fingerprint
 
 CHUNK: Final = 500  # rows in memory at once
+COMPARED: Final = 50  # of which all that may be alike is in memory at once
+LONGEST: Final = 4000  # characters of a text that are compared
+LISTED: Final = 16  # texts of a term that are looked at: a term of more tells little
+FOUND: Final = 16  # texts that are compared with one: those that share most of what is rare
+LATE: Final = 200  # posts; ids are drawn before the transactions that use them end
+HASHED: Final = 500  # old rows without a hash that a run makes up for
+
+Terms = Callable[[str], Sequence[int]]
+
+
+@record
+class NewText:
+    """A candidate's text, or an approved post's, that is not in the index yet as it is now.
+
+    Args:
+        hash: `botticelli_text_hash` of the text.
+    """
+
+    id: int
+    text: str
+    hash: str
+
+
+# What counts no more. The newest post stays, since it says how far the posts are known.
+GONE: Final = """
+    SELECT k.id
+      FROM known_texts AS k
+      LEFT JOIN potential_discord_posts AS c
+        ON c.id = k.candidate_id
+       AND c.review_status IN ('pending', 'judging', 'held')
+     WHERE k.candidate_id IS NOT NULL
+       AND c.id IS NULL
+     UNION ALL
+    SELECT id
+      FROM known_texts
+     WHERE post_id < (SELECT max(post_id) FROM known_texts)
+       AND known_at < botticelli_now() - 2 * %(window)s::interval
+     LIMIT %(limit)s
+"""
+REPLACED: Final = "SELECT id FROM known_texts WHERE {column} = ANY (%(ids)s)"
+FORGET: Final = """
+    WITH gone AS (
+        DELETE FROM known_texts WHERE id IN ({which}) RETURNING id, terms
+    ), unlisted AS (
+        DELETE FROM known_terms AS t
+         USING gone, unnest(gone.terms) AS of_it (term)
+         WHERE t.term = of_it.term
+           AND t.text_id = gone.id
+    )
+    SELECT count(*) FROM gone
+"""
+# Four lists, each by an index of its own: posts whose ids are new, posts that could be edited
+# since, and what waits for a person or the choice. What waits for the judge comes by `list_new`.
+MISSING: Final = """
+    SELECT n.id, n.text_content AS text, botticelli_text_hash(n.text_content) AS hash
+      FROM {of} AS n
+     WHERE {which}
+       AND n.text_content IS NOT NULL
+       AND botticelli_text_hash(n.text_content)
+           IS DISTINCT FROM (SELECT hash FROM known_texts WHERE {column} = n.id)
+     ORDER BY n.id
+     LIMIT %(limit)s
+"""
+NEWEST: Final = "(SELECT coalesce(max(post_id), 0) FROM known_texts)"
+IN_WINDOW: Final = "coalesce(n.posted_at, n.selected_at) > botticelli_now() - %(window)s"
+POSTS: Final = {"of": "approved_discord_posts", "column": "post_id"}
+WAITING: Final = {"of": "potential_discord_posts", "column": "candidate_id"}
+LISTS: Final = tuple(
+    (source["column"], MISSING.format(**source, which=which))
+    for source, which in (
+        (POSTS, f"n.id > {NEWEST} - {LATE} AND {IN_WINDOW}"),
+        (POSTS, f"n.review_status IN ('pending', 'posting') AND {IN_WINDOW}"),
+        (WAITING, "n.review_status = 'held'"),
+        (WAITING, "n.review_status IN ('pending', 'judging') AND n.judged_at IS NOT NULL"),
+    )
+)
+# The newest post is remembered without terms if it is out of the window.
+KNOW_THROUGH: Final = """
+    INSERT INTO known_texts (post_id, hash, terms)
+    SELECT max(id), '', '{}'
+      FROM approved_discord_posts
+    HAVING max(id) > (SELECT coalesce(max(post_id), 0) FROM known_texts)
+"""
+REMEMBER: Final = """
+    WITH new AS (
+        INSERT INTO known_texts ({column}, hash, terms)
+        SELECT id, hash, string_to_array(terms, ' ')::integer[]
+          FROM unnest(%(ids)s::bigint[], %(hashes)s::text[], %(terms)s::text[])
+               AS n (id, hash, terms)
+         ORDER BY id
+        RETURNING id, terms
+    )
+    INSERT INTO known_terms (term, text_id)
+    SELECT unnest(terms) AS term, id FROM new ORDER BY term
+"""
+
+
+def refresh(conn: Connection, *, window: timedelta, terms: Terms) -> None:
+    """Bring the index up to what counts now, in steps of a bounded size, each a transaction.
+
+    The first run after an upgrade reads the posts of the window once.
+    """
+    values = {"window": window, "limit": CHUNK}
+    _hash_old(conn)
+    while _forget(conn, GONE, values):
+        pass
+    for column, statement in LISTS:
+        while found := fetch_all(conn, NewText, statement, values):
+            _remember(conn, found, column=column, terms=terms)
+    conn.execute(KNOW_THROUGH)
+
+
+@repeatable()
+def _forget(conn: Connection, which: str, values: Mapping[str, Any]) -> int:
+    row = conn.execute(FORGET.format(which=which), values).fetchone()
+    return int(row[0]) if row else 0
+
+
+@repeatable()
+def _remember(conn: Connection, new: Sequence[NewText], *, column: str, terms: Terms) -> None:
+    """Put texts into the index, in place of what is there of them. One transaction."""
+    values = {
+        "ids": [one.id for one in new],
+        "hashes": [one.hash for one in new],
+        "terms": [" ".join(map(str, terms(one.text))) for one in new],
+    }
+    with conn.transaction():
+        _forget(conn, REPLACED.format(column=column), values)
+        conn.execute(REMEMBER.format(column=column), values)
+
+
+# Rows that came in by plain SQL have no hash; those of blank texts get one, too.
+UNHASHED: Final = """
+    SELECT id, coalesce(text_content, '')
+      FROM potential_discord_posts
+     WHERE content_hash IS NULL
+       AND review_status NOT IN ('pending', 'judging')
+     ORDER BY generated_at DESC
+     LIMIT %(limit)s
+"""
+SET_HASHES: Final = """
+    UPDATE potential_discord_posts AS c
+       SET content_hash = new.hash
+      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS new (id, hash)
+     WHERE c.id = new.id
+       AND c.content_hash IS DISTINCT FROM new.hash
+"""
+
+
+@repeatable()
+def _hash_old(conn: Connection) -> None:
+    hashes = {
+        id_: fingerprint(text) for id_, text in conn.execute(UNHASHED, {"limit": HASHED}).fetchall()
+    }
+    if hashes:
+        conn.execute(SET_HASHES, {"ids": list(hashes), "hashes": list(hashes.values())})
+
+
+TEXTS: Final = """
+    SELECT c.id, coalesce(c.text_content, '') AS text, botticelli_text_hash(c.text_content) AS hash
+      FROM potential_discord_posts AS c
+      LEFT JOIN known_texts AS k
+        ON k.candidate_id = c.id
+     WHERE {which}
+     ORDER BY c.id
+     LIMIT %(limit)s
+"""
+NEVER_LOOKED_AT: Final = """
+           c.review_status IN ('pending', 'judging')
+       AND c.judged_at IS NULL
+       AND (c.lease_expires_at IS NULL
+            OR c.lease_expires_at <= botticelli_now())
+       AND c.id > %(after)s
+       AND (k.nearest IS NULL
+            OR k.hash IS DISTINCT FROM botticelli_text_hash(c.text_content))
+"""
+
+
+def list_new(conn: Connection, *, after: int) -> tuple[NewText, ...]:
+    """Return the next candidates that wait for the judge and were never looked at. Reads only."""
+    values = {"after": after, "limit": CHUNK}
+    return tuple(fetch_all(conn, NewText, TEXTS.format(which=NEVER_LOOKED_AT), values))
+
+
+def list_claimed(conn: Connection, ids: Sequence[int]) -> tuple[NewText, ...]:
+    """Return the texts of these candidates. Reads only."""
+    values = {"ids": list(ids), "limit": None}
+    return tuple(fetch_all(conn, NewText, TEXTS.format(which="c.id = ANY (%(ids)s)"), values))
+
+
+# Of two that wait for the judge the older one is the first; a repeat is nobody's first.
+COPIES: Final = """
+    SELECT n.id, first.id
+      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS n (id, hash)
+     CROSS JOIN LATERAL (
+           SELECT c.id
+             FROM potential_discord_posts AS c
+            WHERE c.content_hash = n.hash
+              AND c.id <> n.id
+              AND (c.review_status IN ('approved', 'posted')
+                   OR c.generated_at > botticelli_now() - %(window)s)
+              AND (c.id < n.id
+                   OR c.judged_at IS NOT NULL
+                   OR c.review_status NOT IN ('pending', 'judging'))
+              AND (c.review_status <> 'rejected'
+                   OR c.judged_at IS NOT NULL
+                   OR c.duplicate_of IS NULL)
+            ORDER BY c.id
+            LIMIT 1) AS first
+"""
+
+
+@repeatable()
+def remember(
+    conn: Connection, new: Sequence[NewText], *, window: timedelta, terms: Terms
+) -> dict[int, int]:
+    """Put candidates into the index; return id -> the oldest with the same words, if there is one.
+
+    Of these any counts, rejected ones, too: what was decided about the very text is known.
+    """
+    hashes = {one.id: fingerprint(one.text) for one in new}
+    values = {"ids": list(hashes), "hashes": list(hashes.values()), "window": window}
+    with conn.transaction():
+        _remember(conn, new, column="candidate_id", terms=terms)
+        conn.execute(SET_HASHES, values)
+        return dict(conn.execute(COPIES, values).fetchall())
 
 
 @record
 class KnownText:
-    """A candidate's text, or an approved post's."""
+    """A text of the index: a candidate's, or an approved post's.
+
+    Args:
+        near_to: The candidate that may be a repeat of it.
+    """
 
     id: int
     is_post: bool
     text: str
+    near_to: int = 0
+
+    def __str__(self) -> str:
+        """Return what a person finds it by."""
+        return f"{'p' if self.is_post else 'c'}{self.id}"
 
 
-# Those that wait for the judge are not known yet, and what was a repeat itself adds nothing.
-KNOWN: Final = """
-    SELECT id, false AS is_post, text_content AS text
-      FROM potential_discord_posts
-     WHERE generated_at > botticelli_now() - %(window)s
-       AND btrim(text_content, E' \\t\\r\\n') <> ''
-       AND NOT (review_status IN ('pending', 'judging') AND judged_at IS NULL)
-       AND NOT (review_status = 'rejected' AND judged_at IS NULL AND duplicate_of IS NOT NULL)
-     UNION ALL
-    SELECT id, true, text_content
-      FROM approved_discord_posts
-     WHERE coalesce(posted_at, selected_at) > botticelli_now() - %(window)s
-       AND review_status <> 'withdrawn'
-       AND btrim(text_content, E' \\t\\r\\n') <> ''
-     ORDER BY is_post, id
+# Rare terms count most. What waits for the judge is compared with what came before it only.
+LOOK: Final = """
+    SELECT r.near_to, known.*
+      FROM (SELECT near_to, text_id,
+                   row_number() OVER (PARTITION BY near_to ORDER BY sum(weight) DESC, text_id)
+                       AS place
+              FROM (SELECT k.candidate_id AS near_to, cardinality(k.terms) AS terms, of_it.*
+                      FROM known_texts AS k
+                     CROSS JOIN LATERAL unnest(k.terms) AS t (term)
+                     CROSS JOIN LATERAL (
+                           SELECT text_id, 1 / count(*) OVER ()::float8 AS weight
+                             FROM (SELECT text_id
+                                     FROM known_terms
+                                    WHERE term = t.term
+                                      AND text_id <> k.id
+                                    ORDER BY text_id DESC
+                                    LIMIT %(listed)s) AS newest) AS of_it
+                     WHERE k.candidate_id = ANY (%(ids)s)) AS listed
+             GROUP BY near_to, text_id, terms
+            HAVING count(*) >= 3
+                OR count(*) * 4 >= terms) AS r
+     CROSS JOIN LATERAL (
+           SELECT coalesce(p.id, c.id) AS id, p.id IS NOT NULL AS is_post,
+                  left(coalesce(p.text_content, c.text_content), %(longest)s) AS text
+             FROM known_texts AS k
+             LEFT JOIN potential_discord_posts AS c
+               ON c.id = k.candidate_id
+              AND c.generated_at > botticelli_now() - %(window)s
+              AND (c.review_status = 'held'
+                   OR c.review_status IN ('pending', 'judging')
+                      AND (c.judged_at IS NOT NULL OR c.id < r.near_to))
+             LEFT JOIN approved_discord_posts AS p
+               ON p.id = k.post_id
+              AND p.review_status <> 'withdrawn'
+              AND coalesce(p.posted_at, p.selected_at) > botticelli_now() - %(window)s
+              AND p.candidate_id IS DISTINCT FROM r.near_to
+            WHERE k.id = r.text_id
+            LIMIT 1) AS known  -- one by one, by their keys
+     WHERE r.place <= %(found)s
+       AND known.text IS NOT NULL
+     ORDER BY r.near_to, r.place
 """
 
 
-def list_known(conn: Connection, *, window: timedelta) -> Iterator[KnownText]:
-    """Yield the texts of the window, candidates first, oldest first. Reads only, in portions."""
-    with (
-        conn.transaction(),
-        conn.cursor("known", row_factory=class_row(KnownText)) as cursor,
-    ):
-        cursor.itersize = CHUNK
-        cursor.execute(KNOWN, {"window": window})
-        yield from cursor
-
-
-POSTED_BEFORE: Final = """
-    SELECT id, content_hash
-      FROM potential_discord_posts
-     WHERE review_status IN ('approved', 'posted')
-       AND generated_at <= botticelli_now() - %(window)s
-       AND content_hash IS NOT NULL
-"""
-
-
-@repeatable()
-def list_posted_before(conn: Connection, *, window: timedelta) -> list[tuple[int, str]]:
-    """Return (id, fingerprint) of what was approved from before the window. Reads only."""
-    return conn.execute(POSTED_BEFORE, {"window": window}).fetchall()
-
-
-@record
-class Unjudged:
-    """A candidate that nobody has judged or claimed."""
-
-    id: int
-    text: str
-
-
-UNJUDGED: Final = """
-    SELECT id, coalesce(text_content, '') AS text
-      FROM potential_discord_posts
-     WHERE review_status IN ('pending', 'judging')
-       AND judged_at IS NULL
-       AND (lease_expires_at IS NULL
-            OR lease_expires_at <= botticelli_now())
-       AND id > %(after)s
-     ORDER BY id
-     LIMIT %(limit)s
-"""
-
-
-@repeatable()
-def list_unjudged(conn: Connection, *, after: int) -> tuple[Unjudged, ...]:
-    """Return the next candidates that wait for the judge, oldest first. Reads only."""
-    values = {"after": after, "limit": CHUNK}
-    return tuple(fetch_all(conn, Unjudged, UNJUDGED, values))
+def list_alike(
+    conn: Connection, ids: Sequence[int], *, window: timedelta
+) -> Iterator[tuple[int, list[KnownText]]]:
+    """Yield each of these candidates with what may be alike, best first. Reads only."""
+    values = {"window": window, "listed": LISTED, "found": FOUND, "longest": LONGEST}
+    for start in range(0, len(ids), COMPARED):
+        some = list(ids[start : start + COMPARED])
+        found = fetch_all(conn, KnownText, LOOK, {**values, "ids": some})
+        for id_, known in groupby(found, key=lambda one: one.near_to):
+            yield id_, list(known)
 
 
 @record
@@ -108,14 +331,6 @@ class EarlyRejection:
     duplicate_of: int | None = None
 
 
-# What came in by plain SQL has no hash yet.
-SET_HASHES: Final = """
-    UPDATE potential_discord_posts AS c
-       SET content_hash = new.hash
-      FROM unnest(%(ids)s::bigint[], %(hashes)s::text[]) AS new (id, hash)
-     WHERE c.id = new.id
-       AND c.content_hash IS DISTINCT FROM new.hash
-"""
 REJECT: Final = """
     UPDATE potential_discord_posts AS c
        SET review_status = 'rejected',
@@ -135,37 +350,36 @@ REJECT: Final = """
             OR c.lease_expires_at IS NULL
             OR c.lease_expires_at <= botticelli_now())
 """
+LOOKED_AT: Final = """
+    UPDATE known_texts
+       SET nearest = '[]'
+     WHERE candidate_id = ANY (%(seen)s)
+       AND nearest IS NULL
+"""
 
 
 @repeatable()
-def reject_unjudged(
-    conn: Connection, seen: Sequence[Unjudged], aside: Sequence[EarlyRejection]
+def reject(
+    conn: Connection,
+    seen: Sequence[NewText],
+    aside: Sequence[EarlyRejection],
+    *,
+    claims: Sequence[Claim] = (),
 ) -> int:
     """Reject some of the `seen` before judging; return how many that were. One transaction.
 
-    What somebody has claimed, judged or decided on meanwhile stays as it is.
+    What somebody has claimed, judged or decided on meanwhile stays as it is; with `claims`, what
+    is no longer ours.
     """
-    with conn.transaction():
-        hashes = {one.id: fingerprint(one.text) for one in seen if one.text.strip()}
-        conn.execute(SET_HASHES, {"ids": list(hashes), "hashes": list(hashes.values())})
-        return _reject(conn, aside, is_claimed=False)
-
-
-@repeatable()
-def reject_claimed(
-    conn: Connection, claims: Sequence[Claim], aside: Sequence[EarlyRejection]
-) -> None:
-    """Reject claimed candidates; those that somebody else holds stay. One transaction."""
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ours = {claim.id for claim in held}
-        _reject(conn, [one for one in aside if one.id in ours], is_claimed=True)
-
-
-def _reject(conn: Connection, aside: Sequence[EarlyRejection], *, is_claimed: bool) -> int:
-    values = {
-        "ids": [one.id for one in aside],
-        "firsts": [one.duplicate_of for one in aside],
-        "notes": [one.note for one in aside],
-        "is_claimed": is_claimed,
-    }
-    return conn.execute(REJECT, values).rowcount if aside else 0
+        rejected = [one for one in aside if not claims or one.id in ours]
+        values = {
+            "seen": [one.id for one in seen],
+            "ids": [one.id for one in rejected],
+            "firsts": [one.duplicate_of for one in rejected],
+            "notes": [one.note for one in rejected],
+            "is_claimed": bool(claims),
+        }
+        conn.execute(LOOKED_AT, values)
+        return conn.execute(REJECT, values).rowcount
