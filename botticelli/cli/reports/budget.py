@@ -3,9 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
-
-import typer
 
 from botticelli.budget.limits import RATES
 from botticelli.cli.shared import choices
@@ -21,15 +18,13 @@ from botticelli.text import counted
 
 @command()
 def budget(
-    env: Environment,
-    action: Annotated[
-        str, typer.Argument(metavar="[forget]", help="Lift what a model's 429 answers taught.")
-    ] = "",
-    model: Annotated[
-        str, typer.Argument(metavar="[MODEL]", autocompletion=choices.models, help="Which one.")
-    ] = "",
+    env: Environment, action: str = "", model: choices.ModelName = ""
 ) -> BudgetReport | Done:
     """Show how much of each model's limits is left.
+
+    Takes:
+        action [forget]: Lift what a model's 429 answers taught.
+        model [MODEL]: Which one.
 
     Examples:
         botticelli budget

@@ -6,12 +6,11 @@ destinations, models. Nothing is labeled with an id. Names are documented in doc
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
-
-import typer
+from typing import Final, NamedTuple
 
 from botticelli import files
 from botticelli.cli.shell.command import command
@@ -26,14 +25,8 @@ SUFFIX: Final = ".prom"  # node_exporter's textfile collector reads no other
 READABLE: Final = 0o644  # node_exporter runs as somebody else
 
 DELIVERY_STATES: Final = (
-    "pending",
-    "sending",
-    "posted",
-    "failed",
-    "held",
-    "dropped",
-    "withdrawn",
-)
+    "pending", "sending", "posted", "failed", "held", "dropped", "withdrawn",
+)  # fmt: skip
 OUTCOMES: Final = ("done", "deferred", "failed", "interrupted")
 CALL_STATES: Final = ("done", "failed", "unusable")
 
@@ -41,102 +34,68 @@ CALL_STATES: Final = ("done", "failed", "unusable")
 class Metric(NamedTuple):
     """One metric. The format adds `_total` to the name of a counter."""
 
-    kind: Literal["gauge", "counter"]
+    kind: str
+    name: str
+    labels: tuple[str, ...]
     help: str
-    labels: tuple[str, ...] = ()
 
 
-WINDOW: Final = ("provider", "model", "window")
-METRICS: Final[Mapping[str, Metric]] = {
-    "build_info": Metric("gauge", "Version of the program.", ("version",)),
-    "schema_version": Metric("gauge", "Version of the database schema."),
-    "metrics_timestamp_seconds": Metric(
-        "gauge", "When these figures were read, by the database's clock."
-    ),
-    "database_size_bytes": Metric("gauge", "Size of the database on disk."),
-    "command_approvals_pending": Metric("gauge", "Bot commands that wait for a person."),
-    "stage_paused": Metric("gauge", "1: the stage is paused.", ("stage",)),
-    "stage_breaker_open": Metric("gauge", "1: the breaker is open or half open.", ("stage",)),
-    "stage_running": Metric("gauge", "1: a run holds the stage's lock.", ("stage",)),
-    "stage_consecutive_failures": Metric("gauge", "Failed runs in a row.", ("stage",)),
-    "stage_last_run_timestamp_seconds": Metric("gauge", "When the last run ended.", ("stage",)),
-    "stage_last_success_timestamp_seconds": Metric(
-        "gauge", "When a run last succeeded.", ("stage",)
-    ),
-    "stage_last_failure_timestamp_seconds": Metric("gauge", "When a run last failed.", ("stage",)),
-    "stage_last_success_duration_seconds": Metric(
-        "gauge", "How long the last run took that succeeded.", ("stage",)
-    ),
-    "stage_interval_seconds": Metric("gauge", "The configured distance of two runs.", ("stage",)),
-    "runs": Metric("counter", "Runs that ended.", ("stage", "outcome")),
-    "queue_depth": Metric(
-        "gauge", "Candidates, approved posts and open items by state.", ("queue", "state")
-    ),
-    "deliveries": Metric("gauge", "Deliveries by destination and state.", ("destination", "state")),
-    "delivery_waiting_age_seconds": Metric(
-        "gauge", "Age of the oldest delivery that is not out; 0: none.", ("destination",)
-    ),
-    "delivery_stuck_age_seconds": Metric(
-        "gauge",
-        "For how long the oldest delivery's outcome is unknown; 0: none.",
-        ("destination",),
-    ),
-    "candidates": Metric("counter", "Candidates that were written."),
-    "posts_approved": Metric("counter", "Posts that were approved."),
-    "posts_published": Metric(
-        "counter", "Posts that went out, those taken back included.", ("destination",)
-    ),
-    "tokens_per_approved_post": Metric(
-        "gauge", "Tokens by approved posts, both of the last 30 days."
-    ),
-    "budget_requests_used": Metric(
-        "gauge",
-        "Requests of the last minute, or of the provider's day; reserved included.",
-        WINDOW,
-    ),
-    "budget_requests_limit": Metric(
-        "gauge", "Requests allowed: limit times multiplier. Absent: unlimited.", WINDOW
-    ),
-    "budget_tokens_used": Metric(
-        "gauge", "Tokens of the last minute, or of the provider's day; reserved included.", WINDOW
-    ),
-    "budget_tokens_limit": Metric(
-        "gauge", "Tokens allowed: limit times multiplier. Absent: unlimited.", WINDOW
-    ),
-    "budget_held": Metric("gauge", "1: a 429 holds all calls.", ("provider", "model")),
-    "budget_waiting_calls": Metric(
-        "gauge", "Calls that wait for room in the budget.", ("provider", "model")
-    ),
-    "model_calls": Metric(
-        "counter", "Calls to models, failed ones too.", ("provider", "model", "outcome")
-    ),
-    "model_tokens": Metric(
-        "counter",
-        "Tokens as the provider reported them; input without cached ones.",
-        ("provider", "model", "type"),
-    ),
-    "model_cost_usd": Metric(
-        "counter",
-        "What the calls cost by the price table, in US dollars.",
-        ("provider", "model"),
-    ),
-}
+# kind name{labels}: help
+TABLE: Final = """
+gauge build_info{version}: Version of the program.
+gauge schema_version: Version of the database schema.
+gauge metrics_timestamp_seconds: When these figures were read, by the database's clock.
+gauge database_size_bytes: Size of the database on disk.
+gauge command_approvals_pending: Bot commands that wait for a person.
+gauge stage_paused{stage}: 1: the stage is paused.
+gauge stage_breaker_open{stage}: 1: the breaker is open or half open.
+gauge stage_running{stage}: 1: a run holds the stage's lock.
+gauge stage_consecutive_failures{stage}: Failed runs in a row.
+gauge stage_last_run_timestamp_seconds{stage}: When the last run ended.
+gauge stage_last_success_timestamp_seconds{stage}: When a run last succeeded.
+gauge stage_last_failure_timestamp_seconds{stage}: When a run last failed.
+gauge stage_last_success_duration_seconds{stage}: How long the last run took that succeeded.
+gauge stage_interval_seconds{stage}: The configured distance of two runs.
+counter runs{stage,outcome}: Runs that ended.
+gauge queue_depth{queue,state}: Candidates, approved posts and open items by state.
+gauge deliveries{destination,state}: Deliveries by destination and state.
+gauge delivery_waiting_age_seconds{destination}:
+    Age of the oldest delivery that is not out; 0: none.
+gauge delivery_stuck_age_seconds{destination}:
+    For how long the oldest delivery's outcome is unknown; 0: none.
+counter candidates: Candidates that were written.
+counter posts_approved: Posts that were approved.
+counter posts_published{destination}: Posts that went out, those taken back included.
+gauge tokens_per_approved_post: Tokens by approved posts, both of the last 30 days.
+gauge budget_requests_used{provider,model,window}:
+    Requests of the last minute, or of the provider's day; reserved included.
+gauge budget_requests_limit{provider,model,window}:
+    Requests allowed: limit times multiplier. Absent: unlimited.
+gauge budget_tokens_used{provider,model,window}:
+    Tokens of the last minute, or of the provider's day; reserved included.
+gauge budget_tokens_limit{provider,model,window}:
+    Tokens allowed: limit times multiplier. Absent: unlimited.
+gauge budget_held{provider,model}: 1: a 429 holds all calls.
+gauge budget_waiting_calls{provider,model}: Calls that wait for room in the budget.
+counter model_calls{provider,model,outcome}: Calls to models, failed ones too.
+counter model_tokens{provider,model,type}:
+    Tokens as the provider reported them; input without cached ones.
+counter model_cost_usd{provider,model}: What the calls cost by the price table, in US dollars.
+"""
+METRICS: Final = tuple(
+    Metric(kind, name, tuple(filter(None, labels.split(","))), help_)
+    for kind, name, labels, help_ in re.findall(
+        r"^(\w+) (\w+)(?:\{([\w,]+)\})?:\s+(.+)", TABLE, re.MULTILINE
+    )
+)
 
 
 @command(json=False)
-def metrics(
-    env: Environment,
-    *,
-    textfile: Annotated[
-        Path | None,
-        typer.Option(
-            "--textfile",
-            metavar="FILE.prom",
-            help="Write to a file, for node_exporter's textfile collector.",
-        ),
-    ] = None,
-) -> None:
+def metrics(env: Environment, *, textfile: Path | None = None) -> None:
     """Print metrics in the Prometheus text format.
+
+    Takes:
+        textfile FILE.prom: Write to a file, for node_exporter's textfile collector.
 
     Examples:
         botticelli metrics
@@ -227,10 +186,10 @@ def exposition(found: Mapping[str, Samples]) -> str:
 
     class Collected(Collector):
         def collect(self) -> Iterator[Family]:
-            for name, metric in METRICS.items():
+            for metric in METRICS:
                 kind = GaugeMetricFamily if metric.kind == "gauge" else CounterMetricFamily
-                family = kind(f"botticelli_{name}", metric.help, labels=metric.labels)
-                for values, number in found.get(name, {}).items():
+                family = kind(f"botticelli_{metric.name}", metric.help, labels=metric.labels)
+                for values, number in found.get(metric.name, {}).items():
                     family.add_metric(values, number)
                 yield family
 

@@ -1,35 +1,31 @@
 """`botticelli narratives`."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Final
 
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
+from botticelli.cli.shell.output import Columns, Console, Listing, render
 from botticelli.errors import UsageError
 from botticelli.narrative.language.load import shipped_narratives
-from botticelli.reports.narratives import (
-    ListedFile,
-    ListedNarrative,
-    NarrativesReport,
-    list_narratives,
-)
+from botticelli.reports.narratives import NarrativesReport, list_narratives
 from botticelli.text import shorten
+
+FOUND: Final[Columns] = {
+    "narrative": "reference",
+    "acts": lambda one: shorten(" ".join(one.acts), 40),
+    "rounds>": "rounds",
+    "calls>": lambda one: "-".join(dict.fromkeys([str(one.calls_least), str(one.calls_most)])),
+    "stores in": "target",
+}
 
 
 @command()
-def narratives(
-    env: Environment,
-    places: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[FILE|DIR]...", help="Files and folders; by default the configured ones."
-        ),
-    ] = None,
-) -> NarrativesReport:
+def narratives(env: Environment, places: list[Path] | None = None) -> NarrativesReport:
     """List narratives and check them for errors.
+
+    Takes:
+        places [FILE|DIR]...: Files and folders; by default the configured ones.
 
     Examples:
         botticelli narratives
@@ -51,24 +47,8 @@ def _(report: NarrativesReport, console: Console) -> None:
             console.line(f"  error: {problem}", style="red")
         for warning in file.warnings:
             console.line(f"  warning: {warning}", style="yellow")
-        _show(file, console)
+        if file.narratives:
+            render(Listing(name="narratives", rows=file.narratives, columns=FOUND), console)
         console.line()
     if not report.files:
         console.line("no narratives there")
-
-
-def _show(file: ListedFile, console: Console) -> None:
-    if file.narratives:
-        console.table(
-            ["narrative", "acts", "rounds", "calls", "stores in"],
-            [_row(each) for each in file.narratives],
-            right=["rounds", "calls"],
-        )
-
-
-def _row(narrative: ListedNarrative) -> list[object]:
-    calls = str(narrative.calls_most)
-    if narrative.calls_least != narrative.calls_most:
-        calls = f"{narrative.calls_least}-{narrative.calls_most}"
-    acts = shorten(" ".join(narrative.acts), 40)
-    return [narrative.reference, acts, narrative.rounds, calls, narrative.target]

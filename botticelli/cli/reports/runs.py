@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Final, TypeVar
-
-import typer
+from typing import Any, Final, TypeVar
 
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.cli.shell.output import Columns, Console, Listing, Styled, render
 from botticelli.config.model import STAGES
 from botticelli.errors import UsageError
 from botticelli.records import record
@@ -36,13 +34,6 @@ NO_COUNTS: Final = ("calls", "input_tokens", "output_tokens", "cost_usd", "batch
 
 
 @record
-class RunsReport:
-    """The latest runs, newest first."""
-
-    runs: tuple[PastRun, ...]
-
-
-@record
 class RunDetails:
     """A run and all it did, in the order of time."""
 
@@ -51,15 +42,12 @@ class RunDetails:
 
 
 @command()
-def runs(
-    env: Environment,
-    *,
-    stage: Annotated[
-        str | None, typer.Option("--stage", metavar="STAGE", help=f"Only of {', '.join(KINDS)}.")
-    ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show at most N runs.")] = 20,
-) -> RunsReport:
+def runs(env: Environment, *, stage: str | None = None, limit: int = 20) -> Listing:
     """List recent runs with their results and costs.
+
+    Takes:
+        stage STAGE: Only of generate, curate, post, run.
+        limit N: Show at most N runs.
 
     Examples:
         botticelli runs --stage curate --limit 5
@@ -68,17 +56,15 @@ def runs(
         raise UsageError(f"there is no stage '{stage}'", hint=f"name one of {', '.join(KINDS)}")
     with env.database() as conn:
         found = past_runs(conn, stage=stage, limit=limit)
-    return RunsReport(runs=tuple(found))
+    return Listing(name="runs", rows=found, columns=RAN, empty="nothing has run yet")
 
 
 @command()
-def logs(
-    conn: Connection,
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The number of a run, or a stage: its last run.")
-    ],
-) -> RunDetails:
+def logs(conn: Connection, run: str) -> RunDetails:
     """Show what a run did, step by step.
+
+    Takes:
+        run RUN: The number of a run, or a stage: its last run.
 
     Examples:
         botticelli logs 17
@@ -109,29 +95,6 @@ def find_run(conn: Connection, name: str) -> PastRun:
         what = f"there is no run {name}" if is_id else f"{name} has not run yet"
         raise UsageError(what, hint="see `botticelli runs`")
     return found[0]
-
-
-@render.register
-def _(report: RunsReport, console: Console) -> None:
-    if not report.runs:
-        console.line("nothing has run yet")
-        return
-    console.table(
-        ("run", "stage", "started (UTC)", "took", "state", "calls", "what"),
-        [
-            (
-                run.id,
-                run.stage,
-                f"{run.started_at:%Y-%m-%d %H:%M}",
-                _took(run.seconds),
-                Styled(run.state, STYLES.get(run.state, "")),
-                run.calls or None,
-                _outcome(run),
-            )
-            for run in report.runs
-        ],
-        right=("run", "took", "calls"),
-    )
 
 
 @render.register
@@ -202,3 +165,14 @@ def _lines(step: RunStep) -> Iterator[str]:
         yield f"{line}  {shorten(detail, room)}" if detail and room >= 12 else line
     for part in (step.error or "").splitlines():
         yield f"         {part}"
+
+
+RAN: Final[Columns] = {
+    "run>": "id",
+    "stage": "stage",
+    "started (UTC)": lambda run: f"{run.started_at:%Y-%m-%d %H:%M}",
+    "took>": lambda run: _took(run.seconds),
+    "state": lambda run: Styled(run.state, STYLES.get(run.state, "")),
+    "calls>": lambda run: run.calls or None,
+    "what": _outcome,
+}

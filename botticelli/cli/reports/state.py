@@ -1,16 +1,15 @@
 """`botticelli state`: what narratives have kept for later (${state:KEY})."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
+from botticelli.cli.shell.output import Columns, Lines, Listing
 from botticelli.errors import BotticelliError, UsageError
-from botticelli.records import record
 from botticelli.store.commands import state as store
-from botticelli.store.commands.state import GLOBAL, StateEntry
+from botticelli.store.commands.state import GLOBAL
 from botticelli.store.connection import Connection
 from botticelli.text import counted
 
@@ -19,7 +18,12 @@ Scope = Annotated[
     str,
     typer.Option("--scope", metavar="NAME", help="Of this narrative; else the global ones."),
 ]
-
+KEPT: Final[Columns] = {
+    "scope": "scope",
+    "key": "key",
+    "value": "value",
+    "since": lambda one: f"{one.updated_at:%m-%d %H:%M}",
+}
 state = group(
     "state",
     examples="""
@@ -29,30 +33,15 @@ state = group(
 )
 
 
-@record
-class StateReport:
-    """Stored values."""
-
-    entries: tuple[StateEntry, ...]
-
-
-@record
-class ClearedReport:
-    """How many values were deleted."""
-
-    cleared: int
-
-
 @command(state, "list")
-def list_state(
-    conn: Connection,
-    *,
-    scope: Annotated[
-        str, typer.Option("--scope", metavar="NAME", help="Only of this narrative, or `global`.")
-    ] = "",
-) -> StateReport:
-    """List the stored values, global ones and those of each narrative."""
-    return StateReport(entries=tuple(store.list_entries(conn, scope=scope or None)))
+def list_state(conn: Connection, *, scope: str = "") -> Listing:
+    """List the stored values, global ones and those of each narrative.
+
+    Takes:
+        scope NAME: Only of this narrative, or `global`.
+    """
+    found = store.list_entries(conn, scope=scope or None)
+    return Listing(name="entries", rows=found, columns=KEPT, empty="no values are stored")
 
 
 @command(state)
@@ -65,49 +54,28 @@ def get(conn: Connection, key: Key, *, scope: Scope = GLOBAL) -> PlainText:
 
 
 @command(state, "set", writes=True)
-def set_state(
-    conn: Connection,
-    key: Key,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value to store.")],
-    *,
-    scope: Scope = GLOBAL,
-) -> Done:
-    """Store a value."""
+def set_state(conn: Connection, key: Key, value: str, *, scope: Scope = GLOBAL) -> Done:
+    """Store a value.
+
+    Takes:
+        value VALUE: The value to store.
+    """
     store.write(conn, {key: value}, scopes=(scope,))
     return Done(line=f"stored '{key}'", facts={"scope": scope, "key": key, "value": value})
 
 
 @command(state, writes=True)
 def clear(
-    env: Environment,
-    key: Annotated[str, typer.Argument(metavar="[KEY]", help="The key to delete.")] = "",
-    *,
-    scope: Scope = GLOBAL,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Delete every key of the scope.")
-    ] = False,
-) -> ClearedReport:
-    """Delete a value, or all values of a scope."""
+    env: Environment, key: str = "", *, scope: Scope = GLOBAL, everything: bool = False
+) -> Lines:
+    """Delete a value, or all values of a scope.
+
+    Takes:
+        key [KEY]: The key to delete.
+        everything --all: Delete every key of the scope.
+    """
     if bool(key) == everything:
         raise UsageError("name a key, or say --all", where="state clear")
     with env.database() as conn:
-        return ClearedReport(cleared=store.clear(conn, scope=scope, key=key or None))
-
-
-@render.register
-def _(report: StateReport, console: Console) -> None:
-    if not report.entries:
-        console.line("no values are stored")
-        return
-    console.table(
-        ("scope", "key", "value", "since"),
-        [
-            (one.scope, one.key, one.value, f"{one.updated_at:%m-%d %H:%M}")
-            for one in report.entries
-        ],
-    )
-
-
-@render.register
-def _(report: ClearedReport, console: Console) -> None:
-    console.line(f"{counted(report.cleared, 'value')} deleted")
+        number = store.clear(conn, scope=scope, key=key or None)
+    return Lines(text=f"{counted(number, 'value')} deleted", facts={"cleared": number})

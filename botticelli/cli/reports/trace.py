@@ -3,9 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 from botticelli.cli.shared.ids import SNOWFLAKE, read_id
 from botticelli.cli.shell.command import command
@@ -23,20 +21,14 @@ _IN_URL: Final = re.compile(r"https?://\S+?/([^/?#]+)/?(?:[?#]\S*)?")
 
 @command()
 def trace(
-    env: Environment,
-    post: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID|URL",
-            help="The id of a candidate (12 or c12), a post (p5), a delivery (d7) or a message; or"
-            " a message's URL.",
-        ),
-    ],
-    *,
-    full: Annotated[bool, typer.Option("--full", help="Show prompts and answers in full.")] = False,
-    as_json: bool = False,
+    env: Environment, post: str, *, full: bool = False, as_json: bool = False
 ) -> PostTrace | None:
     """Show the history of a post.
+
+    Takes:
+        post ID|URL: The id of a candidate (12 or c12), a post (p5), a delivery (d7) or a message;
+            or a message's URL.
+        full: Show prompts and answers in full.
 
     Examples:
         botticelli trace 17

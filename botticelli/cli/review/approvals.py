@@ -1,18 +1,17 @@
 """`botticelli approvals`: bot commands that wait for approval, and the log of all requests."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
 from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
 from botticelli.store.commands import approvals as store
 from botticelli.store.commands import audit
 from botticelli.store.commands.approvals import Approval, Prompt
-from botticelli.store.commands.audit import AuditRecord
 from botticelli.store.connection import Connection
 from botticelli.text import exposed, shorten
 
@@ -23,13 +22,27 @@ Id = Annotated[int, typer.Argument(metavar="ID", help="The id of the approval.")
 Why = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="The reason, stored with the decision.")
 ]
-Limit = Annotated[int, typer.Option(metavar="N", min=1, help="Show at most N entries.")]
-
-
 STYLES = {
     "pending": "yellow", "refused": "red", "failed": "red", "denied": "red",
     "approved": "green", "done": "green",
 }  # fmt: skip
+WAITING: Final[Columns] = {
+    "id>": "id",
+    "state": lambda one: _styled(one.state),
+    "asked for": lambda one: f"{one.requested_at:%m-%d %H:%M}",
+    "by": lambda one: one.narrative or "hand",
+    "command": lambda one: f"{one.platform}.{one.command}",
+    "arguments": lambda one: shorten(_shown(one.args), 60),
+}
+LOG: Final[Columns] = {
+    "id>": "id",
+    "at": lambda one: f"{one.at:%m-%d %H:%M:%S}",
+    "by": lambda one: one.narrative or "hand",
+    "command": lambda one: f"{one.platform}.{one.command}",
+    "decision": lambda one: _styled(one.decision),
+    "result": lambda one: _styled(one.outcome) if one.outcome else None,
+    "reason": lambda one: shorten(one.error or one.result_id or one.reason, 50),
+}
 
 approvals = group(
     "approvals",
@@ -39,13 +52,6 @@ approvals = group(
     botticelli approvals approve 3 --reason "a welcome thread"
     """,
 )
-
-
-@record
-class ApprovalsReport:
-    """Waiting commands, newest first."""
-
-    approvals: tuple[Approval, ...]
 
 
 @record
@@ -62,31 +68,21 @@ class ApprovalDetails:
     asked_with: tuple[Prompt, ...]
 
 
-@record
-class ApprovalDecision:
-    """A command after a person's decision; `result` if it was run at once."""
-
-    approval: Approval
-    result: Any = None
-
-
-@record
-class AuditReport:
-    """Requested commands, allowed or refused, newest first."""
-
-    commands: tuple[AuditRecord, ...]
-
-
 @command(approvals, "list")
-def list_approvals(
-    conn: Connection,
-    *,
-    everything: Annotated[bool, typer.Option("--all", help="Include decided ones.")] = False,
-    limit: Limit = 50,
-) -> ApprovalsReport:
-    """List the commands that wait for approval."""
-    found = store.list_approvals(conn, everything=everything, limit=limit)
-    return ApprovalsReport(approvals=tuple(found))
+def list_approvals(conn: Connection, *, everything: bool = False, limit: int = 50) -> Listing:
+    """List the commands that wait for approval.
+
+    Takes:
+        everything --all: Include decided ones.
+        limit N: Show at most N entries.
+    """
+    return Listing(
+        name="approvals",
+        rows=store.list_approvals(conn, everything=everything, limit=limit),
+        columns=WAITING,
+        empty="no command waits for approval",
+        after="details and the request: botticelli approvals show ID",
+    )
 
 
 @command(approvals)
@@ -118,11 +114,13 @@ def approve(
     approval: Id,
     *,
     reason: Why = "",
-    at_once: Annotated[
-        bool, typer.Option("--now", help="Run it now instead of with its narrative's next run.")
-    ] = False,
-) -> ApprovalDecision:
-    """Let a command run once, with exactly the arguments shown."""
+    at_once: bool = False,
+) -> Lines:
+    """Let a command run once, with exactly the arguments shown.
+
+    Takes:
+        at_once --now: Run it now instead of with its narrative's next run.
+    """
     waiting = store.find(conn, approval)
     if at_once and waiting.platform == "database":
         raise UsageError(
@@ -132,12 +130,12 @@ def approve(
         )
     found = store.decide(conn, approval, "approved", by=env.user, reason=reason)
     if not at_once:
-        return ApprovalDecision(approval=found)
+        return _decided(found)
     from botticelli.cli.shared.command_guard import guarded
 
     # The approval is used up by it, and the user's own rules still hold.
     result = guarded(env, conn).run(_call(waiting))
-    return ApprovalDecision(approval=store.find(conn, approval), result=result)
+    return _decided(store.find(conn, approval), result=result)
 
 
 def _call(approval: Approval) -> "CommandCall":
@@ -155,39 +153,27 @@ def _call(approval: Approval) -> "CommandCall":
 
 
 @command(approvals, decides=True)
-def deny(env: Environment, conn: Connection, approval: Id, *, reason: Why = "") -> ApprovalDecision:
+def deny(env: Environment, conn: Connection, approval: Id, *, reason: Why = "") -> Lines:
     """Keep a command from running."""
-    found = store.decide(conn, approval, "denied", by=env.user, reason=reason)
-    return ApprovalDecision(approval=found)
+    return _decided(store.decide(conn, approval, "denied", by=env.user, reason=reason))
+
+
+def _decided(one: Approval, *, result: Any = None) -> Lines:
+    """Return a command after a person's decision; `result` if it was run at once."""
+    text = f"{one.platform}.{one.command} {_shown(one.args)} is {one.state}"
+    text += "" if result is None else f"\nresult: {_shown(result)}"
+    return Lines(text=text, facts={"approval": one, "result": result})
 
 
 @command(approvals)
-def log(conn: Connection, *, limit: Limit = 50) -> AuditReport:
-    """List every command that was requested, allowed or refused."""
-    return AuditReport(commands=tuple(audit.list_entries(conn, limit=limit)))
+def log(conn: Connection, *, limit: int = 50) -> Listing:
+    """List every command that was requested, allowed or refused.
 
-
-@render.register
-def _(report: ApprovalsReport, console: Console) -> None:
-    if not report.approvals:
-        console.line("no command waits for approval")
-        return
-    console.table(
-        ("id", "state", "asked for", "by", "command", "arguments"),
-        [
-            (
-                one.id,
-                Styled(one.state, STYLES.get(one.state, "")),
-                f"{one.requested_at:%m-%d %H:%M}",
-                one.narrative or "hand",
-                f"{one.platform}.{one.command}",
-                shorten(_shown(one.args), 60),
-            )
-            for one in report.approvals
-        ],
-        right=("id",),
-    )
-    console.line("details and the request: botticelli approvals show ID")
+    Takes:
+        limit N: Show at most N entries.
+    """
+    found = audit.list_entries(conn, limit=limit)
+    return Listing(name="commands", rows=found, columns=LOG, empty="no command was requested yet")
 
 
 @render.register
@@ -211,35 +197,8 @@ def _(report: ApprovalDetails, console: Console) -> None:
         console.line(asked.response)
 
 
-@render.register
-def _(report: ApprovalDecision, console: Console) -> None:
-    one = report.approval
-    console.line(f"{one.platform}.{one.command} {_shown(one.args)} is {one.state}")
-    if report.result is not None:
-        console.line(f"result: {_shown(report.result)}")
-
-
-@render.register
-def _(report: AuditReport, console: Console) -> None:
-    if not report.commands:
-        console.line("no command was requested yet")
-        return
-    console.table(
-        ("id", "at", "by", "command", "decision", "result", "reason"),
-        [
-            (
-                one.id,
-                f"{one.at:%m-%d %H:%M:%S}",
-                one.narrative or "hand",
-                f"{one.platform}.{one.command}",
-                Styled(one.decision, STYLES.get(one.decision, "")),
-                Styled(one.outcome, STYLES.get(one.outcome, "")) if one.outcome else None,
-                shorten(one.error or one.result_id or one.reason, 50),
-            )
-            for one in report.commands
-        ],
-        right=("id",),
-    )
+def _styled(state: str) -> Styled:
+    return Styled(state, STYLES.get(state, ""))
 
 
 def _shown(value: Any, *, indent: int | None = None) -> str:

@@ -1,16 +1,17 @@
-"""`botticelli approve`, `reject`, `hold` and `undo`."""
+"""`botticelli review`, `approve`, `reject`, `hold` and `undo`."""
 
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Annotated, Final, Literal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import typer
 
+from botticelli.cli.shared.choices import STATUSES, View
 from botticelli.cli.shared.ids import Id, parser_of
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
-from botticelli.records import record
+from botticelli.cli.shell.output import Columns, Lines, Listing
+from botticelli.errors import UsageError
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Decision, Reviewed
@@ -26,36 +27,63 @@ Ids = Annotated[
     ),
 ]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="The reason; stored.")]
-
-
-class View(StrEnum):
-    """Which candidates are shown."""
-
-    OPEN = "open"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-
-
-STATUSES: Final[Mapping[View, Sequence[str]]] = {
-    View.OPEN: ("changed", "held", "pending"),
-    View.APPROVED: ("approved",),
-    View.REJECTED: ("rejected",),
+SHOWN: Final[Columns] = {
+    "id>": lambda one: f"c{one.id}",
+    "status": "status",
+    "score>": lambda one: None if one.total is None else f"{one.total:g}",
+    "from": "source_narrative",
+    "text": lambda one: shorten(one.text_content, 60),
+    "why": lambda one: shorten(one.why, 60),
 }
 
 
-@record
-class CandidateDecision:
-    """Candidates after a person's decision."""
+@command(json=False, decides=True)
+def review(
+    env: Environment,
+    *,
+    view: View = View.OPEN,
+    limit: int = 200,
+    as_list: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Review candidates in the terminal.
 
-    decision: Decision | Literal["undo", "edit"]
-    by: str
-    candidates: tuple[Reviewed, ...]
+    Approve, reject, hold or edit them with one key each; piped, print them as a list.
+
+    Takes:
+        view VIEW: open, approved or rejected candidates.
+        limit N: Show at most N candidates.
+        as_list --list: Print the list instead of the full screen.
+        as_json --json: Print the list as JSON.
+
+    Examples:
+        botticelli review
+        botticelli review --view approved --list
+    """
+    env.writes = env.is_terminal and not (as_list or as_json)
+    if not env.writes:
+        with env.database() as conn:
+            found = reviews.list_candidates(conn, statuses=STATUSES[view], limit=limit)
+        none = f"no candidate is {' or '.join(STATUSES[view])}"
+        facts = {"view": view}
+        env.show(
+            Listing(name="candidates", rows=found, columns=SHOWN, empty=none, facts=facts),
+            as_json=as_json,
+        )
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "the review needs a keyboard", hint="start it in a terminal, or use --list"
+        )
+    from botticelli.cli.review.screen import ReviewApp
+
+    with env.database():
+        pass  # every action has a connection of its own
+    ReviewApp(env, view=view, limit=limit).run()
 
 
 @command(decides=True)
-def approve(
-    env: Environment, conn: Connection, candidates: Ids, *, note: Note = ""
-) -> CandidateDecision:
+def approve(env: Environment, conn: Connection, candidates: Ids, *, note: Note = "") -> Lines:
     """Approve candidates for publication, in this order.
 
     What is sent is the text as it is now: if it is changed later, it has to be approved again.
@@ -68,9 +96,7 @@ def approve(
 
 
 @command(decides=True)
-def reject(
-    env: Environment, conn: Connection, candidates: Ids, *, note: Note = ""
-) -> CandidateDecision:
+def reject(env: Environment, conn: Connection, candidates: Ids, *, note: Note = "") -> Lines:
     """Reject candidates, approved but unsent ones included.
 
     Examples:
@@ -80,9 +106,7 @@ def reject(
 
 
 @command(decides=True)
-def hold(
-    env: Environment, conn: Connection, candidates: Ids, *, note: Note = ""
-) -> CandidateDecision:
+def hold(env: Environment, conn: Connection, candidates: Ids, *, note: Note = "") -> Lines:
     """Hold candidates back for a later decision.
 
     Examples:
@@ -92,7 +116,7 @@ def hold(
 
 
 @command(decides=True)
-def undo(env: Environment, conn: Connection, candidates: Ids) -> CandidateDecision:
+def undo(env: Environment, conn: Connection, candidates: Ids) -> Lines:
     """Take back the last decision or edit.
 
     It is for what is not sent yet; repeated, it takes back the one before.
@@ -102,14 +126,14 @@ def undo(env: Environment, conn: Connection, candidates: Ids) -> CandidateDecisi
         botticelli undo c17 p5
     """
     found = undo_last(conn, candidate_ids(conn, candidates), by=env.user)
-    return CandidateDecision(decision="undo", by=env.user, candidates=found)
+    return decided(env, "undo", found)
 
 
 def _decide(
     env: Environment, conn: Connection, ids: Sequence[Id], decision: Decision, *, note: str
-) -> CandidateDecision:
+) -> Lines:
     found = reviews.decide(conn, candidate_ids(conn, ids), decision, by=env.user, note=note)
-    return CandidateDecision(decision=decision, by=env.user, candidates=found)
+    return decided(env, decision, found)
 
 
 def candidate_ids(conn: Connection, ids: Sequence[Id]) -> list[int]:
@@ -123,10 +147,13 @@ def candidate_ids(conn: Connection, ids: Sequence[Id]) -> list[int]:
     ]
 
 
-@render.register
-def _(report: CandidateDecision, console: Console) -> None:
-    again = " again" if report.decision == "undo" else ""
-    for one in report.candidates:
+def decided(env: Environment, decision: str, candidates: Sequence[Reviewed]) -> Lines:
+    """Return the report of candidates after a person's decision."""
+    again = " again" if decision == "undo" else ""
+    lines = []
+    for one in candidates:
         post = f" as p{one.post_id}" if one.review_status == "approved" else ""
-        words = f"{one.status}{again} c{one.id}{post}"
-        console.line(f"{words}: {shorten(one.text_content, 60)}")
+        text = shorten(one.text_content, 60)
+        lines.append(f"{one.status}{again} c{one.id}{post}: {text}")
+    facts = {"decision": decision, "by": env.user, "candidates": candidates}
+    return Lines(text="\n".join(lines), facts=facts)

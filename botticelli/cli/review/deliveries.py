@@ -2,18 +2,19 @@
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from botticelli.cli.reports.trace import print_delivery
-from botticelli.cli.review.decide import CandidateDecision, candidate_ids
+from botticelli.cli.review.decide import candidate_ids, decided
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.ids import Id, number_of, parser_of
 from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
 from botticelli.cli.work.post import context_of
 from botticelli.errors import Exit, UsageError
 from botticelli.records import record
@@ -37,6 +38,15 @@ STYLES: Final = {
     "uncertain": "bold red",
     "sending": "cyan",
 }
+SHOWN: Final[Columns] = {
+    "id>": lambda one: f"d{one.id}",
+    "post>": lambda one: f"p{one.post_id}",
+    "to": "destination",
+    "state": lambda one: Styled(one.state, STYLES.get(one.state, "")),
+    "tries>": "attempts",
+    "posted": lambda one: f"{one.posted_at:%m-%d %H:%M}" if one.posted_at else None,
+    "text or reason": lambda one: shorten(one.last_error or one.text, 60),
+}
 deliveries = group(
     "deliveries",
     examples="""
@@ -48,42 +58,30 @@ deliveries = group(
 
 
 @record
-class DeliveryList:
-    """Deliveries, newest first."""
-
-    deliveries: tuple[DeliveryView, ...]
-
-
-@record
 class DeliveryDetails:
     """One delivery with its history."""
 
     delivery: DeliveryView
 
 
-@record
-class DeliveryDecision:
-    """A delivery after a person's decision."""
-
-    decision: str
-    delivery: DeliveryView
-
-
 @command(deliveries, "list")
-def list_deliveries(
-    conn: Connection,
-    *,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Show at most N deliveries.")] = 50,
-) -> DeliveryList:
-    """List deliveries, the newest first."""
-    return DeliveryList(deliveries=tuple(decisions.list_deliveries(conn, states=None, limit=limit)))
+def list_deliveries(conn: Connection, *, limit: int = 50) -> Listing:
+    """List deliveries, the newest first.
+
+    Takes:
+        limit N: Show at most N deliveries.
+    """
+    return _listed(decisions.list_deliveries(conn, states=None, limit=limit))
 
 
 @command(deliveries)
-def held(conn: Connection) -> DeliveryList:
+def held(conn: Connection) -> Listing:
     """List held and failed deliveries, which wait for a decision."""
-    found = decisions.list_deliveries(conn, states=("held", "failed"), limit=1000)
-    return DeliveryList(deliveries=tuple(found))
+    return _listed(decisions.list_deliveries(conn, states=("held", "failed"), limit=1000))
+
+
+def _listed(found: Sequence[DeliveryView]) -> Listing:
+    return Listing(name="deliveries", rows=found, columns=SHOWN, empty="no deliveries")
 
 
 @command(deliveries)
@@ -93,43 +91,36 @@ def show(conn: Connection, delivery: Delivery) -> DeliveryDetails:
 
 
 @command(deliveries, decides=True)
-def hold(env: Environment, conn: Connection, delivery: Delivery) -> DeliveryDecision:
+def hold(env: Environment, conn: Connection, delivery: Delivery) -> Lines:
     """Keep a delivery from being sent until `retry`."""
     return _decide(env, conn, delivery, "hold", note="held by hand")
 
 
 @command(deliveries, decides=True)
-def retry(env: Environment, conn: Connection, delivery: Delivery) -> DeliveryDecision:
+def retry(env: Environment, conn: Connection, delivery: Delivery) -> Lines:
     """Send a held or failed delivery again; look into the channel first."""
     return _decide(env, conn, delivery, "retry")
 
 
 @command(deliveries, "mark-posted", decides=True)
 def mark_posted(
-    env: Environment,
-    conn: Connection,
-    delivery: Delivery,
-    *,
-    message: Annotated[
-        str | None, typer.Option(metavar="ID", help="The id of the message in the channel.")
-    ] = None,
-) -> DeliveryDecision:
-    """Record that a delivery is in the channel already."""
+    env: Environment, conn: Connection, delivery: Delivery, *, message: str | None = None
+) -> Lines:
+    """Record that a delivery is in the channel already.
+
+    Takes:
+        message ID: The id of the message in the channel.
+    """
     return _decide(env, conn, delivery, "mark-posted", remote_id=message)
 
 
 @command(deliveries, writes=True)
-def confirm(
-    env: Environment,
-    conn: Connection,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="The destination.", autocompletion=choices.destinations
-        ),
-    ],
-) -> Done:
-    """Let a destination post to its new channel from now on."""
+def confirm(env: Environment, conn: Connection, name: choices.Destination) -> Done:
+    """Let a destination post to its new channel from now on.
+
+    Takes:
+        name NAME: The destination.
+    """
     destination = env.config.destinations.get(name)
     if destination is None or not destination.place:
         known = ", ".join(env.config.destinations)
@@ -140,58 +131,28 @@ def confirm(
 
 
 @command(deliveries, decides=True)
-def drop(env: Environment, conn: Connection, delivery: Delivery) -> DeliveryDecision:
+def drop(env: Environment, conn: Connection, delivery: Delivery) -> Lines:
     """Never send a delivery; its row is kept."""
     return _decide(env, conn, delivery, "drop")
 
 
 def _decide(
-    env: Environment,
-    conn: Connection,
-    delivery: int,
-    decision: Decision,
-    *,
-    note: str = "",
-    remote_id: str | None = None,
-) -> DeliveryDecision:
-    by = env.user
-    seen = decisions.decide(conn, delivery, decision, by=by, note=note, remote_id=remote_id)
-    return DeliveryDecision(decision=decision, delivery=seen)
+    env: Environment, conn: Connection, delivery: int, decision: Decision, **more: Any
+) -> Lines:
+    seen = decisions.decide(conn, delivery, decision, by=env.user, **more)
+    return _decided(decision, seen)
 
 
-@render.register
-def _(report: DeliveryList, console: Console) -> None:
-    if not report.deliveries:
-        console.line("no deliveries")
-        return
-    console.table(
-        ("id", "post", "to", "state", "tries", "posted", "text or reason"),
-        [
-            (
-                f"d{one.id}",
-                f"p{one.post_id}",
-                one.destination,
-                Styled(one.state, STYLES.get(one.state, "")),
-                one.attempts,
-                f"{one.posted_at:%m-%d %H:%M}" if one.posted_at else None,
-                shorten(one.last_error or one.text, 60),
-            )
-            for one in report.deliveries
-        ],
-        right=("id", "post", "tries"),
-    )
+def _decided(decision: str, one: DeliveryView) -> Lines:
+    """Return a delivery after a person's decision."""
+    text = f"delivery {one.id} to '{one.destination}' is {one.state} now"
+    return Lines(text=text, facts={"decision": decision, "delivery": one})
 
 
 @render.register
 def _(report: DeliveryDetails, console: Console) -> None:
     print_delivery(report.delivery, console, is_full=True)
     console.line("\n" + report.delivery.text, indent=0)
-
-
-@render.register
-def _(report: DeliveryDecision, console: Console) -> None:
-    one = report.delivery
-    console.line(f"delivery {one.id} to '{one.destination}' is {one.state} now")
 
 
 @command(decides=True)
@@ -207,17 +168,18 @@ def edit(
         ),
     ],
     *,
-    text: Annotated[str | None, typer.Option(metavar="TEXT", help="The new text.")] = None,
-    file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the new text from a file; - is stdin.")
-    ] = None,
-    approve: Annotated[
-        bool, typer.Option("--approve", help="Also approve it, if it is not sent yet.")
-    ] = False,
-) -> DeliveryDecision | CandidateDecision:
+    text: str | None = None,
+    file: Path | None = None,
+    approve: bool = False,
+) -> Lines:
     """Edit a post, published or not.
 
     Without --text and --file the text is opened in $VISUAL or $EDITOR.
+
+    Takes:
+        text TEXT: The new text.
+        file FILE: Read the new text from a file; - is stdin.
+        approve: Also approve it, if it is not sent yet.
 
     Examples:
         botticelli edit 4
@@ -229,22 +191,21 @@ def edit(
             raise UsageError("--approve is for candidates", hint="name one, such as c12")
         new = _new_text(env, text, file, before=decisions.find_delivery(conn, post.number).text)
         seen = edit_post(context_of(env, conn), post.number, text=new, by=env.user)
-        return DeliveryDecision(decision="edit", delivery=seen)
+        return _decided("edit", seen)
     [candidate] = reviews.find_candidates(conn, candidate_ids(conn, [post]))
     new = _new_text(env, text, file, before=candidate.text_content)
     found = reviews.edit(conn, candidate.id, text=new, by=env.user, seen=candidate, approve=approve)
-    return CandidateDecision(decision="edit", by=env.user, candidates=(found,))
+    return decided(env, "edit", [found])
 
 
 @command(decides=True)
 def withdraw(
-    env: Environment,
-    conn: Connection,
-    delivery: Delivery,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> DeliveryDecision | int:
+    env: Environment, conn: Connection, delivery: Delivery, *, yes: bool = False
+) -> Lines | int:
     """Delete a published post from its channel.
+
+    Takes:
+        yes: Do not ask.
 
     Examples:
         botticelli withdraw 4
@@ -264,7 +225,7 @@ def withdraw(
             env.say("nothing was changed")
             return Exit.FAILED
     seen = withdraw_post(context_of(env, conn), delivery, by=env.user)
-    return DeliveryDecision(decision="withdraw", delivery=seen)
+    return _decided("withdraw", seen)
 
 
 def _new_text(env: Environment, text: str | None, file: Path | None, *, before: str) -> str:

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
 
 from botticelli.cli.reports.trace import judged_facts
-from botticelli.cli.review.decide import STATUSES, View
+from botticelli.cli.shared.choices import STATUSES, View
 from botticelli.cli.shell.environment import Environment
 from botticelli.errors import BotticelliError
 from botticelli.store.connection import Connection, mapped_errors

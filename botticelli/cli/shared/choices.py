@@ -1,12 +1,29 @@
 """Options that commands share, and completion values; the database is never asked for them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Final
 
 import typer
 
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.model import STAGES
+
+
+class View(StrEnum):
+    """Which candidates are shown."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+STATUSES: Final[Mapping[View, Sequence[str]]] = {
+    View.OPEN: ("changed", "held", "pending"),
+    View.APPROVED: ("approved",),
+    View.REJECTED: ("rejected",),
+}
 
 
 def stages() -> list[str]:
@@ -82,3 +99,10 @@ ModelNames = Annotated[
         autocompletion=models,
     ),
 ]
+ModelName = Annotated[str, typer.Argument(autocompletion=models)]
+StageName = Annotated[str, typer.Argument(autocompletion=stages)]
+LockName = Annotated[str, typer.Argument(autocompletion=locks)]
+Destination = Annotated[str, typer.Argument(autocompletion=destinations)]
+Platform = Annotated[str, typer.Argument(autocompletion=platforms)]
+BotCommand = Annotated[str, typer.Argument(autocompletion=bot_commands)]
+Narrative = Annotated[str, typer.Argument(autocompletion=narratives)]

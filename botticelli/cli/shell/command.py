@@ -1,19 +1,29 @@
 """How a command is written: a function from what it needs to the report that it returns.
 
     @command()
-    def budget(env: Environment, conn: Connection) -> BudgetReport:
-        \"\"\"Show how much of each model's limits is left.\"\"\"
+    def runs(conn: Connection, *, stage: str = "", limit: int = 20) -> RunsReport:
+        \"\"\"List recent runs.
+
+        Takes:
+            stage STAGE: Only of this stage.
+            limit N: Show at most N runs.
+        \"\"\"
 
 The decorator hands over the environment and an open database, adds `--json`, shows the report and
-makes its exit code the command's own.
+makes its exit code the command's own. What the user may write is declared by the docstring alone:
+`PARAMETER [--option] [METAVAR]: help`; parameters after the `*` are options. An integer is at least
+1. Only what is more (completion, a parser) needs `Annotated`, and what several commands share.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Annotated, Any
+from copy import copy
+from typing import Annotated, Any, Final, get_args, get_origin
 
 import typer
+from typer.models import ParameterInfo
 
 from botticelli.cli.shell.app import app
 from botticelli.cli.shell.command_table import COMMANDS
@@ -24,6 +34,9 @@ from botticelli.records import record
 
 Body = Callable[..., Any]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+TAKEN: Final = re.compile(
+    r"^ {4}(\w+)(?: (--[\w-]+))?(?: ([^\s-]\S*))?: (.*(?:\n {8}.*)*)", re.MULTILINE
+)
 By = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who decides; recorded with it.")
 ]
@@ -83,15 +96,19 @@ def command(
 
     def register(body: Body) -> Body:
         text, _, examples = inspect.cleandoc(body.__doc__ or "").partition("Examples:\n")
+        text, _, taken = text.partition("Takes:\n")
         examples = inspect.cleandoc(examples)
-        typed = _typed(body, json=json, decides=decides, writes=writes or decides)
+        said = {name: more for name, *more in TAKEN.findall(taken)}
+        typed = _typed(body, said, json=json, decides=decides, writes=writes or decides)
         parent.command(name, cls=HelpCommand, help=text.strip(), epilog=examples, **settings)(typed)
         return body
 
     return register
 
 
-def _typed(body: Body, *, json: bool, decides: bool, writes: bool) -> Body:
+def _typed(
+    body: Body, said: Mapping[str, list[str]], *, json: bool, decides: bool, writes: bool
+) -> Body:
     """Return the function that typer calls: it takes the context and what the user may write."""
     taken = inspect.signature(body).parameters
 
@@ -108,7 +125,7 @@ def _typed(body: Body, *, json: bool, decides: bool, writes: bool) -> Body:
         return _show(env, result, as_json=as_json)
 
     given = {"env", "conn", "ctx", *(["as_json"] if json else [])}
-    own = [each for key, each in taken.items() if key not in given]
+    own = [_declared(each, said.get(key)) for key, each in taken.items() if key not in given]
     context = inspect.Parameter(
         "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
     )
@@ -122,6 +139,24 @@ def _typed(body: Body, *, json: bool, decides: bool, writes: bool) -> Body:
     invoke.__annotations__ = {each.name: each.annotation for each in shown}
     invoke.__name__ = body.__name__
     return invoke
+
+
+def _declared(parameter: inspect.Parameter, said: list[str] | None) -> inspect.Parameter:
+    """Return a parameter as typer wants it: with what the docstring says of it."""
+    if said is None:
+        return parameter
+    option, metavar, text = said
+    kind, is_option = parameter.annotation, parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    info: ParameterInfo = typer.Option() if is_option else typer.Argument()
+    if get_origin(kind) is Annotated:
+        kind, known = get_args(kind)
+        info = copy(known)
+    info.help, info.metavar = re.sub(r"\s+", " ", text), metavar or info.metavar
+    if is_option:
+        info.param_decls = (option or f"--{parameter.name.replace('_', '-')}",)
+    if int in (kind, *get_args(kind)) and info.parser is None:
+        info.min = 1
+    return parameter.replace(annotation=Annotated[kind, info])
 
 
 def _show(env: Environment, result: Any, *, as_json: bool) -> int:

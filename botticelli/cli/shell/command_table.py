@@ -19,11 +19,11 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "generate": ("work.generate", "Write candidate posts with a language model."),
         "curate": ("work.curate", "Score pending candidates and approve the best."),
         "post": ("work.post", "Publish the next approved post that is due."),
-        "pause": ("work.pause", "Pause a stage: its runs do nothing until it is resumed."),
-        "resume": ("work.pause", "Resume a paused stage and close its circuit breaker."),
+        "pause": ("work.control", "Pause a stage: its runs do nothing until it is resumed."),
+        "resume": ("work.control", "Resume a paused stage and close its circuit breaker."),
     },
     "Review": {
-        "review": ("review.review", "Review candidates in the terminal."),
+        "review": ("review.decide", "Review candidates in the terminal."),
         "approve": ("review.decide", "Approve candidates for publication, in this order."),
         "reject": ("review.decide", "Reject candidates, approved but unsent ones included."),
         "hold": ("review.decide", "Hold candidates back for a later decision."),
@@ -51,7 +51,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "runs": ("reports.runs", "List recent runs with their results and costs."),
         "logs": ("reports.runs", "Show what a run did, step by step."),
         "metrics": ("reports.metrics", "Print metrics in the Prometheus text format."),
-        "locks": ("work.locks", "List the stage locks that are held; release one."),
+        "locks": ("work.control", "List the stage locks that are held; release one."),
     },
     "Set up": {
         "demo": ("work.demo", "Run the whole pipeline here, without a key or a server."),

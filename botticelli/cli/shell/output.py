@@ -10,7 +10,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from botticelli.config import hiding
+from botticelli.records import record
 from botticelli.text import visible, wrapped
 
 if TYPE_CHECKING:
@@ -179,12 +180,57 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[bool] = ()) -> str
     return "".join(lines)
 
 
+Columns = Mapping[str, str | Callable[[Any], object]]
+
+
+@record
+class Listing:
+    """A report of rows: a table on a terminal, a list under `name` in JSON.
+
+    Args:
+        name: Key of the list in JSON.
+        rows: Records or mappings.
+        columns: Heading -> what stands below it: the name of a field, or a function of the row. A
+            heading that ends in ">" is of numbers.
+        empty: What is said where there are no rows.
+        after: A line below the table.
+        facts: What JSON has beside the list.
+    """
+
+    name: str
+    rows: Sequence[Any]
+    columns: Columns
+    empty: str = ""
+    after: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    exit_code: int = 0
+
+    @property
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as JSON has it."""
+        return {**self.facts, self.name: self.rows}
+
+
+@record
+class Lines:
+    """A report of a few lines; in JSON its facts."""
+
+    text: str
+    facts: Mapping[str, Any]
+    exit_code: int = 0
+
+    @property
+    def as_json(self) -> Mapping[str, Any]:
+        """The report as JSON has it."""
+        return self.facts
+
+
 def show(report: Any, console: Console, *, as_json: bool) -> None:
     """Write `report` in the form that is wanted; its exit code is the process's own."""
     if as_json:
         import json
 
-        facts = plain(report)
+        facts = plain(report.as_json if isinstance(report, Listing | Lines) else report)
         facts.pop("exit_code", None)
         facts = hiding.current().hide_within(facts)
         console.stream.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
@@ -200,6 +246,32 @@ def render(report: Any, console: Console) -> None:  # noqa: ARG001 - for the reg
         TypeError: No rendering is registered for this kind of report.
     """
     raise TypeError(f"no rendering for {type(report).__name__}")
+
+
+@render.register
+def _(report: Listing, console: Console) -> None:
+    if not report.rows and report.empty:
+        console.line(report.empty)
+        return
+    console.table(
+        [heading.rstrip(">") for heading in report.columns],
+        [[_under(get, row) for get in report.columns.values()] for row in report.rows],
+        right=[heading[:-1] for heading in report.columns if heading.endswith(">")],
+    )
+    if report.after:
+        console.line(report.after)
+
+
+def _under(get: str | Callable[[Any], object], row: Any) -> object:
+    if not isinstance(get, str):
+        return get(row)
+    return row.get(get) if isinstance(row, Mapping) else getattr(row, get)
+
+
+@render.register
+def _(report: Lines, console: Console) -> None:
+    for line in report.text.splitlines():
+        console.line(line)
 
 
 SCALARS: Final = (str, int, float, bool, type(None))
