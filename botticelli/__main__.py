@@ -4,15 +4,18 @@ It imports next to nothing, not even typing, so that Ctrl-C is answered while th
 being loaded.
 """
 
+import gc
 import os
 import sys
 
 INTERRUPTED = 130  # 128 + SIGINT
+RARELY = 50_000  # new objects between two collections: imports alone would cause hundreds
 
 
 def run() -> None:
     """Load the command line, run it and end this process; the console script's entry."""
     try:
+        gc.set_threshold(RARELY)
         from botticelli.cli.main import run as run_all
 
         run_all()

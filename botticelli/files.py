@@ -1,7 +1,6 @@
 """Files without surprises: regular, bounded, opened once, never through a planted link."""
 
 import os
-import secrets
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -87,7 +86,7 @@ def written(path: Path, *, mode: int = 0o666) -> Iterator[IO[bytes]]:
     Raises:
         OSError: It cannot be written.
     """
-    half = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}.partial")
+    half = path.with_name(f".{path.name[:200]}.{os.urandom(8).hex()}.partial")
     try:
         with os.fdopen(os.open(half, NEW, mode), "wb") as file:
             yield file

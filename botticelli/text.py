@@ -1,11 +1,9 @@
 """Pure text: its length as platforms count it, shortened, compared; time in words."""
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Any, Final
 
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
@@ -21,6 +19,8 @@ LONG: Final = {0xFDFA: " ", 0xFDFB: " "}  # one character that compatibility for
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "did you mean 'X'?" for the known word that is most like `word`, or ""."""
+    from difflib import get_close_matches
+
     near = get_close_matches(word, list(known), n=1)
     return f"did you mean '{near[0]}'?" if near else ""
 
@@ -143,4 +143,6 @@ _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 def fingerprint(text: str) -> str:
     """Return the SHA-256 of the normalised text in hexadecimal digits."""
-    return hashlib.sha256(normalise(text).encode()).hexdigest()
+    from hashlib import sha256
+
+    return sha256(normalise(text).encode()).hexdigest()

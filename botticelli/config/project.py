@@ -1,6 +1,5 @@
 """What a project is: a folder with a botticelli.toml, and a name that its state goes by."""
 
-import hashlib
 import re
 from dataclasses import field
 from pathlib import Path
@@ -37,5 +36,7 @@ class Project:
         plain = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:40].rstrip("-")
         if plain == self.name:
             return plain
-        digest = hashlib.sha256(self.name.encode()).hexdigest()[:8]
+        from hashlib import sha256
+
+        digest = sha256(self.name.encode()).hexdigest()[:8]
         return f"{plain}-{digest}".lstrip("-")

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -41,9 +40,9 @@ def span(duration: timedelta) -> str:
 
 PROGRAM: Final = "/usr/local/bin/botticelli"
 STEM: Final = "botticelli"
-MARK: Final = re.compile(r"^(?:X-Botticelli=|# project: )(\{.*\})$", re.MULTILINE)
+MARK: Final = r"(?m)^(?:X-Botticelli=|# project: )(\{.*\})$"
 LONGEST_NAME: Final = 100  # a unit's name has 255 bytes, and a notification's has the stem twice
-UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+UNSAFE: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 SECRETS: Final = ("GEMINI_API_KEY", "DISCORD_TOKEN", "DATABASE_URL")
 
 
@@ -123,7 +122,7 @@ class UnitScope:
             ConfigError: One has a line break or the like.
         """
         for text in (self.program, self.config, self.project):
-            if UNSAFE.search(text):
+            if re.search(UNSAFE, text):
                 raise ConfigError(
                     "timers cannot name what holds control characters or is not UTF-8",
                     where=repr(text),
@@ -136,7 +135,7 @@ SHIPPED: Final = UnitScope(config="/etc/botticelli/botticelli.toml")
 
 def read_mark(text: str, *, of_user: bool = False) -> UnitScope | None:
     """Return whose a unit or crontab block is; None if an earlier version wrote it."""
-    found = MARK.search(text)
+    found = re.search(MARK, text)
     if found is None:
         return None
     try:
@@ -152,7 +151,11 @@ def _unit_name(text: str) -> str:
         chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b":_.-" else f"\\x{byte:02x}"
         for byte in text.encode()
     )
-    return name if len(name) <= LONGEST_NAME else sha256(text.encode()).hexdigest()[:16]
+    if len(name) <= LONGEST_NAME:
+        return name
+    from hashlib import sha256
+
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def _word(text: str) -> str:

@@ -1,20 +1,13 @@
 """Secrets that were in use here before: known by a salted hash, so that no dump tells them."""
 
-import hashlib
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from botticelli.config import hiding
 from botticelli.store.connection import Connection
+from botticelli.store.schema import KNOWN, KnownSecret
 
-# Of the lengths that a key may have: rows may be anybody's, and each length costs time.
-KNOWN: Final = """
-    SELECT digest, salt, length
-      FROM known_secrets
-     WHERE length BETWEEN 20 AND 200
-     ORDER BY seen_at, digest
-     LIMIT 1000
-"""
 ADD: Final = """
     INSERT INTO known_secrets (digest, salt, length)
     SELECT d.digest, %(salt)s, d.length
@@ -23,35 +16,47 @@ ADD: Final = """
 """
 
 
+class Former:
+    """Tells whether a long word is a secret that was in use before."""
+
+    def __init__(self, rows: Iterable[KnownSecret]) -> None:
+        found = list(rows)
+        # A longer salt is no key of blake2b.
+        self.salt = found[0][1][:64] if found else os.urandom(16)
+        self.known = {digest: length for digest, salt, length in found if salt == self.salt}
+        self._lengths = set(self.known.values())
+
+    def __call__(self, word: str) -> bool:
+        """Return whether the word, or one end of it, was a secret."""
+        plain = word.strip(".-")
+        ends = (part for size in self._lengths for part in (plain[:size], plain[-size:]))
+        return bool(self.known) and any(self.digest(part) in self.known for part in (plain, *ends))
+
+    def digest(self, word: str) -> bytes:
+        """Return the hash by which a word is known here."""
+        from hashlib import blake2b
+
+        return blake2b(word.encode("utf-8", "replace"), key=self.salt, digest_size=16).digest()
+
+
 def remember(conn: Connection) -> None:
     """Keep the hashes of this process's secrets, and let it hide the former ones as well.
 
-    Only of keys and tokens: the hash of a short password could be guessed. One statement if all
-    are known already.
+    Only of keys and tokens: the hash of a short password could be guessed. No statement if all are
+    known already, as the door has seen.
     """
-    salt, known = recognize(conn)
+    former = hiding.current().former
+    if not isinstance(former, Former):
+        former = recognize(conn)
     ours = [word for word in hiding.current().secrets if hiding.LONG_WORD.fullmatch(word)]
-    new = {_digest(word, salt): len(word) for word in ours} | known
-    if len(new) > len(known):
-        values = {"salt": salt, "digests": list(new), "lengths": list(new.values())}
+    new = {former.digest(word): len(word) for word in ours}
+    if new.keys() - former.known.keys():
+        values = {"salt": former.salt, "digests": list(new), "lengths": list(new.values())}
         conn.execute(ADD, values)
 
 
-def recognize(conn: Connection) -> tuple[bytes, dict[bytes, int]]:
-    """Let this process hide the secrets that were in use before; return their salt and lengths."""
-    rows = conn.execute(KNOWN).fetchall()
-    salt = rows[0][1][:64] if rows else os.urandom(16)  # longer ones are no key of blake2b
-    known = {digest: length for digest, its_salt, length in rows if its_salt == salt}
-    lengths = set(known.values())
-
-    def is_former(word: str) -> bool:
-        plain = word.strip(".-")
-        ends = (part for length in lengths for part in (plain[:length], plain[-length:]))
-        return bool(known) and any(_digest(part, salt) in known for part in (plain, *ends))
-
-    hiding.current().former = is_former
-    return salt, known
-
-
-def _digest(word: str, salt: bytes) -> bytes:
-    return hashlib.blake2b(word.encode("utf-8", "replace"), key=salt, digest_size=16).digest()
+def recognize(conn: Connection, rows: Iterable[KnownSecret] | None = None) -> Former:
+    """Let this process hide the secrets that were in use before; `rows`: as the door read them."""
+    former = Former(conn.execute(KNOWN) if rows is None else rows)
+    hiding.current().former = former
+    return former

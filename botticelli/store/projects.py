@@ -120,8 +120,6 @@ def locate(server: "Embedded", config: Config, *, project: Project, writes: bool
         Unclaimed: The database of an earlier version may be this project's.
     """
     own = database_name(project)
-    if server.answers(own):
-        return server.url_of(own)
     names = list_databases(server) if writes or server.is_made else []
     if own in names:
         return server.url_of(own)
@@ -189,8 +187,8 @@ def _is_ours(url: str, config: Config, *, writes: bool) -> bool:
     return True
 
 
-def admit(conn: Connection, config: Config, *, writes: bool) -> None:
-    """Let the project into a database that is for it.
+def admit(conn: Connection, config: Config, *, writes: bool) -> Contents:
+    """Let the project into a database that is for it; return what that holds.
 
     A command that writes puts the schema in place and stamps the database with the project.
 
@@ -204,13 +202,14 @@ def admit(conn: Connection, config: Config, *, writes: bool) -> None:
     check_owner(found, config.project)
     if not writes:
         check_readable(found)
-        return
+        return found
     _check_channels(conn, found, config)
     if found.version is None or found.version < EXPECTED_VERSION:
         apply_schema(conn)
     if _is_to_stamp(found, config):
         stamp(conn, config.project)
         check_owner(inspect(conn), config.project)  # another project may have been quicker
+    return found
 
 
 def _is_to_stamp(found: Contents, config: Config) -> bool:

@@ -1,7 +1,7 @@
 """The database's own shape: schema.sql, its version, and putting it in place."""
 
 from importlib import resources
-from typing import Final
+from typing import Final, TypeAlias
 
 from psycopg import errors
 
@@ -15,6 +15,10 @@ EXPECTED_VERSION: Final = 6
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
 SHOWN: Final = 3  # tables of another application that a message names
+
+
+# Hash, salt and length.
+KnownSecret: TypeAlias = tuple[bytes, bytes, int]
 
 
 class NothingYet(ConfigError):
@@ -41,19 +45,32 @@ class Contents:
         version: Of our schema; None: it has none.
         owner: None: no project has taken it.
         foreign: Tables, views and sequences of somebody else in a database without our schema.
+        secrets: What was in use before; None: not read.
     """
 
     version: int | None
     owner: Owner | None = None
     foreign: tuple[str, ...] = ()
+    secrets: tuple[KnownSecret, ...] | None = None
 
 
+# Of the lengths that a key may have: rows may be anybody's, and each length costs time.
+KNOWN: Final = """
+    SELECT digest, salt, length
+      FROM known_secrets
+     WHERE length BETWEEN 20 AND 200
+     ORDER BY seen_at, digest
+     LIMIT 1000
+"""
 # What a command asks at the door: one query if all is as it should be.
-VERSION_AND_OWNER: Final = """
-    SELECT (SELECT max(version) FROM schema_version), p.name, p.root
+DOOR: Final = f"""
+    SELECT (SELECT max(version) FROM schema_version), p.name, p.root,
+           ARRAY (SELECT digest FROM ({KNOWN}) AS k),
+           ARRAY (SELECT salt FROM ({KNOWN}) AS k),
+           ARRAY (SELECT length FROM ({KNOWN}) AS k)
       FROM (VALUES (1)) AS one
       LEFT JOIN botticelli_project AS p ON true
-"""
+"""  # noqa: S608 - all parts are constants
 # A table schema_version alone proves nothing: other tools (Flyway) have one, too.
 IS_OURS: Final = """
     SELECT count(*) = 2 AND (to_regclass('actor_server_state') IS NOT NULL
@@ -106,12 +123,13 @@ def schema_text() -> str:
 def inspect(conn: Connection) -> Contents:
     """Return what a database holds. Reads only; one query if it has our present schema."""
     try:
-        (version, name, root), *_ = conn.execute(VERSION_AND_OWNER)
+        (version, name, root, *known), *_ = conn.execute(DOOR)
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.InsufficientPrivilege):
         return _inspect_closely(conn)
     if not isinstance(version, int):
         return _inspect_closely(conn)
-    return Contents(version=version, owner=Owner(name=name, root=root) if name else None)
+    owner = Owner(name=name, root=root) if name else None
+    return Contents(version=version, owner=owner, secrets=tuple(zip(*known, strict=True)))
 
 
 def _inspect_closely(conn: Connection) -> Contents:

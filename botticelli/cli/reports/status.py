@@ -8,14 +8,11 @@ from typing import Annotated, Final
 
 import typer
 
-from botticelli.budget.limits import limits_in_force
-from botticelli.cli.setup.timer_install import scope_of
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
-from botticelli.schedule.units import PROGRAM
 from botticelli.store.connection import Connection
 from botticelli.store.reads.budget import ModelUse
 from botticelli.store.reads.status import (
@@ -59,10 +56,8 @@ def status(
     """
 
     def read() -> Status:
-        found = read_status(conn, env.config, timers=armed_timers(stem))
+        found = read_status(conn, env.config, timers=armed_timers(env))
         return replace(found, budget=tuple(_with_source(use, env) for use in found.budget))
-
-    stem = scope_of(env, program=PROGRAM).stem
 
     if watch and env.is_terminal and not as_json:
         watch_report(env.console, iter(read, None), seconds=EVERY_SECONDS)
@@ -72,19 +67,23 @@ def status(
 
 def _with_source(use: ModelUse, env: Environment) -> ModelUse:
     """Return what a model has used together with who says how much it may."""
+    from botticelli.budget.limits import limits_in_force
+
     force = limits_in_force(use.model.partition("/")[2], env.config.models)
     return replace(use, limits_by="learned" if use.learned else force.source)
 
 
-def armed_timers(stem: str) -> Mapping[str, datetime]:
-    """Return when systemd wakes each stage next; empty without systemd or its answer.
-
-    `stem`: What the names of the project's units begin with.
-    """
+def armed_timers(env: Environment) -> Mapping[str, datetime]:
+    """Return when systemd wakes each stage next; empty without systemd or its answer."""
     if not SYSTEMD.exists():
         return {}
     import json
     import subprocess
+
+    from botticelli.cli.setup.timer_install import scope_of
+    from botticelli.schedule.units import PROGRAM
+
+    stem = scope_of(env, program=PROGRAM).stem
 
     command = ["systemctl", "list-timers", "--all", "--output=json", "botticelli-*.timer"]
     try:

@@ -299,9 +299,8 @@ class Environment:
                     conn = stack.enter_context(self.connect())
                     if lock is not None and isinstance(conn, DatabaseSession):
                         conn.lock_timeout, conn.heals = lock, False
-                    admit(conn, self.config, writes=self.writes)
-                    if not self.writes:  # what writes remembers them with its run
-                        recognize(conn)
+                    found = admit(conn, self.config, writes=self.writes)
+                    recognize(conn, found.secrets)
                 except NothingYet as error:
                     if not self.is_dry_run:
                         raise
@@ -347,7 +346,18 @@ class Environment:
     def _open(self) -> "Connection":
         from botticelli.store.connection import connect
 
-        return (self._connect or connect)(self.database_url())
+        opened = self._connect or connect
+        if self._url is None and not self.config.database.url and self.embedded.is_listening:
+            from contextlib import suppress
+
+            from botticelli.errors import ConfigError, Unavailable
+            from botticelli.store.projects import database_name
+
+            with suppress(ConfigError, Unavailable):  # `locate` finds out why, and helps
+                url = self.embedded.url_of(database_name(self.project))
+                conn, self._url = opened(url), url
+                return conn
+        return opened(self.database_url())
 
     def database_url(self) -> str:
         """Return the URL of the project's database, as `database` finds it."""

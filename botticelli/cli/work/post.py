@@ -4,7 +4,7 @@ import json
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,14 +15,16 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.model import Destination
 from botticelli.errors import Exit
-from botticelli.platforms.base import Platform
-from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.stages.post.dry_run import DestinationDryRun, PostDryRun, dry_run_post
 from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
 from botticelli.stages.post.target import PostContext, PostRequest, Result
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import channels
+
+if TYPE_CHECKING:
+    from botticelli.platforms.base import Platform
+    from botticelli.platforms.discord.rate_limits import SharedLimits
 
 STYLES: Final = {
     "posted": "green",
@@ -76,11 +78,14 @@ def post(
 
 def context_of(env: Environment, conn: Connection) -> PostContext:
     """Return what posting needs; a destination's client is opened when there is work for it."""
-    limits = SharedLimits(env.clock)
+    limits: SharedLimits | None = None  # of one bot: its destinations share them
 
-    def open_late(destination: Destination) -> Platform:
+    def open_late(destination: Destination) -> "Platform":
+        from botticelli.platforms.discord.rate_limits import SharedLimits
         from botticelli.platforms.open import open_platform
 
+        nonlocal limits
+        limits = limits or SharedLimits(env.clock)
         return open_platform(destination, clock=env.clock, limits=limits)
 
     return PostContext(

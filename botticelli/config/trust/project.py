@@ -5,7 +5,6 @@ user trusts them (docs/security.md). What the user's own configuration, the comm
 environment of the process say needs no trust; loopback is exempt.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -27,15 +26,14 @@ from botticelli.records import record
 
 # Variables that decide which programs run, and how, or who decides: not those of a project that is
 # not trusted.
-OF_PROGRAMS: Final = re.compile(
+OF_PROGRAMS: Final = (
     r"PATH|HOME|SHELL\w*|ENV|BASH\w*|IFS|PS[1-4]|PROMPT_COMMAND|ZDOTDIR|INPUTRC|CDPATH|USER|LOGNAME"
     r"|(?:\w+_)?(?:EDITOR|VISUAL|PAGER|BROWSER|ASKPASS|PROXY|CA_BUNDLE)|MANPAGER|EXINIT|VIM\w*"
     r"|TMP|TEMP|TMPDIR|TZDIR|TERMINFO\w*|TERMCAP|LOCPATH|NLSPATH|NETRC|SSLKEYLOGFILE"
     r"|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS|NOTIFY_SOCKET|INVOCATION_ID|CREDENTIALS_DIRECTORY"
     r"|OTEL_\w*ENDPOINT|(?:LD|DYLD|GIT|SSL|SSH|XDG|OPENSSL|GCONV|GLIBC|MALLOC|DBUS|SYSTEMD)_\w+"
     r"|(?:PYTHON|PG|PSQL|LESS|PERL|RUBY|NODE|JAVA|_JAVA|JDK_JAVA|GNUPG|KRB5)\w+"
-    r"|BOTTICELLI_(?:CONFIG|CONTEXT_PATH)",
-    re.IGNORECASE,
+    r"|BOTTICELLI_(?:CONFIG|CONTEXT_PATH)"
 )
 NO_SECRETS: Final = Hider(())
 HOOK_LISTS: Final = ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
@@ -70,7 +68,9 @@ class ProjectFiles:
     def steering(self) -> tuple[str, ...]:
         """The variables of .env that decide which programs run, or reach another machine."""
         named = (
-            name for name in self.assigned if self.assigns(name) and OF_PROGRAMS.fullmatch(name)
+            name
+            for name in self.assigned
+            if self.assigns(name) and re.fullmatch(OF_PROGRAMS, name, re.IGNORECASE)
         )
         return tuple(sorted(name for name in named if not self._stays_here(name)))
 
@@ -143,7 +143,9 @@ def server_of(config: Config, files: ProjectFiles) -> Iterator[tuple[str, Path]]
 
 def _shown(line: str) -> str:
     """Return a line without the passwords in it, but not to be confused with another one."""
-    mark = hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    from hashlib import sha256
+
+    mark = sha256(line.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{NO_SECRETS.hide(line)[:200]} [{mark}]"
 
 

@@ -4,7 +4,6 @@ A record stands for one content: what was trusted is known by its hash, so that 
 asked about again. A record that another user could have written is none.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -99,4 +98,6 @@ class TrustStore:
 
 def digest_of_project(root: Path) -> str:
     """Return what stands for a project: its folder. What it may do is in the record's `asks`."""
-    return hashlib.sha256(f"project {root}".encode("utf-8", "surrogateescape")).hexdigest()
+    from hashlib import sha256
+
+    return sha256(f"project {root}".encode("utf-8", "surrogateescape")).hexdigest()

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli import text as texts
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
-from botticelli.platforms.rules.post_rules import RuleResult, objections
 from botticelli.records import record
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
 from botticelli.store.delivery import channels, posts, schedule
 from botticelli.store.delivery.posts import Queued, WaitingPost
+
+if TYPE_CHECKING:
+    from botticelli.platforms.rules.post_rules import RuleResult
 
 LOOKED_AT: Final = 20  # posts tried until one passes the rules
 # A delivery gets its nonce when it is planned, and planning is writing.
@@ -47,7 +49,7 @@ class DestinationDryRun:
     delivery: int | None = None
     text: str = ""
     requests: tuple[dict[str, Any], ...] = ()
-    verdicts: tuple[RuleResult, ...] = ()
+    verdicts: "tuple[RuleResult, ...]" = ()
     held: tuple[HeldPost, ...] = ()
     problem: str = ""
 
@@ -123,6 +125,8 @@ def _choose(
     target: PostTarget, waiting: Sequence[WaitingPost]
 ) -> tuple[WaitingPost | None, tuple[HeldPost, ...]]:
     """Return the first post that every rule lets out, and those in front of it that are held."""
+    from botticelli.platforms.rules.post_rules import objections
+
     held: list[HeldPost] = []
     for one in waiting:
         why = objections(target.examine(one))

@@ -1,21 +1,20 @@
 """The post stage: for each destination, settle what is uncertain, then publish what is due.
 
-No model stands in this path, and an idle tick opens no platform: requests is not even imported.
+No model stands in this path, and an idle tick opens no platform. What it needs for a delivery alone
+is imported with the first one: requests, the rules and their patterns.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli import tracing
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.records import record
 from botticelli.schedule.due import Due
-from botticelli.stages.post.reconcile import reconcile
-from botticelli.stages.post.send import Ended, Sending, prepare, settle
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task, Worker
@@ -23,6 +22,9 @@ from botticelli.store.delivery import channels, deliveries, posts, schedule
 from botticelli.store.delivery.deliveries import Delivery
 from botticelli.store.delivery.posts import Queued
 from botticelli.store.leases import LostLease
+
+if TYPE_CHECKING:
+    from botticelli.stages.post.send import Ended, Sending
 
 # Worst first: what one destination suffers from must not hide behind another's success.
 _EXITS: Final = (Exit.CONFIG, Exit.FAILED, Exit.UNAVAILABLE, Exit.TRY_LATER, Exit.DONE)
@@ -59,10 +61,10 @@ class ClaimedDelivery:
 
     target: PostTarget
     delivery: Delivery
-    prepare: Callable[[PostTarget, Delivery], Ended | Sending]
+    prepare: Callable[[PostTarget, Delivery], "Ended | Sending"]
 
 
-class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
+class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
     """One run of the stage: destinations one after the other, each on its own.
 
     Raises:
@@ -95,8 +97,10 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         """See Task."""
         return next(self._claimed, None)
 
-    def do(self, worker: Worker, piece: ClaimedDelivery) -> Ended:  # noqa: ARG002
+    def do(self, worker: Worker, piece: ClaimedDelivery) -> "Ended":  # noqa: ARG002
         """See Task."""
+        from botticelli.stages.post.send import Sending
+
         delivery = piece.delivery
         facts: dict[str, tracing.Value | None] = {
             "botticelli.destination": delivery.destination,
@@ -106,7 +110,7 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         }
         with tracing.span(f"deliver {delivery.destination}", facts, kind="client") as span:
             prepared = piece.prepare(piece.target, delivery)
-            ended = prepared if isinstance(prepared, Ended) else prepared.send()
+            ended = prepared.send() if isinstance(prepared, Sending) else prepared
             span.set({"botticelli.delivery.state": ended.state})
             if ended.exit_code != Exit.DONE:
                 span.fail(ended.state)
@@ -116,9 +120,11 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
         self,
         worker: Worker,  # noqa: ARG002
         piece: ClaimedDelivery,
-        made: Ended | BotticelliError,
+        made: "Ended | BotticelliError",
     ) -> None:
         """See Task. A destination whose delivery or client is lost costs the others nothing."""
+        from botticelli.stages.post.send import settle
+
         try:
             if isinstance(made, BotticelliError):
                 raise made
@@ -185,6 +191,8 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
             self._results[-1] = replace(self._results[-1], next_due=due.at)
 
     def _claim_uncertain(self, destination: Destination) -> Iterator[ClaimedDelivery]:
+        from botticelli.stages.post.reconcile import reconcile
+
         target = self._open(destination)
         while delivery := deliveries.claim_uncertain(
             self._conn,
@@ -197,6 +205,8 @@ class PostTask(Task[ClaimedDelivery, Ended, PostReport]):
                 return
 
     def _claim_next(self, destination: Destination, queued: Queued) -> Iterator[ClaimedDelivery]:
+        from botticelli.stages.post.send import prepare
+
         target = self._open(destination)
         delivery = deliveries.claim_next_due(
             self._conn,

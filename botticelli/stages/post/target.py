@@ -1,23 +1,23 @@
 """A destination to post to: its client, its rules, the messages, and the result of a delivery."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from botticelli.clock import Clock
 from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
 from botticelli.errors import ConfigError, Exit, UsageError
-from botticelli.platforms.base import OutgoingMessage, Platform
-from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdicts
-from botticelli.platforms.rules.splitting import split
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
 from botticelli.store.delivery.deliveries import Delivery
 from botticelli.store.delivery.posts import WaitingPost
 from botticelli.store.leases import Identity
+
+if TYPE_CHECKING:
+    from botticelli.platforms.base import OutgoingMessage, Platform
+    from botticelli.platforms.rules.post_rules import RuleResult
 
 State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
 
@@ -35,7 +35,7 @@ class PostContext:
     config: Config
     identity: Identity
     clock: Clock
-    open_platform: Callable[[Destination], Platform]
+    open_platform: "Callable[[Destination], Platform]"
 
     def open(self, destination: Destination) -> "PostTarget":
         """Open a destination.
@@ -113,14 +113,14 @@ class PostTarget:
 
     context: PostContext
     destination: Destination
-    platform: Platform
+    platform: "Platform"
 
     @property
     def conn(self) -> Connection:
         """The connection that its deliveries are settled over."""
         return self.context.conn
 
-    def examine(self, post: Delivery | WaitingPost) -> tuple[RuleResult, ...]:
+    def examine(self, post: Delivery | WaitingPost) -> "tuple[RuleResult, ...]":
         """Return every rule's verdict on an approved post; real runs and dry runs share this.
 
         The first rule is that the text is the one that was approved.
@@ -128,6 +128,8 @@ class PostTarget:
         Raises:
             ConfigError: A rule of the destination is broken.
         """
+        from botticelli.platforms.rules.post_rules import RuleResult
+
         if not post.is_approved:
             return (RuleResult(rule="approval", why=_changed(post.post_id)),)
         duplicate = posts.find_duplicate(
@@ -143,8 +145,10 @@ class PostTarget:
             *self.judge(post.text, model=post.model, repeats=repeats),
         )
 
-    def judge(self, text: str, *, model: str = "", repeats: str = "") -> tuple[RuleResult, ...]:
+    def judge(self, text: str, *, model: str = "", repeats: str = "") -> "tuple[RuleResult, ...]":
         """Return the verdict of every rule that looks at the text alone."""
+        from botticelli.platforms.rules.post_rules import PostFacts, verdicts
+
         return verdicts(
             PostFacts(
                 text=text,
@@ -157,12 +161,15 @@ class PostTarget:
             )
         )
 
-    def messages(self, text: str, *, nonce: str, thread: str = "") -> tuple[OutgoingMessage, ...]:
+    def messages(self, text: str, *, nonce: str, thread: str = "") -> "tuple[OutgoingMessage, ...]":
         """Return what a text is published as: one message, or several if it has to be split.
 
         The nonces of the further ones are derived from the delivery's own, which is committed;
         these go into the `thread`.
         """
+        from botticelli.platforms.base import OutgoingMessage
+        from botticelli.platforms.rules.splitting import split
+
         pieces = split(text, self.platform.max_length)
         return tuple(
             OutgoingMessage(
@@ -184,4 +191,6 @@ def _changed(post_id: int) -> str:
 
 def _derived(nonce: str, index: int) -> str:
     """Return the nonce of a further message: the same after a crash, and nobody else's."""
-    return hashlib.sha256(f"{nonce}:{index}".encode()).hexdigest()[:25]
+    from hashlib import sha256
+
+    return sha256(f"{nonce}:{index}".encode()).hexdigest()[:25]

@@ -12,7 +12,6 @@ is started or stopped), `alive` (the server's lifeline), `initdb.log`, `server.l
 """
 
 import contextlib
-import hashlib
 import os
 import shlex
 import shutil
@@ -110,7 +109,9 @@ class Embedded:
         """
         if len(os.fsencode(self.folder)) <= SOCKET_LENGTH and "," not in str(self.folder):
             return self.folder
-        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        from hashlib import sha256
+
+        digest = sha256(os.fsencode(self.folder)).hexdigest()[:12]
         return Path(f"/tmp/botticelli-{os.geteuid()}-{digest}")  # noqa: S108 - owner is checked
 
     @property
@@ -148,16 +149,27 @@ class Embedded:
         with self._explained(), self._lock():
             roles.demote(self.url_of)
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether there is a socket; a server that was killed has left its own.
+
+        Raises:
+            Unavailable: The folder is not ours alone, or cannot be read.
+        """
+        with self._explained():
+            is_there = (self.socket_folder / files.SOCKET).exists()
+            if is_there:
+                files.check_owner(self.socket_folder)
+            return is_there
+
     def answers(self, database: str) -> bool:
         """Return whether the server runs and lets us into that database.
 
         Raises:
             Unavailable: The folder is not ours alone, or cannot be read.
         """
-        with self._explained():
-            if not (self.socket_folder / files.SOCKET).exists():
-                return False
-            files.check_owner(self.socket_folder)
+        if not self.is_listening:
+            return False
         try:
             psycopg.connect(self.url_of(database), connect_timeout=PING_TIMEOUT).close()
         except psycopg.OperationalError:
