@@ -37,11 +37,13 @@ class Problem:
         what: What is wrong, in words of the user's world, without a full stop.
         where: The file (with line), key path, table or variable that it is wrong in.
         hint: What to do about it, as an order; empty if `what` already says it.
+        is_unset: Whether this process was not given a variable or credential: others may have it.
     """
 
     what: str
     where: str = ""
     hint: str = ""
+    is_unset: bool = False
 
     def __str__(self) -> str:
         """Return the one line that the user reads: where, what, how to fix it."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botticelli.config.secrets import Secret
-from botticelli.errors import BotticelliError, ConfigError
+from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.models import catalogue
 from botticelli.models.base import (
     LARGEST_ANSWER,
@@ -69,11 +69,9 @@ class Gemini(Driver["genai.Client"]):
 
     def __init__(self, *, key: Secret, base_url: str = "", timeout: timedelta) -> None:
         if not key:
-            raise ConfigError(
-                "GEMINI_API_KEY is not set",
-                where="gemini",
-                hint="set it (or GEMINI_API_KEY_FILE), or try --offline, which needs no key",
-            )
+            what = "GEMINI_API_KEY is not set"
+            hint = "set it (or GEMINI_API_KEY_FILE), or try --offline, which needs no key"
+            raise ConfigError.of([Problem(what=what, where="gemini", hint=hint, is_unset=True)])
         super().__init__()
         self._key = key
         self._base_url = base_url

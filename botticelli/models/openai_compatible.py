@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.config.secrets import Secret
-from botticelli.errors import BotticelliError, ConfigError
+from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.models.base import (
     LARGEST_ANSWER,
     Part,
@@ -82,9 +82,8 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
                 hint="run: pip install 'botticelli[openai]'",
             )
         if not key and not base_url:
-            raise ConfigError(
-                "OPENAI_API_KEY is not set", where="openai", hint="set it, or give a base_url"
-            )
+            what, hint = "OPENAI_API_KEY is not set", "set it, or give a base_url"
+            raise ConfigError.of([Problem(what=what, where="openai", hint=hint, is_unset=True)])
         super().__init__()
         self._key = key
         self._base_url = base_url

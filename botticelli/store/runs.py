@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.config.model import StageName
+from botticelli.errors import BotticelliError
 from botticelli.records import record
 from botticelli.store import known_secrets
 from botticelli.store.connection import Connection, fetch_one, repeatable
@@ -226,6 +227,30 @@ def settle_stage(
     }
     with conn.transaction():
         conn.execute(SETTLE_STAGE, values)
+
+
+REFUSED: Final = """
+    WITH run AS (
+        INSERT INTO runs (stage, host, pid, state, ended_at, exit_code, error)
+        VALUES (%(stage)s, %(host)s, %(pid)s, 'failed', botticelli_now(), %(exit_code)s, %(error)s)
+    )
+    UPDATE actor_server_state
+       SET last_run = botticelli_now(),
+           last_failure = botticelli_now(),
+           last_error = %(error)s,
+           updated_at = botticelli_now()
+     WHERE task_id = %(stage)s
+"""
+
+
+def refused(
+    conn: Connection, stage: StageName, *, identity: Identity, error: BotticelliError
+) -> None:
+    """Record a run that could not start. It counts nothing for the breaker. One transaction."""
+    values = {**vars(identity), "stage": stage, "exit_code": error.exit_code}
+    with conn.transaction():
+        conn.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
+        conn.execute(REFUSED, {**values, "error": str(error.problems[0])})
 
 
 @record

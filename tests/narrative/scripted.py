@@ -42,6 +42,9 @@ class ScriptedCaller:
         text = answer(request, key) if callable(answer) else answer
         return Answer(text=text, model="scripted-1")
 
+    def require(self, models: Sequence[str]) -> None:
+        pass
+
     def reject(self, answer: Answer, reason: str) -> None:
         self.rejected.append((answer.text, reason))
 

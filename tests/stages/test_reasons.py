@@ -21,7 +21,7 @@ def choose(db, stages):
         stages.settings("curate", ranking=False, **settings)
         db.execute("UPDATE potential_discord_posts SET judged_at = now()")
         context = stages.context(db)
-        file, narrative = find_judge(context)
+        file, narrative = find_judge(context.config, cwd=context.cwd)
         choose_approvals(Judge(context=context, file=file, narrative=narrative))
         ids = [row[0] for row in db.execute("SELECT id FROM potential_discord_posts").fetchall()]
         return {one.id: one.why for one in reviews.find_candidates(db, ids)}

@@ -13,7 +13,8 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.config.addresses import trust_line
 from botticelli.config.model import StageName
 from botticelli.config.operations import Hooks
-from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
+from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, UsageError
+from botticelli.tracing import here
 
 if TYPE_CHECKING:
     from botticelli.hooks import EventKind
@@ -82,10 +83,17 @@ def stage_run(
         with env.database() as conn:
             yield conn
         return
+    from botticelli.store import runs
+
     with _notified(env, stage), env.database() as conn:
-        env.keep_apart(conn)
+        here.run = None
         try:
+            env.keep_apart(conn)
             yield conn
+        except ConfigError as error:
+            if here.run is None:  # it did not come as far as a run
+                runs.refused(conn, stage, identity=env.identity, error=error)
+            raise
         except TryLater as error:
             if not isinstance(error.__cause__, KeyboardInterrupt):
                 raise

@@ -67,5 +67,12 @@ class Caller(Protocol):
             ConfigError: A key or a model is not configured.
         """
 
+    def require(self, models: Sequence[str]) -> None:
+        """Check that one of `models` can be asked at all; nothing is sent.
+
+        Raises:
+            ConfigError: A key, a library or a file is missing for each of them.
+        """
+
     def reject(self, answer: Answer, reason: str) -> None:
         """Note that `answer` could not be used, so that it is not reused."""

@@ -86,6 +86,10 @@ class LiveCaller:
                 failures.append(error)
         raise _gravest(failures)
 
+    def require(self, models: Sequence[str]) -> None:
+        """See Caller."""
+        self._opened(models)
+
     def reject(self, answer: Answer, reason: str) -> None:
         """See Caller."""
         if answer.execution_id is not None:

@@ -130,5 +130,8 @@ class DryRunCaller:
             text = json.dumps(fill(request.schema), ensure_ascii=False)
         return Answer(text=text, model=way.model, usage=usage)
 
+    def require(self, models: Sequence[str]) -> None:
+        """See Caller. A dry run needs no key."""
+
     def reject(self, answer: Answer, reason: str) -> None:
         """See Caller. Nothing was recorded, so there is nothing to note."""

@@ -12,7 +12,7 @@ from weakref import WeakSet
 from botticelli.budget.limits import layered
 from botticelli.clock import Clock
 from botticelli.config.keys import NOTHING
-from botticelli.config.model import Config
+from botticelli.config.model import Config, Models
 from botticelli.models.open import Drivers
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.checks.asks import Rights
@@ -20,7 +20,7 @@ from botticelli.narrative.commands.base import Commands
 from botticelli.narrative.files.fetch import Fetched
 from botticelli.narrative.files.lookup import Folders, folders_of
 from botticelli.narrative.language.load import find_narrative, resolve_nested
-from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
+from botticelli.narrative.language.model import Act, Narrative, NarrativeFile, Nested
 from botticelli.narrative.run.results import ActResult, Execution
 from botticelli.records import record
 from botticelli.store.commands import state
@@ -50,6 +50,14 @@ class RunOptions:
     until: str = ""
     on_act: Callable[[Narrative, int, ActResult], None] = _silent
     on_execution: Callable[[Execution], None] = _silent
+
+    def models_for(
+        self, narrative: Narrative, act: Act | None = None, *, known: Models
+    ) -> tuple[str, ...]:
+        """Return the models that an act asks in turn; without one, those of the narrative."""
+        own = act.models if act else ()
+        chosen = self.only or known.only or own or narrative.models or self.models
+        return chosen or known.default
 
 
 @record

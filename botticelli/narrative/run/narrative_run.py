@@ -17,8 +17,9 @@ from botticelli.narrative.answers.json_extraction import (
     value_in,
 )
 from botticelli.narrative.checks.asks import environment_names
+from botticelli.narrative.checks.needs import refuse_lacking
 from botticelli.narrative.errors import ActFailed
-from botticelli.narrative.language.model import Act, Media, Narrative, Text
+from botticelli.narrative.language.model import Act, Media, Narrative, NarrativeFile, Text
 from botticelli.narrative.language.template import Unresolved, render_prompt
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.act_inputs import ActInputs, Gathered
@@ -55,7 +56,7 @@ class NarrativeRun:
     context: RunContext
     options: RunOptions
     caller: Caller
-    file: str
+    file: NarrativeFile
     narrative: Narrative
     iteration: int
     variables: Variables
@@ -100,17 +101,19 @@ class NarrativeRun:
             run_id=self.context.run_id,
             item_id=self.resume.item_id,
             place=self.resume.place,
-            file=self.file,
+            file=str(self.file.path),
             description=self.narrative.description,
             started_at=started,
         )
 
     def _refuse_missing(self) -> None:
-        """Find that a file or a medium cannot be read before the first call is paid for.
+        """Find that a model, a file or a medium is missing before the first call is paid for.
 
         Raises:
-            ConfigError, ActFailed: It cannot.
+            ConfigError, ActFailed: One is.
         """
+        context, options = self.context, self.options
+        refuse_lacking(context, self.file, self.narrative, caller=self.caller, options=options)
         for act in self.narrative.acts:
             with placed(f"{self.narrative.name}, act '{act.name}'"):
                 for given in act.inputs:
@@ -135,7 +138,7 @@ class NarrativeRun:
                 self.context.refuse_variable(placeholder.name.removeprefix("env:"))
             except ConfigError as refused:
                 if not self.context.is_dry:
-                    where = f"{self.file}: {self.narrative.name}: {placeholder.source}"
+                    where = f"{self.file.path}: {self.narrative.name}: {placeholder.source}"
                     raise ConfigError(refused.what, where=where, hint=refused.hint) from refused
                 self.warn(str(refused))
 
@@ -267,7 +270,8 @@ class NarrativeRun:
     def _ask(self, step: Step, gathered: Gathered) -> ActResult:
         """Ask until an answer can be used; what cannot is kept and marked, not thrown away."""
         turn = Turn(role="user", pieces=gathered.pieces)
-        models, key = self._models(step.act), self._key(step)
+        known, key = self.context.config.models, self._key(step)
+        models = self.options.models_for(self.narrative, step.act, known=known)
         request = self._request(step.act, turn, models=models)
         self._refuse_leaks(request, step.act)
         reason = ""
@@ -312,10 +316,6 @@ class NarrativeRun:
             max_tokens=_first(act.max_tokens, narrative.max_tokens),
             schema=act.schema,
         )
-
-    def _models(self, act: Act) -> tuple[str, ...]:
-        only = self.options.only or self.context.config.models.only
-        return only or act.models or self.narrative.models or self.options.models
 
     def _reading(self, step: Step, text: str, *, asked: Request) -> ParsedAnswer | None:
         """The answer as JSON where the act is there to give JSON; None where prose will do.

@@ -184,7 +184,7 @@ class Runner:
             context=context,
             options=self.options,
             caller=self.caller,
-            file=str(self.file.path),
+            file=self.file,
             narrative=narrative,
             iteration=self.at.iteration,
             variables=variables,

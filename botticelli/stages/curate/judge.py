@@ -7,12 +7,15 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from botticelli.config.model import Config
 from botticelli.errors import ConfigError
 from botticelli.models.base import Request
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import NotJson, read_verdict
+from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Runner
@@ -199,6 +202,10 @@ class _Bound:
         schema = self.schemas.get(key.act, request.schema)
         return self.caller.ask(replace(request, schema=schema), models=models, key=key)
 
+    def require(self, models: Sequence[str]) -> None:
+        """See Caller."""
+        self.caller.require(models)
+
     def reject(self, answer: Answer, reason: str) -> None:
         """See Caller."""
         self.caller.reject(answer, reason)
@@ -224,13 +231,14 @@ def bound(narrative: Narrative, codes: Mapping[int, str]) -> Narrative:
     return replace(narrative, acts=acts)
 
 
-def find_judge(context: RunContext) -> tuple[NarrativeFile, Narrative]:
+def find_judge(config: Config, *, cwd: Path) -> tuple[NarrativeFile, Narrative]:
     """Return the configured judge's narrative, with its file.
 
     Raises:
         ConfigError: There is none, or it does not end in `{"scores": [{"id": ...}]}`.
     """
-    file, narrative = context.find(context.config.curate.narrative)
+    folders = config.narratives.folders
+    file, narrative = find_narrative(config.curate.narrative, folders=folders, cwd=cwd)
     require_scores(file, narrative)
     return file, narrative
 

@@ -115,7 +115,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         self._counts = Counts()
         self._given_up: dict[int, str] = {}  # id -> why; not tried again in this run
         self._has_claimed = False
-        self._file, self._narrative = find_judge(context)
+        self._file, self._narrative = find_judge(context.config, cwd=context.cwd)
 
     def plan(self, run: Run) -> int:
         """See Task: reject what needs no judge, and count the batches of what is left."""
@@ -324,7 +324,7 @@ class CurateDryRun(CallsEstimate):
 
 def dry_run_curate(context: RunContext, *, drain: bool) -> CurateDryRun:
     """Return what `curate` would judge and cost. Nothing is spent, written, claimed or locked."""
-    file, narrative = find_judge(context)
+    file, narrative = find_judge(context.config, cwd=context.cwd)
     size = context.config.curate.batch
     waiting = judging.peek_waiting(context.conn, limit=None if drain else size)
     runner, caller = dry_runner(

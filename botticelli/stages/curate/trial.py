@@ -96,7 +96,7 @@ def try_judge(context: RunContext, model: str) -> JudgeTrial:
 
 def _totals(context: RunContext, texts: Sequence[str]) -> tuple[dict[int, int], Sequence[str]]:
     """Return the points of the planted posts by their place, and what was wrong with the answer."""
-    file, narrative = find_judge(context)
+    file, narrative = find_judge(context.config, cwd=context.cwd)
     group = [
         Candidate(
             id=1000 + place,

@@ -134,11 +134,7 @@ class ItemRun:
                 tables=TableSink(conn=conn, clock=self.context.clock, created_by="generate"),
                 made=lambda new, old: self.counts.add(stored=new, repeats=old),
             ),
-            options=RunOptions(
-                models=self.context.config.models.default,
-                only=self.override,
-                variables={"recent_posts": self.recent_posts},
-            ),
+            options=self.options,
         )
         return runner.run(narrative, iteration=item.iteration, item_id=item.id)
 
@@ -157,8 +153,16 @@ class ItemRun:
         return caller.seconds_for(self._models(self.outer), calls=calls, tokens=tokens)
 
     def _models(self, narrative: Narrative, act: Act | None = None) -> tuple[str, ...]:
-        known, own = self.context.config.models, act.models if act else ()
-        return self.override or known.only or own or narrative.models or known.default
+        return self.options.models_for(narrative, act, known=self.context.config.models)
+
+    @property
+    def options(self) -> RunOptions:
+        """What the items are run with."""
+        return RunOptions(
+            models=self.context.config.models.default,
+            only=self.override,
+            variables={"recent_posts": self.recent_posts},
+        )
 
     def _caller(self, conn: Connection, narrative: Narrative) -> LiveCaller:
         """Return the thread's caller under the narrative's budget; one has room for many items."""

@@ -13,7 +13,12 @@ from botticelli.store.connection import Connection
 
 @record
 class StageHealth:
-    """A stage; `late_at` is when it counts as late, None while it is paused."""
+    """A stage.
+
+    Args:
+        late_at: When it counts as late; None while it is paused.
+        refused: What its last start ended with because something has to be fixed; None: it did not.
+    """
 
     name: StageName
     is_paused: bool
@@ -21,6 +26,7 @@ class StageHealth:
     consecutive_failures: int
     last_success: datetime | None
     late_at: datetime | None
+    refused: str | None
 
 
 @record
@@ -78,6 +84,7 @@ STAGES_SQL: Final = """
            s.circuit_opened_at IS NOT NULL AS breaker_open,
            coalesce(s.consecutive_failures, 0) AS consecutive_failures,
            s.last_success,
+           CASE WHEN l.exit_code = 78 THEN coalesce(l.error, '') END AS refused,
            CASE WHEN s.is_paused THEN NULL
                 ELSE greatest(s.last_success,
                               CASE WHEN s.last_run IS NULL OR s.updated_at > s.last_run
@@ -89,6 +96,12 @@ STAGES_SQL: Final = """
            WITH ORDINALITY AS c (name, every, ordinal)
       LEFT JOIN actor_server_state AS s
         ON s.task_id = c.name
+      LEFT JOIN LATERAL (SELECT r.exit_code, r.error
+                           FROM runs AS r
+                          WHERE r.stage = c.name
+                          ORDER BY r.started_at DESC
+                          LIMIT 1) AS l
+        ON true
      ORDER BY c.ordinal
 """
 QUEUES_SQL: Final = """
