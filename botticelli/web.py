@@ -86,6 +86,16 @@ def left(wanted: float | None) -> float | None:
     return bounds.wait(wanted) if bounds else wanted
 
 
+def kind_of(body: str) -> str:
+    """Return what the body of an answer is that is not what was expected."""
+    start = body.lstrip()[:1]
+    if not start:
+        return "nothing"
+    if start == "<":
+        return "a web page"
+    return "JSON of another kind" if start in '{["' or start.isdigit() else "a text"
+
+
 def check_encoding(response: Any, *_args: Any, **_settings: Any) -> None:
     """Refuse a compressed answer that might grow without bound; a hook of httpx and requests.
 

@@ -405,8 +405,11 @@ class Destination:
         """Platform and channel, by which it is known whatever its name is; empty: unknown."""
         if self.platform == "outbox":
             return f"outbox:{self.folder}"
-        webhook = re.search(r"/webhooks/(\d+)/", self.webhook.reveal())
+        address = self.webhook.reveal()
+        webhook = re.search(r"/webhooks/(\d+)/", address)
+        thread = re.search(r"[?&]thread_id=(\d+)", address)
         channel = f"webhook-{webhook[1]}" if webhook else self.channel
+        channel += f"/{thread[1]}" if webhook and thread else ""
         return f"{self.platform}:{channel}" if channel else ""
 
 

@@ -136,8 +136,11 @@ class Model(Protocol):
 class CanLookUp(Protocol):
     """A Model whose provider can be asked about a model, without a call that costs."""
 
-    def look_up(self, model: str) -> None:
-        """Return if the provider knows the key and serves that model; raise as `generate` does."""
+    def look_up(self, model: str) -> str:
+        """Return if the provider knows the key and serves that model; raise as `generate` does.
+
+        What cannot be learned that way is returned in words; empty: all is known.
+        """
 
 
 LARGEST_ANSWER: Final = 64 * 1024 * 1024  # bytes of a provider's answer, images in base64 included

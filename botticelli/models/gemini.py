@@ -29,7 +29,15 @@ from botticelli.models.base import (
 )
 from botticelli.models.chat import plain
 from botticelli.models.driver import Driver
-from botticelli.models.refusals import redirected, retry_after, said, span, spoken
+from botticelli.models.refusals import (
+    LOOK_SECONDS,
+    redirected,
+    retry_after,
+    said,
+    span,
+    spoken,
+    stranger,
+)
 from botticelli.web import bounded, guarded
 
 if TYPE_CHECKING:
@@ -91,20 +99,28 @@ class Gemini(Driver["genai.Client"]):
             )
         return read(response, model=request.model)
 
-    def look_up(self, model: str) -> None:
+    def look_up(self, model: str) -> str:
         """See CanLookUp: the model's description, which Google counts as no call."""
-        with self._asking(model) as client:
-            client.models.get(model=model)
+        try:
+            with self._asking(model, seconds=LOOK_SECONDS) as client:
+                found: Any = client.models.get(model=model).name
+        except Unreadable as error:
+            found = getattr(error.__cause__, "doc", "{}")  # of one that is no JSON
+        if not str(found).endswith(model):
+            api, at = "the Gemini API", self._base_url or "Google's address"
+            raise stranger(str(found or "{}"), api, at=at, where=f"model {model}")
+        return ""
 
     @contextmanager
-    def _asking(self, model: str) -> "Iterator[genai.Client]":
+    def _asking(self, model: str, *, seconds: float | None = None) -> "Iterator[genai.Client]":
         """Yield the client for one request; what the library raises becomes an error of ours."""
         import httpx2
         from google.genai import errors
 
         client = self._client()
         try:
-            with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
+            longest = min(self._timeout.total_seconds(), seconds or float("inf"))
+            with bounded(seconds=longest, size=LARGEST_ANSWER):
                 yield client
         except errors.APIError as error:
             raise _meaning(error, model=model) from error
@@ -300,9 +316,12 @@ def _is_from_api(error: Any) -> bool:
     return isinstance(error.details, Mapping) and isinstance(error.details.get("error"), Mapping)
 
 
-def _unreadable(model: str) -> TransientError:
-    """Return the error for an answer that has the form of none."""
-    return TransientError(
+class Unreadable(TransientError):
+    """An answer has the form of none."""
+
+
+def _unreadable(model: str) -> Unreadable:
+    return Unreadable(
         "Gemini's answer holds neither a text nor a reason for none", where=f"model {model}"
     )
 

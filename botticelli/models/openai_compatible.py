@@ -21,13 +21,23 @@ from botticelli.models.base import (
 )
 from botticelli.models.chat import body_of, plain, reply_of
 from botticelli.models.driver import Driver
-from botticelli.models.refusals import number, redirected, retry_after, said, spoken, until_reset
+from botticelli.models.refusals import (
+    LOOK_SECONDS,
+    number,
+    redirected,
+    retry_after,
+    said,
+    spoken,
+    stranger,
+    until_reset,
+)
 from botticelli.records import record
 from botticelli.web import bounded, guarded
 
 if TYPE_CHECKING:
     import openai
 
+SHOWN: Final = 5  # models of a server that are named
 _NO_KEY: Final = "none"  # self-hosted servers need none, but the library does
 _FORMATS: Final = ("json_schema", "json_object", "")
 """How a schema is asked for: the next one where a server refuses one; "": in words alone."""
@@ -104,16 +114,38 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
             refusal = _read(error.body, status=error.status_code, headers=headers)
             raise self._meaning(refusal, request) from error
         except (openai.APIConnectionError, OSError) as error:  # a timeout is one, too
-            raise TransientError(
-                f"no answer ({type(error).__name__})",
-                where=f"model {request.model}",
-                hint=f"check that a server runs at {self._base_url}"
-                if self._base_url
-                else "check the network",
-            ) from error
+            raise self._silent(error, request.model) from error
         except (openai.OpenAIError, ValueError, RecursionError) as error:
             raise _unreadable(request.model) from error
         return self._reply(answer, request=request)
+
+    def look_up(self, model: str) -> str:
+        """See CanLookUp: the list of models, which costs nothing."""
+        import openai
+
+        where, longest = f"model {model}", min(LOOK_SECONDS, self._timeout.total_seconds())
+        try:
+            with bounded(seconds=longest, size=LARGEST_ANSWER):
+                answer = self._client().get("/models", cast_to=object)
+        except openai.APIStatusError as error:
+            if error.status_code in {404, 405, 501}:
+                return "its server has no list of models: only a call shows whether it serves it"
+            raise _mapped(
+                _read(error.body, status=error.status_code, headers={}), model=model
+            ) from error
+        except (openai.APIConnectionError, OSError) as error:
+            raise self._silent(error, model) from error
+        except (openai.OpenAIError, ValueError, RecursionError):
+            answer = {}
+        listed = answer.get("data") if isinstance(answer, Mapping) else None
+        if not isinstance(listed, list):
+            body = answer if isinstance(answer, str) else json.dumps(answer)
+            api, at = "an API of models", self._base_url or "OpenAI's address"
+            raise stranger(body, api, at=at, where=where)
+        names = [str(each.get("id")) for each in listed if isinstance(each, Mapping)]
+        if names and not {model, f"{model}:latest"}.intersection(names):
+            return f"its server does not list it, but {', '.join(names[:SHOWN])}"
+        return ""
 
     def _body(self, request: Request) -> dict[str, Any]:
         form = _FORMATS[self._refused.get(request.model, 0)]
@@ -154,6 +186,12 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
             f"the server takes no {_FORMATS[level]}; the schema is asked for otherwise",
             where=f"model {request.model}",
         )
+
+    def _silent(self, error: Exception, model: str) -> TransientError:
+        at = self._base_url
+        hint = f"check that a server runs at {at}" if at else "check the network"
+        what = f"no answer ({type(error).__name__})"
+        return TransientError(what, where=f"model {model}", hint=hint)
 
     def _make(self) -> "openai.OpenAI":
         import openai

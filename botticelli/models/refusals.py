@@ -11,12 +11,14 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from botticelli.models.base import PermanentError
+from botticelli.web import kind_of
 
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
 _IN_WORDS = re.compile(
     r"(?:try again|retry) in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+m?s)?)", re.IGNORECASE
 )
 _KEY = re.compile(r"AIza[\w-]{20,}|\bsk-[\w*-]{8,}")
+LOOK_SECONDS: Final = 10.0  # for an answer that costs nothing
 _LONGEST: Final = 200  # characters of a server's own words in a message
 _LEAST_EPOCH: Final = 1e9  # a number above it is a moment: in seconds, or above 100 times it in ms
 
@@ -70,6 +72,16 @@ def redirected(where: str, *, setting: str) -> PermanentError:
         "the server redirects to another address, which is not followed",
         where=where,
         hint=f"set {setting} to where the API is",
+        unrecoverable=True,
+    )
+
+
+def stranger(body: str, api: str, *, at: str, where: str) -> PermanentError:
+    """Return the error for an answer that is none of the API's: a portal's, a parked domain's."""
+    return PermanentError(
+        f"{at} is not {api}: it answers with {kind_of(body)}",
+        where=where,
+        hint="check the address, and whether the network wants a login first",
         unrecoverable=True,
     )
 

@@ -1,19 +1,14 @@
-"""What `doctor` finds: how each thing is, what is wrong, and the command that fixes it.
+"""What `doctor` finds in the database: how it is, what is wrong, and the command that fixes it."""
 
-Every check has a time limit of its own, so that one that hangs cannot delay the rest.
-"""
-
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import field
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final
 
 from botticelli.clock import Clock
-from botticelli.config.model import STAGES, Config, Destination
+from botticelli.config.model import STAGES, Config
 from botticelli.errors import BotticelliError, ConfigError, Exit
-from botticelli.records import record
+from botticelli.reports.findings import Check, Finding, fault, faults_of, fine, unknown, warning
 from botticelli.store import runs
 from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.known_secrets import recognize
@@ -23,11 +18,8 @@ from botticelli.store.reads.doctor import CleanupFinding, Difference
 from botticelli.store.schema import EXPECTED_VERSION, check_contents, inspect
 from botticelli.text import counted, span
 
-Level = Literal["ok", "warning", "fault", "not checked"]
-Check = Callable[[], Iterable["Diagnosis"]]
 Opened = Callable[[], AbstractContextManager[Connection]]
 
-PATIENCE: Final = 20.0  # seconds for all checks: more than any connection's own time limit
 SLOW_CLOCK: Final = timedelta(seconds=5)
 # Reconciliation reads a channel from two minutes before a request on (discord/channel.py).
 WRONG_CLOCK: Final = timedelta(seconds=60)
@@ -35,121 +27,7 @@ SET_CLOCK: Final = "timedatectl set-ntp true"
 SHOWN: Final = 3  # differences of the schema that are named in the line
 
 
-@record
-class Diagnosis:
-    """How one thing is.
-
-    Args:
-        what: What is wrong, or what was seen.
-        hint: A command to type, where there is one.
-        exit_code: What the command would end with for this one alone.
-    """
-
-    level: Level
-    subject: str
-    what: str
-    hint: str = field(default="", metadata={"json": "mend"})
-    exit_code: Exit = Exit.DONE
-
-
-@record
-class DoctorReport:
-    """All that was found, in the order of the checks; the highest exit code is the command's."""
-
-    exit_code: Exit
-    findings: tuple[Diagnosis, ...]
-
-
-def fine(subject: str, what: str) -> Diagnosis:
-    """Return that something is as it should be."""
-    return Diagnosis(level="ok", subject=subject, what=what)
-
-
-def warning(subject: str, what: str, *, hint: str = "") -> Diagnosis:
-    """Return that something may soon, or sometimes, be in the way."""
-    return Diagnosis(level="warning", subject=subject, what=what, hint=hint)
-
-
-def fault(subject: str, what: str, *, hint: str = "", exit_code: Exit = Exit.FAILED) -> Diagnosis:
-    """Return that something does not work."""
-    return Diagnosis(level="fault", subject=subject, what=what, hint=hint, exit_code=exit_code)
-
-
-def unknown(subject: str, why: str, *, hint: str = "") -> Diagnosis:
-    """Return that something could not be checked, and why."""
-    return Diagnosis(level="not checked", subject=subject, what=why, hint=hint)
-
-
-def faults(subject: str, error: BotticelliError) -> list[Diagnosis]:
-    """Return a fault for each problem that an error carries."""
-    return [
-        fault(
-            subject,
-            f"{problem.where}: {problem.what}"
-            if problem.where not in ("", subject)
-            else problem.what,
-            hint=problem.hint,
-            exit_code=error.exit_code,
-        )
-        for problem in error.problems
-    ]
-
-
-def examine(
-    checks: Mapping[str, Check], *, clock: Clock, patience: float = PATIENCE
-) -> DoctorReport:
-    """Run all checks, each in a thread of its own, by subject; return what they find.
-
-    A check that has not ended in time is left behind, and what it found until then is reported.
-    One that fails is a fault with its error's exit code.
-    """
-    all_work = [_Running(subject=subject, check=check) for subject, check in checks.items()]
-    for work in all_work:
-        work.start()
-    deadline = clock.monotonic() + patience
-    for work in all_work:
-        work.join(max(0.0, deadline - clock.monotonic()))
-    findings = [each for work in all_work for each in work.findings(patience)]
-    worst = max((each.exit_code for each in findings), default=Exit.DONE)
-    return DoctorReport(exit_code=worst, findings=tuple(findings))
-
-
-class _Running(threading.Thread):
-    """A check under way. A daemon: the process need not wait for it."""
-
-    def __init__(self, *, subject: str, check: Check) -> None:
-        super().__init__(name=f"doctor {subject}", daemon=True)
-        self._subject = subject
-        self._check = check
-        self._found: list[Diagnosis] = []
-        self._bug: Exception | None = None
-
-    def run(self) -> None:
-        """Run the check and keep what it finds."""
-        try:
-            for each in self._check():
-                self._found.append(each)
-        except BotticelliError as error:
-            self._found += faults(self._subject, error)
-        except Exception as error:  # noqa: BLE001 - raised again where the fence is
-            self._bug = error
-
-    def findings(self, patience: float) -> Sequence[Diagnosis]:
-        """Return what was found.
-
-        Raises:
-            Exception: A bug in the check.
-        """
-        is_silent = self.is_alive()
-        if self._bug is not None:
-            raise self._bug
-        if not is_silent:
-            return self._found
-        what = f"no answer within {patience:g} s"
-        return [*self._found, fault(self._subject, what, exit_code=Exit.UNAVAILABLE)]
-
-
-def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Iterator[Diagnosis]:
+def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Iterator[Finding]:
     """Yield how the database is and what is in it; in one transaction that is rolled back.
 
     Raises:
@@ -172,7 +50,7 @@ def database(opened: Opened, *, place: str, config: Config, clock: Clock) -> Ite
 
 def _contents(
     conn: Connection, version: int | None, *, config: Config, clock: Clock
-) -> Iterator[Diagnosis]:
+) -> Iterator[Finding]:
     yield from _part(conn, "schema", lambda: _schema(conn, version))
     if version == EXPECTED_VERSION:
         yield from _part(conn, "known_secrets", lambda: _former_secrets(conn))
@@ -182,24 +60,24 @@ def _contents(
         yield from _part(conn, "quota", lambda: _quota(conn, config=config, clock=clock))
 
 
-def _former_secrets(conn: Connection) -> Iterator[Diagnosis]:
+def _former_secrets(conn: Connection) -> Iterator[Finding]:
     """Let what is found hide the keys that were in use before."""
     recognize(conn)
     yield from ()
 
 
-def _part(conn: Connection, subject: str, check: Check) -> Iterator[Diagnosis]:
+def _part(conn: Connection, subject: str, check: Check) -> Iterator[Finding]:
     try:
         with doctor.part(conn):
             found = list(check())
     except ConfigError as error:
         found = [unknown(subject, error.what, hint=error.hint)]
     except BotticelliError as error:
-        found = faults(subject, error)
+        found = faults_of(error, subject=subject)
     yield from found
 
 
-def _server(server: doctor.Server, *, place: str) -> Diagnosis:
+def _server(server: doctor.Server, *, place: str) -> Finding:
     major, minor = divmod(server.version, 10000)
     what = f"PostgreSQL {major}.{minor} at {place}"
     if server.version < doctor.OLDEST_SERVER:
@@ -214,7 +92,7 @@ def _server(server: doctor.Server, *, place: str) -> Diagnosis:
     return fine("database", what)
 
 
-def time_of(whose: str, ahead: timedelta) -> Diagnosis:
+def time_of(whose: str, ahead: timedelta) -> Finding:
     """Return how a clock stands to this machine's."""
     seconds = ahead.total_seconds()
     if abs(ahead) < SLOW_CLOCK:
@@ -226,7 +104,7 @@ def time_of(whose: str, ahead: timedelta) -> Diagnosis:
     return fault("clock", what, hint=SET_CLOCK)
 
 
-def _schema(conn: Connection, version: int | None) -> Iterator[Diagnosis]:
+def _schema(conn: Connection, version: int | None) -> Iterator[Finding]:
     if version is None:
         yield warning("schema", "there is none yet", hint="botticelli db init")
     elif version < EXPECTED_VERSION:
@@ -242,7 +120,7 @@ def _schema(conn: Connection, version: int | None) -> Iterator[Diagnosis]:
         yield fine("schema", f"version {version}, as it should be")
 
 
-def _drift(found: tuple[Difference, ...]) -> Diagnosis:
+def _drift(found: tuple[Difference, ...]) -> Finding:
     named = ", ".join(f"{each.kind} {each.name} {each.problem}" for each in found[:SHOWN])
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     is_missing = all(each.problem == "missing" for each in found)
@@ -250,7 +128,7 @@ def _drift(found: tuple[Difference, ...]) -> Diagnosis:
     return fault("schema", f"not what schema.sql says: {named}{more}", hint=hint)
 
 
-def _stages(conn: Connection) -> Iterator[Diagnosis]:
+def _stages(conn: Connection) -> Iterator[Finding]:
     stopped = False
     for stage in STAGES:
         state = runs.read_state(conn, stage)
@@ -268,7 +146,7 @@ def _stages(conn: Connection) -> Iterator[Diagnosis]:
         yield fine("stages", "none is paused, no breaker is open")
 
 
-def _cleanup(conn: Connection, *, config: Config) -> Iterator[Diagnosis]:
+def _cleanup(conn: Connection, *, config: Config) -> Iterator[Finding]:
     found = doctor.cleanup_findings(conn)
     for each in found:
         yield _cleanup_finding(each, stuck=config.health.stuck)
@@ -290,7 +168,7 @@ CLEANUP: Final = {  # kind -> (noun, plural, what became of it, the command that
 }
 
 
-def _cleanup_finding(each: CleanupFinding, *, stuck: timedelta) -> Diagnosis:
+def _cleanup_finding(each: CleanupFinding, *, stuck: timedelta) -> Finding:
     noun, nouns, what, command = CLEANUP[each.kind]
     why = f" ({each.reason})" if each.reason else ""
     text = f"{counted(each.count, noun, nouns)} {what} {_age(each.age)} ago{why}"
@@ -303,7 +181,7 @@ def _age(age: timedelta) -> str:
     return span(age) if age >= timedelta(minutes=1) else "0 min"
 
 
-def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Diagnosis]:
+def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Finding]:
     from botticelli.reports.budget import LimitUse, ModelBudget, budget_report
 
     def spent(model: ModelBudget) -> str:
@@ -326,58 +204,3 @@ def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Diagno
             yield warning("quota", f"{name}: {word}", hint="botticelli budget")
     if not any(words.values()):
         yield fine("quota", f"enough left of {', '.join(words) or 'models without limits'}")
-
-
-def models(config: Config) -> Iterator[Diagnosis]:
-    """Yield whether the models that write and judge know our key; no tokens are spent."""
-    from botticelli.models.base import CanLookUp
-    from botticelli.models.open import Drivers, route
-
-    drivers = Drivers(config.models)
-    for name in dict.fromkeys((*config.models.default, *config.models.judge)):
-        subject = f"model {name}"
-        try:
-            route(name, config.models)
-        except ConfigError as error:
-            yield from faults(subject, error)
-            continue
-        try:
-            opened = drivers.open(name)
-        except ConfigError as error:  # no key, or a package that is not installed
-            yield unknown(subject, error.what, hint=error.hint)
-            continue
-        if not isinstance(opened.driver, CanLookUp):
-            why = "needs no key" if opened.is_free else "its service can only be asked at a cost"
-            yield fine(subject, why) if opened.is_free else unknown(subject, why)
-            continue
-        try:
-            opened.driver.look_up(opened.name)
-        except BotticelliError as error:
-            yield from faults(subject, error)
-        else:
-            yield fine(subject, f"{opened.provider} knows the key and serves it")
-
-
-def destination(place: Destination, *, clock: Clock) -> Iterator[Diagnosis]:
-    """Yield whether a destination lets us post, and how its clock stands; nothing is published."""
-    from botticelli.platforms.base import NotSent, TellsTime
-    from botticelli.platforms.discord.open import missing
-    from botticelli.platforms.open import open_platform
-
-    subject = f"destination {place.name}"
-    if lacking := missing(place):
-        for problem in lacking:
-            yield unknown(subject, problem.what, hint=problem.hint)
-        return
-    platform = open_platform(place, clock=clock)
-    try:
-        complaints = platform.check()
-    except NotSent as error:
-        yield fault(subject, error.what, hint=error.hint, exit_code=Exit.UNAVAILABLE)
-        return
-    for complaint in complaints:
-        yield fault(subject, complaint, exit_code=Exit.CONFIG)
-    if not complaints:
-        yield fine(subject, "lets us post")
-    if isinstance(platform, TellsTime) and platform.told_time is not None:
-        yield time_of(place.platform, platform.told_time - clock.now())

@@ -29,6 +29,7 @@ from botticelli.store.schema import (
     apply_schema,
     check_contents,
     check_readable,
+    check_rights,
     inspect,
 )
 
@@ -187,10 +188,11 @@ def _is_ours(url: str, config: Config, *, writes: bool) -> bool:
     return True
 
 
-def admit(conn: Connection, config: Config, *, writes: bool) -> Contents:
+def admit(conn: Connection, config: Config, *, writes: bool, is_dry: bool = False) -> Contents:
     """Let the project into a database that is for it; return what that holds.
 
-    A command that writes puts the schema in place and stamps the database with the project.
+    A command that writes puts the schema in place and stamps the database with the project;
+    `is_dry`: only whether it could.
 
     Raises:
         NothingYet: The database is empty, and nothing is to be written.
@@ -204,6 +206,9 @@ def admit(conn: Connection, config: Config, *, writes: bool) -> Contents:
         check_readable(found)
         return found
     _check_channels(conn, found, config)
+    if is_dry:
+        check_rights(conn)
+        return found
     if found.version is None or found.version < EXPECTED_VERSION:
         apply_schema(conn)
     if _is_to_stamp(found, config):

@@ -97,6 +97,20 @@ VERSION: Final = """
       FROM schema_version
 """
 
+READ_ONLY_TABLES: Final = """
+    SELECT c.relname
+      FROM pg_class AS c
+     WHERE c.relnamespace = current_schema()::regnamespace
+       AND c.relkind = 'r'
+       AND c.relname = ANY (ARRAY['runs', 'locks', 'actor_server_state', 'act_executions',
+                                  'ledger', 'generation_items', 'generation_batches',
+                                  'potential_discord_posts', 'approved_discord_posts',
+                                  'deliveries', 'known_secrets'])
+       AND NOT (has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
+                AND has_table_privilege(c.oid, 'SELECT'))
+     ORDER BY c.relname
+"""
+
 # Where our tables are although the search path does not lead there; what could be made where.
 HOMES: Final = """
     WITH homes AS (
@@ -242,6 +256,20 @@ def check_readable(found: Contents) -> None:
             f"the schema has version {found.version}, this program needs {EXPECTED_VERSION}",
             where="database",
             hint="botticelli db migrate",
+        )
+
+
+def check_rights(conn: Connection) -> None:
+    """Refuse tables that the user may only read.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    if found := conn.execute(READ_ONLY_TABLES).fetchall():
+        raise ConfigError(
+            f"permission denied for table {', '.join(name for (name,) in found[:SHOWN])}",
+            where="database",
+            hint="GRANT it to the user in DATABASE_URL, or connect as the owner",
         )
 
 

@@ -3,39 +3,33 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import field, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
+from botticelli.cli.reports import starts
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.clock import Clock
 from botticelli.config.addresses import trust_line
 from botticelli.config.keys import NOTHING
-from botticelli.config.model import Config
-from botticelli.errors import BotticelliError, ConfigError, Exit, Problem
+from botticelli.config.model import STAGES, Config
+from botticelli.errors import BotticelliError, ConfigError, Exit
+from botticelli.narrative.checks.narrative_file import missing_words
 from botticelli.records import record
+from botticelli.reports import outside
+from botticelli.reports.findings import Finding, Level, fault, faults, faults_of, fine, warning
 from botticelli.store.connection import Connection
 
 STYLES: Final = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
+WORDS: Final[Mapping[str, Level]] = {"fault": "error", "unset": "error", "not checked": "note"}
 FEW_TIMES: Final = 4  # a day; with more of them one that the clocks leave out is no loss
 _POSITION: Final = re.compile(r"(.+?:\d+: [^ :]+): ")  # FILE:LINE: KEY, as findings write it
-
-
-@record
-class Finding:
-    """What was checked and the result. `subject` is the file, key, variable or position."""
-
-    level: Literal["ok", "note", "warning", "error"]
-    subject: str
-    what: str
-    hint: str = field(default="", metadata={"json": "mend"})
 
 
 @record
@@ -71,20 +65,26 @@ def check(
         botticelli check --online drafts/new_posts.toml
     """
     paths = [env.cwd / file for file in files or ()]
-    findings = tuple(_findings(env, paths, online=online))
+    found = _findings(env, paths, online=online)
+    findings = tuple(map(_worded, found))
     bad = any(finding.level == "error" for finding in findings)
     return CheckReport(exit_code=Exit.CONFIG if bad else Exit.DONE, findings=findings)
+
+
+def _worded(found: Finding) -> Finding:
+    """Return a finding with the level that `check` calls it."""
+    return replace(found, level=WORDS.get(found.level, found.level))
 
 
 def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[Finding]:
     try:
         config = env.config
     except ConfigError as error:
-        yield from _errors(error.problems, subject="configuration")
+        yield from faults_of(error, fallback="configuration")
         for file in files:
             yield from check_narrative(file, environ=env.environ)
         return
-    found = _all_findings(env, config, files, online=online)
+    found = dict.fromkeys(_all_findings(env, config, files, online=online))
     yield from _of_files(found, files) if files else found
 
 
@@ -93,16 +93,28 @@ def _all_findings(
 ) -> Iterator[Finding]:
     project = f"project {config.project.name}, {config.source}"
     source = project if config.source else "no botticelli.toml: shipped defaults"
-    yield _ok("configuration", source)
+    yield fine("configuration", source)
     yield from check_variables(config)
-    yield from check_narratives(config, files=files, environ=env.environ, cwd=env.cwd)
-    yield from check_trust(env, narrative_files(config, files))
-    yield from check_models(config, online=online)
+    context, used = starts.context_of(env), list[starts.Use]()
+    for stage in STAGES:
+        yield from faults(starts.obstacles(env, stage))
+        with suppress(ConfigError):  # told right now
+            used += starts.uses(context, stage)
+    paths = narrative_files(config, [*files, *starts.files_of(context, used)])
+    words = missing_words((each.file for each in used), config, environ=env.environ, cwd=env.cwd)
+    yield from (warning(each.where, each.what, hint=each.hint) for each in words)
+    for path in paths:
+        yield from check_narrative(path, config=config, environ=env.environ)
+    yield from check_trust(env, paths)
+    names = [name for each in used for name in starts.models_of(context, each)]
+    names = [*config.models.default, *config.models.judge, *names]
+    yield from outside.models(names, config, clock=env.clock, online=online)
     yield from check_schedules(config, on=env.clock.now().date())
-    yield from check_destinations(config, clock=env.clock, online=online)
+    for place in config.destinations.values():
+        yield from outside.destination(place, clock=env.clock, online=online)
     yield from check_security(config)
     yield from check_folders(config)
-    yield from check_database(env.database(), config, files=narrative_files(config, files))
+    yield from check_database(env, paths)
 
 
 def _of_files(findings: Iterable[Finding], files: Sequence[Path]) -> Iterator[Finding]:
@@ -111,22 +123,8 @@ def _of_files(findings: Iterable[Finding], files: Sequence[Path]) -> Iterator[Fi
     for each in findings:
         if each.subject.startswith(names):
             yield each
-        elif each.level == "error":
+        elif WORDS.get(each.level) == "error":
             yield replace(each, level="note")
-
-
-def _ok(subject: str, what: str) -> Finding:
-    return Finding(level="ok", subject=subject, what=what)
-
-
-def _error(subject: str, what: str, *, hint: str = "") -> Finding:
-    return Finding(level="error", subject=subject, what=what, hint=hint)
-
-
-def _errors(problems: Iterable[Problem], *, subject: str = "") -> Iterator[Finding]:
-    """Yield each problem as an error; `subject` stands in where a problem names no place."""
-    for problem in problems:
-        yield _error(problem.where or subject, problem.what, hint=problem.hint)
 
 
 def check_variables(config: Config) -> Iterator[Finding]:
@@ -134,27 +132,7 @@ def check_variables(config: Config) -> Iterator[Finding]:
     for key, variable in config.unset.items():
         if not key.endswith(".channel"):  # the destination's own check says it better
             hint = f"set {variable}, or give a default: ${{{variable}:-...}}"
-            yield _error(key, f"the variable {variable} is not set", hint=hint)
-
-
-def check_narratives(
-    config: Config, *, files: Sequence[Path], environ: Mapping[str, str], cwd: Path
-) -> Iterator[Finding]:
-    """Yield what is wrong with the stages' narratives, those in the folders, and `files`."""
-    from botticelli.narrative.checks.narrative_file import missing_words
-    from botticelli.narrative.language.load import find_narrative
-
-    used = []
-    for stage in (config.generate, config.curate):
-        try:
-            file, _ = find_narrative(stage.narrative, folders=config.narratives.folders, cwd=cwd)
-            used.append(file)
-        except BotticelliError as error:
-            yield from _errors(error.problems, subject=stage.narrative)
-    for each in missing_words(used, config, environ=environ, cwd=cwd):
-        yield Finding(level="warning", subject=each.where, what=each.what, hint=each.hint)
-    for path in narrative_files(config, files):
-        yield from check_narrative(path, config=config, environ=environ)
+            yield fault(key, f"the variable {variable} is not set", hint=hint)
 
 
 def narrative_files(config: Config, files: Sequence[Path]) -> list[Path]:
@@ -174,14 +152,14 @@ def check_narrative(
     try:
         file = load_file(path)
     except BotticelliError as error:
-        yield from _errors(error.problems, subject=str(path))
+        yield from map(_worded, faults_of(error, fallback=str(path)))
         return
     findings = check_file(file, config, cwd=path.parent, environ=environ)
     yield from _warnings([*file.warnings, *findings.warnings], path)
-    yield from _errors(findings.problems, subject=str(path))
+    yield from map(_worded, faults(findings.problems))
     if not findings.problems:
         names = ", ".join(file.narratives)
-        yield _ok(str(path), f"narratives {names}")
+        yield fine(str(path), f"narratives {names}")
 
 
 def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
@@ -207,15 +185,15 @@ def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
             try:
                 visible.refuse(name)
             except ConfigError as error:
-                yield _error(f"{path}: {name}", error.what, hint=error.hint)
+                yield fault(f"{path}: {name}", error.what, hint=error.hint)
 
 
 def _asked(subject: str, what: str, *, untrusted: Path | None) -> Finding:
     if untrusted is None:
-        return _ok(subject, f"asks for {what}")
+        return fine(subject, f"asks for {what}")
     hint = f"if it is right: {trust_line(untrusted)}"
     what = f"is not trusted, and asks for {what}"
-    return Finding(level="warning", subject=subject, what=what, hint=hint)
+    return warning(subject, what, hint=hint)
 
 
 def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
@@ -231,7 +209,7 @@ def check_tables(paths: Iterable[Path], conn: Connection) -> Iterator[Finding]:
         findings = narrative_file.findings_of(file)
         narrative_file.check_tables(file, conn=conn, cwd=path.parent, findings=findings)
         yield from _warnings(findings.warnings, path)
-        yield from _errors(findings.problems, subject=str(path))
+        yield from faults(findings.problems)
 
 
 def _warnings(lines: Iterable[str], path: Path) -> Iterator[Finding]:
@@ -240,31 +218,7 @@ def _warnings(lines: Iterable[str], path: Path) -> Iterator[Finding]:
         where, what = str(path), line.removeprefix(f"{path}: ")
         if position:
             where, what = position[1], line[position.end() :]
-        yield Finding(level="warning", subject=where, what=what)
-
-
-def check_models(config: Config, *, online: bool) -> Iterator[Finding]:
-    """Yield whether the models that write and judge have a provider and a key.
-
-    `online` asks the providers that answer at no cost; no tokens are spent.
-    """
-    from botticelli.budget.limits import limits_in_force
-    from botticelli.models.base import CanLookUp
-    from botticelli.models.open import Drivers
-
-    drivers = Drivers(config.models)
-    for name in dict.fromkeys((*config.models.default, *config.models.judge)):
-        try:
-            opened = drivers.open(name)
-            if online and isinstance(opened.driver, CanLookUp):
-                opened.driver.look_up(opened.name)
-        except BotticelliError as error:
-            for problem in error.problems:
-                yield _error(f"model {name}", problem.what, hint=problem.hint)
-        else:
-            force = limits_in_force(opened.name, config.models)
-            limits = "" if opened.is_free else f"; limits: {force}"
-            yield _ok(f"model {name}", f"can be asked through {opened.provider}{limits}")
+        yield warning(where, what)
 
 
 def check_schedules(config: Config, *, on: date) -> Iterator[Finding]:
@@ -282,34 +236,7 @@ def check_schedules(config: Config, *, on: date) -> Iterator[Finding]:
                     " leaves that round out, cron begins it when they are set"
                 )
                 hint = "choose a time before that change, or an hour later"
-                yield Finding(level="warning", subject=f"{stage}.schedule", what=what, hint=hint)
-
-
-def check_destinations(config: Config, *, clock: Clock, online: bool) -> Iterator[Finding]:
-    """Yield whether each destination has what it needs; `online` asks the platform itself."""
-    from botticelli.platforms.discord.open import missing
-    from botticelli.platforms.discord.rate_limits import SharedLimits
-    from botticelli.platforms.open import open_platform
-
-    limits = SharedLimits(clock)
-    for name, destination in config.destinations.items():
-        subject = f"destination {name}"
-        problems = missing(destination)
-        yield from _errors(problems, subject=subject)
-        if problems:
-            continue
-        if not online:
-            yield _ok(subject, "has what it needs; --online asks the platform")
-            continue
-        try:
-            complaints = open_platform(destination, clock=clock, limits=limits).check()
-        except BotticelliError as error:
-            yield from _errors(error.problems, subject=subject)
-            continue
-        for complaint in complaints:
-            yield _error(subject, complaint)
-        if not complaints:
-            yield _ok(subject, "lets us post")
+                yield warning(f"{stage}.schedule", what, hint=hint)
 
 
 def check_security(config: Config) -> Iterator[Finding]:
@@ -319,7 +246,7 @@ def check_security(config: Config) -> Iterator[Finding]:
     try:
         rules_of_user(config.security)
     except BotticelliError as error:
-        yield from _errors(error.problems)
+        yield from faults_of(error)
 
 
 def check_folders(config: Config) -> Iterator[Finding]:
@@ -333,10 +260,10 @@ def check_folders(config: Config) -> Iterator[Finding]:
         folders["database.folder"] = config.database.folder
     for key, folder in folders.items():
         if can_write(folder):
-            yield _ok(key, f"{folder} can be written to")
+            yield fine(key, f"{folder} can be written to")
         else:
             what = f"{folder} cannot be written to"
-            yield _error(key, what, hint="change its owner or the key")
+            yield fault(key, what, hint="change its owner or the key")
 
 
 def can_write(folder: Path) -> bool:
@@ -345,22 +272,23 @@ def can_write(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def check_database(
-    database: AbstractContextManager[Connection], config: Config, *, files: Iterable[Path] = ()
-) -> Iterator[Finding]:
+def check_database(env: Environment, files: Iterable[Path]) -> Iterator[Finding]:
     """Yield whether the database is there and its schema ours, and what `files` miss in it."""
+    from botticelli.store.projects import admit
     from botticelli.store.schema import NothingYet, schema_version
 
     try:
-        with database as conn:
-            version = schema_version(conn)
-            yield _ok("database", f"reachable, schema version {version}")
+        with env.database() as conn:
+            yield fine("database", f"reachable, schema version {schema_version(conn)}")
+            admit(conn, env.config, writes=True, is_dry=True)
             yield from check_tables(files, conn)
-            yield from check_channels(conn, config)
+            yield from outside.changed_channels(conn, env.config)
+            for stage in STAGES:
+                yield from faults(starts.obstacles(env, stage, conn))
     except NothingYet as error:  # as it is before the first run
-        yield _ok("database", f"{error.what}; {error.hint}")
+        yield fine("database", f"{error.what}; {error.hint}")
     except BotticelliError as error:
-        yield from _errors(error.problems, subject="database")
+        yield from faults_of(error, fallback="database")
 
 
 @render.register
@@ -373,17 +301,6 @@ def _(report: CheckReport, console: Console) -> None:
     console.line(
         f"{bad} to be fixed" if bad else "all is well", style=STYLES["error" if bad else "ok"]
     )
-
-
-def check_channels(conn: Connection, config: Config) -> Iterator[Finding]:
-    """Yield the destinations that would post to another channel than before."""
-    from botticelli.store.delivery import channels
-
-    for destination in config.destinations.values():
-        try:
-            channels.require_same(conn, destination)
-        except ConfigError as error:
-            yield from _errors(error.problems)
 
 
 def _style(finding: Finding) -> str:

@@ -4,28 +4,32 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from botticelli.cli.reports import starts
 from botticelli.cli.setup.timer_install import TimersReport
 from botticelli.cli.setup.timers import installer
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.config.model import STAGES, Config
+from botticelli.clock import Clock
+from botticelli.config.model import STAGES, Config, Destination
 from botticelli.config.operations import Hooks, StageHooks
-from botticelli.errors import ConfigError, Unavailable
+from botticelli.errors import ConfigError, Exit, Unavailable
+from botticelli.records import record
 from botticelli.reports import doctor as checks
-from botticelli.reports.doctor import (
+from botticelli.reports import outside
+from botticelli.reports.findings import (
     Check,
-    Diagnosis,
-    DoctorReport,
+    Finding,
     examine,
     fault,
     faults,
+    faults_of,
     fine,
     unknown,
     warning,
@@ -46,6 +50,14 @@ OTHERS: Final = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 KINDS: Final = {"system": "", "user": " --user", "cron": " --cron"}
 
 
+@record
+class DoctorReport:
+    """All that was found, in the order of the checks; the highest exit code is the command's."""
+
+    exit_code: Exit
+    findings: tuple[Finding, ...]
+
+
 @command()
 def doctor(env: Environment) -> DoctorReport:
     """Find what does not work here and how to fix it.
@@ -55,11 +67,18 @@ def doctor(env: Environment) -> DoctorReport:
         botticelli doctor --offline   # without models and platforms
     """
     try:
-        found = _checks(env, env.config)
+        found = examine(_checks(env, env.config), clock=env.clock)
     except ConfigError as error:
-        findings = tuple(faults("configuration", error))
-        return DoctorReport(exit_code=error.exit_code, findings=findings)
-    return examine(found, clock=env.clock)
+        found = tuple(faults_of(error, subject="configuration"))
+    findings = tuple(map(_known_here, dict.fromkeys(found)))
+    worst = max((each.exit_code for each in findings), default=Exit.DONE)
+    return DoctorReport(exit_code=worst, findings=findings)
+
+
+def _known_here(found: Finding) -> Finding:
+    """Return a finding; what this process was not given, a stage's own may have."""
+    is_unset = found.level == "unset"
+    return replace(found, level="not checked", exit_code=Exit.DONE) if is_unset else found
 
 
 def _checks(env: Environment, config: Config) -> dict[str, Check]:
@@ -74,12 +93,38 @@ def _checks(env: Environment, config: Config) -> dict[str, Check]:
     if env.options.offline:
         found["network"] = lambda: [unknown("models, destinations", "not checked with --offline")]
     else:
-        found["models"] = partial(checks.models, config)
+        found["models"] = partial(_models, env)
         for name, place in config.destinations.items():
-            found[f"destination {name}"] = partial(checks.destination, place, clock=env.clock)
+            asked = partial(_destination, place, clock=env.clock)
+            found[f"destination {name}"] = asked
+    found["start"] = partial(_starts, env)
     found["disk"] = partial(_disk, config)
     found["secrets"] = partial(_secrets, config, environ=env.environ, cwd=env.cwd, known=known)
     return found
+
+
+def _starts(env: Environment) -> Iterator[Finding]:
+    """Yield what keeps the stages from starting, but for models and destinations."""
+    for stage in STAGES:
+        yield from faults(starts.obstacles(env, stage), subject=f"start of {stage}")
+
+
+def _models(env: Environment) -> Iterator[Finding]:
+    """Yield whether the models of all stages know our key and are served."""
+    context, config = starts.context_of(env), env.config
+    names = [*config.models.default, *config.models.judge]
+    for stage in STAGES:
+        with suppress(ConfigError):  # told by `_starts`
+            for used in starts.uses(context, stage):
+                names += starts.models_of(context, used)
+    yield from outside.models(names, config, clock=env.clock, online=True)
+
+
+def _destination(place: Destination, *, clock: Clock) -> Iterator[Finding]:
+    """Yield the same under one subject, and nothing twice."""
+    for each in outside.destination(place, clock=clock, online=True):
+        is_key = each.subject.startswith("destinations.")
+        yield replace(each, subject=f"destination {place.name}") if is_key else each
 
 
 def _addresses_of(hooks: Hooks) -> Hooks:
@@ -96,7 +141,7 @@ def _addresses_of(hooks: Hooks) -> Hooks:
     return replace(hooks, **groups)
 
 
-def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
+def _database(env: Environment, config: Config) -> Iterator[Finding]:
     """Yield the state of the database. The embedded server is checked only if it runs."""
     from botticelli.store.connection import place_of
     from botticelli.store.schema import NothingYet
@@ -125,7 +170,7 @@ def _database(env: Environment, config: Config) -> Iterator[Diagnosis]:
     )
 
 
-def _timers(env: Environment) -> Iterator[Diagnosis]:
+def _timers(env: Environment) -> Iterator[Finding]:
     """Yield whether something wakes the stages on this machine."""
     found, hindrances = [], []
     for kind in KINDS:
@@ -148,7 +193,7 @@ def _timers(env: Environment) -> Iterator[Diagnosis]:
         yield warning("timers", what, hint=f"botticelli timers remove{KINDS[report.kind]}")
 
 
-def _installed(report: TimersReport) -> Iterator[Diagnosis]:
+def _installed(report: TimersReport) -> Iterator[Finding]:
     hint = f"botticelli timers install{KINDS[report.kind]}"
     dead = [timer.name for timer in report.timers if not (timer.installed and timer.armed)]
     old = [timer.name for timer in report.timers if timer.armed and not timer.current]
@@ -162,7 +207,7 @@ def _installed(report: TimersReport) -> Iterator[Diagnosis]:
         yield fine("timers", f"{report.kind}: active: {names}")
 
 
-def _disk(config: Config) -> Iterator[Diagnosis]:
+def _disk(config: Config) -> Iterator[Finding]:
     """Yield how much room there is where posts and our own database are written."""
     folders = [place.folder for place in config.destinations.values() if place.platform == "outbox"]
     if not config.database.url:
@@ -179,7 +224,7 @@ def _one_a_disk(folders: Iterable[Path]) -> list[Path]:
     return list(found.values())
 
 
-def _room(folder: Path, *, little: float) -> Diagnosis:
+def _room(folder: Path, *, little: float) -> Finding:
     """Return how full a disk is; `little` is in megabytes."""
     facts = os.statvfs(folder)
     free = facts.f_bavail * facts.f_frsize / 1_000_000
@@ -200,7 +245,7 @@ def _size(megabytes: float) -> str:
 
 def _secrets(
     config: Config, *, environ: Mapping[str, str], cwd: Path, known: Sequence[str]
-) -> Iterator[Diagnosis]:
+) -> Iterator[Finding]:
     """Yield which files with secrets others may read; `known` are the secrets themselves."""
     seen = 0
     files = _files_with_secrets(config, environ=environ, cwd=cwd, known=known)

@@ -3,18 +3,19 @@
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.config.model import Config, Destination
-from botticelli.errors import Exit, TryLater, Unavailable
+from botticelli.config.model import Config, Destination, StageName
+from botticelli.errors import Exit, Problem, TryLater, Unavailable
 from botticelli.records import record
 from botticelli.schedule.due import Pace, next_due
 from botticelli.schedule.hours import next_allowed
@@ -38,12 +39,15 @@ LOCK_SECONDS: Final = 1.5
 ROUNDS: Final = 1.5  # the post stage is started at least once within so many of its intervals
 
 
+Look = Callable[[StageName], Iterable[Problem]]
+
+
 @record
 class HealthProblem:
     """One thing that is unhealthy.
 
     Args:
-        check: database, late, breaker, candidates, delivery, budget, disk or instants.
+        check: database, start, late, breaker, candidates, delivery, budget, disk or instants.
         name: Of the stage, destination or model; empty if there is only one.
     """
 
@@ -86,7 +90,7 @@ def health(env: Environment) -> HealthReport:
     """
     try:
         with _within(ANSWER_SECONDS), env.database(lock=LOCK_SECONDS) as conn:
-            return read_health(conn, env.config)
+            return read_health(conn, env.config, look=partial(_look, env))
     except (Unavailable, TryLater, NothingYet) as error:
         problem = error.problems[0]
         where = f"{problem.where}: " if problem.where else ""
@@ -118,11 +122,24 @@ def _within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def read_health(conn: Connection, config: Config) -> HealthReport:
-    """Return whether all is well by the thresholds of the configuration. Reads only."""
+def _look(env: Environment, stage: StageName) -> Iterable[Problem]:
+    """Return what keeps a stage from starting, but for what only this process was not given."""
+    from botticelli.cli.reports import starts
+
+    found = (*starts.obstacles(env, stage), *starts.closed(env, stage))
+    return [one for one in found if not one.is_unset]
+
+
+def read_health(conn: Connection, config: Config, *, look: Look = lambda _: ()) -> HealthReport:
+    """Return whether all is well by the thresholds of the configuration. Reads only.
+
+    `look` says what keeps a stage from starting. It is asked for those whose settings or narratives
+    have changed since they ran: it takes longer than all else.
+    """
     facts = read_facts(conn, config)
     free = _free(config.database.folder) if not config.database.url else None
     problems = (
+        *_refused(facts, look, changed=_changed(config)),
         *_late(facts, config),
         *_breakers(facts),
         *_candidates(facts.candidates, most=config.health.pending_candidates),
@@ -145,6 +162,27 @@ def read_health(conn: Connection, config: Config) -> HealthReport:
         models=facts.models,
         disk_free_mb=round(free, 1) if free is not None else None,
     )
+
+
+def _refused(
+    facts: HealthFacts, look: Look, *, changed: datetime | None
+) -> Iterator[HealthProblem]:
+    """Yield stages that cannot start: the last start says so, or what the next one would meet."""
+    for stage in facts.stages:
+        why = stage.refused
+        is_changed = changed and (stage.last_run is None or stage.last_run < changed)
+        if is_changed and not stage.is_paused:
+            why = next(map(str, look(stage.name)), None) or why
+        if why is not None and not stage.is_paused:
+            yield HealthProblem(check="start", name=stage.name, what=f"cannot start: {why}")
+
+
+def _changed(config: Config) -> datetime | None:
+    """Return when settings or narratives were changed last; None if there are none."""
+    folders = [folder for folder in config.narratives.folders if folder.is_dir()]
+    paths = [path for folder in folders for path in folder.glob("*.toml")]
+    times = [path.stat().st_mtime for path in (config.source, *paths) if path and path.exists()]
+    return datetime.fromtimestamp(max(times), UTC) if times else None
 
 
 def _late(facts: HealthFacts, config: Config) -> Iterator[HealthProblem]:

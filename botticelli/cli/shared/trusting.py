@@ -1,5 +1,6 @@
 """What narratives may do in this process, and how the person at the terminal is asked for more."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from botticelli.config.trust.records import TrustRecord
 from botticelli.config.trust.variables import VisibleVariables
 
 if TYPE_CHECKING:
-    from botticelli.narrative.checks.asks import Rights
+    from botticelli.narrative.checks.asks import Rights, Untrusted
     from botticelli.narrative.language.cycles import Resolve
     from botticelli.narrative.language.model import Narrative, NarrativeFile
     from botticelli.narrative.run.context import RunContext
@@ -44,6 +45,24 @@ def _is_granted(env: Environment, command: str) -> bool:
     return is_own and is_allowed
 
 
+def missing_trust(
+    context: "RunContext", file: "NarrativeFile", narrative: "Narrative", *, stores: bool = True
+) -> "Untrusted | None":
+    """Return the refusal of a narrative that, with all that it runs, is not trusted; else None.
+
+    `stores`: whether its rows go anywhere.
+    """
+    from botticelli.narrative.checks.asks import asks_of, reached, untrusted
+
+    granted = context.rights
+    asks = asks_of(each for _, each in reached(file, narrative, context.resolve))
+    asks = asks if stores else replace(asks, targets=())
+    missing = granted.missing(asks, context.conn)
+    if granted.everything or missing.is_empty or granted.trusted(file, context.resolve):
+        return None
+    return untrusted(file.path, missing)
+
+
 def require_trust(
     env: Environment, context: "RunContext", file: "NarrativeFile", narrative: "Narrative"
 ) -> None:
@@ -53,19 +72,13 @@ def require_trust(
         Untrusted: It is not, and nobody says yes; the hint is the line to type.
     """
     from botticelli.cli.shared.command_guard import asking
-    from botticelli.narrative.checks.asks import asks_of, reached, untrusted
 
-    granted = context.rights
-    if granted.everything:
-        return
-    asks = asks_of(each for _, each in reached(file, narrative, context.resolve))
-    missing = granted.missing(asks, context.conn)
-    if missing.is_empty or granted.trusted(file, context.resolve):
+    if (refusal := missing_trust(context, file, narrative)) is None:
         return
     ask = asking(env)
-    question = f"{file.path} asks for more than to write candidates: {missing}. Trust it?"
+    question = f"{file.path} asks for more than to write candidates: {refusal.asks}. Trust it?"
     if ask is None or (answer := ask(question)) == "no":
-        raise untrusted(file.path, missing)
+        raise refusal
     entry = record_of(env, file, context.resolve)
     if answer == "always":
         env.trust.write(entry)

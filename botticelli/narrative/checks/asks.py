@@ -43,6 +43,8 @@ CONTENT: Final = frozenset({CANDIDATES, APPROVED, "content", "post_history"})
 class Untrusted(ConfigError):
     """A narrative asks for more than nobody has granted it."""
 
+    asks: "Asks"
+
 
 @record
 class Asks:
@@ -268,8 +270,10 @@ def refuse_untrusted(
 def untrusted(path: Path, asks: Asks) -> Untrusted:
     """Return the refusal of a file that asks for more than candidates."""
     why = why_not_own(path)
-    return Untrusted(
+    refusal = Untrusted(
         f"is not trusted, and asks for more than to write candidates ({asks})",
         where=str(path),
         hint=f"{f'first make it your own: {why}' if why else 'read it'}, then: {trust_line(path)}",
     )
+    refusal.asks = asks
+    return refusal

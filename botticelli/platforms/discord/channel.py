@@ -1,6 +1,6 @@
 """A Discord channel looked at: is a message of ours there, and may we write?"""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -35,6 +35,10 @@ PERMISSIONS: Final[Mapping[int, str]] = {
     CREATE_PUBLIC_THREADS: "Create Public Threads",
     SEND_MESSAGES_IN_THREADS: "Send Messages in Threads",
 }
+NOT_DISCORD: Final = (
+    "what answers is not Discord: it does not describe what it was asked for; check base_url"
+    " (DISCORD_API_BASE), and whether the network wants a login first"
+)
 EVERYTHING: Final = (1 << 63) - 1
 
 Json = Mapping[str, Any]
@@ -185,22 +189,35 @@ def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
         raise
     except BotticelliError as error:
         return (str(error),)
+    if not (is_thing(me) and is_thing(seen, channel)):
+        return (NOT_DISCORD,)
+    return tuple(_problems(look, wanted, me=me, seen=seen))
+
+
+def _problems(
+    look: Look, wanted: ChannelUse, *, me: Mapping[str, Any], seen: Mapping[str, Any]
+) -> Iterator[str]:
     try:
         bits = _bits(look, me=me, seen=seen)
     except NotSent:
         raise
     except BotticelliError:
         bits = EVERYTHING
-    name = f"#{seen.get('name', channel)}"
+    name = f"#{seen.get('name', seen['id'])}"
     if seen.get("type") not in WRITABLE:
-        return (f"{name} takes no plain messages (forum, voice or category); name a text channel",)
-    problems = []
+        yield f"{name} takes no plain messages (forum, voice or category); name a text channel"
+        return
     if wanted.crossposts and seen.get("type") != ANNOUNCEMENT:
-        problems.append(f"{name} is not an announcement channel; remove `crosspost` or name one")
+        yield f"{name} is not an announcement channel; remove `crosspost` or name one"
     needed = _needed(wanted, is_thread=seen["type"] in THREADS)
     if names := [PERMISSIONS[one] for one in needed if not bits & one]:
-        problems.append(_not_allowed(name, names))
-    return tuple(problems)
+        yield _not_allowed(name, names)
+
+
+def is_thing(answer: Any, id_: str = "") -> bool:
+    """Return whether an answer describes something of Discord's, with that id if one is named."""
+    found = str(answer.get("id", "")) if isinstance(answer, Mapping) else ""
+    return found.isdecimal() and id_ in ("", found)
 
 
 def _needed(wanted: ChannelUse, *, is_thread: bool) -> list[int]:

@@ -49,10 +49,15 @@ Json = dict[str, Any]
 
 @record
 class Webhook:
-    """A webhook's id, and its token: a secret that is part of the path."""
+    """A webhook's id, and its token: a secret that is part of the path.
+
+    Args:
+        thread: The one of its channel's threads that it writes to; empty: the channel itself.
+    """
 
     id: str
     token: Secret
+    thread: str = ""
 
 
 @record
@@ -138,7 +143,7 @@ class Discord:
             return Looked(why=error.what)
 
     def _find(self, message: OutgoingMessage, *, since: datetime, known: Collection[str]) -> Looked:
-        place = message.thread or self._channel
+        place = message.thread or (self._webhook and self._webhook.thread) or self._channel
         links = re.compile(rf"/{place}/(\d+)$")
         here = {match[1] for one in known if (match := links.search(one))}
         search = channels.Search(
@@ -195,7 +200,8 @@ class Discord:
         if self._webhook:
             path, _ = self._messages("")
             try:
-                self._look(path, {})
+                if not channels.is_thing(self._look(path, {}), self._webhook.id):
+                    return (channels.NOT_DISCORD,)
             except NotSent:
                 raise
             except BotticelliError as error:
@@ -220,6 +226,7 @@ class Discord:
             return f"/channels/{thread or self._channel}/messages", {}
         token = str(self._webhook.token) if shown else self._webhook.token.reveal()
         # wait=true: without it a message that was not saved gives no error.
+        thread = thread or self._webhook.thread
         query = {"wait": "true"} | ({"thread_id": thread} if thread else {})
         return f"/webhooks/{self._webhook.id}/{token}", query
 

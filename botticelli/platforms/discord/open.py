@@ -1,9 +1,9 @@
 """Discord's clients made from a destination's settings: requests is imported here."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_web
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from botticelli.platforms.discord.rest import Rest
 
 DISCORD_API: Final = "https://discord.com/api/v10"
+DISCORD_HOSTS: Final = re.compile(r"(?:ptb\.|canary\.)?discord(?:app)?\.com", re.IGNORECASE)
+WEBHOOK_PATH: Final = re.compile(r".*/webhooks/(\d+)/([\w-]+)/?")
 # Discord blocks clients that do not introduce themselves in this form (API Reference, User Agent).
 USER_AGENT: Final = "DiscordBot (https://github.com/crumplecup/botticelli, {version})"
 
@@ -60,38 +62,46 @@ def missing(destination: Destination) -> list[Problem]:
     """Return what a destination lacks before anything can be sent to it; no network."""
     if destination.platform != "discord":
         return []
-    if destination.webhook:
-        return _missing_with_webhook(destination)
     problems: list[Problem] = []
-    try:
-        _root(destination)
-    except ConfigError as error:
-        problems += error.problems
+    for parse in (_root, _token, _webhook):
+        try:
+            parse(destination)
+        except ConfigError as error:
+            problems += error.problems
+    wanted = _missing_with_webhook if destination.webhook else _missing_of_bot
+    return [*problems, *wanted(destination)]
+
+
+def _missing_of_bot(destination: Destination) -> Iterator[Problem]:
     if not destination.channel:
         hint = "set POSTING_CHANNEL_ID to the channel's id"
-        problems.append(_problem(destination, "channel", "no channel to post to", hint))
+        yield _problem(destination, "channel", "no channel to post to", hint, is_unset=True)
     elif not destination.channel.isdecimal():
         what = f"'{destination.channel}' is not a channel id, which has digits only"
         hint = "copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)"
-        problems.append(_problem(destination, "channel", what, hint))
+        yield _problem(destination, "channel", what, hint)
     if not destination.token:
         hint = "set DISCORD_TOKEN, or `webhook` instead"
-        problems.append(_problem(destination, "token", "no bot token", hint))
-    return problems
+        yield _problem(destination, "token", "no bot token", hint, is_unset=True)
 
 
-def _missing_with_webhook(destination: Destination) -> list[Problem]:
+def _missing_with_webhook(destination: Destination) -> Iterator[Problem]:
     """A webhook writes by itself; what follows a message is done by a bot."""
     if destination.token and destination.channel:
-        return []
+        return
     what = "a webhook alone can neither crosspost nor open a thread"
     hint = "name the bot's token and the channel as well, or take it out"
     follows = {"crosspost": destination.crosspost, "thread_name": destination.thread_name}
-    return [_problem(destination, key, what, hint) for key, wanted in follows.items() if wanted]
+    for key, is_wanted in follows.items():
+        if is_wanted:
+            yield _problem(destination, key, what, hint)
 
 
-def _problem(destination: Destination, key: str, what: str, hint: str) -> Problem:
-    return Problem(what=what, where=f"destinations.{destination.name}.{key}", hint=hint)
+def _problem(
+    destination: Destination, key: str, what: str, hint: str, *, is_unset: bool = False
+) -> Problem:
+    where = f"destinations.{destination.name}.{key}"
+    return Problem(what=what, where=where, hint=hint, is_unset=is_unset)
 
 
 def open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
@@ -125,13 +135,7 @@ def _rest(destination: Destination, limits: SharedLimits) -> "Rest":
 def _session(destination: Destination) -> "requests.Session":
     from botticelli.web_session import Session
 
-    token = destination.token.reveal().removeprefix("Bot ").strip()
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise ConfigError(
-            "the bot token has characters that no token has",
-            where=f"destinations.{destination.name}.token",
-            hint="copy it again from the developer portal",
-        )
+    token = _token(destination)
     session = Session()
     session.headers["User-Agent"] = USER_AGENT.format(version=_version())
 
@@ -145,6 +149,22 @@ def _session(destination: Destination) -> "requests.Session":
     return session
 
 
+def _token(destination: Destination) -> str:
+    """Return the bot's token, as a header takes it.
+
+    Raises:
+        ConfigError: It has characters that no token has.
+    """
+    token = destination.token.reveal().removeprefix("Bot ").strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError(
+            "the bot token has characters that no token has",
+            where=f"destinations.{destination.name}.token",
+            hint="copy it again from the developer portal",
+        )
+    return token
+
+
 def _version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -155,20 +175,50 @@ def _version() -> str:
 
 
 def _webhook(destination: Destination) -> "Webhook | None":
+    """Return the webhook of an address, of which every part is understood.
+
+    Raises:
+        ConfigError: One is not: what it asks for would be left out.
+    """
     from botticelli.config.secrets import Secret
     from botticelli.platforms.discord.client import Webhook
 
     if not destination.webhook:
         return None
-    path = urlsplit(destination.webhook.reveal()).path
-    match = re.fullmatch(r".*/webhooks/(\d+)/([\w-]+)/?", path)
-    if match is None:
-        raise ConfigError(
-            "the webhook's URL does not look like one",
-            where=f"destinations.{destination.name}.webhook",
-            hint="copy it from the channel's settings: https://discord.com/api/webhooks/ID/TOKEN",
+    address = urlsplit(destination.webhook.reveal())
+    found = WEBHOOK_PATH.fullmatch(address.path)
+    asked = dict(parse_qsl(address.query, keep_blank_values=True))
+    thread = asked.pop("thread_id", "")
+    asked.pop("wait", "")  # we always wait
+    odd = [
+        what
+        for what, is_odd in (
+            ("the webhook's URL does not look like one", found is None),
+            ("the webhook is not on Discord's server", not _is_of(address, destination)),
+            (f"nothing is known of '{next(iter(asked), '')}' in the webhook's URL", bool(asked)),
+            (
+                "thread_id in the webhook's URL is no id",
+                "thread_id=" in address.query and not thread.isdecimal(),
+            ),
+            ("the webhook's URL goes on behind a #", bool(address.fragment)),
         )
-    return Webhook(id=match[1], token=Secret(match[2]))
+        if is_odd
+    ]
+    if odd or found is None:
+        raise ConfigError(
+            odd[0],
+            where=f"destinations.{destination.name}.webhook",
+            hint="copy it from the channel's settings: https://discord.com/api/webhooks/ID/TOKEN"
+            " (?thread_id=ID for a thread of it)",
+        )
+    return Webhook(id=found[1], token=Secret(found[2]), thread=thread)
+
+
+def _is_of(address: SplitResult, destination: Destination) -> bool:
+    """Return whether an address leads to Discord, or to the server that stands for it here."""
+    ours = urlsplit(_root(destination))
+    is_discord = address.scheme == "https" and bool(DISCORD_HOSTS.fullmatch(address.netloc))
+    return is_discord or (address.scheme, address.netloc) == (ours.scheme, ours.netloc)
 
 
 def _root(destination: Destination) -> str:

@@ -17,6 +17,7 @@ from botticelli.platforms.base import LockedOut, LockedOutMidway, NotSent, Refus
 from botticelli.platforms.discord.errors import CROSSPOSTED, UNKNOWN_GUILD, ErrorAnswer, date_of
 from botticelli.platforms.discord.rate_limits import RateLimits
 from botticelli.records import record
+from botticelli.web import kind_of
 
 if TYPE_CHECKING:
     import requests
@@ -189,7 +190,10 @@ def _json(response: "requests.Response", request: DiscordRequest, *, where: str)
         return json.loads(response.content)
     except (ValueError, RecursionError) as error:
         kind = Unconfirmed if request.changes else NotSent
-        raise kind("Discord's answer cannot be read", where=where) from error
+        body = kind_of(response.content[:LONGEST_REFUSAL].decode(errors="replace"))
+        what = f"Discord's answer cannot be read: it is {body}"
+        hint = "check base_url (DISCORD_API_BASE), and whether the network wants a login first"
+        raise kind(what, where=where, hint=hint) from error
 
 
 def _unreachable(error: OSError, *, changing: bool, where: str) -> BotticelliError:

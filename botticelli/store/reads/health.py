@@ -24,6 +24,7 @@ class StageHealth:
     is_paused: bool
     breaker_open: bool
     consecutive_failures: int
+    last_run: datetime | None
     last_success: datetime | None
     late_at: datetime | None
     refused: str | None
@@ -83,6 +84,7 @@ STAGES_SQL: Final = """
            coalesce(s.is_paused, false) AS is_paused,
            s.circuit_opened_at IS NOT NULL AS breaker_open,
            coalesce(s.consecutive_failures, 0) AS consecutive_failures,
+           s.last_run,
            s.last_success,
            CASE WHEN l.exit_code = 78 THEN coalesce(l.error, '') END AS refused,
            CASE WHEN s.is_paused THEN NULL
@@ -158,7 +160,9 @@ FACTS: Final = f"""
            (SELECT coalesce(jsonb_object_agg(i.place, i.latest), '{{}}')
               FROM botticelli_impossible(false) AS i) AS impossible
 """  # noqa: S608 - all parts are constants
-TIMES: Final = frozenset({"last_success", "late_at", "waiting_since", "uncertain_since"})
+TIMES: Final = frozenset(
+    {"last_run", "last_success", "late_at", "waiting_since", "uncertain_since"}
+)
 
 
 def read_facts(conn: Connection, config: Config) -> HealthFacts:
