@@ -1214,7 +1214,7 @@ CREATE OR REPLACE FUNCTION botticelli_impossible(p_mend boolean)
 RETURNS TABLE (place text, rows bigint, latest timestamptz) LANGUAGE plpgsql AS $$
 DECLARE
     rule record;
-    command text;
+    wrong text;
 BEGIN
     FOR rule IN
         SELECT *
@@ -1237,13 +1237,12 @@ BEGIN
                 ('ledger_waiters', 'expires_at', 'true', '2 hours')
                ) AS v (tab, col, only_if, ahead)
     LOOP
-        command := CASE WHEN p_mend
-            THEN 'WITH wrong AS (UPDATE %1$I SET %2$I = botticelli_now() + $1'
-                 ' WHERE %3$s AND %2$I > botticelli_now() + $1 RETURNING %2$I AS at)'
-            ELSE 'WITH wrong AS (SELECT %2$I AS at FROM %1$I WHERE %3$s AND %2$I > botticelli_now() + $1)' END
-            || ' SELECT %4$L, count(*), max(at) FROM wrong HAVING count(*) > 0';
-        RETURN QUERY EXECUTE format(command, rule.tab, rule.col, rule.only_if, rule.tab || '.' || rule.col)
-            USING rule.ahead;
+        wrong := format(' WHERE %s AND %I > botticelli_now() + $1', rule.only_if, rule.col);
+        RETURN QUERY EXECUTE format('SELECT %L, count(*), max(%I) FROM %I', rule.tab || '.' || rule.col, rule.col, rule.tab)
+            || wrong || ' HAVING count(*) > 0' USING rule.ahead;
+        IF FOUND AND p_mend THEN
+            EXECUTE format('UPDATE %I SET %I = botticelli_now() + $1', rule.tab, rule.col) || wrong USING rule.ahead;
+        END IF;
     END LOOP;
 END $$;
 

@@ -206,12 +206,17 @@ class _Books:
         state = self._state(exit_code)
         ending = runs.RunEnd(state=state, exit_code=exit_code, summary=dict(summary), error=error)
         with closing(self.context.connect()) if afresh else nullcontext(self.context.conn) as conn:
-            runs.end(conn, self.run.id, ending=ending)
+            runs.end(
+                conn,
+                self.run.id,
+                ending=ending,
+                lock=self.lock,
+                stage=self.run.stage,
+                threshold=threshold,
+            )
             why = {"error": error} if error else {}
             facts = {"stage": self.run.stage, "state": state, "exit_code": exit_code, **why}
             log.info("run ended", extra=facts)
-            runs.settle_stage(conn, self.run.stage, ending=ending, threshold=threshold)
-            locks.release(conn, self.lock)
 
     def close_despite(self, exit_code: Exit, error: str) -> None:
         """Record a failure; what made the work fail may have taken its connection along.

@@ -7,7 +7,7 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store import leases
-from botticelli.store.connection import Connection, fetch_all, fetch_one, repeatable
+from botticelli.store.connection import Connection, fetch_all, fetch_one
 from botticelli.store.leases import Identity, LeaseTable
 
 
@@ -68,13 +68,13 @@ CUT: Final = """
 def acquire(
     conn: Connection, name: str, *, identity: Identity, lease: timedelta
 ) -> Lock | LockState:
-    """Take the lock, or return who holds it. One transaction; two callers never both get it."""
-    with conn.transaction(), conn.cursor(row_factory=class_row(Lock)) as cursor:
+    """Take the lock, or return who holds it. One statement; two callers never both get it."""
+    with conn.cursor(row_factory=class_row(Lock)) as cursor:
         values = {**vars(identity), "name": name, "lease": lease}
         lock = cursor.execute(ACQUIRE, values).fetchone()
-        if lock is not None:
-            return lock
-        held = find(conn, name)
+    if lock is not None:
+        return lock
+    held = find(conn, name)
     if held is not None and not held.expired:
         conn.execute(CUT, {"name": name})
         return held
@@ -95,25 +95,6 @@ def renew(conn: Connection, lock: Lock, *, lease: timedelta) -> bool:
     """Extend the lease from now; False if somebody else holds the lock. One transaction."""
     held = [(lock.name, lock.fence)]
     return bool(leases.renew(conn, LOCKS, held, owner=lock.holder, lease=lease))
-
-
-RELEASE: Final = """
-    UPDATE locks
-       SET expires_at = least(expires_at, botticelli_now())
-     WHERE name = %(name)s
-       AND holder = %(holder)s
-       AND fence = %(fence)s
-"""
-
-
-@repeatable(pressing=True)
-def release(conn: Connection, lock: Lock) -> None:
-    """Free the lock if it is still ours. One transaction."""
-    with conn.transaction():
-        conn.execute(
-            RELEASE,
-            {"name": lock.name, "holder": lock.holder, "fence": lock.fence},
-        )
 
 
 # The grown fence is what tells the holder, at its next heartbeat, that it has lost the lock.

@@ -53,8 +53,8 @@ READ_STATE: Final = """
 
 @repeatable()
 def read_state(conn: Connection, stage: StageName) -> StageState:
-    """Return pause switch, breaker and last outcome of a stage. One transaction."""
-    with conn.transaction(), conn.cursor(row_factory=class_row(StageState)) as cursor:
+    """Return pause switch, breaker and last outcome of a stage. One statement if it has a row."""
+    with conn.cursor(row_factory=class_row(StageState)) as cursor:
         state = cursor.execute(READ_STATE, {"stage": stage}).fetchone()
         if state is None:
             cursor.execute(ENSURE, {"stage": stage, "actor": ACTOR_NAMES[stage]})
@@ -96,25 +96,25 @@ def resume(conn: Connection, stage: StageName) -> None:
 
 
 # A run that still says "running" while nobody holds a live lock for it was killed.
-INTERRUPT_DEAD: Final = """
-    UPDATE runs AS r
-       SET state = 'interrupted',
-           ended_at = botticelli_now(),
-           error = 'killed: its lease ran out'
-     WHERE r.stage = %(stage)s
-       AND r.state = 'running'
-       AND NOT EXISTS (SELECT
-                         FROM locks AS l
-                        WHERE l.run_id = r.id
-                          AND l.expires_at > botticelli_now())
-"""
-FORGET_HELPERS: Final = """
-    DELETE FROM locks
-     WHERE name LIKE %(stage)s || '+%%'
-       AND expires_at <= botticelli_now()
-"""
 START: Final = """
-    WITH run AS (
+    WITH dead AS (
+        UPDATE runs AS r
+           SET state = 'interrupted',
+               ended_at = botticelli_now(),
+               error = 'killed: its lease ran out'
+         WHERE r.stage = %(stage)s
+           AND r.state = 'running'
+           AND %(lock)s::text IS NOT NULL
+           AND NOT EXISTS (SELECT
+                             FROM locks AS l
+                            WHERE l.run_id = r.id
+                              AND l.expires_at > botticelli_now())
+    ), helpers AS (
+        DELETE FROM locks
+         WHERE name LIKE %(stage)s || '+%%'
+           AND %(lock)s::text IS NOT NULL
+           AND expires_at <= botticelli_now()
+    ), run AS (
         INSERT INTO runs (stage, host, pid, started_at)
         VALUES (%(stage)s, %(host)s, %(pid)s,
                 botticelli_now())
@@ -132,7 +132,7 @@ MEND: Final = "SELECT count(*) FROM botticelli_impossible(true)"
 
 
 def start(conn: Connection, stage: str, *, identity: Identity, lock: Lock | None = None) -> int:
-    """Record that a run starts, tie it to its lock, and return its id. One transaction.
+    """Record that a run starts, tie it to its lock, and return its id. Two statements.
 
     Instants that no right clock can have written are brought back to where they hold up nobody.
     Runs of the same stage that were killed are marked as interrupted. A run without a lock
@@ -141,27 +141,11 @@ def start(conn: Connection, stage: str, *, identity: Identity, lock: Lock | None
     known_secrets.remember(conn)
     held = {"lock": lock and lock.name, "fence": lock and lock.fence}
     values = {**vars(identity), **held, "stage": stage}
-    with conn.transaction():
-        if lock is not None:
-            conn.execute(MEND)
-            conn.execute(INTERRUPT_DEAD, values)
-            conn.execute(FORGET_HELPERS, values)
-        row = conn.execute(START, values).fetchone()
+    if lock is not None:
+        conn.execute(MEND)
+    row = conn.execute(START, values).fetchone()
     assert row is not None
     return int(row[0])
-
-
-# Somebody who thought us dead has ended the run already: what they wrote stays.
-END: Final = """
-    UPDATE runs
-       SET state = %(state)s,
-           ended_at = botticelli_now(),
-           exit_code = %(exit_code)s,
-           summary = %(summary)s,
-           error = %(error)s
-     WHERE id = %(run_id)s
-       AND state = 'running'
-"""
 
 
 @record
@@ -180,16 +164,28 @@ class RunEnd:
     error: str = ""
 
 
-@repeatable(pressing=True)
-def end(conn: Connection, run_id: int, *, ending: RunEnd) -> None:
-    """Record how a run ended, unless that is recorded already. One transaction."""
-    with conn.transaction():
-        values = {**vars(ending), "summary": Jsonb(dict(ending.summary))}
-        conn.execute(END, {**values, "run_id": run_id, "error": ending.error or None})
-
-
-# A failure while the breaker is open was the one try of the half-open state: it opens again.
-SETTLE_STAGE: Final = """
+# The lock first, as who starts a run does. Somebody who thought us dead has ended the run already:
+# what they wrote stays. A failure while the breaker is open was the one try of the half-open state:
+# it opens again.
+END: Final = """
+    WITH freed AS (
+        UPDATE locks
+           SET expires_at = least(expires_at, botticelli_now())
+         WHERE name = %(lock)s
+           AND holder = %(holder)s
+           AND fence = %(fence)s
+        RETURNING name
+    ), ended AS (
+        UPDATE runs
+           SET state = %(state)s,
+               ended_at = botticelli_now(),
+               exit_code = %(exit_code)s,
+               summary = %(summary)s,
+               error = %(error)s
+         WHERE id = %(run_id)s + (SELECT 0 * count(*) FROM freed)
+           AND state = 'running'
+        RETURNING id
+    )
     UPDATE actor_server_state
        SET last_run = t.now,
            last_success = CASE WHEN %(succeeded)s THEN t.now ELSE last_success END,
@@ -204,29 +200,41 @@ SETTLE_STAGE: Final = """
                                          OR consecutive_failures + 1 >= %(threshold)s THEN t.now
                                     END,
            updated_at = t.now
-      FROM (SELECT botticelli_now() AS now) AS t
+      FROM (SELECT botticelli_now() AS now, count(*) FROM ended) AS t
      WHERE task_id = %(stage)s
 """
 
 
 @repeatable(pressing=True)
-def settle_stage(
-    conn: Connection, stage: StageName, *, ending: RunEnd, threshold: int | None
+def end(
+    conn: Connection,
+    run_id: int,
+    *,
+    ending: RunEnd,
+    lock: Lock | None = None,
+    stage: StageName | None = None,
+    threshold: int | None = None,
 ) -> None:
-    """Count a run's ending for the breaker: done closes it, `threshold` failures in a row open it.
+    """Record how a run ended, unless that is recorded already, and free its lock. One statement.
 
-    An interrupted run, one that has to try later, or a failure with `threshold` None counts
-    neither way. One transaction.
+    For the breaker of a `stage` the ending counts: done closes it, `threshold` failures in a row
+    open it. An interrupted run, one that has to try later, or a failure with `threshold` None
+    counts neither way.
     """
     values = {
+        **vars(ending),
+        "run_id": run_id,
+        "summary": Jsonb(dict(ending.summary)),
+        "error": ending.error or None,
+        "lock": lock and lock.name,
+        "holder": lock and lock.holder,
+        "fence": lock and lock.fence,
         "stage": stage,
         "succeeded": (ending.state, ending.exit_code) == ("done", 0),
         "failed": ending.state == "failed" and threshold is not None,
         "threshold": threshold,
-        "error": ending.error or None,
     }
-    with conn.transaction():
-        conn.execute(SETTLE_STAGE, values)
+    conn.execute(END, values)
 
 
 REFUSED: Final = """

@@ -3,7 +3,7 @@
 import threading
 from datetime import timedelta
 
-from botticelli.store import locks
+from botticelli.store import locks, runs
 from botticelli.store.locks import Lock, LockState
 from tests.run_context import identity
 
@@ -13,6 +13,12 @@ ME, YOU = identity("alpha:11:x"), identity("beta:22:y")
 
 def acquire(conn, who=ME, *, clock, name="generate"):
     return locks.acquire(conn, name, identity=who, lease=LEASE)
+
+
+def release(conn, lock):
+    """End a run that has the lock, as every run of a stage ends."""
+    run = runs.start(conn, lock.name, identity=ME, lock=None)
+    runs.end(conn, run, ending=runs.RunEnd(state="done", exit_code=0, summary={}), lock=lock)
 
 
 def test_who_comes_second_is_told_who_holds_it_since_when(db, clock):
@@ -56,7 +62,7 @@ def test_a_crashed_holder_is_taken_over_when_its_lease_is_over_and_not_before(db
     assert isinstance(taken, Lock)
     assert taken.fence == first.fence + 1
     assert locks.renew(db, first, lease=LEASE) is False
-    locks.release(db, first)
+    release(db, first)
     assert isinstance(acquire(db, ME, clock=clock), LockState), "a late release frees nothing"
 
 
@@ -71,7 +77,7 @@ def test_a_heartbeat_keeps_it(db, clock):
 
 
 def test_a_released_lock_is_free_at_once(db, clock):
-    locks.release(db, acquire(db, clock=clock))
+    release(db, acquire(db, clock=clock))
 
     assert isinstance(acquire(db, YOU, clock=clock), Lock)
 
@@ -89,7 +95,7 @@ def test_a_broken_lock_is_free_and_its_holder_learns_of_it(db, clock):
 
 def test_the_list_tells_held_from_free(db, clock):
     acquire(db, clock=clock, name="curate")
-    locks.release(db, acquire(db, clock=clock, name="post"))
+    release(db, acquire(db, clock=clock, name="post"))
 
     found = {lock.name: lock.expired for lock in locks.list_locks(db)}
 
