@@ -115,11 +115,14 @@ def _tracer(env: Environment) -> tracing.Tracer:
 
 def _usage(error: Any) -> str:
     """Return what is wrong with a command line, and where its help is."""
+    from botticelli.cli.shell.earlier import OPTIONS, successor
+
     near = getattr(error, "possibilities", None)
     message = error.message if near else error.format_message().rstrip(".")
     message = message.replace("valid int range", "whole number")
     path = getattr(getattr(error, "ctx", None), "command_path", "botticelli")
     hint = f"did you mean '{near[0]}'?" if near else f"see {path} --help"
+    hint = successor(OPTIONS, getattr(error, "option_name", "")) or hint
     return f"{message[:1].lower()}{message[1:]}; {hint}"
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 import pytest
 import typer
 
+from botticelli.cli.shell import earlier
 from botticelli.cli.shell.app import app, globals_first
 from botticelli.cli.shell.command_table import COMMANDS
 from botticelli.cli.shell.environment import Environment, Options
@@ -313,3 +314,21 @@ def test_the_door_loads_nothing_of_ours_before_it_is_opened(botticelli):
     )
 
     assert ended.stdout == "['botticelli.__main__']\n", ended.stderr
+
+
+@pytest.mark.parametrize("words", [*earlier.COMMANDS])
+def test_an_earlier_command_names_its_successor(botticelli, words):
+    ended = botticelli(f"{words} potential_discord_posts --only x")
+
+    assert ended.code == 2
+    assert ended.err.strip() == (
+        f"botticelli: there is no command '{words}'; use {earlier.COMMANDS[words]}"
+    )
+
+
+@pytest.mark.parametrize("option", [*earlier.OPTIONS])
+def test_an_earlier_option_names_its_successor(botticelli, option):
+    ended = botticelli(f"run x.toml {option} 1")
+
+    assert ended.code == 2
+    assert f"use {earlier.OPTIONS[option]}" in ended.err

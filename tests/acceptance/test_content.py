@@ -107,3 +107,30 @@ def test_a_table_that_is_not_there_is_told_with_where_to_look(botticelli, db, li
 
     assert ended.code == 2
     assert ended.err == "botticelli: there is no table 'nosuch'; see `botticelli content list`\n"
+
+
+def test_the_earlier_systems_spellings_do_the_same(botticelli, posts):
+    """As NARRATIVES.md of the earlier system writes them."""
+    assert botticelli(f"content tag {POSTS} 1 --rating 5 --tags useful,professional").code == 0
+    assert posts.execute(f"SELECT tags, rating FROM {POSTS} WHERE id = 1").fetchone() == (
+        ["a", "useful", "professional"],
+        5,
+    )
+    assert "approved now" in botticelli(f"content review {POSTS} 1 approved").out
+    assert botticelli(f"content promote {POSTS} 2 --target approved_discord_posts").code == 0
+    assert posts.execute("SELECT count(*) FROM approved_discord_posts").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"review {POSTS} 1",
+        f"review {POSTS} 1 approved --status rejected",
+        f"tag {POSTS} 1",
+        f"tag {POSTS} 1 --rating 6",
+        "promote approved_discord_posts 1",
+        f"promote {POSTS} 1 kept --target kept",
+    ],
+)
+def test_what_says_too_little_or_twice_is_a_usage_error(botticelli, posts, line):
+    assert botticelli(f"content {line}").code == 2

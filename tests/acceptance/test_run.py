@@ -57,6 +57,15 @@ def test_a_name_behind_a_colon_or_as_an_option(haiku, db):
     assert "other" in ended.err
 
 
+def test_what_the_earlier_systems_recipes_pass_is_understood(haiku, db):
+    ended = haiku(
+        "run -n haiku.toml --save --state-dir .state --process-discord --verbose --offline"
+    )
+
+    assert ended.code == 0, ended.err
+    assert "--state-dir is not needed" in ended.err
+
+
 def test_the_file_may_be_an_option_as_it_once_was(haiku, db):
     assert haiku("run --narrative haiku.toml --narrative-name haiku --offline").code == 0
     for line in ("run", "run haiku --narrative haiku"):

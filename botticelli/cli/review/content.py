@@ -190,39 +190,64 @@ def _write(
 
 
 @command(content, decides=True)
-def review(env: Environment, conn: Connection, table: Table, row: Id, *, status: str) -> Lines:
+def review(
+    env: Environment, conn: Connection, table: Table, row: Id, state: str = "", *, status: str = ""
+) -> Lines:
     """Set the review_status of a row; an approved candidate becomes a post.
 
     Takes:
-        status STATUS: pending, approved, rejected or held.
+        state [STATUS]: pending, approved, rejected or held.
+        status STATUS: The same as the argument.
     """
-    found = store.review(conn, table, id_=_number(row, table), status=status, by=env.user)
+    new = _one(state, status, "STATUS")
+    found = store.review(conn, table, id_=_number(row, table), status=new, by=env.user)
     return _changed(table, _plain(found), done=f"is {found['review_status']} now")
 
 
 @command(content, writes=True)
-def tag(conn: Connection, table: Table, row: Id, tags: list[str]) -> Lines:
-    """Add tags to a row.
+def tag(
+    conn: Connection,
+    table: Table,
+    row: Id,
+    added: list[str] | None = None,
+    *,
+    tags: str = "",
+    rating: int | None = None,
+) -> Lines:
+    """Add tags to a row, or rate it.
 
     Takes:
-        tags TAG...: The tags to add.
+        added [TAG]...: The tags to add.
+        tags A,B: The same, in one word.
+        rating N: Rate it 1 to 5.
     """
-    found = store.tag(conn, table, id_=_number(row, table), tags=tags)
-    return _changed(table, _plain(found), done="has the tags " + ", ".join(map(str, found["tags"])))
+    new = [*(added or ()), *filter(None, map(str.strip, tags.split(",")))]
+    if (not new and rating is None) or (rating or 1) > 5:
+        what = "a rating is 1 to 5" if new or rating else "no tag is named"
+        raise UsageError(what, hint="see botticelli content tag --help")
+    found = store.tag(conn, table, id_=_number(row, table), tags=new, rating=rating)
+    done = "has the tags " + ", ".join(map(str, found.get("tags") or ["none"]))
+    done += "" if rating is None else f", rated {rating}"
+    return _changed(table, _plain(found), done=done)
 
 
 @command(content, decides=True)
-def promote(env: Environment, conn: Connection, table: Table, row: Id, target: str) -> Lines:
-    """Copy a row to another table; a candidate to the posts.
+def promote(
+    env: Environment, conn: Connection, table: Table, row: Id, to: str = "", *, target: str = ""
+) -> Lines:
+    """Copy a row to another table; a candidate to the posts, unless another one is named.
 
     Takes:
-        target TARGET: The table to copy it to.
+        to [TARGET]: The table to copy it to.
+        target TABLE: The same as the argument.
     """
+    usual = store.APPROVED if table == store.CANDIDATES and not to else ""
+    to = _one(to, target or usual, "TARGET")
     number = _number(row, table)
-    new = store.promote(conn, table, id_=number, target=target, by=env.user)
+    new = store.promote(conn, table, id_=number, target=to, by=env.user)
     return Lines(
-        text=f"{table} {number} is {target} {new or ''}".rstrip(),
-        facts={"table": table, "id": number, "target": target, "target_id": new},
+        text=f"{table} {number} is {to} {new or ''}".rstrip(),
+        facts={"table": table, "id": number, "target": to, "target_id": new},
     )
 
 
@@ -230,6 +255,18 @@ def _changed(table: str, row: Mapping[str, Any], *, done: str = "", text: str = 
     """Return the report of a row: `done` says what was changed, `text` shows it."""
     text = text or f"{table} {row.get('id')} {done}"
     return Lines(text=text, facts={"table": table, "row": row, "done": done})
+
+
+def _one(argument: str, option: str, name: str) -> str:
+    """Return what was said as an argument or as an option.
+
+    Raises:
+        UsageError: It was said twice, or not at all.
+    """
+    if bool(argument) == bool(option):
+        what = "is named twice" if argument else "is missing"
+        raise UsageError(f"{name} {what}", hint="see botticelli content --help")
+    return argument or option
 
 
 def _number(id_: str, table: str) -> int:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from typer._click import Command, Context
     from typer._click.shell_completion import CompletionItem
 
-FLAGS: Final = ("--offline", "--debug", "--quiet", "--version")
+FLAGS: Final = {
+    **{name: name for name in ("--offline", "--debug", "--quiet", "--version")},
+    **dict.fromkeys(("-v", "--verbose"), "--debug"),  # the earlier system's words
+}
 
 
 class LateGroup(HelpGroup):
@@ -129,7 +132,7 @@ def globals_first(args: Sequence[str]) -> list[str]:
         if arg == "--":
             return [*front, *rest, arg, *left]
         if arg in FLAGS or arg.startswith("--config="):
-            front.append(arg)
+            front.append(FLAGS.get(arg, arg))
         elif arg == "--config" and left:
             front += [arg, left.pop(0)]
         else:

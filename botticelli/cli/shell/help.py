@@ -70,10 +70,13 @@ class HelpGroup(TyperGroup):
         if args and not args[0].startswith("-") and args[0] not in known:
             from difflib import get_close_matches
 
+            from botticelli.cli.shell.earlier import COMMANDS, successor
+
             path = ctx.command_path.partition(" ")[2]
             near = get_close_matches(args[0], known, n=1)
             typed, *found = (f"{path} {name}".strip() for name in (args[0], *near))
             hint = f"did you mean '{found[0]}'?" if found else f"see {ctx.command_path} --help"
+            hint = successor(COMMANDS, typed) or hint
             raise UsageError(f"there is no command '{typed}'", hint=hint)
         return super().resolve_command(ctx, args)
 

@@ -99,7 +99,7 @@ FileArgument = Annotated[
     ),
 ]
 NarrativeOption = Annotated[
-    str, typer.Option("--narrative", metavar="FILE", help="The same as the argument FILE.")
+    str, typer.Option("--narrative", "-n", metavar="FILE", help="The same as FILE.")
 ]
 NarrativeNameOption = Annotated[
     str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
@@ -120,6 +120,9 @@ SaveOption = Annotated[
 ProcessDiscordOption = Annotated[
     bool,
     typer.Option("--process-discord", help="Store servers and channels in discord_ tables."),
+]
+StateDirOption = Annotated[
+    str, typer.Option("--state-dir", hidden=True, help="Not needed: the state is in the database.")
 ]
 AllowWritesOption = Annotated[
     bool, typer.Option("--allow-writes", help="Trust the file for this run; ask about no command.")
@@ -143,6 +146,7 @@ def run(
     dry_run: DryRunOption = False,
     save: SaveOption = False,
     process_discord: ProcessDiscordOption = False,
+    state_dir: StateDirOption = "",
     allow_writes: AllowWritesOption = False,
 ) -> RunResult | NarrativeDryRun:
     """Run a narrative from a file.
@@ -153,6 +157,8 @@ def run(
     """
     from botticelli.stages.generate.plan import recent_posts
 
+    if state_dir:
+        env.say("--state-dir is not needed: the state is in the database")
     shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
     variables = _variables(given or ())
     reference = _reference(file, narrative, name=narrative_name)

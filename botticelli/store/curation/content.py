@@ -124,8 +124,10 @@ def review(conn: Connection, table: str, *, id_: int, status: str, by: str) -> M
         return find_row(conn, table, id_=id_)
 
 
-def tag(conn: Connection, table: str, *, id_: int, tags: Sequence[str]) -> Mapping[str, Any]:
-    """Add tags to a row, each once; return the row. One transaction.
+def tag(
+    conn: Connection, table: str, *, id_: int, tags: Sequence[str], rating: int | None = None
+) -> Mapping[str, Any]:
+    """Add tags to a row, each once, and rate it; return the row. One transaction.
 
     Raises:
         UsageError: There is no such row.
@@ -134,7 +136,10 @@ def tag(conn: Connection, table: str, *, id_: int, tags: Sequence[str]) -> Mappi
     with conn.transaction():
         found = find_row(conn, table, id_=id_).get("tags")
         known = found if isinstance(found, list) else [found] if found else []
-        _change(conn, table, id_=id_, updates={"tags": list(dict.fromkeys([*known, *tags]))})
+        updates: dict[str, Any] = {} if rating is None else {"rating": rating}
+        if tags:
+            updates["tags"] = list(dict.fromkeys([*known, *tags]))
+        _change(conn, table, id_=id_, updates=updates)
         return find_row(conn, table, id_=id_)
 
 
