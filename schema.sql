@@ -361,6 +361,13 @@ CREATE INDEX IF NOT EXISTS deliveries_open
     ON deliveries (destination, state, post_id) WHERE state IN ('pending', 'sending');
 CREATE INDEX IF NOT EXISTS deliveries_held ON deliveries (destination, id) WHERE state IN ('held', 'failed');
 CREATE INDEX IF NOT EXISTS deliveries_posted ON deliveries (destination, posted_at DESC) WHERE posted_at IS NOT NULL;
+-- Since version 6: what follows a message (a thread, a crosspost, its link) is kept with the delivery until it is done.
+ALTER TABLE deliveries
+    ADD COLUMN IF NOT EXISTS steps jsonb NOT NULL DEFAULT '[]',  -- in order: {step, state: open | done | refused, tries, note}
+    ADD COLUMN IF NOT EXISTS steps_at timestamptz,          -- when the open ones are tried next; null: none is open
+    ADD COLUMN IF NOT EXISTS refused_at timestamptz;        -- when the platform refused it; it is tried after the others
+CREATE INDEX IF NOT EXISTS deliveries_following ON deliveries (destination, steps_at) WHERE steps_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_refused ON deliveries (destination, refused_at) WHERE refused_at IS NOT NULL;
 
 -- Since version 5: candidates as a person decides about them. The text of an approved one is its post's: what will be
 -- sent. For the program: it holds whole texts, those for monitoring do not.

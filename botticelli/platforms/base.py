@@ -57,6 +57,7 @@ class Looked:
     why: str = ""
 
 
+@runtime_checkable
 class Platform(Protocol):
     """One destination, written to as one author. Not shared between threads."""
 
@@ -100,11 +101,21 @@ class Platform(Protocol):
     def delete(self, remote_id: str, *, thread: str = "") -> None:
         """Take a published message back; one that is gone already is done. Raises as `send`."""
 
-    def finish(self, remote_id: str) -> None:
-        """Do what follows a published message: crosspost, open a thread. Safe to repeat.
+    @property
+    def steps(self) -> Sequence[str]:
+        """What follows a published message, in order: a thread, a crosspost, its link."""
+
+    def follow(self, step: str, receipt: Receipt) -> Receipt:
+        """Do one of the `steps`; return the receipt with what it has brought. Safe to repeat.
 
         Raises as `send`; the message itself is out whatever happens here.
         """
+
+    def thread_of(self, receipt: Receipt) -> str:
+        """Return the thread that the further messages of a text go into; empty: none."""
+
+    def lies_in(self, receipt: Receipt) -> str:
+        """Return where a message lies, if that is not where messages are published now."""
 
     def check(self) -> Sequence[str]:
         """Ask the platform whether we may post; return the problems, for a person.

@@ -1,14 +1,41 @@
 """The client of a destination, whatever its platform; made when there is something to send."""
 
+from typing import Any, cast
+
 from botticelli.clock import Clock
 from botticelli.config import plugins
 from botticelli.config.addresses import require_trusted
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import Platform
+from botticelli.platforms.base import Platform, Receipt
 from botticelli.platforms.discord.open import open_discord
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.outbox import Outbox
+
+
+class _Plugged:
+    """A platform of a plugin that knows `finish` alone for what follows a message."""
+
+    steps = ("finish",)
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
+
+    def follow(self, step: str, receipt: Receipt) -> Receipt:
+        """See Platform."""
+        del step
+        self._made.finish(receipt.remote_id)
+        return receipt
+
+    def thread_of(self, receipt: Receipt) -> str:
+        """See Platform."""
+        del receipt
+        return ""
+
+    lies_in = thread_of
 
 
 def open_platform(
@@ -30,8 +57,9 @@ def open_platform(
     if destination.platform == "discord":
         return open_discord(destination, limits or SharedLimits(clock))
     if plugin := plugins.find(plugins.PLATFORMS, destination.platform):
-        made: Platform = plugin(destination, clock=clock)
-        return made
+        made = plugin(destination, clock=clock)
+        whole: Platform = made if isinstance(made, Platform) else cast(Any, _Plugged(made))
+        return whole
     raise ConfigError(
         f"there is no platform '{destination.platform}'",
         where=f"destinations.{destination.name}.platform",

@@ -32,6 +32,7 @@ class Outbox:
     max_length = 100_000
     idempotency_seconds = float("inf")
     real = False
+    steps = ()  # nothing follows a file
 
     def __init__(self, name: str, *, folder: Path, clock: Clock) -> None:
         self.name = name
@@ -77,8 +78,17 @@ class Outbox:
         except OSError as error:
             raise _not_writable(self._folder, error) from error
 
-    def finish(self, remote_id: str) -> None:
-        """See Platform. Nothing follows a file."""
+    def follow(self, step: str, receipt: Receipt) -> Receipt:
+        """See Platform."""
+        del step
+        return receipt
+
+    def thread_of(self, receipt: Receipt) -> str:
+        """See Platform."""
+        del receipt
+        return ""
+
+    lies_in = thread_of
 
     def check(self) -> Sequence[str]:
         """See Platform."""

@@ -135,6 +135,36 @@ def test_killed_at_any_step_each_post_is_out_exactly_once(scene, wait, texts):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("faults", [[], ["500 after storing", "429:90", "hang up after storing"]])
+def test_killed_at_any_step_all_that_follows_a_message_is_done_once(scene, faults):
+    """Thread, crosspost and link: each is done in the end, and no message is sent twice."""
+
+    def begin_again():
+        scene.begin_again("one")
+        channel = scene.discord.add_channel("announcements", type=5)
+        for route in ("start_thread_from_message", "crosspost_message", "get_channel"):
+            scene.discord.script.add(*faults, to=route)
+        return {"channel": channel, "follows": True}
+
+    steps = scene.run(**begin_again())["steps"]
+    for die_at in range(1, len(steps) + 1):
+        order = begin_again()
+        assert scene.run(**order, die_at=die_at) == {"killed": True}
+        for _ in range(12):
+            scene.clock.advance(timedelta(minutes=10))
+            if scene.run(**order).get("states") == ["nothing"]:
+                break
+        [message] = scene.discord.messages(order["channel"])
+        query = "SELECT steps_at, steps, remote_url FROM deliveries"
+        at, kept, url = scene.db.execute(query).fetchone()
+        assert (at, {one["state"] for one in kept}) == (None, {"done"}), steps[die_at - 1]
+        assert url.endswith(f"/{scene.discord.guild}/{order['channel']}/{message['id']}")
+        assert message["flags"] & 1
+        assert message["flags"] & 32, "it has a thread"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(4))
 def test_kills_and_faults_by_chance_never_double_or_lose_a_post(scene, seed):
     """Fifty and more SIGKILLs a seed, with lost answers, 5xx after storing, resets and 429s."""

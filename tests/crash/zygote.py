@@ -93,6 +93,8 @@ def work(order):
         base_url=order["api"],
         min_interval=timedelta(seconds=order.get("min_interval", 0)),
         too_long="split",
+        crosspost=order.get("follows", False),
+        thread_name="Talk" if order.get("follows") else "",
     )
     conn = connection(order["db"], steps)
     owner = f"host:{os.getpid()}:{random.getrandbits(32):x}"

@@ -11,6 +11,7 @@ from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
+from botticelli.platforms.discord.client import _web_host
 from botticelli.platforms.discord.errors import ErrorAnswer, error_of
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
@@ -461,7 +462,8 @@ def test_what_follows_a_message_may_be_repeated(discord, clock):
     receipt = platform.send(message())
 
     for _ in range(2):
-        platform.finish(receipt.remote_id)
+        for step in ("thread", "crosspost"):
+            platform.follow(step, receipt)
 
     assert discord.messages(channel)[0]["flags"] & 1
 
@@ -525,12 +527,31 @@ def test_a_link_names_the_server_which_no_message_does(discord, clock, way):
     first, second = platform.send(message("one", nonce="1")), platform.send(message("two"))
 
     place = f"https://discord.com/channels/{discord.guild}/{discord.channel}"
-    assert [first.url, second.url] == [f"{place}/{one.remote_id}" for one in (first, second)]
-    assert len(discord.requests) == 3, "asked once"
+    assert len(discord.requests) == 2, "the messages are out before anything else is asked"
+    assert first.url == f"https://discord.com/channels/@me/{discord.channel}/{first.remote_id}"
+    linked = [platform.follow("link", one) for one in (first, second)]
+    assert [one.url for one in linked] == [f"{place}/{one.remote_id}" for one in linked]
+    assert platform.send(message("three", nonce="3")).url.startswith(place)
+    assert "link" not in platform.steps
 
 
-@pytest.mark.parametrize("fault", ["404", "503", "hang up before storing"])
-def test_a_server_that_is_not_told_costs_the_link_only(platform, discord, fault):
-    discord.script.add(fault, to="get_channel")
+def test_a_server_that_is_not_told_costs_the_link_only(platform, discord):
+    discord.script.add("404", to="get_channel")
+    receipt = platform.send(message())
 
-    assert platform.send(message()).url.startswith("https://discord.com/channels/@me/")
+    assert platform.follow("link", receipt).url.startswith("https://discord.com/channels/@me/")
+
+
+@pytest.mark.parametrize(
+    ("base", "host"),
+    [
+        ("https://discord.com/api/v10", "discord.com"),
+        ("https://canary.discord.com/api/v10", "discord.com"),
+        ("http://127.0.0.1:8000/api/v10", "discord.com"),
+        ("http://nirn-proxy:8080/api/v10", "discord.com"),
+        ("https://proxy.corp.internal/api/v10", "discord.com"),
+        ("https://chat.example.org/api/v9", "chat.example.org"),
+    ],
+)
+def test_a_link_leads_to_the_web_client_of_the_server(base, host):
+    assert _web_host(base) == host

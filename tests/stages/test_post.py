@@ -9,6 +9,7 @@ from botticelli.config.curation import Similarity
 from botticelli.config.model import ActiveHours, Guard, PostConfig, Retry
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
+from botticelli.platforms.discord.client import Discord
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import connect as connect_to
 from botticelli.store.delivery import decisions
@@ -758,6 +759,114 @@ def test_crosspost_and_thread_follow_and_their_failure_does_not_unpublish(db, di
     assert "what should follow failed" in report.results[0].note
     assert discord.messages(channel)[0]["flags"] & 1, "crossposted"
     assert status_of(db, post) == "posted"
+
+
+FAULTS = ("429:30", "503", "hang up before storing", "500 after storing")
+FOLLOWED = ("thread", "crosspost", "link")
+ROUTES = {
+    "thread": "start_thread_from_message",
+    "crosspost": "crosspost_message",
+    "link": "get_channel",
+}
+
+
+@pytest.fixture
+def following(discord, stage_for):
+    """A stage whose posts are crossposted and get a thread; .channel is theirs."""
+    channel = discord.add_channel("announcements", type=5)
+    stage = stage_for(to_discord(discord, channel=channel, crosspost=True, thread_name="Talk"))
+    stage.channel = channel
+    return stage
+
+
+def steps_of(db):
+    [(steps, at)] = db.execute("SELECT steps, steps_at FROM deliveries").fetchall()
+    return {one["step"]: one["state"] for one in steps}, at
+
+
+@pytest.mark.parametrize(
+    "what", [(step, fault) for step in FOLLOWED for fault in FAULTS], ids=" ".join
+)
+def test_what_follows_a_message_is_done_by_a_later_run(db, discord, following, clock, what):
+    step, fault = what
+    approved(db)
+    times = 1 if fault == "429:30" else 3  # a long wait is left to a later run
+    discord.script.add(*[fault] * times, to=ROUTES[step])
+
+    [first] = following().results
+
+    assert first.state == "posted"
+    assert f"what should follow failed ({step}: " in first.note
+    assert steps_of(db)[0] == {one: "open" if one == step else "done" for one in FOLLOWED}
+    assert [one.state for one in following().results] == ["nothing"], "not before it is due"
+
+    clock.advance(timedelta(minutes=2))
+    later = following().results[0]
+
+    assert (later.state, later.note) == ("finished", "")
+    assert steps_of(db) == (dict.fromkeys(FOLLOWED, "done"), None)
+    [message] = discord.messages(following.channel)
+    assert message["flags"] & 1
+    assert later.url.split("/")[4] == discord.guild
+    assert sum(one.path.endswith("/messages") for one in discord.requests) == 1, "posted once"
+
+
+def test_a_message_is_settled_before_anything_that_follows_is_asked(
+    db, db_url, following, monkeypatch
+):
+    post, seen, follow = approved(db), [], Discord.follow
+
+    def followed(self, step, receipt):
+        with connect_to(db_url) as other:
+            seen.append((step, delivery_of(other, post)))
+        return follow(self, step, receipt)
+
+    monkeypatch.setattr(Discord, "follow", followed)
+    [result] = following().results
+
+    assert seen == [(step, ("posted", 1, result.remote_id)) for step in FOLLOWED]
+
+
+def test_what_is_not_allowed_is_tried_again_less_and_less_often(db, discord, following, clock):
+    approved(db)
+    discord.deny("CREATE_PUBLIC_THREADS", channel=following.channel)
+    following()
+    waits = []
+    for _ in range(8):
+        _, at = steps_of(db)
+        waits.append((at - clock.now()).total_seconds())
+        clock.advance(at - clock.now())
+        assert following().results[0].state == "unfinished"
+
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_what_is_refused_for_good_is_done_when_a_person_says_so(db, discord, following, clock):
+    post = approved(db)
+    discord.script.add("400:50035", to=ROUTES["thread"])
+    following()
+    assert steps_of(db) == ({"thread": "refused", "crosspost": "done", "link": "done"}, None)
+    clock.advance(timedelta(days=1))
+    assert following().results[0].state == "nothing"
+
+    decisions.decide(db, id_of(db, post), "retry", by="me")
+
+    assert following().results[0].state == "finished"
+    assert steps_of(db)[0]["thread"] == "done"
+    assert len(discord.messages(following.channel)) == 1
+    with pytest.raises(UsageError, match="it is posted"):
+        decisions.decide(db, id_of(db, post), "retry", by="me")
+
+
+def test_nothing_follows_what_was_withdrawn(db, discord, following, clock):
+    post = approved(db)
+    discord.script.add(*["503"] * 3, to=ROUTES["crosspost"])
+    following()
+
+    withdraw_post(following.context, id_of(db, post), by="me")
+    clock.advance(timedelta(days=1))
+
+    assert [one.state for one in following().results] == ["nothing"]
 
 
 def test_dry_run_shows_the_request_and_changes_nothing(db, discord, stage):

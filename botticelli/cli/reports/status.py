@@ -125,6 +125,9 @@ def _(report: Status, console: Console) -> None:
         [_destination_cells(each, now) for each in report.destinations],
         right=["TODAY"],
     )
+    for name, count in report.unfinished.items():
+        words = f"{counted(count, 'post')} out, but not all that should follow"
+        console.line(f"{name}: {words}: botticelli deliveries", style="yellow")
     console.line()
     if report.budget:
         console.table(

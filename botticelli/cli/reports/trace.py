@@ -190,6 +190,10 @@ def print_delivery(one: DeliveryView, console: Console, *, is_full: bool = False
             console.line(f"  {name}: {value}")
     for part in one.parts:
         console.line(f"  part: {part.get('url') or part.get('remote_id')}")
+    for step in one.steps:
+        again = f", again at {_minute(one.steps_at)}" if one.steps_at else ""
+        is_open = step["state"] == "open"
+        console.line(f"  {step['step']}: {step['state']}{again if is_open else ''}")
     _print_events(one.history, console)
 
 

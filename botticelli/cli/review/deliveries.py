@@ -25,6 +25,12 @@ from botticelli.store.delivery import channels, decisions
 from botticelli.store.delivery.decisions import Decision, DeliveryView
 from botticelli.text import shorten
 
+Deliveries = Annotated[
+    list[int],
+    typer.Argument(
+        metavar="ID...", parser=number_of("delivery"), help="Ids of deliveries (4 or d4)."
+    ),
+]
 Delivery = Annotated[
     int,
     typer.Argument(
@@ -97,9 +103,15 @@ def hold(env: Environment, conn: Connection, delivery: Delivery) -> Lines:
 
 
 @command(deliveries, decides=True)
-def retry(env: Environment, conn: Connection, delivery: Delivery) -> Lines:
-    """Send a held or failed delivery again; look into the channel first."""
-    return _decide(env, conn, delivery, "retry")
+def retry(env: Environment, conn: Connection, delivery: Deliveries) -> Lines:
+    """Send held or failed deliveries again; look into the channel first.
+
+    Of one that is posted, what should follow is tried again.
+    """
+    with conn.transaction():  # all of them, or none
+        made = [_decide(env, conn, one, "retry") for one in dict.fromkeys(delivery)]
+    facts = made[0].facts if len(made) == 1 else {"decisions": [one.facts for one in made]}
+    return Lines(text="\n".join(one.text for one in made), facts=facts)
 
 
 @command(deliveries, "mark-posted", decides=True)

@@ -32,6 +32,8 @@ STYLES: Final = {
     "failed": "red",
     "put back": "yellow",
     "uncertain": "bold red",
+    "finished": "green",
+    "unfinished": "yellow",
 }
 
 
@@ -145,7 +147,7 @@ def in_words(result: Result) -> str:
     if result.delivery is None:
         return f"failed for {where}: {result.note}"
     words = f"{result.state}: delivery {result.delivery} (post {result.post}) to {where}"
-    if result.state == "posted":
+    if result.state in ("posted", "finished", "unfinished"):
         words += f" as {result.url or result.remote_id}"
     if result.note:
         words += f": {result.note}"

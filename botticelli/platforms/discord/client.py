@@ -6,9 +6,11 @@ User-Agent, follows no redirect, has time limits, and waits for the rate limit's
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
@@ -33,13 +35,12 @@ from botticelli.platforms.discord.errors import (
     ErrorAnswer,
     error_of,
 )
-from botticelli.platforms.discord.rest import READ_TIMEOUT, DiscordRequest, Rest
+from botticelli.platforms.discord.rest import DiscordRequest, Rest
 from botticelli.records import record
 
 MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
 THREAD_ALREADY: Final = 160004
-LINK_TIMEOUT: Final = 3.0  # seconds; a message that is out must not wait long for its link
 
 _RIGHTS: Final = {"threads": OPEN_THREAD, "crosspost": CROSSPOST}
 _MESSAGE_ID: Final = re.compile(r"/messages/[0-9]+")
@@ -102,6 +103,7 @@ class Discord:
         self._rest = rest
         self._extras = extras
         self._guild = ""
+        self._web_host = _web_host(rest.base_url)
         # A webhook has no nonce: what was published once must be looked up, never sent again.
         self.idempotency_seconds = 0.0 if webhook else NONCE_SECONDS
 
@@ -173,27 +175,37 @@ class Discord:
         path, query = self._one(remote_id, thread)
         self._call("DELETE", path, query=query, fine=(UNKNOWN_MESSAGE,))
 
-    def finish(self, remote_id: str) -> None:
-        """See Platform. Both steps answer a repetition with a code of their own, which is fine."""
-        if self._extras == Extras():
-            return
-        path = f"/channels/{self._channel}/messages/{remote_id}"
-        thread = {"name": self._extras.thread_name[:100]}
-        steps: list[tuple[str, Json | None, int]] = []
-        if self._extras.thread_name:
-            steps.append((f"{path}/threads", thread, THREAD_ALREADY))
-        if self._extras.crosspost:
-            steps.append((f"{path}/crosspost", None, CROSSPOSTED))
-        failures: list[BotticelliError] = []
-        for step, json, already in steps:  # one that fails does not keep the other from being done
-            try:
-                self._call("POST", step, json=json, fine=(already,))
-            except LockedOut:
-                raise
-            except BotticelliError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+    @property
+    def steps(self) -> Sequence[str]:
+        """See Platform. A link needs the server's id, which no message contains."""
+        wanted = {
+            "thread": bool(self._extras.thread_name),
+            "crosspost": self._extras.crosspost,
+            "link": not self._guild,
+        }
+        return [step for step, is_wanted in wanted.items() if is_wanted]
+
+    def follow(self, step: str, receipt: Receipt) -> Receipt:
+        """See Platform. Discord answers a repetition with a code of its own, which is fine."""
+        path = f"/channels/{self._channel}/messages/{receipt.remote_id}"
+        if step == "thread" and self._extras.thread_name:
+            name = {"name": self._extras.thread_name[:100]}
+            self._call("POST", f"{path}/threads", json=name, fine=(THREAD_ALREADY,))
+        elif step == "crosspost":
+            self._call("POST", f"{path}/crosspost", fine=(CROSSPOSTED,))
+        elif step == "link":
+            return replace(receipt, url=receipt.url.replace("/@me/", f"/{self._server()}/", 1))
+        return receipt
+
+    def thread_of(self, receipt: Receipt) -> str:
+        """See Platform. A thread under a message has the message's id."""
+        return receipt.remote_id if self._extras.thread_name else ""
+
+    def lies_in(self, receipt: Receipt) -> str:
+        """See Platform. The destination may have another channel by now."""
+        match = re.search(r"/channels/[^/]+/(\d+)/\d+$", receipt.url)
+        is_here = match is None or self._webhook or match[1] == self._channel
+        return "" if is_here or match is None else match[1]
 
     def check(self) -> Sequence[str]:
         """See Platform."""
@@ -264,7 +276,6 @@ class Discord:
         json: Json | None = None,
         query: Mapping[str, str] | None = None,
         fine: Collection[int] = (),
-        timeout: float = READ_TIMEOUT,
     ) -> Any:
         """Make one request; an error code among `fine` counts as success."""
         request = DiscordRequest(
@@ -273,7 +284,6 @@ class Discord:
             query=query or {},
             json=json,
             route=f"{method} {_MESSAGE_ID.sub('/messages/*', path)}",
-            timeout=timeout,
         )
         return self._rest.ask(
             request,
@@ -315,23 +325,24 @@ class Discord:
         channel = message.get("channel_id") or self._channel
         return Receipt(
             remote_id=remote_id,
-            url=f"https://discord.com/channels/{self._server()}/{channel}/{remote_id}",
+            url=f"https://{self._web_host}/channels/{self._guild or '@me'}/{channel}/{remote_id}",
             at=channels.made_at(message),
         )
 
     def _server(self) -> str:
-        """Return the id of the channel's server, which a link needs and no message contains.
+        """Return the id of the channel's server, which a link needs; it is asked for once.
 
-        "@me" stands for direct messages, and for a server that cannot be asked; it is asked once.
+        "@me" stands for direct messages, and for a server that does not say.
         """
-        if not self._guild:
-            # A webhook knows it without a bot, which need not even see the channel.
-            path = self._messages("")[0] if self._webhook else f"/channels/{self._channel}"
-            try:
-                guild = self._call("GET", path, timeout=LINK_TIMEOUT).get("guild_id")
-            except (BotticelliError, AttributeError):
-                guild = None
-            self._guild = str(guild or "@me")
+        # A webhook knows it without a bot, which need not even see the channel.
+        path = self._messages("")[0] if self._webhook else f"/channels/{self._channel}"
+        try:
+            guild = self._look(path, {}).get("guild_id")
+        except (KeptOut, LockedOut):
+            raise
+        except (ConfigError, Refused, AttributeError):
+            guild = None
+        self._guild = str(guild or "@me")
         return self._guild
 
 
@@ -346,3 +357,14 @@ def _mentions(message: OutgoingMessage) -> Json:
         if named:
             mentions[key] = sorted(named)[:100]
     return mentions
+
+
+def _web_host(base_url: str) -> str:
+    """Return the host that links to messages lead to.
+
+    A server of its own has its web client beside its API. A host without a public name is
+    a proxy in front of Discord.
+    """
+    host = urlsplit(base_url).hostname or ""
+    is_own = "." in host and not re.fullmatch(r"[\d.:]+|(.+\.)?(discord|discordapp)\.com", host)
+    return host if is_own and not host.endswith((".local", ".internal")) else "discord.com"

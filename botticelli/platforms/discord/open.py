@@ -50,14 +50,6 @@ def open_discord_commands(
     return DiscordCommands(open_rest, clock=clock, chance=chance)
 
 
-def place_of(destination: Destination, url: str) -> str:
-    """Return the channel of a published message, if its destination has another one by now."""
-    if destination.platform != "discord" or destination.webhook:
-        return ""
-    match = re.search(r"/channels/[^/]+/(\d+)/\d+$", url)
-    return match[1] if match and match[1] != destination.channel else ""
-
-
 def missing(destination: Destination) -> list[Problem]:
     """Return what a destination lacks before anything can be sent to it; no network."""
     if destination.platform != "discord":

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from botticelli.errors import UsageError
-from botticelli.platforms.discord.open import place_of
+from botticelli.platforms.base import Receipt
 from botticelli.platforms.rules.post_rules import objections
 from botticelli.stages.post.target import PostContext, PostTarget
 from botticelli.store.delivery import decisions
@@ -79,11 +79,10 @@ def _published(
 
 def _places(seen: DeliveryView, target: PostTarget) -> list[tuple[str, str]]:
     """Return (remote id, where it lies if not in the destination's channel) of each message."""
-    place = target.destination
-    if seen.parts:
-        return [
-            (part["remote_id"], part.get("thread") or place_of(place, part.get("url", "")))
-            for part in seen.parts
-        ]
     assert seen.remote_id is not None
-    return [(seen.remote_id, place_of(place, seen.remote_url or ""))]
+    parts = seen.parts or ({"remote_id": seen.remote_id, "url": seen.remote_url},)
+    receipts = [Receipt(remote_id=one["remote_id"], url=one.get("url") or "") for one in parts]
+    return [
+        (receipt.remote_id, part.get("thread") or target.platform.lies_in(receipt))
+        for part, receipt in zip(parts, receipts, strict=True)
+    ]

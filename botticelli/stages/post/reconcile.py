@@ -70,11 +70,9 @@ def _look(sending: Sending, message: OutgoingMessage) -> Ended | Sending:
 
 def _found(sending: Sending, message: OutgoingMessage, receipt: Receipt) -> Ended | Sending:
     is_first = not sending.receipts
-    failed = sending.follow_up(receipt)
-    sending.receipts.append(receipt)
+    sending.keep(receipt, thread=message.thread)
     if is_first and sending.next_message() is None:
-        return posted(receipt, failed=failed, at=receipt.at)
-    sending.keep_part(receipt, thread=message.thread)
+        return posted(receipt, steps=sending.steps, at=receipt.at)
     sending.forget_request()
     return sending
 

@@ -1,16 +1,14 @@
 """One claimed delivery: checked, published, settled."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from botticelli import text as texts
-from botticelli.backoff import Backoff
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import (
     Gone,
-    KeptOut,
     LockedOut,
     Looked,
     NotSent,
@@ -22,14 +20,13 @@ from botticelli.platforms.base import (
 )
 from botticelli.platforms.rules.post_rules import objections
 from botticelli.records import record
+from botticelli.stages.post.follow import Step, advice, after, pause_before, steps_of
 from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.connection import DatabaseAway
 from botticelli.store.delivery import deliveries
 from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
 from botticelli.text import counted
 
-LONGEST_PAUSE: Final = 10.0  # seconds waited within a run for another attempt
-BACKOFF: Final = Backoff(base=1)
 LONGEST_DELAY: Final = timedelta(hours=1)
 CONFIG_DELAY: Final = timedelta(minutes=5)  # before who did not let us in is asked again
 
@@ -102,10 +99,13 @@ class Sending:
     text: str
     in_doubt: bool = False
     receipts: list[Receipt] = field(init=False)
+    steps: list[Step] = field(init=False)
 
     def __post_init__(self) -> None:
         """Take up what is out already."""
         self.receipts = [_receipt(part) for part in self.delivery.parts]
+        self.steps = [dict(one) for one in self.delivery.steps]
+        self.steps = self.steps or list(steps_of(self.target.platform))
 
     def send(self) -> Ended:
         """Publish what is not out yet; return how that ended.
@@ -113,20 +113,16 @@ class Sending:
         Raises:
             LostLease: Somebody else has taken the delivery over.
         """
-        failed = self.open_thread()
         age = self.delivery.age or timedelta()
         while (message := self.next_message()) is not None:
+            if failure := self.open_thread():
+                return self._not_out(failure)
             outcome = self._publish(message, age=age)
-            if isinstance(outcome, KeptOut) and failed and self.receipts:
-                outcome = failed  # there is no thread yet to write into
             if not isinstance(outcome, Receipt):
                 return self._not_out(outcome)
-            failed = self.follow_up(outcome) or failed
-            self.receipts.append(outcome)
+            self.keep(outcome, thread=message.thread)
             self.in_doubt, age = False, timedelta()
-            if len(self._messages()) > 1:
-                self.keep_part(outcome, thread=message.thread)
-        return posted(self.receipts[0], failed=failed)
+        return posted(self.receipts[0], steps=self.steps)
 
     def next_message(self) -> OutgoingMessage | None:
         """Return the first message that is not known to be out; None if all of them are."""
@@ -135,45 +131,41 @@ class Sending:
 
     def _messages(self) -> tuple[OutgoingMessage, ...]:
         """Return all messages; the later ones go into the first one's thread, if there is one."""
-        has_thread = self.receipts and self.target.destination.thread_name
-        thread = self.receipts[0].remote_id if has_thread else ""
+        thread = self.target.platform.thread_of(self.receipts[0]) if self.receipts else ""
         return self.target.messages(self.text, nonce=self.delivery.nonce, thread=thread)
 
-    def follow_up(self, receipt: Receipt) -> BotticelliError | None:
-        """Crosspost and open a thread; return what went wrong, which takes nothing back."""
-        if self.receipts and self.target.destination.thread_name:
-            return None  # it lies in the thread, where neither is possible
-        return self._finish(receipt)
-
     def open_thread(self) -> BotticelliError | None:
-        """Make sure of the thread that the rest of a text goes into; return what is in the way.
+        """Make sure of the thread that the rest of a text goes into; return what is in the way."""
+        for index, step in enumerate(self.steps if self.receipts else ()):
+            if step["step"] == "thread" and step["state"] != "done":
+                failure = self._follow("thread")
+                self.steps[index] = after(step, failure)
+                return failure
+        return None
 
-        What followed the first message may have failed, or never have been done.
-        """
-        if not self.receipts or not self.target.destination.thread_name:
-            return None
-        return self._finish(self.receipts[0])
-
-    def _finish(self, receipt: Receipt) -> BotticelliError | None:
+    def _follow(self, step: str) -> BotticelliError | None:
         try:
-            self.target.platform.finish(receipt.remote_id)
+            self.target.platform.follow(step, self.receipts[0])
         except (PlatformError, ConfigError) as error:
             return error
         return None
 
-    def keep_part(self, receipt: Receipt, *, thread: str) -> None:
-        """Keep the receipt of one message of several.
+    def keep(self, receipt: Receipt, *, thread: str) -> None:
+        """Keep the receipt of a message; in the database, if it is one of several.
 
         Raises:
             LostLease: Somebody else has taken the delivery over.
         """
-        deliveries.add_part(
-            self.target.conn,
-            self.delivery,
-            remote_id=receipt.remote_id,
-            url=receipt.url,
-            thread=thread,
-        )
+        self.receipts.append(receipt)
+        if len(self._messages()) > 1:
+            deliveries.add_part(
+                self.target.conn,
+                self.delivery,
+                remote_id=receipt.remote_id,
+                url=receipt.url,
+                thread=thread,
+                steps=self.steps,
+            )
 
     def forget_request(self) -> None:
         """No request is under way any more: the next message has not been asked for."""
@@ -221,7 +213,7 @@ class Sending:
             if isinstance(outcome, Receipt):
                 return outcome
             failure = outcome if is_asked else failure or outcome
-            pause = _pause(outcome, number)
+            pause = pause_before(outcome, number)
             is_last = number == retries.max_retries or pause is None
             if is_last or not self._may_repeat(clock.monotonic() - started + (pause or 0)):
                 return failure
@@ -256,25 +248,22 @@ class Sending:
             words = f"{counted(out, 'message')} of it sent, then: {error.what}"
             return Ended(ending=DeliveryResult(state="held", note=words))
         if out:
-            words = f"{counted(out, 'message')} of it sent; the next run goes on ({_advice(error)})"
+            words = f"{counted(out, 'message')} of it sent; the next run goes on ({advice(error)})"
             return uncertain(error, note=words, in_doubt=False)
         return requeued(error)
 
 
-def posted(
-    receipt: Receipt, *, failed: BotticelliError | None, at: datetime | None = None
-) -> Ended:
+def posted(receipt: Receipt, *, steps: Sequence[Step], at: datetime | None = None) -> Ended:
     """Return the ending of a delivery whose (first) message has that receipt.
 
-    `failed`: what went wrong afterwards.
+    `steps`: what follows.
     """
-    note = f"it is out, but what should follow failed ({_advice(failed)})" if failed else ""
     ending = DeliveryResult(
         state="posted",
-        note=note,
         remote_id=receipt.remote_id,
         remote_url=receipt.url,
         posted_at=at,
+        steps=steps,
     )
     return Ended(ending=ending)
 
@@ -296,21 +285,6 @@ def uncertain(error: BotticelliError, *, note: str, in_doubt: bool = True) -> En
 def _because(error: BotticelliError, ending: DeliveryResult) -> Ended:
     locked_out = isinstance(error, LockedOut)
     return Ended(ending=ending, exit_code=_exit_code(error), locked_out=locked_out)
-
-
-def _advice(error: BotticelliError) -> str:
-    problem = error.problems[0]
-    return f"{problem.what}; {problem.hint}" if problem.hint else problem.what
-
-
-def _pause(error: BotticelliError, number: int) -> float | None:
-    """Return the seconds before another attempt in this run; None if there must not be one."""
-    if isinstance(error, Unconfirmed):
-        return BACKOFF.after(number + 1)
-    if not isinstance(error, NotSent):
-        return None
-    pause = BACKOFF.after(number + 1) if error.retry_after is None else error.retry_after
-    return pause if pause <= LONGEST_PAUSE else None
 
 
 def _delay(error: BotticelliError) -> timedelta | None:

@@ -24,6 +24,7 @@ from botticelli.store.delivery.posts import Queued
 from botticelli.store.leases import LostLease
 
 if TYPE_CHECKING:
+    from botticelli.stages.post.follow import Followed
     from botticelli.stages.post.send import Ended, Sending
 
 # Worst first: what one destination suffers from must not hide behind another's success.
@@ -57,14 +58,17 @@ def post(context: PostContext, *, request: PostRequest | None = None) -> PostRep
 
 @record
 class ClaimedDelivery:
-    """A claimed delivery. `prepare` returns what is to be sent of it, or how it ended already."""
+    """A claimed delivery.
+
+    `prepare` returns what is to be sent of it, how it ended already, or what has followed.
+    """
 
     target: PostTarget
     delivery: Delivery
-    prepare: Callable[[PostTarget, Delivery], "Ended | Sending"]
+    prepare: "Callable[[PostTarget, Delivery], Ended | Sending | Followed]"
 
 
-class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
+class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
     """One run of the stage: destinations one after the other, each on its own.
 
     Raises:
@@ -81,6 +85,7 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
         self._ignoring_rhythm = request.ignoring_rhythm
         self._most = context.config.post.limit if request.limit is None else request.limit
         self._results: list[Result] = []
+        self._followed: list[Result] = []
         self._targets: dict[str, PostTarget] = {}
 
     def plan(self, run: Run) -> int:
@@ -97,7 +102,7 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
         """See Task."""
         return next(self._claimed, None)
 
-    def do(self, worker: Worker, piece: ClaimedDelivery) -> "Ended":  # noqa: ARG002
+    def do(self, worker: Worker, piece: ClaimedDelivery) -> "Ended | Followed":  # noqa: ARG002
         """See Task."""
         from botticelli.stages.post.send import Sending
 
@@ -120,15 +125,19 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
         self,
         worker: Worker,  # noqa: ARG002
         piece: ClaimedDelivery,
-        made: "Ended | BotticelliError",
+        made: "Ended | Followed | BotticelliError",
     ) -> None:
         """See Task. A destination whose delivery or client is lost costs the others nothing."""
+        from botticelli.stages.post.follow import Followed
         from botticelli.stages.post.send import settle
 
         try:
             if isinstance(made, BotticelliError):
                 raise made
-            self._results.append(settle(piece.target, piece.delivery, made))
+            if isinstance(made, Followed):
+                self._settle_steps(piece, made)
+            else:
+                self._results.append(settle(piece.target, piece.delivery, made))
         except (LostLease, ConfigError) as error:
             self._results.append(_failed(piece.target.destination, error))
 
@@ -137,7 +146,7 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
         if trouble is not None:
             raise trouble
         return PostReport(
-            results=tuple(self._results),
+            results=(*self._followed, *self._results),
             reason=self._run.why_early(None),
             exit_code=worst(self._results),
         )
@@ -160,7 +169,7 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
         """Claim for one destination after the other; one that locks us out ends the run."""
         queues = self._read(self._chosen)
         for destination in self._chosen:
-            if run.stop.is_set() or any(one.locked_out for one in self._results):
+            if run.stop.is_set() or self._locked_out:
                 return
             try:
                 yield from self._claim_for(destination, queues[destination.name], run)
@@ -171,9 +180,10 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
         self, destination: Destination, queued: Queued, run: Run
     ) -> Iterator[ClaimedDelivery]:
         before = len(self._results)
-        if queued.is_uncertain:
+        if queued.is_uncertain or queued.has_steps:
+            yield from self._claim_steps(destination)
             yield from self._claim_uncertain(destination)
-            if _is_over(self._results[before:]):
+            if self._locked_out or _is_over(self._results[before:]):
                 return
             queued = self._read([destination])[destination.name]
         while (published := _published(self._results[before:])) < self._most:
@@ -201,6 +211,7 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
             lease=self._context.config.supervision.lease,
         ):
             yield ClaimedDelivery(target=target, delivery=delivery, prepare=reconcile)
+            yield from self._claim_steps(destination)
             if _is_over(self._results) or self._results[-1].state == "uncertain":
                 return
 
@@ -219,6 +230,36 @@ class PostTask(Task[ClaimedDelivery, "Ended", PostReport]):
             self._results.append(_busy(destination, queued))
         else:
             yield ClaimedDelivery(target=target, delivery=delivery, prepare=prepare)
+            yield from self._claim_steps(destination)
+
+    def _claim_steps(self, destination: Destination) -> Iterator[ClaimedDelivery]:
+        """Claim what follows messages that are out: of this run, and of earlier ones."""
+        from botticelli.stages.post.follow import follow
+
+        target = self._open(destination)
+        lease = self._context.config.supervision.lease
+        while delivery := deliveries.claim_steps(self._conn, destination.name, lease=lease):
+            yield ClaimedDelivery(target=target, delivery=delivery, prepare=follow)
+            if self._locked_out:
+                return
+
+    def _settle_steps(self, piece: ClaimedDelivery, made: "Followed") -> None:
+        """Write down what has followed, and report it with the delivery."""
+        deliveries.settle_steps(
+            self._conn,
+            piece.delivery,
+            made.steps,
+            retry_after=made.retry_after,
+            remote_url=made.receipt.url or None,
+        )
+        if self._results and self._results[-1].delivery == piece.delivery.id:
+            self._results[-1] = replace(made.result(piece.delivery), state="posted")
+        else:
+            self._followed.append(made.result(piece.delivery))
+
+    @property
+    def _locked_out(self) -> bool:
+        return any(one.locked_out for one in (*self._followed, *self._results))
 
     def _open(self, destination: Destination) -> PostTarget:
         if destination.name not in self._targets:

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from botticelli.platforms.base import OutgoingMessage, Platform
     from botticelli.platforms.rules.post_rules import RuleResult
 
-State = Literal["posted", "held", "failed", "put back", "uncertain", "waiting", "nothing"]
+State = Literal[
+    "posted",
+    "held",
+    "failed",
+    "put back",
+    "uncertain",
+    "waiting",
+    "nothing",
+    "finished",
+    "unfinished",
+]
 
 
 @record
@@ -88,7 +98,8 @@ class Result:
 
     Args:
         state: "put back": nothing was published, it is tried again; "uncertain": it may have been
-            published and is looked up by the next run; "waiting": not due yet.
+            published and is looked up by the next run; "waiting": not due yet; "finished",
+            "unfinished": whether all that follows an earlier message is done.
         note: Why, for a person.
         next_due: When the destination may be posted to next.
         exit_code: What this result alone would end the command with.

@@ -240,6 +240,14 @@ TAKE_BACK: Final = """
        SET review_status = CASE %(into)s WHEN 'held' THEN 'held' ELSE 'withdrawn' END
      WHERE candidate_id = ANY (%(ids)s::bigint[])
 """
+# What nothing is out of is planned again when its post is approved again.
+UNPLAN: Final = """
+    DELETE FROM deliveries AS d
+     USING approved_discord_posts AS p
+     WHERE p.candidate_id = ANY (%(ids)s::bigint[])
+       AND d.post_id = p.id
+       AND d.state = 'pending'
+"""
 EDIT_POST: Final = """
     UPDATE approved_discord_posts
        SET text_content = %(text)s,
@@ -276,9 +284,8 @@ def decide(
         values = _values(found, event=decision, by=by, note=note)
         values["into"] = INTO[decision]
         conn.execute(CHANGE, values)
-        conn.execute(COPY if decision == "approve" else TAKE_BACK, values)
-        if decision == "approve":
-            conn.execute(RELEASE, values)
+        for change in (COPY, RELEASE) if decision == "approve" else (TAKE_BACK, UNPLAN):
+            conn.execute(change, values)
         return find_candidates(conn, wanted)
 
 

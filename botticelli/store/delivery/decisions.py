@@ -22,6 +22,8 @@ class DeliveryView:
         state: As in the table, but "uncertain" for one whose outcome nobody knows.
         text: What was sent, else what would be.
         parts: Receipts of the messages of a split text.
+        steps: What follows the message, each with its state: open, done or refused.
+        steps_at: When the open ones are tried next.
         history: Attempts, decisions and edits, oldest first.
     """
 
@@ -40,6 +42,8 @@ class DeliveryView:
     last_error: str | None
     decided_by: str | None
     parts: Sequence[Mapping[str, Any]]
+    steps: Sequence[Mapping[str, Any]]
+    steps_at: datetime | None
     history: Sequence[Mapping[str, Any]]
 
 
@@ -49,10 +53,14 @@ LIST: Final = """
                  AND d.lease_expires_at <= botticelli_now() THEN 'uncertain'
                 ELSE d.state END AS state,
            d.nonce, d.attempts, coalesce(d.text_sent, p.text_content, '') AS text, d.retry_at,
-           d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.decided_by, d.parts, d.history,
+           d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.decided_by, d.parts, d.steps,
+           d.steps_at, d.history,
            CASE WHEN d.state = 'pending'
                  AND NOT botticelli_is_as_approved(p.text_content, p.approved_hash)
                 THEN 'its text was changed after it was approved'
+                WHEN d.state = 'posted'
+                THEN (SELECT string_agg(concat_ws(': ', s ->> 'step', s ->> 'note'), '; ')
+                        FROM jsonb_path_query(d.steps, '$[*] ? (@.state != "done")') AS s)
                 ELSE d.last_error END AS last_error
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
@@ -126,6 +134,7 @@ DECIDE: Final = """
                             ELSE d.text_sent END,
            posted_at = CASE WHEN %(into)s = 'posted' THEN coalesce(d.posted_at, d.sent_at, t.now)
                             WHEN %(into)s = 'withdrawn' THEN d.posted_at END,
+           steps_at = CASE WHEN %(into)s = 'posted' THEN d.steps_at END,
            remote_id = coalesce(%(remote_id)s, d.remote_id),
            last_error = CASE WHEN %(into)s IN ('held', 'failed') THEN %(note)s END,
            decided_by = %(by)s,
@@ -137,6 +146,23 @@ DECIDE: Final = """
        AND p.id = d.post_id
        AND CASE WHEN d.state = 'sending' AND d.lease_expires_at <= t.now THEN 'uncertain'
                 ELSE d.state END = ANY (%(open_to)s)
+"""
+
+
+# What follows a published message is tried again; nothing else of it is.
+REOPEN: Final = """
+    UPDATE deliveries AS d
+       SET steps = (SELECT jsonb_agg(CASE s ->> 'state' WHEN 'refused'
+                                          THEN s || '{"state": "open"}' ELSE s END)
+                      FROM jsonb_array_elements(d.steps) AS s),
+           steps_at = t.now,
+           fence = d.fence + 1,
+           history = d.history || jsonb_build_object(
+               'at', t.now, 'event', %(decision)s::text, 'by', %(by)s::text)
+      FROM (SELECT botticelli_now() AS now) AS t
+     WHERE d.id = %(id)s
+       AND d.state = 'posted'
+       AND jsonb_path_exists(d.steps, '$[*] ? (@.state != "done")')
 """
 
 
@@ -167,7 +193,8 @@ def decide(
         "remote_id": remote_id,
     }
     with posts.following(conn, seen.post_id, by_hand=True):
-        if conn.execute(DECIDE, values).rowcount != 1:
+        reopens = decision == "retry" and conn.execute(REOPEN, values).rowcount == 1
+        if not reopens and conn.execute(DECIDE, values).rowcount != 1:
             raise _not_open(seen, decision)
     return find_delivery(conn, delivery_id)
 

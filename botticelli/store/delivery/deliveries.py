@@ -38,6 +38,8 @@ class Delivery:
         age: Time since then.
         parts: Receipts of the messages that are out already: remote_id and url.
         place: Platform and channel that an uncertain one was sent to; empty if unknown.
+        steps: What follows the message: `step`, `state` (open, done, refused), `tries`, `note`.
+        remote_id, remote_url: Of the (first) message, once it is settled.
     """
 
     id: int
@@ -54,6 +56,9 @@ class Delivery:
     age: timedelta | None = None
     parts: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     place: str = ""
+    steps: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    remote_id: str | None = None
+    remote_url: str | None = None
 
 
 # Whoever holds this lock is the only one that claims for a destination; it ends with the claim.
@@ -104,7 +109,8 @@ CLAIM_NEXT_DUE: Final = """
     RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
               coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
               true AS is_wanted,
-              botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved, d.parts
+              botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved, d.parts,
+              d.steps
 """
 
 
@@ -161,7 +167,7 @@ CLAIM_UNCERTAIN: Final = """
               p.review_status IN ('pending', 'posting') AS is_wanted,
               botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved,
               d.text_sent, d.sent_at, t.now - d.sent_at AS age, d.parts,
-              coalesce(d.place, '') AS place
+              coalesce(d.place, '') AS place, d.steps
 """
 
 
@@ -173,6 +179,82 @@ def claim_uncertain(
     values = {"destination": destination, "owner": owner, "lease": lease}
     with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
         return cursor.execute(CLAIM_UNCERTAIN, values).fetchone()
+
+
+# Nobody else takes them up before the lease is over; a killed holder needs no more cleaning up.
+CLAIM_STEPS: Final = """
+    UPDATE deliveries AS d
+       SET fence = d.fence + 1,
+           steps_at = botticelli_now() + %(lease)s
+      FROM approved_discord_posts AS p
+     WHERE p.id = d.post_id
+       AND d.id = (SELECT n.id
+                     FROM deliveries AS n
+                    WHERE n.destination = %(destination)s
+                      AND n.steps_at <= botticelli_now()
+                      AND n.state = 'posted'
+                    ORDER BY n.steps_at, n.id
+                    LIMIT 1
+                      FOR UPDATE SKIP LOCKED)
+    RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
+              coalesce(d.text_sent, p.text_content, '') AS text,
+              coalesce(p.generation_model, '') AS model, true AS is_wanted, true AS is_approved,
+              d.parts, d.steps, d.remote_id, d.remote_url
+"""
+
+
+@repeatable()
+def claim_steps(conn: Connection, destination: str, *, lease: timedelta) -> Delivery | None:
+    """Take a published delivery whose further steps are due; None if there is none. Commits."""
+    values = {"destination": destination, "lease": lease}
+    with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
+        return cursor.execute(CLAIM_STEPS, values).fetchone()
+
+
+SETTLE_STEPS: Final = """
+    UPDATE deliveries AS d
+       SET steps = %(steps)s,
+           steps_at = t.now + %(retry_after)s,
+           remote_url = coalesce(%(remote_url)s, d.remote_url),
+           history = d.history || jsonb_strip_nulls(jsonb_build_object(
+               'at', t.now, 'event', %(event)s::text, 'note', %(note)s::text))
+      FROM (SELECT botticelli_now() AS now) AS t
+     WHERE d.id = %(id)s
+       AND d.fence = %(fence)s
+       AND d.state = 'posted'
+"""
+
+
+def settle_steps(
+    conn: Connection,
+    delivery: Delivery,
+    steps: Sequence[Mapping[str, Any]],
+    *,
+    retry_after: timedelta | None,
+    remote_url: str | None,
+) -> None:
+    """Write down how far the steps of a published delivery are. One transaction.
+
+    `retry_after`: when open ones are due again; None: none is open.
+
+    Raises:
+        LostLease: The claim is no longer ours.
+    """
+    said = "; ".join(f"{one['step']}: {one['note']}" for one in steps if one.get("note"))
+    done = ", ".join(one["step"] for one in steps if one["state"] == "done")
+    values: dict[str, Any] = {
+        "steps": Jsonb(list(steps)),
+        "retry_after": retry_after,
+        "remote_url": remote_url,
+        "event": f"followed by {done}" if done else "not followed up",
+        "note": said or None,
+    }
+
+    def write() -> None:
+        with conn.transaction():
+            _guarded(conn, SETTLE_STEPS, delivery, **values)
+
+    once(conn, write)
 
 
 BEGIN: Final = """
@@ -225,6 +307,7 @@ def _guarded(conn: Connection, statement: str, delivery: Delivery, **values: Any
 ADD_PART: Final = """
     UPDATE deliveries
        SET parts = CASE WHEN parts @> %(part)s::jsonb THEN parts ELSE parts || %(part)s::jsonb END,
+           steps = %(steps)s,
            sent_at = NULL
      WHERE id = %(id)s
        AND fence = %(fence)s
@@ -234,16 +317,22 @@ ADD_PART: Final = """
 
 @repeatable(pressing=True)
 def add_part(
-    conn: Connection, delivery: Delivery, *, remote_id: str, url: str, thread: str = ""
+    conn: Connection,
+    delivery: Delivery,
+    *,
+    remote_id: str,
+    url: str,
+    thread: str = "",
+    steps: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Keep the receipt of one message of several. One transaction.
+    """Keep the receipt of one message of several, and what follows. One transaction.
 
     Raises:
         LostLease: The claim is no longer ours.
     """
     part = Jsonb([{"remote_id": remote_id, "url": url, "thread": thread}])
     with conn.transaction():
-        _guarded(conn, ADD_PART, delivery, part=part)
+        _guarded(conn, ADD_PART, delivery, part=part, steps=Jsonb(list(steps)))
 
 
 FORGET_REQUEST: Final = """
@@ -311,6 +400,10 @@ SETTLE: Final = """
            remote_url = coalesce(%(remote_url)s, remote_url),
            posted_at = CASE WHEN %(state)s = 'posted'
                             THEN coalesce(%(posted_at)s::timestamptz, t.now) END,
+           steps = coalesce(%(steps)s, steps),
+           steps_at = CASE WHEN %(state)s = 'posted'
+                            AND jsonb_path_exists(%(steps)s, '$[*] ? (@.state == "open")')
+                           THEN t.now END,
            sent_at = CASE WHEN %(state)s <> 'pending' THEN sent_at END,
            text_sent = CASE WHEN %(state)s <> 'pending' THEN text_sent END,
            history = history || jsonb_build_object(
@@ -346,6 +439,7 @@ class DeliveryResult:
         note: Why, for a person; of a posted one: what went wrong afterwards.
         retry_after: Of a pending or uncertain one: how long nothing is sent to the destination.
         posted_at: When the platform published it; None if just now.
+        steps: Of a posted one: what follows.
         in_doubt: Of an uncertain one: whether the request under way may have arrived; if not, the
             messages so far of a split text are out and the next one is not.
     """
@@ -356,6 +450,7 @@ class DeliveryResult:
     remote_id: str | None = None
     remote_url: str | None = None
     posted_at: datetime | None = None
+    steps: Sequence[Mapping[str, Any]] = ()
     in_doubt: bool = True
 
 
@@ -365,7 +460,8 @@ def settle(conn: Connection, delivery: Delivery, ending: DeliveryResult) -> None
     Raises:
         LostLease: The claim is no longer ours; nothing was changed.
     """
-    values = {**vars(ending), "note": ending.note or None}
+    steps = Jsonb(list(ending.steps)) if ending.state == "posted" else None
+    values = {**vars(ending), "note": ending.note or None, "steps": steps}
 
     def write() -> None:
         if ending.state == "uncertain":

@@ -35,14 +35,19 @@ class PostFilter:
 
 @record
 class Queued(Pace):
-    """A destination's pace, and whether a delivery of it has to be reconciled first."""
+    """A destination's pace, and whether a delivery of it has to be reconciled or followed up."""
 
     name: str
     is_uncertain: bool
+    has_steps: bool
 
 
 READ_QUEUES: Final = """
     SELECT w.name, t.now, q.waiting, q.retry_at, q.busy_until, q.is_uncertain,
+           EXISTS (SELECT
+                     FROM deliveries AS d
+                    WHERE d.destination = w.name
+                      AND d.steps_at <= t.now) AS has_steps,
            ARRAY (SELECT d.posted_at
                     FROM deliveries AS d
                    WHERE d.destination = w.name

@@ -85,6 +85,7 @@ class Status:
     Args:
         config: The file that was read.
         project: The project's name; empty: there is none.
+        unfinished: Messages that are out without all that should follow them, by destination.
         changed: Posts that wait with another text than was approved; they are not sent.
     """
 
@@ -97,6 +98,7 @@ class Status:
     budget: tuple[ModelUse, ...]
     today: SpentToday
     project: str
+    unfinished: Mapping[str, int]
     changed: int
 
 
@@ -158,6 +160,12 @@ NOW: Final = """
      WHERE review_status IN ('pending', 'posting', 'held')
        AND NOT botticelli_is_as_approved(text_content, approved_hash)
 """
+UNFINISHED: Final = """
+    SELECT destination, count(*)
+      FROM deliveries
+     WHERE steps_at IS NOT NULL
+     GROUP BY destination
+"""
 POSTED_TODAY: Final = """
     SELECT d.name, count(p.id)
       FROM unnest(%(names)s::text[], %(zones)s::text[]) AS d (name, zone)
@@ -187,6 +195,7 @@ def read_status(conn: Connection, config: Config, *, timers: Mapping[str, dateti
             budget=read_model_use(conn),
             today=read_spent_today(conn),
             project=config.project.name,
+            unfinished=dict(conn.execute(UNFINISHED).fetchall()),
             changed=row[1],
         )
 
