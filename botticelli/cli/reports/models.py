@@ -1,27 +1,23 @@
 """`botticelli models`: list them, try one, bring a small local one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Final
-
-import typer
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.budget.limits import limits_in_force
 from botticelli.cli.shared import choices
 from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
-from botticelli.config.model import Limits, Models, Price
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, render
+from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.models import catalogue
-from botticelli.models.base import Message, Part, Request, Usage
+from botticelli.models.base import Message, Part, Request
 from botticelli.models.catalogue import CATALOGUE
 from botticelli.models.local import bundled
 from botticelli.models.open import FREE, Drivers, route
-from botticelli.records import record
 from botticelli.stages.curate.trial import JudgeTrial, try_judge
 from botticelli.text import counted
 
@@ -40,68 +36,45 @@ models = group(
 )
 
 
-@record
-class ListedModel:
-    """One model.
-
-    Args:
-        use: writes, judges, or empty.
-        becomes: The model used in its place, or from `becomes_on` on.
-        price: Of today, in US dollars per million tokens.
-        limits: As the provider gives them, before multipliers.
-        limits_by: Who says so: file, tier ..., none.
-        trouble: Why it cannot be used now; empty if nothing is known to prevent it.
-    """
-
-    name: str
-    provider: str
-    use: str
-    becomes: str | None
-    becomes_on: date | None
-    price: Price | None
-    limits: Limits
-    limits_by: str
-    inputs: tuple[str, ...]
-    trouble: str
-
-
-@record
-class ModelsReport:
-    """Configured models first, then those of the catalogue, then those without a key."""
-
-    models: tuple[ListedModel, ...]
-    tier: str
-
-
-@record
-class ModelTrial:
-    """One small call to one model; cost in US dollars."""
-
-    asked: str
-    served: str
-    text: str
-    seconds: float
-    usage: Usage | None
-    cost_usd: Decimal
+LISTED: Final[Columns] = {
+    "model": "name",
+    "provider": "provider",
+    "use": "use",
+    "$/M in>": lambda one: None if one["price"] is None else f"{one['price'].input:.2f}",
+    "$/M out>": lambda one: None if one["price"] is None else f"{one['price'].output:.2f}",
+    "rpm>": lambda one: one["limits"].rpm,
+    "tpm>": lambda one: one["limits"].tpm,
+    "rpd>": lambda one: one["limits"].rpd,
+    "by": "limits_by",
+    "note": lambda one: _fate(one["becomes"], one["becomes_on"]) or one["trouble"],
+}
 
 
 @command(models, "list")
-def list_models(env: Environment) -> ModelsReport:
+def list_models(env: Environment) -> Listing:
     """List the models with their limits and prices."""
-    return models_report(env.config.models, on=env.clock.now().date())
-
-
-def models_report(config: Models, *, on: date) -> ModelsReport:
-    """Return every model that is configured or known. Opens none of them."""
+    config, on = env.config.models, env.clock.now().date()
+    # Configured ones first, then those of the catalogue, then those without a key.
     names = dict.fromkeys(
         [*config.default, *config.judge, *config.named, *CATALOGUE, "local", "offline"]
     )
-    return ModelsReport(
-        models=tuple(_listed(name, config, on=on) for name in names), tier=config.tier or "free"
+    return Listing(
+        name="models",
+        rows=[_listed(name, config, on=on) for name in names],
+        columns=LISTED,
+        after="limits before multipliers, by [models] tier or by the file's [models.limits]; what"
+        " 429 answers taught: botticelli budget",
+        facts={"tier": config.tier or "free"},
     )
 
 
-def _listed(name: str, models: Models, *, on: date) -> ListedModel:
+def _listed(name: str, models: Models, *, on: date) -> Mapping[str, Any]:
+    """Return what is known of a model. Opens none.
+
+    `use`: writes, judges or empty; `becomes`: who is used in its place, from `becomes_on` on;
+    `price`: of today, in US dollars per million tokens; `limits`: before multipliers; `trouble`:
+    why it cannot be used now.
+    """
     becomes, since = _becomes(name, models)
     try:
         way = route(name, models)
@@ -112,21 +85,21 @@ def _listed(name: str, models: Models, *, on: date) -> ListedModel:
             trouble = "GEMINI_API_KEY is not set"
     except ConfigError as error:
         provider, model, trouble = "", name, error.what
-    force = None if provider in FREE else limits_in_force(model, models)
-    return ListedModel(
-        name=name,
-        provider=provider,
-        use=_use(name, models),
-        becomes=becomes,
-        becomes_on=since,
-        price=catalogue.price(model, models, on=on),
-        limits=Limits() if force is None else force.limits,
-        limits_by="none" if force is None else force.source,
-        inputs=("text",)
-        if provider in FREE
-        else tuple(sorted(catalogue.known(model).capabilities.inputs)),
-        trouble=trouble,
-    )
+    is_free = provider in FREE
+    force = None if is_free else limits_in_force(model, models)
+    uses = [("writes", models.default), ("judges", models.judge)]
+    return {
+        "name": name,
+        "provider": provider,
+        "use": " and ".join(use for use, names in uses if name in names),
+        "becomes": becomes,
+        "becomes_on": since,
+        "price": catalogue.price(model, models, on=on),
+        "limits": Limits() if force is None else force.limits,
+        "limits_by": "none" if force is None else force.source,
+        "inputs": ["text"] if is_free else sorted(catalogue.known(model).capabilities.inputs),
+        "trouble": trouble,
+    }
 
 
 def _becomes(name: str, models: Models) -> tuple[str | None, date | None]:
@@ -138,42 +111,33 @@ def _becomes(name: str, models: Models) -> tuple[str | None, date | None]:
     return retirement.successor, None if retirement.since == date.max else retirement.since
 
 
-def _use(name: str, models: Models) -> str:
-    uses = [("writes", models.default), ("judges", models.judge)]
-    return " and ".join(use for use, names in uses if name in names)
+def _fate(becomes: str | None, on: date | None) -> str:
+    return "" if becomes is None else f"{becomes} from {on}" if on else f"or {becomes}"
 
 
 @command(models, "test", writes=True)
 def try_model(
-    env: Environment,
-    name: Annotated[
-        str,
-        typer.Argument(metavar="[NAME]", help="As in a narrative.", autocompletion=choices.models),
-    ] = "",
-    *,
-    judge: Annotated[
-        bool,
-        typer.Option("--judge", help="Can it judge? Two calls: planted posts, and a long prompt."),
-    ] = False,
-) -> ModelTrial | JudgeTrial:
+    env: Environment, name: choices.ModelName = "", *, judge: bool = False
+) -> Lines | JudgeTrial:
     """Ask a model for one sentence, or whether it can judge; calls count and cost like any.
+
+    Takes:
+        name [NAME]: As in a narrative.
+        judge: Can it judge? Two calls: planted posts, and a long prompt.
 
     Examples:
         botticelli models test gemini-3.5-flash-lite
         botticelli models test --judge
     """
     if judge:
-        return _judge_trial(env, name or env.config.models.judge[0])
+        name = name or env.config.models.judge[0]
+        models = replace(env.config.models, judge=(name,))
+        asked = env.with_config(replace(env.config, models=models), cwd=env.cwd)
+        with _opened(asked, name) as context:
+            return try_judge(context, name)
     if not name:
         raise UsageError("which model?", hint="give its NAME, or --judge for the one that judges")
     return _trial(env, name)
-
-
-def _judge_trial(env: Environment, name: str) -> JudgeTrial:
-    models = replace(env.config.models, judge=(name,))
-    asked = env.with_config(replace(env.config, models=models), cwd=env.cwd)
-    with _opened(asked, name) as context:
-        return try_judge(context, name)
 
 
 @contextmanager
@@ -188,14 +152,12 @@ def _opened(env: Environment, name: str) -> "Iterator[RunContext]":
 
 
 @command(models)
-def pull(
-    env: Environment,
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="smollm2: 135M parameters, 93 MB, Apache-2.0."),
-    ],
-) -> Done:
-    """Install a small model that runs in this process, without a key."""
+def pull(env: Environment, name: str) -> Done:
+    """Install a small model that runs in this process, without a key.
+
+    Takes:
+        name NAME: smollm2: 135M parameters, 93 MB, Apache-2.0.
+    """
     if name not in PULLABLE:
         raise UsageError(f"there is no '{name}' to pull", hint=f"known: {', '.join(PULLABLE)}")
     from importlib.util import find_spec
@@ -211,7 +173,7 @@ def pull(
     )
 
 
-def _trial(env: Environment, name: str) -> ModelTrial:
+def _trial(env: Environment, name: str) -> Lines:
     from botticelli.narrative.answers.answer import ActKey
 
     message = Message(role="user", parts=(Part(text=TRIAL),))
@@ -221,13 +183,16 @@ def _trial(env: Environment, name: str) -> ModelTrial:
         request = Request(model=name, messages=(message,))
         answer = context.caller().ask(request, models=[name], key=key)
         seconds = env.clock.monotonic() - began
-    return ModelTrial(
-        asked=name,
-        served=answer.model,
-        text=answer.text.strip(),
-        seconds=round(seconds, 3),
-        usage=answer.usage,
-        cost_usd=answer.cost_usd,
+    usage, text = answer.usage, answer.text.strip()
+    tokens = (
+        "tokens unknown"
+        if usage is None
+        else f"{counted(usage.input, 'token')} in, {usage.output} out"
+    )
+    facts = {"asked": name, "served": answer.model, "text": text, "seconds": round(seconds, 3)}
+    return Lines(
+        text=f"{text}\n{answer.model}: {seconds:.2f} s, {tokens}, ${answer.cost_usd:.6f}",
+        facts={**facts, "usage": usage, "cost_usd": answer.cost_usd},
     )
 
 
@@ -244,55 +209,6 @@ def _install(*words: str) -> None:
             where=" ".join(words),
             hint=f"install it by hand: pip install {' '.join(words)}",
         )
-
-
-@render.register
-def _(report: ModelsReport, console: Console) -> None:
-    console.table(
-        ("model", "provider", "use", "$/M in", "$/M out", "rpm", "tpm", "rpd", "by", "note"),
-        [_row(model) for model in report.models],
-        right=("$/M in", "$/M out", "rpm", "tpm", "rpd"),
-    )
-    console.line(
-        "limits before multipliers, by [models] tier or by the file's [models.limits]; what 429"
-        " answers taught: botticelli budget"
-    )
-
-
-def _row(model: ListedModel) -> tuple[object, ...]:
-    price, limits = model.price, model.limits
-    return (
-        model.name,
-        model.provider,
-        model.use,
-        None if price is None else f"{price.input:.2f}",
-        None if price is None else f"{price.output:.2f}",
-        limits.rpm,
-        limits.tpm,
-        limits.rpd,
-        model.limits_by,
-        _fate(model) or model.trouble,
-    )
-
-
-def _fate(model: ListedModel) -> str:
-    if model.becomes is None:
-        return ""
-    return f"{model.becomes} from {model.becomes_on}" if model.becomes_on else f"or {model.becomes}"
-
-
-@render.register
-def _(report: ModelTrial, console: Console) -> None:
-    console.line(report.text)
-    usage = report.usage
-    tokens = (
-        "tokens unknown"
-        if usage is None
-        else f"{counted(usage.input, 'token')} in, {usage.output} out"
-    )
-    console.line(
-        f"{report.served}: {report.seconds:.2f} s, {tokens}, ${report.cost_usd:.6f}", style="dim"
-    )
 
 
 @render.register

@@ -1,17 +1,17 @@
 """`botticelli db`: the database, embedded or on a server."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
+from botticelli.cli.shell.output import Console, Lines, render
 from botticelli.errors import ConfigError, UsageError
 from botticelli.records import record
 from botticelli.store import ledger
@@ -33,26 +33,6 @@ db = group(
     botticelli db psql -c 'SELECT count(*) FROM approved_discord_posts'
     """,
 )
-
-
-@record
-class DatabaseStatus:
-    """The database as it is. pid, postgres and size_bytes are None unless it is embedded.
-
-    Args:
-        kind: embedded or server.
-        place: Data folder, or host, port and name.
-        schema_version: None if missing or not running.
-        size_bytes: On disk.
-    """
-
-    kind: str
-    place: str
-    schema_version: int | None
-    running: bool
-    pid: int | None = None
-    postgres: str | None = None
-    size_bytes: int | None = None
 
 
 @command(db, writes=True)
@@ -99,14 +79,12 @@ def psql(env: Environment, ctx: typer.Context) -> None:
 
 
 @command(db)
-def start(
-    env: Environment,
-    *,
-    if_ours: Annotated[
-        bool, typer.Option("--if-ours", help="Do nothing if another server is configured.")
-    ] = False,
-) -> Done:
-    """Start the embedded PostgreSQL, if it is not running."""
+def start(env: Environment, *, if_ours: bool = False) -> Done:
+    """Start the embedded PostgreSQL, if it is not running.
+
+    Takes:
+        if_ours: Do nothing if another server is configured.
+    """
     if if_ours and env.config.database.url:
         return Done(line="another server is configured", facts={"running": None})
     _only_embedded(env)
@@ -125,7 +103,7 @@ def stop(env: Environment) -> Done:
 
 
 @command(db)
-def status(env: Environment) -> DatabaseStatus:
+def status(env: Environment) -> Lines:
     """Show where the database is and whether it runs; starts nothing."""
     url, version = env.config.database.url, None
     found = None if url else env.embedded.status()
@@ -135,31 +113,30 @@ def status(env: Environment) -> DatabaseStatus:
     elif found and found.running and env.config.project.root:
         with suppress(NothingYet), mapped_errors(), env.connect() as conn:
             version = schema_version(conn)
-    if found is None:
-        return DatabaseStatus(
-            kind="server", place=place_of(url), schema_version=version, running=True
-        )
-    return DatabaseStatus(
-        kind="embedded",
-        place=str(found.folder),
-        schema_version=version,
-        running=found.running,
-        pid=found.pid,
-        postgres=found.version or None,
-        size_bytes=found.size,
-    )
-
-
-@record
-class Pruned:
-    """What `db prune` removed, by the name of the setting."""
-
-    removed: Mapping[str, int]
-    kept: Mapping[str, int]
+    facts = {
+        "kind": "embedded" if found else "server",
+        "place": str(found.folder) if found else place_of(url),
+        "schema_version": version,  # None if missing or not running
+        "running": found.running if found else True,
+        "pid": found.pid if found else None,
+        "postgres": (found.version or None) if found else None,
+        "size_bytes": found.size if found else None,  # on disk
+    }
+    state = f"running (pid {facts['pid']})" if facts["pid"] else "running"
+    shown = {
+        "database": f"{facts['kind']}, {state if facts['running'] else 'stopped'}",
+        "place": facts["place"],
+        "schema version": version,
+    }
+    if found:
+        size = f"{(found.size or 0) / 1_000_000:.0f} MB"
+        shown |= {"PostgreSQL": facts["postgres"], "size": size}
+    lines = (f"{name:<15} {'-' if value is None else value}" for name, value in shown.items())
+    return Lines(text="\n".join(lines), facts=facts)
 
 
 @command(db, writes=True)
-def prune(env: Environment, conn: Connection) -> Pruned:
+def prune(env: Environment, conn: Connection) -> Lines:
     """Delete history that is older than [retention] allows."""
     removed = {
         what: retention.prune(conn, what, days=getattr(env.config.retention, what))
@@ -167,16 +144,17 @@ def prune(env: Environment, conn: Connection) -> Pruned:
     }
     ledger.prune(conn)
     kept = {what: retention.count(conn, what) for what in retention.STATEMENTS}
-    return Pruned(removed=removed, kept=kept)
+    lines = (f"{what:<20} {n:>8} removed {kept[what]:>8} left" for what, n in removed.items())
+    return Lines(text="\n".join(lines), facts={"removed": removed, "kept": kept})
 
 
 @command(db)
-def backup(
-    env: Environment,
-    conn: Connection,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file; overwritten, mode 0600.")],
-) -> Done:
-    """Write the whole database to a file with pg_dump."""
+def backup(env: Environment, conn: Connection, file: Path) -> Done:
+    """Write the whole database to a file with pg_dump.
+
+    Takes:
+        file FILE: The file; overwritten, mode 0600.
+    """
     from botticelli.store.maintenance import dump
 
     target = env.cwd / file
@@ -187,21 +165,13 @@ def backup(
 
 
 @command(db, writes=True)
-def restore(
-    env: Environment,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of db backup.")],
-    *,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Replace what the database contains now.")
-    ] = False,
-    allow_code: Annotated[
-        bool,
-        typer.Option(
-            "--allow-code", help="Take over functions, triggers and the like that it holds."
-        ),
-    ] = False,
-) -> Done:
+def restore(env: Environment, file: Path, *, yes: bool = False, allow_code: bool = False) -> Done:
     """Replace the database by a backup and pause posting.
+
+    Takes:
+        file FILE: A file of db backup.
+        yes: Replace what the database contains now.
+        allow_code: Take over functions, triggers and the like that it holds.
 
     Examples:
         botticelli db restore backup.dump
@@ -262,13 +232,11 @@ def migrate(env: Environment) -> Done:
 
 
 @command(db, writes=True)
-def adopt(
-    env: Environment,
-    name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="The former name of this project.")
-    ] = "",
-) -> Done:
+def adopt(env: Environment, name: str = "") -> Done:
     """Take over a database of an earlier version, or of this project's former name or folder.
+
+    Takes:
+        name [NAME]: The former name of this project.
 
     Examples:
         botticelli db adopt
@@ -320,27 +288,6 @@ def _only_embedded(env: Environment) -> None:
             where="DATABASE_URL",
             hint="unset it to use the embedded PostgreSQL",
         )
-
-
-@render.register
-def _(report: DatabaseStatus, console: Console) -> None:
-    state = f"running (pid {report.pid})" if report.pid else "running"
-    rows: list[tuple[str, object]] = [
-        ("database", f"{report.kind}, {state if report.running else 'stopped'}"),
-        ("place", report.place),
-        ("schema version", report.schema_version),
-    ]
-    if report.kind == "embedded":
-        rows.append(("PostgreSQL", report.postgres))
-        rows.append(("size", f"{(report.size_bytes or 0) / 1_000_000:.0f} MB"))
-    for name, value in rows:
-        console.line(f"{name:<15} {'-' if value is None else value}")
-
-
-@render.register
-def _(report: Pruned, console: Console) -> None:
-    for what, number in report.removed.items():
-        console.line(f"{what:<20} {number:>8} removed {report.kept[what]:>8} left")
 
 
 @render.register

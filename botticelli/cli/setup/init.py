@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
-
-import typer
+from typing import Final, TypeVar
 
 from botticelli import files
 from botticelli.cli.setup import answers, draft
@@ -104,34 +102,27 @@ class Given:
 @command()
 def init(
     env: Environment,
-    folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The folder; created if missing.")
-    ] = Path(),
+    folder: Path = Path(),
     *,
-    about_text: Annotated[
-        str, typer.Option("--about", metavar="TEXT", help="Who you are, for whom, and about what.")
-    ] = "",
-    channel: Annotated[
-        str, typer.Option(metavar="WHERE", help="A Discord channel's id or link, or file.")
-    ] = "",
-    model: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="gemini, ollama:NAME, NAME@URL, local or offline."),
-    ] = "",
-    source: Annotated[
-        str,
-        typer.Option("--from", metavar="URL|FILE", help="Have the model draft ABOUT.md from it."),
-    ] = "",
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing, and trust what is there already.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite settings and narratives, no text of yours.")
-    ] = False,
+    about_text: str = "",
+    channel: str = "",
+    model: str = "",
+    source: str = "",
+    yes: bool = False,
+    force: bool = False,
 ) -> CreatedProject:
     """Create a project: ABOUT.md, settings, narratives.
 
     Asks four questions at a terminal; options answer them. Files that are there are kept.
+
+    Takes:
+        folder [DIR]: The folder; created if missing.
+        about_text --about TEXT: Who you are, for whom, and about what.
+        channel WHERE: A Discord channel's id or link, or file.
+        model NAME: gemini, ollama:NAME, NAME@URL, local or offline.
+        source --from URL|FILE: Have the model draft ABOUT.md from it.
+        yes --yes,-y: Ask nothing, and trust what is there already.
+        force: Overwrite settings and narratives, no text of yours.
 
     Examples:
         botticelli init my-channel

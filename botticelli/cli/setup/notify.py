@@ -1,9 +1,6 @@
 """`botticelli notify`: what systemd's OnFailure= runs."""
 
 import logging
-from typing import Annotated
-
-import typer
 
 from botticelli.cli.shared.stage_run import Notifier
 from botticelli.cli.shell.command import command
@@ -12,14 +9,11 @@ from botticelli.errors import ConfigError
 
 
 @command(json=False)
-def notify(
-    env: Environment,
-    unit: Annotated[
-        str,
-        typer.Argument(metavar="UNIT", help="The unit that failed, like botticelli-post.service."),
-    ],
-) -> None:
+def notify(env: Environment, unit: str) -> None:
     """Notify hooks of a failed systemd unit (OnFailure=).
+
+    Takes:
+        unit UNIT: The unit that failed, like botticelli-post.service.
 
     Examples:
         botticelli notify botticelli-post.service

@@ -58,14 +58,15 @@ def render_timers(
     *,
     cron: ForCron = False,
     user: ForUser = False,
-    to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write files to this folder, not to stdout.")
-    ] = None,
-    program: Annotated[
-        str | None, typer.Option(metavar="PATH", help=f"The program to run; else {PROGRAM}.")
-    ] = None,
+    to: Path | None = None,
+    program: str | None = None,
 ) -> Done | PlainText:
-    """Print the units or the crontab for the configured schedules."""
+    """Print the units or the crontab for the configured schedules.
+
+    Takes:
+        to DIR: Write files to this folder, not to stdout.
+        program PATH: The program to run; else /usr/local/bin/botticelli.
+    """
     plans = plans_of(env.config)
     place = scope_of(env, program=program or PROGRAM, of_user=user)
     if cron:
@@ -91,14 +92,15 @@ def install(
     *,
     cron: ForCron = False,
     user: ForUser = False,
-    program: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The program to run; else this one.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be written and run.")
-    ] = False,
+    program: str | None = None,
+    dry_run: bool = False,
 ) -> Done | PlainText:
-    """Install and start the timers; repeat it after a change of a schedule."""
+    """Install and start the timers; repeat it after a change of a schedule.
+
+    Takes:
+        program PATH: The program to run; else this one.
+        dry_run: Show what would be written and run.
+    """
     chosen = installer(env, cron=cron, user=user, program=program)
     if dry_run:
         plan = list(chosen.plan())

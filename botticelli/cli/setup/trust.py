@@ -4,9 +4,6 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from botticelli.cli.shared.command_guard import asking
 from botticelli.cli.shared.trusting import record_of, rights
@@ -34,18 +31,16 @@ class TrustReport:
 
 @command()
 def trust(
-    env: Environment,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[FILE|DIR]...", help="Narrative files, or a project's folder."),
-    ] = None,
-    *,
-    listed: Annotated[bool, typer.Option("--list", help="List what is trusted.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the trust back.")] = False,
+    env: Environment, paths: list[Path] | None = None, *, listed: bool = False, remove: bool = False
 ) -> TrustReport:
     """Trust a narrative or a project with what it asks for.
 
     Prints what that is. Whatever changes in the files is asked about again.
+
+    Takes:
+        paths [FILE|DIR]...: Narrative files, or a project's folder.
+        listed --list: List what is trusted.
+        remove: Take the trust back.
 
     Examples:
         botticelli trust narratives/poster.toml

@@ -10,9 +10,9 @@
         \"\"\"
 
 The decorator hands over the environment and an open database, adds `--json`, shows the report and
-makes its exit code the command's own. What the user may write is declared by the docstring alone:
-`PARAMETER [--option] [METAVAR]: help`; parameters after the `*` are options. An integer is at least
-1. Only what is more (completion, a parser) needs `Annotated`, and what several commands share.
+makes its exit code the command's own. The docstring declares what the user may write:
+`PARAMETER [--option[,-o]] [METAVAR]: help`. What stands after the `*` is an option, an integer is
+at least 1. Only what is more (completion, a parser), or shared by commands, needs `Annotated`.
 """
 
 import inspect
@@ -35,7 +35,7 @@ from botticelli.records import record
 Body = Callable[..., Any]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 TAKEN: Final = re.compile(
-    r"^ {4}(\w+)(?: (--[\w-]+))?(?: ([^\s-]\S*))?: (.*(?:\n {8}.*)*)", re.MULTILINE
+    r"^ {4}(\w+)(?: (--[\w-]+(?:,-\w)?))?(?: ([^\s-]\S*))?: (.*(?:\n {8}.*)*)", re.MULTILINE
 )
 By = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who decides; recorded with it.")
@@ -153,7 +153,8 @@ def _declared(parameter: inspect.Parameter, said: list[str] | None) -> inspect.P
         info = copy(known)
     info.help, info.metavar = re.sub(r"\s+", " ", text), metavar or info.metavar
     if is_option:
-        info.param_decls = (option or f"--{parameter.name.replace('_', '-')}",)
+        names = option or f"--{parameter.name.replace('_', '-')}"
+        info.param_decls = tuple(names.split(","))
     if int in (kind, *get_args(kind)) and info.parser is None:
         info.min = 1
     return parameter.replace(annotation=Annotated[kind, info])

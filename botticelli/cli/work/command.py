@@ -2,36 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any, Final
 
 import typer
 
 from botticelli.cli.shared import choices
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
 from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection
-
-
-@record
-class KnownCommand:
-    """A command that narratives can run; ! marks required arguments."""
-
-    platform: str
-    command: str
-    writes: bool
-    takes: tuple[str, ...]
-    needs: str
-    gives: tuple[str, ...]
-
-
-@record
-class CommandsReport:
-    """All commands."""
-
-    commands: tuple[KnownCommand, ...]
 
 
 @record
@@ -42,29 +23,21 @@ class CommandReport:
     result: Any
 
 
-@record
-class CommandDryRun:
-    """What a command would send, and what the rules say."""
-
-    command: str
-    request: Any
-    verdict: str
-    why: str
+# A command that narratives can run; ! marks required arguments.
+KNOWN: Final[Columns] = {
+    "command": lambda one: f"{one['platform']} {one['command']}",
+    "does": lambda one: Styled("writes", "yellow") if one["writes"] else "reads",
+    "arguments": lambda one: " ".join(one["takes"]),
+    "permission": lambda one: one["needs"] or None,
+}
 
 
 @command()
-def commands(
-    env: Environment,
-    platform: Annotated[
-        str,
-        typer.Argument(
-            metavar="[PLATFORM]",
-            help="Only the commands of this platform.",
-            autocompletion=choices.platforms,
-        ),
-    ] = "",
-) -> CommandsReport:
+def commands(env: Environment, platform: choices.Platform = "") -> Listing:
     """List the bot commands that narratives can run.
+
+    Takes:
+        platform [PLATFORM]: Only the commands of this platform.
 
     Examples:
         botticelli commands discord
@@ -72,21 +45,21 @@ def commands(
     from botticelli.cli.shared.command_guard import descriptions
 
     known = [
-        KnownCommand(
-            platform=name,
-            command=one.name,
-            writes=one.writes,
-            takes=one.takes,
-            needs=one.needs,
-            gives=one.gives,
-        )
+        {
+            "platform": name,
+            "command": one.name,
+            "writes": one.writes,
+            "takes": one.takes,
+            "needs": one.needs,
+            "gives": one.gives,
+        }
         for name, found in descriptions(env).items()
         if platform in ("", name)
         for one in found
     ]
     if not known:
         raise UsageError(f"there is no platform '{platform}'", hint="see botticelli commands")
-    return CommandsReport(commands=tuple(known))
+    return Listing(name="commands", rows=known, columns=KNOWN)
 
 
 @command(
@@ -98,31 +71,21 @@ def run_command(
     env: Environment,
     conn: Connection,
     ctx: typer.Context,
-    platform: Annotated[
-        str,
-        typer.Argument(
-            metavar="PLATFORM", help="discord or database.", autocompletion=choices.platforms
-        ),
-    ],
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="COMMAND",
-            help="The command, as channels.list.",
-            autocompletion=choices.bot_commands,
-        ),
-    ],
+    platform: choices.Platform,
+    name: choices.BotCommand,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the request and what the rules say.")
-    ] = False,
-    allow_writes: Annotated[
-        bool, typer.Option("--allow-writes", help="Let the command change things without asking.")
-    ] = False,
-) -> CommandDryRun | CommandReport:
+    dry_run: bool = False,
+    allow_writes: bool = False,
+) -> Lines | CommandReport:
     """Run one bot command.
 
     Its arguments follow as --name value; lists and tables are written as JSON.
+
+    Takes:
+        platform PLATFORM: discord or database.
+        name COMMAND: The command, as channels.list.
+        dry_run: Show the request and what the rules say.
+        allow_writes: Let the command change things without asking.
 
     Examples:
         botticelli command discord channels.list --guild-id 1289700000000000123
@@ -136,7 +99,10 @@ def run_command(
     if not dry_run:
         return CommandReport(command=call.name, result=guard.run(call))
     request, verdict = guard.preview(call)
-    return CommandDryRun(command=call.name, request=request, verdict=verdict.word, why=verdict.why)
+    rules = f"rules: {verdict.word}" + (f" ({verdict.why})" if verdict.why else "")
+    facts = {"request": request, "verdict": verdict.word, "why": verdict.why}
+    shown = json.dumps(request, ensure_ascii=False, indent=2)
+    return Lines(text=f"{shown}\n{rules}", facts={"command": call.name, **facts})
 
 
 def arguments(words: Sequence[str]) -> dict[str, Any]:
@@ -168,22 +134,6 @@ def _value(text: str, name: str) -> Any:
 
 
 @render.register
-def _(report: CommandsReport, console: Console) -> None:
-    console.table(
-        ("command", "does", "arguments", "permission"),
-        [
-            (
-                f"{one.platform} {one.command}",
-                Styled("writes", "yellow") if one.writes else "reads",
-                " ".join(one.takes),
-                one.needs or None,
-            )
-            for one in report.commands
-        ],
-    )
-
-
-@render.register
 def _(report: CommandReport, console: Console) -> None:
     rows = report.result
     if isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
@@ -195,12 +145,6 @@ def _(report: CommandReport, console: Console) -> None:
             console.line(f"{key}: {_cell(value)}")
         return
     console.line(json.dumps(rows, ensure_ascii=False, indent=2))
-
-
-@render.register
-def _(report: CommandDryRun, console: Console) -> None:
-    console.line(json.dumps(report.request, ensure_ascii=False, indent=2))
-    console.line(f"rules: {report.verdict}" + (f" ({report.why})" if report.why else ""))
 
 
 def _cell(value: Any) -> str | None:

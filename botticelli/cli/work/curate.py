@@ -1,8 +1,6 @@
 """`botticelli curate`."""
 
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shared.spending import priced, spent
@@ -19,17 +17,13 @@ SHOWN: Final = 5  # rejected candidates
 
 @command(writes=True)
 def curate(
-    env: Environment,
-    *,
-    drain: Annotated[
-        bool, typer.Option("--drain", help="Continue until no candidate is pending.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show batches, calls and cost; spend nothing.")
-    ] = False,
-    jitter: Jitter = None,
+    env: Environment, *, drain: bool = False, dry_run: bool = False, jitter: Jitter = None
 ) -> CurateReport | CurateDryRun:
     """Score pending candidates and approve the best.
+
+    Takes:
+        drain: Continue until no candidate is pending.
+        dry_run: Show batches, calls and cost; spend nothing.
 
     Examples:
         botticelli curate --dry-run

@@ -6,9 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Final, TypeVar
-
-import typer
+from typing import Final, TypeVar
 
 import botticelli.cli.work.curate  # noqa: F401 - registers how its report reads
 from botticelli.cli.shared import choices
@@ -63,20 +61,11 @@ same points. Real ones:
 
 
 @command(json=False, writes=True)
-def demo(
-    env: Environment,
-    *,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            metavar="NAME",
-            help="Write with this model (and judge, unless it is local).",
-            autocompletion=choices.models,
-        ),
-    ] = "offline",
-) -> int:
+def demo(env: Environment, *, model: choices.WithModel = "offline") -> int:
     """Run the whole pipeline here, without a key or a server.
+
+    Takes:
+        model NAME: Write with this model (and judge, unless it is local).
 
     Examples:
         botticelli demo

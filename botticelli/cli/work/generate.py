@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Annotated
-
-import typer
 
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import Show, progress, run_context, unseen
@@ -21,45 +18,30 @@ from botticelli.stages.generate.stage import GenerateReport, Tick
 from botticelli.stages.generate.stage import generate as run_generate
 from botticelli.text import counted, span
 
-NarrativeArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="[NARRATIVE]",
-        help="FILE or FILE.NAME; by default the configured one.",
-        autocompletion=choices.narratives,
-    ),
-]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option("--workers", metavar="N", min=1, help="Number of concurrent calls."),
-]
-JoinOption = Annotated[bool, typer.Option("--join", help="Help a run that is active elsewhere.")]
-FreshOption = Annotated[
-    bool, typer.Option("--fresh", help="Abandon an unfinished batch instead of resuming it.")
-]
-NowOption = Annotated[
-    bool, typer.Option("--now", help="Start a batch even if none is due by the schedule.")
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show calls, tokens and cost; spend nothing.")
-]
-
 
 @command(writes=True)
 def generate(
     env: Environment,
-    narrative: NarrativeArgument = "",
+    narrative: choices.Narrative = "",
     *,
     iterations: choices.Iterations = None,
     model: choices.ModelNames = None,
-    workers: WorkersOption = None,
-    join: JoinOption = False,
-    fresh: FreshOption = False,
-    now: NowOption = False,
-    dry_run: DryRunOption = False,
+    workers: int | None = None,
+    join: bool = False,
+    fresh: bool = False,
+    now: bool = False,
+    dry_run: bool = False,
     jitter: Jitter = None,
 ) -> GenerateReport | GenerateDryRun:
     """Write candidate posts with a language model.
+
+    Takes:
+        narrative [NARRATIVE]: FILE or FILE.NAME; by default the configured one.
+        workers N: Number of concurrent calls.
+        join: Help a run that is active elsewhere.
+        fresh: Abandon an unfinished batch instead of resuming it.
+        now: Start a batch even if none is due by the schedule.
+        dry_run: Show calls, tokens and cost; spend nothing.
 
     Examples:
         botticelli generate --dry-run
@@ -134,12 +116,9 @@ def _(report: GenerateReport, console: Console) -> None:
         f" {counted(report.stored, 'new candidate')}",
         style="bold",
     )
+    repeats = "repeating older posts; curate rejects what repeats without a call"
     for count, words, style in (
-        (
-            report.repeats,
-            "repeating older posts; curate rejects what repeats without a call",
-            "yellow",
-        ),
+        (report.repeats, repeats, "yellow"),
         (report.failed, "failed permanently", "red"),
         (report.left, "left for the next run", "yellow"),
     ):

@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from threading import Event
 from types import FrameType
 from typing import Annotated, Any
@@ -28,6 +28,7 @@ from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
 from botticelli.narrative.run.runner import Runner
 from botticelli.records import record
+from botticelli.stages.generate.plan import recent_posts
 from botticelli.store.runs import RunUsage
 from botticelli.text import counted
 from botticelli.tracing import here
@@ -39,23 +40,11 @@ Share = Annotated[
 
 
 @record
-class RanAct:
-    """One act that ran. `answer` is its value for later acts."""
-
-    narrative: str
-    iteration: int
-    name: str
-    state: str
-    answer: str
-    model: str | None
-    reason: str | None
-
-
-@record
 class RunResult(RunUsage):
     """What a run of a narrative did.
 
     Args:
+        acts: Those that ran, as `_ran_act` has them.
         answers: The final answer of each iteration.
         stored: Table -> ids of new rows.
         removed: Consumed rows.
@@ -65,7 +54,7 @@ class RunResult(RunUsage):
     narrative: str
     run_id: int
     answers: tuple[str, ...]
-    acts: tuple[RanAct, ...]
+    acts: tuple[Mapping[str, Any], ...]
     stored: Mapping[str, tuple[int, ...]]
     removed: int
     idle: bool
@@ -90,103 +79,80 @@ class _CountingSink:
         return stored
 
 
-FileArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="FILE[:NAME]",
-        help="The narrative.",
-        autocompletion=choices.narratives,
-    ),
-]
-NarrativeOption = Annotated[
-    str, typer.Option("--narrative", "-n", metavar="FILE", help="The same as FILE.")
-]
-NarrativeNameOption = Annotated[
-    str, typer.Option("--narrative-name", metavar="NAME", help="The same as FILE:NAME.")
-]
-ActOption = Annotated[
-    str, typer.Option("--act", metavar="NAME", help="Stop after this act; store nothing.")
-]
-GivenOption = Annotated[
-    list[str] | None,
-    typer.Option("--input", metavar="KEY=VALUE", help="Value of {{KEY}}; - reads stdin."),
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show every prompt and call; spend nothing.")
-]
-SaveOption = Annotated[
-    bool, typer.Option("--save", help="Store every act with its prompt in the run.")
-]
-ProcessDiscordOption = Annotated[
-    bool,
-    typer.Option("--process-discord", help="Store servers and channels in discord_ tables."),
-]
-StateDirOption = Annotated[
+StateDir = Annotated[
     str, typer.Option("--state-dir", hidden=True, help="Not needed: the state is in the database.")
-]
-AllowWritesOption = Annotated[
-    bool, typer.Option("--allow-writes", help="Trust the file for this run; ask about no command.")
 ]
 
 
 @command(writes=True)
 def run(
     env: Environment,
-    file: FileArgument = "",
+    file: choices.Narrative = "",
     *,
-    narrative: NarrativeOption = "",
-    narrative_name: NarrativeNameOption = "",
+    narrative: str = "",
+    narrative_name: str = "",
     iterations: choices.Iterations = None,
-    act: ActOption = "",
-    given: GivenOption = None,
+    act: str = "",
+    given: list[str] | None = None,
     model: choices.ModelNames = None,
     rpm_multiplier: Share = None,
     tpm_multiplier: Share = None,
     rpd_multiplier: Share = None,
-    dry_run: DryRunOption = False,
-    save: SaveOption = False,
-    process_discord: ProcessDiscordOption = False,
-    state_dir: StateDirOption = "",
-    allow_writes: AllowWritesOption = False,
+    dry_run: bool = False,
+    save: bool = False,
+    process_discord: bool = False,
+    state_dir: StateDir = "",
+    allow_writes: bool = False,
 ) -> RunResult | NarrativeDryRun:
     """Run a narrative from a file.
+
+    Takes:
+        file FILE[:NAME]: The narrative.
+        narrative --narrative,-n FILE: The same as FILE.
+        narrative_name NAME: The same as FILE:NAME.
+        act NAME: Stop after this act; store nothing.
+        given --input KEY=VALUE: Value of {{KEY}}; - reads stdin.
+        dry_run: Show every prompt and call; spend nothing.
+        save: Store every act with its prompt in the run.
+        process_discord: Store servers and channels in discord_ tables.
+        allow_writes: Trust the file for this run; ask about no command.
 
     Examples:
         botticelli run hello.toml --input topic=chess
         botticelli run hello.toml --dry-run
     """
-    from botticelli.stages.generate.plan import recent_posts
-
     if state_dir:
         env.say("--state-dir is not needed: the state is in the database")
-    shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
     variables = _variables(given or ())
-    reference = _reference(file, narrative, name=narrative_name)
-    folders = env.config.narratives.folders
-    found, chosen = find_narrative(reference, folders=folders, cwd=env.cwd)
-    _check_act(chosen, act)
-    for line in found.warnings:
-        env.say(line)
+    found, chosen = _found(env, [*filter(None, (file, narrative))], narrative_name, act=act)
+    shares = {"rpm": rpm_multiplier, "tpm": tpm_multiplier, "rpd": rpd_multiplier}
     with env.database() as conn:
         running = _Running(
-            env=env,
-            context=run_context(env, conn, allow_writes=allow_writes, asks=True),
-            iterations=iterations,
-            until=act,
+            env=env, context=run_context(env, conn, allow_writes=allow_writes, asks=True),
+            iterations=iterations, until=act, models=tuple(model or ()),
             variables={"recent_posts": recent_posts(conn), **variables},
-            models=tuple(model or ()),
             shares={name: share for name, share in shares.items() if share is not None},
-            saves=save,
-            processes_discord=process_discord,
-        )
+            saves=save, processes_discord=process_discord,
+        )  # fmt: skip
         return running.dry_run(found, chosen) if dry_run else running.run(found, chosen)
 
 
-def _reference(file: str, option: str, *, name: str) -> str:
-    if bool(file) == bool(option):
-        what = "two narratives are named" if file else "no narrative is named"
+def _found(
+    env: Environment, files: Sequence[str], name: str, *, act: str
+) -> tuple[NarrativeFile, Narrative]:
+    """Return the narrative that is meant, with its file; its warnings are printed."""
+    if len(files) != 1:
+        what = "two narratives are named" if files else "no narrative is named"
         raise UsageError(what, hint="write botticelli run FILE, or FILE:NAME")
-    return f"{file or option}:{name}" if name else file or option
+    reference, folders = f"{files[0]}:{name}" if name else files[0], env.config.narratives.folders
+    found, chosen = find_narrative(reference, folders=folders, cwd=env.cwd)
+    names = [each.name for each in chosen.acts]
+    if act and act not in names:
+        hint = "it has " + ", ".join(names)
+        raise UsageError(f"there is no act '{act}'", where="--act", hint=hint)
+    for line in found.warnings:
+        env.say(line)
+    return found, chosen
 
 
 def _variables(given: Sequence[str]) -> dict[str, str]:
@@ -197,14 +163,6 @@ def _variables(given: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"'{pair}' is not an input", where="--input", hint="write KEY=VALUE")
         variables[key.strip()] = sys.stdin.read() if value == "-" else value
     return variables
-
-
-def _check_act(narrative: Narrative, name: str) -> None:
-    names = [act.name for act in narrative.acts]
-    if name and name not in names:
-        raise UsageError(
-            f"there is no act '{name}'", where="--act", hint="it has " + ", ".join(names)
-        )
 
 
 @dataclass(kw_only=True)
@@ -328,7 +286,7 @@ class _Running:
             variables=self.variables,
             until=self.until,
             on_act=self._acted,
-            on_execution=self._ended,
+            on_execution=self.executions.append,
         )
         runner = Runner(
             context=context,
@@ -351,11 +309,8 @@ class _Running:
         )
 
     def _acted(self, narrative: Narrative, iteration: int, act: ActResult) -> None:
-        ran = asdict(_ran_act(act, narrative.name, iteration))
+        ran = _ran_act(act, narrative.name, iteration)
         self.saved.append({**ran, "prompt": act.prompt or None})
-
-    def _ended(self, execution: Execution) -> None:
-        self.executions.append(execution)
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
@@ -409,17 +364,17 @@ def _finals(execution: Execution) -> tuple[str, ...]:
     return tuple(answer for nested in execution.nested for answer in _finals(nested))
 
 
-def _ran_act(act: ActResult, narrative: str, iteration: int) -> RanAct:
-    """Return an act as the report has it."""
-    return RanAct(
-        narrative=narrative,
-        iteration=iteration,
-        name=act.name,
-        state=act.state,
-        answer=act.text,
-        model=act.answer.model if act.answer else None,
-        reason=act.reason or None,
-    )
+def _ran_act(act: ActResult, narrative: str, iteration: int) -> dict[str, Any]:
+    """Return an act as the report has it; its answer is its value for later acts."""
+    return {
+        "narrative": narrative,
+        "iteration": iteration,
+        "name": act.name,
+        "state": act.state,
+        "answer": act.text,
+        "model": act.answer.model if act.answer else None,
+        "reason": act.reason or None,
+    }
 
 
 @render.register
