@@ -308,6 +308,7 @@ CREATE TABLE IF NOT EXISTS known_texts (
     post_id       bigint      UNIQUE,                       -- that one; no foreign keys: what is gone counts no more
     hash          text        NOT NULL,                     -- botticelli_text_hash of the text when it was read
     terms         integer[]   NOT NULL,                     -- hashes that similar texts share
+    meaning       bytea,                                    -- vector of its meaning, 16-bit floats; null: not known
     nearest       jsonb,                                    -- of a candidate: what it may repeat; null: not looked for yet
     known_at      timestamptz NOT NULL DEFAULT botticelli_now()
 );

@@ -13,7 +13,7 @@ from typing import Any, Final
 import tomli
 
 from botticelli.config.curation import Similarity
-from botticelli.stages.curate.similarity import find
+from botticelli.stages.curate.similarity import Match, compare, find
 from botticelli.store.curation.duplicates import KnownText
 
 Post = Mapping[str, Any]
@@ -38,6 +38,11 @@ KINDS: Final[Mapping[str, Callable[[Post], str]]] = {
     "all lightly reworded": lambda post: mixed(post, 3),
     "told quite differently": lambda post: str(post["told"]),
 }
+
+
+def gate(text: str, known: list[KnownText], settings: Similarity) -> Match | None:
+    """Return what curate rejects a text for, before any judge sees it."""
+    return find(text, [compare(text, one) for one in known], near=settings.near)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +76,13 @@ def measure(settings: Similarity) -> Caught:
     known: list[KnownText] = []
     wrong = 0
     for number, text in enumerate(posts):
-        wrong += find(text, known, settings) is not None
+        wrong += gate(text, known, settings) is not None
         known.append(KnownText(id=number, is_post=False, text=text))
     by_kind = dict.fromkeys(KINDS, 0)
     for post in PLANTED:
         meant = posts.index(mixed(post, 0))
         for kind, change in KINDS.items():
-            match = find(change(post), known, settings)
+            match = gate(change(post), known, settings)
             by_kind[kind] += match is not None and match.known.id == meant
             wrong += match is not None and match.known.id != meant
     return Caught(by_kind=by_kind, wrong=wrong)

@@ -37,10 +37,10 @@ class Similarity:
     Args:
         window: How far back candidates and posts are compared.
         near: Share of common trigrams from which two texts are the same; 1: only identical words.
-        reworded: Cosine similarity of meaning from which two texts are the same; 1: never. Needs
-            the extra 'similarity'.
+        reworded: Cosine similarity of meaning from which a text is perhaps the same, for a person
+            to decide if the judge does not; 1: never. Needs the extra 'similarity', knows English.
     """
 
     window: timedelta = key(timedelta(days=90), unit="days", type="integer", min=1, max=3650)
     near: float = key(0.55, min=0.3, max=1)
-    reworded: float = key(0.8, min=0.3, max=1)
+    reworded: float = key(0.45, min=0.3, max=1)

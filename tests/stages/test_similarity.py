@@ -4,10 +4,17 @@ import builtins
 
 import pytest
 
-from benchmarks.repeats import KINDS, PLANTED, measure
+from benchmarks.repeats import KINDS, PLANTED, gate, measure
 from botticelli.config.curation import Similarity
 from botticelli.models.meanings import open_meanings
-from botticelli.stages.curate.similarity import alike, find, overlap, trigrams
+from botticelli.stages.curate.similarity import (
+    alike,
+    compare,
+    is_series,
+    nearest,
+    overlap,
+    trigrams,
+)
 from botticelli.store.curation.duplicates import KnownText
 
 
@@ -66,13 +73,13 @@ def known(*texts, is_post=False):
 
 
 def test_of_equal_copies_the_first_is_named():
-    assert str(find("THE SAME", known("the same", "The same"), Similarity())) == "repeats c1"
+    assert str(gate("THE SAME", known("the same", "The same"), Similarity())) == "repeats c1"
 
 
 def test_a_near_copy_is_told_with_its_share():
     before = known("Set active hours so that nothing is posted at night, please", is_post=True)
 
-    found = find("Set active hours, so that nothing is posted at night", before, Similarity())
+    found = gate("Set active hours, so that nothing is posted at night", before, Similarity())
 
     assert str(found).startswith("repeats p1, nearly (0.8")
 
@@ -81,5 +88,121 @@ def test_a_near_copy_is_told_with_its_share():
     "text", ["", "   ", "!?", "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{PERSONAL COMPUTER}"]
 )
 def test_texts_without_words_break_nothing(text):
-    assert find(text, known("some words"), Similarity()) is None
+    assert gate(text, known("some words"), Similarity()) is None
     assert alike(text, [], near=0.5) is False
+
+
+GREETING = (
+    "Good morning, dear bakers of the channel! Here is your letter of the day, as always with love."
+)
+FAREWELL = (
+    "That is all for today. Write to us, bake something, and be kind to your starter. Yours, Ada."
+)
+BODIES = (
+    "A reader asks why her rye bread cracks on one side. Move it to the middle of the oven.",
+    "We visited the mill in Halden, where two brothers still grind with water and stones.",
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Wednesday table, 12 March. We meet at 7.", "Wednesday table, 19 March. We meet at 7."),
+        ("Stammtisch am 12. Mai im Krug", "Stammtisch am 19. Mai im Krug"),
+        ("Set active hours for the night, v1", "Set active hours for the night, v2"),
+        ("Puzzle no. 7: white wins.\nHow?", "Puzzle no. 8: white wins.\nHow?"),
+        ("Monday letter: what did you bake?", "Friday letter: what did you bake?"),
+        ("第12回 月曜日のお茶会、七時から", "第13回 月曜日のお茶会、七時から"),
+        (f"{GREETING}\n{BODIES[0]}\n{FAREWELL}", f"{GREETING}\n{BODIES[1]}\n{FAREWELL}"),
+    ],
+)  # fmt: skip
+def test_issues_of_a_series_are_no_repeats(one, other):
+    assert is_series(one, other)
+    assert gate(other, known(one), Similarity()) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "Wednesday table, 12 March. We meet at seven.",
+            "Wednesday table, 12 March: we meet at 7.",
+        ),
+        (f"{GREETING} {BODIES[0]}", f"{BODIES[0]} {GREETING} #bread"),
+        (f"{GREETING}\n{BODIES[0]}\n{FAREWELL}", f"{BODIES[0]}\n{FAREWELL}"),
+    ],
+)
+def test_the_same_issue_told_again_is_a_repeat(one, other):
+    assert not is_series(one, other)
+    assert gate(other, known(one), Similarity()) is not None
+
+
+def test_what_says_nothing_beside_a_longer_text_is_a_repeat_whatever_its_length():
+    text = f"{BODIES[0]} {BODIES[1]} {FAREWELL}"
+
+    assert str(gate(BODIES[1], known(text), Similarity())) == "repeats c1, at another length (1.00)"
+    assert gate("Good morning, dear bakers!", known(f"{GREETING} {text}"), Similarity()) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "Каждый понедельник наши пекари показывают хлеб.",
+            "В среду вечером играем в шахматы, приносите доски.",
+        ),
+        ("كل يوم اثنين يعرض الخبازون رغيفا واحدا.", "نلعب الشطرنج مساء الأربعاء في المكتبة."),
+        ("月曜日にはパンを焼いて見せ合います。", "水曜日の夜は図書館で将棋を指します。"),
+        ("हर सोमवार बेकर एक रोटी दिखाते हैं।", "बुधवार की शाम हम शतरंज खेलते हैं।"),
+        (
+            "Κάθε Δευτέρα οι φούρναρηδες δείχνουν ένα ψωμί.",
+            "Τετάρτη βράδυ παίζουμε σκάκι στη βιβλιοθήκη.",
+        ),
+        ("ทุกวันจันทร์ร้านจะโชว์ขนมปัง", "คืนวันพุธเราเล่นหมากรุกที่ห้องสมุด"),
+        ("월요일마다 제빵사들이 빵을 보여 줍니다.", "수요일 저녁에는 도서관에서 체스를 둡니다."),
+        (
+            "Her pazartesi fırıncılarımız bir ekmek gösteriyor.",
+            "Çarşamba akşamı kütüphanede satranç oynuyoruz.",
+        ),
+        (
+            "Jeden Montag zeigen unsere Bäcker ein Brot.",
+            "Am Mittwochabend spielen wir Schach in der Bücherei.",
+        ),
+        (
+            "Joka maanantai leipurimme näyttävät leivän.",
+            "Keskiviikkoiltana pelaamme shakkia kirjastossa.",
+        ),
+    ],
+)
+def test_of_languages_that_the_model_does_not_know_nothing_is_said(meanings, one, other):
+    vectors = [meanings.vector(one), meanings.vector(other)]
+    cosine = meanings.cosines(vectors[0], vectors[1:])[0]
+    likeness = compare(one, known(other)[0], cosine=cosine)
+
+    assert vectors == [None, None]
+    assert gate(one, known(other), Similarity()) is None
+    assert not [near for near in nearest([likeness], reworded=0.3) if near["perhaps"]]
+
+
+@pytest.fixture(scope="module")
+def meanings():
+    return open_meanings()
+
+
+def test_the_meaning_of_a_text_does_not_depend_on_its_looks(meanings):
+    plain, loud = BODIES[0], f"**{BODIES[0].upper()}**  https://example.com/a/long/link/to/rye?x=1"
+
+    assert meanings.cosines(meanings.vector(plain), [meanings.vector(loud)])[0] > 0.99
+
+
+def test_a_retelling_is_perhaps_a_repeat_and_near_to_what_it_retells(meanings):
+    retold = "Why does my rye loaf split at one side, a reader wants to know: put it in mid-oven."
+    texts = known(BODIES[1], BODIES[0])
+    cosines = meanings.cosines(
+        meanings.vector(retold), [meanings.vector(one.text) for one in texts]
+    )
+    likenesses = [compare(retold, one, cosine=c) for one, c in zip(texts, cosines, strict=True)]
+
+    [first, *_] = nearest(likenesses, reworded=0.45)
+
+    assert (first["candidate"], first["perhaps"]) == (2, True)

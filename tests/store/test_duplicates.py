@@ -137,6 +137,21 @@ def test_nothing_is_kept_of_what_counts_no_more(db, look):
     assert db.execute("SELECT count(*) FROM known_terms").fetchone() == (0,)
 
 
+def test_a_series_of_letters_with_one_greeting_and_farewell_lives(db, look):
+    """Sixty percent of each is the same; the bodies are not."""
+    frame = (
+        "Good morning, dear bakers of the channel! Here is your letter of the day, as always.\n{}\n"
+        "That is all for today. Write to us, bake something, and be kind to your starter."
+    )
+    bodies = [f"{post['first'][0]} {post['first'][1]}" for post in PLANTED]
+
+    _, notes = look(*(frame.format(body) for body in bodies))
+    assert notes == {}
+
+    [again], notes = look(frame.format(bodies[7]) + "\nGreetings!")
+    assert list(notes) == [again]
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [

@@ -9,18 +9,26 @@ import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from heapq import nsmallest
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final, Literal
 
-from botticelli.config.curation import Similarity
 from botticelli.records import record
-from botticelli.store.curation.duplicates import LONGEST, KnownText
+from botticelli.store.curation.duplicates import LONGEST, KnownText, Nearest
 from botticelli.text import fingerprint, normalise
 
 RUN: Final = 3  # words; characters, where a script has no blanks
 RUNS: Final = 12  # of a text: with a third in common, one in 130 pairs shares none
-STEMS: Final = 12  # of a text, of its longest words: they are rare, and a retelling keeps some
+STEMS: Final = 16  # of a text, of its longest words: they are rare, and a retelling keeps some
 STEM: Final = 6  # characters
+
+FEW: Final = 5  # stems
+INSIDE: Final = 0.8  # of the shorter one's trigrams and stems: it says nothing of its own
+PERHAPS: Final = 0.5  # of the shorter one's trigrams and stems
+NEAREST: Final = 2
+LEAST: Final = 0.3  # below it two texts are not worth a closer look
+SAME_HEAD: Final = 0.8  # of the trigrams of two heads without their numbers
+SAME_BODY: Final = 0.3  # of the trigrams of two bodies; reworded sentences have more in common
+BODY: Final = 0.2  # of a text, at least, is a body of its own
 
 # Thai, Lao, Burmese, Khmer, kana and Chinese characters: words are not told apart by blanks.
 _DENSE: Final = (
@@ -30,6 +38,15 @@ _DENSE: Final = (
 # Vowel signs of Indic scripts are no letters to Python, but parts of words.
 _INNER: Final = r"\w\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
 _WORD: Final = re.compile(rf"[{_INNER}{_DENSE}]+")
+# Where sentences, heads and lines end; not within "no. 7" and "7. Mai".
+_ENDS: Final = re.compile(
+    r"(?<=[!?:;\u2026])\s+|(?<=\.)(?<!\b\d\.)(?<!\b\d\d\.)\s+(?!\d)|[\n\u3002\uff01\uff1f\uff1a]+"
+)
+# What counts the issues of a series: numbers, versions, dates.
+_COUNTED: Final = re.compile(
+    r"\d+(?:[.,:/-]\d+)*|\b(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april"
+    r"|may|june|july|august|september|october|november|december)\b"
+)
 _TOKEN: Final = re.compile(rf"[{_DENSE}]|(?:(?![{_DENSE}])[{_INNER}])+")
 
 
@@ -72,31 +89,131 @@ def _hash(term: str) -> int:
 
 
 @record
+class Likeness:
+    """How much a text is like a known one.
+
+    Args:
+        share: Of the trigrams of both, 0 to 1.
+        contained: Of the shorter one's trigrams, and of its stems, the lesser, 0 to 1.
+        cosine: Of their meanings; 0 where they are not known.
+    """
+
+    text: str
+    known: KnownText
+    share: float
+    contained: float
+    cosine: float = 0.0
+
+    @property
+    def rank(self) -> float:
+        """What puts known texts in order: the greatest is the nearest."""
+        return self.share + self.contained / 2 + self.cosine
+
+    @property
+    def is_series(self) -> bool:
+        """Whether they are issues of a series, and not the same again."""
+        return is_series(self.text, self.known.text)
+
+
+def compare(text: str, known: KnownText, *, cosine: float = 0.0) -> Likeness:
+    """Return how much a text is like a known one."""
+    own, other = trigrams(text), trigrams(known.text)
+    stems, others = _stems(text), _stems(known.text)
+    is_long = min(len(stems), len(others)) >= FEW  # "Good morning, everybody" is in many a text
+    inside = min(_inside(own, other), _inside(stems, others)) if is_long else 0.0
+    share = overlap(own, other)
+    return Likeness(text=text, known=known, share=share, contained=inside, cosine=cosine)
+
+
+def _inside(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / (min(len(one), len(other)) or 1)
+
+
+@lru_cache(maxsize=256)
+def _stems(text: str) -> frozenset[str]:
+    words = _TOKEN.findall(normalise(text[:LONGEST]))
+    return frozenset(word[:STEM] for word in words if len(word) > RUN) or frozenset(words)
+
+
+def is_series(one: str, other: str) -> bool:
+    """Tell whether two texts that are alike are issues of a series.
+
+    Their heads differ in numbers or dates only, or they frame bodies of their own alike.
+    """
+    texts = [_parts(one), _parts(other)]
+    if not all(texts):
+        return False
+    counts = [_COUNTED.findall(parts[0]) for parts in texts]
+    bare = [[_COUNTED.sub("", part) for part in parts] for parts in texts]
+    if (
+        counts[0] != counts[1]
+        and len(counts[0]) == len(counts[1])
+        and _alike(bare[0][0], bare[1][0])
+    ):
+        return True
+    bodies = [
+        " ".join(part for part in parts if part not in frame)
+        for parts, frame in zip(bare, reversed(bare), strict=True)
+    ]
+    sizes = [len(body) / len(" ".join(parts)) for body, parts in zip(bodies, bare, strict=True)]
+    return min(sizes) >= BODY and max(sizes) < 1 and not _alike(bodies[0], bodies[1], SAME_BODY)
+
+
+def _alike(one: str, other: str, least: float = SAME_HEAD) -> bool:
+    return overlap(trigrams(one), trigrams(other)) >= least
+
+
+def _parts(text: str) -> list[str]:
+    """Return the sentences and lines of a text, normalized."""
+    parts = (normalise(part) for part in _ENDS.split(text[:LONGEST]))
+    return [part for part in parts if _WORD.search(part)]
+
+
+@record
 class Match:
     """A known text that another one repeats. `share`: how near they are, 0 to 1."""
 
     known: KnownText
-    how: Literal["exact", "near"]
+    how: Literal["exact", "near", "inside"]
     share: float = 1.0
 
     def __str__(self) -> str:
         """Return a note for a person."""
-        return f"repeats {self.known}" + (
-            f", nearly ({self.share:.2f})" if self.how == "near" else ""
-        )
+        words = {"exact": "", "near": ", nearly", "inside": ", at another length"}[self.how]
+        return f"repeats {self.known}{words}" + (f" ({self.share:.2f})" if words else "")
 
 
-def find(text: str, known: Iterable[KnownText], settings: Similarity) -> Match | None:
+def find(text: str, likenesses: Iterable[Likeness], *, near: float) -> Match | None:
     """Return the known text that this one repeats; None if it is new."""
-    own, digest = trigrams(text), fingerprint(text)
+    digest = fingerprint(text)
     best: Match | None = None
-    for one in known:
-        if fingerprint(one.text) == digest:
-            return Match(known=one, how="exact")
-        share = overlap(own, trigrams(one.text)) if settings.near < 1 else 0.0
-        if share >= settings.near and (best is None or share > best.share):
-            best = Match(known=one, how="near", share=share)
+    for one in likenesses:
+        if fingerprint(one.known.text) == digest:
+            return Match(known=one.known, how="exact")
+        how: Literal["near", "inside"] = "near" if one.share >= near else "inside"
+        share = one.share if how == "near" else one.contained
+        least = max(best.share if best else 0, near if how == "near" else INSIDE)
+        if near < 1 and share > least and not one.is_series:
+            best = Match(known=one.known, how=how, share=share)
     return best
+
+
+def nearest(likenesses: Iterable[Likeness], *, reworded: float) -> list[Nearest]:
+    """Return the few known texts that a text may repeat in other words, or at another length."""
+    ranked = sorted(likenesses, key=lambda one: one.rank, reverse=True)
+    close = (
+        one
+        for one in ranked
+        if max(one.share, one.contained, one.cosine) >= LEAST and not one.is_series
+    )
+    return [
+        {
+            ("post" if one.known.is_post else "candidate"): one.known.id,
+            "share": round(max(one.contained, one.cosine), 2),
+            "perhaps": one.contained >= PERHAPS or one.cosine >= reworded,
+        }
+        for one in islice(close, NEAREST)
+    ]
 
 
 def shares(text: str, others: Iterable[str]) -> list[float]:

@@ -1,36 +1,28 @@
 """Curation: the judge scores what is pending, code adds up and chooses, SQL copies the text."""
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any, Final
 
-from botticelli.config import hiding
-from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.answers.dry_run import CallsEstimate, estimate
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
-from botticelli.platforms.discord.client import MAX_LENGTH
-from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, objections, verdicts
 from botticelli.records import record
 from botticelli.stages.curate.approval_choice import ApprovalChoice, choose_approvals
 from botticelli.stages.curate.batch import BatchJudging
 from botticelli.stages.curate.judge import TABLE, Judge, bound, draw_codes, find_judge, rows
-from botticelli.stages.curate.similarity import find, terms
+from botticelli.stages.curate.prefilter import Prefilter
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, Run, Task, Worker
 from botticelli.store import queue, runs
-from botticelli.store.connection import Connection
-from botticelli.store.curation import duplicates, judging
+from botticelli.store.curation import judging
 from botticelli.store.curation.choice import Chosen
-from botticelli.store.curation.duplicates import EarlyRejection, NewText
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.queue import Claim
 from botticelli.text import shorten
 
 PREVIEW: Final = 60
-LONGEST: Final = 100_000  # characters, where the platform's own limit is not known here
 MOST_RUNS: Final = 3  # without a usable answer; then a candidate is held for a person
 NOTED: Final = ("pending", "calls", "input_tokens", "output_tokens")  # stored with the run as is
 Batch = tuple[Candidate, ...]
@@ -241,75 +233,6 @@ def _named(choice: ApprovalChoice, ids: Iterable[int]) -> tuple[Approved, ...]:
             preview=shorten(best[id_].text_content, PREVIEW),
         )
         for id_ in ids
-    )
-
-
-class Prefilter:
-    """Looks at every candidate once, in the order of their ids; threads may share it."""
-
-    def __init__(self, config: Config) -> None:
-        self._settings = config.similarity
-        self._destinations = tuple(config.destinations.values())
-        self._through = 0  # the last id that `reject_waiting` has seen
-        self._lock = threading.Lock()
-
-    def reject_waiting(self, conn: Connection) -> int:
-        """Reject what waits and is not worth a judge; return how many that were.
-
-        Runs before any batch is made, so that batches are full and nothing of it is paid for.
-        """
-        aside = 0
-        duplicates.refresh(conn, window=self._settings.window, terms=terms)
-        while found := duplicates.list_new(conn, after=self._through):
-            aside += duplicates.reject(conn, found, self._look(conn, found))
-            self._through = found[-1].id
-        return aside
-
-    def reject_claimed(self, conn: Connection, claimed: Sequence[Candidate]) -> frozenset[int]:
-        """Do the same for claimed ones that came in since; return the rejected ids."""
-        late = {each.id: each.claim for each in claimed if each.id > self._through}
-        with self._lock:
-            found = duplicates.list_claimed(conn, list(late)) if late else ()
-            aside = self._look(conn, found)
-        if found:
-            claims = [late[one.id] for one in found]
-            duplicates.reject(conn, found, aside, claims=claims)
-        return frozenset(one.id for one in aside)
-
-    def _look(self, conn: Connection, found: Sequence[NewText]) -> list[EarlyRejection]:
-        why = {one.id: self._refusal(one.text) for one in found}
-        aside = [EarlyRejection(id=id_, note=note) for id_, note in why.items() if note]
-        fine = {one.id: one for one in found if not why[one.id]}
-        window = self._settings.window
-        copies = duplicates.remember(conn, tuple(fine.values()), window=window, terms=terms)
-        aside += [
-            EarlyRejection(id=id_, note=f"repeats c{first}", duplicate_of=first)
-            for id_, first in copies.items()
-        ]
-        gone = {one.id for one in aside}
-        left = [id_ for id_ in fine if id_ not in gone]
-        for id_, alike in duplicates.list_alike(conn, left, window=window):
-            known = [one for one in alike if one.is_post or one.id not in gone]
-            if match := find(fine[id_].text, known, self._settings):
-                first = None if match.known.is_post else match.known.id
-                aside.append(EarlyRejection(id=id_, note=str(match), duplicate_of=first))
-                gone.add(id_)
-        return aside
-
-    def _refusal(self, text: str) -> str:
-        """Return why no destination takes a text, so that a verdict about it would be wasted."""
-        if not text.strip():
-            return "has no text"
-        whys = {place.name: objections(_verdicts(text, place)) for place in self._destinations}
-        name, why = next(iter(whys.items()), ("", ""))
-        return f"{name} does not take it: {why}" if all(whys.values()) and why else ""
-
-
-def _verdicts(text: str, place: Destination) -> tuple[RuleResult, ...]:
-    longest = MAX_LENGTH if place.platform == "discord" else LONGEST
-    secrets = hiding.current().secrets
-    return verdicts(
-        PostFacts(text=text, destination=place, max_length=longest, real=True, secrets=secrets)
     )
 
 

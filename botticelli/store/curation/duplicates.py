@@ -10,6 +10,8 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Any, Final
 
+from psycopg.types.json import Jsonb
+
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, repeatable
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
@@ -23,7 +25,8 @@ FOUND: Final = 16  # texts that are compared with one: those that share most of 
 LATE: Final = 200  # posts; ids are drawn before the transactions that use them end
 HASHED: Final = 500  # old rows without a hash that a run makes up for
 
-Terms = Callable[[str], Sequence[int]]
+Describe = Callable[[str], tuple[Sequence[int], bytes | None]]
+"""Text -> its terms, and the vector of its meaning if that is known."""
 
 
 @record
@@ -101,10 +104,11 @@ KNOW_THROUGH: Final = """
 """
 REMEMBER: Final = """
     WITH new AS (
-        INSERT INTO known_texts ({column}, hash, terms)
-        SELECT id, hash, string_to_array(terms, ' ')::integer[]
-          FROM unnest(%(ids)s::bigint[], %(hashes)s::text[], %(terms)s::text[])
-               AS n (id, hash, terms)
+        INSERT INTO known_texts ({column}, hash, terms, meaning)
+        SELECT id, hash, string_to_array(terms, ' ')::integer[], meaning
+          FROM unnest(%(ids)s::bigint[], %(hashes)s::text[], %(terms)s::text[],
+                      %(meanings)s::bytea[])
+               AS n (id, hash, terms, meaning)
          ORDER BY id
         RETURNING id, terms
     )
@@ -113,7 +117,7 @@ REMEMBER: Final = """
 """
 
 
-def refresh(conn: Connection, *, window: timedelta, terms: Terms) -> None:
+def refresh(conn: Connection, *, window: timedelta, describe: Describe) -> None:
     """Bring the index up to what counts now, in steps of a bounded size, each a transaction.
 
     The first run after an upgrade reads the posts of the window once.
@@ -124,7 +128,7 @@ def refresh(conn: Connection, *, window: timedelta, terms: Terms) -> None:
         pass
     for column, statement in LISTS:
         while found := fetch_all(conn, NewText, statement, values):
-            _remember(conn, found, column=column, terms=terms)
+            _remember(conn, found, column=column, describe=describe)
     conn.execute(KNOW_THROUGH)
 
 
@@ -135,12 +139,14 @@ def _forget(conn: Connection, which: str, values: Mapping[str, Any]) -> int:
 
 
 @repeatable()
-def _remember(conn: Connection, new: Sequence[NewText], *, column: str, terms: Terms) -> None:
+def _remember(conn: Connection, new: Sequence[NewText], *, column: str, describe: Describe) -> None:
     """Put texts into the index, in place of what is there of them. One transaction."""
+    described = [describe(one.text) for one in new]
     values = {
         "ids": [one.id for one in new],
         "hashes": [one.hash for one in new],
-        "terms": [" ".join(map(str, terms(one.text))) for one in new],
+        "terms": [" ".join(map(str, terms)) for terms, _ in described],
+        "meanings": [meaning for _, meaning in described],
     }
     with conn.transaction():
         _forget(conn, REPLACED.format(column=column), values)
@@ -230,7 +236,7 @@ COPIES: Final = """
 
 @repeatable()
 def remember(
-    conn: Connection, new: Sequence[NewText], *, window: timedelta, terms: Terms
+    conn: Connection, new: Sequence[NewText], *, window: timedelta, describe: Describe
 ) -> dict[int, int]:
     """Put candidates into the index; return id -> the oldest with the same words, if there is one.
 
@@ -239,7 +245,7 @@ def remember(
     hashes = {one.id: fingerprint(one.text) for one in new}
     values = {"ids": list(hashes), "hashes": list(hashes.values()), "window": window}
     with conn.transaction():
-        _remember(conn, new, column="candidate_id", terms=terms)
+        _remember(conn, new, column="candidate_id", describe=describe)
         conn.execute(SET_HASHES, values)
         return dict(conn.execute(COPIES, values).fetchall())
 
@@ -249,12 +255,16 @@ class KnownText:
     """A text of the index: a candidate's, or an approved post's.
 
     Args:
-        near_to: The candidate that may be a repeat of it.
+        meaning: Its vector, if that is known.
+        shared: How many terms it has in common with what may be a repeat of it.
+        near_to: The candidate that may be one.
     """
 
     id: int
     is_post: bool
     text: str
+    meaning: bytes | None = None
+    shared: int = 0
     near_to: int = 0
 
     def __str__(self) -> str:
@@ -264,11 +274,11 @@ class KnownText:
 
 # Rare terms count most. What waits for the judge is compared with what came before it only.
 LOOK: Final = """
-    SELECT r.near_to, known.*
-      FROM (SELECT near_to, text_id,
+    SELECT r.near_to, r.shared, known.*
+      FROM (SELECT near_to, text_id, count(*) AS shared,
                    row_number() OVER (PARTITION BY near_to ORDER BY sum(weight) DESC, text_id)
                        AS place
-              FROM (SELECT k.candidate_id AS near_to, cardinality(k.terms) AS terms, of_it.*
+              FROM (SELECT k.candidate_id AS near_to, of_it.*
                       FROM known_texts AS k
                      CROSS JOIN LATERAL unnest(k.terms) AS t (term)
                      CROSS JOIN LATERAL (
@@ -280,11 +290,9 @@ LOOK: Final = """
                                     ORDER BY text_id DESC
                                     LIMIT %(listed)s) AS newest) AS of_it
                      WHERE k.candidate_id = ANY (%(ids)s)) AS listed
-             GROUP BY near_to, text_id, terms
-            HAVING count(*) >= 3
-                OR count(*) * 4 >= terms) AS r
+             GROUP BY near_to, text_id) AS r
      CROSS JOIN LATERAL (
-           SELECT coalesce(p.id, c.id) AS id, p.id IS NOT NULL AS is_post,
+           SELECT coalesce(p.id, c.id) AS id, p.id IS NOT NULL AS is_post, k.meaning,
                   left(coalesce(p.text_content, c.text_content), %(longest)s) AS text
              FROM known_texts AS k
              LEFT JOIN potential_discord_posts AS c
@@ -316,6 +324,11 @@ def list_alike(
         found = fetch_all(conn, KnownText, LOOK, {**values, "ids": some})
         for id_, known in groupby(found, key=lambda one: one.near_to):
             yield id_, list(known)
+
+
+Nearest = Mapping[str, Any]
+"""What a candidate may repeat, as it is stored: `candidate` or `post`, `share`, `perhaps` (so near
+that a person should look at both if the judge does not)."""
 
 
 @record
@@ -351,31 +364,32 @@ REJECT: Final = """
             OR c.lease_expires_at <= botticelli_now())
 """
 LOOKED_AT: Final = """
-    UPDATE known_texts
-       SET nearest = '[]'
-     WHERE candidate_id = ANY (%(seen)s)
-       AND nearest IS NULL
+    UPDATE known_texts AS k
+       SET nearest = new.nearest
+      FROM unnest(%(seen)s::bigint[], %(nearest)s::jsonb[]) AS new (id, nearest)
+     WHERE k.candidate_id = new.id
 """
 
 
 @repeatable()
 def reject(
     conn: Connection,
-    seen: Sequence[NewText],
+    seen: Mapping[int, Sequence[Nearest]],
     aside: Sequence[EarlyRejection],
     *,
     claims: Sequence[Claim] = (),
 ) -> int:
-    """Reject some of the `seen` before judging; return how many that were. One transaction.
+    """Reject some before judging; return how many that were. One transaction.
 
-    What somebody has claimed, judged or decided on meanwhile stays as it is; with `claims`, what
-    is no longer ours.
+    Of those `seen` (id -> what it may repeat) that is stored, for the judge. What somebody has
+    claimed, judged or decided on meanwhile stays as it is; with `claims`, what is no longer ours.
     """
     with settling_ours(conn, CANDIDATES, claims=claims) as held:
         ours = {claim.id for claim in held}
         rejected = [one for one in aside if not claims or one.id in ours]
         values = {
-            "seen": [one.id for one in seen],
+            "seen": list(seen),
+            "nearest": [Jsonb(nearest) for nearest in seen.values()],
             "ids": [one.id for one in rejected],
             "firsts": [one.duplicate_of for one in rejected],
             "notes": [one.note for one in rejected],
