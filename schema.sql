@@ -424,7 +424,8 @@ CREATE TABLE IF NOT EXISTS ledger (
     next_requests  integer     NOT NULL DEFAULT 0,          -- sent so close to midnight that they may count for tomorrow
     next_tokens    bigint      NOT NULL DEFAULT 0,
     token_ratio    real,                                    -- real tokens / estimated tokens; null: unknown
-    learned        jsonb       NOT NULL DEFAULT '{}',       -- rate -> {limit, until}: from a 429's quotaValue
+    learned        jsonb       NOT NULL DEFAULT '{}',       -- rate -> {limit, until}: from a 429's quotaValue;
+                                                            -- refused -> server -> setting -> until: from a 400
     updated_at     timestamptz NOT NULL DEFAULT botticelli_now()
 ) WITH (fillfactor = 50);                                   -- one hot row per model: updates stay on their page
 

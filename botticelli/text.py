@@ -85,6 +85,11 @@ def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
+def storable(text: str) -> str:
+    """Return a text without NUL and half characters, which neither PostgreSQL nor JSON takes."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def exposed(text: str) -> str:
     """Return JSON in which no sign hides or turns the line: a person decides on what it says."""
     import json

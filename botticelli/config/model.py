@@ -85,6 +85,8 @@ class Limits:
         rpd: Requests in a day of the provider.
         tpd: Tokens in a day of the provider.
         max_concurrent: Concurrent calls from one process.
+        context_window: Tokens that the server reads of a prompt (Ollama: num_ctx); a prompt that is
+            certainly larger is not sent.
         time_zone: Zone whose midnight ends the provider's day; Pacific for Gemini, else UTC.
     """
 
@@ -93,6 +95,7 @@ class Limits:
     rpd: int | None = key(None, min=1, eg=1000)
     tpd: int | None = key(None, min=1, eg=1_000_000)
     max_concurrent: int | None = key(None, min=1, eg=4)
+    context_window: int | None = key(None, min=1, eg=8192)
     time_zone: str | None = key(None, parse=time_zone, eg="UTC")
 
 

@@ -47,6 +47,8 @@ class Request:
         max_tokens: Most tokens of the answer, thinking included.
         schema: JSON Schema that the answer has to satisfy; None for free text.
         thinking: minimal, low, medium or high; empty: the model's default.
+        without: Settings that the server is known to refuse (models/refused.py): they are left
+            out, or said in words.
     """
 
     model: str
@@ -56,6 +58,7 @@ class Request:
     max_tokens: int | None = None
     schema: Mapping[str, Any] | None = None
     thinking: str = ""
+    without: frozenset[str] = frozenset()
 
 
 class Finish(StrEnum):
@@ -75,15 +78,6 @@ class Usage:
     cached: int = 0
     output: int = 0
     thoughts: int = 0
-
-
-def cached_tokens(*told: object, sent: int) -> int:
-    """Return the first count of cached tokens that can be true: not more than the input, or 0.
-
-    A wrong one would make a call look cheaper than it is, so what is not plausible is not believed.
-    """
-    counts = (one for one in told if type(one) is int and 0 < one <= sent)
-    return next(counts, 0)
 
 
 @record
@@ -119,6 +113,7 @@ class Model(Protocol):
         Raises:
             TransientError: Nothing is wrong with the request; another attempt may succeed.
             QuotaError: The provider says that a quota is used up.
+            SettingRefused: The server takes no such request with one of its settings.
             PermanentError: Sending the same again is pointless.
         """
 
@@ -193,6 +188,14 @@ class QuotaError(ModelError):
         self.metric = metric
         self.retry_after = retry_after
         self.limit = limit
+
+
+class SettingRefused(ModelError):
+    """The server takes no request with `setting`: sent again without it, it may be answered."""
+
+    def __init__(self, what: str, *, where: str, setting: str) -> None:
+        super().__init__(what, where=where)
+        self.setting = setting
 
 
 class PermanentError(ModelError):

@@ -1,21 +1,15 @@
 """The chat-completions form of a request and of an answer, as many servers speak it."""
 
 import base64
-import re
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from botticelli.models.base import (
-    Finish,
-    Message,
-    Part,
-    PermanentError,
-    Reply,
-    Request,
-    Usage,
-    cached_tokens,
-)
-from botticelli.text import mapped
+from botticelli.models.base import Finish, Message, Part, PermanentError, Reply, Request, Usage
+from botticelli.models.prompts import plain
+from botticelli.models.refused import adapted
+from botticelli.models.thoughts import without_thoughts
+from botticelli.models.usage import cached_tokens, count
 
 _FINISHES = {
     "stop": Finish.STOP,
@@ -32,9 +26,12 @@ MP3: Final = frozenset(("audio/mpeg", "audio/mp3"))
 def body_of(request: Request) -> dict[str, Any]:
     """Return messages, temperature and response format; the token ceiling is the caller's.
 
+    Settings that the server refuses are left out.
+
     Raises:
         PermanentError: A part has no form in this protocol.
     """
+    request = adapted(request)
     messages: list[dict[str, Any]] = []
     if request.system:
         messages.append({"role": "system", "content": request.system})
@@ -42,19 +39,25 @@ def body_of(request: Request) -> dict[str, Any]:
     body: dict[str, Any] = {"messages": messages}
     if request.temperature is not None:
         body["temperature"] = request.temperature
-    if request.schema is not None:
+    if request.thinking:
+        body["reasoning_effort"] = request.thinking
+    if request.schema is not None and "json_schema" not in request.without:
         schema = {"name": "answer", "schema": plain(request.schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif request.schema is not None and "json_object" not in request.without:
+        body["response_format"] = {"type": "json_object"}
     return body
 
 
-def reply_of(answer: Mapping[str, Any]) -> Reply | None:
+def reply_of(answer: Any) -> Reply | None:
     """Return the first choice of an answer; None if it has none."""
-    choices = answer.get("choices")
-    if not choices:
+    choices = answer.get("choices") if isinstance(answer, Mapping) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, Mapping):
         return None
-    message = choices[0].get("message") or {}
-    detail = str(choices[0].get("finish_reason") or "")
+    message = choice.get("message")
+    message = message if isinstance(message, Mapping) else {}
+    detail = str(choice.get("finish_reason") or "")
     refused = message.get("refusal")
     return Reply(
         text=_said(message.get("content")),
@@ -66,13 +69,6 @@ def reply_of(answer: Mapping[str, Any]) -> Reply | None:
     )
 
 
-# What a reasoning model thinks aloud where its server does not set it apart; the opening mark may
-# stand in the prompt's template. Without an end there is no answer.
-_THOUGHTS = re.compile(
-    r"\A\s*(?:<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|(?:(?!<think).)*?</think>)\s*", re.DOTALL
-)
-
-
 def _said(content: Any) -> str:
     """Return the text of an answer: some servers give it in pieces, thoughts among them."""
     if isinstance(content, list):
@@ -82,28 +78,56 @@ def _said(content: Any) -> str:
             for one in pieces
             if one.get("type") in {"text", "output_text"}
         )
-    return _THOUGHTS.sub("", str(content or ""))
+    return without_thoughts(content) if isinstance(content, str) else ""
 
 
-def _usage(told: Mapping[str, Any] | None) -> Usage | None:
-    if not told or told.get("prompt_tokens") is None:
+def _usage(told: Any) -> Usage | None:
+    facts = told if isinstance(told, Mapping) else {}
+    read = count(facts.get("prompt_tokens"))
+    if read is None:
         return None
-    details = told.get("prompt_tokens_details") or {}
-    thoughts = (told.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-    output = told.get("completion_tokens") or 0
+
+    def detail(within: str, name: str) -> Any:
+        inner = facts.get(within)
+        return inner.get(name) if isinstance(inner, Mapping) else None
+
+    thoughts = count(detail("completion_tokens_details", "reasoning_tokens")) or 0
+    output = count(facts.get("completion_tokens")) or 0
     return Usage(
-        input=told["prompt_tokens"],
+        input=read,
         # OpenAI and its kin; Moonshot; DeepSeek; gateways to Anthropic
         cached=cached_tokens(
-            details.get("cached_tokens"),
-            told.get("cached_tokens"),
-            told.get("prompt_cache_hit_tokens"),
-            told.get("cache_read_input_tokens"),
-            sent=told["prompt_tokens"],
+            detail("prompt_tokens_details", "cached_tokens"),
+            facts.get("cached_tokens"),
+            facts.get("prompt_cache_hit_tokens"),
+            facts.get("cache_read_input_tokens"),
+            sent=read,
         ),
         output=output - thoughts if output >= thoughts else output,  # some count them apart
         thoughts=thoughts,
     )
+
+
+def parsed(body: str) -> Any:
+    """Return an answer as its server wrote it: one object, or a stream that nobody asked for.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    lines = [line.strip().removeprefix("data:").strip() for line in body.splitlines()]
+    if not body.lstrip().startswith(("data:", "event:", ":")):
+        return json.loads(body)
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    if not events:
+        raise ValueError("a stream without events")
+    whole, text, finish = dict(events[-1]), "", None
+    for event in events:
+        whole |= {name: event[name] for name in ("error", "usage") if event.get(name)}
+        for choice in (event.get("choices") or [])[:1]:
+            said = choice.get("delta") or choice.get("message") or {}
+            text += said.get("content") or ""
+            finish = choice.get("finish_reason") or finish
+    return whole | {"choices": [{"message": {"content": text}, "finish_reason": finish}]}
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
@@ -133,8 +157,3 @@ def _part(part: Part) -> dict[str, Any]:
         where="chat completions",
         hint="use a gemini-* model for it",
     )
-
-
-def plain(value: Any) -> Any:
-    """Return a schema as dicts and lists, which is all that JSON can hold."""
-    return mapped(value, lambda one: one)

@@ -4,7 +4,7 @@ import threading
 from typing import Generic, TypeVar
 
 from botticelli.models.base import Request
-from botticelli.models.prompts import input_tokens
+from botticelli.models.usage import input_tokens
 
 Client = TypeVar("Client")
 

@@ -4,6 +4,7 @@ Everything by which the library would send more than was asked is turned off: re
 continuation, function calling. Facts about the API and the library: docs/models.md.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,12 +26,12 @@ from botticelli.models.base import (
     Request,
     TransientError,
     Usage,
-    cached_tokens,
 )
-from botticelli.models.chat import plain
 from botticelli.models.driver import Driver
+from botticelli.models.prompts import plain
 from botticelli.models.refusals import (
     LOOK_SECONDS,
+    no_answer,
     redirected,
     retry_after,
     said,
@@ -38,6 +39,8 @@ from botticelli.models.refusals import (
     spoken,
     stranger,
 )
+from botticelli.models.refused import adapted, objection
+from botticelli.models.usage import cached_tokens, count
 from botticelli.web import bounded, guarded
 
 if TYPE_CHECKING:
@@ -90,19 +93,23 @@ class Gemini(Driver["genai.Client"]):
         from google.genai import types
 
         config = settings(request, catalogue.known(request.model).capabilities)
-        contents = [_content(message) for message in request.messages]
-        with self._asking(request.model) as client:
+        contents = [_content(message) for message in adapted(request).messages]
+        with self._asking(request) as client:
             response = client.models.generate_content(
                 model=request.model,
                 contents=contents,
                 config=types.GenerateContentConfig(**config),
             )
-        return read(response, model=request.model)
+            assert response.sdk_http_response is not None, "settings() ask for it"
+            reply = read(json.loads(response.sdk_http_response.body or ""))
+        if reply is None:
+            raise _unreadable(request.model)
+        return reply
 
     def look_up(self, model: str) -> str:
         """See CanLookUp: the model's description, which Google counts as no call."""
         try:
-            with self._asking(model, seconds=LOOK_SECONDS) as client:
+            with self._asking(Request(model=model, messages=()), seconds=LOOK_SECONDS) as client:
                 found: Any = client.models.get(model=model).name
         except Unreadable as error:
             found = getattr(error.__cause__, "doc", "{}")  # of one that is no JSON
@@ -112,29 +119,26 @@ class Gemini(Driver["genai.Client"]):
         return ""
 
     @contextmanager
-    def _asking(self, model: str, *, seconds: float | None = None) -> "Iterator[genai.Client]":
+    def _asking(
+        self, request: Request, *, seconds: float | None = None
+    ) -> "Iterator[genai.Client]":
         """Yield the client for one request; what the library raises becomes an error of ours."""
         import httpx2
         from google.genai import errors
 
         client = self._client()
+        longest = min(self._timeout.total_seconds(), seconds or float("inf"))
         try:
-            longest = min(self._timeout.total_seconds(), seconds or float("inf"))
             with bounded(seconds=longest, size=LARGEST_ANSWER):
                 yield client
         except errors.APIError as error:
-            raise _meaning(error, model=model) from error
+            raise _meaning(error, request) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            at = f" and whether {self._base_url} is right" if self._base_url else ""
-            raise TransientError(
-                f"no answer from Gemini ({type(error).__name__})",
-                where=f"model {model}",
-                hint=f"check the network{at}",
-            ) from error
+            where, server = f"model {request.model}", self._base_url
+            raise no_answer(error, where=where, server=server, seconds=longest) from error
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-            # A body that is no JSON, or not the API's: the library trips over a bare number. And
-            # over an answer to a schema that is nested a thousand levels deep.
-            raise _unreadable(model) from error
+            # A body that is no JSON, or not the API's.
+            raise _unreadable(request.model) from error
 
     def _make(self) -> "genai.Client":
         """Make the client. The first import takes half a second, a client 50 ms."""
@@ -155,56 +159,63 @@ class Gemini(Driver["genai.Client"]):
 
 
 def settings(request: Request, capabilities: Capabilities) -> dict[str, Any]:
-    """Return the generation settings: what the model no longer takes is left out."""
+    """Return the generation settings: what the model no longer takes, or refuses, is left out."""
     settings: dict[str, Any] = {
         "automatic_continuation": False,
         "automatic_function_calling": {"disable": True},
+        # The library's reading refuses an answer whose token counts are not whole numbers.
+        "should_return_http_response": True,
     }
+    left_out, request = request.without, adapted(request)
     if request.system:
         settings["system_instruction"] = request.system
-    if request.max_tokens is not None:
+    if request.max_tokens is not None and "max_tokens" not in left_out:
         settings["max_output_tokens"] = request.max_tokens
     if request.temperature is not None and capabilities.sampling:
         settings["temperature"] = request.temperature
-    if request.schema is not None:
+    if request.schema is not None and "json_object" not in left_out:
         settings["response_mime_type"] = "application/json"
+    if request.schema is not None and "json_schema" not in left_out:
         settings["response_json_schema"] = plain(request.schema)
     if request.thinking and capabilities.thinking:
         settings["thinking_config"] = _thinking(request, capabilities)
     return settings
 
 
-def read(response: Any, *, model: str) -> Reply:
-    """Return the answer that a GenerateContentResponse holds.
-
-    Raises:
-        TransientError: It holds neither an answer nor a reason for none.
-    """
-    usage = _usage(response.usage_metadata)
-    version, id_ = response.model_version or "", response.response_id or ""
-    if not response.candidates:
-        blocked = response.prompt_feedback and response.prompt_feedback.block_reason
+def read(answer: Any) -> Reply | None:
+    """Return what an answer of the API holds; None if neither a text nor a reason for none."""
+    if not isinstance(answer, Mapping):
+        return None
+    given = answer.get("candidates")
+    candidate = given[0] if isinstance(given, list) and given else None
+    if isinstance(candidate, Mapping):
+        detail = str(candidate.get("finishReason") or "")
+        text, finish = _text(candidate.get("content")), _finish(detail)
+    else:
+        about = answer.get("promptFeedback")
+        blocked = about.get("blockReason") if isinstance(about, Mapping) else None
         if not blocked:
-            raise _unreadable(model)
-        return Reply(
-            text="",
-            finish=Finish.BLOCKED,
-            finish_detail=f"prompt: {_word(blocked)}",
-            usage=usage,
-            model_version=version,
-            request_id=id_,
-        )
-    candidate = response.candidates[0]
-    parts = (candidate.content and candidate.content.parts) or []
-    detail = _word(candidate.finish_reason)
+            return None
+        text, finish, detail = "", Finish.BLOCKED, f"prompt: {blocked}"
     return Reply(
-        text="".join(part.text for part in parts if part.text and not part.thought),
-        finish=_finish(detail),
+        text=text,
+        finish=finish,
         finish_detail=detail,
-        usage=usage,
-        model_version=version,
-        request_id=id_,
+        usage=_usage(answer.get("usageMetadata")),
+        model_version=str(answer.get("modelVersion") or ""),
+        request_id=str(answer.get("responseId") or ""),
     )
+
+
+def _text(content: Any) -> str:
+    """Return the text of an answer's parts; thoughts and media are no part of it."""
+    parts = content.get("parts") if isinstance(content, Mapping) else None
+    texts = [
+        part.get("text")
+        for part in (parts if isinstance(parts, list) else ())
+        if isinstance(part, Mapping) and not part.get("thought")
+    ]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _content(message: Message) -> Any:
@@ -237,15 +248,17 @@ def _thinking(request: Request, capabilities: Capabilities) -> dict[str, Any]:
     return {"thinking_level": request.thinking if is_known else capabilities.thinking[0]}
 
 
-def _usage(metadata: Any) -> Usage | None:
-    if metadata is None or metadata.prompt_token_count is None:
+def _usage(told: Any) -> Usage | None:
+    facts = told if isinstance(told, Mapping) else {}
+    read = count(facts.get("promptTokenCount"))
+    if read is None:
         return None
-    sent = metadata.prompt_token_count + (metadata.tool_use_prompt_token_count or 0)
+    read += count(facts.get("toolUsePromptTokenCount")) or 0
     return Usage(
-        input=sent,
-        cached=cached_tokens(metadata.cached_content_token_count, sent=sent),
-        output=metadata.candidates_token_count or 0,
-        thoughts=metadata.thoughts_token_count or 0,
+        input=read,
+        cached=cached_tokens(facts.get("cachedContentTokenCount"), sent=read),
+        output=count(facts.get("candidatesTokenCount")) or 0,
+        thoughts=count(facts.get("thoughtsTokenCount")) or 0,
     )
 
 
@@ -255,18 +268,14 @@ def _finish(detail: str) -> Finish:
     return {"STOP": Finish.STOP, "MAX_TOKENS": Finish.LENGTH}.get(detail, Finish.OTHER)
 
 
-def _word(value: Any) -> str:
-    return str(getattr(value, "value", value) or "")
-
-
-def _meaning(error: Any, *, model: str) -> BotticelliError:
+def _meaning(error: Any, request: Request) -> BotticelliError:
     """Return what an APIError of the library means: wait, another day, another model, or a fix.
 
     Source: recorded answers (quotaId names the period; its delays were often wrong for daily
     limits), error table of ai.google.dev/gemini-api/docs/troubleshooting.
     """
     code = int(error.code or 0)
-    where = f"model {model}"
+    where = f"model {request.model}"
     words = _said(error)
     if code == 429:
         return _quota(error, where=where)
@@ -276,7 +285,10 @@ def _meaning(error: Any, *, model: str) -> BotticelliError:
         return TransientError(
             f"Gemini answers {code}: {words}", where=where, retry_after=_delay(error)
         )
-    return _permanent(error, code, where=where, said=words)
+    permanent = _permanent(error, code, where=where, said=words)
+    is_about_us = permanent.unrecoverable or permanent.retired
+    refused = None if is_about_us else objection(request, code, words, ceiling="max_tokens")
+    return refused or permanent
 
 
 def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentError:

@@ -21,11 +21,17 @@ _OTHERS = ("claude", "mistral", "command-", "grok", "whisper")
 
 @record
 class Opened:
-    """A model that can be asked. `name` is the provider's name for it."""
+    """A model that can be asked.
+
+    Args:
+        name: The provider's name for it.
+        server: Root of the API; empty: the provider's own.
+    """
 
     name: str
     provider: str
     driver: Model
+    server: str = ""
 
     @property
     def is_free(self) -> bool:
@@ -36,14 +42,16 @@ class Opened:
 class Drivers:
     """The drivers of one process, each made once and shared by its threads.
 
-    `replaced` says which model stands in for one that its provider does not serve (any more), and
-    `served` which one answered. Threads may set and read their items.
+    `replaced` says which model stands in for one that its provider does not serve (any more),
+    `served` which one answered, and `refused` which settings a model at a server takes no request
+    with. Threads may set and read their items.
     """
 
     def __init__(self, config: Models) -> None:
         self.config = config
         self.replaced: dict[str, str] = {}
         self.served: dict[str, str] = {}
+        self.refused: dict[tuple[str, str], frozenset[str]] = {}
         self._lock = threading.Lock()
         self._made: dict[tuple[str, ...], Model] = {}
         self._slots: dict[str, threading.BoundedSemaphore] = {}
@@ -62,7 +70,12 @@ class Drivers:
                 make = _MAKERS.get(way.provider) or plugins.find(plugins.MODELS, way.provider)
                 assert make is not None, "route() lets only known providers pass"
                 self._made[shared] = make(way, self.config)
-            return Opened(name=way.model, provider=way.provider, driver=self._made[shared])
+            return Opened(
+                name=way.model,
+                provider=way.provider,
+                driver=self._made[shared],
+                server=way.base_url or str(getattr(self.config, f"{way.provider}_base_url", "")),
+            )
 
     def close(self) -> None:
         """Close what the drivers hold open (connections, a loaded model)."""

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -12,17 +12,17 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.models.base import (
     LARGEST_ANSWER,
-    Part,
     PermanentError,
     QuotaError,
     Reply,
     Request,
     TransientError,
 )
-from botticelli.models.chat import body_of, plain, reply_of
+from botticelli.models.chat import body_of, parsed, reply_of
 from botticelli.models.driver import Driver
 from botticelli.models.refusals import (
     LOOK_SECONDS,
+    no_answer,
     number,
     redirected,
     retry_after,
@@ -31,6 +31,7 @@ from botticelli.models.refusals import (
     stranger,
     until_reset,
 )
+from botticelli.models.refused import objection
 from botticelli.records import record
 from botticelli.web import bounded, guarded
 
@@ -39,15 +40,15 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 5  # models of a server that are named
 _NO_KEY: Final = "none"  # self-hosted servers need none, but the library does
-_FORMATS: Final = ("json_schema", "json_object", "")
-"""How a schema is asked for: the next one where a server refuses one; "": in words alone."""
+# OpenAI refuses the old name for newer models, Azure as well; other servers know only the old one.
+_CEILINGS: Final = ("max_tokens", "max_completion_tokens")
+_NEW_ONES: Final = re.compile(
+    r"api\.openai\.com|\.openai\.azure\.com|\.cognitiveservices\.azure\.com"
+)
 
 _PER_DAY = re.compile(r"per[ -]day|\b[RT]PD\b", re.IGNORECASE)
 _PER_TOKEN = re.compile(r"\btokens? per|\bTP[MD]\b")
 _NO_SUCH_MODEL = re.compile(r"not a valid model|model_not_found|model identifier", re.IGNORECASE)
-_NO_FORMAT = re.compile(
-    r"response_format|json[ _]schema|json_object|structured|grammar", re.IGNORECASE
-)
 
 
 @record
@@ -58,6 +59,7 @@ class Refusal:
         status: Of HTTP, or what the body says in its place.
         said: The server's own words, short and without keys.
         code: Its word for the error (insufficient_quota ...), or empty.
+        param: The setting that it names, or empty.
         is_moderation: The prompt was refused, not the key.
         headers: In lower case.
     """
@@ -65,13 +67,9 @@ class Refusal:
     status: int
     said: str
     code: str = ""
+    param: str = ""
     is_moderation: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def is_of_format(self) -> bool:
-        """Whether it may be the response format that is not taken."""
-        return self.status in {400, 422, 500, 501} and bool(_NO_FORMAT.search(self.said))
 
 
 class OpenAICompatible(Driver["openai.OpenAI"]):
@@ -98,26 +96,32 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         self._key = key
         self._base_url = base_url
         self._timeout = timeout
-        self._refused: dict[str, int] = {}  # model -> how many of _FORMATS it does not take
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
         import openai
 
-        body = self._body(request)
-        client = self._client()
+        ceiling = self._ceiling(request)
+        body = body_of(request) | ({ceiling: request.max_tokens} if ceiling else {})
+        completions = self._client().chat.completions.with_raw_response
         try:
             with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
-                answer = client.chat.completions.create(model=request.model, **body)
+                answer = parsed(completions.create(model=request.model, **body).text)
         except openai.APIStatusError as error:
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             refusal = _read(error.body, status=error.status_code, headers=headers)
-            raise self._meaning(refusal, request) from error
+            raise _mapped(refusal, request, ceiling=ceiling) from error
         except (openai.APIConnectionError, OSError) as error:  # a timeout is one, too
-            raise self._silent(error, request.model) from error
-        except (openai.OpenAIError, ValueError, RecursionError) as error:
+            raise self._silent(error, request.model, self._timeout.total_seconds()) from error
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise _unreadable(request.model) from error
-        return self._reply(answer, request=request)
+        refusal_inside = _refusal_inside(answer)
+        if refusal_inside is not None:
+            raise _mapped(refusal_inside, request, ceiling=ceiling)
+        reply = reply_of(answer)
+        if reply is None:
+            raise _unreadable(request.model)
+        return reply
 
     def look_up(self, model: str) -> str:
         """See CanLookUp: the list of models, which costs nothing."""
@@ -130,11 +134,10 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         except openai.APIStatusError as error:
             if error.status_code in {404, 405, 501}:
                 return "its server has no list of models: only a call shows whether it serves it"
-            raise _mapped(
-                _read(error.body, status=error.status_code, headers={}), model=model
-            ) from error
+            refusal = _read(error.body, status=error.status_code, headers={})
+            raise _mapped(refusal, Request(model=model, messages=()), ceiling="") from error
         except (openai.APIConnectionError, OSError) as error:
-            raise self._silent(error, model) from error
+            raise self._silent(error, model, longest) from error
         except (openai.OpenAIError, ValueError, RecursionError):
             answer = {}
         listed = answer.get("data") if isinstance(answer, Mapping) else None
@@ -147,51 +150,16 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
             return f"its server does not list it, but {', '.join(names[:SHOWN])}"
         return ""
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        form = _FORMATS[self._refused.get(request.model, 0)]
-        body = body_of(request if form == "json_schema" else _in_words(request))
-        if request.schema is not None and form == "json_object":
-            body["response_format"] = {"type": form}
-        if request.max_tokens is not None:
-            # OpenAI refuses the old name for newer models; other servers know only the old one.
-            is_openai = not self._base_url or "api.openai.com" in self._base_url
-            body["max_completion_tokens" if is_openai else "max_tokens"] = request.max_tokens
-        if request.thinking:
-            body["reasoning_effort"] = request.thinking
-        return body
+    def _silent(self, error: Exception, model: str, seconds: float) -> TransientError:
+        return no_answer(error, where=f"model {model}", server=self._base_url, seconds=seconds)
 
-    def _reply(self, answer: Any, *, request: Request) -> Reply:
-        """Read an answer; one that is no JSON comes as plain text out of the library."""
-        if not hasattr(answer, "model_dump"):
-            raise _unreadable(request.model)
-        facts = answer.model_dump(warnings=False)
-        refusal = _refusal_inside(facts)
-        if refusal is not None:
-            raise self._meaning(refusal, request)
-        try:
-            reply = reply_of(facts)
-        except (TypeError, AttributeError, KeyError) as error:
-            raise _unreadable(request.model) from error
-        if reply is None:
-            raise _unreadable(request.model)
-        return reply
-
-    def _meaning(self, refusal: Refusal, request: Request) -> BotticelliError:
-        """Return what a refusal means; that of a response format is remembered for next time."""
-        level = self._refused.get(request.model, 0)
-        if request.schema is None or not refusal.is_of_format or level + 1 == len(_FORMATS):
-            return _mapped(refusal, model=request.model)
-        self._refused[request.model] = level + 1
-        return TransientError(
-            f"the server takes no {_FORMATS[level]}; the schema is asked for otherwise",
-            where=f"model {request.model}",
-        )
-
-    def _silent(self, error: Exception, model: str) -> TransientError:
-        at = self._base_url
-        hint = f"check that a server runs at {at}" if at else "check the network"
-        what = f"no answer ({type(error).__name__})"
-        return TransientError(what, where=f"model {model}", hint=hint)
+    def _ceiling(self, request: Request) -> str:
+        """Return what the server calls the most tokens of an answer; empty if it is not sent."""
+        if request.max_tokens is None:
+            return ""
+        is_new = not self._base_url or _NEW_ONES.search(self._base_url)
+        names = reversed(_CEILINGS) if is_new else _CEILINGS
+        return next((name for name in names if name not in request.without), "")
 
     def _make(self) -> "openai.OpenAI":
         import openai
@@ -205,24 +173,14 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         )
 
 
-def _in_words(request: Request) -> Request:
-    """Return the request with its schema at the end of the prompt, as words."""
-    if request.schema is None:
-        return request
-    words = "Answer with JSON alone, that keeps to this JSON Schema:\n" + json.dumps(
-        plain(request.schema), ensure_ascii=False
-    )
-    last = request.messages[-1]
-    last = replace(last, parts=(*last.parts, Part(text=words)))
-    return replace(request, schema=None, messages=(*request.messages[:-1], last))
-
-
 def _unreadable(model: str) -> TransientError:
     return TransientError("the answer is not a chat completion", where=f"model {model}")
 
 
-def _refusal_inside(answer: Mapping[str, Any]) -> Refusal | None:
+def _refusal_inside(answer: Any) -> Refusal | None:
     """Return the error that stands in an answer, or in its first choice, in place of content."""
+    if not isinstance(answer, Mapping):
+        return None
     choices = answer.get("choices")
     inside = answer.get("error")
     if not inside and isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
@@ -235,20 +193,29 @@ def _refusal_inside(answer: Mapping[str, Any]) -> Refusal | None:
     return _read(inside, status=status, headers={})
 
 
-def _mapped(refusal: Refusal, *, model: str) -> BotticelliError:
+def _mapped(refusal: Refusal, request: Request, *, ceiling: str) -> BotticelliError:
     """Return what a refusal means.
 
     Sources: error pages of OpenAI, OpenRouter (errors inside a 200, `metadata.raw`), Groq and
     Cerebras (rate-limit headers by metric and by day); RFC 9110 for Retry-After.
     """
-    where = f"model {model}"
+    where, words = f"model {request.model}", refusal.said
+    refused = objection(
+        request, refusal.status, f"{words} {refusal.code}", ceiling=ceiling, param=refusal.param
+    )
+    if refused is not None:
+        return refused
     if refusal.status == 402 or refusal.code == "insufficient_quota":
-        return QuotaError(f"the account has no credit: {refusal.said}", where=where, scope="none")
+        return QuotaError(f"the account has no credit: {words}", where=where, scope="none")
     if refusal.status == 429:
         return _quota(refusal, where=where)
-    if refusal.status in {408, 409, 425} or refusal.status >= 500:
+    if (
+        refusal.status in {408, 409, 425}
+        or refusal.status >= 500
+        or refusal.code == "json_validate_failed"  # this time, at a schema that is taken
+    ):
         return TransientError(
-            f"the server answers {refusal.status}: {refusal.said}",
+            f"the server answers {refusal.status}: {words}",
             where=where,
             retry_after=_delay(refusal),
         )
@@ -286,6 +253,7 @@ def _read(body: Any, *, status: int, headers: Mapping[str, str]) -> Refusal:
         status=status,
         said=said(" ".join(str(one) for one in words if one)),
         code="insufficient_quota" if "insufficient_quota" in codes else " ".join(codes[:1]),
+        param=str(facts.get("param") or ""),
         is_moderation="reasons" in about,
         headers=headers,
     )

@@ -1,14 +1,12 @@
-"""A request as text: for people, for digests and for estimates."""
+"""A request as text: for people, and for digests."""
 
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from botticelli.models.base import Message, Part, Request
-
-BYTES_PER_TOKEN = 3  # an upper estimate: the rule of thumb is 4 (Google's token guide)
-TOKENS_PER_IMAGE = 1300
-BYTES_PER_MEDIA_TOKEN = 50  # sound and film: 32 and 300 tokens a second, at low bit rates
+from botticelli.text import mapped
 
 
 def readable(request: Request) -> str:
@@ -36,17 +34,14 @@ def digest(request: Request, *, models: Sequence[str]) -> str:
     return hashlib.sha256(written.encode("utf-8", "replace")).hexdigest()
 
 
-def input_tokens(request: Request) -> int:
-    """Return an upper estimate of the input tokens, made without the provider's tokenizer."""
-    size = len(request.system.encode("utf-8", "replace"))
-    size += len(json.dumps(request.schema, default=dict)) if request.schema else 0
-    tokens = sum(_part_tokens(part) for message in request.messages for part in message.parts)
-    return size // BYTES_PER_TOKEN + tokens + 8 * (len(request.messages) + 1)
-
-
 def last_user_text(messages: Sequence[Message]) -> str:
     """Return the text of the newest message of the user; empty if there is none."""
     return next((m.text for m in reversed(messages) if m.role == "user"), "")
+
+
+def plain(value: Any) -> Any:
+    """Return a schema as dicts and lists, which is all that JSON can hold."""
+    return mapped(value, lambda one: one)
 
 
 def _part_text(part: Part) -> str:
@@ -60,11 +55,3 @@ def _part_text(part: Part) -> str:
 def _part_facts(part: Part) -> list[str | None]:
     data = hashlib.sha256(part.data).hexdigest() if part.data is not None else None
     return [part.text, data, part.uri, part.mime]
-
-
-def _part_tokens(part: Part) -> int:
-    if part.text is not None:
-        return len(part.text.encode("utf-8", "replace")) // BYTES_PER_TOKEN + 1
-    if part.data is None or (part.mime or "").startswith("image/"):
-        return TOKENS_PER_IMAGE
-    return max(TOKENS_PER_IMAGE, len(part.data) // BYTES_PER_MEDIA_TOKEN)

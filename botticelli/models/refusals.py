@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from botticelli.models.base import PermanentError
+from botticelli.models.base import PermanentError, TransientError
 from botticelli.web import kind_of
 
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
@@ -84,6 +84,18 @@ def stranger(body: str, api: str, *, at: str, where: str) -> PermanentError:
         hint="check the address, and whether the network wants a login first",
         unrecoverable=True,
     )
+
+
+def no_answer(error: Exception, *, where: str, server: str, seconds: float) -> TransientError:
+    """Return the error for a request that nobody has answered, or not in time."""
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return TransientError(
+            f"no answer within {seconds:g} s",
+            where=where,
+            hint="raise timeout_seconds in [models], or choose a quicker model",
+        )
+    at = f"check that a server runs at {server}" if server else "check the network"
+    return TransientError(f"no answer ({type(error).__name__})", where=where, hint=at)
 
 
 def number(written: str) -> float | None:

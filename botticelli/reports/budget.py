@@ -1,6 +1,7 @@
 """What the models may still use, and what they have cost so far."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 
@@ -49,6 +50,7 @@ class ModelBudget:
         waiting: Calls that wait for their turn.
         limits: The provider's limits in words, and whence they are.
         sources: rpm, tpm, rpd, tpd -> who says so: file, tier ..., learned (from a 429), none.
+        refused: Server ("": the provider's own) -> settings that it takes no request with.
         held_until: Until when a 429 holds all calls, and why (minute, day, spend).
     """
 
@@ -63,6 +65,7 @@ class ModelBudget:
     window_frees_at: datetime | None = None
     day_ends_at: datetime | None = None
     waiting: int = 0
+    refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
     held_until: datetime | None = None
     held_why: str | None = None
 
@@ -158,6 +161,7 @@ def _budget(
         window_frees_at=facts.get("window_frees_at"),
         day_ends_at=facts.get("day_ends_at"),
         waiting=facts.get("waiting", 0),
+        refused=facts.get("refused", {}),
         held_until=facts.get("blocked_until"),
         held_why=facts.get("blocked_why"),
     )

@@ -4,6 +4,7 @@ The work is done by functions in schema.sql, one round trip each; here they are 
 function is one transaction.
 """
 
+from collections.abc import Collection
 from dataclasses import field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -202,7 +203,9 @@ LEARN: Final = """
                ELSE %(scope)s END,
            learned = CASE WHEN %(under)s::jsonb IS NULL OR a.learned -> 'under' = %(under)s::jsonb
                           THEN a.learned
-                          ELSE jsonb_build_object('under', %(under)s::jsonb) END
+                          ELSE jsonb_build_object('under', %(under)s::jsonb)
+                               || jsonb_strip_nulls(jsonb_build_object('refused',
+                                                                       a.learned -> 'refused')) END
                || CASE WHEN %(limit)s::bigint IS NULL THEN '{}'::jsonb
                ELSE jsonb_build_object(%(rate)s::text, jsonb_build_object(
                     'limit', %(limit)s::bigint, 'until', m.moment + %(learned_for)s)) END,
@@ -232,6 +235,48 @@ def learn(
     conn.execute(LEARN, values)
 
 
+LEARN_REFUSED: Final = """
+    UPDATE ledger
+       SET learned = jsonb_set(
+               CASE jsonb_typeof(learned -> 'refused') WHEN 'object' THEN learned
+               ELSE learned || '{"refused": {}}' END,
+               ARRAY['refused', %(server)s],
+               coalesce(learned -> 'refused' -> %(server)s, '{}')
+               || (SELECT jsonb_object_agg(name, botticelli_now() + %(learned_for)s)
+                     FROM unnest(%(settings)s::text[]) AS name)),
+           updated_at = botticelli_now()
+     WHERE key = %(key)s
+"""
+
+
+@repeatable(pressing=True)
+def learn_refused(conn: Connection, key: str, *, server: str, settings: Collection[str]) -> None:
+    """Note that a server takes no request for a model with these settings: the next leave them out.
+
+    It holds for LEARNED_FOR, whatever the limits: the server may be another version by then.
+    """
+    more = {"settings": sorted(settings), "learned_for": LEARNED_FOR}
+    conn.execute(LEARN_REFUSED, {"key": key, "server": server, **more})
+
+
+REFUSED: Final = """
+    SELECT r.key
+      FROM ledger AS a, jsonb_each_text(CASE jsonb_typeof(a.learned -> 'refused' -> %(server)s)
+                                        WHEN 'object' THEN a.learned -> 'refused' -> %(server)s
+                                        END) AS r
+     WHERE a.key = %(key)s
+       AND botticelli_time(r.value) BETWEEN botticelli_now()
+                                        AND botticelli_now() + interval '8 days'
+"""
+
+
+@repeatable()
+def list_refused(conn: Connection, key: str, *, server: str) -> frozenset[str]:
+    """Return the settings that a server takes no request for a model with."""
+    rows = conn.execute(REFUSED, {"key": key, "server": server}).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
 FORGET: Final = """
     UPDATE ledger
        SET learned = '{}',
@@ -244,7 +289,7 @@ FORGET: Final = """
 
 
 def forget(conn: Connection, model: str) -> list[str]:
-    """Lift what 429s taught of a model, or of provider/model; return the accounts."""
+    """Lift what refusals taught of a model, or of provider/model; return the accounts."""
     return [row[0] for row in conn.execute(FORGET, {"model": model}).fetchall()]
 
 
@@ -261,6 +306,7 @@ class Account:
         blocked_until: Until when a 429 holds all callers; None if it does not.
         learned: rate -> the limit that a 429 named lately, before any multiplier.
         learned_under: The limits of the configuration at that time; None if not known.
+        refused: Server ("": the provider's own) -> the settings that it takes no request with.
     """
 
     key: str
@@ -281,6 +327,7 @@ class Account:
     blocked_why: str | None
     learned: dict[str, int] = field(default_factory=dict)
     learned_under: list[int | None] | None = None
+    refused: dict[str, list[str]] = field(default_factory=dict)
 
 
 ACCOUNTS: Final = """
@@ -296,6 +343,14 @@ ACCOUNTS: Final = """
              WHERE botticelli_time(l.value ->> 'until') > a.moment
                AND l.value ->> 'limit' ~ '^[0-9]{1,18}$') AS learned,
            a.learned -> 'under' AS learned_under,
+           (SELECT coalesce(jsonb_object_agg(s.key, s.names), '{}')
+              FROM (SELECT s.key, jsonb_agg(n.key ORDER BY n.key) AS names
+                      FROM jsonb_each(CASE jsonb_typeof(a.learned -> 'refused')
+                                      WHEN 'object' THEN a.learned -> 'refused' END) AS s,
+                           jsonb_each_text(CASE jsonb_typeof(s.value)
+                                           WHEN 'object' THEN s.value END) AS n
+                     WHERE botticelli_time(n.value) > a.moment
+                     GROUP BY s.key) AS s) AS refused,
            w.requests AS minute_requests, w.tokens AS minute_tokens,
            w.open AS reserved_requests, w.open_tokens AS reserved_tokens,
            (SELECT count(*) FROM ledger_waiters AS q

@@ -8,14 +8,16 @@ from tests.fakes.loopback import Answer, answer_html, answer_json
 def broken(fault: str, call: Call) -> Answer:
     """Return what a scripted fault sends; KeyError if there is no such fault.
 
-    "hang", "reset", "close"; a status ("503"); "html-200", "html-502", "empty-200", "list-200",
-    "error-200"; a 429 by kind ("429:day", or just "day"), with its delay and limit if wanted
-    ("minute:2", "minute:2:30").
+    "hang", "reset", "close"; a status ("503"), or "400:WORDS"; "html-200",
+    "html-502", "empty-200", "list-200", "error-200"; a 429 by kind ("429:day", or just
+    "day"), with its delay and limit if wanted ("minute:2", "minute:2:30").
     """
     if fault in {"hang", "reset", "close"}:
         return Answer(ending=fault)
     if fault.isdigit() and fault != "429":
         return error(int(fault))
+    if fault.startswith("400:"):
+        return error(400, message=fault.removeprefix("400:"))
     if fault in _ODD:
         return _ODD[fault]()
     return _scripted_429(fault.removeprefix("429:"), call)

@@ -10,10 +10,12 @@ from botticelli.models.base import (
     PermanentError,
     QuotaError,
     Request,
+    SettingRefused,
     TransientError,
     Usage,
 )
 from botticelli.models.openai_compatible import OpenAICompatible
+from botticelli.models.refused import SCHEMA as SCHEMA_FORMS
 from tests.contracts.model_contract import SCHEMA, user
 from tests.fakes.canned import Canned
 from tests.fakes.loopback import answer_html, answer_json
@@ -336,17 +338,19 @@ def test_a_schema_that_is_not_taken_is_asked_for_in_another_way(server, ask, sta
         answer_json(refusal(words), status=status),
         answer_json(completion("{}")),
     ]
-    for _ in range(2):
-        with pytest.raises(TransientError, match="asked for otherwise"):
-            ask(schema=SCHEMA)
+    without = frozenset()
+    for setting in SCHEMA_FORMS:
+        with pytest.raises(SettingRefused) as raised:
+            ask(schema=SCHEMA, without=without)
+        assert raised.value.setting == setting
+        without |= {setting}
 
-    assert ask(schema=SCHEMA).text == "{}"
-    ask(schema=SCHEMA)
+    assert ask(schema=SCHEMA, without=without).text == "{}"
     ask()
     forms = [(body.get("response_format") or {}).get("type") for body in server.bodies]
-    assert forms == ["json_schema", "json_object", None, None, None], "it is remembered"
+    assert forms == ["json_schema", "json_object", None, None]
     said = [body["messages"][-1]["content"] for body in server.bodies]
-    assert ['"maximum": 10' in text for text in said] == [False, True, True, True, False]
+    assert ['"maximum": 10' in text for text in said] == [False, True, True, False]
 
 
 def test_a_server_that_does_not_run_is_told_with_its_address():
@@ -360,9 +364,6 @@ def test_a_server_that_does_not_run_is_told_with_its_address():
 
 def test_a_format_that_no_way_helps_with_is_an_error(server, ask):
     server.says(refusal("json_schema is too deep for the grammar"), status=400)
-    for _ in range(2):
-        with pytest.raises(TransientError):
-            ask(schema=SCHEMA)
 
     with pytest.raises(PermanentError, match="too deep"):
-        ask(schema=SCHEMA)
+        ask(schema=SCHEMA, without=frozenset(SCHEMA_FORMS))

@@ -26,7 +26,9 @@ from botticelli.models.open import Drivers
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.answers.dry_run import DryRunCaller
+from botticelli.store import ledger
 from botticelli.store.leases import Identity
+from botticelli.store.ledger import Window
 from tests.clock import PinnedClock, pin
 from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini import Limits as Quota
@@ -352,13 +354,25 @@ def test_a_cut_answer_gets_twice_the_room_once(db, gemini, caller_for):
     assert rows(db)[0]["output_tokens"] > 0, "cut answers are paid for, too"
 
 
-def test_an_answer_cut_twice_is_never_content(db, gemini, caller_for):
-    gemini.script.add("max-tokens", "max-tokens")
+@pytest.mark.parametrize(
+    ("faults", "wrong"),
+    [
+        (["max-tokens", "max-tokens"], "cut"),
+        (["empty-text", "no-parts"], "empty"),
+        (["safety"], "blocked"),
+    ],
+)
+def test_what_is_never_content_is_asked_of_the_next_model(db, gemini, caller_for, faults, wrong):
+    caller = caller_for(gemini)
+    gemini.script.add(*faults)
+    answer = caller.ask(request(max_tokens=200), models=[LITE, FLASH], key=KEY)
+    assert (answer.asked, rows(db)[-1]["state"]) == (FLASH, "done")
 
-    with pytest.raises(PermanentError, match="cut"):
-        caller_for(gemini).ask(request(max_tokens=200), models=[LITE, FLASH], key=KEY)
-
-    assert [row["state"] for row in rows(db)] == ["unusable", "unusable"]
+    gemini.script.add(*faults)
+    with pytest.raises(PermanentError, match=wrong):
+        caller.ask(request(max_tokens=200), models=[LITE], key=KEY)
+    assert {row["state"] for row in rows(db)} == {"unusable", "done"}
+    assert len(gemini.calls) == 2 * len(faults) + 1
 
 
 def test_a_free_model_that_finds_no_end_is_asked_once_more(db, caller_for, monkeypatch):
@@ -382,25 +396,6 @@ def test_a_free_model_that_finds_no_end_is_asked_once_more(db, caller_for, monke
 
     assert answer.text == "Hello."
     assert [row["state"] for row in rows(db)] == ["unusable", "done"]
-
-
-def test_a_blocked_answer_is_neither_content_nor_repeated(db, gemini, caller_for):
-    gemini.script.add("safety")
-
-    with pytest.raises(PermanentError, match="SAFETY"):
-        caller_for(gemini).ask(request(), models=[LITE, FLASH], key=KEY)
-
-    assert len(gemini.calls) == 1
-    assert rows(db)[0]["state"] == "unusable"
-
-
-def test_an_empty_answer_is_asked_for_once_more(gemini, caller_for):
-    gemini.script.add("empty-text", "no-parts")
-
-    with pytest.raises(PermanentError, match="empty"):
-        caller_for(gemini).ask(request(), models=[LITE], key=KEY)
-
-    assert len(gemini.calls) == 2
 
 
 def test_a_wrong_key_stops_at_once(gemini, caller_for):
@@ -560,3 +555,77 @@ def test_a_script_needs_no_network(db, caller_for, tmp_path):
     answer = caller_for().ask(request(), models=[f"scripted:{path}"], key=KEY)
 
     assert answer.text == "after all"
+
+
+def test_a_setting_that_is_refused_is_left_out_and_remembered(db, gemini, caller_for):
+    notes = []
+    words = "Thinking level is not supported for this model."
+    gemini.script.add("400:" + words)
+    asked = request(thinking="low")
+
+    caller_for(gemini, notes=notes).ask(asked, models=[LITE], key=KEY)
+    caller_for(gemini).ask(asked, models=[LITE], key=replace(KEY, sequence=2))  # another process
+
+    assert ["thinkingConfig" in call.config for call in gemini.calls] == [True, False, False]
+    assert [row["state"] for row in rows(db)] == ["failed", "done", "done"]
+    assert len(notes) == 1
+    assert "takes no thinking" in notes[0]
+    assert ledger.list_refused(db, f"gemini/{LITE}", server=gemini.url) == {"thinking"}
+    assert not ledger.list_refused(db, f"gemini/{LITE}", server="https://elsewhere.example")
+    assert ledger.forget(db, LITE)
+    assert not ledger.list_refused(db, f"gemini/{LITE}", server=gemini.url)
+
+
+def test_what_a_429_taught_leaves_what_was_refused(db, gemini, caller_for):
+    caller_for(gemini).ask(request(), models=[LITE], key=KEY)
+    key, lesson = (
+        f"gemini/{LITE}",
+        ledger.Lesson(scope="minute", wait=timedelta(0), rate="rpm", limit=9),
+    )
+    ledger.learn_refused(db, key, server="", settings=["system"])
+    for limits in ((1, None, None, None), (2, None, None, None)):
+        ledger.learn(db, key, lesson=lesson, limits=limits)
+        ledger.learn_refused(db, key, server="", settings=["temperature"])
+
+    assert ledger.list_refused(db, key, server="") == {"system", "temperature"}
+    assert ledger.accounts(db, key=key, window=Window())[0].refused == {
+        "": ["system", "temperature"]
+    }
+
+
+def test_a_prompt_that_is_larger_than_the_window_is_not_paid_for(db, gemini, caller_for):
+    limits = {LITE: Limits(context_window=100), FLASH: Limits()}
+    caller = caller_for(gemini, limits=limits)
+
+    with pytest.raises(PermanentError, match=r"about \d+ tokens, and the context window 100"):
+        caller.ask(request("word " * 200), models=[LITE], key=KEY)
+    assert not gemini.calls
+    assert caller.ask(request("word " * 200), models=[LITE, FLASH], key=KEY).asked == FLASH
+
+
+def usage_of(input_tokens, output_tokens=3):
+    answer = {"content": {"parts": [{"text": "Hello."}]}, "finishReason": "STOP"}
+    told = {"promptTokenCount": input_tokens, "candidatesTokenCount": output_tokens}
+    return {"candidates": [answer], "usageMetadata": told}
+
+
+def test_an_answer_to_half_a_prompt_is_not_used(db, gemini, caller_for):
+    gemini.responder = lambda _call: usage_of(1000)
+
+    with pytest.raises(PermanentError, match=r"has read 1,000 tokens .* 2,000: it drops") as raised:
+        caller_for(gemini).ask(request("word " * 2000), models=[LITE], key=KEY)
+
+    assert "num_ctx" in raised.value.hint
+    assert [row["state"] for row in rows(db)] == ["unusable"]
+    assert rows(db)[0]["input_tokens"] == 1000
+
+
+@pytest.mark.parametrize("told", [-5, 1e400, "many", True, None, [], 10**12, 0])
+def test_counts_that_cannot_be_true_cost_an_estimate(db, gemini, caller_for, told):
+    gemini.responder = lambda _call: usage_of(told, told)
+
+    answer = caller_for(gemini).ask(request("word " * 60), models=[LITE], key=KEY)
+
+    assert (answer.text, answer.usage) == ("Hello.", None)
+    assert (rows(db)[0]["input_tokens"], rows(db)[0]["output_tokens"]) == (117, 2)
+    assert rows(db)[0]["cost_usd"] > 0

@@ -42,7 +42,7 @@ def budget(
         keys = ledger.forget(conn, model)
     if not keys:
         raise UsageError(f"no call to '{model}' is on record", hint="see botticelli budget")
-    line = f"forgotten: what 429 answers said of {', '.join(keys)}"
+    line = f"forgotten: what refusals taught of {', '.join(keys)}"
     return Done(line=line, facts={"forgotten": keys})
 
 
@@ -64,6 +64,12 @@ def _(report: BudgetReport, console: Console) -> None:
                 f"{model.model} is held until {_moment(model.held_until)} UTC"
                 f" (a 429: {model.held_why}); botticelli budget forget {model.model} lifts it",
                 style="yellow",
+            )
+        for server, settings in model.refused.items():
+            console.line(
+                f"{model.model} is asked without {' and '.join(settings)}:"
+                f" {server or 'its server'} refuses that; botticelli budget forget {model.model}"
+                " has it tried again"
             )
     for spend in report.spend:
         console.line(

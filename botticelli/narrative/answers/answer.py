@@ -34,6 +34,7 @@ class Answer:
 
     Args:
         execution_id: Its row in act_executions; None if nothing was recorded (a dry run).
+        asked: The model that was asked, as the list of models names it.
         model: The model that served it, as far as the provider says.
         finish: Why it ended; `finish_detail` is the provider's own word.
         cost_usd: What this answer cost now: 0 if it was reused.
@@ -42,6 +43,7 @@ class Answer:
 
     text: str
     execution_id: int | None = None
+    asked: str = ""
     model: str = ""
     finish: Finish = Finish.STOP
     finish_detail: str = ""
@@ -63,7 +65,7 @@ class Caller(Protocol):
         Raises:
             TryLater: The day's quota is spent on every model, or the run was asked to stop.
             TransientError: The attempts are used up.
-            PermanentError: No further attempt can succeed.
+            PermanentError: None of the models gives an answer that can be used.
             ConfigError: A key or a model is not configured.
         """
 

@@ -17,18 +17,23 @@ from botticelli.models.base import (
     QuotaError,
     Reply,
     Request,
+    SettingRefused,
     TransientError,
     Usage,
 )
 from botticelli.models.open import Drivers, Opened
+from botticelli.models.refused import WINDOW
+from botticelli.models.thoughts import without_thoughts
+from botticelli.models.usage import believed, estimated, probable_tokens
 from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Answer
-from botticelli.narrative.answers.retry_policy import Tries, verdict
+from botticelli.narrative.answers.retry_policy import Tries, Verdict, verdict
 from botticelli.records import record
 from botticelli.store.connection import Connection, DatabaseAway
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
 from botticelli.store.ledger import Lesson
+from botticelli.text import storable
 
 BEFORE_FALLBACK = 3  # attempts at one model while another is allowed
 GUESSED_OUTPUT = 1024  # tokens; reserved where output counts and no ceiling is set
@@ -52,8 +57,9 @@ class Attempts:
     """Sends requests through the gate, and knows when to send again.
 
     Policy: transient failures back off with jitter, or as long as the server says; a 429 is a
-    lesson for the ledger, not a failure; a cut answer gets twice the room, once; an empty one is
-    asked for again, once; a blocked one never.
+    lesson for the ledger, not a failure; a setting that is refused is left out, and remembered; a
+    cut answer gets twice the room, once; an empty one is asked for again, once; a blocked one, and
+    one to a prompt of which the server has read a part, never.
     """
 
     def __init__(
@@ -81,13 +87,20 @@ class Attempts:
             See Caller.ask.
         """
         opened = self.open(name)
+        self._refuse_too_long(opened, call.request)
         most = self._drivers.config.max_attempts
         tries = Tries(call.request, most=min(most, BEFORE_FALLBACK) if has_fallback else most)
         while True:
+            known = self._refused(opened)
+            tries.request = replace(tries.request, without=tries.request.without | known)
             try:
-                answer = self._send(opened, replace(call, request=tries.request))
-                if tries.accept(answer, where=f"model {opened.name}", is_free=opened.is_free):
+                answer, found = self._send(opened, replace(call, request=tries.request))
+                self._remember(opened, tries.request.without - known)
+                where = f"model {opened.name}"
+                if tries.accept(answer, found, where=where, is_free=opened.is_free):
                     return answer
+            except SettingRefused as error:
+                tries.leave_out(error)
             except TransientError as error:
                 self._gate.pause(tries.delay_after(error, chance=self._chance))
             except QuotaError as error:
@@ -126,7 +139,43 @@ class Attempts:
         self._say(f"{opened.name} is not served to this account; {follows} is asked in its place")
         return self._drivers.open(follows)
 
-    def _send(self, opened: Opened, call: PreparedCall) -> Answer:
+    def _refuse_too_long(self, opened: Opened, request: Request) -> None:
+        """Pay for no prompt that the model's window cannot hold.
+
+        Raises:
+            PermanentError: It cannot.
+        """
+        limits = self._drivers.config.limits.get(opened.name)
+        size = probable_tokens(request)
+        if limits and limits.context_window and size > limits.context_window:
+            raise PermanentError(
+                f"the prompt has about {size:,} tokens, and the context window"
+                f" {limits.context_window:,}: it is not sent",
+                where=f"model {opened.name}",
+                hint=f"{WINDOW}; then raise context_window in [models.limits]",
+            )
+
+    def _refused(self, opened: Opened) -> frozenset[str]:
+        """Return what the server takes no request with, as far as any process has found out."""
+        if opened.is_free:
+            return frozenset()
+        known, place = self._drivers.refused, (opened.name, opened.server)
+        if place not in known:
+            known[place] = self._gate.refused(**_place(opened))
+        return known[place]
+
+    def _remember(self, opened: Opened, settings: frozenset[str]) -> None:
+        """Note what the server has answered without."""
+        if not settings or opened.is_free:
+            return
+        self._gate.learn_refused(**_place(opened), settings=settings)
+        self._drivers.refused[opened.name, opened.server] |= settings
+        self._say(
+            f"{opened.name} takes no {' and no '.join(sorted(settings))}: it is asked without from"
+            f" now on (botticelli budget forget {opened.name} tries it again)"
+        )
+
+    def _send(self, opened: Opened, call: PreparedCall) -> tuple[Answer, Verdict]:
         """Make one attempt: slot, grant, request, row, settlement."""
         with self._slot(opened):
             grant = self._reserve(opened, call)
@@ -143,7 +192,7 @@ class Attempts:
                 reply = opened.driver.generate(request)
                 spans.answered(open_span, reply)
             row = replace(row, latency_ms=self._since(began))
-            return self._keep(opened, row, reply=reply, grant=grant)
+            return self._keep(opened, row, request=request, reply=reply, grant=grant)
 
     @contextmanager
     def _slot(self, opened: Opened) -> Iterator[None]:
@@ -193,12 +242,19 @@ class Attempts:
             run_id=call.blank.run_id,
         )
 
-    def _keep(self, opened: Opened, row: Attempt, *, reply: Reply, grant: Grant | None) -> Answer:
-        """Store the answer first, for it is paid; then settle."""
-        usage = reply.usage
+    def _keep(
+        self, opened: Opened, row: Attempt, *, request: Request, reply: Reply, grant: Grant | None
+    ) -> tuple[Answer, Verdict]:
+        """Store the answer first, for it is paid; then settle.
+
+        Tokens that the server does not count, or cannot have counted, are estimated.
+        """
+        text = storable(reply.text)
+        found = verdict(replace(reply, text=without_thoughts(text)), request)
+        usage = reply.usage if opened.is_free else believed(request, text, reply.usage)
+        booked = usage or (None if opened.is_free else estimated(request, text))
         served = reply.model_version or opened.name
-        cost = Decimal(0) if usage is None else self._cost(served, usage)
-        found = verdict(reply)
+        cost = Decimal(0) if booked is None else self._cost(served, booked)
         id_ = self._record_paid(
             replace(
                 row,
@@ -207,18 +263,18 @@ class Attempts:
                 model_version=reply.model_version or None,
                 provider_request_id=reply.request_id or None,
                 finish_reason=reply.finish_detail or reply.finish.value,
-                response=reply.text,
-                input_tokens=None if usage is None else usage.input,
-                cached_tokens=None if usage is None else usage.cached,
-                output_tokens=None if usage is None else usage.output,
-                thought_tokens=None if usage is None else usage.thoughts,
+                response=text,
+                input_tokens=None if booked is None else booked.input,
+                cached_tokens=None if booked is None else booked.cached,
+                output_tokens=None if booked is None else booked.output,
+                thought_tokens=None if booked is None else booked.thoughts,
                 cost_usd=cost,
             )
         )
         if grant is not None:
             self._settle(opened, grant, served=served, usage=usage)
-        return Answer(
-            text=reply.text,
+        answer = Answer(
+            text=without_thoughts(text),
             execution_id=id_,
             model=served,
             finish=reply.finish,
@@ -226,6 +282,7 @@ class Attempts:
             usage=usage,
             cost_usd=cost,
         )
+        return answer, found
 
     def _settle(self, opened: Opened, grant: Grant, *, served: str, usage: Usage | None) -> None:
         tokens = None if usage is None else counted_tokens(opened.provider, usage)
@@ -300,6 +357,10 @@ class Attempts:
     def _say(self, note: str) -> None:
         if self._drivers.is_first(note):
             self._note(note)
+
+
+def _place(opened: Opened) -> dict[str, str]:
+    return {"model": opened.name, "provider": opened.provider, "server": opened.server}
 
 
 def reason_of(error: BaseException) -> str:

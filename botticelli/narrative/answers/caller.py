@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from botticelli.budget.gate import Gate, Stop, Stopped
 from botticelli.clock import Clock
@@ -11,6 +12,7 @@ from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import PermanentError, Request, TransientError, Usage
 from botticelli.models.open import Drivers, Opened
 from botticelli.models.prompts import digest, readable
+from botticelli.models.thoughts import without_thoughts
 from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.narrative.answers.attempts import Attempts, PreparedCall
 from botticelli.store.connection import Connection
@@ -75,15 +77,13 @@ class LiveCaller:
         failures: list[BotticelliError] = []
         for position, name in enumerate(models, start=1):
             try:
-                return self._attempts.ask(name, call, has_fallback=position < len(models))
+                answer = self._attempts.ask(name, call, has_fallback=position < len(models))
             except Stopped:
                 raise
-            except PermanentError as error:
-                if not (error.retired or error.unrecoverable):
-                    raise
+            except (PermanentError, TransientError, TryLater, ConfigError) as error:
                 failures.append(error)
-            except (TransientError, TryLater, ConfigError) as error:
-                failures.append(error)
+            else:
+                return replace(answer, asked=name)
         raise _gravest(failures)
 
     def require(self, models: Sequence[str]) -> None:
@@ -188,7 +188,7 @@ def _reused(found: StoredAnswer) -> Answer:
         thoughts=found.thought_tokens or 0,
     )
     return Answer(
-        text=found.response,
+        text=without_thoughts(found.response),
         execution_id=found.id,
         model=found.model,
         usage=None if found.input_tokens is None else usage,

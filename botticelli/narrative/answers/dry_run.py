@@ -11,7 +11,8 @@ from botticelli.models import catalogue
 from botticelli.models.base import Request, Usage
 from botticelli.models.offline.fill import fill
 from botticelli.models.open import FREE, route
-from botticelli.models.prompts import input_tokens, readable
+from botticelli.models.prompts import readable
+from botticelli.models.usage import input_tokens
 from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.narrative.language.model import Narrative
 from botticelli.records import record

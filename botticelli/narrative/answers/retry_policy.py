@@ -14,8 +14,11 @@ from botticelli.models.base import (
     QuotaError,
     Reply,
     Request,
+    SettingRefused,
     TransientError,
 )
+from botticelli.models.refused import WINDOW
+from botticelli.models.usage import is_cut, least_tokens
 from botticelli.narrative.answers.answer import Answer
 from botticelli.text import span
 
@@ -25,7 +28,7 @@ REFUSAL = Backoff(base=2.0, cap=60.0)  # a minute's quota is whole again after o
 OVERSPENT = Backoff(base=30.0)  # 429 without details: capacity, spending
 LONGEST_ASKED = 86_400.0  # s; no quota lasts longer: more is a slip of the server's
 
-Verdict = Literal["whole", "cut", "blocked", "empty", "unfinished"]
+Verdict = Literal["whole", "cut", "blocked", "empty", "unfinished", "of half a prompt"]
 
 
 class Tries:
@@ -38,12 +41,29 @@ class Tries:
         self._refusals = 0
         self._unusable: set[Verdict] = set()
 
-    def accept(self, answer: Answer, *, where: str, is_free: bool) -> bool:
+    def leave_out(self, error: SettingRefused) -> None:
+        """Ask without a setting from now on.
+
+        Raises:
+            PermanentError: It was left out already.
+        """
+        if error.setting in self.request.without:
+            raise PermanentError(error.what, where=error.where) from error
+        self.request = replace(self.request, without=self.request.without | {error.setting})
+
+    def accept(self, answer: Answer, found: Verdict, *, where: str, is_free: bool) -> bool:
         """Return whether an answer is content; else change what is asked, or raise.
 
         A model that costs nothing is asked once more if it did not find an end by itself.
         """
-        found = verdict(answer)
+        if found == "of half a prompt":
+            read = answer.usage.input if answer.usage else 0
+            raise PermanentError(
+                f"the server has read {read:,} tokens of a prompt of at least"
+                f" {least_tokens(self.request):,}: it drops what its context window does not hold",
+                where=where,
+                hint=f"{WINDOW}; context_window in [models.limits.NAME] keeps such prompts back",
+            )
         if found == "whole":
             return True
         if found == "blocked":
@@ -109,8 +129,10 @@ class Tries:
         return REFUSAL.after(self._refusals, asked=asked)
 
 
-def verdict(reply: Reply | Answer) -> Verdict:
+def verdict(reply: Reply, request: Request) -> Verdict:
     """Return whether a reply may be taken for content."""
+    if is_cut(request, reply.usage):
+        return "of half a prompt"
     if reply.finish is Finish.LENGTH:
         return "cut"
     if reply.finish is Finish.BLOCKED:

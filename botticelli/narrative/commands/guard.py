@@ -28,7 +28,7 @@ from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import CommandRequest
 from botticelli.store.commands.unmarked_sends import UnmarkedSend
 from botticelli.store.connection import Connection
-from botticelli.text import exposed, mapped
+from botticelli.text import exposed, mapped, storable
 
 LONGEST_KEPT: Final = 20_000  # characters of one argument in the audit table
 # Keys of results under which the audit table finds what was made or changed.
@@ -318,7 +318,7 @@ class GuardedCommands:
     def _clean(self, text: str) -> str:
         for secret in filter(None, self.secrets):
             text = text.replace(secret, "***")
-        return _storable(text)
+        return storable(text)
 
 
 def _writes(commands: CommandSet, command: str) -> bool:
@@ -379,9 +379,4 @@ def _result_ids(result: Any) -> str | None:
 def _as_json(value: Any, change: Callable[[str], str]) -> Any:
     """Return a value as JSON can hold it, with every text changed."""
     plain = (bool, int, type(None))
-    return mapped(value, lambda one: one if isinstance(one, plain) else _storable(change(str(one))))
-
-
-def _storable(text: str) -> str:
-    """Return a text without NUL and half characters, which PostgreSQL does not take."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    return mapped(value, lambda one: one if isinstance(one, plain) else storable(change(str(one))))

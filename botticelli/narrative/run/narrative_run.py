@@ -1,6 +1,7 @@
 """One run of one narrative, act by act."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -33,7 +34,7 @@ from botticelli.records import record
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import answers_table
 
-TRIES: Final = 2  # a whole answer that cannot be used is asked for once more
+TRIES: Final = 2  # a whole answer that cannot be used is asked for once more, of each model
 
 
 @record
@@ -274,14 +275,18 @@ class NarrativeRun:
         models = self.options.models_for(self.narrative, step.act, known=known)
         request = self._request(step.act, turn, models=models)
         self._refuse_leaks(request, step.act)
-        reason = ""
-        for _ in range(TRIES):
+        reason, failed, is_over = "", Counter[str](), False
+        while not is_over:
             answer = self.caller.ask(request, models=models, key=key)
             try:
                 reading = self._reading(step, answer.text, asked=request)
             except InvalidAnswer as unusable:
                 reason = unusable.what
                 self.caller.reject(answer, reason)
+                failed[answer.asked] += 1
+                if failed[answer.asked] == TRIES:  # the next one may do better
+                    models = models[(*models, answer.asked).index(answer.asked) + 1 :]
+                    is_over = not models
                 continue
             said = Turn(role="assistant", pieces=(Piece(part=Part(text=answer.text)),))
             self.history += [turn, said]

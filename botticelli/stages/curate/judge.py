@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from botticelli.config.model import Config
 from botticelli.errors import ConfigError
 from botticelli.models.base import Request
+from botticelli.models.thoughts import without_thoughts
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
 from botticelli.narrative.answers.json_extraction import NotJson, read_verdict
 from botticelli.narrative.language.load import find_narrative
@@ -168,7 +169,7 @@ def _quoted(text: str) -> str:
 
 def _verdict(response: str) -> Mapping[str, Any] | None:
     try:
-        return read_verdict(response, key="scores")
+        return read_verdict(without_thoughts(response), key="scores")
     except NotJson:
         return None
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from botticelli.errors import BotticelliError, ConfigError, TryLater
-from botticelli.models.base import Message, ModelError, Part, Request
+from botticelli.models.base import Message, ModelError, Part, PermanentError, Request
 from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.files import about
 from botticelli.narrative.run.context import RunContext
@@ -23,7 +23,6 @@ PLANTED: Final = about.SHIPPED / "trial" / "pairs.json"  # [{good, bad}]: two of
 LEAST_PAIRS: Final = 4  # in which the good one must be ahead, so that it is no toss of a coin
 LEAST_MARGIN: Final = 5.0  # of 50, on average: less does not separate drafts
 LONGEST: Final = 1200  # characters of a post that the shipped narratives ask for
-FEWEST_TOKENS: Final = 8  # characters in a token at most; a count below that saw less than was sent
 WORD: Final = "PERIWINKLE"
 ANSWER: Final = {
     "type": "object",
@@ -133,12 +132,13 @@ def _window(context: RunContext, model: str, posts: str) -> tuple[int, int | Non
         model=model, messages=(Message(role="user", parts=(Part(text=text),)),), schema=ANSWER
     )
     key = ActKey(narrative="models test", act="window", sequence=0)
-    answer = context.caller().ask(request, models=[model], key=key)
-    tokens = answer.usage.input if answer.usage else None
-    is_short = tokens is not None and 0 < tokens < len(text) // FEWEST_TOKENS
-    if WORD in answer.text.upper() and not is_short:
-        return len(text), tokens, ""
     what = f"it does not see the beginning of a batch of {batch}"
-    if is_short:
-        what = f"{what}: {tokens} tokens were read of {len(text)} characters"
-    return len(text), tokens, f"{what}; raise num_ctx, or lower curate.batch"
+    hint = "raise num_ctx, or lower curate.batch"
+    try:
+        answer = context.caller().ask(request, models=[model], key=key)
+    except PermanentError as error:
+        if error.unrecoverable or error.retired:
+            raise
+        return len(text), None, f"{what}: {error.what}; {hint}"
+    tokens = answer.usage.input if answer.usage else None
+    return len(text), tokens, "" if WORD in answer.text.upper() else f"{what}; {hint}"

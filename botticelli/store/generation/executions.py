@@ -6,13 +6,14 @@ from typing import Final, Literal
 
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_one, lasting, repeatable
+from botticelli.text import storable
 
 State = Literal["done", "failed", "unusable"]
 
 
 @record
 class Attempt:
-    """One attempt at one act, as it ended. Token counts are the provider's; None if unknown."""
+    """One attempt at one act, as it ended. Tokens and cost are the provider's, or estimated."""
 
     run_id: int | None
     item_id: int | None
@@ -79,7 +80,7 @@ def insert(conn: Connection, attempt: Attempt) -> int:
     it is dropped, or becomes a question mark.
     """
     values = {
-        name: _storable(value) if isinstance(value, str) else value
+        name: storable(value) if isinstance(value, str) else value
         for name, value in asdict(attempt).items()
     }
 
@@ -139,8 +140,4 @@ MARK_UNUSABLE: Final = """
 @repeatable(pressing=True)
 def mark_unusable(conn: Connection, execution_id: int, *, reason: str) -> None:
     """Note that an answer could not be used, so that it is not reused. One transaction."""
-    conn.execute(MARK_UNUSABLE, {"id": execution_id, "reason": _storable(reason)})
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    conn.execute(MARK_UNUSABLE, {"id": execution_id, "reason": storable(reason)})
