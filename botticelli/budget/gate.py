@@ -208,12 +208,7 @@ class Gate:
     def _wait_to_ask_again(self, booking: Booking, allowed: Allowance, *, model: str) -> None:
         where = f"model {model}"
         if booking.why == "size":
-            rate = "tpd" if booking.tokens > (allowed.tpd or booking.tokens) else "tpm"
-            raise ConfigError(
-                f"one call needs about {booking.tokens} tokens, more than may be used",
-                where=where,
-                hint=f'shorten its inputs, or raise {rate} in [models.limits."{model}"]',
-            )
+            raise ConfigError.of([limits.too_large(model, allowed, tokens=booking.tokens)])
         wait = booking.wait_seconds or 0.0
         opens = f"try again after {self._clock.now() + timedelta(seconds=wait):%Y-%m-%d %H:%M} UTC"
         if booking.why == "day":

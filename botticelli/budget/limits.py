@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from botticelli.config.model import Limits, Models, Multipliers
+from botticelli.errors import Problem
 from botticelli.records import record
 from botticelli.store.ledger import Account, Allowance, Window
 
@@ -134,6 +135,16 @@ def allowance(model: str, config: Models, *, provider: str, multipliers: Multipl
         limits=tuple(getattr(limits, rate) for rate in RATES),
         zone=limits.time_zone or ZONES.get(provider, "UTC"),
         spend=None if config.spend_limit is None else Decimal(str(config.spend_limit)),
+    )
+
+
+def too_large(model: str, allowed: Allowance, *, tokens: int) -> Problem:
+    """Return what is wrong with a call of more tokens than may be used at all."""
+    rate = "tpd" if tokens > (allowed.tpd or tokens) else "tpm"
+    return Problem(
+        where=f"model {model}",
+        what=f"one call needs about {tokens} tokens, more than may be used",
+        hint=f'shorten its inputs, or raise {rate} in [models.limits."{model}"]',
     )
 
 

@@ -123,7 +123,7 @@ def _of_files(findings: Iterable[Finding], files: Sequence[Path]) -> Iterator[Fi
     for each in findings:
         if each.subject.startswith(names):
             yield each
-        elif WORDS.get(each.level) == "error":
+        elif _worded(each).level == "error":
             yield replace(each, level="note")
 
 
@@ -285,6 +285,7 @@ def check_database(env: Environment, files: Iterable[Path]) -> Iterator[Finding]
             yield from outside.changed_channels(conn, env.config)
             for stage in STAGES:
                 yield from faults(starts.obstacles(env, stage, conn))
+            yield from faults(starts.never_sent(env, conn))
     except NothingYet as error:  # as it is before the first run
         yield fine("database", f"{error.what}; {error.hint}")
     except BotticelliError as error:

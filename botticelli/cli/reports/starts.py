@@ -4,14 +4,15 @@ For `check`, `doctor` and `health`. Nothing is written, sent or asked of anybody
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from botticelli.cli.shared.runners import run_context
 from botticelli.cli.shared.trusting import missing_trust
 from botticelli.cli.shell.environment import Environment
-from botticelli.config.model import StageName
-from botticelli.errors import ConfigError, Problem
+from botticelli.config.model import STAGES, StageName
+from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.records import record
 
 if TYPE_CHECKING:
@@ -111,3 +112,24 @@ def closed(env: Environment, stage: StageName) -> Iterator[Problem]:
         return  # told by `obstacles`
     for name in names:
         yield from why_closed(context, name)
+
+
+def never_sent(env: Environment, conn: "Connection") -> Iterator[Problem]:
+    """Yield why the calls of a stage could not be made on any day, by walking through them dry."""
+    from botticelli.budget.limits import layered
+    from botticelli.narrative.checks import needs
+    from botticelli.stages.curate.stage import calls_of_a_batch
+    from botticelli.stages.generate.plan import calls_of_a_post
+
+    config, context = env.config, replace(context_of(env, conn), note=lambda _: None)
+    for stage in STAGES:
+        try:
+            for used in uses(context, stage)[:1]:
+                plan = calls_of_a_post if stage == "generate" else calls_of_a_batch
+                budget = layered(config.budget, used.narrative.budget)
+                for calls in plan(context, used.file, used.narrative):
+                    yield from needs.never_sent(calls, config.models, budget)
+        except ConfigError as error:
+            yield from error.problems
+        except BotticelliError:
+            continue  # what it read may be there when it runs

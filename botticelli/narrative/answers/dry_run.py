@@ -25,12 +25,14 @@ class PlannedCall:
     """One call that a real run would make. Tokens are estimates, high rather than low.
 
     Args:
+        asked: What the model was called when it was asked for.
         cents: US cents; None if the model's price is not known.
         cents_per_output: US cents for each further token of output.
         limits: The model's limits in words, and whence they are.
     """
 
     model: str
+    asked: str
     narrative: str
     iteration: int
     act: str
@@ -115,6 +117,7 @@ class DryRunCaller:
         self.calls.append(
             PlannedCall(
                 model=way.model,
+                asked=name,
                 narrative=key.narrative,
                 iteration=key.iteration,
                 act=key.act,

@@ -1,10 +1,15 @@
 """What a narrative and all that it runs need, found before its first call is paid for."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
+from botticelli.budget.limits import allowance, too_large
+from botticelli.config.model import Models, Multipliers
 from botticelli.errors import ConfigError, Problem
-from botticelli.models import catalogue
+from botticelli.models import catalogue, local
+from botticelli.models.open import FREE, route
 from botticelli.narrative.answers.answer import Caller
+from botticelli.narrative.answers.dry_run import PlannedCall
 from botticelli.narrative.checks.asks import reached
 from botticelli.narrative.files.lookup import find_file
 from botticelli.narrative.language.model import Media, Narrative, NarrativeFile, Text
@@ -72,3 +77,37 @@ def _missing_files(
                 find_file(given.file, folders=folders)
             except ConfigError as error:
                 yield from error.problems
+
+
+def never_sent(
+    calls: Sequence[PlannedCall], models: Models, multipliers: Multipliers
+) -> Iterator[Problem]:
+    """Yield why the calls of one post, or of one batch of the judge, cannot be made on any day."""
+    by_model: dict[str, list[PlannedCall]] = defaultdict(list)
+    for call in calls:
+        by_model[call.model].append(call)
+    for name, own in by_model.items():
+        way = route(own[0].asked, models)
+        sizes = [_counted(call, way.provider) for call in own]
+        where, largest = f"model {name}", max(sizes)
+        if way.provider == "local" and largest > local.CONTEXT:
+            what = f"a prompt needs about {largest} tokens with its answer"
+            hint = "shorten its inputs, lower [curate] batch, or choose another model"
+            yield Problem(where=where, what=f"{what}, of {local.CONTEXT}", hint=hint)
+        if way.provider in FREE:
+            continue
+        allowed = allowance(name, models, provider=way.provider, multipliers=multipliers)
+        hint = f'raise it in [models.limits."{name}"], or leave acts out'
+        if largest > min(one for one in (allowed.tpm, allowed.tpd, largest) if one is not None):
+            yield too_large(name, allowed, tokens=largest)
+        elif allowed.tpd is not None and sum(sizes) > allowed.tpd:
+            what = f"a post needs about {sum(sizes)} tokens, and {allowed.tpd} a day may be used"
+            yield Problem(where=where, what=what, hint=hint)
+        if allowed.rpd is not None and len(own) > allowed.rpd:
+            what = f"a post needs {len(own)} calls, and {allowed.rpd} a day may be used"
+            yield Problem(where=where, what=what, hint=hint)
+
+
+def _counted(call: PlannedCall, provider: str) -> int:
+    """Return the tokens of a call that count: Gemini counts input only."""
+    return call.input_tokens + (0 if provider == "gemini" else call.output_tokens)

@@ -1,11 +1,12 @@
 """Curation: the judge scores what is pending, code adds up and chooses, SQL copies the text."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
-from botticelli.narrative.answers.dry_run import CallsEstimate, estimate
+from botticelli.narrative.answers.dry_run import CallsEstimate, PlannedCall, estimate
+from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
@@ -27,6 +28,7 @@ MOST_RUNS: Final = 3  # without a usable answer; then a candidate is held for a 
 NOTED: Final = ("pending", "calls", "input_tokens", "output_tokens")  # stored with the run as is
 Batch = tuple[Candidate, ...]
 Watch = Callable[[int, int], None]
+USUAL_LENGTH: Final = 1000  # characters of a post
 OUTPUT_TOKENS: Final = 200  # of the judge for one candidate: reasons with quotes, scores, a note
 
 
@@ -250,16 +252,37 @@ def dry_run_curate(context: RunContext, *, drain: bool) -> CurateDryRun:
     file, narrative = find_judge(context.config, cwd=context.cwd)
     size = context.config.curate.batch
     waiting = judging.peek_waiting(context.conn, limit=None if drain else size)
-    runner, caller = dry_runner(
-        context, file, options=RunOptions(models=context.config.models.judge)
-    )
     batches = [waiting[start : start + size] for start in range(0, len(waiting), size)]
-    for group in batches:
-        caller.typical_output = len(group) * OUTPUT_TOKENS
-        codes = draw_codes([each.id for each in group], seed=0)
-        runner.run(bound(narrative, codes), tables={TABLE: rows(group, codes)})
-    return CurateDryRun(
-        candidates=len(waiting),
-        batches=len(batches),
-        **vars(estimate(caller.calls)),
-    )
+    calls = [call for group in batches for call in walk_batch(context, file, narrative, group)]
+    return CurateDryRun(candidates=len(waiting), batches=len(batches), **vars(estimate(calls)))
+
+
+def walk_batch(
+    context: RunContext, file: NarrativeFile, narrative: Narrative, group: Sequence[Candidate]
+) -> Sequence[PlannedCall]:
+    """Return the calls that a batch of candidates takes. Nothing is changed."""
+    options = RunOptions(models=context.config.models.judge)
+    runner, caller = dry_runner(context, file, options=options)
+    caller.typical_output = len(group) * OUTPUT_TOKENS
+    codes = draw_codes([each.id for each in group], seed=0)
+    runner.run(bound(narrative, codes), tables={TABLE: rows(group, codes)})
+    return caller.calls
+
+
+def calls_of_a_batch(
+    context: RunContext, file: NarrativeFile, narrative: Narrative
+) -> Iterator[Sequence[PlannedCall]]:
+    """Yield the calls of a full batch of posts of usual length."""
+    group = [
+        Candidate(
+            id=number,
+            fence=0,
+            text_content="a word " * (USUAL_LENGTH // 7),
+            content_type="discord_post",
+            tags=None,
+            source_narrative=None,
+            attempts=0,
+        )
+        for number in range(context.config.curate.batch)
+    ]
+    yield walk_batch(context, file, narrative, group)

@@ -1,7 +1,7 @@
 """What is asked of `generate`, whether it is due, and which items a batch consists of."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, timedelta
 from typing import Any, Final
@@ -166,18 +166,9 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         planned: dict[str, int] = Counter(key for key, _ in items)
     else:
         planned = {one.narrative: one.items for one in batches.list_waiting(context.conn, batch.id)}
-    options = RunOptions(
-        models=context.config.models.default,
-        only=request.models,
-        variables={"recent_posts": recent_posts(context.conn), "iteration": "1"},
-    )
-    runner, caller = dry_runner(context, file, options=options)
-    calls: list[PlannedCall] = []
+    walked = walk(context, file, planned, only=request.models)
+    calls = [call for key, times in planned.items() for call in walked[key] * times]
     at_least = expected_tokens(narrative, iterations) if batch is None else 0
-    for key, times in planned.items():
-        before = len(caller.calls)
-        runner.run(file.narratives[key])
-        calls += caller.calls[before:] * times
     return GenerateDryRun(
         narrative=name,
         resumed=batch is not None,
@@ -186,6 +177,32 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         not_due=why_not_due(context, name, request=request) if batch is None else "",
         before=tuple(_left_behind(context, name)) if request.goes_on else (),
     )
+
+
+def walk(
+    context: RunContext, file: NarrativeFile, keys: Iterable[str], *, only: Sequence[str] = ()
+) -> dict[str, list[PlannedCall]]:
+    """Return the calls that one item of each of these narratives makes. Nothing is changed."""
+    options = RunOptions(
+        models=context.config.models.default,
+        only=tuple(only),
+        variables={"recent_posts": recent_posts(context.conn), "iteration": "1"},
+    )
+    runner, caller = dry_runner(context, file, options=options)
+    calls: dict[str, list[PlannedCall]] = {}
+    for key in keys:
+        before = len(caller.calls)
+        runner.run(file.narratives[key])
+        calls[key] = caller.calls[before:]
+    return calls
+
+
+def calls_of_a_post(
+    context: RunContext, file: NarrativeFile, narrative: Narrative
+) -> Iterator[Sequence[PlannedCall]]:
+    """Yield the calls of each kind of item that a batch of the narrative has."""
+    keys = dict.fromkeys(key for key, _ in plan_items(file, narrative, iterations=1))
+    yield from walk(context, file, keys).values()
 
 
 def _left_behind(context: RunContext, name: str) -> Iterator[GenerateDryRun]:
