@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Columns, Console, Listing, Styled, render
+from botticelli.cli.shell.output import Columns, Console, Listing, render, state
 from botticelli.config.model import STAGES
 from botticelli.errors import UsageError
 from botticelli.records import record
@@ -19,16 +19,6 @@ Row = TypeVar("Row", PastRun, RunStep)
 KINDS: Final = (*STAGES, "run")  # the last: narratives that were run by hand
 MOST: Final = 2**63 - 1  # what an id can be
 WIDTH: Final = 80
-STYLES: Final = {
-    "running": "bold cyan",
-    "done": "green",
-    "failed": "red",
-    "interrupted": "yellow",
-    "posted": "green",
-    "unusable": "yellow",
-    "held": "yellow",
-    "uncertain": "bold red",
-}
 # Keys of a run's summary that are shown elsewhere or not at all.
 NO_COUNTS: Final = ("calls", "input_tokens", "output_tokens", "cost_usd", "batch", "reused")
 
@@ -101,7 +91,7 @@ def find_run(conn: Connection, name: str) -> PastRun:
 def _(report: RunDetails, console: Console) -> None:
     run = report.run
     code = f", exit code {run.exit_code}" if run.exit_code is not None else ""
-    console.line(f"run {run.id}: {run.stage} {run.state}{code}", style=STYLES.get(run.state, ""))
+    console.line(state(run.state, f"run {run.id}: {run.stage} {run.state}{code}"))
     until = f"to {run.ended_at:%H:%M:%S}" if run.ended_at else "until now"
     took = f"{_took(run.seconds)} on {run.host}, pid {run.pid}"
     console.line(f"from {run.started_at:%Y-%m-%d %H:%M:%S} {until} UTC: {took}")
@@ -117,7 +107,7 @@ def _(report: RunDetails, console: Console) -> None:
         console.line()
     for step in report.steps:
         for line in _lines(step):
-            console.line(line, style=STYLES.get(step.state.partition(",")[0], ""))
+            console.line(state(step.state.partition(",")[0], line))
 
 
 def _outcome(run: PastRun) -> str | None:
@@ -172,7 +162,7 @@ RAN: Final[Columns] = {
     "stage": "stage",
     "started (UTC)": lambda run: f"{run.started_at:%Y-%m-%d %H:%M}",
     "took>": lambda run: _took(run.seconds),
-    "state": lambda run: Styled(run.state, STYLES.get(run.state, "")),
+    "state": lambda run: state(run.state),
     "calls>": lambda run: run.calls or None,
     "what": _outcome,
 }

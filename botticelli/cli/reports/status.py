@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, Styled, render
+from botticelli.cli.shell.output import Console, Styled, render, state
 from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
 from botticelli.store.connection import Connection
@@ -28,27 +26,19 @@ EVERY_SECONDS: Final = 2.0
 SYSTEMD: Final = Path("/run/systemd/system")
 SYSTEMCTL_TIMEOUT: Final = 1.0  # seconds; a status that hangs is worse than one without timers
 
-STATE_STYLES: Final = {
-    "running": "bold cyan",
-    "paused": "bold yellow",
-    "breaker open": "bold red",
-    "done": "green",
-    "failed": "red",
-    "interrupted": "yellow",
-}
-
 
 @command()
 def status(
     env: Environment,
     conn: Connection,
     *,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Refresh every 2 seconds until q is pressed.")
-    ] = False,
+    watch: bool = False,
     as_json: bool = False,
 ) -> Status | None:
     """Show stages, queues, destinations and budget.
+
+    Takes:
+        watch: Refresh every 2 seconds until q is pressed.
 
     Examples:
         botticelli status --watch
@@ -147,22 +137,17 @@ def _(report: Status, console: Console) -> None:
 
 
 def _stage_cells(stage: StageStatus, now: datetime) -> list[object]:
-    state = f"{stage.state} {stage.detail}".strip()
+    words = f"{stage.state} {stage.detail}".strip()
     next_run: object = None
     if stage.is_paused:
         next_run = "after resume"
-        state += "" if stage.state == "paused" else ", then paused"
+        words += "" if stage.state == "paused" else ", then paused"
     elif stage.state == "running":
         next_run = "now"
     elif stage.next_run:
         next_run = _next(stage.next_run, now, certain=stage.next_from == "timer")
-    style = STATE_STYLES.get(stage.state, "dim")
-    return [
-        Styled(stage.name, "bold"),
-        Styled(state, style),
-        _run_cell(stage.last_run, now),
-        next_run,
-    ]
+    shown = state(stage.state, words, other="dim")
+    return [Styled(stage.name, "bold"), shown, _run_cell(stage.last_run, now), next_run]
 
 
 def _run_cell(run: LastRun | None, now: datetime) -> object:
@@ -171,7 +156,7 @@ def _run_cell(run: LastRun | None, now: datetime) -> object:
     text = f"{run.state} {ago(run.ended_at or run.started_at, now)}"
     if run.state == "running":
         text = f"started {ago(run.started_at, now)}"
-    return Styled(text, STATE_STYLES.get(run.state, ""))
+    return state(run.state, text)
 
 
 def _next(at: datetime, now: datetime, *, certain: bool) -> str:

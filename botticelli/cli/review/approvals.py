@@ -6,7 +6,7 @@ import typer
 
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, render, state
 from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
 from botticelli.store.commands import approvals as store
@@ -22,13 +22,9 @@ Id = Annotated[int, typer.Argument(metavar="ID", help="The id of the approval.")
 Why = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="The reason, stored with the decision.")
 ]
-STYLES = {
-    "pending": "yellow", "refused": "red", "failed": "red", "denied": "red",
-    "approved": "green", "done": "green",
-}  # fmt: skip
 WAITING: Final[Columns] = {
     "id>": "id",
-    "state": lambda one: _styled(one.state),
+    "state": lambda one: state(one.state),
     "asked for": lambda one: f"{one.requested_at:%m-%d %H:%M}",
     "by": lambda one: one.narrative or "hand",
     "command": lambda one: f"{one.platform}.{one.command}",
@@ -39,8 +35,8 @@ LOG: Final[Columns] = {
     "at": lambda one: f"{one.at:%m-%d %H:%M:%S}",
     "by": lambda one: one.narrative or "hand",
     "command": lambda one: f"{one.platform}.{one.command}",
-    "decision": lambda one: _styled(one.decision),
-    "result": lambda one: _styled(one.outcome) if one.outcome else None,
+    "decision": lambda one: state(one.decision),
+    "result": lambda one: state(one.outcome) if one.outcome else None,
     "reason": lambda one: shorten(one.error or one.result_id or one.reason, 50),
 }
 
@@ -181,7 +177,7 @@ def _(report: ApprovalDetails, console: Console) -> None:
     one = report.approval
     who = f"narrative '{one.narrative}', act '{one.act}'" if one.narrative else "a person"
     run = f", run {one.run_id}" if one.run_id else ""
-    console.line(f"approval {one.id}: {one.state}", style=STYLES.get(one.state, ""))
+    console.line(state(one.state, f"approval {one.id}: {one.state}"))
     console.line(f"command: {one.platform}.{one.command}")
     console.line(f"requested by: {who}{run}, {one.requested_at:%Y-%m-%d %H:%M}")
     if one.state in ("pending", "approved"):
@@ -195,10 +191,6 @@ def _(report: ApprovalDetails, console: Console) -> None:
         console.line(asked.prompt)
         console.line("answer:")
         console.line(asked.response)
-
-
-def _styled(state: str) -> Styled:
-    return Styled(state, STYLES.get(state, ""))
 
 
 def _shown(value: Any, *, indent: int | None = None) -> str:

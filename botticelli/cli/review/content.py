@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -17,6 +17,8 @@ from botticelli.store.connection import Connection
 from botticelli.store.curation import content as store
 from botticelli.store.tables import outputs
 from botticelli.text import shorten
+
+Report = TypeVar("Report", Listing, Lines)
 
 PREVIEWS = ("text_content", "content", "title", "name", "text")
 
@@ -98,8 +100,7 @@ def list_content(
     status: str = "",
     limit: int = 20,
     form: Form = Format.HUMAN,
-    as_json: bool = False,
-) -> None:
+) -> Listing | None:
     """List the newest rows of a table, or the tables.
 
     Takes:
@@ -116,34 +117,25 @@ def list_content(
         tables = store.list_tables(conn)
         report = Listing(name="tables", rows=tables, columns=TABLES)
         names = [each.name for each in tables]
-    _write(env, report, names, form=form, as_json=as_json)
+    return _formed(env, report, names, form=form)
 
 
 @command(content)
 def show(
-    env: Environment,
-    conn: Connection,
-    table: Table,
-    row: Id,
-    *,
-    form: Form = Format.HUMAN,
-    as_json: bool = False,
-) -> None:
+    env: Environment, conn: Connection, table: Table, row: Id, *, form: Form = Format.HUMAN
+) -> Lines | None:
     """Show all columns of a row."""
     found = store.find_row(conn, table, id_=_number(row, table))
     note = store.approval_note(conn, table, found)
     shown = _plain(found) | ({"approval_note": note} if note else {})
     lines = (f"{name}: {value}" for name, value in shown.items() if value not in (None, {}))
-    report = _changed(table, shown, text="\n".join(lines))
-    env.show(report, as_json=as_json or form is Format.JSON)
+    return _formed(env, _changed(table, shown, text="\n".join(lines)), None, form=form)
 
 
 @command(content)
-def last(
-    env: Environment, conn: Connection, *, form: Form = Format.HUMAN, as_json: bool = False
-) -> None:
+def last(env: Environment, conn: Connection, *, form: Form = Format.HUMAN) -> Listing | None:
     """Show the latest run that stored rows."""
-    _generations(env, conn, status="success", limit=1, form=form, as_json=as_json)
+    return _generations(env, conn, status="success", limit=1, form=form)
 
 
 @command(content)
@@ -154,39 +146,36 @@ def generations(
     status: RunStatus | None = None,
     limit: int = 20,
     form: Form = Format.HUMAN,
-    as_json: bool = False,
-) -> None:
+) -> Listing | None:
     """List the runs that stored rows, newest first.
 
     Takes:
         status STATUS: Only success or failed.
         limit N: Show at most N rows.
     """
-    _generations(env, conn, status=status, limit=limit, form=form, as_json=as_json)
+    return _generations(env, conn, status=status and status.value, limit=limit, form=form)
 
 
 def _generations(
-    env: Environment,
-    conn: Connection,
-    *,
-    status: str | None,
-    limit: int,
-    form: Format,
-    as_json: bool,
-) -> None:
-    found = outputs.generations(conn, status=status and str(status), limit=limit)
+    env: Environment, conn: Connection, *, status: str | None, limit: int, form: Format
+) -> Listing | None:
+    found = outputs.generations(conn, status=status, limit=limit)
     report = Listing(name="generations", rows=found, columns=GENERATIONS, empty="nothing to show")
     names = dict.fromkeys(each.table_name for each in found)
-    _write(env, report, names, form=form, as_json=as_json)
+    return _formed(env, report, names, form=form)
 
 
-def _write(
-    env: Environment, report: Listing, names: Iterable[str], *, form: Format, as_json: bool
-) -> None:
-    if form is Format.TABLE_NAME_ONLY:
+def _formed(
+    env: Environment, report: Report, names: Iterable[str] | None, *, form: Format
+) -> Report | None:
+    """Return what is still to be shown; None of a form that is written here."""
+    if form is Format.TABLE_NAME_ONLY and names is not None:
         env.stdout.writelines(f"{name}\n" for name in names)
+    elif form is Format.JSON:
+        env.show(report, as_json=True)
     else:
-        env.show(report, as_json=as_json or form is Format.JSON)
+        return report
+    return None
 
 
 @command(content, decides=True)

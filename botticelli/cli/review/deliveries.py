@@ -14,7 +14,7 @@ from botticelli.cli.shared import choices
 from botticelli.cli.shared.ids import Id, number_of, parser_of
 from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, render, state
 from botticelli.cli.work.post import context_of
 from botticelli.errors import Exit, UsageError
 from botticelli.records import record
@@ -37,18 +37,11 @@ Delivery = Annotated[
         metavar="ID", parser=number_of("delivery"), help="The id of the delivery (4 or d4)."
     ),
 ]
-STYLES: Final = {
-    "posted": "green",
-    "held": "yellow",
-    "failed": "red",
-    "uncertain": "bold red",
-    "sending": "cyan",
-}
 SHOWN: Final[Columns] = {
     "id>": lambda one: f"d{one.id}",
     "post>": lambda one: f"p{one.post_id}",
     "to": "destination",
-    "state": lambda one: Styled(one.state, STYLES.get(one.state, "")),
+    "state": lambda one: state(one.state),
     "tries>": "attempts",
     "posted": lambda one: f"{one.posted_at:%m-%d %H:%M}" if one.posted_at else None,
     "text or reason": lambda one: shorten(one.last_error or one.text, 60),

@@ -38,6 +38,20 @@ class Styled:
         return self.text
 
 
+STATES: Final = {
+    "done": "green", "posted": "green", "approved": "green",
+    "pending": "yellow", "held": "yellow", "put back": "yellow", "interrupted": "yellow",
+    "unusable": "yellow", "failed": "red", "refused": "red", "denied": "red",
+    "uncertain": "bold red", "breaker open": "bold red", "paused": "bold yellow",
+    "running": "bold cyan", "sending": "cyan",
+}  # fmt: skip
+
+
+def state(text: str, shown: str = "", *, other: str = "") -> Styled:
+    """Return a state in its color, as `shown` has it; `other`: the style of an unknown one."""
+    return Styled(shown or text, STATES.get(text, other))
+
+
 def _cell(value: object) -> object:
     """Return what a table shows of a value: a dash for None, no text with a secret."""
     if value is None:
@@ -69,8 +83,11 @@ class Console:
 
         return RichConsole(file=self.stream, no_color=not self.colour, highlight=False)
 
-    def line(self, text: str = "", *, style: str = "", indent: int | None = None) -> None:
+    def line(
+        self, text: "str | Styled" = "", *, style: str = "", indent: int | None = None
+    ) -> None:
         """Write one line; `style` (of rich) and `indent` (see `wrapped`) are for a terminal."""
+        style, text = style or _style(text), str(text)
         text = hiding.current().hide(text)
         if self.is_terminal:
             width = self.rich.width

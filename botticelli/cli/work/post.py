@@ -4,7 +4,7 @@ import json
 import sys
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,7 +12,7 @@ from botticelli.cli.shared import choices
 from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
+from botticelli.cli.shell.output import Console, render, state
 from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.stages.post.dry_run import DestinationDryRun, PostDryRun, dry_run_post
@@ -26,43 +26,24 @@ if TYPE_CHECKING:
     from botticelli.platforms.base import Platform
     from botticelli.platforms.discord.rate_limits import SharedLimits
 
-STYLES: Final = {
-    "posted": "green",
-    "held": "yellow",
-    "failed": "red",
-    "put back": "yellow",
-    "uncertain": "bold red",
-    "finished": "green",
-    "unfinished": "yellow",
-}
-
 
 @command(writes=True)
 def post(
     env: Environment,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the request; send and store nothing.")
-    ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Send at most N posts to each destination."),
-    ] = None,
-    now: Annotated[
-        bool, typer.Option("--now", help="Ignore interval, hours and dates, but no safety rule.")
-    ] = False,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            metavar="NAME",
-            help="Post to this destination only.",
-            autocompletion=choices.destinations,
-        ),
-    ] = None,
+    dry_run: bool = False,
+    limit: int | None = None,
+    now: bool = False,
+    to: choices.ToDestination = None,
     jitter: Jitter = None,
 ) -> PostReport | PostDryRun:
     """Publish the next approved post that is due.
+
+    Takes:
+        dry_run: Show the request; send and store nothing.
+        limit N: Send at most N posts to each destination.
+        now: Ignore interval, hours and dates, but no safety rule.
+        to NAME: Post to this destination only.
 
     Examples:
         botticelli post --dry-run
@@ -132,7 +113,7 @@ def _(report: PostReport, console: Console) -> None:
     if report.skipped:
         console.line(f"nothing done: {idle_words('post', report.skipped)}")
     for result in report.results:
-        console.line(in_words(result), style=STYLES.get(result.state, ""))
+        console.line(state(result.state, in_words(result)))
 
 
 def in_words(result: Result) -> str:

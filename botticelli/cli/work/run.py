@@ -7,28 +7,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from botticelli import tracing
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import run_context
-from botticelli.cli.shared.spending import spent
+from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shared.stage_run import going_on
 from botticelli.cli.shared.trusting import require_trust
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
-from botticelli.cli.work.run_dry import NarrativeDryRun, dry_run_narrative
 from botticelli.errors import BotticelliError, Exit, TryLater, UsageError
+from botticelli.narrative.answers.dry_run import CallsEstimate, estimate, expected_tokens
+from botticelli.narrative.commands.base import CommandCall, Commands
 from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
-from botticelli.narrative.run.runner import Runner
+from botticelli.narrative.run.runner import Runner, dry_runner
+from botticelli.narrative.run.sinks import DiscordSink, TableSink
 from botticelli.records import record
 from botticelli.stages.generate.plan import recent_posts
+from botticelli.store import runs
 from botticelli.store.runs import RunUsage
 from botticelli.text import counted
 from botticelli.tracing import here
@@ -37,6 +40,9 @@ Share = Annotated[
     float | None,
     typer.Option(metavar="X", min=0.01, max=1, help="Use only this share of the limit."),
 ]
+
+
+PROMPT: Final = ("narrative", "act", "model", "prompt", "input_tokens")
 
 
 @record
@@ -62,21 +68,36 @@ class RunResult(RunUsage):
     exit_code: Exit
 
 
-class _CountingSink:
-    """Counts what a sink stores."""
+@record
+class NarrativeDryRun(CallsEstimate):
+    """What a run would do.
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.ids: dict[str, tuple[int, ...]] = {}
-        self.removed = 0
+    Args:
+        prompts: A call for each act that would ask, from its first round: in later ones only what
+            earlier answers say differs.
+        commands: As they would be run; placeholders without a value yet stay as they are.
+    """
 
-    def store(self, execution: Execution) -> Stored:
-        """See Sink."""
-        stored = self._sink.store(execution)
-        for table, ids in stored.ids.items():
-            self.ids[table] = (*self.ids.get(table, ()), *ids)
-        self.removed += stored.removed
-        return stored
+    narrative: str
+    prompts: tuple[Mapping[str, Any], ...]
+    commands: tuple[Mapping[str, Any], ...]
+
+
+@dataclass
+class _RecordedCommands:
+    """Records commands instead of running them."""
+
+    real: Commands
+    calls: list[CommandCall] = field(default_factory=list)
+
+    def writes(self, platform: str, command: str) -> bool:
+        """See Commands."""
+        return self.real.writes(platform, command)
+
+    def run(self, call: CommandCall) -> Any:
+        """See Commands."""
+        self.calls.append(call)
+        return {"id": f"<id of {call.name}>"}
 
 
 StateDir = Annotated[
@@ -181,15 +202,36 @@ class _Running:
     stop: Event = field(default_factory=Event)
     executions: list[Execution] = field(default_factory=list)
     saved: list[Mapping[str, Any]] = field(default_factory=list)
-    sink: _CountingSink | None = None
+    stored: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    removed: int = 0
+
+    @property
+    def _options(self) -> RunOptions:
+        return RunOptions(
+            models=self.env.config.models.default,
+            only=self.models,
+            variables=self.variables,
+            until=self.until,
+            on_act=self._acted,
+            on_execution=self.executions.append,
+        )
 
     def dry_run(self, file: NarrativeFile, narrative: Narrative) -> NarrativeDryRun:
         """Return what it would do; nothing is asked, spent or written."""
-        return dry_run_narrative(
-            self.context, file=file, narrative=narrative,
-            iterations=self.iterations, until=self.until,
-            variables=self.variables, models=self.models,
-        )  # fmt: skip
+        noted = _RecordedCommands(real=self.context.commands)
+        runner, caller = dry_runner(self.context, file, options=self._options, commands=noted)
+        executions = runner.run_carousel(narrative, 1 if self.until else self.iterations)
+        at_least = 0 if self.until else expected_tokens(narrative, len(executions))
+        prompts: dict[tuple[str, str], Mapping[str, Any]] = {}
+        for call in caller.calls:
+            shown = {name: getattr(call, name) for name in PROMPT}
+            prompts.setdefault((call.narrative, call.act), shown)
+        return NarrativeDryRun(
+            narrative=narrative.name,
+            prompts=tuple(prompts.values()),
+            commands=tuple({"name": call.name, "args": call.args} for call in noted.calls),
+            **vars(estimate(caller.calls, at_least=at_least)),
+        )
 
     def run(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
         """Run it and print what it cost.
@@ -229,8 +271,6 @@ class _Running:
 
     def _record(self, file: NarrativeFile, narrative: Narrative) -> RunResult:
         """Run it and record how that ended, whatever happens."""
-        from botticelli.store import runs
-
         conn = self.context.conn
         run_id = runs.start(conn, "run", identity=self.env.identity)
         here.run = run_id
@@ -240,29 +280,22 @@ class _Running:
             facts: dict[str, tracing.Value | None] = {"botticelli.run.id": run_id}
             with self._stoppable(), tracing.span("run", facts):
                 self._walk(file, narrative, run_id=run_id)
-        except BaseException as error:
-            is_failure = isinstance(error, BotticelliError) and not isinstance(error, TryLater)
-            code = error.exit_code if isinstance(error, BotticelliError) else None
-            ending = runs.RunEnd(
-                state="failed" if is_failure else "interrupted",
-                exit_code=code,
-                summary=self._kept(narrative),
-                error=str(error) or type(error).__name__,
-            )
-            runs.end(conn, run_id, ending=ending)
+            report = self._report(narrative, run_id)
+            state = "failed" if report.failures else "done"
+            code: Exit | None = report.exit_code
+            error = "; ".join(report.failures)
+            stored = sum(map(len, report.stored.values()))
+            counts = {"stored": stored, "calls": report.calls}
+        except BaseException as raised:
+            is_failure = isinstance(raised, BotticelliError) and not isinstance(raised, TryLater)
+            state = "failed" if is_failure else "interrupted"
+            code = raised.exit_code if isinstance(raised, BotticelliError) else None
+            error, counts = str(raised) or type(raised).__name__, {}
             raise
-        report = self._report(narrative, run_id)
-        ending = runs.RunEnd(
-            state="failed" if report.failures else "done",
-            exit_code=report.exit_code,
-            summary={
-                "stored": sum(map(len, report.stored.values())),
-                "calls": report.calls,
-                **self._kept(narrative),
-            },
-            error="; ".join(report.failures),
-        )
-        runs.end(conn, run_id, ending=ending)
+        finally:
+            summary = {**counts, **self._kept(narrative)}
+            ending = runs.RunEnd(state=state, exit_code=code, summary=summary, error=error)
+            runs.end(conn, run_id, ending=ending)
         return report
 
     def _kept(self, narrative: Narrative) -> Mapping[str, Any]:
@@ -278,35 +311,27 @@ class _Running:
     def _walk(self, file: NarrativeFile, narrative: Narrative, *, run_id: int) -> None:
         carousel = narrative.carousel
         budgets = (narrative.budget, carousel.budget if carousel else {}, self.shares)
-        self.sink = _CountingSink(self._rows())
         context = replace(self.context, run_id=run_id, stop=self.stop)
-        options = RunOptions(
-            models=self.env.config.models.default,
-            only=self.models,
-            variables=self.variables,
-            until=self.until,
-            on_act=self._acted,
-            on_execution=self.executions.append,
-        )
         runner = Runner(
             context=context,
             file=file,
             caller=context.caller(*budgets),
-            sink=self.sink,
-            options=options,
+            sink=self,
+            options=self._options,
         )
         runner.run_carousel(narrative, 1 if self.until else self.iterations)
 
-    def _rows(self) -> Sink:
-        from botticelli.narrative.run.sinks import DiscordSink, TableSink
-
+    def store(self, execution: Execution) -> Stored:
+        """Store rows as a Sink does, and count them."""
         conn, clock = self.context.conn, self.context.clock
-        rows = TableSink(conn=conn, clock=clock)
-        if not self.processes_discord:
-            return rows
-        return DiscordSink(
-            conn=self.context.conn, rows=rows, clock=self.env.clock, warn=self.env.complain
-        )
+        sink: Sink = TableSink(conn=conn, clock=clock)
+        if self.processes_discord:
+            sink = DiscordSink(conn=conn, rows=sink, clock=clock, warn=self.env.complain)
+        stored = sink.store(execution)
+        for table, ids in stored.ids.items():
+            self.stored[table] = (*self.stored.get(table, ()), *ids)
+        self.removed += stored.removed
+        return stored
 
     def _acted(self, narrative: Narrative, iteration: int, act: ActResult) -> None:
         ran = _ran_act(act, narrative.name, iteration)
@@ -332,12 +357,9 @@ class _Running:
                 signal.signal(number, handler)
 
     def _report(self, narrative: Narrative, run_id: int) -> RunResult:
-        from botticelli.store import runs
-
         usage = runs.usage(self.context.conn, run_id)
         outer = [each for each in self.executions if not each.place]
         failures = tuple(line for each in self.executions for line in each.failures)
-        assert self.sink is not None
         return RunResult(
             narrative=narrative.name,
             run_id=run_id,
@@ -347,8 +369,8 @@ class _Running:
                 for each in self.executions
                 for act in each.acts
             ),
-            stored=self.sink.ids,
-            removed=self.sink.removed,
+            stored=self.stored,
+            removed=self.removed,
             idle=bool(outer) and all(each.is_idle for each in outer),
             failures=tuple(dict.fromkeys(failures)),
             **vars(usage),
@@ -384,3 +406,15 @@ def _(report: RunResult, console: Console) -> None:
         if number:
             console.line()
         console.line(answer)
+
+
+@render.register
+def _(report: NarrativeDryRun, console: Console) -> None:
+    for planned in report.prompts:
+        title = f"{planned['narrative']}, act {planned['act']} -> {planned['model']}"
+        console.line(f"== {title}, about {planned['input_tokens']:,} tokens", style="bold")
+        console.line(planned["prompt"])
+        console.line()
+    for call in report.commands:
+        console.line(f"== would run {call['name']} {dict(call['args'])}", style="bold")
+    console.line(priced(report))
