@@ -52,6 +52,7 @@ class Pace:
         waiting: Posts that could be sent to it.
         recent: When something was posted there lately, newest first.
         retry_at: The platform asked us to wait until then.
+        retry_why: Why, if it is for another reason.
         busy_until: A delivery to it is under way, or uncertain, until then.
         downtime: The last one; None if there was none lately.
     """
@@ -60,6 +61,7 @@ class Pace:
     waiting: int = 0
     recent: Sequence[datetime] = ()
     retry_at: datetime | None = None
+    retry_why: str = ""
     busy_until: datetime | None = None
     downtime: Downtime | None = None
 
@@ -105,7 +107,7 @@ def next_due(pace: Pace, rules: Rhythm, *, ignoring_rhythm: bool = False) -> Due
     """
     bounds = [(pace.now, "")]
     if pace.retry_at:
-        bounds.append((pace.retry_at, "the platform asked us to wait"))
+        bounds.append((pace.retry_at, pace.retry_why or "the platform asked us to wait"))
     if pace.busy_until:
         # Somebody else decides it: it may be over before its time, so it is looked at again then.
         at = max(pace.busy_until, pace.now + timedelta(seconds=1))

@@ -576,6 +576,41 @@ def test_a_refused_post_fails_for_good_and_the_next_is_taken(db, discord, stage)
     assert discord.contents() == ["fine"]
 
 
+@pytest.mark.parametrize("fault", ["400:200000", "400:40001", "400:50035", "404:99999"])
+def test_what_refuses_every_post_leaves_the_queue_pending(db, discord, stage, clock, fault):
+    posts = [approved(db, f"post {number}") for number in range(8)]
+    discord.script.add(*[fault] * 50)
+
+    first = stage(ignoring_rhythm=True)
+    again = stage(ignoring_rhythm=True)
+
+    assert states(first) == ["failed", "put back"]
+    assert states(again) == ["waiting"]
+    assert again.results[0].note == first.results[1].note
+    assert "as the one before: nothing is sent to 'news' for an hour" in first.results[1].note
+    for _ in range(3):
+        clock.advance(timedelta(hours=1))
+        assert states(stage()) == ["put back"]
+    assert [delivery_of(db, post)[0] for post in posts] == ["failed", *["pending"] * 7]
+    assert [delivery_of(db, post)[1] for post in posts] == [1, 1, 1, 1, 1, 0, 0, 0]
+
+    discord.script.clear()
+    for number in (0, 4):
+        decisions.decide(db, id_of(db, posts[number]), "retry", by="me")
+    report = stage(ignoring_rhythm=True, limit=8)
+
+    assert states(report) == ["posted"] * 8
+    assert len(discord.messages()) == 8
+
+
+def test_two_refusals_for_different_reasons_are_two_texts(db, discord, stage):
+    for number in range(3):
+        approved(db, f"post {number}")
+    discord.script.add("400:200000", "400:50035")
+
+    assert states(stage()) == ["failed", "failed", "posted"]
+
+
 def test_a_text_too_long_is_held_or_split_as_configured(db, discord, stage, clock):
     long = "\n\n".join(f"Paragraph {number}. " + "word " * 150 for number in range(5)).strip()
     approved(db, long)

@@ -28,6 +28,7 @@ from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
 from botticelli.text import counted
 
 LONGEST_DELAY: Final = timedelta(hours=1)
+AS_BEFORE: Final = " (as the one before"
 CONFIG_DELAY: Final = timedelta(minutes=5)  # before who did not let us in is asked again
 
 
@@ -243,14 +244,28 @@ class Sending:
             return uncertain(error, note=words)
         if isinstance(error, Refused):
             if not out:
-                failed = DeliveryResult(state="failed", note=error.what)
-                return Ended(ending=failed, exit_code=Exit.FAILED)
+                return self._refused(error)
             words = f"{counted(out, 'message')} of it sent, then: {error.what}"
             return Ended(ending=DeliveryResult(state="held", note=words))
         if out:
             words = f"{counted(out, 'message')} of it sent; the next run goes on ({advice(error)})"
             return uncertain(error, note=words, in_doubt=False)
         return requeued(error)
+
+    def _refused(self, error: Refused) -> Ended:
+        """Return the ending of a delivery that is refused for good.
+
+        What refuses two in a row for one reason would refuse all that wait: they are spared.
+        """
+        before = deliveries.last_refusal(self.target.conn, self.delivery.destination)
+        ending = DeliveryResult(state="failed", note=error.what, is_refused=True)
+        if _reason(before) == _reason(error.what):
+            note = (
+                f"{error.what}{AS_BEFORE}: nothing is sent to '{self.delivery.destination}' for an"
+                f" hour; mend it, then `botticelli deliveries retry {self.delivery.id}`)"
+            )
+            ending = replace(ending, state="pending", note=note, retry_after=LONGEST_DELAY)
+        return Ended(ending=ending, exit_code=Exit.FAILED)
 
 
 def posted(receipt: Receipt, *, steps: Sequence[Step], at: datetime | None = None) -> Ended:
@@ -266,6 +281,11 @@ def posted(receipt: Receipt, *, steps: Sequence[Step], at: datetime | None = Non
         steps=steps,
     )
     return Ended(ending=ending)
+
+
+def _reason(note: str) -> str:
+    """Return why something was refused, without what is said of the one text."""
+    return note.partition(AS_BEFORE)[0].partition(": ")[0]
 
 
 def requeued(error: BotticelliError) -> Ended:

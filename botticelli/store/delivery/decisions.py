@@ -126,6 +126,7 @@ DECIDE: Final = """
                                    THEN t.now END,
            fence = d.fence + 1,
            retry_at = NULL,
+           refused_at = CASE WHEN %(into)s <> 'pending' THEN d.refused_at END,
            sent_at = CASE WHEN %(into)s = 'pending' THEN NULL ELSE d.sent_at END,
            text_sent = CASE WHEN %(into)s = 'pending' AND NOT jsonb_path_exists(d.parts, '$[*]')
                             THEN NULL

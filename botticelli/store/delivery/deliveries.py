@@ -87,7 +87,7 @@ CLAIM_NEXT_DUE: Final = """
                  WHERE l.destination = %(destination)s
                    AND l.posted_at <= botticelli_now() + interval '1 minute')
                IS NOT DISTINCT FROM %(last_posted)s
-         ORDER BY p.selected_at, p.id
+         ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
          LIMIT 1
            FOR UPDATE OF d, p SKIP LOCKED
     ), post AS (
@@ -389,6 +389,28 @@ def known_ids(conn: Connection, destination: str, *, since: datetime) -> frozens
     return frozenset(row[0] for row in rows if row[0])
 
 
+LAST_REFUSAL: Final = """
+    SELECT d.last_error
+      FROM deliveries AS d
+     WHERE d.destination = %(destination)s
+       AND d.refused_at > coalesce((SELECT max(l.posted_at)
+                                      FROM deliveries AS l
+                                     WHERE l.destination = %(destination)s), '-infinity')
+     ORDER BY d.refused_at DESC
+     LIMIT 1
+"""
+
+
+@repeatable()
+def last_refusal(conn: Connection, destination: str) -> str:
+    """Return why the last post was refused, if nothing was published since; else empty.
+
+    Reads only.
+    """
+    row = conn.execute(LAST_REFUSAL, {"destination": destination}).fetchone()
+    return (row[0] or "") if row else ""
+
+
 SETTLE: Final = """
     UPDATE deliveries AS d
        SET state = %(state)s,
@@ -400,6 +422,7 @@ SETTLE: Final = """
            remote_url = coalesce(%(remote_url)s, remote_url),
            posted_at = CASE WHEN %(state)s = 'posted'
                             THEN coalesce(%(posted_at)s::timestamptz, t.now) END,
+           refused_at = CASE WHEN %(is_refused)s THEN t.now ELSE refused_at END,
            steps = coalesce(%(steps)s, steps),
            steps_at = CASE WHEN %(state)s = 'posted'
                             AND jsonb_path_exists(%(steps)s, '$[*] ? (@.state == "open")')
@@ -440,6 +463,7 @@ class DeliveryResult:
         retry_after: Of a pending or uncertain one: how long nothing is sent to the destination.
         posted_at: When the platform published it; None if just now.
         steps: Of a posted one: what follows.
+        is_refused: Whether the platform refuses it for good; a pending one goes behind the others.
         in_doubt: Of an uncertain one: whether the request under way may have arrived; if not, the
             messages so far of a split text are out and the next one is not.
     """
@@ -451,6 +475,7 @@ class DeliveryResult:
     remote_url: str | None = None
     posted_at: datetime | None = None
     steps: Sequence[Mapping[str, Any]] = ()
+    is_refused: bool = False
     in_doubt: bool = True
 
 

@@ -43,7 +43,8 @@ class Queued(Pace):
 
 
 READ_QUEUES: Final = """
-    SELECT w.name, t.now, q.waiting, q.retry_at, q.busy_until, q.is_uncertain,
+    SELECT w.name, t.now, q.waiting, q.retry_at, coalesce(q.retry_why, '') AS retry_why,
+           q.busy_until, q.is_uncertain,
            EXISTS (SELECT
                      FROM deliveries AS d
                     WHERE d.destination = w.name
@@ -60,6 +61,9 @@ READ_QUEUES: Final = """
            SELECT count(*) FILTER (WHERE d.state = 'pending') AS waiting,
                   max(d.retry_at) FILTER (WHERE d.state = 'pending'
                                             AND d.retry_at > t.now) AS retry_at,
+                  min(d.last_error) FILTER (WHERE d.state = 'pending'
+                                              AND d.retry_at > t.now
+                                              AND d.refused_at IS NOT NULL) AS retry_why,
                   max(greatest(d.lease_expires_at, d.retry_at))
                   FILTER (WHERE d.state = 'sending') AS busy_until,
                   coalesce(bool_or(d.state = 'sending'
@@ -174,7 +178,7 @@ PEEK: Final = """
                               AND o.state <> 'pending')
            AND (w.tags = '{}' OR p.tags ?| w.tags)
            AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
-     ORDER BY p.selected_at, p.id
+     ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
      LIMIT %(limit)s
 """
 
