@@ -1214,6 +1214,12 @@ CREATE TABLE IF NOT EXISTS destination_channels (
 );
 ALTER TABLE deliveries
     ADD COLUMN IF NOT EXISTS place text;                    -- platform:channel that it goes, or went, to
+-- Since version 6: the channel of a webhook, as its server names it; and the place that a destination really writes to.
+ALTER TABLE destination_channels
+    ADD COLUMN IF NOT EXISTS channel text;
+CREATE OR REPLACE FUNCTION botticelli_place(p_destination text, p_place text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT channel FROM destination_channels WHERE destination = p_destination AND place = p_place), p_place)
+$$;
 CREATE INDEX IF NOT EXISTS deliveries_by_place ON deliveries (place, posted_at DESC) WHERE posted_at IS NOT NULL;
 
 -- Instants so far in the future that no clock which was right can have written them: a lease that outlasts every lease, a

@@ -412,7 +412,7 @@ class Destination:
         webhook = re.search(r"/webhooks/(\d+)/", address)
         thread = re.search(r"[?&]thread_id=(\d+)", address)
         channel = f"webhook-{webhook[1]}" if webhook else self.channel
-        channel += f"/{thread[1]}" if webhook and thread else ""
+        channel = thread[1] if webhook and thread else channel
         return f"{self.platform}:{channel}" if channel else ""
 
 

@@ -111,6 +111,12 @@ class Platform(Protocol):
         Raises as `send`; the message itself is out whatever happens here.
         """
 
+    def whereabouts(self) -> str:
+        """Ask which place it writes to, where its address does not say; empty: nobody says.
+
+        Two destinations of one place are told by it: "discord:CHANNEL".
+        """
+
     def thread_of(self, receipt: Receipt) -> str:
         """Return the thread that the further messages of a text go into; empty: none."""
 

@@ -30,6 +30,10 @@ class _Plugged:
         self._made.finish(receipt.remote_id)
         return receipt
 
+    def whereabouts(self) -> str:
+        """See Platform."""
+        return ""
+
     def thread_of(self, receipt: Receipt) -> str:
         """See Platform."""
         del receipt

@@ -83,6 +83,10 @@ class Outbox:
         del step
         return receipt
 
+    def whereabouts(self) -> str:
+        """See Platform."""
+        return ""
+
     def thread_of(self, receipt: Receipt) -> str:
         """See Platform."""
         del receipt

@@ -1029,9 +1029,15 @@ def test_the_same_text_for_another_destination_in_the_channel_is_not_the_lost_on
     db, discord, stage_for, clock
 ):
     stage = stage_for(to_discord(discord, "one"), to_discord(discord, "two"))
-    approved(db, "Same words.")
-    discord.script.add("ok", *["hang up before storing"] * 3)
-    assert states(stage()) == ["posted", "uncertain"]
+    post = approved(db, "Same words.")
+    assert states(stage()) == ["posted", "nothing"]
+    db.execute(
+        "INSERT INTO deliveries (post_id, destination, decided_by) VALUES (%s, 'two', 'me')",
+        (post,),
+    )
+    db.execute("UPDATE approved_discord_posts SET review_status = 'pending'")
+    discord.script.add(*["hang up before storing"] * 3)
+    assert states(stage()) == ["nothing", "uncertain"]
 
     clock.advance(timedelta(hours=3))
     stage()
@@ -1068,3 +1074,94 @@ def test_missed_rounds_are_made_up_as_configured(db, discord, stage, clock):
     assert states(stage()) == ["posted"]
     clock.advance(timedelta(minutes=30))
     assert states(stage()) == ["posted"]
+
+
+def ways(discord, *names):
+    """Destinations that all write into one channel, each in another way."""
+    hook = {"webhook": Secret(discord.add_webhook()), "channel": ""}
+    made = {
+        "bot": {},
+        "other bot": {},
+        "hook": {**hook, "token": Secret("")},
+        "hook beside a bot": hook,
+        "other hook": {**hook, "webhook": Secret(discord.add_webhook())},
+    }
+    return [to_discord(discord, name, **made[name]) for name in names]
+
+
+PAIRS = [
+    ("bot", "other bot"),
+    ("bot", "hook"),
+    ("hook", "bot"),
+    ("hook beside a bot", "bot"),
+    ("hook", "other hook"),
+]
+
+
+@pytest.mark.parametrize("names", PAIRS, ids=" and ".join)
+def test_destinations_of_one_channel_post_a_text_once(db, discord, stage_for, clock, names):
+    stage = stage_for(*ways(discord, *names))
+    texts = ["one", "two", "three"]
+    posts = [approved(db, text) for text in texts]
+
+    for _ in range(4):
+        stage(ignoring_rhythm=True)
+        clock.advance(timedelta(hours=1))
+
+    assert sorted(discord.contents()) == sorted(texts)
+    assert {status_of(db, post) for post in posts} == {"posted"}
+    assert db.execute(
+        "SELECT DISTINCT state FROM deliveries WHERE state <> 'dropped'"
+    ).fetchall() == [("posted",)]
+
+
+@pytest.mark.parametrize("names", PAIRS, ids=" and ".join)
+def test_a_destination_that_takes_over_a_channel_repeats_nothing(
+    db, discord, stage_for, clock, names
+):
+    first, second = ways(discord, *names)
+    approved(db, "one")
+    assert states(stage_for(first)()) == ["posted"]
+
+    for turn, now in enumerate((second, first, second)):
+        clock.advance(timedelta(hours=1))
+        stage_for(now)()
+        approved(db, f"turn {turn}")
+        clock.advance(timedelta(hours=1))
+        stage_for(now)()
+
+    assert discord.contents() == ["one", "turn 0", "turn 1", "turn 2"]
+
+
+def test_hosts_that_know_one_channel_by_two_names_post_a_text_once(db, discord, stage_for, clock):
+    bot, hook = ways(discord, "bot", "hook")
+    for number in range(3):
+        approved(db, f"post {number}")
+    for _ in range(4):
+        stage_for(hook)(ignoring_rhythm=True)
+        stage_for(bot)(ignoring_rhythm=True)
+        clock.advance(timedelta(hours=1))
+
+    assert sorted(discord.contents()) == ["post 0", "post 1", "post 2"]
+
+
+def test_the_place_of_a_thread_is_the_thread(discord):
+    bot = to_discord(discord, channel="77")
+    hook = to_discord(
+        discord, channel="", webhook=Secret("https://discord.com/api/webhooks/1/x?thread_id=77")
+    )
+
+    assert bot.place == hook.place == "discord:77"
+
+
+def test_a_lost_answer_of_a_webhook_is_looked_up_in_its_own_channel(db, discord, stage_for, clock):
+    """Whatever POSTING_CHANNEL_ID says: the silence of another channel proves nothing."""
+    other = discord.add_channel("other")
+    stage = stage_for(to_discord(discord, channel=other, webhook=Secret(discord.add_webhook())))
+    approved(db, "one")
+    discord.script.add("500 after storing", to="execute_webhook")
+    stage()
+    clock.advance(timedelta(hours=3))
+
+    assert states(stage())[0] == "posted"
+    assert discord.contents() == ["one"]

@@ -131,7 +131,9 @@ class Discord:
 
         A channel that may be written to but not read is not an error: nothing is known of it.
         """
-        if not self._can_read:
+        if self._can_read:
+            self.whereabouts()  # the silence of another channel would prove nothing
+        if not (self._can_read and self._channel):
             return Looked(why="a webhook cannot read its channel back")
         try:
             return self._find(message, since=since, known=known)
@@ -196,6 +198,17 @@ class Discord:
         elif step == "link":
             return replace(receipt, url=receipt.url.replace("/@me/", f"/{self._server()}/", 1))
         return receipt
+
+    def whereabouts(self) -> str:
+        """See Platform. A webhook knows its channel, and the server of that; a bot is told it."""
+        if self._webhook is None or self._webhook.thread:
+            return ""
+        try:
+            found = self._look(self._messages("")[0], {})
+            self._channel, self._guild = str(int(found["channel_id"])), str(found["guild_id"])
+        except (BotticelliError, KeyError, TypeError, ValueError):
+            return ""
+        return f"discord:{self._channel}"
 
     def thread_of(self, receipt: Receipt) -> str:
         """See Platform. A thread under a message has the message's id."""

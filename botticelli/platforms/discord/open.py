@@ -110,7 +110,7 @@ def open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
         destination.name,
         channel=destination.channel,
         webhook=_webhook(destination),
-        can_read=bool(destination.token and destination.channel),
+        can_read=bool(destination.token),
         rest=_rest(destination, limits),
         extras=Extras(crosspost=destination.crosspost, thread_name=destination.thread_name),
     )

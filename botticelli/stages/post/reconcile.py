@@ -11,7 +11,7 @@ from botticelli.errors import ConfigError, Exit
 from botticelli.platforms.base import LockedOut, Looked, NotSent, OutgoingMessage, Receipt
 from botticelli.stages.post.send import CONFIG_DELAY, Ended, Sending, posted
 from botticelli.stages.post.target import PostTarget
-from botticelli.store.delivery import deliveries
+from botticelli.store.delivery import channels, deliveries
 from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
 
 # A channel read back right after a request may not show it yet (Discord's API Reference,
@@ -30,7 +30,10 @@ def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
     text = delivery.text_sent
     if text is None or (delivery.sent_at is None and not delivery.parts):
         return Ended(ending=DeliveryResult(state="pending", note=NOT_SENT))
-    if delivery.place not in ("", target.destination.place):
+    here = {"", target.destination.place}
+    if delivery.place not in here and delivery.place != channels.place_now(
+        target.conn, target.destination
+    ):
         note = (
             f"it may be in {delivery.place}, no longer this destination's channel; look there, then"
             f" `botticelli deliveries mark-posted {delivery.id}` or `drop {delivery.id}`"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli import tracing
@@ -18,7 +19,7 @@ from botticelli.schedule.due import Due
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task, Worker
-from botticelli.store.delivery import channels, deliveries, posts, schedule
+from botticelli.store.delivery import channels, deliveries, posts, schedule, steps
 from botticelli.store.delivery.deliveries import Delivery
 from botticelli.store.delivery.posts import Queued
 from botticelli.store.leases import LostLease
@@ -219,15 +220,21 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
         from botticelli.stages.post.send import prepare
 
         target = self._open(destination)
-        delivery = deliveries.claim_next_due(
+        claim = partial(
+            deliveries.claim_next_due,
             self._conn,
             destination.name,
+            place=destination.place,
             last_posted=queued.last_posted,
             owner=self._context.identity.owner,
             lease=self._context.config.supervision.lease,
         )
+        delivery = claim()
+        if delivery is None and channels.drop_shared(self._conn):
+            delivery = claim()
         if delivery is None:
-            self._results.append(_busy(destination, queued))
+            queued = self._read([destination])[destination.name]
+            self._results.append(self._idle(destination, queued) or _busy(destination, queued))
         else:
             yield ClaimedDelivery(target=target, delivery=delivery, prepare=prepare)
             yield from self._claim_steps(destination)
@@ -238,14 +245,14 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
 
         target = self._open(destination)
         lease = self._context.config.supervision.lease
-        while delivery := deliveries.claim_steps(self._conn, destination.name, lease=lease):
+        while delivery := steps.claim_steps(self._conn, destination.name, lease=lease):
             yield ClaimedDelivery(target=target, delivery=delivery, prepare=follow)
             if self._locked_out:
                 return
 
     def _settle_steps(self, piece: ClaimedDelivery, made: "Followed") -> None:
         """Write down what has followed, and report it with the delivery."""
-        deliveries.settle_steps(
+        steps.settle_steps(
             self._conn,
             piece.delivery,
             made.steps,
@@ -265,6 +272,7 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
         if destination.name not in self._targets:
             channels.require_same(self._conn, destination)
             target = self._context.open(destination)
+            channels.learn(self._conn, destination, target.platform.whereabouts)
             self._targets[destination.name] = target
         return self._targets[destination.name]
 

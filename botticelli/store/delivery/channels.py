@@ -5,7 +5,7 @@ the first time. Another name for the same channel is a new name; another channel
 none of its deliveries' business until a person has confirmed it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.store.connection import Connection
+from botticelli.store.delivery import posts
 from botticelli.store.delivery.posts import PostFilter
 
 # Nobody reads an outbox: what was tried there may go to a channel, and back.
@@ -73,12 +74,59 @@ RENAME: Final = """
      WHERE destination = %(former)s
 """
 CHANNEL: Final = "SELECT place FROM destination_channels WHERE destination = %(name)s"
+LEARN: Final = """
+    WITH learned AS (
+        UPDATE destination_channels
+           SET channel = %(channel)s
+         WHERE destination = %(name)s
+           AND place = %(place)s
+           AND channel IS DISTINCT FROM %(channel)s
+        RETURNING destination
+    )
+    UPDATE deliveries AS d
+       SET place = %(channel)s
+      FROM learned AS l
+     WHERE d.destination = l.destination
+       AND d.place = %(place)s
+"""
+PLACE: Final = """
+    SELECT botticelli_place(%(name)s, %(place)s),
+           EXISTS (SELECT
+                     FROM destination_channels
+                    WHERE destination <> %(name)s)
+"""
+# Destinations of one channel get a text once, also where that was not known when it was planned.
+IN_PLACE: Final = """
+    WITH shared AS (
+        SELECT coalesce(channel, place) AS place, array_agg(destination) AS names
+          FROM destination_channels
+         WHERE place NOT LIKE 'outbox:%'
+         GROUP BY 1
+        HAVING count(*) > 1
+    )
+    UPDATE deliveries AS d
+       SET state = 'dropped',
+           last_error = why,
+           history = d.history || jsonb_build_object(
+               'at', botticelli_now(), 'event', 'dropped', 'note', why)
+      FROM shared, deliveries AS o,
+           format('delivery %s has it in that channel already', o.id) AS why
+     WHERE d.destination = ANY (shared.names)
+       AND d.state = 'pending'
+       AND d.decided_by IS NULL
+       AND o.post_id = d.post_id
+       AND o.id <> d.id
+       AND o.place = shared.place
+       AND o.state = 'posted'
+    RETURNING d.post_id
+"""
 CONFIRM: Final = """
     WITH confirmed AS (
         INSERT INTO destination_channels (destination, place)
         VALUES (%(name)s, %(place)s)
             ON CONFLICT (destination) DO UPDATE
            SET place = excluded.place,
+               channel = NULL,
                since = botticelli_now()
     )
     UPDATE deliveries
@@ -102,6 +150,43 @@ def note(conn: Connection, wanted: Sequence[PostFilter]) -> None:
             conn.execute(COMPLETE, {"name": name, "place": place})
         if old:
             conn.execute(RENAME, {"name": name, "former": old})
+
+
+def learn(conn: Connection, destination: Destination, ask: Callable[[], str]) -> None:
+    """Write down which channel a webhook writes to, asked for where another may write there, too.
+
+    Then the text that a bot has put there is known to be there, and the other way round. Commits.
+    """
+    place, has_others = _place(conn, destination)
+    if has_others and place == destination.place and (channel := ask()):
+        values = {"name": destination.name, "place": place, "channel": channel}
+        with conn.transaction():
+            conn.execute(LEARN, values)
+
+
+def drop_shared(conn: Connection) -> bool:
+    """Drop what another destination has put into the same channel already; return whether any was.
+
+    One transaction.
+    """
+    with conn.transaction():
+        dropped = conn.execute(IN_PLACE).fetchall()
+        for (post_id,) in dropped:
+            with posts.following(conn, post_id):
+                pass
+    return bool(dropped)
+
+
+def place_now(conn: Connection, destination: Destination) -> str:
+    """Return the place that a destination writes to, as far as it is known. Reads only."""
+    return _place(conn, destination)[0]
+
+
+def _place(conn: Connection, destination: Destination) -> tuple[str, bool]:
+    """Return the place, and whether there ever was another destination."""
+    row = conn.execute(PLACE, {"name": destination.name, "place": destination.place}).fetchone()
+    assert row is not None
+    return str(row[0]), bool(row[1])
 
 
 def former_channel(conn: Connection, destination: Destination) -> str:

@@ -61,14 +61,16 @@ class Delivery:
     remote_url: str | None = None
 
 
-# Whoever holds this lock is the only one that claims for a destination; it ends with the claim.
+# Whoever holds this lock is the only one that claims for a channel; it ends with the claim.
 ONE_AT_A_TIME: Final = """
-    SELECT pg_advisory_xact_lock(hashtextextended('botticelli delivery ' || %(destination)s, 0))
+    SELECT pg_advisory_xact_lock(hashtextextended('botticelli delivery ' || coalesce(
+               nullif(botticelli_place(%(destination)s, %(place)s), ''), %(destination)s), 0))
 """
 # The pace was judged by what was posted last: if that has changed since, there is nothing to claim.
 CLAIM_NEXT_DUE: Final = """
     WITH t AS (
-        SELECT botticelli_now() AS now
+        SELECT botticelli_now() AS now,
+               nullif(botticelli_place(%(destination)s, %(place)s), '') AS place
     ), next AS MATERIALIZED (
         SELECT d.id, p.id AS post_id
           FROM t, deliveries AS d
@@ -82,6 +84,22 @@ CLAIM_NEXT_DUE: Final = """
                              FROM deliveries AS s
                             WHERE s.destination = %(destination)s
                               AND s.state = 'sending')
+           AND NOT EXISTS (SELECT
+                             FROM destination_channels AS c
+                             JOIN deliveries AS s
+                               ON s.destination = c.destination
+                              AND s.state = 'sending'
+                            WHERE coalesce(c.channel, c.place) = t.place
+                              AND s.place = t.place
+                              AND s.lease_expires_at > t.now)
+           AND (d.decided_by IS NOT NULL
+                OR t.place LIKE 'outbox:%%'
+                OR NOT EXISTS (SELECT
+                                 FROM deliveries AS o
+                                WHERE o.post_id = p.id
+                                  AND o.id <> d.id
+                                  AND o.place = t.place
+                                  AND o.state IN ('posted', 'sending')))
            AND (SELECT max(l.posted_at)
                   FROM deliveries AS l
                  WHERE l.destination = %(destination)s
@@ -119,6 +137,7 @@ def claim_next_due(
     conn: Connection,
     destination: str,
     *,
+    place: str = "",
     last_posted: datetime | None,
     owner: str,
     lease: timedelta,
@@ -131,6 +150,7 @@ def claim_next_due(
     """
     values = {
         "destination": destination,
+        "place": place,
         "last_posted": last_posted,
         "owner": owner,
         "lease": lease,
@@ -181,86 +201,10 @@ def claim_uncertain(
         return cursor.execute(CLAIM_UNCERTAIN, values).fetchone()
 
 
-# Nobody else takes them up before the lease is over; a killed holder needs no more cleaning up.
-CLAIM_STEPS: Final = """
-    UPDATE deliveries AS d
-       SET fence = d.fence + 1,
-           steps_at = botticelli_now() + %(lease)s
-      FROM approved_discord_posts AS p
-     WHERE p.id = d.post_id
-       AND d.id = (SELECT n.id
-                     FROM deliveries AS n
-                    WHERE n.destination = %(destination)s
-                      AND n.steps_at <= botticelli_now()
-                      AND n.state = 'posted'
-                    ORDER BY n.steps_at, n.id
-                    LIMIT 1
-                      FOR UPDATE SKIP LOCKED)
-    RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
-              coalesce(d.text_sent, p.text_content, '') AS text,
-              coalesce(p.generation_model, '') AS model, true AS is_wanted, true AS is_approved,
-              d.parts, d.steps, d.remote_id, d.remote_url
-"""
-
-
-@repeatable()
-def claim_steps(conn: Connection, destination: str, *, lease: timedelta) -> Delivery | None:
-    """Take a published delivery whose further steps are due; None if there is none. Commits."""
-    values = {"destination": destination, "lease": lease}
-    with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
-        return cursor.execute(CLAIM_STEPS, values).fetchone()
-
-
-SETTLE_STEPS: Final = """
-    UPDATE deliveries AS d
-       SET steps = %(steps)s,
-           steps_at = t.now + %(retry_after)s,
-           remote_url = coalesce(%(remote_url)s, d.remote_url),
-           history = d.history || jsonb_strip_nulls(jsonb_build_object(
-               'at', t.now, 'event', %(event)s::text, 'note', %(note)s::text))
-      FROM (SELECT botticelli_now() AS now) AS t
-     WHERE d.id = %(id)s
-       AND d.fence = %(fence)s
-       AND d.state = 'posted'
-"""
-
-
-def settle_steps(
-    conn: Connection,
-    delivery: Delivery,
-    steps: Sequence[Mapping[str, Any]],
-    *,
-    retry_after: timedelta | None,
-    remote_url: str | None,
-) -> None:
-    """Write down how far the steps of a published delivery are. One transaction.
-
-    `retry_after`: when open ones are due again; None: none is open.
-
-    Raises:
-        LostLease: The claim is no longer ours.
-    """
-    said = "; ".join(f"{one['step']}: {one['note']}" for one in steps if one.get("note"))
-    done = ", ".join(one["step"] for one in steps if one["state"] == "done")
-    values: dict[str, Any] = {
-        "steps": Jsonb(list(steps)),
-        "retry_after": retry_after,
-        "remote_url": remote_url,
-        "event": f"followed by {done}" if done else "not followed up",
-        "note": said or None,
-    }
-
-    def write() -> None:
-        with conn.transaction():
-            _guarded(conn, SETTLE_STEPS, delivery, **values)
-
-    once(conn, write)
-
-
 BEGIN: Final = """
     UPDATE deliveries
        SET text_sent = %(text)s,
-           place = coalesce(nullif(%(place)s, ''), place),
+           place = coalesce(nullif(botticelli_place(destination, %(place)s), ''), place),
            sent_at = coalesce(sent_at, botticelli_now()),
            attempts = attempts + 1,
            lease_expires_at = botticelli_now() + %(lease)s
@@ -283,13 +227,13 @@ def begin(
         LostLease: The claim is no longer ours.
     """
     with conn.transaction():
-        row = _guarded(conn, BEGIN, delivery, text=text, place=place, lease=lease).fetchone()
+        row = guarded(conn, BEGIN, delivery, text=text, place=place, lease=lease).fetchone()
     assert row is not None
     began: datetime = row[0]
     return began
 
 
-def _guarded(conn: Connection, statement: str, delivery: Delivery, **values: Any) -> Cursor[Any]:
+def guarded(conn: Connection, statement: str, delivery: Delivery, **values: Any) -> Cursor[Any]:
     """Execute a statement that changes the delivery only if the claim is still ours.
 
     Raises:
@@ -332,7 +276,7 @@ def add_part(
     """
     part = Jsonb([{"remote_id": remote_id, "url": url, "thread": thread}])
     with conn.transaction():
-        _guarded(conn, ADD_PART, delivery, part=part, steps=Jsonb(list(steps)))
+        guarded(conn, ADD_PART, delivery, part=part, steps=Jsonb(list(steps)))
 
 
 FORGET_REQUEST: Final = """
@@ -352,7 +296,7 @@ def forget_request(conn: Connection, delivery: Delivery) -> None:
         LostLease: The claim is no longer ours.
     """
     with conn.transaction():
-        _guarded(conn, FORGET_REQUEST, delivery)
+        guarded(conn, FORGET_REQUEST, delivery)
 
 
 KNOWN: Final = """
@@ -490,9 +434,9 @@ def settle(conn: Connection, delivery: Delivery, ending: DeliveryResult) -> None
 
     def write() -> None:
         if ending.state == "uncertain":
-            _guarded(conn, MARK_UNCERTAIN, delivery, **values)
+            guarded(conn, MARK_UNCERTAIN, delivery, **values)
             return
         with posts.following(conn, delivery.post_id):
-            _guarded(conn, SETTLE, delivery, **values)
+            guarded(conn, SETTLE, delivery, **values)
 
     once(conn, write)

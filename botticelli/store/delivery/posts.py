@@ -160,8 +160,9 @@ PEEK: Final = """
     SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, coalesce(p.text_content, '') AS text,
            coalesce(p.generation_model, '') AS model, p.selected_at,
            botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved
-      FROM jsonb_to_recordset(%(wanted)s)
-           AS w (name text, place text, tags text[], content_types text[])
+      FROM (SELECT name, botticelli_place(name, place) AS place, tags, content_types
+              FROM jsonb_to_recordset(%(wanted)s)
+                   AS w (name text, place text, tags text[], content_types text[])) AS w
       JOIN approved_discord_posts AS p
         ON p.review_status IN ('pending', 'posting')
       LEFT JOIN deliveries AS d
@@ -174,8 +175,8 @@ PEEK: Final = """
                              FROM deliveries AS o
                             WHERE o.post_id = p.id
                               AND o.place = w.place
-                              AND o.destination <> ALL (%(names)s)
-                              AND o.state <> 'pending')
+                              AND (o.place NOT LIKE 'outbox:%%' OR o.destination <> ALL (%(names)s))
+                              AND (o.state <> 'pending' OR o.destination = ANY (%(names)s)))
            AND (w.tags = '{}' OR p.tags ?| w.tags)
            AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
      ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
@@ -206,7 +207,8 @@ FIND_DUPLICATE: Final = r"""
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id
-     WHERE (d.destination = %(destination)s OR d.place = %(place)s)
+     WHERE (d.destination = %(destination)s
+            OR d.place = botticelli_place(%(destination)s, %(place)s))
        AND d.state = 'posted'
        AND d.posted_at > botticelli_now() - %(window)s
        AND d.post_id IS DISTINCT FROM %(post_id)s

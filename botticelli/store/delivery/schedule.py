@@ -59,8 +59,9 @@ PLAN: Final = """
     WITH lacking AS MATERIALIZED (
         SELECT p.id, p.review_status, w.name, w.place
           FROM approved_discord_posts AS p
-         CROSS JOIN jsonb_to_recordset(%(wanted)s)
-               AS w (name text, place text, tags text[], content_types text[])
+         CROSS JOIN (SELECT name, botticelli_place(name, place) AS place, tags, content_types
+                       FROM jsonb_to_recordset(%(wanted)s)
+                            AS w (name text, place text, tags text[], content_types text[])) AS w
          WHERE (p.review_status = 'pending'
                 OR p.review_status <> 'withdrawn'
                    AND p.selected_at > (%(known)s::jsonb ->> w.name)::timestamptz
@@ -82,12 +83,15 @@ PLAN: Final = """
                              FROM deliveries AS d
                             WHERE d.post_id = p.id
                               AND (d.destination = w.name
-                                   OR d.place = w.place AND d.destination <> ALL (%(names)s)))
+                                   OR d.place = w.place AND (d.place NOT LIKE 'outbox:%%'
+                                       OR d.destination <> ALL (%(names)s))))
          ORDER BY p.selected_at, p.id
            FOR UPDATE OF p
     ), planned AS (
         INSERT INTO deliveries (post_id, destination, place, created_at)
-        SELECT id, name, nullif(place, ''), botticelli_now()
+        SELECT DISTINCT ON (id, CASE WHEN place LIKE 'outbox:%%' THEN name
+                                     ELSE coalesce(nullif(place, ''), name) END)
+               id, name, nullif(place, ''), botticelli_now()
           FROM lacking
             ON CONFLICT (post_id, destination) DO NOTHING
         RETURNING post_id, destination
@@ -121,6 +125,7 @@ def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
         for (post_id,) in conn.execute(UNPLAN, values).fetchall():
             with posts.following(conn, post_id):
                 pass
+        channels.drop_shared(conn)
         planned = conn.execute(PLAN, values).fetchall()
         for post_id in {post_id for post_id, is_open in planned if not is_open}:
             with posts.following(conn, post_id, by_hand=True):
