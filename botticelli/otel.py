@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from botticelli.errors import TryLater
-from botticelli.tracing import SILENT, Kind, Span, Tracer, Value
+from botticelli.tracing import Kind, Span, Tracer, Value
 
 if TYPE_CHECKING:
     import opentelemetry.trace
@@ -24,8 +24,8 @@ PROTOCOL: Final = "http/protobuf"
 LAST_SECONDS: Final = 1.5  # what a collector gets at the end; supervise's 3 s and these are below 5
 
 
-def tracer(environ: Mapping[str, str], *, host: str) -> Tracer:
-    """Return the tracer for the collector that OTEL_* variables name, a .env's included.
+def tracer(environ: Mapping[str, str], *, host: str) -> Tracer | None:
+    """Return the tracer for the collector that OTEL_* variables name, a .env's included, if any.
 
     A wrong setting is logged and never fails the command. `host` is this machine's name.
     """
@@ -34,12 +34,12 @@ def tracer(environ: Mapping[str, str], *, host: str) -> Tracer:
     given = {name: value for name, value in environ.items() if name.startswith("OTEL_")}
     exporters = given.get("OTEL_TRACES_EXPORTER") or "otlp"
     if given.get("OTEL_SDK_DISABLED", "").lower() == "true" or "otlp" not in exporters.split(","):
-        return SILENT
+        return None
     general = given.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     protocol = given.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or general or PROTOCOL
     if protocol != PROTOCOL:
         log.warning("traces are off: OTEL_EXPORTER_OTLP_PROTOCOL has to be %s", PROTOCOL)
-        return SILENT
+        return None
     os.environ.update(given)  # the SDK reads no other
     try:
         return Exporting(version=version("botticelli"), host=host)
@@ -47,7 +47,7 @@ def tracer(environ: Mapping[str, str], *, host: str) -> Tracer:
         log.debug("traces are off: pip install 'botticelli[otel]'")
     except Exception as error:  # noqa: BLE001 - a collector's settings must not fail a stage
         log.warning("traces are off: %s", error)
-    return SILENT
+    return None
 
 
 class Exporting:

@@ -37,7 +37,7 @@ class Tracer(Protocol):
 
 
 class _Silent:
-    """A tracer and a span that do nothing."""
+    """A span that does nothing."""
 
     def set(self, facts: Mapping[str, Value | None]) -> None:
         """See Span."""
@@ -45,60 +45,36 @@ class _Silent:
     def fail(self, kind: str) -> None:
         """See Span."""
 
-    def span(
-        self,
-        name: str,  # noqa: ARG002 - Tracer's signature
-        facts: Mapping[str, Value | None],  # noqa: ARG002
-        *,
-        kind: Kind,  # noqa: ARG002
-    ) -> AbstractContextManager[Span]:
-        """See Tracer."""
-        return nullcontext(self)
 
-    def close(self) -> None:
-        """See Tracer."""
-
-
-class Late:
-    """A tracer that is chosen when the first span comes: most commands have none."""
-
-    def __init__(self, choose: Callable[[], Tracer]) -> None:
-        self._choose = choose
-        self._chosen: Tracer | None = None
-
-    def span(
-        self, name: str, facts: Mapping[str, Value | None], *, kind: Kind
-    ) -> AbstractContextManager[Span]:
-        """See Tracer."""
-        if self._chosen is None:  # a run's own span comes first, and before there are threads
-            self._chosen = self._choose()
-        return self._chosen.span(name, facts, kind=kind)
-
-    def close(self) -> None:
-        """See Tracer."""
-        if self._chosen is not None:
-            self._chosen.close()
-
-
-SILENT: Final = _Silent()
-_in_use: ContextVar[Tracer] = ContextVar("tracer", default=SILENT)
+_SILENT: Final = _Silent()
+_in_use: ContextVar[Callable[[], Tracer | None]] = ContextVar("tracer", default=lambda: None)
 
 
 @contextmanager
-def using(tracer: Tracer) -> Iterator[None]:
-    """Let `tracer` take the spans of this block."""
+def using(choose: Callable[[], Tracer | None]) -> Iterator[None]:
+    """Let a tracer take the spans of this block: chosen with the first one, for most have none."""
+    chosen: list[Tracer | None] = []
+
+    def tracer() -> Tracer | None:
+        if not chosen:  # a run's own span comes first, and before there are threads
+            chosen.append(choose())
+        return chosen[0]
+
     before = _in_use.set(tracer)
     try:
         yield
     finally:
         _in_use.reset(before)
+        for each in filter(None, chosen):
+            each.close()
 
 
 def span(
     name: str, facts: Mapping[str, Value | None], *, kind: Kind = "internal"
 ) -> AbstractContextManager[Span]:
     """Return a span of the tracer in use."""
-    return _in_use.get().span(name, facts, kind=kind)
+    tracer = _in_use.get()()
+    return nullcontext(_SILENT) if tracer is None else tracer.span(name, facts, kind=kind)
 
 
 def inherited(work: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,8 +5,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -69,7 +69,7 @@ def main(args: Sequence[str], env: Environment) -> int:
     from botticelli.cli.shell.app import app, globals_first
 
     try:
-        with _traced(env):
+        with tracing.using(partial(_tracer, env)):
             group = typer.main.get_group(app)
             env.words = globals_first(args)
             code = (
@@ -94,20 +94,10 @@ def main(args: Sequence[str], env: Environment) -> int:
     return code
 
 
-@contextmanager
-def _traced(env: Environment) -> Iterator[None]:
-    """Let the spans of the block go to a collector if the environment names one."""
-    tracer = tracing.Late(lambda: _tracer(env))
-    try:
-        with tracing.using(tracer):
-            yield
-    finally:
-        tracer.close()
-
-
-def _tracer(env: Environment) -> tracing.Tracer:
+def _tracer(env: Environment) -> tracing.Tracer | None:
+    """Return what sends spans to a collector, if the environment names one."""
     if not any(env.environ.get(name) for name in COLLECTORS):
-        return tracing.SILENT
+        return None
     from botticelli.otel import tracer
 
     return tracer(env.environ, host=env.identity.host)

@@ -1,6 +1,6 @@
 """`botticelli trust`."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -9,30 +9,17 @@ from botticelli.cli.shared.command_guard import asking
 from botticelli.cli.shared.trusting import record_of, rights
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
+from botticelli.cli.shell.output import Lines
 from botticelli.config.addresses import trust_line
 from botticelli.config.trust.records import TrustRecord
 from botticelli.errors import BotticelliError, UsageError
-from botticelli.records import record
 from botticelli.text import shorten
-
-
-@record
-class TrustReport:
-    """Records of what the user trusts.
-
-    Args:
-        removed: How many were taken back.
-    """
-
-    trusted: tuple[TrustRecord, ...] = ()
-    removed: int = 0
 
 
 @command()
 def trust(
     env: Environment, paths: list[Path] | None = None, *, listed: bool = False, remove: bool = False
-) -> TrustReport:
+) -> Lines:
     """Trust a narrative or a project with what it asks for.
 
     Prints what that is. Whatever changes in the files is asked about again.
@@ -48,36 +35,35 @@ def trust(
         botticelli trust --list
     """
     places = [(env.cwd / path).resolve() for path in paths or ()]
+    known = [
+        each
+        for each in env.trust.records()
+        if any(Path(each.path).is_relative_to(place) for place in places) or (listed and not places)
+    ]
     if listed:
-        known = env.trust.records()
-        return TrustReport(
-            trusted=tuple(each for each in known if not places or _is_in(each, places))
-        )
+        return _shown(known)
     if not places:
         raise UsageError("nothing is named", hint="name a narrative file or a folder, or --list")
     if remove:
-        digests = [each.digest for each in env.trust.records() if _is_in(each, places)]
-        return TrustReport(removed=env.trust.remove(digests))
-    return TrustReport(trusted=tuple(each for place in places for each in trust_place(env, place)))
+        return _shown(removed=env.trust.remove([each.digest for each in known]))
+    made: list[TrustRecord] = []
+    for place in places:
+        found = list(_records(env, place))
+        for entry in found:
+            env.trust.write(entry)
+        made += found
+    return _shown(made)
 
 
-def _is_in(entry: TrustRecord, places: list[Path]) -> bool:
-    return any(Path(entry.path).is_relative_to(place) for place in places)
-
-
-def trust_place(env: Environment, place: Path) -> list[TrustRecord]:
-    """Trust a narrative file, or a project with the narratives in its folder; return the records.
-
-    What cannot be trusted in a folder is complained about, and the rest is.
-
-    Raises:
-        UsageError: There is no such file.
-        ConfigError: The file holds mistakes, or another user could have written it.
-    """
-    made = list(_records(env, place))
-    for entry in made:
-        env.trust.write(entry)
-    return made
+def _shown(trusted: Sequence[TrustRecord] = (), *, removed: int = 0) -> Lines:
+    """Return the report of what the user trusts, or how many records were taken back."""
+    lines = []
+    for entry in trusted:
+        asks = (f"  {shorten(line, 200)}" for line in entry.asks or ("asks for nothing",))
+        lines += [entry.path, *asks, f"  trusted by {entry.by}, {entry.at}"]
+    if removed or not trusted:
+        lines.append(f"{removed} taken back" if removed else "nothing is trusted")
+    return Lines(text="\n".join(lines), facts={"trusted": trusted, "removed": removed})
 
 
 def trust_own(env: Environment, folder: Path, *, written: Collection[Path], yes: bool) -> None:
@@ -159,16 +145,3 @@ def _project(env: Environment, folder: Path) -> TrustRecord | None:
         return None
     at = datetime.now(UTC).isoformat(timespec="seconds")
     return record_of_project(folder, inner.asks, by=env.user, at=at)
-
-
-@render.register
-def _(report: TrustReport, console: Console) -> None:
-    for entry in report.trusted:
-        console.line(entry.path, style="bold")
-        for line in entry.asks or ("asks for nothing",):
-            console.line(f"  {shorten(line, 200)}")
-        console.line(f"  trusted by {entry.by}, {entry.at}")
-    if report.removed:
-        console.line(f"{report.removed} taken back")
-    elif not report.trusted:
-        console.line("nothing is trusted")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from botticelli.config.addresses import UntrustedAddress
@@ -276,31 +276,20 @@ def _models(models: Models, named: Mapping[str, str], outside: "_Outside", *, ro
     def withheld(address: str, name: str, is_lent: bool) -> str:
         return UntrustedAddress(address, root) if name in named and is_lent else address
 
+    def reachable(name: str, model: NamedModel) -> NamedModel:
+        is_lent = outside.fills(model) or (not model.api_key and outside.fills(models))
+        address = withheld(model.base_url, f"models.{name}.base_url", is_lent)
+        return replace(model, base_url=address)
+
+    gemini, openai = (
+        outside.knows(models.gemini_key, *keys),
+        outside.knows(models.openai_key, *keys),
+    )
     return replace(
         models,
-        gemini_base_url=withheld(
-            models.gemini_base_url,
-            ".env: GOOGLE_GEMINI_BASE_URL",
-            outside.knows(models.gemini_key, *keys),
-        ),
-        openai_base_url=withheld(
-            models.openai_base_url,
-            ".env: OPENAI_BASE_URL",
-            outside.knows(models.openai_key, *keys),
-        ),
-        named=MappingProxyType(
-            {
-                name: replace(
-                    model,
-                    base_url=withheld(
-                        model.base_url,
-                        f"models.{name}.base_url",
-                        outside.fills(model) or (not model.api_key and outside.fills(models)),
-                    ),
-                )
-                for name, model in models.named.items()
-            }
-        ),
+        gemini_base_url=withheld(models.gemini_base_url, ".env: GOOGLE_GEMINI_BASE_URL", gemini),
+        openai_base_url=withheld(models.openai_base_url, ".env: OPENAI_BASE_URL", openai),
+        named=MappingProxyType({name: reachable(name, one) for name, one in models.named.items()}),
     )
 
 
@@ -344,10 +333,6 @@ def only_here(hooks: Hooks) -> Hooks:
         named = dict(zip(HOOK_LISTS, lists, strict=True))
         return StageHooks(ping=ping[0] if ping else Secret(""), **named)
 
-    return replace(
-        hooks,
-        every=kept(hooks.every),
-        generate=kept(hooks.generate),
-        curate=kept(hooks.curate),
-        post=kept(hooks.post),
-    )
+    groups = ("every", "generate", "curate", "post")
+    here: dict[str, Any] = {name: kept(getattr(hooks, name)) for name in groups}
+    return replace(hooks, **here)
