@@ -428,6 +428,11 @@ CREATE TABLE IF NOT EXISTS ledger (
                                                             -- refused -> server -> setting -> until: from a 400
     updated_at     timestamptz NOT NULL DEFAULT botticelli_now()
 ) WITH (fillfactor = 50);                                   -- one hot row per model: updates stay on their page
+-- Since version 6: what was booked after tail_at, so that nobody adds up a whole window for each booking.
+ALTER TABLE ledger
+    ADD COLUMN IF NOT EXISTS tail_at timestamptz NOT NULL DEFAULT 'infinity',   -- infinity: not known
+    ADD COLUMN IF NOT EXISTS tail_requests bigint NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS tail_tokens bigint NOT NULL DEFAULT 0;
 
 CREATE TABLE IF NOT EXISTS ledger_grants (
     key         text        NOT NULL REFERENCES ledger (key) ON DELETE CASCADE,
@@ -441,6 +446,7 @@ CREATE TABLE IF NOT EXISTS ledger_grants (
     PRIMARY KEY (key, seq)
 );
 CREATE INDEX IF NOT EXISTS ledger_grants_by_start ON ledger_grants (key, start_at);
+ALTER TABLE ledger_grants SET (fillfactor = 80);            -- a settlement stays on its page
 
 -- Calls that wait for an account, first come first served. Worthless after a crash.
 CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
@@ -452,6 +458,29 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
     PRIMARY KEY (key, waiter)
 );
 
+-- Since version 6: accounts that are booked on without waiting for the disk. PostgreSQL empties the table when it
+-- recovers from a crash, after which the bookings of its last moment (three times wal_writer_delay, 0.6 s) may be lost.
+DO $$
+BEGIN
+    IF to_regclass('ledger_alive') IS NULL THEN
+        CREATE UNLOGGED TABLE ledger_alive (key text PRIMARY KEY);
+        INSERT INTO ledger_alive SELECT key FROM ledger;
+    END IF;
+END $$;
+
+-- After a crash: nothing is booked for a window, and no number of a lost booking is given again.
+CREATE OR REPLACE FUNCTION ledger_recover(p_key text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO ledger_alive VALUES (p_key) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM nextval(pg_get_serial_sequence('ledger_grants', 'seq')) FROM generate_series(1, 2000);
+        UPDATE ledger
+           SET blocked_until = greatest(blocked_until, botticelli_clock() + interval '61 seconds'),
+               blocked_why = coalesce(blocked_why, 'minute')
+         WHERE key = p_key AND coalesce(rpm, tpm) IS NOT NULL AND last_start > '-infinity';
+    END IF;
+END $$;
+
 -- Book one request and its tokens, at the first moment that breaks no limit, if that is within p_horizon.
 -- Returns the grant and the seconds until its start; or no grant, why not (requests, tokens, turn, blocked, spend, day, size),
 -- and the seconds after which to ask again.
@@ -459,6 +488,10 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
 -- Why no window is ever exceeded: the row lock serialises the grants of a key, so starts never decrease with seq, and the
 -- (n + rpm)-th starts at least p_window after the n-th. p_window is a minute and the p_guard seconds that may pass until
 -- the request arrives. Counting in the locking statement would read the snapshot from before the wait: it overshoots.
+--
+-- A booking need not reach the disk before the request is sent. If PostgreSQL crashes, what was lost is older than a window
+-- before anybody books again (ledger_alive), and who comes to settle a lost booking is charged (ledger_settle). What a
+-- machine takes along that fails as a whole, the day's count lacks: so where a day has few requests each one is waited for.
 DROP FUNCTION IF EXISTS ledger_reserve(text, text, text, bigint, bigint, numeric, integer, bigint, integer, bigint,
     double precision[], text, numeric, interval, interval, interval);   -- until version 4
 CREATE OR REPLACE FUNCTION ledger_reserve(
@@ -479,12 +512,16 @@ DECLARE
     my_place bigint;
     ahead integer;
     ahead_tokens bigint;
+    since timestamptz;
+    is_new boolean;
     granted bigint;
     reason text := 'requests';
 BEGIN
     SELECT * INTO account FROM ledger WHERE key = p_key FOR UPDATE;
-    IF NOT FOUND THEN
+    is_new := NOT FOUND;
+    IF is_new THEN
         INSERT INTO ledger (key, time_zone) VALUES (p_key, p_zone) ON CONFLICT DO NOTHING;
+        INSERT INTO ledger_alive VALUES (p_key) ON CONFLICT DO NOTHING;
         SELECT * INTO STRICT account FROM ledger WHERE key = p_key FOR UPDATE;
     END IF;
     moment := botticelli_clock();                           -- after the lock, by this clock alone
@@ -506,6 +543,14 @@ BEGIN
     -- An account never seen reserves twice the estimate; afterwards the greatest ratio seen lately, and a little more.
     want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), p_tpm, p_tpd);
 
+    IF coalesce(p_rpd > 1000, true) AND NOT is_new THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+        IF NOT EXISTS (SELECT FROM ledger_alive AS l WHERE l.key = p_key) THEN
+            PERFORM ledger_recover(p_key);
+            SELECT blocked_until, blocked_why INTO account.blocked_until, account.blocked_why FROM ledger WHERE key = p_key;
+        END IF;
+    END IF;
+
     IF account.blocked_why = 'day' AND account.blocked_until > moment THEN
         DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
         RETURN QUERY SELECT NULL::bigint, extract(epoch FROM account.blocked_until - moment)::double precision, 'day', want;
@@ -523,13 +568,27 @@ BEGIN
       FROM ledger_waiters AS w
      WHERE w.key = p_key AND w.expires_at > moment AND (my_place IS NULL OR w.place < my_place);
 
-    IF p_rpm IS NOT NULL THEN
+    since := start - p_window;
+    IF account.last_start <= since THEN
+        account.tail_requests := 0;
+        account.tail_tokens := 0;
+    ELSIF account.tail_at > since THEN
+        SELECT count(*), coalesce(sum(g.tokens), 0) INTO account.tail_requests, account.tail_tokens
+          FROM ledger_grants AS g WHERE g.key = p_key AND g.start_at > since;
+    ELSE
+        SELECT account.tail_requests - count(*), account.tail_tokens - coalesce(sum(g.tokens), 0)
+          INTO account.tail_requests, account.tail_tokens
+          FROM ledger_grants AS g WHERE g.key = p_key AND g.start_at > account.tail_at AND g.start_at <= since;
+    END IF;
+    account.tail_at := since;
+
+    IF p_rpm IS NOT NULL AND account.tail_requests > greatest(p_rpm - 1 - ahead, 0) THEN
         SELECT g.start_at + p_window INTO later
           FROM ledger_grants AS g WHERE g.key = p_key
          ORDER BY g.seq DESC OFFSET greatest(p_rpm - 1 - ahead, 0) LIMIT 1;
         IF later > start THEN start := later; reason := 'requests'; END IF;
     END IF;
-    IF p_tpm IS NOT NULL THEN
+    IF account.tail_tokens + want + ahead_tokens > p_tpm THEN
         SELECT q.start_at + p_window INTO later
           FROM (SELECT g.seq, g.start_at, sum(g.tokens) OVER (ORDER BY g.seq DESC) AS total
                   FROM ledger_grants AS g WHERE g.key = p_key AND g.start_at > start - p_window) AS q
@@ -584,6 +643,9 @@ BEGIN
     UPDATE ledger
        SET rpm = p_rpm, tpm = p_tpm, rpd = p_rpd, tpd = p_tpd, time_zone = p_zone,
            last_start = start, day = today,
+           tail_at = account.tail_at,
+           tail_requests = account.tail_requests + 1,
+           tail_tokens = account.tail_tokens + want,
            day_requests = account.day_requests + 1,
            day_tokens = account.day_tokens + want,
            next_requests = account.next_requests + tomorrow::integer,
@@ -607,8 +669,10 @@ $$;
 
 -- Replace what was reserved by what was used; null tokens or cost: the reservation stays.
 -- A settlement lost with the machine leaves the reservation, which is the greater: it need not reach the disk at once.
+-- A number may be given twice around a crash: the owner tells whose it is. A booking that was lost is charged now.
+DROP FUNCTION IF EXISTS ledger_settle(text, bigint, bigint, bigint, numeric, interval);   -- until version 5
 CREATE OR REPLACE FUNCTION ledger_settle(
-    p_key text, p_seq bigint, p_tokens bigint, p_estimate bigint, p_cost numeric, p_guard interval
+    p_key text, p_seq bigint, p_owner text, p_run_id bigint, p_tokens bigint, p_estimate bigint, p_cost numeric, p_guard interval
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     account ledger;
@@ -620,8 +684,11 @@ DECLARE
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     SELECT * INTO account FROM ledger WHERE key = p_key FOR UPDATE;
-    SELECT * INTO old FROM ledger_grants AS g WHERE g.key = p_key AND g.seq = p_seq;
-    IF NOT FOUND OR old.settled_at IS NOT NULL THEN
+    SELECT * INTO old FROM ledger_grants AS g WHERE g.key = p_key AND g.seq = p_seq AND g.owner = p_owner;
+    IF NOT FOUND THEN
+        PERFORM ledger_charge(p_key, p_owner, p_run_id, coalesce(p_tokens, p_estimate), account.time_zone, p_cost);
+        RETURN;
+    ELSIF old.settled_at IS NOT NULL THEN
         RETURN;
     END IF;
     UPDATE ledger_grants AS g
@@ -634,6 +701,7 @@ BEGIN
     UPDATE ledger
        SET day_tokens = day_tokens + CASE WHEN day IN (first_day, second_day) THEN change ELSE 0 END,
            next_tokens = next_tokens + CASE WHEN day = first_day AND second_day > first_day THEN change ELSE 0 END,
+           tail_tokens = tail_tokens + CASE WHEN old.start_at > tail_at THEN change ELSE 0 END,
            -- rises at once, falls slowly: enough must be reserved for a rare long answer
            token_ratio = CASE WHEN ratio IS NULL THEN token_ratio
                               ELSE greatest(ratio, coalesce(token_ratio, 2.0) * 0.95 + ratio * 0.05) END
@@ -641,19 +709,23 @@ BEGIN
 END $$;
 
 -- Return a grant whose request was certainly never sent.
-CREATE OR REPLACE FUNCTION ledger_release(p_key text, p_seq bigint, p_guard interval) RETURNS void LANGUAGE plpgsql AS $$
+DROP FUNCTION IF EXISTS ledger_release(text, bigint, interval);   -- until version 5
+CREATE OR REPLACE FUNCTION ledger_release(p_key text, p_seq bigint, p_owner text, p_guard interval)
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     old ledger_grants;
 BEGIN
     PERFORM 1 FROM ledger WHERE key = p_key FOR UPDATE;
     DELETE FROM ledger_grants AS g
-     WHERE g.key = p_key AND g.seq = p_seq AND g.settled_at IS NULL RETURNING * INTO old;
+     WHERE g.key = p_key AND g.seq = p_seq AND g.owner = p_owner AND g.settled_at IS NULL RETURNING * INTO old;
     IF old.seq IS NULL THEN
         RETURN;
     END IF;
     UPDATE ledger AS a
        SET day_requests = a.day_requests - (a.day IN (d.first, d.second))::integer,
            day_tokens = a.day_tokens - (a.day IN (d.first, d.second))::integer * old.tokens,
+           tail_requests = a.tail_requests - (old.start_at > a.tail_at)::integer,
+           tail_tokens = a.tail_tokens - (old.start_at > a.tail_at)::integer * old.tokens,
            next_requests = a.next_requests - (a.day = d.first AND d.second > d.first)::integer,
            next_tokens = a.next_tokens - (a.day = d.first AND d.second > d.first)::integer * old.tokens
       FROM (SELECT (old.start_at AT TIME ZONE time_zone)::date AS first,
@@ -663,21 +735,26 @@ BEGIN
 END $$;
 
 -- Charge unreserved use: another model answered, or another limit counts the request as well.
+DROP FUNCTION IF EXISTS ledger_charge(text, text, bigint, bigint, text);   -- until version 5
 CREATE OR REPLACE FUNCTION ledger_charge(
-    p_key text, p_owner text, p_run_id bigint, p_tokens bigint, p_zone text
+    p_key text, p_owner text, p_run_id bigint, p_tokens bigint, p_zone text, p_cost numeric DEFAULT 0
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     start timestamptz;
     today date;
 BEGIN
     INSERT INTO ledger (key, time_zone) VALUES (p_key, p_zone) ON CONFLICT DO NOTHING;
+    IF NOT EXISTS (SELECT FROM ledger_alive AS l WHERE l.key = p_key) THEN
+        PERFORM ledger_recover(p_key);
+    END IF;
     SELECT greatest(botticelli_clock(), a.last_start) INTO start
       FROM ledger AS a WHERE a.key = p_key FOR UPDATE;
     today := (start AT TIME ZONE p_zone)::date;
-    INSERT INTO ledger_grants (key, start_at, tokens, owner, run_id, settled_at)
-    VALUES (p_key, start, p_tokens, p_owner, p_run_id, start);
+    INSERT INTO ledger_grants (key, start_at, tokens, owner, run_id, settled_at, cost_usd)
+    VALUES (p_key, start, p_tokens, p_owner, p_run_id, start, coalesce(p_cost, 0));
     UPDATE ledger
        SET last_start = start, day = today,
+           tail_requests = tail_requests + 1, tail_tokens = tail_tokens + p_tokens,
            day_requests = CASE WHEN day = today THEN day_requests WHEN day = today - 1 THEN next_requests ELSE 0 END + 1,
            day_tokens = CASE WHEN day = today THEN day_tokens WHEN day = today - 1 THEN next_tokens ELSE 0 END + p_tokens,
            next_requests = CASE WHEN day = today THEN next_requests ELSE 0 END,

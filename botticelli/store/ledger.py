@@ -124,7 +124,8 @@ def reserve(
 
 
 SETTLE: Final = """
-    SELECT ledger_settle(%(key)s, %(seq)s, %(tokens)s, %(estimate)s, %(cost)s, %(guard)s)
+    SELECT ledger_settle(%(key)s, %(seq)s, %(owner)s, %(run_id)s, %(tokens)s, %(estimate)s,
+                         %(cost)s, %(guard)s)
 """
 
 
@@ -142,13 +143,13 @@ def settle(
     conn.execute(SETTLE, values)
 
 
-RELEASE: Final = "SELECT ledger_release(%(key)s, %(seq)s, %(guard)s)"
+RELEASE: Final = "SELECT ledger_release(%(key)s, %(seq)s, %(owner)s, %(guard)s)"
 
 
 @repeatable()
 def release(conn: Connection, asked: CallRequest, *, seq: int) -> None:
     """Give back a grant whose request was certainly never sent."""
-    conn.execute(RELEASE, {"key": asked.key, "seq": seq, "guard": GUARD})
+    conn.execute(RELEASE, {**vars(asked), "seq": seq, "guard": GUARD})
 
 
 LEAVE: Final = "DELETE FROM ledger_waiters WHERE key = %(key)s AND waiter = %(waiter)s"

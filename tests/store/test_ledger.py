@@ -106,6 +106,13 @@ def test_no_sliding_minute_holds_more_than_is_allowed(db, seed):
     assert len(traffic.arrivals) == 120
     assert requests <= allowance.rpm
     assert tokens <= allowance.tpm
+    kept, counted = db.execute(
+        "SELECT (a.tail_requests, a.tail_tokens), (count(g), coalesce(sum(g.tokens), 0)::bigint)"
+        "  FROM ledger AS a LEFT JOIN ledger_grants AS g"
+        "    ON g.key = a.key AND g.start_at > a.tail_at"
+        " GROUP BY a.key"
+    ).fetchone()
+    assert kept == counted, "what is booked is added up on the way, and right"
 
 
 def test_waiting_work_gets_nearly_all_that_is_allowed(db):
