@@ -222,6 +222,10 @@ class PermanentError(ModelError):
             self.exit_code = Exit.CONFIG
 
 
+class UnusableAnswer(PermanentError):
+    """The model has answered, but nothing that can be used: to another prompt it may."""
+
+
 @record
 class Capabilities:
     """What one model accepts; `models/catalogue.py` has the table.

@@ -77,9 +77,23 @@ RETIRED: Final[Mapping[str, Retirement]] = {
 }
 
 
+# What the provider's moving names point to; they may move on before this table does.
+LATEST: Final[Mapping[str, str]] = {
+    "gemini-flash-latest": "gemini-3.8-flash",
+    "gemini-flash-lite-latest": "gemini-3.5-flash-lite",
+    "gemini-pro-latest": "gemini-3.1-pro-preview",
+}
+
+
+def family(name: str) -> str:
+    """Return the model that a moving name points to; other names as they are."""
+    name = name.removeprefix("models/")
+    return LATEST.get(name, name)
+
+
 def known(name: str) -> KnownModel:
     """Return what is known of a model, by its name or that of a dated version of it."""
-    name = name.removeprefix("models/")
+    name = family(name)
     if name in CATALOGUE:
         return CATALOGUE[name]
     fitting = [
@@ -105,7 +119,7 @@ def successor(name: str) -> str | None:
 
 def price(name: str, config: Models, *, on: date) -> Price | None:
     """Return what a model costs on that day; None if it is not known."""
-    listed = config.prices.get(name) or known(name).prices
+    listed = config.prices.get(name) or config.prices.get(family(name)) or known(name).prices
     valid = [one for one in listed if one.valid_from <= on]
     return max(valid, key=lambda one: one.valid_from, default=None)
 

@@ -21,6 +21,7 @@ LARGEST: Final = 10_000_000  # tokens of one call; no window is larger
 TEMPLATE: Final = 20_000  # tokens that a server may add to a prompt: its template, its tools
 # Below it a server that counts little is one that does not count: some report the same for all.
 LEAST_CUT: Final = 200
+SLACK: Final = 0.97  # of the least number of tokens; what is below was not read
 # Scripts that set no spaces: characters in one token, more than any tokenizer has on average.
 _UNSPACED: Final = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]"
@@ -53,7 +54,7 @@ def believed(request: Request, text: str, usage: Usage | None) -> Usage | None:
     """
     if usage is None or not 0 < usage.input <= _most(request):
         return None
-    if usage.input < min(LEAST_CUT, 0.9 * least_tokens(request)):
+    if usage.input < min(LEAST_CUT, SLACK * least_tokens(request)):
         return None
     is_counted = usage.output or usage.thoughts or not text
     return usage if is_counted else replace(usage, output=output_tokens(text))
@@ -69,7 +70,7 @@ def is_cut(request: Request, usage: Usage | None) -> bool:
 
     Some drop the front of a prompt that is larger than their window, and answer all the same.
     """
-    return usage is not None and LEAST_CUT <= usage.input < 0.9 * least_tokens(request)
+    return usage is not None and LEAST_CUT <= usage.input < SLACK * least_tokens(request)
 
 
 def least_tokens(request: Request) -> int:

@@ -6,11 +6,12 @@ A new stage is one module with a Task; pause, breaker, lock, run row, signals, h
 worker threads are `run_stage`'s.
 """
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from botticelli.clock import Clock
 from botticelli.config.model import Config, StageName
@@ -112,6 +113,48 @@ class Counts:
     def __getitem__(self, name: str) -> int:
         """Return the count of that name."""
         return self._counts[name]
+
+
+class FirstFailures:
+    """Whether the first pieces of a run have all failed for good, and alike: then none is paid for.
+
+    Args:
+        before: How the stage's last run has failed; if it was like that, one failure is enough.
+    """
+
+    ALIKE: Final = "failed alike"
+    MOST: Final = 3
+
+    def __init__(self, before: str | None) -> None:
+        self._most = 1 if self.ALIKE in (before or "") else self.MOST
+        self._lock = threading.Lock()
+        self._alike: list[str] | None = []  # None: one has worked, or failed otherwise
+
+    def worked(self) -> None:
+        """Note that a piece is done: what fails from now on fails for itself."""
+        with self._lock:
+            self._alike = None
+
+    def over(self, error: BotticelliError) -> int:
+        """Return by how many this failure is more than can be borne; below 0: it can be borne."""
+        with self._lock:
+            kind = re.sub(r"\d+|'[^']*'|\"[^\"]*\"", "", error.what)
+            if self._alike is None or (self._alike and self._alike[0] != kind):
+                self._alike = None
+                return -1
+            self._alike.append(kind)
+            return len(self._alike) - (self._most if self._most > 1 else 0)
+
+    def reason(self, error: BotticelliError, what: str, *, where: str) -> BotticelliError:
+        """Return why the run ends: all of its first pieces (`what`) have failed like `error`."""
+        first = f"the first {self._most} {what}s" if self._most > 1 else f"another {what}"
+        reason = BotticelliError(
+            f"{first} {self.ALIKE}: {error}",
+            where=where,
+            hint="what is left waits until that is fixed, and costs nothing",
+        )
+        reason.exit_code = error.exit_code
+        return reason
 
 
 class PoolState:

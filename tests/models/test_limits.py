@@ -1,11 +1,13 @@
 """Limits: the tier's row, the file's word, the multipliers in their order."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from botticelli.budget.limits import allowance, layered, limits_of
 from botticelli.config.model import Limits, Models, Multipliers
+from botticelli.models import catalogue
 
 LITE = "gemini-3.5-flash-lite"
 SHARES = Multipliers(rpm=0.8, tpm=0.8, rpd=0.8, tpd=0.8)
@@ -55,3 +57,17 @@ def test_the_day_ends_where_the_provider_or_the_file_says():
 def test_unknown_models_are_unlimited_until_a_429_teaches():
     assert allowed("qwen3", provider="openai").rpm is None
     assert allowed(spend_limit=10).spend == Decimal(10)
+
+
+@pytest.mark.parametrize(("name", "target"), catalogue.LATEST.items())
+@pytest.mark.parametrize("tier", ["free", "tier1", "tier2"])
+def test_a_moving_name_has_limits_and_price_of_what_it_points_to(name, target, tier):
+    models, today = Models(tier=tier), date(2026, 11, 30)
+
+    assert limits_of(name, models) == limits_of(target, models)
+    assert catalogue.price(name, models, on=today) == catalogue.price(target, models, on=today)
+    assert catalogue.known(f"models/{name}") == catalogue.CATALOGUE[target]
+
+
+def test_a_moving_name_of_no_known_family_has_no_price():
+    assert catalogue.price("gemini-argon-latest", Models(), on=date(2026, 11, 30)) is None

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from botticelli.config import hiding
 from botticelli.config.hiding import Hider
 from botticelli.config.model import Destination, Guard, Limits, Retry
-from botticelli.errors import ConfigError, Exit, TryLater
+from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.curate.judge import shuffled
 from botticelli.stages.curate.stage import curate, dry_run_curate
@@ -25,7 +25,7 @@ from botticelli.store.generation.candidates import Origin
 from botticelli.text import fingerprint
 from tests.database import approved as approved_post
 from tests.database import candidate
-from tests.pipeline import JUDGE, models_at
+from tests.pipeline import JUDGE, WRITER, models_at
 
 NOW = datetime.now(UTC)
 TOPICS = (
@@ -572,6 +572,35 @@ def test_a_refused_key_fails_the_run_and_leaves_everything_pending(db, run, gemi
 
     assert statuses(db) == {"pending": 12}
     assert db.execute("SELECT state FROM runs").fetchone() == ("failed",)
+
+
+def test_a_judge_that_refuses_every_request_is_soon_left_alone(db, run, gemini, stages, pending):
+    stages.settings("models", max_concurrent=1)
+    stages.settings("curate", batch=4)
+    gemini.script.add(*["400:Unknown value at field 17"] * 100)
+    for calls in (3, 4):
+        with pytest.raises(BotticelliError, match="failed alike"):
+            run()
+        assert len(gemini.calls) == calls
+        assert statuses(db) == {"pending": 12}
+        query = "SELECT DISTINCT attempts FROM potential_discord_posts"
+        assert db.execute(query).fetchall() == [(0,)]
+
+    gemini.script.clear()
+    assert run().judged == 12
+
+
+def test_a_second_judge_is_asked_when_the_first_gives_no_usable_scores(
+    run, gemini, stages, pending
+):
+    stages.settings("models", judge=(JUDGE, WRITER), max_concurrent=1)
+    stages.settings("curate", retry=Retry(max_retries=2))
+    gemini.responder = lambda call: fair(call) if call.model == WRITER else {"scores": []}
+
+    report = run()
+
+    assert (report.judged, report.missing) == (12, {})
+    assert {call.model for call in gemini.calls} == {JUDGE, WRITER}
 
 
 def test_an_unreachable_judge_counts_against_no_candidate(db, run, gemini, stages, pending):

@@ -7,7 +7,7 @@ import pytest
 
 from botticelli.backoff import Backoff
 from botticelli.config.model import Limits, Models
-from botticelli.errors import ConfigError, Exit, TryLater
+from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.generate import stage as generate_stage
 from botticelli.stages.generate.plan import GenerateRequest, dry_run_generate
@@ -485,3 +485,62 @@ def test_a_column_that_somebody_has_renamed_is_told_by_its_name(db, run):
         run(iterations=1)
 
     assert {state for *_, state in states(db)} == {"pending"}
+
+
+REFUSAL = "400:Unknown value at field 17"
+
+
+def refuse_all(gemini, *, but=0):
+    gemini.script.add(*["ok"] * but, *[REFUSAL] * 200)
+
+
+def test_what_fails_alike_from_the_first_item_on_ends_the_batch(db, run, gemini, stages):
+    stages.settings("models", max_concurrent=1)
+    refuse_all(gemini)
+
+    with pytest.raises(BotticelliError, match="the first 3 items failed alike") as raised:
+        run(iterations=20)
+    assert raised.value.exit_code == Exit.FAILED
+    assert "Unknown value" in str(raised.value)
+    assert states_of_items(db) == {"failed": 3, "pending": 37}
+    assert len(gemini.calls) == 3
+
+    with pytest.raises(BotticelliError, match="another item failed alike"):
+        run()  # as a timer does: it tries once, and no item is lost over it
+    assert states_of_items(db) == {"failed": 3, "pending": 37}
+    assert len(gemini.calls) == 4
+
+    gemini.script.clear()
+    report = run()
+    assert (report.stored, report.left) == (37, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_few_calls_are_paid_for_however_many_are_under_way(db, run, gemini, stages, workers):
+    stages.settings("models", max_concurrent=workers)
+    refuse_all(gemini)
+
+    with pytest.raises(BotticelliError, match="alike"):
+        run(iterations=20)
+
+    assert len(gemini.calls) <= 3 + 2 * workers
+    assert states_of_items(db)["failed"] == 3
+
+
+def test_one_that_works_shows_that_the_others_fail_for_themselves(db, run, gemini, stages):
+    stages.settings("models", max_concurrent=1)
+    stages.settings("generate", retry=NO_RETRY)
+    refuse_all(gemini, but=3)
+
+    report = run("carousel.feature", iterations=6)
+
+    assert (report.failed, report.stored, report.left) == (5, 1, 0)
+
+
+def test_the_last_items_fail_as_any(db, run, gemini, stages):
+    stages.settings("models", max_concurrent=1)
+    refuse_all(gemini)
+
+    report = run("carousel.feature", iterations=3)
+
+    assert (report.failed, report.left, report.exit_code) == (3, 0, Exit.FAILED)

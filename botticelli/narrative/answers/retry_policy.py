@@ -16,6 +16,7 @@ from botticelli.models.base import (
     Request,
     SettingRefused,
     TransientError,
+    UnusableAnswer,
 )
 from botticelli.models.refused import WINDOW
 from botticelli.models.usage import is_cut, least_tokens
@@ -58,7 +59,7 @@ class Tries:
         """
         if found == "of half a prompt":
             read = answer.usage.input if answer.usage else 0
-            raise PermanentError(
+            raise UnusableAnswer(
                 f"the server has read {read:,} tokens of a prompt of at least"
                 f" {least_tokens(self.request):,}: it drops what its context window does not hold",
                 where=where,
@@ -67,14 +68,14 @@ class Tries:
         if found == "whole":
             return True
         if found == "blocked":
-            raise PermanentError(
+            raise UnusableAnswer(
                 f"the provider blocked the answer ({answer.finish_detail or 'no reason given'})",
                 where=where,
                 hint="reword the prompt",
             )
         is_hopeless = found == "cut" and self.request.max_tokens is None and not is_free
         if found in self._unusable or is_hopeless:
-            raise PermanentError(
+            raise UnusableAnswer(
                 f"the answer is {found} ({answer.finish_detail or answer.finish.value})",
                 where=where,
                 hint="raise max_tokens or ask for less" if found == "cut" else "reword the prompt",

@@ -5,10 +5,10 @@ from typing import Any
 
 from botticelli.config.model import CurateConfig
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
-from botticelli.models.base import PermanentError, TransientError
+from botticelli.models.base import PermanentError, TransientError, UnusableAnswer
 from botticelli.records import record
 from botticelli.stages.curate.rubric import Sample, combine, is_sample, read_answer
-from botticelli.stages.task import Counts, Worker
+from botticelli.stages.task import Counts, FirstFailures, Worker
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.judging import Candidate, Scored
@@ -33,7 +33,8 @@ class Judgement:
     execution_id: int | None = None
 
 
-Ask = Callable[[Connection, Sequence[Candidate]], Judgement]
+Ask = Callable[[Connection, Sequence[Candidate], int], Judgement]
+"""Puts candidates before the judge, for so many times in vain so far."""
 UnreadAnswers = Callable[[Candidate], Sequence[Judgement]]
 """Candidate -> answers about this very text that a killed run has paid for and not read."""
 Group = tuple[Candidate, ...]
@@ -53,12 +54,14 @@ class BatchJudging:
         *,
         ask: Ask,
         counts: Counts,
+        first: FirstFailures,
         settings: CurateConfig,
     ) -> None:
         self._worker = worker
         self._batch = batch
         self._ask = ask
         self._counts = counts
+        self._first = first
         self._settings = settings
         # What each pass of the judge said; only of candidates that are still ours to judge.
         self._samples = {each.id: list(filter(is_sample, each.samples)) for each in batch}
@@ -94,25 +97,32 @@ class BatchJudging:
     def _pass(self, group: Group) -> list[Candidate]:
         """Have a group judged once; return who has no usable answer after all attempts."""
         groups = [group] if group else []
-        for _ in range(1 + self._settings.retry.max_retries):
-            groups = [again for each in groups for again in self._score(each)]
+        for number in range(1 + self._settings.retry.max_retries):
+            groups = [again for each in groups for again in self._score(each, number)]
             if not groups or self._worker.pool.is_closing:
                 break
         return [one for each in groups for one in each]
 
-    def _score(self, group: Group) -> list[Group]:
-        """Ask for a group once; store what came back well, return who has to be asked again."""
+    def _score(self, group: Group, number: int) -> list[Group]:
+        """Ask for a group once more; store what came back well, return who is to be asked again.
+
+        Raises:
+            BotticelliError: Nobody has an answer: no other batch could fare better now.
+        """
         try:
-            judgement = self._ask(self._worker.conn, group)
+            judgement = self._ask(self._worker.conn, group, number)
         except BotticelliError as error:
             if _concerns_all(error):
                 raise
+            if _is_refused(error) and self._first.over(error) >= 0:
+                raise self._first.reason(error, "call", where="the judge") from error
             # One of them may be what the judge trips over: next time each is asked for alone.
             self._why |= dict.fromkeys((each.id for each in group), str(error))
             return [(each,) for each in group]
         return self._take(group, judgement)
 
     def _take(self, group: Group, judgement: Judgement) -> list[Group]:
+        self._first.worked()
         ids = {each.id for each in group}
         codes = {code: id_ for code, id_ in judgement.codes.items() if id_ in ids}
         answer = read_answer(judgement.value, codes=codes)
@@ -148,6 +158,11 @@ class BatchJudging:
         )
         settings = self._settings
         return combine(sample.id, text, known, weights=settings.weights, wanted=settings.samples)
+
+
+def _is_refused(error: BotticelliError) -> bool:
+    """Return whether it was the request that failed, whatever the candidates say."""
+    return isinstance(error, PermanentError) and not isinstance(error, UnusableAnswer)
 
 
 def _concerns_all(error: BotticelliError) -> bool:

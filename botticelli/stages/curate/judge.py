@@ -62,8 +62,10 @@ class Judge:
     file: NarrativeFile
     narrative: Narrative
 
-    def __call__(self, conn: Connection, group: Sequence[Candidate]) -> Judgement:
+    def __call__(self, conn: Connection, group: Sequence[Candidate], number: int = 0) -> Judgement:
         """Return what the judge says about a group, shown in an order of its own.
+
+        `number`: How often it was asked in vain. The next model of the list is asked after twice.
 
         Raises:
             BotticelliError: There is no answer, or not one that is clearly the judge's.
@@ -71,7 +73,9 @@ class Judge:
         seed = self.context.chance.getrandbits(32)
         shown = shuffled(group, seed=seed)
         codes = draw_codes([each.id for each in shown], seed=seed)
-        value, answer = self._ask(conn, self.narrative, rows(shown, codes), key="scores")
+        value, answer = self._ask(
+            conn, self.narrative, rows(shown, codes), key="scores", number=number
+        )
         return Judgement(
             value=value,
             codes={code: id_ for id_, code in codes.items()},
@@ -142,9 +146,10 @@ class Judge:
         shown: Sequence[Mapping[str, Any]],
         *,
         key: str,
+        number: int = 0,
     ) -> tuple[Mapping[str, Any], Answer | None]:
         """Return the object with `key` of the last answer, and that answer."""
-        context = self.context.on(conn)
+        context, judges = self.context.on(conn), self.context.config.models.judge
         caller = context.caller(narrative.budget)
         schemas = _schemas(narrative, sorted((each["id"] for each in shown), key=int))
         runner = Runner(
@@ -152,7 +157,7 @@ class Judge:
             file=self.file,
             caller=_Bound(caller=caller, schemas=schemas),
             sink=NoSink(),
-            options=RunOptions(models=context.config.models.judge),
+            options=RunOptions(models=judges[min(number // 2, len(judges) - 1) :]),
         )
         last = runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
         try:

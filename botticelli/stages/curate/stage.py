@@ -15,7 +15,7 @@ from botticelli.stages.curate.batch import BatchJudging
 from botticelli.stages.curate.judge import TABLE, Judge, bound, draw_codes, find_judge, rows
 from botticelli.stages.curate.prefilter import Prefilter
 from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Counts, Run, Task, Worker
+from botticelli.stages.task import Counts, FirstFailures, Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import Chosen
@@ -114,6 +114,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
     def plan(self, run: Run) -> int:
         """See Task: reject what needs no judge, and count the batches of what is left."""
         self._run = run
+        self._first = FirstFailures(runs.read_state(self._conn, self.stage).last_error)
         self._began = self._context.clock.monotonic()
         context = replace(self._context, run_id=run.id, stop=run.stop)
         self._judge = Judge(context=context, file=self._file, narrative=self._narrative)
@@ -156,6 +157,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             [each for each in piece if each.id not in aside],
             ask=self._judge,
             counts=self._counts,
+            first=self._first,
             settings=self._config.curate,
         )
         batch.take_unread(self._unread)

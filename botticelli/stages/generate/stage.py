@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from botticelli.backoff import Backoff
 from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, Unavailable
-from botticelli.models.base import PermanentError, TransientError
+from botticelli.models.base import PermanentError, TransientError, UnusableAnswer
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.results import Execution
@@ -29,7 +29,7 @@ from botticelli.stages.generate.plan import (
     why_not_due,
 )
 from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Counts, Run, Task, Worker
+from botticelli.stages.task import Counts, FirstFailures, Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection, DatabaseAway, attempts, once
 from botticelli.store.generation import batches, items
@@ -158,6 +158,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
     def plan(self, run: Run) -> int:
         """See Task: take up an unfinished batch, or plan one if it is due."""
         self._run = run
+        self._first = FirstFailures(runs.read_state(self._conn, self.stage).last_error)
         context = replace(self._context, run_id=run.id, stop=run.stop)
         if self._request.fresh:
             batches.abandon(self._conn, self._name)
@@ -249,6 +250,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
     def settle(self, worker: Worker, piece: Item, made: Execution | BotticelliError) -> None:
         """See Task."""
         if isinstance(made, Execution):
+            self._first.worked()
             self._counts.add(reused=count_reused(made))
         elif isinstance(made, LostLease):
             self._requeue(worker, piece)  # changes nothing if it is the item that is lost
@@ -263,9 +265,24 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             self._requeue(worker, piece)
             raise made
         else:
-            items.settle_failed(worker.conn, piece, error=str(made))
-            if not self._config.generate.retry.continue_on_error:
-                worker.pool.close()
+            self._give_up(worker, piece, made)
+
+    def _give_up(self, worker: Worker, item: Item, error: BotticelliError) -> None:
+        """Settle an item that has failed for good, unless all do: then it waits for a fix, too.
+
+        Raises:
+            BotticelliError: The first items have all failed like it.
+        """
+        over = self._first.over(error)
+        is_refused = isinstance(error, PermanentError) and not isinstance(error, UnusableAnswer)
+        if over > 0 and is_refused:
+            self._requeue(worker, item)
+        else:
+            items.settle_failed(worker.conn, item, error=str(error))
+        if over >= 0 and self._progress(worker.conn).left:
+            raise self._first.reason(error, "item", where=self._name)
+        if not self._config.generate.retry.continue_on_error:
+            worker.pool.close()
 
     def _concerns_all(self, error: BotticelliError) -> bool:
         if isinstance(error, PermanentError):
