@@ -115,7 +115,9 @@ class Gemini(Driver["genai.Client"]):
             found = getattr(error.__cause__, "doc", "{}")  # of one that is no JSON
         if not str(found).endswith(model):
             api, at = "the Gemini API", self._base_url or "Google's address"
-            raise stranger(str(found or "{}"), api, at=at, where=f"model {model}")
+            raise stranger(
+                "{}" if found is None else str(found), api, at=at, where=f"model {model}"
+            )
         return ""
 
     @contextmanager

@@ -138,8 +138,8 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
             raise _mapped(refusal, Request(model=model, messages=()), ceiling="") from error
         except (openai.APIConnectionError, OSError) as error:
             raise self._silent(error, model, longest) from error
-        except (openai.OpenAIError, ValueError, RecursionError):
-            answer = {}
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
+            answer = getattr(error, "doc", getattr(error.__cause__, "doc", {}))
         listed = answer.get("data") if isinstance(answer, Mapping) else None
         if not isinstance(listed, list):
             body = answer if isinstance(answer, str) else json.dumps(answer)

@@ -1,20 +1,40 @@
-"""Models, destinations and hooks: whether they can be asked, and what they say when they are."""
+"""Models, destinations, hooks and rules: whether they can work, and what is said when asked."""
 
-from collections.abc import Iterable, Iterator
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
+from typing import Final
 
 from botticelli.budget.limits import limits_in_force
 from botticelli.clock import Clock
-from botticelli.config.model import Config, Destination
+from botticelli.config.model import STAGES, Config, Destination
+from botticelli.config.operations import StageHooks
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.models import catalogue
 from botticelli.models.base import CanLookUp
 from botticelli.models.open import Drivers
+from botticelli.models.refusals import LOOK_SECONDS
 from botticelli.platforms.base import NotSent, TellsTime
 from botticelli.reports.doctor import time_of
-from botticelli.reports.findings import Finding, fault, faults, faults_of, fine, unknown
+from botticelli.reports.findings import Finding, fault, faults, faults_of, fine, unknown, warning
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import channels
+from botticelli.store.delivery.schedule import rhythm
+from botticelli.web import bounded, kind_of
+
+LARGEST_LOOK: Final = 65_536  # bytes
+EVENTS: Final = ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
+# What examples and sample files have where one's own goes.
+PLACEHOLDER: Final = re.compile(
+    r"<[a-z][^<>@/=]*>|\byour[-_]\w[\w-]*|\b\w+[-_]here\b|\bchange[-_]?me\b|\bx{4,}\b"
+    r"|\bUSER:PASSWORD@|\bID/TOKEN\b|\.\.\.",
+    re.IGNORECASE,
+)
 
 
 def models(
@@ -88,3 +108,105 @@ def changed_channels(conn: Connection, config: Config) -> Iterator[Finding]:
             channels.require_same(conn, place)
         except ConfigError as error:
             yield from faults_of(error)
+
+
+def rules(config: Config, *, clock: Clock) -> Iterator[Finding]:
+    """Yield what of the post timer's rounds is lost on each destination's rules."""
+    from botticelli.schedule.conflicts import Wakings, conflicts
+
+    schedule = config.post.schedule
+    wakings = Wakings(
+        interval=schedule.interval,
+        at=schedule.at,
+        line=schedule.cron,
+        time_zone=schedule.time_zone,
+    )
+    for name, place in config.destinations.items():
+        found = conflicts(wakings, rhythm(place), now=clock.now(), limit=config.post.limit)
+        for each in found:
+            say = partial(fault, exit_code=Exit.CONFIG) if each.is_total else warning
+            hint = "change [post.schedule], or the destination's hours and intervals"
+            yield say(f"destinations.{name}", each.what, hint=hint)
+
+
+def placeholders(config: Config) -> Iterator[Finding]:
+    """Yield values that still are what an example had in their place."""
+    for key, value in _addresses(config):
+        if found := PLACEHOLDER.search(value):
+            what = f"'{found[0]}' is the example's, not yours"
+            yield fault(key, what, hint="put your own there", exit_code=Exit.CONFIG)
+
+
+def _addresses(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield keys, tokens, ids and addresses, by the key or variable that they stand in."""
+    models, hooks = config.models, config.hooks
+    yield "GEMINI_API_KEY", models.gemini_key.reveal()
+    yield "OPENAI_API_KEY", models.openai_key.reveal()
+    yield "database.url", config.database.url
+    for name, model in models.named.items():
+        yield f"models.{name}.api_key", model.api_key.reveal()
+        yield f"models.{name}.base_url", model.base_url
+    for name, place in config.destinations.items():
+        yield f"destinations.{name}.channel", place.channel
+        yield f"destinations.{name}.token", place.token.reveal()
+        yield f"destinations.{name}.webhook", place.webhook.reveal()
+        yield f"destinations.{name}.base_url", place.base_url
+    for name in ("every", *STAGES):
+        group: StageHooks = getattr(hooks, name)
+        key = "hooks" if name == "every" else f"hooks.{name}"
+        yield f"{key}.ping", group.ping.reveal()
+        for event in EVENTS:
+            yield from ((f"{key}.{event}", each.reveal()) for each in getattr(group, event))
+
+
+def hooks(config: Config, *, environ: Mapping[str, str], online: bool) -> Iterator[Finding]:
+    """Yield hooks that cannot be run; `online`: their servers are asked, and told nothing."""
+    path = environ.get("PATH")
+    for key, target in _addresses(config):
+        if not key.startswith("hooks") or not target:
+            continue
+        scheme, separator, _ = target.partition("://")
+        if scheme in ("http", "https"):
+            yield from _answer_of(key, target) if online else ()
+        elif not separator or " " in scheme or "/" in scheme:
+            yield from _missing_program(key, target, path=path, cwd=config.project.root)
+        elif find_spec("apprise") is None:
+            what = f"{scheme}:// needs the package apprise, which is not installed"
+            yield fault(key, what, hint="pip install 'botticelli[apprise]'", exit_code=Exit.CONFIG)
+
+
+def _missing_program(
+    key: str, target: str, *, path: str | None, cwd: Path | None
+) -> Iterator[Finding]:
+    try:
+        words = shlex.split(target)
+    except ValueError as error:
+        yield fault(key, f"the command cannot be read: {error}", exit_code=Exit.CONFIG)
+        return
+    program = words[0] if words else ""
+    place = str(cwd / program) if cwd and "/" in program else program
+    if which(place, path=path) is None:
+        what = f"there is no program '{program}'"
+        yield fault(key, what, hint="install it, or give its whole path", exit_code=Exit.CONFIG)
+
+
+def _answer_of(key: str, address: str) -> Iterator[Finding]:
+    """Ask what methods an address takes, which does nothing there."""
+    from botticelli.web_session import Session
+
+    try:
+        with bounded(seconds=LOOK_SECONDS, size=LARGEST_LOOK), Session() as session:
+            answer = session.options(address, timeout=LOOK_SECONDS)
+            body = answer.content[:LARGEST_LOOK].decode(errors="replace")
+    except OSError as error:
+        what = f"its server cannot be asked ({type(error).__name__})"
+        yield fault(key, what, exit_code=Exit.UNAVAILABLE)
+        return
+    if 300 <= answer.status_code < 400:
+        what = "its server redirects to another address, which no hook follows"
+        yield fault(key, what, hint="name that address", exit_code=Exit.CONFIG)
+    elif answer.status_code == 200 and kind_of(body) == "a web page":
+        what = "a web page answers there, as that of a network's login or a parked domain would"
+        yield fault(key, what, hint="look at the address", exit_code=Exit.CONFIG)
+    else:
+        yield fine(key, f"a server answers ({answer.status_code})")

@@ -42,6 +42,7 @@ PROGRAM: Final = "/usr/local/bin/botticelli"
 STEM: Final = "botticelli"
 MARK: Final = r"(?m)^(?:X-Botticelli=|# project: )(\{.*\})$"
 LONGEST_NAME: Final = 100  # a unit's name has 255 bytes, and a notification's has the stem twice
+OFTEN: Final = timedelta(hours=1)  # rounds that come sooner need no further tries
 UNSAFE: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 SECRETS: Final = ("GEMINI_API_KEY", "DISCORD_TOKEN", "DATABASE_URL")
 
@@ -271,11 +272,11 @@ Wants={network}{place.postgres}
 After={network}postgresql.service {place.postgres}
 PartOf={place.target}
 OnFailure={place.stem}-notify@%n.service
-
+{_limit(plan)}
 [Service]
 Type=oneshot
 ExecStart={_starts(place, command(plan))}
-TimeoutStartSec={span(plan.longest)}
+{_restart(plan)}TimeoutStartSec={span(plan.longest)}
 TimeoutStopSec=20s
 # 75: not now (locked, breaker open, quota used up); the next round retries.
 SuccessExitStatus=75
@@ -283,6 +284,26 @@ SuccessExitStatus=75
 Environment=BOTTICELLI_FAILURES=unit
 
 {_surroundings(place)}"""
+
+
+def _restart(plan: Plan) -> str:
+    """Return what tries a round again that met no database, no model or no platform.
+
+    Where rounds are frequent the next one does, and a limit of starts would be in its way.
+    """
+    if plan.interval < OFTEN:
+        return ""
+    return """\
+# 69: a server was away, and has not come back in two minutes. All else is a person's to fix, or the
+# next round's to try.
+Restart=on-failure
+RestartSec=3min
+RestartPreventExitStatus=1 2 70 75 78 130 141 SIGINT SIGTERM SIGKILL
+"""
+
+
+def _limit(plan: Plan) -> str:
+    return "" if plan.interval < OFTEN else "StartLimitIntervalSec=20min\nStartLimitBurst=6\n"
 
 
 def _postgres(place: UnitScope) -> str:

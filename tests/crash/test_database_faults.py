@@ -1,97 +1,41 @@
-"""The database restarts, crashes, freezes and throws sessions out while processes work.
+"""The database restarts, crashes, freezes, fills its disk or fails over while processes work.
 
 Nothing that is paid for is lost, nothing is asked for or sent twice: counted by the servers on the
-other side. 24 faults by default; `BOTTICELLI_FAULTS=200` makes as many (about ten minutes).
+other side. 24 faults by default; `BOTTICELLI_FAULTS=200` makes as many (about 20 minutes), a third
+for each stage, every fifth of them failovers, and freezes for up to 20 seconds.
 """
 
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing
 
-import psycopg
 import pytest
 
 from botticelli.store.connection import connect
-from botticelli.store.embedded.server import Embedded
-from botticelli.store.schema import apply_schema
 from tests.commandline import isolated
+from tests.crash.databases import Failovers, Faults
 from tests.crash.test_curate_kill import curating, scores
 from tests.crash.test_generate_kill import generating, write
 from tests.database import approved, candidate
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.gemini import FakeGemini
-from tests.store.servers import kill_postmaster
 
-FAULTS = int(os.environ.get("BOTTICELLI_FAULTS", "24")) // 3
-SAFE = ("fsync=off", "full_page_writes=off")  # the machine lives on; only its processes die
-EVERYBODY = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
-"""
+FAULTS = int(os.environ.get("BOTTICELLI_FAULTS", "24"))
+LONGEST = 20.0 if FAULTS >= 100 else 3.0  # seconds of a freeze
+NUMBERS = {Faults: max(1, FAULTS * 4 // 15), Failovers: max(1, FAULTS // 15)}
 
 
-class Faults:
-    """A server of our own, and what happens to it."""
-
-    def __init__(self, home):
-        self.server = Embedded(home / "postgres", settings=SAFE)
-        self.url = self.server.ensure()
-        self.seen = Counter()
-        with connect(self.url) as conn:
-            apply_schema(conn)
-
-    def terminate(self, _chance):
-        with psycopg.connect(self.url, autocommit=True) as conn:
-            conn.execute(EVERYBODY)
-
-    def restart(self, chance):
-        self.server.stop()
-        time.sleep(chance.uniform(0, 1))
-        self.server.ensure()
-
-    def crash(self, _chance):
-        kill_postmaster(self.server)
-        self.server.ensure()
-
-    def freeze(self, chance):
-        pid = self.server.status().pid
-        said = subprocess.run(
-            ["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False
-        )
-        frozen = [pid, *map(int, said.stdout.split())]
-        for each in frozen:
-            with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGSTOP)
-        time.sleep(chance.uniform(0.2, 3))
-        for each in frozen:
-            with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGCONT)
-
-    def wait_for_a_run(self):
-        """Wait until a run is at work: what finds no database at its start ends, as always."""
-        with connect(self.url) as conn:
-            running = "SELECT count(*) FROM runs WHERE state = 'running'"
-            while conn.execute(running).fetchone() == (0,):
-                time.sleep(0.05)
-
-    def during(self, process, chance):
-        """Do one after the other until the process has ended."""
-        while process.poll() is None:
-            time.sleep(chance.uniform(0.2, 1.2))
-            if process.poll() is None:
-                kind = chance.choice(("terminate", "restart", "crash", "freeze"))
-                getattr(self, kind)(chance)
-                self.seen[kind] += 1
-
-
-@pytest.fixture
-def faults(postgres_home):
-    return Faults(postgres_home)
+@pytest.fixture(params=NUMBERS, ids=lambda kind: kind.__name__.lower())
+def faults(request, postgres_home):
+    if request.param is Failovers and os.geteuid() != 0:
+        pytest.skip("a standby is made by root here")
+    with closing(request.param(postgres_home, longest=LONGEST)) as made:
+        made.number_wanted = NUMBERS[request.param]
+        yield made
+        sys.stderr.write(f"{request.node.name}: {dict(made.seen)}\n")
 
 
 def count(url, query):
@@ -100,12 +44,12 @@ def count(url, query):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_generate_stores_every_answer_once(faults, tmp_path):
     chance, runs = random.Random(7), 0
     with FakeGemini(responder=write, latency=0.3) as gemini:
         line = generating(tmp_path, faults.url, gemini)
-        while faults.seen.total() < FAULTS:
+        while faults.seen.total() < faults.number_wanted:
             process = line.start("--now")
             faults.wait_for_a_run()
             faults.during(process, chance)
@@ -119,12 +63,12 @@ def test_generate_stores_every_answer_once(faults, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_curate_stores_every_score_once(faults, tmp_path):
     chance, judged = random.Random(8), 0
     with FakeGemini(responder=scores, latency=0.5) as gemini:
         line = curating(tmp_path, faults.url, gemini, samples=1)
-        while faults.seen.total() < FAULTS:
+        while faults.seen.total() < faults.number_wanted:
             with connect(faults.url) as conn:
                 for number in range(60):
                     candidate(conn, f"text {judged + number} {chance.random()}")
@@ -142,7 +86,7 @@ def test_curate_stores_every_score_once(faults, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_post_sends_each_post_once(faults, tmp_path):
     chance, posts = random.Random(9), []
     with FakeDiscord(latency=0.15) as discord:
@@ -152,7 +96,7 @@ def test_post_sends_each_post_once(faults, tmp_path):
             "DISCORD_TOKEN": discord.token,
             "POSTING_CHANNEL_ID": discord.channel,
         }
-        while faults.seen.total() < FAULTS:
+        while faults.seen.total() < faults.number_wanted:
             with connect(faults.url) as conn:
                 new = [f"post {len(posts) + number} {chance.random()}" for number in range(25)]
                 for text in new:

@@ -109,7 +109,10 @@ def _all_findings(
     names = [name for each in used for name in starts.models_of(context, each)]
     names = [*config.models.default, *config.models.judge, *names]
     yield from outside.models(names, config, clock=env.clock, online=online)
+    yield from outside.placeholders(config)
     yield from check_schedules(config, on=env.clock.now().date())
+    yield from outside.rules(config, clock=env.clock)
+    yield from outside.hooks(config, environ=env.environ, online=online)
     for place in config.destinations.values():
         yield from outside.destination(place, clock=env.clock, online=online)
     yield from check_security(config)

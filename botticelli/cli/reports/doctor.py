@@ -107,6 +107,9 @@ def _starts(env: Environment) -> Iterator[Finding]:
     """Yield what keeps the stages from starting, but for models and destinations."""
     for stage in STAGES:
         yield from faults(starts.obstacles(env, stage), subject=f"start of {stage}")
+    yield from outside.placeholders(env.config)
+    yield from outside.rules(env.config, clock=env.clock)
+    yield from outside.hooks(env.config, environ=env.environ, online=not env.options.offline)
 
 
 def _models(env: Environment) -> Iterator[Finding]:
