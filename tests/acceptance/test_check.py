@@ -177,14 +177,14 @@ args = { table_name = "runs", updates = { state = "x" }, limit = 1 }
 """
 TOLD = [
     ("warning", 9, "tables.gone", "there is no table 'nowhere': the act goes without"),
-    ("warning", 15, "acts.draw", "{{reda}} is neither an act nor a table"),
+    ("error", 15, "acts.draw", "{{reda}} is no act before this one, no table"),
     ("error", 17, "acts.draw.model", "no driver for this family"),
     ("error", 18, "acts.draw.input[0]", "there is no column 'txt_content'"),
     ("error", 25, "acts.draw.input[1].file", "is no image: it holds audio/wav"),
     ("error", 28, "acts.draw.input[2].url", "leads into a private network"),
     ("error", 31, "acts.draw.input[3].base64", "is no base64"),
     ("error", 34, "acts.send.input[0]", "needs channel_id"),
-    ("warning", 34, "acts.send", "{{drawing}} is no act before this one"),
+    ("error", 34, "acts.send", "{{drawing}} is no act before this one"),
     ("warning", 34, "acts.send", "discord.messages.send is refused where nobody can be asked"),
     ("warning", 41, "acts.mark", "database.update_table is refused where nobody"),
     ("warning", 41, "acts.mark.input[0]", "table 'runs' may not be changed by a narrative"),

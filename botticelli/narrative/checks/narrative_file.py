@@ -33,10 +33,9 @@ from botticelli.narrative.language.model import (
     Text,
 )
 from botticelli.narrative.language.problems import Findings
-from botticelli.narrative.language.template import names as names_in
-from botticelli.narrative.language.template import placeholders
+from botticelli.narrative.language.template import meant, placeholders
 from botticelli.narrative.run import act_facts
-from botticelli.narrative.run.input_reader import LARGEST_TEXT
+from botticelli.narrative.run.input_reader import EVERY, LARGEST_TEXT
 from botticelli.platforms.discord.commands.table import TABLE
 from botticelli.platforms.rules.command_policy import CommandFacts, CommandVerdict, decide
 from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_of_user
@@ -247,34 +246,21 @@ def _facts(command: BotCommand) -> CommandFacts | None:
 
 
 def check_placeholders(file: NarrativeFile, *, findings: Findings) -> None:
-    """Note placeholders of commands that nothing fills in, and of prompts that look like a slip."""
+    """Note placeholders that nothing fills in: a command ends with them, a prompt shows them."""
     for narrative in file.narratives.values():
         known = {*narrative.variables, *GIVEN}
-        for act, placeholder in act_facts.dangling(narrative):
-            if placeholder.name in known or is_variable(placeholder):
+        for act, placeholder in act_facts.dangling(narrative, prompts=True):
+            name = placeholder.name
+            if meant(name, known) or is_variable(placeholder):
                 continue
-            head = placeholder.name.partition(".")[0]
             before = [each.name for each in narrative.acts[: narrative.acts.index(act)]]
-            hint = nearest(head, before) or f"give --input {head}=..."
+            tables = [each for given in act.inputs for each in act_facts.names_of(given)]
+            near = nearest(name.partition(".")[0], [*before, *tables, *known])
             what = f"{placeholder.source} is no act before this one, no table and no variable"
-            findings.warn(act.place, what, hint=hint)
-        for act, name, near in _slips(narrative, known):
-            what = f"{{{{{name}}}}} is neither an act nor a table: it stays as it is"
-            findings.warn(act.place, what, hint=near)
-
-
-def _slips(narrative: Narrative, known: set[str]) -> Iterator[tuple[Act, str, str]]:
-    """Yield names in prompts that are nearly, but not quite, those of acts or tables."""
-    read = {name for _, given in narrative.inputs() for name in act_facts.names_of(given)}
-    meant = known | read | {act.name for act in narrative.acts}
-    for act, given in narrative.inputs():
-        for name in names_in(given.content) if isinstance(given, Text) else ():
-            head = name.partition(".")[0].partition("[")[0]
-            is_known = ":" in head or any(
-                each == head or each.endswith(f"_{head}") for each in meant
+            hint = (
+                near or f'give it a value: [narrative.context] {name} = "..."; --input goes before'
             )
-            if not is_known and (near := nearest(head, meant)):
-                yield act, name, near
+            findings.error(act.place, what, hint=hint)
 
 
 def _check_command(command: BotCommand, *, writable: Sequence[str]) -> None:
@@ -306,7 +292,7 @@ def check_tables(file: NarrativeFile, *, conn: Connection, cwd: Path, findings: 
         if isinstance(given, TableRead) and given.table not in made:
             query = Query(
                 table=given.table,
-                columns=given.columns,
+                columns=() if given.columns == EVERY else given.columns,
                 where="" if any(placeholders(given.where)) else given.where,
                 order_by=given.order_by,
                 limit=0,

@@ -26,9 +26,7 @@ from botticelli.text import mapped, nearest
 from botticelli.toml_lines import Key
 
 # The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
-REFERENCE: Final = re.compile(
-    r"(?:bots|tables|media|narratives)\.[A-Za-z0-9_-]+|narrative:[\w./-]+"
-)
+REFERENCE: Final = re.compile(r"(?:bots|tables|media|narratives)\.\S+|narrative:[^\s:]\S*")
 SECTIONS: Final = ("acts", "act")
 _REFERENCE: Final = re.compile(r"(\$\{|\{\{)\s*(?:steps\[(\d+)\]|prev(?=[.}\s]))([^}]*)\}{1,2}")
 
@@ -196,7 +194,7 @@ class ActReader:
         if not isinstance(raw, str):
             self._findings.error(key, "must be a string or a table")
             return None
-        if REFERENCE.fullmatch(raw):
+        if REFERENCE.fullmatch(raw) or self._resources.has(raw):
             return self._resources.reference(raw, key=key)
         if not raw.strip():
             self._findings.error(key, "a prompt without text")

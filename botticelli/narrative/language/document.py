@@ -216,6 +216,7 @@ class _Reader:
         listed = [*self._shared, *own]
         toc = _read_toc(table) or _read_toc(self._root)
         known = {source.name: source for source in listed}
+        known |= self._spelled_with_dots(toc, known) if toc else {}
         sources = listed if toc is None else self._named(toc, known)
         if toc is None and not self._has_order(table, listed):
             names = ", ".join(f'"{name}"' for name in known)
@@ -223,6 +224,25 @@ class _Reader:
             self._findings.error(table.key, "there is no toc", hint=hint)
         read = [self._acts.read(source) for source in sources]
         return tuple(act for act in read if act is not None)
+
+    def _spelled_with_dots(
+        self, toc: "_Toc", known: Mapping[str, ActSource]
+    ) -> dict[str, ActSource]:
+        """Return what the toc names besides acts: narratives of the file, and [acts.a.b] as a.b."""
+        found: dict[str, ActSource] = {}
+        for name in dict.fromkeys(toc.names):
+            head, *path = name.split(".")
+            outer = next((known[each] for each in [head] if path and each in known), None)
+            raw: Any = outer.raw if outer else None
+            for part in path:
+                raw = raw.get(part) if isinstance(raw, dict) else None
+            if name in known:
+                continue
+            if outer and isinstance(raw, dict | str | list):
+                found[name] = ActSource(name=name, raw=raw, key=(*outer.key, *path))
+            elif name in {*self._resources.narratives, *self._resources.nested}:
+                found[name] = ActSource(name=name, raw={"narrative": name}, key=(*toc.key, name))
+        return found
 
     def _named(self, toc: "_Toc", known: Mapping[str, ActSource]) -> list[ActSource]:
         for name in toc.names:

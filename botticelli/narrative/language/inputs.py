@@ -1,7 +1,7 @@
 """Input tables, `[bots]`, `[tables]`, `[media]` -> model inputs (docs/dialect.md, 4.6-4.9)."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, cast, get_args
@@ -35,7 +35,7 @@ KIND_OF_SUFFIX: Final[Mapping[str, MediaKind]] = {
 }
 PLACES: Final = ("url", "base64", "file")
 PLATFORMS: Final = ("discord", "database")
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IDENTIFIER: Final = re.compile(r"[^\W\d]\w*")
 _BARE_VARIABLE: Final = re.compile(r"\$([A-Z_][A-Z0-9_]*)")
 
 
@@ -127,7 +127,8 @@ def read_rows(table: Table, *, name: str = "") -> TableRead | None:
     fields = table.read(TableRead) | table.read(RowsTable)
     if not fields["table"]:
         table.findings.error(table.key, "has no table_name", hint='add table_name = "..."')
-    for word in (fields["table"], *fields["columns"]):
+    columns = () if fields["columns"] == ("*",) else fields["columns"]
+    for word in (fields["table"], *columns):
         if word and not _IDENTIFIER.fullmatch(word):
             key = "table_name" if word == fields["table"] else "columns"
             table.wrong((key,), f"'{word}' is not a valid name: letters, digits and _ only")
@@ -176,9 +177,18 @@ def _arguments(table: Table, given: Mapping[str, Any], *, is_flat: bool) -> dict
 
 
 def nested(name: str, path: str) -> Nested:
-    """Return a nested file; ".toml" is appended if it is missing and no narrative is named."""
-    is_whole = path.endswith(".toml") or ":" in path
+    """Return a nested file; ".toml" is appended unless it, or a narrative's name, is there."""
+    is_whole = any(sign in PurePosixPath(path).name for sign in ".:")
     return Nested(name=name, path=path if is_whole else f"{path}.toml")
+
+
+def readings(reference: str) -> Iterator[tuple[str, str]]:
+    """Yield (file, narrative) of FILE, FILE:NAME and FILE.NAME in the order they are tried."""
+    yield reference, ""
+    for sign in ":.":
+        file, found, name = reference.rpartition(sign)
+        if found and file and "/" not in name:
+            yield file, name
 
 
 def _nested(table: Table) -> Nested | None:

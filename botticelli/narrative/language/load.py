@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +12,7 @@ from botticelli.errors import ConfigError
 from botticelli.narrative.files.lookup import ROOT_MARKS, is_file
 from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.document import read_document
+from botticelli.narrative.language.inputs import readings
 from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
 from botticelli.narrative.language.problems import Findings
 from botticelli.text import nearest
@@ -134,21 +135,12 @@ def shipped_narratives() -> Path:
 
 def _locate(reference: str, places: Sequence[Path]) -> tuple[Path, str] | None:
     """Return the first file that the reference can mean, with the name of the narrative or ""."""
-    for file, name in _readings(reference):
+    for file, name in readings(reference):
         for place in places:
             for path in (place / file, place / f"{file}.toml"):
                 if is_file(path):
                     return path, name
     return None
-
-
-def _readings(reference: str) -> Iterator[tuple[str, str]]:
-    """Yield (file, name) in the order in which they are tried."""
-    yield reference, ""
-    for sign in ":.":
-        file, found, name = reference.rpartition(sign)
-        if found and file and "/" not in name:
-            yield file, name
 
 
 def _project_roots(folder: Path) -> list[Path]:

@@ -71,7 +71,7 @@ class TableRead:
     Args:
         table: Table to read; it may be missing unless required.
         names: Under which placeholders find it: the `[tables.NAME]` key, its alias.
-        columns: Columns to read; all if left out.
+        columns: Columns to read, ["*"] for all; left out: those that carry content.
         where: Filter: one boolean SQL expression, such as review_status = 'pending'.
         order_by: Columns with ASC or DESC.
         limit: Most rows; left out: all, up to the runner's cap.
@@ -82,7 +82,7 @@ class TableRead:
         required: The table must exist.
     """
 
-    table: str = spelled("", name="table_name", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
+    table: str = spelled("", name="table_name", pattern="^\\S+$")
     names: tuple[str, ...] = ()
     columns: tuple[str, ...] = spelled(())
     where: str = spelled("", also=("where_clause",))

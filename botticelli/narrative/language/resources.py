@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.files.lookup import Folders, read_file
+from botticelli.narrative.files.lookup import Folders, is_file, read_file
 from botticelli.narrative.language.inputs import (
     ReadInput,
     nested,
     read_command,
     read_media,
     read_rows,
+    readings,
 )
 from botticelli.narrative.language.model import Carousel, Settings
 from botticelli.narrative.language.table import Table
@@ -88,6 +90,11 @@ class Resources:
         self._read: dict[Key, ReadInput | None] = {}
         self._read_schemas: dict[str, Mapping[str, Any] | None] = {}
 
+    def has(self, text: str) -> bool:
+        """Return whether "bots.x" is the very name of a resource, which may be of any script."""
+        kind, _, name = text.partition(".")
+        return kind in KINDS and name in self._sections[kind].values
+
     def reference(self, text: str, *, key: Key) -> ReadInput | None:
         """Return what "bots.x", "tables.x", "media.x", "narratives.x", "narrative:x" refers to."""
         kind, _, name = text.replace("narrative:", "narratives.", 1).partition(".")
@@ -136,8 +143,9 @@ class Resources:
         """Return the nested file of that name, a narrative of this file, or a file NAME.toml."""
         found = nested(name, self.nested.get(name, name))
         known = {*self.nested, *self.narratives}
-        is_beside = (self.findings.path.parent / found.path).is_file
-        if name not in known and (hint := nearest(name, known)) and not is_beside():
+        beside = [self.findings.path.parent / file for file, _ in readings(found.path)]
+        is_there = any(is_file(path) or is_file(Path(f"{path}.toml")) for path in beside)
+        if name not in known and (hint := nearest(name, known)) and not is_there:
             self.findings.error(key, f"narrative '{name}' is not defined", hint=hint)
             return None
         return ReadInput(input=found, place=key)

@@ -5,7 +5,7 @@ or a file says can act as a template. What a name means is the Scope's business.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -14,14 +14,17 @@ from botticelli.records import record
 
 Style = Literal["braces", "dollar", "single"]
 
-# A name as the dialect knows it; JSON samples and prose in braces are not names.
-NAME: Final = r"[A-Za-z_][\w\-.:\[\]/]*(?: \w[\w\-.]*)*"
+# What may be a name: anything of one line, in any script, but not the quotes of JSON samples.
+_NAME: Final = r"[^{}\n\"'`]+"
 TOKEN: Final = re.compile(
-    r"\{\{\s*(?P<braces>" + NAME + r")\s*\}\}"
-    r"|\$\{\s*(?P<dollar>" + NAME + r")\s*\}"
-    r"|\{%-?\s*(?:if\s+(?P<condition>" + NAME + r")|(?P<otherwise>else)|(?P<end>endif))\s*-?%\}"
-    r"|(?<!\{)\{(?P<single>[A-Za-z_]\w*)\}(?!\})"
+    rf"\{{\{{(?P<braces>{_NAME})\}}\}}"
+    rf"|\$\{{(?P<dollar>{_NAME})\}}"
+    r"|\{%-?\s*(?:if\s(?P<condition>[^{}%\n\"']+)|(?:(?P<otherwise>else)|(?P<end>endif))\s*-?)%\}"
+    r"|(?<!\{)\{(?P<single>[^\W\d]\w*)\}(?!\})"
 )
+_MEANS: Final = re.compile(
+    r"(?!.*:\s)(?=.*(?:\w|[^\x00-\x7f\u2026]))"
+)  # not "...", no "key: value"
 
 
 class Unresolved(BotticelliError):
@@ -108,7 +111,8 @@ def parse(text: str, *, single_braces: bool = False) -> tuple[Node, ...]:
     stack = [_Open()]
     position = 0
     for match in TOKEN.finditer(text):
-        if match["single"] and not single_braces:
+        named = match["braces"] or match["dollar"]
+        if (match["single"] and not single_braces) or (named and not _MEANS.match(named)):
             continue
         if match.start() > position:
             stack[-1].add(Literally(text=text[position : match.start()]))
@@ -130,7 +134,7 @@ def _take(stack: list[_Open], match: re.Match[str]) -> None:
     if style is not None:
         top.add(Placeholder(source=source, name=match[style].strip(), style=style))
     elif match["condition"]:
-        stack.append(_Open(name=match["condition"].strip(), source=source))
+        stack.append(_Open(name=match["condition"].rstrip("-").strip(), source=source))
     elif match["otherwise"] and len(stack) > 1 and top.otherwise is None:
         top.otherwise, top.else_source = [], source
     elif match["end"] and len(stack) > 1:
@@ -149,6 +153,20 @@ def names(value: Any, *, single_braces: bool = False) -> tuple[str, ...]:
     Names that are only tested by `{% if %}` do not count.
     """
     return tuple(node.name for node in placeholders(value, single_braces=single_braces))
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the known name that a placeholder's name, with or without a path, stands for.
+
+    That is the longest it begins with, or one whose end it is (`generate` for `x_generate`); names
+    may hold dots and brackets themselves. Empty: none.
+    """
+    known = list(known)
+    begun = [each for each in known if name == each or name.startswith((f"{each}.", f"{each}["))]
+    if begun:
+        return max(begun, key=len)
+    heads = {name, re.split(r"[.\[]", name, maxsplit=1)[0]}
+    return next((each for each in known if any(each.endswith(f"_{head}") for head in heads)), "")
 
 
 def placeholders(value: Any, *, single_braces: bool = False) -> Iterator[Placeholder]:

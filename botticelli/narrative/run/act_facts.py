@@ -1,6 +1,7 @@
 """What can be said of an act before it runs: whether it asks, writes, stores, is sent out."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from botticelli.narrative.commands.base import Commands
 from botticelli.narrative.language.model import (
@@ -12,7 +13,10 @@ from botticelli.narrative.language.model import (
     TableRead,
     Text,
 )
-from botticelli.narrative.language.template import Placeholder, names, placeholders
+from botticelli.narrative.language.template import Placeholder, meant, placeholders
+
+# The answer of the act before.
+LATEST: Final = ("previous", "prev", "previous_output", "json")
 
 
 def asks(act: Act) -> bool:
@@ -51,8 +55,8 @@ def is_sent_on(narrative: Narrative, act: Act) -> bool:
     position = next(index for index, each in enumerate(narrative.acts) if each is act)
     for index, later in enumerate(narrative.acts[position + 1 :]):
         for given in _commands(later):
-            heads = {name.partition(".")[0] for name in names(given.args)}
-            if act.name in heads or (index == 0 and heads & {"previous", "prev"}):
+            named = [meant(each.name, [act.name, *LATEST]) for each in placeholders(given.args)]
+            if act.name in named or (index == 0 and set(named) & set(LATEST)):
                 return True
     return False
 
@@ -80,19 +84,21 @@ def marked_tables(narrative: Narrative) -> frozenset[str]:
     )
 
 
-def dangling(narrative: Narrative) -> Iterator[tuple[Act, Placeholder]]:
+def dangling(narrative: Narrative, *, prompts: bool = False) -> Iterator[tuple[Act, Placeholder]]:
     """Yield placeholders of commands that neither an act before nor a table can ever fill in.
 
-    Whether they name a variable or something in the state is for the caller to find out.
+    Whether they name a variable or something in the state is for the caller to find out. With
+    `prompts` also each `{{name}}` of a prompt, which stays there as it is written.
     """
     before: set[str] = set()
     for act in narrative.acts:
         before |= {name for given in act.inputs for name in names_of(given)}
-        for given in _commands(act):
-            for placeholder in placeholders(given.args):
-                if not _may_mean(placeholder.name, before):
-                    yield act, placeholder
-        before |= {act.name, "previous", "prev", "previous_output", "json", *keys_of(act)}
+        texts = [act.system, *(each.content or "" for each in act.inputs if isinstance(each, Text))]
+        shown = [each for each in placeholders(texts) if each.style == "braces"]
+        for each in (*placeholders([each.args for each in _commands(act)]), *shown * prompts):
+            if not _may_mean(each.name, before):
+                yield act, each
+        before |= {act.name, *LATEST, *keys_of(act)}
 
 
 def keys_of(act: Act) -> frozenset[str]:
@@ -109,12 +115,7 @@ def names_of(given: Input) -> tuple[str, ...]:
 
 
 def _may_mean(name: str, known: set[str]) -> bool:
-    head = name.partition(".")[0].partition("[")[0]
-    if head.startswith(("state:", "STATE:")) or head in known:
-        return True
-    return any(
-        name.startswith((f"{each}.", f"{each}[")) or each.endswith(f"_{head}") for each in known
-    )
+    return name.startswith(("state:", "STATE:")) or bool(meant(name, known))
 
 
 def _commands(act: Act) -> Iterator[BotCommand]:

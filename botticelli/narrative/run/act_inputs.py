@@ -161,7 +161,7 @@ class ActInputs:
             _leave_out(act, gathered, quoted=quoted)
 
     def _refuse_not_done(self, name: str) -> None:
-        result = self.variables.executed(name.partition(".")[0])
+        result = self.variables.executed(self.variables.split(name)[0])
         if result is not None and result.state is not ActState.DONE:
             raise ActNotDone(f"act '{result.name}' is {result.state}: {result.reason}")
 

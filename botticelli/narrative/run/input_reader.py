@@ -30,6 +30,7 @@ from botticelli.store.tables.columns import TableError
 from botticelli.store.tables.row_leases import LeaseTerms, RowLease, release
 
 MOST_ROWS: Final = 1_000  # of a read without a limit
+EVERY: Final = ("*",)  # as columns: all of them, those of our own bookkeeping as well
 LARGEST_TEXT: Final = 4 * 1024 * 1024  # bytes
 
 
@@ -186,7 +187,8 @@ class InputReader:
         limit = read.limit if read.limit is not None else MOST_ROWS + 1
         query = tables.Query(
             table=read.table,
-            columns=read.columns,
+            columns=() if read.columns == EVERY else read.columns,
+            content=not read.columns,
             where=self._where(read, act),
             order_by=read.order_by,
             limit=limit,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from botticelli.narrative.answers.json_extraction import value_in
-from botticelli.narrative.language.template import Style, Unresolved, Value
+from botticelli.narrative.language.template import Style, Unresolved, Value, meant
 from botticelli.narrative.run.results import ActResult, ActState
 from botticelli.records import record
 
@@ -56,7 +56,7 @@ class Variables:
             return self._environment(key) if prefix == "env" else self._stored(key)
         if name in ("previous", "prev", "previous_output", "json") and self.results:
             return self._value(self.results[-1], "")
-        head, path = self._split(name)
+        head, path = self.split(name)
         found = self.executed(head)
         if found is not None:
             return self._value(found, path)
@@ -76,13 +76,15 @@ class Variables:
             self.warn(f"'{name}' could be several acts; the latest, '{ending[-1].name}', is meant")
         return ending[-1] if ending else None
 
-    def _split(self, name: str) -> tuple[str, str]:
+    def split(self, name: str) -> tuple[str, str]:
         """Return act and path; act names may hold dots and brackets themselves."""
-        for result in reversed(self.results):
-            if name == result.name or name.startswith((f"{result.name}.", f"{result.name}[")):
-                return result.name, name[len(result.name) :]
-        match = re.match(r"[^.\[]+", name)
-        head = match[0] if match else name
+        acts = [result.name for result in self.results]
+        found = meant(name, acts) if name not in self.tables else ""
+        if found and name.startswith(found):
+            return found, name[len(found) :]
+        if found.endswith(f"_{name}"):
+            return name, ""
+        head = re.split(r"[.\[]", name, maxsplit=1)[0]
         return head, name[len(head) :]
 
     def _other(self, name: str, style: Style) -> Value:

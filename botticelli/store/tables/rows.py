@@ -51,7 +51,7 @@ class Query:
     """What to read.
 
     Args:
-        columns: Empty: all.
+        columns: Empty: all; with `content` those that carry content.
         where, order_by: As predicates.parse_where and parse_order_by accept them.
         limit: Most rows; None for all.
         sample: Take this many at random, by `seed`.
@@ -60,6 +60,7 @@ class Query:
 
     table: str
     columns: tuple[str, ...] = ()
+    content: bool = False
     where: str = ""
     order_by: str = ""
     limit: int | None = None
@@ -123,6 +124,8 @@ def read_rows(conn: Connection, query: Query, *, lease: LeaseTerms | None = None
     _check_columns(query, columns, filtered=where.columns)
     key = row_key(columns.values())
     chosen = query.columns or tuple(columns)
+    if query.content:
+        chosen = content_columns(conn, query.table, columns)
     order = parse_order_by(query.order_by) if query.order_by.strip() else key_order(columns)
     table = identifier(query.table)
     sampled = SAMPLED.format(key=key, table=table, where=where.clause)
@@ -152,6 +155,15 @@ def read_rows(conn: Connection, query: Query, *, lease: LeaseTerms | None = None
         keys=tuple(row[0] for row in kept),
         leases=leases,
     )
+
+
+def content_columns(conn: Connection, table: str, columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """Return the columns that carry content: of a table of somebody else's, all."""
+    if table in FILLED_BY_MODELS:
+        filled = FILLED_BY_MODELS[table] | {"id", "curation_score", "curation_notes"}
+        return tuple(name for name in columns if name in filled)
+    ours = RESERVED - {"id", "rating"} if inference.source_of(conn, table) else frozenset()
+    return tuple(name for name in columns if name not in ours)
 
 
 def _bounds(query: Query) -> dict[str, Any]:
