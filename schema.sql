@@ -34,6 +34,11 @@ EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END $$;
 
+-- Since version 6: an id that stands in JSON; null if it is none.
+CREATE OR REPLACE FUNCTION botticelli_id(p_json jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN p_json::text ~ '^[0-9]{1,18}$' THEN p_json::text::bigint END
+$$;
+
 CREATE TABLE IF NOT EXISTS schema_version (
     version     integer     PRIMARY KEY,
     applied_at  timestamptz NOT NULL DEFAULT botticelli_now()
@@ -399,7 +404,14 @@ CREATE VIEW candidate_reviews AS
                  WHERE d.post_id = p.id
                    AND c.review_status = 'approved'
                    AND d.state IN ('held', 'failed')),
-               coalesce(c.decision_reason, c.last_error)) AS why
+               coalesce(c.decision_reason, c.last_error)) AS why,
+           coalesce((SELECT text_content
+                       FROM approved_discord_posts
+                      WHERE id = botticelli_id(c.judging #> '{repeats,post}')),
+                    (SELECT text_content
+                       FROM potential_discord_posts
+                      WHERE id = coalesce(botticelli_id(c.judging #> '{repeats,candidate}'), c.duplicate_of)))
+               AS repeats_text                              -- what it repeats, or may repeat, for a person to compare
       FROM potential_discord_posts AS c
       LEFT JOIN approved_discord_posts AS p
         ON p.candidate_id = c.id;

@@ -109,8 +109,8 @@ def _print_writing(report: PostTrace, candidate: Reviewed, console: Console, *, 
 
 
 def _print_judging(report: PostTrace, candidate: Reviewed, console: Console, *, full: bool) -> None:
-    if candidate.duplicate_of:
-        console.line(f"repeats candidate {candidate.duplicate_of}")
+    if candidate.repeats:
+        console.line(f"repeats, or may repeat, {candidate.repeats}")
     if candidate.total is None:
         return
     by = f" by {candidate.judge_model}" if candidate.judge_model else ""

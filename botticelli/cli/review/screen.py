@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import ClassVar, Final, TypeVar
 
+from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -41,7 +43,9 @@ def describe(one: Reviewed) -> Text:
     text.append(one.status, style=LOOKS.get(one.status, ""))
     if one.total is not None:
         text.append(f"  {one.total:g} of 50", style="bold")
-    text.append("\n\n" + visible(one.text_content) + "\n\n")
+    text.append("\n\n")
+    if not one.repeats_text:
+        text.append(visible(one.text_content) + "\n\n")
     for name, points in one.scores.items():
         if points is not None:
             text.append(f"{name:<11}{points:>3} ")
@@ -53,12 +57,23 @@ def describe(one: Reviewed) -> Text:
     return text
 
 
+def beside(one: Reviewed) -> Table | None:
+    """Return a candidate's text beside what it repeats, or may repeat; None if that is nothing."""
+    if not one.repeats_text:
+        return None
+    table = Table(box=None, padding=(0, 1, 1, 0), show_edge=False, expand=True)
+    table.add_column(f"c{one.id}", ratio=1)
+    table.add_column(one.repeats, ratio=1)
+    table.add_row(Text(visible(one.text_content)), Text(visible(one.repeats_text)))
+    return table
+
+
 def _facts(one: Reviewed) -> list[tuple[str, str]]:
     facts = [
         ("why", one.why),
         *judged_facts(one),
         ("judge", one.judge_model or ""),
-        ("repeats", f"c{one.duplicate_of}" if one.duplicate_of else ""),
+        ("repeats", one.repeats),
         ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
         ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
     ]
@@ -219,7 +234,9 @@ class ReviewApp(App[None]):
     def _describe(self) -> None:
         one = self._current
         empty = Text("no candidates; tab: other lists, g: reload, q: quit")
-        self.query_one("#text", Static).update(describe(one) if one else empty)
+        both = beside(one) if one else None
+        shown = describe(one) if one else empty
+        self.query_one("#text", Static).update(Group(both, shown) if both else shown)
         place = self._table.cursor_row + 1 if one else 0
         title = f"{WORDS[self._view]}: {place} of {len(self._shown)}"
         self.query_one("#title", Static).update(Text(title))

@@ -73,13 +73,19 @@ def _(report: CurateReport, console: Console) -> None:
     console.line("  " + spent(report, seconds=report.seconds))
 
 
-def _show_choice(report: CurateReport, console: Console) -> None:
+def _show_best(report: CurateReport, console: Console) -> None:
     for one in report.approved:
         console.line(f"  approved c{one.id} with {one.score:g} of 50: {one.preview}", style="green")
     for one in report.proposed:
         console.line(f"  proposed c{one.id} with {one.score:g} of 50: {one.preview}", style="cyan")
     if report.proposed:
         console.line("  approve them with: botticelli review")
+
+
+def _show_choice(report: CurateReport, console: Console) -> None:
+    _show_best(report, console)
+    for id_, why in report.perhaps.items():
+        console.line(f"  held c{id_}: {why} (`botticelli review`)", style="yellow")
     if report.ranked:
         console.line(f"  {report.ranked} with equal totals were ranked by the judge")
     for id_, why in list(report.rejections.items())[:SHOWN]:

@@ -9,6 +9,7 @@ is void; the ranking then does without it.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
+from functools import partial
 from typing import Final, TypeVar
 
 from botticelli.errors import BotticelliError, TryLater
@@ -19,6 +20,7 @@ from botticelli.stages.curate.similarity import shares
 from botticelli.store.connection import once
 from botticelli.store.curation import choice
 from botticelli.store.curation.choice import Choice, Chosen, JudgedCandidate
+from botticelli.text import shorten
 
 BEST: Final = 50  # looked at; more than enough for a few that are not alike
 RECENT: Final = 200  # approved posts that a new one must not repeat
@@ -26,6 +28,7 @@ GROUP: Final = 10
 ROUNDS: Final = 3
 STEPS: Final = 200  # of the fit; 30 candidates settle within 50
 CLOSE: Final = 1e-6
+QUOTED: Final = 80  # characters of what proves a repeat, in a reason
 
 T = TypeVar("T")
 
@@ -56,13 +59,16 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
         with_fails=not settings.require_checks,
     )
     recent = choice.list_recent_texts(conn, limit=RECENT) if judged else ()
-    taken = {f"p{id_}": text for id_, text in recent}
+    taken = {f"p{id_}": text for id_, text, _ in recent}
+    repeats = partial(_repeated, {first: f"p{id_}" for id_, _, first in recent})
 
     def best_of(
         members: Sequence[JudgedCandidate], places: Mapping[int, int]
     ) -> tuple[JudgedCandidate, ...]:
         most = settings.approve_per_run
-        return choose(members, most=most, taken=taken.values(), places=places, near=near)
+        return choose(
+            members, most=most, taken=taken.values(), places=places, near=near, repeats=repeats
+        )
 
     fresh = [one for one in judged if not one.is_reserved]
     best = best_of(fresh, {})
@@ -72,20 +78,64 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
     if not best:
         best = best_of([one for one in judged if one.is_reserved], {})
     ranked = sorted(judged, key=lambda one: rank_key(one, places), reverse=True)
-    left = [one for one in judged if one not in best]
+    again = {one.id: repeats(one, best) for one in judged if one not in best}
+    left = [one for one in judged if one not in best and not again[one.id]]
     texts = [*taken.values(), *(one.text_content for one in best)]
     reserved = choose(left, most=settings.reserve, taken=texts, near=near)
     wanted = Choice(
         best=[one.id for one in best],
         reserved=[one.id for one in reserved],
+        held=_doubtful(
+            judged, again=again, below=best[settings.approve_per_run - 1 :], places=places
+        ),
         places=places,
-        why=_reasons(ranked, best=best, reserved=reserved, taken=taken, near=near),
+        why=_reasons(ranked, best=best, reserved=reserved, taken=taken, near=near, again=again),
         min_score=settings.min_score,
         is_proposal=settings.mode == "human",
     )
     run = context.run_id
     chosen = once(conn, lambda: choice.settle_choice(conn, wanted, by="auto", run_id=run))
     return ApprovalChoice(best=best, reserved=reserved, places=places, chosen=chosen)
+
+
+def _repeated(
+    told: Mapping[int, str], one: JudgedCandidate, others: Sequence[JudgedCandidate]
+) -> str:
+    """Return what a candidate says again of what is out, held or among the `others`; "" if nothing.
+
+    Of two of which one repeats the other it does not matter which came first. `told`: candidate ->
+    the post that repeats it.
+    """
+    first = one.repeats or {}
+    if one.is_known or first.get("candidate") in {other.id for other in others}:
+        return f"p{first['post']}" if "post" in first else f"c{first.get('candidate')}"
+    again = (other for other in others if (other.repeats or {}).get("candidate") == one.id)
+    return next((f"c{other.id}" for other in again), told.get(one.id, ""))
+
+
+def _doubtful(
+    judged: Sequence[JudgedCandidate],
+    *,
+    again: Mapping[int, str],
+    below: Sequence[JudgedCandidate],
+    places: Mapping[int, int],
+) -> list[int]:
+    """Return who is perhaps a repeat and would be approved otherwise; `below`: the last chosen."""
+    return [
+        one.id
+        for one in judged
+        if again.get(one.id)
+        and "quote" not in (one.repeats or {})
+        and all(rank_key(one, places) > rank_key(last, places) for last in below)
+    ]
+
+
+def _why_again(one: JudgedCandidate, name: str) -> str:
+    repeats = one.repeats or {}
+    if quote := repeats.get("quote"):
+        return f'says again what {name} says: "{shorten(str(quote), QUOTED)}"'
+    share = f" ({repeats['share']:.2f})" if isinstance(repeats.get("share"), float) else ""
+    return f"perhaps a repeat of {name}{share}: compare both"
 
 
 def _reasons(
@@ -95,6 +145,7 @@ def _reasons(
     reserved: Sequence[JudgedCandidate],
     taken: Mapping[str, str],
     near: float,
+    again: Mapping[int, str],
 ) -> dict[int, str]:
     """Return id -> why each was chosen or not. `taken`: name -> text of posts approved before."""
     known = {**taken, **{f"c{one.id}": one.text_content for one in best}}
@@ -107,6 +158,8 @@ def _reasons(
             why[one.id] = f"chosen: {rank}"
         elif one in reserved:
             why[one.id] = f"kept in reserve: {rank}"
+        elif again[one.id]:
+            why[one.id] = _why_again(one, again[one.id])
         elif share >= near:
             why[one.id] = f"nearly repeats {name} ({share:.2f})"
         elif place <= len(best):

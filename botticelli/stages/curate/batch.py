@@ -1,16 +1,27 @@
 """One claimed batch of candidates: who is missing from an answer is asked for again, alone."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from botticelli.config.model import CurateConfig
 from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
 from botticelli.models.base import PermanentError, TransientError, UnusableAnswer
 from botticelli.records import record
-from botticelli.stages.curate.rubric import Sample, combine, is_sample, read_answer
+from botticelli.stages.curate.rubric import (
+    FRESH,
+    Sample,
+    combine,
+    is_sample,
+    proven,
+    read_answer,
+    repeats,
+    source_of,
+)
 from botticelli.stages.task import Counts, FirstFailures, Worker
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
+from botticelli.store.curation.duplicates import NearText
 from botticelli.store.curation.judging import Candidate, Scored
 
 
@@ -128,7 +139,10 @@ class BatchJudging:
         answer = read_answer(judgement.value, codes=codes)
         claims = {each.id: each.claim for each in group}
         texts = {each.id: each.text_content or "" for each in group}
-        scored = [self._combine(each, texts[each.id], judgement) for each in answer.scores]
+        near = {each.id: each.near for each in group}
+        scored = [
+            self._combine(each, texts[each.id], judgement, near[each.id]) for each in answer.scores
+        ]
         ours = judging.store_scores(
             self._worker.conn,
             scored,
@@ -143,21 +157,32 @@ class BatchJudging:
         left = tuple(each for each in group if each.id in answer.refused)
         return [left] if left else []
 
-    def _combine(self, sample: Sample, text: str, judgement: Judgement) -> Scored:
+    def _combine(
+        self, sample: Sample, text: str, judgement: Judgement, near: Sequence[NearText]
+    ) -> Scored:
         known = self._samples[sample.id]
+        first = proven(sample, near)
+        checks = dict(sample.checks)
+        is_unproven = checks.get(FRESH) is False and first is None
+        if is_unproven:
+            del checks[FRESH]
         known.append(
             {
                 "model": judgement.model,
                 "seed": judgement.seed,
                 "execution": judgement.execution_id,
                 "points": dict(sample.points),
-                "checks": dict(sample.checks),
+                "checks": checks,
                 "reasons": sample.reasons,
                 "notes": sample.notes,
+                **({"repeats": False} if is_unproven else {}),
+                **({"repeats": source_of(first) | {"quote": sample.said_before}} if first else {}),
             }
         )
         settings = self._settings
-        return combine(sample.id, text, known, weights=settings.weights, wanted=settings.samples)
+        scored = combine(sample.id, text, known, weights=settings.weights, wanted=settings.samples)
+        again = repeats(known, near, scored.judging["fails"])
+        return replace(scored, judging={**scored.judging, "repeats": again}) if again else scored
 
 
 def _is_refused(error: BotticelliError) -> bool:

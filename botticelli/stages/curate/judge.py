@@ -23,10 +23,12 @@ from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record
 from botticelli.stages.curate.batch import Judgement
+from botticelli.stages.curate.rubric import FRESH, SAID_BEFORE
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import JudgedCandidate
 from botticelli.store.curation.judging import Candidate
+from botticelli.text import shorten
 
 TABLE: Final = "candidates"
 RANKING: Final = "rank"  # the narrative beside the judge's own that puts candidates in order
@@ -37,6 +39,7 @@ CODES: Final = range(10_000, 100_000)
 # How a candidate's code stands before its text in a prompt (`rows` as JSON).
 SHOWN: Final = r'"id":\s*"(\d+)",\s*"text_content":\s*{text}'
 
+KNOWN_SHOWN: Final = 400  # characters of a known text
 UNREAD_KEPT: Final = timedelta(days=1)  # a run killed longer ago is not worth looking at
 
 T = TypeVar("T")
@@ -73,9 +76,8 @@ class Judge:
         seed = self.context.chance.getrandbits(32)
         shown = shuffled(group, seed=seed)
         codes = draw_codes([each.id for each in shown], seed=seed)
-        value, answer = self._ask(
-            conn, self.narrative, rows(shown, codes), key="scores", number=number
-        )
+        texts = rows(shown, codes, with_known=self._asks_for_repeats)
+        value, answer = self._ask(conn, self.narrative, texts, key="scores", number=number)
         return Judgement(
             value=value,
             codes={code: id_ for id_, code in codes.items()},
@@ -133,6 +135,11 @@ class Judge:
             return judgements
 
         return about
+
+    @property
+    def _asks_for_repeats(self) -> bool:
+        """Whether its answer says which candidates are fresh, with a quote where one is not."""
+        return {FRESH, SAID_BEFORE} <= (_entry(self.narrative.acts[-1]) or {}).keys()
 
     @property
     def can_rank(self) -> bool:
@@ -217,14 +224,24 @@ class _Bound:
         self.caller.reject(answer, reason)
 
 
-def rows(group: Sequence[Candidate], codes: Mapping[int, str]) -> tuple[Mapping[str, Any], ...]:
-    """Return candidates as the judge sees them: nothing about who wrote them, and how."""
+def rows(
+    group: Sequence[Candidate], codes: Mapping[int, str], *, with_known: bool = False
+) -> tuple[Mapping[str, Any], ...]:
+    """Return candidates as the judge sees them: nothing about who wrote them, and how.
+
+    `with_known`: with what they may repeat, from its beginning.
+    """
     return tuple(
         {
             "id": codes[each.id],
             "text_content": each.text_content,
             "content_type": each.content_type,
             "tags": each.tags,
+            **(
+                {"known": [shorten(one.text, KNOWN_SHOWN) for one in each.near]}
+                if with_known and each.near
+                else {}
+            ),
         }
         for each in group
     )

@@ -73,8 +73,8 @@ class Prefilter:
             known = [one for one in alike if one.is_post or one.id not in gone]
             likenesses = self._compare(fine[id_].text, known)
             if match := find(fine[id_].text, likenesses, near=self._settings.near):
-                first = None if match.known.is_post else match.known.id
-                aside.append(EarlyRejection(id=id_, note=str(match), duplicate_of=first))
+                key = "post" if match.known.is_post else "duplicate_of"
+                aside.append(EarlyRejection(id=id_, note=str(match), **{key: match.known.id}))
                 gone.add(id_)
             else:
                 seen[id_] = nearest(likenesses, reworded=self._settings.reworded)

@@ -5,7 +5,7 @@ its word is refused and asked for again, never guessed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Final
 
@@ -13,10 +13,21 @@ from botticelli.config.curation import Similarity, Weights
 from botticelli.records import record
 from botticelli.stages.curate.similarity import alike
 from botticelli.store.curation.choice import JudgedCandidate
+from botticelli.store.curation.duplicates import NearText
 from botticelli.store.curation.judging import CRITERIA, Scored
+from botticelli.text import normalise
 
+FRESH, SAID_BEFORE = (
+    "fresh",
+    "said_before",
+)  # of a judge's answer: is it new, and what proves that not
+LEAST_QUOTE: Final = 12  # characters; "the channel" proves nothing
 LEAST_TIED: Final = 8  # fewer are not worth a ranking: the fixed rules decide
 MOST_TIED: Final = 30
+
+
+Repeats = Callable[[JudgedCandidate, Sequence[JudgedCandidate]], str]
+"""Candidate, those that are chosen -> what of these, or of what is out, it says again, or ""."""
 
 
 @record
@@ -26,6 +37,7 @@ class Sample:
     Args:
         points: 1 to 10 for each of CRITERIA.
         checks: Question -> yes or no.
+        said_before: What it quotes of a known text that the candidate repeats.
     """
 
     id: int
@@ -33,6 +45,7 @@ class Sample:
     checks: Mapping[str, bool]
     reasons: str
     notes: str
+    said_before: str = ""
 
 
 @record
@@ -125,7 +138,39 @@ def _sample(id_: int, entry: Mapping[str, Any]) -> Sample:
         checks={_line(name): value for name, value in entry.items() if isinstance(value, bool)},
         reasons=_line(entry.get("reasons")),
         notes=_line(entry.get("notes")),
+        said_before=_line(entry.get(SAID_BEFORE)),
     )
+
+
+def proven(sample: Sample, near: Sequence[NearText]) -> NearText | None:
+    """Return the known text that a sample says is repeated, if it quotes that text's own words."""
+    quote = normalise(sample.said_before)
+    if sample.checks.get(FRESH) is not False or len(quote) < LEAST_QUOTE:
+        return None
+    return next((one for one in near if quote in normalise(one.text)), None)
+
+
+def repeats(
+    samples: Sequence[Mapping[str, Any]], near: Sequence[NearText], fails: Sequence[str]
+) -> dict[str, Any] | None:
+    """Return what a candidate repeats after these passes, as it is stored; None if nothing.
+
+    With a `quote`: the judge says so, and its words stand there. Without: perhaps, for a person to
+    decide, where the judge was not asked, did not answer, or proved nothing.
+    """
+    said = [each["repeats"] for each in samples if isinstance(each.get("repeats"), Mapping)]
+    if FRESH in fails and said:
+        return dict(said[-1])
+    if any(each["checks"].get(FRESH) for each in samples):
+        return None
+    is_doubted = any(each.get("repeats") is False for each in samples)
+    perhaps = [one for one in near if one.perhaps or is_doubted]
+    return {**source_of(perhaps[0]), "share": perhaps[0].share} if perhaps else None
+
+
+def source_of(near: NearText) -> dict[str, int]:
+    """Return what a known text is, as it is stored with a judgement."""
+    return {"post": near.post} if near.post else {"candidate": near.candidate or 0}
 
 
 def _line(value: Any) -> str:
@@ -181,12 +226,14 @@ def choose(
     taken: Iterable[str],
     places: Mapping[int, int] | None = None,
     near: float = Similarity().near,
+    repeats: Repeats = lambda *_: "",
 ) -> tuple[JudgedCandidate, ...]:
     """Return at most `most` of the candidates, best first.
 
     Higher total first; ties go by the `places` of a ranking, then to higher engagement + value,
     then to the older one. None that is nearly the same as a better one or as one of the `taken`
-    texts, and no second one of the same angle while another angle is left.
+    texts, none that `repeats` something in other words, and no second one of the same angle while
+    another angle is left.
     """
     ranked = sorted(judged, key=lambda one: rank_key(one, places or {}), reverse=True)
     seen = list(taken)
@@ -197,7 +244,7 @@ def choose(
                 break
             if one in chosen or (fresh_angles_only and one.angle in _angles(chosen)):
                 continue
-            if not alike(one.text_content, seen, near=near):
+            if not repeats(one, chosen) and not alike(one.text_content, seen, near=near):
                 chosen.append(one)
                 seen.append(one.text_content)
     return tuple(sorted(chosen, key=lambda one: rank_key(one, places or {}), reverse=True))

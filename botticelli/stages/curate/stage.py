@@ -17,7 +17,7 @@ from botticelli.stages.curate.prefilter import Prefilter
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, FirstFailures, Run, Task, Worker
 from botticelli.store import queue, runs
-from botticelli.store.curation import judging
+from botticelli.store.curation import duplicates, judging
 from botticelli.store.curation.choice import Chosen
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.queue import Claim
@@ -49,6 +49,7 @@ class CurateReport(runs.RunUsage):
         set_aside: Rejected without asking the judge: no text, a repeat, or what no destination
             takes.
         proposed: Held for a person to approve, best first (mode "human").
+        perhaps: Candidate id -> why it is held for a person: it may repeat something.
         reserved: Kept with their scores for a run in which nothing passes.
         ranked: Candidates with equal totals that the judge has put in order.
         rejections: Candidate id -> score and why, of those rejected by the choice; best first.
@@ -63,6 +64,7 @@ class CurateReport(runs.RunUsage):
     set_aside: int = 0
     approved: tuple[Approved, ...] = ()
     proposed: tuple[Approved, ...] = ()
+    perhaps: Mapping[int, str] = field(default_factory=dict)
     reserved: int = 0
     ranked: int = 0
     rejected: int = 0
@@ -152,9 +154,10 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         """See Task. Scores are stored as soon as they are there: they are paid for."""
         aside = self._prefilter.reject_claimed(worker.conn, piece)
         self._counts.add(set_aside=len(aside))
+        near = duplicates.list_nearest(worker.conn, [each.id for each in piece])
         batch = BatchJudging(
             worker,
-            [each for each in piece if each.id not in aside],
+            [replace(each, near=near.get(each.id, ())) for each in piece if each.id not in aside],
             ask=self._judge,
             counts=self._counts,
             first=self._first,
@@ -194,6 +197,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             set_aside=self._counts["set_aside"],
             approved=_named(choice, choice.chosen.approved),
             proposed=_named(choice, choice.chosen.proposed),
+            perhaps=choice.chosen.held,
             reserved=len(choice.reserved),
             ranked=len(choice.places),
             rejected=choice.chosen.rejected,
@@ -213,6 +217,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             "set_aside": report.set_aside,
             "approved": [one.id for one in report.approved],
             "proposed": [one.id for one in report.proposed],
+            **({"perhaps": list(report.perhaps)} if report.perhaps else {}),
             "rejected": report.rejected,
             "missing": len(report.missing),
             **{name: getattr(report, name) for name in NOTED},

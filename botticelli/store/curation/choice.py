@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, repeatable
@@ -14,7 +14,14 @@ from botticelli.store.curation.judging import FORGET_STALE
 
 @record
 class JudgedCandidate:
-    """A candidate with scores that waits for the choice; `is_reserved`: kept by an earlier one."""
+    """A candidate with scores that waits for the choice.
+
+    Args:
+        is_reserved: It was kept by an earlier choice.
+        repeats: What it says again: `candidate` or `post`, with the `quote` that proves it, or a
+            `share`.
+        is_known: That one is out, approved, or held for a person.
+    """
 
     id: int
     text_content: str
@@ -25,6 +32,8 @@ class JudgedCandidate:
     score_value: int
     judged_at: datetime
     is_reserved: bool = False
+    repeats: Mapping[str, Any] | None = None
+    is_known: bool = False
 
     @property
     def angle(self) -> str:
@@ -41,8 +50,16 @@ LIST_JUDGED: Final = """
     SELECT id, text_content, content_type, source_narrative, curation_score,
            coalesce(score_engagement, 0) AS score_engagement,
            coalesce(score_value, 0) AS score_value, judged_at,
-           judging ? 'reserved' AS is_reserved
-      FROM potential_discord_posts
+           judging ? 'reserved' AS is_reserved, judging -> 'repeats' AS repeats,
+           EXISTS (SELECT
+                     FROM approved_discord_posts AS p
+                    WHERE p.id = botticelli_id(c.judging #> '{repeats,post}')
+                      AND p.review_status <> 'withdrawn')
+           OR EXISTS (SELECT
+                        FROM potential_discord_posts AS first
+                       WHERE first.id = botticelli_id(c.judging #> '{repeats,candidate}')
+                         AND first.review_status IN ('approved', 'posted', 'held')) AS is_known
+      FROM potential_discord_posts AS c
      WHERE review_status = 'pending'
        AND judged_at IS NOT NULL
        AND curation_score BETWEEN %(min_score)s AND 50
@@ -65,17 +82,19 @@ def list_judged(
 
 
 RECENT_TEXTS: Final = """
-    SELECT id, text_content
-      FROM approved_discord_posts
-     WHERE text_content IS NOT NULL
-     ORDER BY id DESC
+    SELECT p.id, p.text_content, c.judging #> '{repeats,candidate}'
+      FROM approved_discord_posts AS p
+      LEFT JOIN potential_discord_posts AS c
+        ON c.id = p.candidate_id
+     WHERE p.text_content IS NOT NULL
+     ORDER BY p.id DESC
      LIMIT %(limit)s
 """
 
 
 @repeatable()
-def list_recent_texts(conn: Connection, *, limit: int) -> list[tuple[int, str]]:
-    """Return (id, text) of the posts approved last, newest first."""
+def list_recent_texts(conn: Connection, *, limit: int) -> list[tuple[int, str, Any]]:
+    """Return (id, text, candidate that it repeats) of the posts approved last, newest first."""
     return conn.execute(RECENT_TEXTS, {"limit": limit}).fetchall()
 
 
@@ -115,6 +134,14 @@ NOTE_PLACES: Final = """
        SET judging = c.judging || jsonb_build_object('place', ranked.place)
       FROM unnest(%(ranked)s::bigint[], %(places)s::integer[]) AS ranked (id, place)
      WHERE c.id = ranked.id
+"""
+HOLD_BACK: Final = """
+    UPDATE potential_discord_posts
+       SET review_status = 'held'
+     WHERE id = ANY (%(held)s::bigint[])
+       AND review_status = 'pending'
+       AND judged_at IS NOT NULL
+    RETURNING id
 """
 RESERVE: Final = """
     UPDATE potential_discord_posts
@@ -156,6 +183,7 @@ class Choice:
     Args:
         best: In rank order.
         reserved: Stay as they are, for a run in which nothing passes.
+        held: Are for a person to decide about: they may repeat something.
         places: Id -> place, from 1, for those that were ranked.
         why: Id -> why it is chosen or not; who is not named is below `min_score`, or has failed.
         is_proposal: The best are not approved but held for a person.
@@ -163,6 +191,7 @@ class Choice:
 
     best: Sequence[int] = ()
     reserved: Sequence[int] = ()
+    held: Sequence[int] = ()
     places: Mapping[int, int] = field(default_factory=dict)
     why: Mapping[int, str] = field(default_factory=dict)
     min_score: float = 0
@@ -174,11 +203,13 @@ class Chosen:
     """What became of the judged candidates: ids in rank order.
 
     Args:
+        held: Id -> why it is held for a person.
         reasons: Id -> score and why, of the rejected ones; best first.
     """
 
     approved: tuple[int, ...] = ()
     proposed: tuple[int, ...] = ()
+    held: Mapping[int, str] = field(default_factory=dict)
     rejected: int = 0
     reasons: Mapping[int, str] = field(default_factory=dict, compare=False)
 
@@ -195,6 +226,7 @@ def settle_choice(
     values = {
         "ids": list(choice.best),
         "reserved": list(choice.reserved),
+        "held": list(choice.held),
         "ranked": list(choice.places),
         "places": list(choice.places.values()),
         "explained": list(choice.why),
@@ -213,12 +245,14 @@ def settle_choice(
         if not choice.is_proposal:
             copied = conn.execute(reviews.COPY, values | {"ids": ids}).fetchall()
             ids = [id_ for id_ in ids if id_ in {row[0] for row in copied}]
+        held = conn.execute(HOLD_BACK, values).fetchall()
         conn.execute(RESERVE, values)
         others = conn.execute(REJECT_OTHERS, values).fetchall()
     others.sort(key=lambda row: (-(row[1] or 0), row[0]))
     return Chosen(
         approved=() if choice.is_proposal else tuple(ids),
         proposed=tuple(ids) if choice.is_proposal else (),
+        held={id_: choice.why.get(id_, "") for (id_,) in held},
         rejected=len(others),
         reasons={id_: f"{float(score or 0):g} of 50, {why}" for id_, score, why in others},
     )

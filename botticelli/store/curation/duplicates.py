@@ -332,30 +332,70 @@ that a person should look at both if the judge does not)."""
 
 
 @record
+class NearText:
+    """A known text that a candidate may repeat; see Nearest."""
+
+    near_to: int
+    text: str
+    candidate: int | None = None
+    post: int | None = None
+    share: float = 0.0
+    perhaps: bool = False
+
+
+NEAREST: Final = """
+    SELECT k.candidate_id AS near_to, coalesce(p.text_content, c.text_content) AS text,
+           near.candidate, near.post, near.share, near.perhaps
+      FROM known_texts AS k
+     CROSS JOIN LATERAL jsonb_to_recordset(k.nearest)
+           AS near (candidate bigint, post bigint, share float8, perhaps boolean)
+      LEFT JOIN potential_discord_posts AS c
+        ON c.id = near.candidate
+       AND c.review_status <> 'rejected'
+      LEFT JOIN approved_discord_posts AS p
+        ON p.id = near.post
+       AND p.review_status <> 'withdrawn'
+     WHERE k.candidate_id = ANY (%(ids)s)
+       AND coalesce(p.text_content, c.text_content) IS NOT NULL
+     ORDER BY k.candidate_id, near.share DESC
+"""
+
+
+def list_nearest(conn: Connection, ids: Sequence[int]) -> dict[int, list[NearText]]:
+    """Return candidate -> what it may repeat and still counts, nearest first. Reads only."""
+    found = fetch_all(conn, NearText, NEAREST, {"ids": list(ids)})
+    return {id_: list(near) for id_, near in groupby(found, key=lambda one: one.near_to)}
+
+
+@record
 class EarlyRejection:
     """A candidate that is not worth a judge, and why.
 
     Args:
-        duplicate_of: The candidate that it repeats; None if it repeats a post or has no text.
+        duplicate_of: The candidate that it repeats.
+        post: The post that it repeats.
     """
 
     id: int
     note: str
     duplicate_of: int | None = None
+    post: int | None = None
 
 
 REJECT: Final = """
     UPDATE potential_discord_posts AS c
        SET review_status = 'rejected',
            duplicate_of = aside.first,
+           judging = c.judging || CASE WHEN aside.post IS NULL THEN '{}' ELSE
+                         jsonb_build_object('repeats', jsonb_build_object('post', aside.post)) END,
            curation_notes = aside.note,
            decision_reason = aside.note,
            decided_at = botticelli_now(),
            decided_by = 'auto',
            lease_owner = NULL,
            lease_expires_at = NULL
-      FROM unnest(%(ids)s::bigint[], %(firsts)s::bigint[], %(notes)s::text[])
-           AS aside (id, first, note)
+      FROM unnest(%(ids)s::bigint[], %(firsts)s::bigint[], %(posts)s::bigint[],
+                  %(notes)s::text[]) AS aside (id, first, post, note)
      WHERE c.id = aside.id
        AND c.review_status IN ('pending', 'judging')
        AND c.judged_at IS NULL
@@ -392,6 +432,7 @@ def reject(
             "nearest": [Jsonb(nearest) for nearest in seen.values()],
             "ids": [one.id for one in rejected],
             "firsts": [one.duplicate_of for one in rejected],
+            "posts": [one.post for one in rejected],
             "notes": [one.note for one in rejected],
             "is_claimed": bool(claims),
         }

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from botticelli.records import record
 from botticelli.store.adapters import shaped
 from botticelli.store.connection import Connection, fetch_all, repeatable
+from botticelli.store.curation.duplicates import NearText
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import counted
 
@@ -21,7 +22,12 @@ CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
 
 @record
 class Candidate:
-    """A candidate that is claimed for judging. `samples`: earlier passes of the judge over it."""
+    """A candidate that is claimed for judging.
+
+    Args:
+        samples: Earlier passes of the judge over it.
+        near: What it may repeat.
+    """
 
     id: int
     fence: int
@@ -31,6 +37,7 @@ class Candidate:
     source_narrative: str | None
     attempts: int
     samples: Sequence[Mapping[str, Any]] = ()
+    near: Sequence[NearText] = ()
 
     @property
     def claim(self) -> Claim:

@@ -35,6 +35,7 @@ class Reviewed:
         why: Why it is where it is; empty if nobody said.
         judging: What the scores are made of.
         history: What people decided and edited, oldest first.
+        repeats_text: What it repeats, or may repeat.
     """
 
     id: int
@@ -61,6 +62,15 @@ class Reviewed:
     last_error: str | None
     post_id: int | None
     why: str
+    repeats_text: str | None = None
+
+    @property
+    def repeats(self) -> str:
+        """The id of what it repeats, or may repeat (c7, p12); empty if nothing."""
+        said = self.judging.get("repeats")
+        found = said if isinstance(said, Mapping) else {"candidate": self.duplicate_of}
+        named = (f"{key[0]}{found[key]}" for key in ("post", "candidate") if found.get(key))
+        return next(named, "")
 
     @property
     def total(self) -> float | None:
