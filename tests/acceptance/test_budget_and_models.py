@@ -95,6 +95,21 @@ def test_budget_tells_where_the_spend_limit_stands(db, house):
     assert "of $0.50 within 10 minutes" in text
 
 
+def test_budget_tells_the_share_of_cached_tokens_and_bills_them_as_cached(db, house, gemini):
+    usage = {"promptTokenCount": 1000, "cachedContentTokenCount": 750, "candidatesTokenCount": 10}
+    answer = {"content": {"role": "model", "parts": [{"text": "Yes."}]}, "finishReason": "STOP"}
+    gemini.responder = lambda _call: {"candidates": [answer], "usageMetadata": usage}
+    ask(db, house)
+
+    report = json.loads(house("budget --json").out)
+
+    assert report["today"][0]["cached_tokens"] == 750
+    assert report["cached_share_today"] == report["cached_share_month"] == 0.75
+    # $0.30 for a million tokens, a tenth for cached ones, $2.50 for output
+    assert report["cost_today_usd"] == pytest.approx((250 * 0.3 + 750 * 0.03 + 10 * 2.5) / 1e6)
+    assert "(1 call, 75% of the input cached)" in house("budget").out
+
+
 def test_budget_is_readable_before_anything_was_asked(house):
     ended = house("budget")
 
