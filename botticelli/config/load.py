@@ -25,7 +25,7 @@ from botticelli.errors import ConfigError, Problem
 from botticelli.toml_lines import key_lines, line_of, parse, spell
 
 if TYPE_CHECKING:
-    from botticelli.config.hiding import Hider
+    pass
 
 DISCORD: Final = "https://discord.com/api/v10"
 DEFAULT_DESTINATIONS: Final = {"discord": {"platform": "discord"}}
@@ -62,7 +62,8 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     state = user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli"
     config, found = build(tables, base=file.parent if file else cwd, state=state)
     if config is not None:
-        project = replace(config.project, root=_folder(file))
+        root = Path(os.path.abspath(file.parent)) if file else None  # noqa: PTH100 - links stay
+        project = replace(config.project, root=root)
         unset = MappingProxyType(expander.unset)
         return _with_environment(
             replace(config, source=file, project=project, unset=unset), environ
@@ -70,8 +71,9 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     _refuse_earlier(text, name)
     from botticelli.config.hiding import Hider, secrets_in_table
 
-    hider = Hider(secrets_in_table(tables))  # a mistake shows the value that is wrong
-    raise ConfigError.of([_problem(_without(hider, one), text, name) for one in found])
+    hide = Hider(secrets_in_table(tables)).hide  # a mistake shows the value that is wrong
+    shown = (replace(one, what=hide(one.what), hint=hide(one.hint)) for one in found)
+    raise ConfigError.of([_problem(one, text, name) for one in shown])
 
 
 def _refuse_earlier(text: str, name: str) -> None:
@@ -97,7 +99,7 @@ def build(
         return None, found
     shipped = Config(database=DatabaseConfig(folder=state / "postgres"))
     builder = Builder(base=base)
-    config = builder.record(Config, _with_default_destination(tables), shipped)
+    config = builder.record(Config, {"destinations": DEFAULT_DESTINATIONS, **tables}, shipped)
     return (None if builder.mistakes else config), builder.mistakes
 
 
@@ -110,14 +112,6 @@ def offline(config: Config, *, cwd: Path) -> Config:
         models=replace(config.models, default=("offline",), judge=("offline",), only=("offline",)),
         destinations=MappingProxyType({"outbox": outbox}),
     )
-
-
-def _folder(file: Path | None) -> Path | None:
-    return Path(os.path.abspath(file.parent)) if file else None  # noqa: PTH100 - links stay
-
-
-def _with_default_destination(tables: dict[str, Any]) -> dict[str, Any]:
-    return tables if "destinations" in tables else tables | {"destinations": DEFAULT_DESTINATIONS}
 
 
 def _is_plugin(tables: Any, mistake: Mistake) -> bool:
@@ -136,10 +130,6 @@ def _short(file: Path | None, cwd: Path) -> str:
     if file is None:
         return "botticelli.toml"
     return str(file.relative_to(cwd)) if file.is_relative_to(cwd) else str(file)
-
-
-def _without(hider: "Hider", mistake: Mistake) -> Mistake:
-    return replace(mistake, what=hider.hide(mistake.what), hint=hider.hide(mistake.hint))
 
 
 def _problem(mistake: Mistake, text: str, file: str) -> Problem:
@@ -191,13 +181,9 @@ def _reachable(
         channel = environ.get("POSTING_CHANNEL_ID", "").strip()
         if not channel:
             unset[f"{key}.channel"] = "POSTING_CHANNEL_ID"
-    base = environ.get("DISCORD_API_BASE", "") or destination.base_url or DISCORD
-    return replace(destination, token=token, channel=channel, base_url=_with_version(base))
-
-
-def _with_version(base: str) -> str:
-    base = base.rstrip("/")
-    return f"{base}/v10" if base.endswith("/api") else base
+    base = (environ.get("DISCORD_API_BASE", "") or destination.base_url or DISCORD).rstrip("/")
+    base += "/v10" if base.endswith("/api") else ""
+    return replace(destination, token=token, channel=channel, base_url=base)
 
 
 @dataclass(kw_only=True)

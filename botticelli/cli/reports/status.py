@@ -15,7 +15,6 @@ from botticelli.store.connection import Connection
 from botticelli.store.reads.budget import ModelUse
 from botticelli.store.reads.status import (
     DestinationStatus,
-    LastRun,
     StageStatus,
     Status,
     read_status,
@@ -146,17 +145,13 @@ def _stage_cells(stage: StageStatus, now: datetime) -> list[object]:
         next_run = "now"
     elif stage.next_run:
         next_run = _next(stage.next_run, now, certain=stage.next_from == "timer")
+    last: object = Styled("never", "dim")
+    if run := stage.last_run:
+        is_over = run.state != "running"
+        text = f"{run.state} {ago(run.ended_at or run.started_at, now)}"
+        last = state(run.state, text if is_over else f"started {ago(run.started_at, now)}")
     shown = state(stage.state, words, other="dim")
-    return [Styled(stage.name, "bold"), shown, _run_cell(stage.last_run, now), next_run]
-
-
-def _run_cell(run: LastRun | None, now: datetime) -> object:
-    if run is None:
-        return Styled("never", "dim")
-    text = f"{run.state} {ago(run.ended_at or run.started_at, now)}"
-    if run.state == "running":
-        text = f"started {ago(run.started_at, now)}"
-    return state(run.state, text)
+    return [Styled(stage.name, "bold"), shown, last, next_run]
 
 
 def _next(at: datetime, now: datetime, *, certain: bool) -> str:

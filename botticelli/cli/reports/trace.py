@@ -84,7 +84,10 @@ def _print(report: PostTrace, console: Console, *, full: bool) -> None:
     if candidate:
         _print_writing(report, candidate, console, full=full)
         _print_judging(report, candidate, console, full=full)
-        _print_decision(candidate, console)
+        if candidate.decided_by and candidate.decided_at:
+            by = f"{_minute(candidate.decided_at)} by {candidate.decided_by}"
+            console.line(f"decided {by}", style="bold")
+        _print_events(candidate.history, console)
     if post:
         who = f" by {post.approved_by}" if post.approved_by else ""
         console.line(f"approved {_minute(post.selected_at)}{who} as post {post.id}", style="bold")
@@ -159,13 +162,6 @@ def _headline(call: ModelCall) -> str:
         _minute(call.at),
     ]
     return ", ".join(fact for fact in facts if fact)
-
-
-def _print_decision(candidate: Reviewed, console: Console) -> None:
-    if candidate.decided_by and candidate.decided_at:
-        at = _minute(candidate.decided_at)
-        console.line(f"decided {at} by {candidate.decided_by}", style="bold")
-    _print_events(candidate.history, console)
 
 
 def print_delivery(one: DeliveryView, console: Console, *, is_full: bool = False) -> None:

@@ -72,7 +72,12 @@ def demo(env: Environment, *, model: choices.WithModel = "offline") -> int:
         botticelli demo --model gemini-3.5-flash-lite
     """
     stage = _own_project(env, model)
-    env.console.line(f"The whole pipeline, on this machine: {_who(model)}.", style="bold")
+    who = f"{model} writes and judges"
+    if model == "offline":
+        who = "the stand-in for a model writes filler, and nothing leaves it"
+    elif _is_small(model):
+        who = f"{model} writes, nobody judges: all have the same points"
+    env.console.line(f"The whole pipeline, on this machine: {who}.", style="bold")
     env.console.line(f"A project of its own, with its outbox: {stage.cwd}")
     env.console.line(f"Embedded PostgreSQL in {stage.config.database.folder}")
     with stage.database() as conn:
@@ -90,16 +95,6 @@ def demo(env: Environment, *, model: choices.WithModel = "offline") -> int:
 
 def _is_small(model: str) -> bool:
     return model == "local" or model.startswith("local:")
-
-
-def _who(model: str) -> str:
-    if model == "offline":
-        return "the stand-in for a model writes filler, and nothing leaves it"
-    return (
-        f"{model} writes, nobody judges: all have the same points"
-        if _is_small(model)
-        else f"{model} writes and judges"
-    )
 
 
 def _called(env: Environment) -> str:
