@@ -167,7 +167,7 @@ def check_narrative(
 
 def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
     """Yield what the project and its narratives ask for, and whether the user has said yes."""
-    from botticelli.cli.shared.trusting import rights, variables
+    from botticelli.cli.shared.command_guard import rights, variables
     from botticelli.narrative.checks.asks import asks_of, files_run
     from botticelli.narrative.language.load import load_file, resolve_nested
 

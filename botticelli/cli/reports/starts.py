@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from botticelli.cli.shared.command_guard import missing_trust
 from botticelli.cli.shared.runners import run_context
-from botticelli.cli.shared.trusting import missing_trust
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.model import STAGES, StageName
 from botticelli.errors import BotticelliError, ConfigError, Problem

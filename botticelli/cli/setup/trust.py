@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from botticelli.cli.shared.command_guard import asking
-from botticelli.cli.shared.trusting import record_of, rights
+from botticelli.cli.shared.command_guard import asking, record_of, rights
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Lines

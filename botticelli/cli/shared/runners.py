@@ -1,9 +1,9 @@
 """Puts together what the stages need to run narratives, and shows how far they are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from botticelli.cli.shell.environment import Environment
 from botticelli.narrative.run.context import RunContext
@@ -11,14 +11,8 @@ from botticelli.narrative.run.context import RunContext
 if TYPE_CHECKING:
     from botticelli.store.connection import Connection
 
+Show = Callable[..., None]  # done, total, note
 BAR_WIDTH: Final = 10  # columns; with the words beside it a line has room in 80
-
-
-class Show(Protocol):
-    """Shows how far the work is."""
-
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` are done."""
 
 
 def run_context(
@@ -29,8 +23,7 @@ def run_context(
     `allow_writes`: commands may change what is not forbidden; `asks`: otherwise ask the person at
     the terminal. A stage never asks: its workers would all ask at once.
     """
-    from botticelli.cli.shared.command_guard import guarded
-    from botticelli.cli.shared.trusting import rights, variables
+    from botticelli.cli.shared.command_guard import guarded, rights, variables
     from botticelli.models.open import Drivers
     from botticelli.narrative.files.fetch import fetch
     from botticelli.narrative.files.media import LARGEST
@@ -66,10 +59,10 @@ def run_context(
 
 
 @contextmanager
-def progress(env: Environment, what: str) -> Iterator[Show]:
-    """Show a progress bar on stderr, unless that is not a terminal."""
+def progress(env: Environment, what: str) -> Iterator[Show | None]:
+    """Show a progress bar on stderr; yield what moves it, or None if that is not a terminal."""
     if env.options.quiet or not env.stderr.isatty():
-        yield unseen
+        yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -92,7 +85,3 @@ def progress(env: Environment, what: str) -> Iterator[Show]:
             bar.update(task, completed=done, total=total, note=note)
 
         yield show
-
-
-def unseen(done: int, total: int, note: str = "") -> None:
-    """Show nothing."""

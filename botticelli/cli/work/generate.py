@@ -5,10 +5,10 @@ from datetime import timedelta
 from functools import partial
 
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.runners import Show, progress, run_context, unseen
+from botticelli.cli.shared.command_guard import require_trust
+from botticelli.cli.shared.runners import Show, progress, run_context
 from botticelli.cli.shared.spending import priced, spent
 from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, stage_run
-from botticelli.cli.shared.trusting import require_trust
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -67,12 +67,12 @@ def generate(
         return report
 
 
-def watcher(show: Show) -> Callable[[Tick], None] | None:
+def watcher(show: Show | None) -> Callable[[Tick], None] | None:
     """Return what shows a run's ticks: the count, what was asked for so far, and the time left.
 
     None if nothing is shown: then nothing is counted either.
     """
-    if show is unseen:
+    if show is None:
         return None
 
     def watch(tick: Tick) -> None:
