@@ -21,16 +21,20 @@ from botticelli.config.keys import (
     quiet_date,
     time_zone,
 )
-from botticelli.config.operations import HealthConfig, Hooks, RetentionConfig, ReviewConfig
+from botticelli.config.operations import (
+    AN_ID,
+    HealthConfig,
+    Hooks,
+    RetentionConfig,
+    ReviewConfig,
+    Security,
+)
 from botticelli.config.project import Project
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
 StageName = Literal["generate", "curate", "post"]
 STAGES: tuple[StageName, ...] = ("generate", "curate", "post")
-
-IDS: Mapping[str, Any] = {"type": ["string", "integer"], "pattern": "^[0-9]+$"}
-AN_ID = ["123456789012345678"]
 
 
 @record
@@ -371,7 +375,12 @@ class Destination:
         tags: Only posts with one of these tags; empty: all.
         content_types: Only posts of one of these types; empty: all.
         crosspost: Publish to following servers (announcement channels).
-        thread_name: Open a thread of this name under each post; empty: none.
+        thread_name: Open a thread of this name under each post; empty: none. In a forum: the title
+            of each post; empty: its first line.
+        forum: Open a post of the forum that the channel is, for each.
+        forum_tags: Its tags, by name or id.
+        silent: Notify nobody of the posts.
+        suppress_embeds: Show no previews of links.
         options: Further options of a plugin's platform.
     """
 
@@ -400,6 +409,10 @@ class Destination:
     content_types: tuple[str, ...] = key((), eg=["discord_post"])
     crosspost: bool = key(False)
     thread_name: str = key("", eg="Discussion")
+    forum: bool = key(False)
+    forum_tags: tuple[str, ...] = key((), eg=["News"])
+    silent: bool = key(False)
+    suppress_embeds: bool = key(False)
     guard: Guard = key(Guard())
     options: Mapping[str, Any] = key(NOTHING)
 
@@ -414,49 +427,6 @@ class Destination:
         channel = f"webhook-{webhook[1]}" if webhook else self.channel
         channel = thread[1] if webhook and thread else channel
         return f"{self.platform}:{channel}" if channel else ""
-
-
-@record
-class Security:
-    """What bot commands of narratives may do; stronger than what a narrative allows itself.
-
-    Args:
-        writes: Whether a writing command without a permission may run; ask: confirm at a terminal,
-            refuse elsewhere.
-        allowed_commands: Commands that may always run; * stands for anything.
-        deny: Commands that never run, whatever a narrative says.
-        require_confirmation: Commands that a person must confirm each time: botticelli approvals.
-        guild_ids: Servers that may be touched; left out: any.
-        channel_ids: Channels, or categories of channels, that may be touched; left out: any.
-        channel_prefix: How the name of every channel that is touched must begin.
-        max_length: Most UTF-16 units of any text that is sent.
-        max_mentions: Most mentions in one command.
-        max_links: Most links in one command.
-        allowed_links: Host names that may be linked, with their sub-domains; left out: any.
-        rate_limits: How often a command may run, by its name.
-        approve_without_review: Whether trusted narratives may write approved posts, past the judge.
-    """
-
-    writes: Literal["ask", "allow", "deny"] = key("ask")
-    allowed_commands: tuple[str, ...] = key((), eg=["messages.send", "database.update_table"])
-    deny: tuple[str, ...] = key((), eg=["members.*", "channels.delete"])
-    require_confirmation: tuple[str, ...] = key((), eg=["messages.clear"])
-    guild_ids: tuple[str, ...] = key((), each=IDS, eg=AN_ID)
-    channel_ids: tuple[str, ...] = key((), each=IDS, eg=AN_ID)
-    channel_prefix: str = key("", eg="bot-")
-    max_length: int | None = key(None, min=0, eg=2000)
-    max_mentions: int | None = key(None, min=0, eg=0)
-    max_links: int | None = key(None, min=0, eg=3)
-    allowed_links: tuple[str, ...] | None = key(None, eg=["example.org"])
-    rate_limits: Mapping[str, str] = key(
-        NOTHING,
-        each={
-            "description": 'A number and a span: "5/minute"; also second, hour, day.',
-            "pattern": "^\\s*[0-9]+\\s*(/|per)\\s*(second|minute|hour|day)s?\\s*$",
-        },
-        eg={"messages.send": "5/minute"},
-    )
-    approve_without_review: bool = key(False)
 
 
 @record

@@ -1,10 +1,15 @@
-"""The part of the configuration for operators: hooks, health, retention."""
+"""The part of the configuration for operators: hooks, health, retention, security."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, Literal
 
-from botticelli.config.keys import key
+from botticelli.config.keys import NOTHING, key
 from botticelli.config.secrets import Secret
 from botticelli.records import record
+
+IDS: Mapping[str, Any] = {"type": ["string", "integer"], "pattern": "^[0-9]+$"}
+AN_ID = ["123456789012345678"]
 
 
 @record
@@ -97,3 +102,46 @@ class RetentionConfig:
     runs: int = key(400, min=0)
     rejected_candidates: int = key(400, min=0)
     command_audit: int = key(400, min=0)
+
+
+@record
+class Security:
+    """What bot commands of narratives may do; stronger than what a narrative allows itself.
+
+    Args:
+        writes: Whether a writing command without a permission may run; ask: confirm at a terminal,
+            refuse elsewhere.
+        allowed_commands: Commands that may always run; * stands for anything.
+        deny: Commands that never run, whatever a narrative says.
+        require_confirmation: Commands that a person must confirm each time: botticelli approvals.
+        guild_ids: Servers that may be touched; left out: any.
+        channel_ids: Channels, or categories of channels, that may be touched; left out: any.
+        channel_prefix: How the name of every channel that is touched must begin.
+        max_length: Most UTF-16 units of any text that is sent.
+        max_mentions: Most mentions in one command.
+        max_links: Most links in one command.
+        allowed_links: Host names that may be linked, with their sub-domains; left out: any.
+        rate_limits: How often a command may run, by its name.
+        approve_without_review: Whether trusted narratives may write approved posts, past the judge.
+    """
+
+    writes: Literal["ask", "allow", "deny"] = key("ask")
+    allowed_commands: tuple[str, ...] = key((), eg=["messages.send", "database.update_table"])
+    deny: tuple[str, ...] = key((), eg=["members.*", "channels.delete"])
+    require_confirmation: tuple[str, ...] = key((), eg=["messages.clear"])
+    guild_ids: tuple[str, ...] = key((), each=IDS, eg=AN_ID)
+    channel_ids: tuple[str, ...] = key((), each=IDS, eg=AN_ID)
+    channel_prefix: str = key("", eg="bot-")
+    max_length: int | None = key(None, min=0, eg=2000)
+    max_mentions: int | None = key(None, min=0, eg=0)
+    max_links: int | None = key(None, min=0, eg=3)
+    allowed_links: tuple[str, ...] | None = key(None, eg=["example.org"])
+    rate_limits: Mapping[str, str] = key(
+        NOTHING,
+        each={
+            "description": 'A number and a span: "5/minute"; also second, hour, day.',
+            "pattern": "^\\s*[0-9]+\\s*(/|per)\\s*(second|minute|hour|day)s?\\s*$",
+        },
+        eg={"messages.send": "5/minute"},
+    )
+    approve_without_review: bool = key(False)

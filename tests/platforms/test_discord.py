@@ -442,6 +442,65 @@ def test_check_knows_a_wrong_channel(discord, clock):
     assert "there is no channel" in open_platform(absent, clock=clock).check()[0]
 
 
+@pytest.mark.parametrize(
+    ("facts", "rules", "words"),
+    [
+        ({"type": 0}, {}, "is no forum; remove `forum`"),
+        ({"type": 15, "flags": 1 << 4}, {}, "wants a tag on each post"),
+        (
+            {"type": 15, "available_tags": [{"id": "1", "name": "Art"}]},
+            {"forum_tags": ("art",)},
+            "",
+        ),
+        (
+            {"type": 15, "available_tags": [{"id": "1", "name": "Art"}]},
+            {"forum_tags": ("arts",)},
+            "has no tag 'arts'; name some of its own in `forum_tags`: Art",
+        ),
+        ({"type": 15}, {}, ""),
+        (
+            {"type": 11, "thread_metadata": {"locked": True, "archived": True}},
+            {"forum": False},
+            "is locked; unlock it, or give the bot Manage Threads",
+        ),
+    ],
+)
+def test_check_knows_forums_and_threads(discord, clock, facts, rules, words):
+    parent = {"parent_id": discord.channel} if facts["type"] == 11 else {}
+    channel = discord.add_channel("ideas", **facts, **parent)
+    discord.deny("MANAGE_THREADS", channel=parent.get("parent_id", channel))
+    platform = open_platform(
+        to_discord(discord, **{"channel": channel, "forum": True, **rules}), clock=clock
+    )
+
+    problems = platform.check()
+
+    assert words in " ".join(problems)
+    assert bool(problems) == bool(words)
+
+
+@pytest.mark.parametrize("answer", [200, 404])
+def test_a_guild_that_leaves_its_roles_out_is_asked_for_them(discord, clock, answer):
+    """D18: no word of the roles is no word of our rights."""
+    platform = open_platform(to_discord(discord), clock=clock)
+    roles = [{"id": discord.guild, "permissions": str(1 << 10 | 1 << 11 | 1 << 16)}]
+    discord.canned["GET", f"/guilds/{discord.guild}"] = (
+        200,
+        {"id": discord.guild, "owner_id": "1"},
+    )
+    discord.canned["GET", f"/guilds/{discord.guild}/roles"] = (
+        answer,
+        roles if answer == 200 else {},
+    )
+    since = clock.now() - timedelta(hours=1)
+
+    assert platform.check() == ()
+    looked = platform.find(message(), since=since)
+
+    assert looked.certain == (answer == 200)
+    assert "give it" not in looked.why
+
+
 def test_check_knows_a_webhook_that_is_gone(discord, clock):
     gone = to_discord(discord, token=Secret(""), webhook=Secret(f"{discord.api}/webhooks/1/x"))
 
@@ -477,6 +536,18 @@ def test_what_follows_a_message_may_be_repeated(discord, clock):
         ({"token": Secret("two words")}, "characters that no token has"),
         ({"webhook": Secret("https://example.org/")}, "does not look like one"),
         ({"platform": "pigeon"}, "no platform 'pigeon'"),
+        ({"forum_tags": ("news",)}, "only a forum has tags"),
+        ({"forum": True, "forum_tags": tuple("abcdef")}, "more than 5 tags"),
+        ({"forum": True, "crosspost": True}, "a forum has no followers"),
+        (
+            {
+                "webhook": Secret("https://discord.com/api/webhooks/1/x"),
+                "token": Secret(""),
+                "forum": True,
+                "forum_tags": ("news",),
+            },
+            "a webhook alone knows no names of tags",
+        ),
         (
             {
                 "webhook": Secret("https://discord.com/api/webhooks/1/x"),

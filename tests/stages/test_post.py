@@ -1076,6 +1076,137 @@ def test_missed_rounds_are_made_up_as_configured(db, discord, stage, clock):
     assert states(stage()) == ["posted"]
 
 
+FORUM_POST = "# **What's new** in 2.0\n\nA great deal, as it happens."
+
+
+@pytest.fixture(params=["bot", "webhook", "webhook beside a bot"])
+def forum(discord, stage_for, request):
+    """A stage that posts to a forum, in one of three ways; .channel is the forum."""
+    channel = discord.add_channel("help", type=15, flags=0, available_tags=TAGS)
+    hook = {"channel": "", "webhook": Secret(discord.add_webhook(channel))}
+    way = {
+        "bot": {"channel": channel},
+        "webhook": {**hook, "token": Secret("")},
+        "webhook beside a bot": hook,
+    }[request.param]
+    tags = ("71",) if request.param == "webhook" else ("News",)
+    stage = stage_for(to_discord(discord, forum=True, forum_tags=tags, too_long="split", **way))
+    stage.channel, stage.can_read = channel, request.param != "webhook"
+    return stage
+
+
+TAGS = [{"id": "71", "name": "news", "moderated": False}]
+
+
+def threads_of(discord, forum):
+    return [one for one in discord.world.channels.values() if one.get("parent_id") == forum]
+
+
+def test_a_post_of_a_forum_is_a_thread_with_title_and_tags(db, discord, forum):
+    post = approved(db, FORUM_POST)
+
+    [result] = forum().results
+
+    [thread] = threads_of(discord, forum.channel)
+    assert thread["name"] == "What's new in 2.0"
+    assert discord.contents(thread["id"]) == [FORUM_POST]
+    assert result.state == "posted"
+    assert result.url.endswith(f"/{thread['id']}/{result.remote_id}")
+
+    edit_post(forum.context, id_of(db, post), text="changed", by="me")
+    assert discord.contents(thread["id"]) == ["changed"]
+    withdraw_post(forum.context, id_of(db, post), by="me")
+    assert not any(discord.contents(one["id"]) for one in threads_of(discord, forum.channel))
+
+
+def test_a_long_post_of_a_forum_goes_on_in_its_thread(db, discord, forum):
+    approved(db, "Title\n\n" + "word " * 900)
+
+    assert states(forum()) == ["posted"]
+
+    [thread] = threads_of(discord, forum.channel)
+    assert discord.contents(thread["id"])[0] == "Title"
+    assert len(discord.contents(thread["id"])) == 4
+
+
+@pytest.mark.parametrize("fault", ["500 after storing", "hang up before storing"])
+def test_a_lost_answer_of_a_forum_is_looked_up(db, discord, forum, clock, fault):
+    approved(db, FORUM_POST)
+    route = "start_thread" if forum.config.destinations["news"].channel else "execute_webhook"
+    discord.script.add(fault, to=route)
+    assert states(forum()) == ["uncertain"]
+    clock.advance(timedelta(minutes=5))
+    if not forum.can_read:
+        assert states(forum())[0] == "held"
+        return
+
+    for _ in range(2):
+        forum()
+        clock.advance(timedelta(hours=1))
+
+    assert len(threads_of(discord, forum.channel)) == 1
+    assert db.execute("SELECT state FROM deliveries").fetchone() == ("posted",)
+
+
+def test_messages_may_be_silent_and_without_previews(db, discord, stage):
+    stage.change("news", silent=True, suppress_embeds=True)
+    approved(db)
+    [request] = stage.dry_run().previews[0].requests
+
+    stage()
+
+    assert request["json"]["flags"] == 4096 + 4
+    assert discord.messages()[0]["flags"] & (4096 + 4) == 4096 + 4
+
+
+@pytest.mark.parametrize("way", ["bot", "webhook beside a bot", "webhook"])
+@pytest.mark.parametrize("act", ["edit", "withdraw"])
+def test_an_archived_thread_is_opened_again_to_change_a_message(db, discord, stage_for, act, way):
+    metadata = {"archived": False, "locked": False}
+    thread = discord.add_channel(
+        "talk", type=11, parent_id=discord.channel, thread_metadata=metadata
+    )
+    hook = {"channel": "", "webhook": Secret(f"{discord.add_webhook()}?thread_id={thread}")}
+    stage = stage_for(
+        to_discord(
+            discord,
+            **({"channel": thread} if way == "bot" else hook),
+            **({"token": Secret("")} if way == "webhook" else {}),
+        )
+    )
+    post = approved(db, "old")
+    stage()
+    metadata["archived"] = True
+    route = f"{'edit' if act == 'edit' else 'delete'}_{'' if way == 'bot' else 'webhook_'}message"
+    discord.script.add(*["400:50083"] * (route != "edit_message"), to=route)
+
+    def change():
+        if act == "edit":
+            edit_post(stage.context, id_of(db, post), text="new", by="me")
+        else:
+            withdraw_post(stage.context, id_of(db, post), by="me")
+
+    if way == "webhook":
+        with pytest.raises(ConfigError, match="open it again, or name a bot's token"):
+            change()
+        return
+    discord.script.add("403:50013", to="edit_channel")
+    with pytest.raises(ConfigError, match="not open the archived thread again; give it Manage"):
+        change()
+    discord.script.add(*["400:50083"] * (route != "edit_message"), to=route)
+    change()
+    assert discord.contents(thread) == (["new"] if act == "edit" else [])
+
+
+@pytest.mark.parametrize("fault", ["404:10008", "404:10003", "404:0", "404"])
+def test_a_message_that_is_gone_closes_its_delivery(db, discord, stage, fault):
+    post = approved(db)
+    stage()
+    discord.script.add(fault, to="delete_message")
+
+    assert withdraw_post(stage.context, id_of(db, post), by="me").state == "withdrawn"
+
+
 def ways(discord, *names):
     """Destinations that all write into one channel, each in another way."""
     hook = {"webhook": Secret(discord.add_webhook()), "channel": ""}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Final, Literal
 
-from botticelli.config.model import Security
+from botticelli.config.operations import Security
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.commands.database import DatabaseCommands

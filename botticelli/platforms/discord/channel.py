@@ -18,6 +18,8 @@ CLOCK_SLACK: Final = timedelta(minutes=30)
 ANNOUNCEMENT: Final = 5
 THREADS: Final = (10, 11, 12)
 WRITABLE: Final = (0, ANNOUNCEMENT, *THREADS)
+FORUMS: Final = (15, 16)  # forum, media
+REQUIRE_TAG: Final = 1 << 4
 
 # Bits of permissions.
 ADMINISTRATOR: Final = 1 << 3
@@ -25,6 +27,7 @@ VIEW_CHANNEL: Final = 1 << 10
 SEND_MESSAGES: Final = 1 << 11
 MANAGE_MESSAGES: Final = 1 << 13
 READ_MESSAGE_HISTORY: Final = 1 << 16
+MANAGE_THREADS: Final = 1 << 34
 CREATE_PUBLIC_THREADS: Final = 1 << 35
 SEND_MESSAGES_IN_THREADS: Final = 1 << 38
 PERMISSIONS: Final[Mapping[int, str]] = {
@@ -39,6 +42,7 @@ NOT_DISCORD: Final = (
     "what answers is not Discord: it does not describe what it was asked for; check base_url"
     " (DISCORD_API_BASE), and whether the network wants a login first"
 )
+_NOT_AS_DISCORD: Final = (KeyError, TypeError, ValueError, AttributeError)  # an answer of others
 EVERYTHING: Final = (1 << 63) - 1
 
 Json = Mapping[str, Any]
@@ -51,15 +55,15 @@ class Search:
 
     Args:
         author: Empty: not known, anybody's counts.
-        whole: Reads one message by its id where a list may leave its text out: without the
-            MESSAGE_CONTENT intent a bot sees its own texts only, not those of its webhook.
+        whole: Reads one message by its channel and id where a list may leave its text out: without
+            the MESSAGE_CONTENT intent a bot sees its own texts only, not those of its webhook.
     """
 
     message: OutgoingMessage
     author: str
     since: datetime
     known: Collection[str] = ()
-    whole: Callable[[str], Mapping[str, Any]] | None = None
+    whole: Callable[[str, str], Mapping[str, Any]] | None = None
 
 
 @record
@@ -69,6 +73,8 @@ class ChannelUse:
     writes: bool = True
     crossposts: bool = False
     threads: bool = False
+    forum: bool = False
+    has_tags: bool = False
 
 
 def time_of(snowflake: str) -> datetime:
@@ -104,7 +110,7 @@ def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
     for _ in range(MOST_PAGES):
         page = _page(look(path, query))
         for message in page:
-            if _is_ours(message, wanted, since=since):
+            if _is_ours(message, wanted, channel=channel, since=since):
                 return dict(message)
         if not page and not seen:
             return _empty(look, channel)
@@ -130,7 +136,7 @@ def _page(answer: Any) -> Sequence[Mapping[str, Any]]:
     return page
 
 
-def _is_ours(message: Mapping[str, Any], wanted: Search, *, since: datetime) -> bool:
+def _is_ours(message: Mapping[str, Any], wanted: Search, *, channel: str, since: datetime) -> bool:
     if str(message["id"]) in wanted.known:
         return False
     nonce = message.get("nonce")
@@ -143,7 +149,7 @@ def _is_ours(message: Mapping[str, Any], wanted: Search, *, since: datetime) -> 
     if _is_before(message, since):
         return False
     if wanted.whole is not None and not message.get("content"):
-        message = wanted.whole(message["id"])
+        message = wanted.whole(channel, str(message["id"]))
     return _alike(message.get("content") or "", wanted.message.text)
 
 
@@ -162,16 +168,25 @@ def _alike(one: str, other: str) -> bool:
 def _empty(look: Look, channel: str) -> Looked:
     """Return whether "nothing there" can be believed: an unreadable channel looks empty, too."""
     try:
-        bits = _bits(look, me=look("/users/@me", {}), seen=look(f"/channels/{channel}", {}))
+        bits = rights_in(look, channel)
     except NotSent:
         raise
     except BotticelliError as error:
         return Looked(why=f"the channel looks empty, our rights in it are unknown ({error.what})")
-    except (KeyError, TypeError, ValueError, AttributeError):  # not as Discord answers
+    except _NOT_AS_DISCORD:
         return Looked(why="the channel looks empty, our rights in it are unknown")
     if bits & READ_MESSAGE_HISTORY:
         return Looked(certain=True)
     return Looked(why="the bot may not read the channel's history: give it Read Message History")
+
+
+def rights_in(look: Look, channel: str) -> int:
+    """Return our permission bits in a channel.
+
+    Raises:
+        BotticelliError, KeyError, TypeError, ValueError: They are not to be found out.
+    """
+    return _bits(look, me=look("/users/@me", {}), seen=look(f"/channels/{channel}", {}))
 
 
 def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
@@ -201,17 +216,32 @@ def _problems(
         bits = _bits(look, me=me, seen=seen)
     except NotSent:
         raise
-    except BotticelliError:
+    except (BotticelliError, *_NOT_AS_DISCORD):
         bits = EVERYTHING
     name = f"#{seen.get('name', seen['id'])}"
-    if seen.get("type") not in WRITABLE:
-        yield f"{name} takes no plain messages (forum, voice or category); name a text channel"
+    if words := _wrong_kind(name, wanted, seen.get("type")):
+        yield words
         return
-    if wanted.crossposts and seen.get("type") != ANNOUNCEMENT:
-        yield f"{name} is not an announcement channel; remove `crosspost` or name one"
+    if wanted.forum and not wanted.has_tags and int(seen.get("flags") or 0) & REQUIRE_TAG:
+        yield f"the forum {name} wants a tag on each post; name some in `forum_tags`"
+    if (seen.get("thread_metadata") or {}).get("locked") and not bits & MANAGE_THREADS:
+        yield f"the thread {name} is locked; unlock it, or give the bot Manage Threads"
     needed = _needed(wanted, is_thread=seen["type"] in THREADS)
     if names := [PERMISSIONS[one] for one in needed if not bits & one]:
         yield _not_allowed(name, names)
+
+
+def _wrong_kind(name: str, wanted: ChannelUse, kind: Any) -> str:
+    """Return why a channel of that type is not for what we want to do there; empty if it is."""
+    if wanted.forum:
+        return "" if kind in FORUMS else f"{name} is no forum; remove `forum` or name one"
+    if kind in FORUMS:
+        return f"{name} is a forum, which takes no plain messages: set `forum = true`"
+    if kind not in WRITABLE:
+        return f"{name} takes no plain messages (voice or category); name a text channel"
+    if wanted.crossposts and kind != ANNOUNCEMENT:
+        return f"{name} is not an announcement channel; remove `crosspost` or name one"
+    return ""
 
 
 def is_thing(answer: Any, id_: str = "") -> bool:
@@ -250,6 +280,8 @@ def _bits(look: Look, *, me: Mapping[str, Any], seen: Mapping[str, Any]) -> int:
     if not guild_id:
         return EVERYTHING  # a direct message has no roles
     guild = look(f"/guilds/{guild_id}", {})
+    if not isinstance(guild.get("roles"), list):  # some servers leave them out
+        guild = {**guild, "roles": look(f"/guilds/{guild_id}/roles", {})}
     member = look(f"/guilds/{guild_id}/members/{me['id']}", {})
     return permissions_of(guild=guild, channel=holder, member=member, user_id=str(me["id"]))
 
@@ -268,9 +300,9 @@ def permissions_of(*, guild: Json, channel: Json, member: Json, user_id: str) ->
     """
     if guild.get("owner_id") == user_id:
         return EVERYTHING
-    mine = {str(guild["id"]), *map(str, member.get("roles", ()))}
+    mine = {str(guild["id"]), *map(str, member["roles"])}
     bits = 0
-    for role in guild.get("roles", ()):
+    for role in guild["roles"]:
         if str(role["id"]) in mine:
             bits |= int(role["permissions"])
     if bits & ADMINISTRATOR:

@@ -25,12 +25,15 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.discord import channel as channels
+from botticelli.platforms.discord import forum
 from botticelli.platforms.discord.errors import (
+    ARCHIVED,
     CROSSPOST,
     CROSSPOSTED,
     MISSING_PERMISSION,
+    OPEN_AGAIN,
     OPEN_THREAD,
-    UNKNOWN_MESSAGE,
+    UNKNOWN_WEBHOOK,
     WRITE,
     ErrorAnswer,
     error_of,
@@ -63,10 +66,26 @@ class Webhook:
 
 @record
 class Extras:
-    """What follows a message: publishing to followers, a thread of that name."""
+    """What messages are beyond their text, and what follows them.
+
+    Args:
+        crosspost: Publish to followers.
+        thread_name: A thread of that name follows; in a forum: the title of each post.
+        is_forum: Each post is a thread of its own.
+        tags: Names or ids of a forum's tags.
+        flags: Of each message.
+    """
 
     crosspost: bool = False
     thread_name: str = ""
+    is_forum: bool = False
+    tags: tuple[str, ...] = ()
+    flags: int = 0
+
+    @property
+    def opens_threads(self) -> bool:
+        """Whether a thread is opened under each message."""
+        return bool(self.thread_name) and not self.is_forum
 
 
 NO_EXTRAS: Final = Extras()
@@ -104,8 +123,8 @@ class Discord:
         self._extras = extras
         self._guild = ""
         self._web_host = _web_host(rest.base_url)
-        # A webhook has no nonce: what was published once must be looked up, never sent again.
-        self.idempotency_seconds = 0.0 if webhook else NONCE_SECONDS
+        # Neither a webhook nor a forum has a nonce: what was published once must be looked up.
+        self.idempotency_seconds = 0.0 if webhook or extras.is_forum else NONCE_SECONDS
 
     @property
     def told_time(self) -> datetime | None:
@@ -114,15 +133,19 @@ class Discord:
 
     def preview(self, message: OutgoingMessage) -> Json:
         """See Platform. A webhook's token is left out."""
-        path, query = self._messages(message.thread, shown=True)
+        path, query = self._target(message, shown=True)
         asked = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
         url = f"{self._rest.base_url}{path}{asked}"
-        return {"method": "POST", "url": url, "json": self._payload(message)}
+        return {"method": "POST", "url": url, "json": self._payload(message, self._extras.tags)}
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform. Discord itself drops a repeated nonce, but only for some minutes."""
-        path, query = self._messages(message.thread)
-        return self._receipt(self._call("POST", path, json=self._payload(message), query=query))
+        path, query = self._target(message)
+        body = self._payload(message, self._tags())
+        made = self._call("POST", path, json=body, query=query)
+        if self._opens_post(message) and self._webhook is None and isinstance(made, dict):
+            made = {**made, "channel_id": made.get("id")}  # the thread has its first message's id
+        return self._receipt(made)
 
     def find(
         self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
@@ -155,10 +178,11 @@ class Discord:
             author=self._webhook.id if self._webhook else self._me(),
             since=since,
             known=here.union(known),
-            whole=partial(self._through_webhook, message.thread) if self._webhook else None,
+            whole=self._whole if self._webhook else None,
         )
-        found = channels.search(self._look, place, search)
-        if isinstance(found, dict):
+        look_for = forum.search if self._opens_post(message) else channels.search
+        found = look_for(self._look, place, search)
+        if not isinstance(found, Looked):
             return Looked(receipt=self._receipt_of(found), certain=True)
         if found.certain and not search.author:
             return Looked(
@@ -169,19 +193,45 @@ class Discord:
     def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
         """See Platform. Mentions are named again: an edit without them pings whom it names."""
         body = {"content": message.text, "allowed_mentions": _mentions(message)}
-        path, query = self._one(remote_id, message.thread)
-        return self._receipt(self._call("PATCH", path, json=body, query=query))
+        return self._receipt(self._change("PATCH", remote_id, message.thread, json=body))
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:
-        """See Platform."""
+        """See Platform. A forum's post goes with its title, if we may do that."""
+        if self._extras.is_forum and thread and self._can_read:
+            try:
+                self._call("DELETE", f"/channels/{thread}")
+            except LockedOut:
+                raise
+            except ConfigError:
+                pass
+            else:
+                return
+        self._change("DELETE", remote_id, thread)
+
+    def _change(self, method: str, remote_id: str, thread: str, **more: Any) -> Any:
+        """Change a message of ours; an archived thread is opened again for it.
+
+        Raises:
+            ConfigError: It is archived, and we may not open it again.
+        """
         path, query = self._one(remote_id, thread)
-        self._call("DELETE", path, query=query, fine=(UNKNOWN_MESSAGE,))
+        try:
+            return self._call(method, path, query=query, **more)
+        except Refused as error:
+            if error.code != ARCHIVED:
+                raise
+        place = thread or (self._webhook and self._webhook.thread) or self._channel
+        if not self._can_read:
+            what, hint = "the thread is archived", "open it again, or name a bot's token as well"
+            raise ConfigError(what, where=self.name, hint=hint)
+        self._call("PATCH", f"/channels/{place}", json={"archived": False})
+        return self._call(method, path, query=query, **more)
 
     @property
     def steps(self) -> Sequence[str]:
         """See Platform. A link needs the server's id, which no message contains."""
         wanted = {
-            "thread": bool(self._extras.thread_name),
+            "thread": self._extras.opens_threads,
             "crosspost": self._extras.crosspost,
             "link": not self._guild,
         }
@@ -190,7 +240,7 @@ class Discord:
     def follow(self, step: str, receipt: Receipt) -> Receipt:
         """See Platform. Discord answers a repetition with a code of its own, which is fine."""
         path = f"/channels/{self._channel}/messages/{receipt.remote_id}"
-        if step == "thread" and self._extras.thread_name:
+        if step == "thread" and self._extras.opens_threads:
             name = {"name": self._extras.thread_name[:100]}
             self._call("POST", f"{path}/threads", json=name, fine=(THREAD_ALREADY,))
         elif step == "crosspost":
@@ -212,39 +262,81 @@ class Discord:
 
     def thread_of(self, receipt: Receipt) -> str:
         """See Platform. A thread under a message has the message's id."""
-        return receipt.remote_id if self._extras.thread_name else ""
+        if self._extras.is_forum:
+            return self.lies_in(receipt)
+        return receipt.remote_id if self._extras.opens_threads else ""
 
     def lies_in(self, receipt: Receipt) -> str:
         """See Platform. The destination may have another channel by now."""
         match = re.search(r"/channels/[^/]+/(\d+)/\d+$", receipt.url)
-        is_here = match is None or self._webhook or match[1] == self._channel
+        is_channel = self._webhook and not self._extras.is_forum
+        is_here = match is None or is_channel or match[1] == self._channel
         return "" if is_here or match is None else match[1]
 
     def check(self) -> Sequence[str]:
         """See Platform."""
-        if self._webhook:
-            path, _ = self._messages("")
-            try:
+        try:
+            if self._webhook:
+                path, _ = self._messages("")
                 if not channels.is_thing(self._look(path, {}), self._webhook.id):
                     return (channels.NOT_DISCORD,)
-            except NotSent:
-                raise
-            except BotticelliError as error:
-                return (str(error),)
-        if not self._can_read:
-            return ()
-        wanted = channels.ChannelUse(
+                self.whereabouts()
+            if not (self._can_read and self._channel):
+                return ()
+            problems = channels.check(self._look, self._channel, self._use())
+            self._tags()
+        except NotSent:
+            raise
+        except BotticelliError as error:
+            return (str(error),)
+        return problems
+
+    def _use(self) -> channels.ChannelUse:
+        return channels.ChannelUse(
             writes=self._webhook is None,
             crossposts=self._extras.crosspost,
-            threads=bool(self._extras.thread_name),
+            threads=self._extras.opens_threads,
+            forum=self._extras.is_forum,
+            has_tags=bool(self._extras.tags),
         )
-        return channels.check(self._look, self._channel, wanted)
 
-    def _payload(self, message: OutgoingMessage) -> Json:
+    def _payload(self, message: OutgoingMessage, tags: Sequence[str]) -> Json:
         body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}
+        if self._extras.flags:
+            body["flags"] = self._extras.flags
+        title = self._extras.thread_name[:100] or forum.title_of(message.text)
+        tagged = {"applied_tags": list(tags)} if tags else {}
+        if self._opens_post(message):
+            if self._webhook is None:
+                return {"name": title, "message": body, **tagged}
+            return {**body, "thread_name": title, **tagged}
         if self._webhook is None:
             body |= {"nonce": message.nonce, "enforce_nonce": True}
         return body
+
+    def _opens_post(self, message: OutgoingMessage) -> bool:
+        """Whether a message is the first of a forum's post."""
+        return self._extras.is_forum and not message.thread
+
+    def _tags(self) -> Sequence[str]:
+        """Return the ids of the tags; the forum is asked if they have names.
+
+        Raises:
+            ConfigError: It has no such tag.
+        """
+        if all(map(str.isdecimal, self._extras.tags)) or not self._can_read:
+            return self._extras.tags
+        if self._webhook:
+            self.whereabouts()
+        return forum.tag_ids(self._extras.tags, self._look(f"/channels/{self._channel}", {}))
+
+    def _target(
+        self, message: OutgoingMessage, *, shown: bool = False
+    ) -> tuple[str, Mapping[str, str]]:
+        """Return path and query of the request that publishes a message."""
+        if self._opens_post(message) and self._webhook is None:
+            return f"/channels/{self._channel}/threads", {}
+        return self._messages(message.thread, shown=shown)
 
     def _messages(self, thread: str, *, shown: bool = False) -> tuple[str, Mapping[str, str]]:
         if self._webhook is None:
@@ -261,7 +353,9 @@ class Discord:
             return f"{path}/{remote_id}", {}
         return f"{path}/messages/{remote_id}", {k: v for k, v in query.items() if k != "wait"}
 
-    def _through_webhook(self, thread: str, remote_id: str) -> Json:
+    def _whole(self, place: str, remote_id: str) -> Json:
+        """Return a message in a channel or thread as its webhook sees it."""
+        thread = "" if place == self._channel else place
         try:
             found: Json = self._look(*self._one(remote_id, thread))
         except Refused:  # deleted since it was listed
@@ -302,7 +396,7 @@ class Discord:
             request,
             where=self.name,
             explain=partial(self._explain, request),
-            is_fine=lambda answer: answer.code in fine,
+            is_fine=lambda answer: answer.code in fine or _is_gone(method, answer),
         )
 
     def _explain(self, request: DiscordRequest, answer: ErrorAnswer) -> BotticelliError:
@@ -311,7 +405,9 @@ class Discord:
             where=self.name,
             channel=self._channel_name(answer, request.method),
             publishing=request.changes,
-            right=_RIGHTS.get(request.path.rpartition("/")[2], WRITE),
+            right=OPEN_AGAIN
+            if request.json == {"archived": False}
+            else _RIGHTS.get(request.path.rpartition("/")[2], WRITE),
         )
 
     def _channel_name(self, answer: ErrorAnswer, method: str) -> str:
@@ -324,7 +420,7 @@ class Discord:
         try:
             return "#" + str(self._look(f"/channels/{self._channel}", {})["name"])
         except (BotticelliError, KeyError, TypeError):
-            return self._channel
+            return self._channel or "the channel"
 
     def _receipt(self, message: Any) -> Receipt:
         try:
@@ -370,6 +466,15 @@ def _mentions(message: OutgoingMessage) -> Json:
         if named:
             mentions[key] = sorted(named)[:100]
     return mentions
+
+
+def _is_gone(method: str, answer: ErrorAnswer) -> bool:
+    """Whether what was to be deleted is gone, with its channel or server as it may be.
+
+    A webhook that is gone has left its messages behind; a web page is no answer of the API.
+    """
+    is_thing = answer.code != UNKNOWN_WEBHOOK and not answer.is_page
+    return method == "DELETE" and answer.status == 404 and is_thing
 
 
 def _web_host(base_url: str) -> str:

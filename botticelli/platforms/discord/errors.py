@@ -23,11 +23,13 @@ UNKNOWN_CHANNEL: Final = 10003
 UNKNOWN_GUILD: Final = 10004
 UNKNOWN_MESSAGE: Final = 10008
 UNKNOWN_WEBHOOK: Final = 10015
+ARCHIVED: Final = 50083
 CROSSPOSTED: Final = 40033  # already
 MISSING_PERMISSION: Final = 50013  # the only refusal of a right that goes with seeing the channel
 
 WRITE: Final = ("write there", "Send Messages")  # what is refused by 50013, and the right to it
 OPEN_THREAD: Final = ("open a thread there", "Create Public Threads")
+OPEN_AGAIN: Final = ("open the archived thread again", "Manage Threads")
 CROSSPOST: Final = ("publish to its followers", "Send Messages and Manage Messages")
 _TEXT_CHANNEL: Final = "name a text or announcement channel"
 
@@ -43,7 +45,7 @@ _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
         "give it View Channel there, or invite it to the server",
     ),
     50008: ("{channel} is no channel for messages", _TEXT_CHANNEL),
-    40058: ("{channel} is a forum, which takes no plain messages", _TEXT_CHANNEL),
+    40058: ("{channel} is a forum, which takes no plain messages", "set `forum = true`"),
     MISSING_PERMISSION: ("the bot may see {channel} but not {act}", "give it {right}"),
     50024: ("{channel} is the wrong kind of channel for that", _TEXT_CHANNEL),
     50041: (
@@ -54,9 +56,10 @@ _CONFIG: Final[Mapping[int, tuple[str, str]]] = {
     160005: ("the thread {channel} is locked", "unlock it, or name another channel"),
     220001: (
         "this webhook belongs to a forum, which takes no plain messages",
-        "make one in a text channel",
+        "set `forum = true`",
     ),
-    40067: ("{channel} is a forum that wants a tag", _TEXT_CHANNEL),
+    220003: ("this webhook belongs to no forum", "remove `forum`"),
+    40067: ("{channel} is a forum that wants a tag", "name some in `forum_tags`"),
 }
 # Who meets one of these can neither read nor write in that place; all else is a single right.
 _KEPT_OUT: Final = frozenset({UNKNOWN_CHANNEL, UNKNOWN_GUILD, 50001, 50041, 40333})
@@ -68,7 +71,7 @@ _REFUSED: Final[Mapping[int, str]] = {
     50005: "the message is somebody else's",
     50006: "the message is empty",
     50045: "a file is too large",
-    50083: "the thread is archived",
+    ARCHIVED: "the thread is archived",
     50109: "Discord cannot read the request",
     200000: "AutoMod on this server blocks this text: change the text or the rule",
     240000: "Discord blocks this text for a harmful link: change the text",
@@ -81,6 +84,7 @@ class ErrorAnswer:
     """An answer that is not a success, with as much of its body as could be read.
 
     Args:
+        is_page: Whether its body is HTML.
         is_global: Whether it speaks of all routes, not only of the one that was asked.
     """
 
@@ -88,6 +92,7 @@ class ErrorAnswer:
     code: int = 0
     message: str = ""
     is_json: bool = False
+    is_page: bool = False
     errors: Any = None
     retry_after: float | None = None
     is_global: bool = False
@@ -123,6 +128,7 @@ class ErrorAnswer:
             code=code if isinstance(code, int) else 0,
             message=str(fields.get("message", ""))[:200],
             is_json=is_json,
+            is_page=text.lstrip().startswith("<"),
             errors=fields.get("errors"),
             retry_after=_longest(_seconds_of(headers), fields.get("retry_after")),
             is_global=fields.get("global") is True

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from botticelli.platforms.discord.commands.client import DiscordCommands
     from botticelli.platforms.discord.rest import Rest
 
+MOST_TAGS: Final = 5  # of a forum's post
+SILENT, NO_EMBEDS = 1 << 12, 1 << 2  # flags of messages
 DISCORD_API: Final = "https://discord.com/api/v10"
 DISCORD_HOSTS: Final = re.compile(r"(?:ptb\.|canary\.)?discord(?:app)?\.com", re.IGNORECASE)
 WEBHOOK_PATH: Final = re.compile(r".*/webhooks/(\d+)/([\w-]+)/?")
@@ -60,8 +62,25 @@ def missing(destination: Destination) -> list[Problem]:
             parse(destination)
         except ConfigError as error:
             problems += error.problems
+    problems += _unfit_for_forum(destination)
     wanted = _missing_with_webhook if destination.webhook else _missing_of_bot
     return [*problems, *wanted(destination)]
+
+
+def _unfit_for_forum(destination: Destination) -> Iterator[Problem]:
+    """Yield what does not go with a forum, or only with one."""
+    is_forum, tags = destination.forum, destination.forum_tags
+    by_name = not destination.token and not all(map(str.isdecimal, tags))
+    into_thread = destination.webhook and "thread_id=" in destination.webhook.reveal()
+    for key, is_wrong, what, hint in (
+        ("crosspost", is_forum and destination.crosspost, "a forum has no followers", "remove it"),
+        ("forum", is_forum and into_thread, "the webhook writes into a thread", "remove one"),
+        ("forum_tags", tags and not is_forum, "only a forum has tags", "set `forum = true`"),
+        ("forum_tags", len(tags) > MOST_TAGS, f"more than {MOST_TAGS} tags", "remove some"),
+        ("forum_tags", by_name, "a webhook alone knows no names of tags", "write their ids"),
+    ):
+        if is_wrong:
+            yield _problem(destination, key, what, hint)
 
 
 def _missing_of_bot(destination: Destination) -> Iterator[Problem]:
@@ -83,7 +102,8 @@ def _missing_with_webhook(destination: Destination) -> Iterator[Problem]:
         return
     what = "a webhook alone can neither crosspost nor open a thread"
     hint = "name the bot's token and the channel as well, or take it out"
-    follows = {"crosspost": destination.crosspost, "thread_name": destination.thread_name}
+    thread_name = "" if destination.forum else destination.thread_name
+    follows = {"crosspost": destination.crosspost, "thread_name": thread_name}
     for key, is_wanted in follows.items():
         if is_wanted:
             yield _problem(destination, key, what, hint)
@@ -112,7 +132,13 @@ def open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
         webhook=_webhook(destination),
         can_read=bool(destination.token),
         rest=_rest(destination, limits),
-        extras=Extras(crosspost=destination.crosspost, thread_name=destination.thread_name),
+        extras=Extras(
+            crosspost=destination.crosspost,
+            thread_name=destination.thread_name,
+            is_forum=destination.forum,
+            tags=destination.forum_tags,
+            flags=SILENT * destination.silent | NO_EMBEDS * destination.suppress_embeds,
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from botticelli.config import plugins
-from botticelli.config.model import Security
+from botticelli.config.operations import Security
 from botticelli.errors import ConfigError
 from botticelli.records import record
 from botticelli.text import nearest
