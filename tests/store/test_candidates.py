@@ -198,16 +198,15 @@ def test_scores_are_kept_and_a_judged_candidate_is_not_judged_again(db):
 
 def test_what_is_set_aside_is_rejected_with_its_reason_unless_somebody_has_it_already(db):
     original, copy = candidate(db, "Some *post*"), candidate(db, "some   post")
-    seen = duplicates.list_unjudged(db, after=0)
     claim(db, limit=2)
     aside = [
         duplicates.EarlyRejection(id=copy, note=f"repeats #{original}", duplicate_of=original),
         duplicates.EarlyRejection(id=original, note="has no text"),
     ]
 
-    while_claimed = duplicates.reject_unjudged(db, seen, aside)
+    while_claimed = duplicates.reject_unjudged(db, {}, aside)
     queue.release(db, CANDIDATES, owner="judge")
-    afterwards = duplicates.reject_unjudged(db, seen, aside[:1])
+    afterwards = duplicates.reject_unjudged(db, {}, aside[:1])
 
     assert (while_claimed, afterwards) == (0, 1)
     query = (
@@ -223,7 +222,8 @@ def test_what_is_set_aside_is_rejected_with_its_reason_unless_somebody_has_it_al
 def test_what_came_in_by_plain_sql_gets_its_fingerprint(db):
     candidate(db, "Some *post*")
 
-    duplicates.reject_unjudged(db, duplicates.list_unjudged(db, after=0), [])
+    new = duplicates.list_unjudged(db, after=0)
+    duplicates.remember(db, new, window=timedelta(days=9), describe=lambda _: ([], None))
 
     query = "SELECT content_hash FROM potential_discord_posts"
     assert db.execute(query).fetchone() == (fingerprint("some post"),)

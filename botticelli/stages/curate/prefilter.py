@@ -36,8 +36,8 @@ class Prefilter:
         """
         aside = 0
         duplicates.refresh(conn, window=self._settings.window, describe=self._describe)
-        while found := duplicates.list_new(conn, after=self._through):
-            aside += duplicates.reject(conn, *self._look(conn, found))
+        while found := duplicates.list_unjudged(conn, after=self._through):
+            aside += duplicates.reject_unjudged(conn, *self._look(conn, found))
             self._through = found[-1].id
         return aside
 
@@ -49,7 +49,7 @@ class Prefilter:
             seen, aside = self._look(conn, found)
         if found:
             claims = [late[one.id] for one in found]
-            duplicates.reject(conn, seen, aside, claims=claims)
+            duplicates.reject_unjudged(conn, seen, aside, claims=claims)
         return frozenset(one.id for one in aside)
 
     def _look(

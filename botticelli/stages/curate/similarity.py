@@ -27,7 +27,7 @@ PERHAPS: Final = 0.5  # of the shorter one's trigrams and stems
 NEAREST: Final = 2
 LEAST: Final = 0.3  # below it two texts are not worth a closer look
 SAME_HEAD: Final = 0.8  # of the trigrams of two heads without their numbers
-SAME_BODY: Final = 0.3  # of the trigrams of two bodies; reworded sentences have more in common
+SAME_BODY: Final = 0.5  # of the shorter body's trigrams; reworded sentences have more in common
 BODY: Final = 0.2  # of a text, at least, is a body of its own
 
 # Thai, Lao, Burmese, Khmer, kana and Chinese characters: words are not told apart by blanks.
@@ -148,7 +148,7 @@ def is_series(one: str, other: str) -> bool:
     if (
         counts[0] != counts[1]
         and len(counts[0]) == len(counts[1])
-        and _alike(bare[0][0], bare[1][0])
+        and overlap(trigrams(bare[0][0]), trigrams(bare[1][0])) >= SAME_HEAD
     ):
         return True
     bodies = [
@@ -156,11 +156,7 @@ def is_series(one: str, other: str) -> bool:
         for parts, frame in zip(bare, reversed(bare), strict=True)
     ]
     sizes = [len(body) / len(" ".join(parts)) for body, parts in zip(bodies, bare, strict=True)]
-    return min(sizes) >= BODY and max(sizes) < 1 and not _alike(bodies[0], bodies[1], SAME_BODY)
-
-
-def _alike(one: str, other: str, least: float = SAME_HEAD) -> bool:
-    return overlap(trigrams(one), trigrams(other)) >= least
+    return min(sizes) >= BODY and max(sizes) < 1 and _inside(*map(trigrams, bodies)) < SAME_BODY
 
 
 def _parts(text: str) -> list[str]:

@@ -71,7 +71,7 @@ FORGET: Final = """
     SELECT count(*) FROM gone
 """
 # Four lists, each by an index of its own: posts whose ids are new, posts that could be edited
-# since, and what waits for a person or the choice. What waits for the judge comes by `list_new`.
+# since, and what waits for a person or the choice. For the judge see `list_unjudged`.
 MISSING: Final = """
     SELECT n.id, n.text_content AS text, botticelli_text_hash(n.text_content) AS hash
       FROM {of} AS n
@@ -200,7 +200,7 @@ NEVER_LOOKED_AT: Final = """
 """
 
 
-def list_new(conn: Connection, *, after: int) -> tuple[NewText, ...]:
+def list_unjudged(conn: Connection, *, after: int) -> tuple[NewText, ...]:
     """Return the next candidates that wait for the judge and were never looked at. Reads only."""
     values = {"after": after, "limit": CHUNK}
     return tuple(fetch_all(conn, NewText, TEXTS.format(which=NEVER_LOOKED_AT), values))
@@ -412,7 +412,7 @@ LOOKED_AT: Final = """
 
 
 @repeatable()
-def reject(
+def reject_unjudged(
     conn: Connection,
     seen: Mapping[int, Sequence[Nearest]],
     aside: Sequence[EarlyRejection],

@@ -30,7 +30,8 @@ OPERATIONAL: Final = frozenset({
     "act_executions", "item_memory", "deliveries", "ledger", "ledger_grants", "ledger_waiters",
     "narrative_state", "command_approvals", "command_audit", "content_generation_tables",
     "content_generations", "row_leases", "engagement", "pruned_rows", "pruned_calls",
-    "known_secrets", "ledger_alive", "botticelli_project", "destination_channels",
+    "known_secrets", "known_terms", "known_texts", "ledger_alive", "botticelli_project",
+    "destination_channels",
 })  # fmt: skip
 # Columns that a model's JSON fills, of the tables that we read back as ours (and of those made like
 # them). Any other key is kept in `extra`.
