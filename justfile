@@ -27,6 +27,10 @@ proofs: setup
 database-faults: setup
     BOTTICELLI_FAULTS=200 {{python}} -m pytest -m slow tests/crash/test_database_faults.py
 
+# 1,000 calls of the whole line to models that give every odd answer there is (two minutes)
+model-chaos: setup
+    BOTTICELLI_CHAOS=1000 {{python}} -m pytest -m slow tests/crash/test_model_chaos.py
+
 # Style, types, floors, units
 lint: setup
     .venv/bin/ruff check .
