@@ -144,6 +144,11 @@ CREATE TABLE IF NOT EXISTS generation_items (
 );
 CREATE INDEX IF NOT EXISTS generation_items_open
     ON generation_items (batch_id, id) WHERE state IN ('pending', 'running');
+-- Since version 6: the next one of a long batch is found without looking at the others.
+CREATE INDEX IF NOT EXISTS generation_items_next
+    ON generation_items (batch_id, acts_done, id) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS generation_items_expiring
+    ON generation_items (batch_id, lease_expires_at) WHERE state = 'running';
 
 -- Every attempt at every act, failed ones included. Append-only: no answer of a model is discarded.
 CREATE TABLE IF NOT EXISTS act_executions (

@@ -37,6 +37,7 @@ ALL: Final[Mapping[str, Benchmark]] = {
         what="a batch against its longest chains", words=("benchmarks.batch", "--rounds", "5")
     ),
     "ledger": Benchmark(what="reserve and settle", words=("benchmarks.ledger",)),
+    "queue": Benchmark(what="claims beside a queue library", words=("benchmarks.queue",)),
     "deliveries": Benchmark(what="posts that leave", words=("benchmarks.deliveries",)),
     "curate": Benchmark(what="10,000 candidates judged", words=("benchmarks.curate",)),
     "repeats": Benchmark(what="repeats that are recognised", words=("benchmarks.repeats",)),

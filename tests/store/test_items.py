@@ -167,3 +167,20 @@ def test_who_has_lost_an_item_takes_nothing_from_who_holds_it(db, claim, clock):
     assert items.recall(db, holder.id, "0.0") == '"seen"'
     assert items.settle_done(db, holder)
     assert items.recall(db, holder.id, "0.0") is None
+
+
+def test_the_next_item_of_a_long_batch_is_found_without_looking_at_the_others(db):
+    todo = [("n", number) for number in range(1, 5001)]
+    long = batches.plan(db, "f.long", items=todo, options={}).id
+    db.execute("ANALYZE generation_items")
+    values = {"batch_id": long, "owner": "o", "lease": timedelta(minutes=1)}
+    with db.transaction(force_rollback=True):
+        (plan,) = db.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {items.CLAIM}", values).fetchone()
+
+    assert most_rows(plan[0]["Plan"]) == 1
+
+
+def most_rows(node):
+    """Return the largest number of rows that a part of the plan has returned or thrown away."""
+    own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return max([own, *map(most_rows, node.get("Plans", ()))])

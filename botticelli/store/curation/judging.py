@@ -47,7 +47,8 @@ class Candidate:
 
 # Two that claim at once would share the rows out between them: two half batches, two calls.
 ONE_AT_A_TIME: Final = """
-    SELECT pg_advisory_xact_lock(hashtextextended('botticelli candidates', 0))
+    SELECT pg_advisory_xact_lock(hashtextextended('botticelli candidates', 0)),
+           set_config('synchronous_commit', 'off', true)  -- see items.claim
 """
 CLAIM: Final = """
     WITH next AS MATERIALIZED (

@@ -37,29 +37,45 @@ class Item:
         return Claim(id=self.id, fence=self.fence)
 
 
-CLAIM: Final = """
-    WITH next AS MATERIALIZED (
+_CLAIM: Final = """
+    WITH hasty AS MATERIALIZED (
+        SELECT set_config('synchronous_commit', 'off', true)
+    ), abandoned AS MATERIALIZED (
         SELECT id
           FROM generation_items
          WHERE batch_id = %(batch_id)s
-           AND ((state = 'pending'
-                 AND (retry_at IS NULL
-                      OR retry_at <= botticelli_now()))
-                OR (state = 'running'
-                    AND lease_expires_at <= botticelli_now()))
-         ORDER BY CASE WHEN %(deepest_first)s THEN -acts_done ELSE acts_done END, id
+           AND state = 'running'
+           AND lease_expires_at <= botticelli_now()
+         ORDER BY lease_expires_at, id
          LIMIT 1
            FOR UPDATE SKIP LOCKED
+    ), waiting AS MATERIALIZED (
+        SELECT id
+          FROM generation_items
+         WHERE NOT EXISTS (SELECT FROM abandoned)
+           AND batch_id = %(batch_id)s
+           AND state = 'pending'
+           AND (retry_at IS NULL
+                OR retry_at <= botticelli_now())
+         ORDER BY acts_done {order}, id
+         LIMIT 1
+           FOR UPDATE SKIP LOCKED
+    ), next AS (
+        SELECT id FROM abandoned
+         UNION ALL
+        SELECT id FROM waiting
     )
     UPDATE generation_items AS i
        SET state = 'running',
            fence = i.fence + 1,
            lease_owner = %(owner)s,
            lease_expires_at = botticelli_now() + %(lease)s
-      FROM next
+      FROM next, hasty
      WHERE i.id = next.id
     RETURNING i.id, i.batch_id, i.narrative, i.iteration, i.attempts, i.acts_done, i.fence
 """
+CLAIM: Final = _CLAIM.format(order="ASC")
+CLAIM_DEEPEST: Final = _CLAIM.format(order="DESC")
 
 
 @repeatable()
@@ -69,14 +85,15 @@ def claim(
     """Lease the next item to `owner`; None if none may be claimed now.
 
     Level-first: the item with the most acts left comes first, so that the longest chains do not
-    end up last; `deepest_first` is for days on which not all can be finished. One transaction;
-    two callers never get the same item.
+    end up last; `deepest_first` is for days on which not all can be finished. Items of dead holders
+    come before both. One statement; two callers never get the same item.
+
+    The claim does not wait for the disk. If PostgreSQL crashes right after it, the item waits again
+    and somebody else may take it, too: answers are kept, and only who settles first is heard.
     """
-    with conn.transaction(), conn.cursor(row_factory=class_row(Item)) as cursor:
-        return cursor.execute(
-            CLAIM,
-            {"batch_id": batch_id, "owner": owner, "lease": lease, "deepest_first": deepest_first},
-        ).fetchone()
+    values = {"batch_id": batch_id, "owner": owner, "lease": lease}
+    with conn.cursor(row_factory=class_row(Item)) as cursor:
+        return cursor.execute(CLAIM_DEEPEST if deepest_first else CLAIM, values).fetchone()
 
 
 SETTLE: Final = """
