@@ -34,6 +34,20 @@ def test_help_names_every_command_in_its_own_words(botticelli):
     assert set(built) == set(COMMANDS)
 
 
+def test_every_argument_and_option_says_what_it_is_for():
+    for command in COMMANDS.values():
+        import_module(f"botticelli.cli.{command.module}")
+    groups = {"": typer.main.get_group(app)}
+    silent = []
+    while groups:
+        path, found = groups.popitem()
+        told = ("help", "hidden")
+        silent += [p for p in found.params if not any(getattr(p, name, "") for name in told)]
+        groups |= {f"{path} {name}": each for name, each in getattr(found, "commands", {}).items()}
+
+    assert silent == []
+
+
 def test_no_command_at_all_shows_the_help(botticelli):
     ended = botticelli("")
 

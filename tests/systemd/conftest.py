@@ -2,7 +2,7 @@
 
 import pytest
 
-from botticelli.cli.shared.timer_plans import plans_of
+from botticelli.cli.setup.timer_install import plans_of
 from botticelli.config.load import load
 from botticelli.schedule.units import systemd_units
 from tests.systemd.lab import Lab, Refused, hindrance, program

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from botticelli.cli.shared.timer_plans import plans_of
+from botticelli.cli.setup.timer_install import plans_of
 from botticelli.config.load import load
 from botticelli.schedule.units import UnitScope, systemd_units
 from tests.systemd.conftest import boot

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from botticelli.cli.shared.timer_plans import plans_of
+from botticelli.cli.setup.timer_install import plans_of
 from botticelli.config.load import load
 from botticelli.errors import ConfigError
 from botticelli.schedule.crontab import crontab

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.cli.shared.timer_plans import plans_of
+from botticelli.cli.setup.timer_install import plans_of
 from botticelli.config.load import load
 from botticelli.schedule.crontab import crontab
 from botticelli.schedule.units import PROGRAM, span, spread, systemd_units

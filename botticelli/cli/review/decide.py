@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from botticelli.cli.shared.choices import STATUSES, View
-from botticelli.cli.shared.ids import Id, parser_of
+from botticelli.cli.shared.ids import Id, argument, parser_of
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Columns, Lines, Listing
@@ -18,14 +18,8 @@ from botticelli.store.curation.reviews import Decision, Reviewed
 from botticelli.store.curation.undo import undo as undo_last
 from botticelli.text import shorten
 
-Ids = Annotated[
-    list[Id],
-    typer.Argument(
-        metavar="ID...",
-        parser=parser_of("candidate", "post"),
-        help="The ids of candidates (12 or c12), or of their posts (p5).",
-    ),
-]
+WHICH: Final = "The ids of candidates (12 or c12), or of their posts (p5)."
+Ids = Annotated[list[Id], argument(parser_of("candidate", "post"), WHICH, metavar="ID...")]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="The reason; stored.")]
 SHOWN: Final[Columns] = {
     "id>": lambda one: f"c{one.id}",

@@ -11,7 +11,7 @@ import typer
 from botticelli.cli.reports.trace import print_delivery
 from botticelli.cli.review.decide import candidate_ids, decided
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.ids import Id, number_of, parser_of
+from botticelli.cli.shared.ids import Id, argument, number_of, parser_of
 from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Columns, Console, Lines, Listing, render, state
@@ -25,18 +25,10 @@ from botticelli.store.delivery import channels, decisions
 from botticelli.store.delivery.decisions import Decision, DeliveryView
 from botticelli.text import shorten
 
-Deliveries = Annotated[
-    list[int],
-    typer.Argument(
-        metavar="ID...", parser=number_of("delivery"), help="Ids of deliveries (4 or d4)."
-    ),
-]
-Delivery = Annotated[
-    int,
-    typer.Argument(
-        metavar="ID", parser=number_of("delivery"), help="The id of the delivery (4 or d4)."
-    ),
-]
+ID: Final = number_of("delivery")
+Deliveries = Annotated[list[int], argument(ID, "Ids of deliveries (4 or d4).", metavar="ID...")]
+Delivery = Annotated[int, argument(ID, "The id of the delivery (4 or d4).")]
+Editable = Annotated[Id, argument(parser_of("delivery", "candidate", "post"), "")]
 SHOWN: Final[Columns] = {
     "id>": lambda one: f"d{one.id}",
     "post>": lambda one: f"p{one.post_id}",
@@ -164,14 +156,7 @@ def _(report: DeliveryDetails, console: Console) -> None:
 def edit(
     env: Environment,
     conn: Connection,
-    post: Annotated[
-        Id,
-        typer.Argument(
-            metavar="ID",
-            parser=parser_of("delivery", "candidate", "post"),
-            help="A published delivery (4 or d4), or a candidate (c12) or post (p5) not sent yet.",
-        ),
-    ],
+    post: Editable,
     *,
     text: str | None = None,
     file: Path | None = None,
@@ -182,6 +167,7 @@ def edit(
     Without --text and --file the text is opened in $VISUAL or $EDITOR.
 
     Takes:
+        post ID: A published delivery (4 or d4), or a candidate (c12) or post (p5) not sent yet.
         text TEXT: The new text.
         file FILE: Read the new text from a file; - is stdin.
         approve: Also approve it, if it is not sent yet.

@@ -4,9 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-import typer
+from typing import Any, Final
 
 from botticelli import files
 from botticelli.cli.setup.sample import toml_key, toml_value
@@ -31,22 +29,17 @@ FOLDERS: Final = (".", "narratives", "crates/botticelli_narrative/narratives")
 
 @command(name="import", json=False)
 def import_earlier(
-    env: Environment,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="[FILE|DIR]...", help="The earlier project, or files of it."),
-    ] = None,
-    *,
-    to: Annotated[
-        Path | None,
-        typer.Option("--to", metavar="FILE", help="Write to this file instead of stdout."),
-    ] = None,
+    env: Environment, paths: list[Path] | None = None, *, to: Path | None = None
 ) -> None:
     """Convert the earlier system's files to botticelli.toml.
 
     A folder stands for its actor_server.toml, bot_server.toml and botticelli.toml, a file for
     itself and the botticelli.toml beside it. What became of each key is told on stderr. An earlier
     botticelli.toml that is written over is kept as botticelli.earlier.toml.
+
+    Takes:
+        paths [FILE|DIR]...: The earlier project, or files of it.
+        to FILE: Write to this file instead of stdout.
 
     Examples:
         botticelli import --to botticelli.toml

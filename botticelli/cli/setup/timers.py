@@ -18,13 +18,13 @@ from botticelli.cli.setup.timer_install import (
     cron_clock,
     is_same,
     note_exported,
+    plans_of,
     refuse_namesake,
     run,
     scope_of,
     this_program,
     write_files,
 )
-from botticelli.cli.shared.timer_plans import plans_of
 from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import typer
 
 from botticelli.errors import UsageError
 from botticelli.records import record
@@ -59,3 +61,8 @@ def number_of(kind: Kind) -> Callable[[str], int]:
     """Return what reads an argument of this kind alone, as a number. Raises as `parser_of`."""
     parse = parser_of(kind)
     return lambda text: parse(text).number
+
+
+def argument(parser: Callable[[str], Any], text: str, *, metavar: str = "ID") -> Any:
+    """Return an argument that is read by one of those; `text` is its help."""
+    return typer.Argument(metavar=metavar, parser=parser, help=text)

@@ -1,4 +1,4 @@
-"""One run of a stage as its command does it: jitter, hooks, database."""
+"""One run of a stage as its command does it: jitter, hooks, database, and what it used."""
 
 import re
 import shlex
@@ -14,12 +14,15 @@ from botticelli.config.addresses import trust_line
 from botticelli.config.model import StageName
 from botticelli.config.operations import Hooks
 from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, UsageError
+from botticelli.text import counted
 from botticelli.tracing import here
 
 if TYPE_CHECKING:
     from botticelli.hooks import EventKind
+    from botticelli.narrative.answers.dry_run import CallsEstimate
     from botticelli.store.connection import Connection
     from botticelli.store.reads.runs import OwnRun
+    from botticelli.store.runs import RunUsage
 
 Jitter = Annotated[
     str | None,
@@ -208,3 +211,24 @@ def duration(text: str) -> timedelta:
             f"'{text}' is not a duration", where="--jitter", hint="write 30m, 1h30m, 45s"
         )
     return timedelta(seconds=sum(int(number) * UNITS[unit] for number, unit in parts))
+
+
+def spent(report: "RunUsage", *, reused: int = 0, seconds: float) -> str:
+    """Return what a run used. `reused`: stored answers that were not paid for again."""
+    free = f" ({counted(reused, 'answer')} reused)" if reused else ""
+    return (
+        f"{counted(report.calls, 'call')}{free}, {report.input_tokens:,} tokens in,"
+        f" {report.output_tokens:,} out, ${report.cost_usd:.4f}, {seconds:.1f} s"
+    )
+
+
+def priced(report: "CallsEstimate") -> str:
+    """Return what a run would use, its price in US cents."""
+    price = "price unknown" if report.cents is None else f"about {report.cents:.2f} cents"
+    models = ", ".join(report.models) or "any model"
+    used = (
+        f"{counted(report.calls, 'call')} to {models}, about {report.input_tokens:,} tokens in"
+        f" and {report.output_tokens:,} out, {price}; nothing was spent"
+    )
+    limits = [f"limits of {model}: {limits}" for model, limits in report.limits.items()]
+    return "\n  ".join([used, *limits])

@@ -220,7 +220,6 @@ class Listing:
     empty: str = ""
     after: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    exit_code: int = 0
 
     @property
     def as_json(self) -> Mapping[str, Any]:
@@ -234,7 +233,6 @@ class Lines:
 
     text: str
     facts: Mapping[str, Any]
-    exit_code: int = 0
 
     @property
     def as_json(self) -> Mapping[str, Any]:

@@ -3,8 +3,7 @@
 from typing import Final
 
 from botticelli.cli.shared.runners import progress, run_context
-from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, priced, spent, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render

@@ -7,8 +7,7 @@ from functools import partial
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.command_guard import require_trust
 from botticelli.cli.shared.runners import Show, progress, run_context
-from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, stage_run
+from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, priced, spent, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render

@@ -15,8 +15,7 @@ from botticelli import tracing
 from botticelli.cli.shared import choices
 from botticelli.cli.shared.command_guard import require_trust
 from botticelli.cli.shared.runners import run_context
-from botticelli.cli.shared.spending import priced, spent
-from botticelli.cli.shared.stage_run import going_on
+from botticelli.cli.shared.stage_run import going_on, priced, spent
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
