@@ -160,6 +160,7 @@ def test_a_backup_restores_where_a_role_of_its_grants_is_not_known(botticelli, d
     assert ended.code == 0, ended.err
 
 
+@pytest.mark.slow
 def test_yes_is_not_enough_for_code_in_a_backup(botticelli, db):
     db.execute("CREATE FUNCTION evil() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     assert botticelli("db backup copy.dump").code == 0

@@ -108,6 +108,7 @@ def test_the_timers_command_finishes_what_a_person_began_and_does_its_own_as_wel
     assert db.execute("SELECT count(*) FROM batches").fetchone() == (2,)
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_go_on_costs_the_timers_own_nothing_and_ends_in_a_week(house, db):
     house.configure(2, "botticelli.toml")
     assert house("generate other").code == 75

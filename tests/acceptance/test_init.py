@@ -393,6 +393,7 @@ def test_demo_says_that_it_waits_while_the_stage_runs_elsewhere(machine, postgre
     assert "waiting up to 30 s: generate is already running on other (pid 7)" in ended.err
 
 
+@pytest.mark.slow
 def test_our_own_postgres_starts_stops_and_tells(machine):
     assert json.loads(machine("db status --json").out)["running"] is False
     assert machine("db start").code == 0

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 
 def one(db, query):
     return db.execute(query).fetchone()[0]
@@ -49,6 +51,7 @@ def test_from_an_empty_database_to_one_published_post(line, generous, gemini, di
     assert json.loads(status.out)
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_every_stage_spends_and_writes_nothing(line, generous, gemini, discord, db):
     line("generate --iterations 1")
     calls = len(gemini.calls)
@@ -69,6 +72,7 @@ def test_a_dry_run_of_every_stage_spends_and_writes_nothing(line, generous, gemi
     assert one(db, "SELECT count(*) FROM deliveries") == 0
 
 
+@pytest.mark.slow
 def test_ten_iterations_leave_fifty_candidates(line, generous, db):
     ended = line("generate --iterations 10")
 

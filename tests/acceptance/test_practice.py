@@ -3,11 +3,14 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def rows(db, query):
     return db.execute(query).fetchall()
 
 
+@pytest.mark.slow
 def test_offline_stages_leave_a_real_channels_posts_alone(botticelli, db):
     db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('for the real channel')")
     db.execute("INSERT INTO potential_discord_posts (text_content) VALUES ('not judged yet')")
@@ -33,6 +36,7 @@ def test_offline_stages_go_on_among_what_they_made_themselves(botticelli, db):
     ) == [(1,)]
 
 
+@pytest.mark.slow
 def test_the_demo_says_how_to_call_it_where_the_shell_does_not_know_it(botticelli, tmp_path):
     command = tmp_path / "botticelli"
     command.write_text("#!/bin/sh\n")
@@ -47,6 +51,7 @@ def test_the_demo_says_how_to_call_it_where_the_shell_does_not_know_it(botticell
     assert "First:" not in known
 
 
+@pytest.mark.slow
 def test_a_demo_shows_a_post_of_its_own_and_none_of_the_one_before(botticelli, gemini, generous):
     assert "| Filler" in botticelli("demo").out
     botticelli.environ |= {

@@ -73,6 +73,7 @@ def screens(environ, folder):
     return seen
 
 
+@pytest.mark.slow
 def test_the_bar_tells_posts_calls_tokens_and_the_time_left_on_one_line(environ, tmp_path):
     seen = screens(environ, tmp_path)
 

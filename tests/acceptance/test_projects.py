@@ -172,6 +172,7 @@ def test_a_schema_of_its_own_beside_another_application(botticelli, empty_url):
     assert botticelli("status").code == 0
 
 
+@pytest.mark.slow
 def test_looking_at_a_machine_without_a_server_leaves_it_without(bare, botticelli, postgres_home):
     project(botticelli.cwd)
 

@@ -22,6 +22,7 @@ LINES = [
 CHANNEL = re.search(r"--channel (\d+)", TUTORIAL)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("db", "generous")
 def test_every_command_of_the_tutorial_works_as_it_is_written(botticelli, gemini):
     with FakeDiscord(channel=CHANNEL) as discord:

@@ -211,6 +211,7 @@ def test_two_hosts_at_once_keep_the_minimum_interval(scene):
     assert scene.discord.contents() == ["one"]
 
 
+@pytest.mark.slow
 def test_a_storm_of_429s_ends_with_each_post_once(scene):
     texts = ["one", "two", "three"]
     scene.begin_again(*texts)

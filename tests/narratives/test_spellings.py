@@ -205,6 +205,7 @@ def flat_input(each):
     return each
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(names, stories)
 def test_equal_narratives_in_different_forms_are_equal_models(name, story):
@@ -283,6 +284,7 @@ def loaded_or_told(text):
     return None
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(SECTIONS), values, max_size=6))
 def test_any_document_loads_or_is_told_what_is_wrong(document):
@@ -311,6 +313,7 @@ EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.toml"))
 changes = st.tuples(st.lists(st.integers(0, 9), min_size=1, max_size=6), values)
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.sampled_from(EXAMPLES), st.lists(changes, min_size=1, max_size=3))
 def test_an_example_with_anything_in_the_wrong_place_loads_or_is_told(path, wrongs):

@@ -105,6 +105,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.fixed_dictionaries({"id": st.integers(0, 4) | st.text(max_size=3)}) | values))
 def test_whatever_a_judge_says_each_candidate_is_either_scored_or_refused(entries):
     reading = read_answer({"scores": entries}, codes=codes([1, 2, 3]))

@@ -142,6 +142,7 @@ WORDS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(text=st.one_of(st.lists(WORDS, max_size=9).map(" ".join), st.text(max_size=60)))
 def test_no_text_can_break_a_query(db, text):

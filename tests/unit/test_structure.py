@@ -112,6 +112,7 @@ def damaged(draw):
         table = table[key]
 
 
+@pytest.mark.slow
 @given(damaged())
 def test_both_agree_about_any_damage(config):
     real = Draft202012Validator(schema())
