@@ -239,6 +239,33 @@ def test_what_needs_a_person_waits_until_it_is_approved(command, discord):
     ]
 
 
+def test_what_was_sent_before_a_run_stopped_is_not_sent_again(command, discord):
+    """D19: "approve 1 and run this again", which began with the first message once more."""
+    say = PUBLISH[PUBLISH.index("[acts.say]") :]
+    first = say.replace("acts.say", "acts.first").replace("open now", "first")
+    publish(
+        command,
+        PUBLISH.replace('"make", "say"', '"make", "first", "react", "say"')
+        .replace('require_confirmation = ["messages.send"]', 'require_confirmation = ["*.pin"]')
+        .replace('"messages.send"]', '"messages.send", "messages.pin"]')
+        + first
+        + say.replace("acts.say", "acts.react")
+        .replace("messages.send", "messages.pin")
+        .replace('content = "open now"', 'message_id = "${first.id}"'),
+    )
+
+    for _ in range(2):
+        assert command("run publish.toml").code == 1
+    [wish] = json.loads(command("approvals list --json").out)["approvals"]
+    assert command(f"approvals approve {wish['id']}").code == 0
+    assert command("run publish.toml").code == 0
+    room = next(one["id"] for one in discord.world.channels.values() if one["name"] == "gallery")
+    assert discord.contents(room) == ["first", "open now"]
+
+    assert command("run publish.toml").code == 1, "a new round"
+    assert discord.contents(room) == ["first", "open now", "first"]
+
+
 def test_a_person_sees_all_there_is_to_decide_on(command, discord):
     said = "tomorrow at noon " * 30
     text = PUBLISH.replace('"make", "say"', '"write", "make", "say"').replace(

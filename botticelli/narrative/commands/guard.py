@@ -87,9 +87,7 @@ class GuardedCommands:
             self._record(call, "refused", rule="unknown", reason="no such platform")
             raise
         call = replace(call, command=commands.canonical(call.command))
-        earlier = None  # what an earlier run has sent, or may have, for the same rows
-        if _marks_rows(call):
-            earlier = unmarked_sends.find(self.conn, **call.identity, about=call.about)
+        earlier = self._earlier(call)
         if earlier is not None and earlier.result_id:
             reason = unmarked_sends.BEFORE + call.about
             self._record(call, "refused", rule="done before", reason=reason)
@@ -106,6 +104,15 @@ class GuardedCommands:
             self._record(call, "refused", rule="not understood", reason=str(error))
             raise _failed(error, call) from error
         return self._carry_out(call, commands, self._permission(call, verdict), earlier)
+
+    def _earlier(self, call: CommandCall) -> UnmarkedSend | None:
+        """Return what an earlier run has sent, or may have: for these rows, or before a wish."""
+        if _marks_rows(call):
+            return unmarked_sends.find(self.conn, **call.identity, about=call.about)
+        if call.run_id is None or call.name not in RECOGNIZED:
+            return None
+        entry = self._entry(call, "refused", rule="", reason="")
+        return unmarked_sends.find_before_a_wish(self.conn, entry)
 
     def request(self, call: CommandCall) -> Any:
         """Return what a command would send, as far as it is known. No rules, no network.

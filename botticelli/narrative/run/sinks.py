@@ -87,9 +87,7 @@ RULES: Final[tuple[tuple[Kind, Says], ...]] = (
     (GUILD, lambda act, keys: "guild" in act or "server" in act or "owner_id" in keys),
     (
         USER,
-        lambda act, keys: (
-            "user" in act or "member" in act or ("username" in keys and "user_id" not in keys)
-        ),
+        lambda act, keys: "user" in act or "member" in act or "username" in keys,
     ),
     (CHANNEL, lambda act, keys: "channel" in act or "channel_type" in keys),
     (ROLE, lambda act, keys: "role" in act or {"permissions", "position"} <= keys),

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from psycopg.types.json import Jsonb
+
 from botticelli.records import record
+from botticelli.store.commands.audit import AuditEntry
 from botticelli.store.connection import Connection, fetch_one
 
 BEFORE: Final = "sent before, for "  # begins the reason of an audit entry: nothing was sent again
@@ -88,6 +91,46 @@ def find(
         "open_for": OPEN_FOR,
     }
     return fetch_one(conn, UnmarkedSend, FIND, values)
+
+
+# Runs of a narrative that stopped for a person, since its last one that did not.
+FIND_BEFORE_A_WISH: Final = """
+    WITH runs_before AS (
+        SELECT a.run_id, max(a.id) AS last,
+               bool_or(a.decision = 'pending') AND min(r.state) <> 'done' AS has_stopped
+          FROM command_audit AS a
+          JOIN runs AS r
+            ON r.id = a.run_id
+         WHERE a.narrative = %(narrative)s
+           AND a.run_id <> %(run_id)s
+           AND a.at > botticelli_now() - %(open_for)s
+         GROUP BY a.run_id
+    )
+    SELECT e.id, e.at, e.args, e.result_id
+      FROM command_audit AS e
+      JOIN runs_before AS b
+        ON b.run_id = e.run_id
+     WHERE b.has_stopped
+       AND b.last > coalesce((SELECT max(o.last) FROM runs_before AS o WHERE NOT o.has_stopped), 0)
+       AND e.platform = %(platform)s
+       AND e.command = %(command)s
+       AND e.narrative = %(narrative)s
+       AND e.act = %(act)s
+       AND e.args = %(args)s
+       AND e.outcome = 'done'
+       AND e.result_id IS NOT NULL
+     ORDER BY e.id
+     LIMIT 1
+"""
+
+
+def find_before_a_wish(conn: Connection, entry: AuditEntry) -> UnmarkedSend | None:
+    """Return what a run that then stopped for a person's confirmation has done already.
+
+    Who confirms and runs the narrative again goes on with it; the same again is done once.
+    """
+    values = {**vars(entry), "args": Jsonb(dict(entry.args)), "open_for": OPEN_FOR}
+    return fetch_one(conn, UnmarkedSend, FIND_BEFORE_A_WISH, values)
 
 
 GET: Final = "SELECT id, at, args, result_id FROM command_audit WHERE id = %(id)s"

@@ -45,8 +45,8 @@ SETTLE_STEPS: Final = """
        SET steps = %(steps)s,
            steps_at = t.now + %(retry_after)s,
            remote_url = coalesce(%(remote_url)s, d.remote_url),
-           history = d.history || jsonb_strip_nulls(jsonb_build_object(
-               'at', t.now, 'event', %(event)s::text, 'note', %(note)s::text))
+           history = d.history
+                     || coalesce(%(event)s::jsonb || jsonb_build_object('at', t.now), '[]')
       FROM (SELECT botticelli_now() AS now) AS t
      WHERE d.id = %(id)s
        AND d.fence = %(fence)s
@@ -70,13 +70,15 @@ def settle_steps(
         LostLease: The claim is no longer ours.
     """
     said = "; ".join(f"{one['step']}: {one['note']}" for one in steps if one.get("note"))
-    done = ", ".join(one["step"] for one in steps if one["state"] == "done")
+    again = ", ".join(one["step"] for one in steps if one["state"] == "done" and one["tries"] > 1)
+    event = (
+        {"event": "not followed up", "note": said} if said else {"event": f"followed by {again}"}
+    )
     values: dict[str, Any] = {
         "steps": Jsonb(list(steps)),
         "retry_after": retry_after,
         "remote_url": remote_url,
-        "event": f"followed by {done}" if done else "not followed up",
-        "note": said or None,
+        "event": Jsonb(event) if said or again else None,  # what went well at once is no news
     }
 
     def write() -> None:

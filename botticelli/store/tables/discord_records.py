@@ -44,7 +44,11 @@ GUILD: Final = Kind(
     aliases={"guild_id": "id"},
 )
 USER: Final = Kind(
-    name="user", table="discord_users", key=("id",), required=("id", "username"), aliases={}
+    name="user",
+    table="discord_users",
+    key=("id",),
+    required=("id", "username"),
+    aliases={"user_id": "id"},
 )
 CHANNEL: Final = Kind(
     name="channel",

@@ -109,7 +109,11 @@ class DiscordCommands:
     def preview(self, command: str, args: Mapping[str, Any]) -> Json:
         """See CommandSet: method, url, query, json."""
         row = find(command)
-        request = prepared(self._session, row, values_of(row, args))
+        values = values_of(row, args)
+        if row.name == "messages.clear":  # what it deletes is what this finds
+            limit = min(int(values.get("limit", BULK)), BULK)
+            row, values = TABLE["messages.list"], {**values, "limit": limit}
+        request = prepared(self._session, row, values)
         return {
             "method": request.method,
             "url": self._session.url(request.path),

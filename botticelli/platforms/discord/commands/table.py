@@ -130,9 +130,11 @@ _SHOWS_CHANNEL: Final = "id name type=type|kind position topic nsfw parent_id"
 _SHOWS_USER: Final = "id name=username global_name bot"
 _SHOWS_MEMBER: Final = (
     "user_id=user.id username=user.username global_name=user.global_name nickname=nick roles"
-    " joined_at premium_since avatar pending deaf mute"
+    " joined_at premium_since avatar pending deaf mute guild_id=$guild_id"
 )
-_SHOWS_ROLE: Final = "id name color hoist position permissions managed mentionable"
+_SHOWS_ROLE: Final = (
+    "id name color hoist position permissions managed mentionable guild_id=$guild_id"
+)
 _SHOWS_THREAD: Final = "id thread_id=id name type=type|kind parent_id"
 _SHOWS_EVENT: Final = (
     "id event_id=id name description start_time=scheduled_start_time end_time=scheduled_end_time"
