@@ -21,9 +21,16 @@ CREATE OR REPLACE FUNCTION botticelli_text_hash(p_text text) RETURNS text LANGUA
     SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(p_text, ''), 'UTF8')), 'hex')
 $$;
 CREATE OR REPLACE FUNCTION botticelli_is_as_approved(p_text text, p_hash text) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT p_hash IS NULL
         OR p_hash = pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(p_text, ''), 'UTF8')), 'hex')
+$$;
+
+-- Since version 6: equal for texts that count as the same. Case, blanks, emphasis and the last mark make no other text;
+-- every other character does ("C" is not "C#", 1.5 not 15). No character class here: in a database of the C locale, as our
+-- own is, [:alnum:] knows no letter beyond ASCII, and all posts in Greek would be the same.
+CREATE OR REPLACE FUNCTION botticelli_text_key(p_text text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT pg_catalog.rtrim(pg_catalog.regexp_replace(pg_catalog.lower(p_text), '[\s*_~`]+', '', 'g'), '.!?')
 $$;
 
 -- An instant that stands in JSON; null if it is none.
@@ -88,6 +95,10 @@ CREATE TABLE IF NOT EXISTS runs (
     CHECK ((state = 'running') = (ended_at IS NULL))
 );
 CREATE INDEX IF NOT EXISTS runs_by_stage ON runs (stage, started_at DESC);
+CREATE INDEX IF NOT EXISTS runs_succeeded ON runs (stage, started_at DESC, id DESC) WHERE state = 'done' AND exit_code = 0;
+CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_at DESC, id DESC);
+CREATE INDEX IF NOT EXISTS runs_by_end ON runs (ended_at);
+CREATE INDEX IF NOT EXISTS runs_under_way ON runs (stage) WHERE state = 'running';
 
 -- A stage lock is a lease with a fence; anybody may take an expired one.
 CREATE TABLE IF NOT EXISTS locks (
@@ -118,6 +129,8 @@ CREATE TABLE IF NOT EXISTS batches (
     CHECK ((state = 'open') = (ended_at IS NULL))
 );
 CREATE INDEX IF NOT EXISTS batches_open ON batches (id) WHERE state = 'open';
+CREATE INDEX IF NOT EXISTS batches_by_narrative ON batches (narrative, created_at);
+CREATE INDEX IF NOT EXISTS batches_by_run ON batches (run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS generation_items (
     id                bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -187,8 +200,9 @@ CREATE TABLE IF NOT EXISTS act_executions (
 -- Since version 3.
 ALTER TABLE act_executions
     ADD COLUMN IF NOT EXISTS place text NOT NULL DEFAULT '';
-CREATE INDEX IF NOT EXISTS act_executions_reuse
-    ON act_executions (item_id, sequence_number, inputs_digest) WHERE state = 'done';
+DROP INDEX IF EXISTS act_executions_reuse;                                      -- until version 5
+CREATE INDEX IF NOT EXISTS act_executions_by_item
+    ON act_executions (item_id, sequence_number) WHERE item_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS act_executions_by_run ON act_executions (run_id, id);
 CREATE INDEX IF NOT EXISTS act_executions_by_time ON act_executions (created_at);
 
@@ -259,15 +273,26 @@ ALTER TABLE potential_discord_posts
 -- Since version 5.
 ALTER TABLE potential_discord_posts
     ADD COLUMN IF NOT EXISTS decision_reason text;
-CREATE INDEX IF NOT EXISTS potential_open
-    ON potential_discord_posts (review_status, id) WHERE review_status IN ('pending', 'judging');
+DROP INDEX IF EXISTS potential_open, potential_held, potential_by_hash;        -- until version 5
 CREATE INDEX IF NOT EXISTS potential_to_judge
     ON potential_discord_posts (id) WHERE review_status IN ('pending', 'judging') AND judged_at IS NULL;
-CREATE INDEX IF NOT EXISTS potential_held ON potential_discord_posts (id) WHERE review_status = 'held';
+-- In the order in which a person is shown them.
+CREATE INDEX IF NOT EXISTS potential_by_review
+    ON potential_discord_posts (review_status, jsonb_path_query_first(judging, '$.proposed ? (@.type() == "number")'),
+                                curation_score DESC NULLS LAST, id);
+CREATE INDEX IF NOT EXISTS potential_by_status ON potential_discord_posts (review_status, generated_at, id);
 CREATE INDEX IF NOT EXISTS potential_by_time ON potential_discord_posts (generated_at);
-CREATE INDEX IF NOT EXISTS potential_by_hash ON potential_discord_posts (content_hash);
+CREATE INDEX IF NOT EXISTS potential_by_text ON potential_discord_posts (content_hash, id);
 CREATE INDEX IF NOT EXISTS potential_by_item ON potential_discord_posts (item_id);
-CREATE INDEX IF NOT EXISTS potential_by_execution ON potential_discord_posts (execution_id);  -- for db prune
+CREATE INDEX IF NOT EXISTS potential_by_run ON potential_discord_posts (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS potential_by_judging ON potential_discord_posts (judged_at) WHERE judged_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS potential_set_aside
+    ON potential_discord_posts (decided_at) WHERE decided_by = 'auto' AND judged_at IS NULL;
+CREATE INDEX IF NOT EXISTS potential_rejected
+    ON potential_discord_posts (coalesce(decided_at, generated_at)) WHERE review_status = 'rejected';
+CREATE INDEX IF NOT EXISTS potential_by_execution ON potential_discord_posts (execution_id);
+CREATE INDEX IF NOT EXISTS potential_repeated
+    ON potential_discord_posts (duplicate_of) WHERE duplicate_of IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS approved_discord_posts (
     id                bigint      GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
@@ -309,6 +334,13 @@ UPDATE approved_discord_posts
 CREATE INDEX IF NOT EXISTS approved_open
     ON approved_discord_posts (review_status, selected_at, id) WHERE review_status IN ('pending', 'posting');
 CREATE INDEX IF NOT EXISTS approved_by_posted_at ON approved_discord_posts (posted_at);
+CREATE INDEX IF NOT EXISTS approved_by_selected_at ON approved_discord_posts (selected_at);
+CREATE INDEX IF NOT EXISTS approved_by_time ON approved_discord_posts (generated_at);
+CREATE INDEX IF NOT EXISTS approved_by_status ON approved_discord_posts (review_status, generated_at, id);
+CREATE INDEX IF NOT EXISTS approved_by_run ON approved_discord_posts (run_id) WHERE run_id IS NOT NULL;
+-- What waits with another text than was approved.
+CREATE INDEX IF NOT EXISTS approved_changed
+    ON approved_discord_posts (candidate_id) WHERE NOT botticelli_is_as_approved(text_content, approved_hash);
 
 -- Since version 6: what a new text may repeat, as curate keeps it: posts of the window, and candidates that wait; and the
 -- texts of each of their terms.
@@ -379,6 +411,14 @@ ALTER TABLE deliveries
     ADD COLUMN IF NOT EXISTS refused_at timestamptz;        -- when the platform refused it; it is tried after the others
 CREATE INDEX IF NOT EXISTS deliveries_following ON deliveries (destination, steps_at) WHERE steps_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_refused ON deliveries (destination, refused_at) WHERE refused_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (state, id);
+CREATE INDEX IF NOT EXISTS deliveries_by_posted_at ON deliveries (posted_at) WHERE posted_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_retried ON deliveries (created_at) WHERE attempts > 1 OR posted_at IS NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_message ON deliveries (remote_id) WHERE remote_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_text
+    ON deliveries (hashtextextended(botticelli_text_key(text_sent), 0)) WHERE text_sent IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_without_text ON deliveries (posted_at) WHERE text_sent IS NULL;
+CREATE INDEX IF NOT EXISTS deliveries_by_part ON deliveries USING gin (parts jsonb_path_ops) WHERE parts <> '[]';
 
 -- Since version 5: candidates as a person decides about them. The text of an approved one is its post's: what will be
 -- sent. For the program: it holds whole texts, those for monitoring do not.
@@ -813,6 +853,8 @@ CREATE TABLE IF NOT EXISTS command_approvals (
     reason        text,
     CHECK ((state = 'pending') = (decided_at IS NULL))
 );
+CREATE INDEX IF NOT EXISTS command_approvals_by_run ON command_approvals (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS command_approvals_by_digest ON command_approvals (digest, id);
 CREATE UNIQUE INDEX IF NOT EXISTS command_approvals_waiting ON command_approvals (digest) WHERE state IN ('pending', 'approved');
 
 -- Every bot command requested by a narrative or a person, allowed or refused. Append-only.
@@ -836,6 +878,8 @@ CREATE TABLE IF NOT EXISTS command_audit (
     ended_at     timestamptz
 );
 CREATE INDEX IF NOT EXISTS command_audit_by_command ON command_audit (platform, command, at DESC);
+CREATE INDEX IF NOT EXISTS command_audit_by_time ON command_audit (at);
+CREATE INDEX IF NOT EXISTS command_audit_by_run ON command_audit (run_id) WHERE run_id IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS content_generation_tables (
     table_name       text        PRIMARY KEY,
@@ -859,7 +903,11 @@ CREATE TABLE IF NOT EXISTS content_generations (
     error_message           text,
     created_by              text
 );
-CREATE INDEX IF NOT EXISTS content_generations_by_time ON content_generations (generated_at DESC);
+DROP INDEX IF EXISTS content_generations_by_time;                               -- until version 5
+CREATE INDEX IF NOT EXISTS content_generations_by_end
+    ON content_generations (status, coalesce(completed_at, generated_at) DESC, id DESC);
+CREATE INDEX IF NOT EXISTS content_generations_by_table ON content_generations (table_name, completed_at);
+CREATE INDEX IF NOT EXISTS content_generations_by_run ON content_generations (run_id) WHERE run_id IS NOT NULL;
 
 -- Rows of any table that a run consumes (pull_and_delete): deleted when its result is stored, else released.
 CREATE TABLE IF NOT EXISTS row_leases (
@@ -1083,24 +1131,166 @@ CREATE TABLE IF NOT EXISTS known_secrets (
     seen_at  timestamptz NOT NULL DEFAULT botticelli_now()
 );
 
+-- ---------------------------------------------------------------------------------------------
+-- Since version 6: how many rows there are of each kind, so that nobody has to count a table. Triggers write the change
+-- that a statement makes in its own transaction, as rows of their own: writers do not wait for each other, and what is
+-- rolled back or killed counts for nothing. Now and then one of them adds the changes up.
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS row_counts (
+    what           text     NOT NULL,                       -- candidates | approved | items | deliveries | runs | audit | calls
+    state          text     NOT NULL,
+    name           text     NOT NULL,                       -- destination, stage or provider
+    model          text     NOT NULL,                       -- as asked for
+    version        text     NOT NULL,                       -- of the model, as served
+    is_posted      boolean  NOT NULL,
+    day            date     NOT NULL,                       -- UTC, of calls and approvals; -infinity: long ago
+    total          bigint   NOT NULL,
+    input_tokens   numeric  NOT NULL,
+    cached_tokens  numeric  NOT NULL,
+    output_tokens  numeric  NOT NULL,
+    thought_tokens numeric  NOT NULL,
+    cost_usd       numeric  NOT NULL,
+    PRIMARY KEY (what, state, name, model, version, is_posted, day)
+) WITH (fillfactor = 70);
+CREATE TABLE IF NOT EXISTS row_changes (LIKE row_counts)
+    WITH (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
+
+CREATE OR REPLACE VIEW counted_rows AS
+    SELECT what, state, name, model, version, is_posted, day, sum(total)::bigint AS total,
+           sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+           sum(thought_tokens) AS thought_tokens, sum(cost_usd) AS cost_usd
+      FROM (SELECT * FROM row_counts UNION ALL SELECT * FROM row_changes) AS r
+     GROUP BY what, state, name, model, version, is_posted, day
+    HAVING sum(total) <> 0;
+
+-- Add the changes up; days long ago become one. Whoever does so is alone, and nobody waits for him.
+CREATE OR REPLACE FUNCTION botticelli_add_up() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    recent date := (botticelli_now() AT TIME ZONE 'UTC')::date - 62;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed'
+       OR NOT pg_try_advisory_xact_lock(hashtextextended('botticelli row_counts ' || current_schema(), 0)) THEN
+        RETURN;
+    END IF;
+    WITH changes AS (
+        DELETE FROM row_changes RETURNING *
+    ), old AS (
+        DELETE FROM row_counts WHERE day > '-infinity' AND day < recent RETURNING *
+    )
+    INSERT INTO row_counts AS c
+    SELECT what, state, name, model, version, is_posted, CASE WHEN day >= recent THEN day ELSE '-infinity' END AS since,
+           sum(total), sum(input_tokens), sum(cached_tokens), sum(output_tokens), sum(thought_tokens), sum(cost_usd)
+      FROM (SELECT * FROM changes UNION ALL SELECT * FROM old) AS r
+     GROUP BY what, state, name, model, version, is_posted, since
+        ON CONFLICT (what, state, name, model, version, is_posted, day) DO UPDATE
+       SET total = c.total + excluded.total,
+           input_tokens = c.input_tokens + excluded.input_tokens,
+           cached_tokens = c.cached_tokens + excluded.cached_tokens,
+           output_tokens = c.output_tokens + excluded.output_tokens,
+           thought_tokens = c.thought_tokens + excluded.thought_tokens,
+           cost_usd = c.cost_usd + excluded.cost_usd;
+END $$;
+
+-- For each table a function for its triggers; and one that puts every count right, whatever happened to the triggers.
+DO $$
+DECLARE
+    rule record;
+    event record;
+    what text;
+    one text;
+    recount text := '';
+    write text := '
+    INSERT INTO row_changes
+    SELECT %L, state, name, model, version, is_posted, day, sum(total), sum(i), sum(c), sum(o), sum(t), sum(usd)
+      FROM (%s) AS r (total, state, name, model, version, is_posted, day, i, c, o, t, usd)
+     GROUP BY state, name, model, version, is_posted, day
+    HAVING (sum(total), sum(i), sum(c), sum(o), sum(t), sum(usd)) <> (0, 0, 0, 0, 0, 0);';
+BEGIN
+    FOR rule IN
+        SELECT *
+          FROM (VALUES
+                ('potential_discord_posts', 'botticelli_count_candidates', 'review_status, '''', '''', '''', false, date ''-infinity'''),
+                ('approved_discord_posts', 'botticelli_count_approved', 'review_status, '''', '''', '''', posted_at IS NOT NULL,
+            (selected_at AT TIME ZONE ''UTC'')::date'),
+                ('generation_items', 'botticelli_count_items', 'state, '''', '''', '''', false, date ''-infinity'''),
+                ('deliveries', 'botticelli_count_deliveries', 'state, destination, '''', '''', posted_at IS NOT NULL, date ''-infinity'''),
+                ('runs', 'botticelli_count_runs', 'CASE WHEN state = ''done'' AND exit_code = 75 THEN ''deferred'' ELSE state END,
+            stage, '''', '''', false, date ''-infinity'''),
+                ('command_audit', 'botticelli_count_audit', 'decision, platform, '''', '''', false, date ''-infinity'''),
+                ('act_executions', 'botticelli_count_calls', 'state, coalesce(provider, ''''), coalesce(model, ''''),
+            coalesce(nullif(model_version, ''''), model, ''''), false, (created_at AT TIME ZONE ''UTC'')::date')
+               ) AS v (tab, name, labels)
+    LOOP
+        what := replace(rule.name, 'botticelli_count_', '');
+        one := 'SELECT %1$s, ' || rule.labels || CASE what WHEN 'calls' THEN ',
+            %1$s * coalesce(input_tokens, 0), %1$s * coalesce(cached_tokens, 0), %1$s * coalesce(output_tokens, 0),
+            %1$s * coalesce(thought_tokens, 0), %1$s * coalesce(cost_usd, 0)' ELSE ', 0, 0, 0, 0, 0' END || '
+          FROM %2$s';
+        recount := recount || format(write, what, format(one, 1, rule.tab) || format('
+         UNION ALL SELECT -total, state, name, model, version, is_posted, day, -input_tokens, -cached_tokens,
+                          -output_tokens, -thought_tokens, -cost_usd
+          FROM (SELECT * FROM row_counts UNION ALL SELECT * FROM row_changes) AS known WHERE what = %L', what));
+        EXECUTE format('CREATE OR REPLACE FUNCTION %I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS %L', rule.name,
+            'DECLARE
+    changes bigint;
+BEGIN
+    IF TG_OP = ''INSERT'' THEN' || format(write, what, format(one, 1, 'new_rows')) || '
+    ELSIF TG_OP = ''UPDATE'' THEN' || format(write, what, format(one, 1, 'new_rows') || ' UNION ALL '
+                                                              || format(one, -1, 'old_rows')) || '
+    ELSIF TG_OP = ''DELETE'' THEN' || format(write, what, format(one, -1, 'old_rows')) || '
+    ELSE
+        DELETE FROM row_counts WHERE what = ' || quote_literal(what) || ';
+        DELETE FROM row_changes WHERE what = ' || quote_literal(what) || ';
+    END IF;
+    GET DIAGNOSTICS changes = ROW_COUNT;
+    IF changes > random() * 100 THEN
+        PERFORM botticelli_add_up();
+    END IF;
+    RETURN NULL;
+END');
+        FOR event IN
+            SELECT *
+              FROM (VALUES ('INSERT', 'REFERENCING NEW TABLE AS new_rows'), ('DELETE', 'REFERENCING OLD TABLE AS old_rows'),
+                           ('UPDATE', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows'), ('TRUNCATE', '')
+                   ) AS v (kind, rows)
+        LOOP
+            EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %I %s FOR EACH STATEMENT EXECUTE FUNCTION %I()',
+                           'count_' || lower(event.kind), event.kind, rule.tab, event.rows, rule.name);
+        END LOOP;
+    END LOOP;
+    EXECUTE format('CREATE OR REPLACE FUNCTION botticelli_recount() RETURNS void LANGUAGE plpgsql AS %L',
+                   'BEGIN' || recount || '
+    PERFORM botticelli_add_up();
+END');
+    FOR one IN
+        SELECT p.oid::regprocedure::text
+          FROM pg_proc AS p
+         WHERE p.pronamespace = current_schema()::regnamespace
+           AND p.prosecdef
+           AND p.proname LIKE 'botticelli\_%'
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', one, current_schema());
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM schema_version WHERE version >= 6) THEN
+        PERFORM botticelli_recount();
+    END IF;
+END $$;
+
 -- Rows of every queue by state.
 CREATE OR REPLACE VIEW queue_depths AS
-    SELECT 'candidates' AS queue, review_status AS state, count(*) AS count
-      FROM potential_discord_posts GROUP BY review_status
-    UNION ALL
-    SELECT 'approved', review_status, count(*) FROM approved_discord_posts GROUP BY review_status
-    UNION ALL
-    SELECT 'items', state, count(*) FROM generation_items GROUP BY state
-    UNION ALL
-    SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state;
+    SELECT what AS queue, state, sum(total)::bigint AS count
+      FROM counted_rows
+     WHERE what IN ('candidates', 'approved', 'items', 'deliveries')
+     GROUP BY what, state;
 
 -- The whole pipeline in three numbers: waiting for the judge, waiting to be posted, published.
 CREATE OR REPLACE VIEW pipeline_stages AS
-    SELECT 'potential' AS stage, count(*) AS count FROM potential_discord_posts WHERE review_status = 'pending'
-    UNION ALL
-    SELECT 'approved', count(*) FROM approved_discord_posts WHERE review_status = 'pending'
-    UNION ALL
-    SELECT 'posted', count(*) FROM approved_discord_posts WHERE review_status = 'posted';
+    SELECT v.stage, coalesce(q.count, 0) AS count
+      FROM (VALUES (1, 'potential', 'candidates', 'pending'), (2, 'approved', 'approved', 'pending'),
+                   (3, 'posted', 'approved', 'posted')) AS v (place, stage, queue, state)
+      LEFT JOIN queue_depths AS q USING (queue, state)
+     ORDER BY v.place;
 
 -- Candidates of the last day by narrative.
 CREATE OR REPLACE VIEW generation_completeness AS
@@ -1202,10 +1392,15 @@ CREATE OR REPLACE VIEW stage_health AS
 
 -- Deliveries by destination and state; waiting_since: of the oldest unpublished one.
 CREATE OR REPLACE VIEW delivery_states AS
-    SELECT destination, state, count(*) AS count,
-           min(created_at) FILTER (WHERE state IN ('pending', 'sending')) AS waiting_since
-      FROM deliveries
-     GROUP BY destination, state;
+    SELECT c.name AS destination, c.state, sum(c.total)::bigint AS count, min(w.since) AS waiting_since
+      FROM counted_rows AS c
+      LEFT JOIN (SELECT destination, state, min(created_at) AS since
+                   FROM deliveries
+                  WHERE state IN ('pending', 'sending')
+                  GROUP BY destination, state) AS w
+        ON w.destination = c.name AND w.state = c.state
+     WHERE c.what = 'deliveries'
+     GROUP BY c.name, c.state;
 
 -- Deliveries whose sender died or got no answer: the next run of post looks them up. Normally empty.
 CREATE OR REPLACE VIEW stuck_deliveries AS
@@ -1228,9 +1423,8 @@ CREATE OR REPLACE VIEW repeated_posts AS
 -- All ended runs; deferred: nothing failed, but the rest has to wait (exit code 75).
 CREATE OR REPLACE VIEW run_totals AS
     SELECT stage, outcome, sum(runs)::bigint AS runs
-      FROM (SELECT stage, CASE WHEN state = 'done' AND exit_code = 75 THEN 'deferred' ELSE state END AS outcome,
-                   count(*) AS runs
-              FROM runs WHERE state <> 'running' GROUP BY 1, 2
+      FROM (SELECT name AS stage, state AS outcome, total AS runs
+              FROM counted_rows WHERE what = 'runs' AND state <> 'running'
             UNION ALL
             SELECT stage, outcome, total FROM pruned_rows WHERE what = 'runs') AS r
      GROUP BY stage, outcome;
@@ -1244,14 +1438,9 @@ CREATE OR REPLACE VIEW call_totals AS
            sum(output_tokens)::bigint AS output_tokens,
            sum(thought_tokens)::bigint AS thought_tokens,
            sum(cost_usd) AS cost_usd
-      FROM (SELECT coalesce(provider, '') AS provider, coalesce(model, '') AS model, state,
-                   count(*) AS calls,
-                   coalesce(sum(input_tokens), 0) AS input_tokens,
-                   coalesce(sum(cached_tokens), 0) AS cached_tokens,
-                   coalesce(sum(output_tokens), 0) AS output_tokens,
-                   coalesce(sum(thought_tokens), 0) AS thought_tokens,
-                   coalesce(sum(cost_usd), 0) AS cost_usd
-              FROM act_executions GROUP BY 1, 2, 3
+      FROM (SELECT name AS provider, model, state, total AS calls,
+                   input_tokens, cached_tokens, output_tokens, thought_tokens, cost_usd
+              FROM counted_rows WHERE what = 'calls'
             UNION ALL
             SELECT provider, model, state, calls, input_tokens, cached_tokens, output_tokens, thought_tokens, cost_usd
               FROM pruned_calls) AS c
@@ -1259,10 +1448,11 @@ CREATE OR REPLACE VIEW call_totals AS
 
 -- All posts: generated, approved, published.
 CREATE OR REPLACE VIEW post_totals AS
-    SELECT (SELECT count(*) FROM potential_discord_posts)
+    SELECT coalesce(sum(total) FILTER (WHERE what = 'candidates'), 0)::bigint
            + coalesce((SELECT sum(total) FROM pruned_rows WHERE what = 'candidates'), 0)::bigint AS candidates,
-           (SELECT count(*) FROM approved_discord_posts) AS approved,
-           (SELECT count(*) FROM approved_discord_posts WHERE posted_at IS NOT NULL) AS posted;
+           coalesce(sum(total) FILTER (WHERE what = 'approved'), 0)::bigint AS approved,
+           coalesce(sum(total) FILTER (WHERE what = 'approved' AND is_posted), 0)::bigint AS posted
+      FROM counted_rows;
 
 -- Since version 4: columns of older databases take their time from botticelli_now() as well.
 DO $$
@@ -1342,7 +1532,8 @@ BEGIN
                 ('ledger', 'last_start', 'true', '1 minute'),
                 ('ledger', 'blocked_until', 'blocked_why IS DISTINCT FROM ''day''', '1 hour'),
                 ('ledger', 'blocked_until', 'true', '26 hours'),
-                ('ledger_grants', 'start_at', 'key IN (SELECT key FROM ledger)', '1 minute'),
+                ('ledger_grants', 'start_at', '(key, seq) IN (SELECT a.key, g.seq FROM ledger AS a CROSS JOIN LATERAL
+                  (SELECT seq FROM ledger_grants WHERE key = a.key AND start_at > botticelli_now() OFFSET 0) AS g)', '1 minute'),
                 ('ledger_waiters', 'expires_at', 'true', '2 hours')
                ) AS v (tab, col, only_if, ahead)
     LOOP

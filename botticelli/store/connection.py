@@ -65,6 +65,15 @@ SETTINGS: Final[Mapping[str, str]] = {
     "idle_session_timeout": "0",  # models think for longer
     "idle_in_transaction_session_timeout": "0",
 }
+# What is read is found by a key: statistics that are stale, or missing as after a restore, must not
+# tempt the planner to read a table of a million rows. Behind a pooler it plans as it likes.
+PLANNER: Final[Mapping[str, str]] = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",  # it takes longer than any statement of ours
+}
 SIGN: Final = "botticelli.session"
 SINCE_17: Final = {"transaction_timeout": "0"}
 
@@ -95,7 +104,8 @@ def connect(url: str, *, application_name: str = "botticelli") -> Connection:
         Unavailable: The server cannot be reached, takes no more connections, or no changes.
     """
     given = _parts_of(url)
-    spoken = {n: value.replace(" ", "\\ ") for n, value in {**SETTINGS, SIGN: "on"}.items()}
+    asked = {**SETTINGS, **PLANNER, SIGN: "on"}
+    spoken = {name: value.replace(" ", "\\ ") for name, value in asked.items()}
     ours = " ".join(f"-c {name}={value}" for name, value in spoken.items())
     theirs = str(given.get("options") or _default("options"))
     parts = {

@@ -142,8 +142,9 @@ def prune(env: Environment, conn: Connection) -> Lines:
         what: retention.prune(conn, what, days=getattr(env.config.retention, what))
         for what in retention.STATEMENTS
     }
-    ledger.prune(conn)
-    kept = {what: retention.count(conn, what) for what in retention.STATEMENTS}
+    while ledger.prune(conn):
+        pass
+    kept = retention.counts(conn)
     lines = (f"{what:<20} {n:>8} removed {kept[what]:>8} left" for what, n in removed.items())
     return Lines(text="\n".join(lines), facts={"removed": removed, "kept": kept})
 

@@ -53,7 +53,7 @@ GONE: Final = """
        AND c.id IS NULL
      UNION ALL
     SELECT id
-      FROM known_texts
+      FROM (SELECT * FROM known_texts WHERE post_id > 0 ORDER BY post_id LIMIT %(limit)s) AS oldest
      WHERE post_id < (SELECT max(post_id) FROM known_texts)
        AND known_at < botticelli_now() - 2 * %(window)s::interval
      LIMIT %(limit)s

@@ -83,16 +83,35 @@ class Reviewed:
         return {name: getattr(self, f"score_{name}") for name in CRITERIA}
 
 
-LIST: Final = """
+FIND: Final = """
     SELECT *
       FROM candidate_reviews
-     WHERE CASE WHEN %(ids)s::bigint[] IS NULL
-                THEN status = ANY (%(statuses)s::text[]) OR review_status = ANY (%(statuses)s)
-                ELSE id = ANY (%(ids)s::bigint[]) END
+     WHERE id = ANY (%(ids)s::bigint[])
+       AND (%(statuses)s::text[] IS NULL
+            OR status = ANY (%(statuses)s)
+            OR review_status = ANY (%(statuses)s))
      ORDER BY CASE review_status WHEN 'approved' THEN 0 WHEN 'held' THEN 1 ELSE 2 END,
-              jsonb_path_query_first(judging, '$.proposed ? (@.type() == "number")') NULLS LAST,
+              jsonb_path_query_first(judging, '$.proposed ? (@.type() == "number")'),
               curation_score DESC NULLS LAST, id
      LIMIT %(limit)s
+"""
+# Of each status no more than are shown, in the order of its index and not sorted anew.
+IN_ORDER: Final = "SET LOCAL enable_sort = off"
+FIRST_OF: Final = """
+    SELECT c.id
+      FROM unnest(%(statuses)s::text[]) AS s (wanted)
+     CROSS JOIN LATERAL (
+           SELECT id
+             FROM potential_discord_posts
+            WHERE review_status = s.wanted
+            ORDER BY jsonb_path_query_first(judging, '$.proposed ? (@.type() == "number")'),
+                     curation_score DESC NULLS LAST, id
+            LIMIT %(limit)s) AS c
+     UNION ALL
+    SELECT candidate_id
+      FROM approved_discord_posts
+     WHERE 'changed' = ANY (%(statuses)s)
+       AND NOT botticelli_is_as_approved(text_content, approved_hash)
 """
 
 
@@ -101,10 +120,13 @@ def list_candidates(
 ) -> tuple[Reviewed, ...]:
     """Return candidates of these statuses: changed and held ones first, then by score.
 
-    "proposed" and "changed" are statuses of their own; see Reviewed. Reads only.
+    "changed" is a status of its own; see Reviewed. Reads only.
     """
-    values = {"ids": None, "statuses": list(statuses), "limit": limit}
-    return tuple(fetch_all(conn, Reviewed, LIST, values))
+    values = {"statuses": list(statuses), "limit": limit}
+    with conn.transaction():
+        conn.execute(IN_ORDER)
+        ids = [row[0] for row in conn.execute(FIRST_OF, values)]
+    return tuple(fetch_all(conn, Reviewed, FIND, {**values, "ids": ids}))
 
 
 def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...]:
@@ -113,8 +135,8 @@ def find_candidates(conn: Connection, ids: Sequence[int]) -> tuple[Reviewed, ...
     Raises:
         UsageError: There is no such candidate.
     """
-    values = {"ids": list(ids), "statuses": [], "limit": None}
-    found = {one.id: one for one in fetch_all(conn, Reviewed, LIST, values)}
+    values = {"ids": list(ids), "statuses": None, "limit": None}
+    found = {one.id: one for one in fetch_all(conn, Reviewed, FIND, values)}
     missing = [str(id_) for id_ in ids if id_ not in found]
     if missing:
         raise UsageError(

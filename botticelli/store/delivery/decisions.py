@@ -67,7 +67,14 @@ LIST: Final = """
         ON p.id = d.post_id
      WHERE (%(id)s::bigint IS NULL OR d.id = %(id)s)
        AND (%(post_id)s::bigint IS NULL OR d.post_id = %(post_id)s)
-       AND (%(states)s::text[] IS NULL OR d.state = ANY (%(states)s))
+       AND (%(states)s::text[] IS NULL
+            OR d.id = ANY (ARRAY (SELECT o.id
+                                    FROM unnest(%(states)s) AS s (wanted)
+                                   CROSS JOIN LATERAL (SELECT id
+                                                         FROM deliveries
+                                                        WHERE state = s.wanted
+                                                        ORDER BY id DESC
+                                                        LIMIT %(limit)s) AS o)))
      ORDER BY d.id DESC
      LIMIT %(limit)s
 """

@@ -74,8 +74,8 @@ READ_QUEUES: Final = """
              JOIN approved_discord_posts AS p
                ON p.id = d.post_id
             WHERE d.destination = w.name
-              AND (d.state = 'sending'
-                   OR d.state = 'pending' AND p.review_status IN ('pending', 'posting'))
+              AND d.state IN ('pending', 'sending')
+              AND (d.state = 'sending' OR p.review_status IN ('pending', 'posting'))
            ) AS q
 """
 
@@ -157,26 +157,28 @@ class WaitingPost:
 
 
 PEEK: Final = """
+    WITH open AS MATERIALIZED (
+        SELECT * FROM approved_discord_posts WHERE review_status IN ('pending', 'posting')
+    )
     SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, coalesce(p.text_content, '') AS text,
            coalesce(p.generation_model, '') AS model, p.selected_at,
            botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved
       FROM (SELECT name, botticelli_place(name, place) AS place, tags, content_types
               FROM jsonb_to_recordset(%(wanted)s)
                    AS w (name text, place text, tags text[], content_types text[])) AS w
-      JOIN approved_discord_posts AS p
-        ON p.review_status IN ('pending', 'posting')
+     CROSS JOIN open AS p
       LEFT JOIN deliveries AS d
         ON d.post_id = p.id
        AND d.destination = w.name
      WHERE d.state = 'pending'
         OR d.id IS NULL
            AND p.review_status = 'pending'
-           AND NOT EXISTS (SELECT
-                             FROM deliveries AS o
-                            WHERE o.post_id = p.id
-                              AND o.place = w.place
-                              AND (o.place NOT LIKE 'outbox:%%' OR o.destination <> ALL (%(names)s))
-                              AND (o.state <> 'pending' OR o.destination = ANY (%(names)s)))
+           AND (SELECT count(*)  -- of NOT EXISTS within OR a hash of the whole table may be made
+                  FROM deliveries AS o
+                 WHERE o.post_id = p.id
+                   AND o.place = w.place
+                   AND (o.place NOT LIKE 'outbox:%%' OR o.destination <> ALL (%(names)s))
+                   AND (o.state <> 'pending' OR o.destination = ANY (%(names)s))) = 0
            AND (w.tags = '{}' OR p.tags ?| w.tags)
            AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
      ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
@@ -197,14 +199,22 @@ def peek(
         return cursor.fetchall()
 
 
-# Case, blanks, emphasis and the last mark make no other text; every other character does ("C" is
-# not "C#", 1.5 not 15). No character class here: in a database of the C locale, as our own is,
-# [:alnum:] knows no letter beyond ASCII, and all posts in Greek would be the same.
 # A delivery that a person has decided on is sent all the same: that is how a text goes out again
 # on purpose.
-FIND_DUPLICATE: Final = r"""
+FIND_DUPLICATE: Final = """
+    WITH alike AS MATERIALIZED (
+        SELECT *
+          FROM deliveries
+         WHERE hashtextextended(botticelli_text_key(text_sent), 0)
+               = hashtextextended(botticelli_text_key(%(text)s), 0)
+         UNION ALL
+        SELECT *
+          FROM deliveries
+         WHERE text_sent IS NULL
+           AND posted_at > botticelli_now() - %(window)s
+    )
     SELECT d.id, d.posted_at
-      FROM deliveries AS d
+      FROM alike AS d
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id
      WHERE (d.destination = %(destination)s
@@ -212,9 +222,8 @@ FIND_DUPLICATE: Final = r"""
        AND d.state = 'posted'
        AND d.posted_at > botticelli_now() - %(window)s
        AND d.post_id IS DISTINCT FROM %(post_id)s
-       AND rtrim(regexp_replace(lower(coalesce(d.text_sent, p.text_content)),
-                                '[\s*_~`]+', '', 'g'), '.!?')
-         = rtrim(regexp_replace(lower(%(text)s), '[\s*_~`]+', '', 'g'), '.!?')
+       AND botticelli_text_key(coalesce(d.text_sent, p.text_content))
+           = botticelli_text_key(%(text)s)
        AND NOT EXISTS (SELECT
                          FROM deliveries AS mine
                         WHERE mine.post_id = %(post_id)s

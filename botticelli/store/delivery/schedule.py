@@ -62,21 +62,27 @@ PLAN: Final = """
          CROSS JOIN (SELECT name, botticelli_place(name, place) AS place, tags, content_types
                        FROM jsonb_to_recordset(%(wanted)s)
                             AS w (name text, place text, tags text[], content_types text[])) AS w
-         WHERE (p.review_status = 'pending'
+         WHERE p.id = ANY (ARRAY (
+                   SELECT id FROM approved_discord_posts WHERE review_status = 'pending'
+                    UNION
+                   SELECT id
+                     FROM approved_discord_posts
+                    WHERE selected_at > greatest((
+                              SELECT min(k.value::timestamptz)
+                                FROM jsonb_each_text(%(known)s) AS k
+                               WHERE k.key = ANY (%(names)s)),
+                              botticelli_now() - %(unused)s)))
+           AND (p.review_status = 'pending'
                 OR p.review_status <> 'withdrawn'
                    AND p.selected_at > (%(known)s::jsonb ->> w.name)::timestamptz
                    AND (%(known)s::jsonb ->> w.name)::timestamptz
                        > botticelli_now() - %(unused)s
-                   AND EXISTS (SELECT
-                                 FROM deliveries AS d
-                                WHERE d.post_id = p.id
-                                  AND d.state = CASE p.review_status WHEN 'posting' THEN 'sending'
-                                                ELSE p.review_status END)
-                   AND (p.review_status = 'posting'
-                        OR NOT EXISTS (SELECT
-                                         FROM deliveries AS d
-                                        WHERE d.post_id = p.id
-                                          AND d.state IN ('pending', 'sending'))))
+                   AND (SELECT CASE p.review_status
+                               WHEN 'posting' THEN bool_or(d.state = 'sending')
+                               ELSE bool_or(d.state = p.review_status)
+                                    AND NOT bool_or(d.state IN ('pending', 'sending')) END
+                          FROM deliveries AS d
+                         WHERE d.post_id = p.id))
            AND (w.tags = '{}' OR p.tags ?| w.tags)
            AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
            AND NOT EXISTS (SELECT

@@ -43,7 +43,7 @@ PRELUDE: Final = """
 _OURS: Final = re.compile(
     r"SET (?P<setting>\w+) = .*|(?P<path>SELECT pg_catalog\.set_config\('', '', false\))"
     r"|(?:(?:CREATE|CREATE OR REPLACE|ALTER|COMMENT ON) (?:FUNCTION|VIEW)|DROP FUNCTION IF EXISTS)"
-    r" (?P<name>\w+\.\w+)\b.*"
+    r" (?P<name>\w+\.\w+)\b.*|CREATE TRIGGER \w+ .* EXECUTE FUNCTION (?P<runs>\w+\.\w+)\(\)"
 )
 _SETTINGS: Final = frozenset(re.findall(r"\w+", """
     statement_timeout lock_timeout idle_in_transaction_session_timeout transaction_timeout
@@ -65,6 +65,7 @@ _HARMLESS: Final = tuple(
         r"SELECT pg_catalog\.setval\('', \d+, (?:true|false)\)",
         r"COMMENT ON .* IS (?:''|NULL)",
         rf"DROP \w+(?: \w+)? IF EXISTS {NAME}(?:\(.*\))?",
+        rf"DROP TRIGGER IF EXISTS {NAME} ON {NAME}",
         rf"ALTER TABLE IF EXISTS (?:ONLY )?{NAME} (?:DROP CONSTRAINT|ALTER COLUMN \S+ DROP) .*",
     )
 )
@@ -77,7 +78,8 @@ _KNOWN: Final = frozenset(re.findall(r"\w+", """
     coalesce lower upper length char_length btrim trim md5 nullif greatest least now nextval
     gen_random_uuid uuidv7 uuidv4 date_trunc to_tsvector jsonb_typeof jsonb_array_length
     array_length cardinality octet_length abs position left right substr substring replace
-    starts_with num_nonnulls sha256 convert_to encode extract timezone
+    starts_with num_nonnulls sha256 convert_to encode extract timezone jsonb_path_query_first
+    hashtextextended
 """))  # fmt: skip
 
 
@@ -184,7 +186,7 @@ def _replay(
 
 def own_names(home: str) -> frozenset[str]:
     """Return the names of the functions and views that schema.sql makes, with their schema."""
-    found = re.findall(r"CREATE (?:OR REPLACE )?(?:FUNCTION|VIEW) (\w+)", schema_text())
+    found = re.findall(r"(?<=VIEW )\w+|\b(?:botticelli|ledger)_\w+", schema_text())
     return frozenset(f"{home}.{name}" for name in found)
 
 
@@ -196,7 +198,9 @@ def kind(statement: Statement, own: frozenset[str]) -> Literal["ours", "rows", "
         own: Names of functions and views that schema.sql makes.
     """
     found = _OURS.fullmatch(statement.bare)
-    if found and (found["setting"] in _SETTINGS or found["path"] or found["name"] in own):
+    if found and (
+        found["setting"] in _SETTINGS or found["path"] or own & {found["name"], found["runs"]}
+    ):
         return "ours"
     is_plain = any(each.fullmatch(statement.bare) for each in _HARMLESS)
     known = _KNOWN | {name.partition(".")[2] for name in own}

@@ -7,6 +7,8 @@ for a counter that was reset.
 from collections.abc import Mapping
 from typing import Final
 
+from psycopg.rows import dict_row
+
 from botticelli.store.connection import Connection
 
 BATCH: Final = 2000
@@ -77,6 +79,7 @@ CANDIDATES: Final = """
                          AND coalesce(c.decided_at, c.generated_at)
                              < botticelli_now()
                                - make_interval(days => %(days)s)
+                       ORDER BY coalesce(c.decided_at, c.generated_at)
                        LIMIT %(batch)s)
         RETURNING review_status
     ), counted AS (
@@ -121,18 +124,17 @@ def prune(conn: Connection, what: str, *, days: int, batch: int = BATCH) -> int:
             return removed
 
 
-COUNT: Final[Mapping[str, str]] = {
-    "act_executions": "SELECT count(*) FROM act_executions",
-    "runs": "SELECT count(*) FROM runs",
-    "rejected_candidates": (
-        "SELECT count(*) FROM potential_discord_posts WHERE review_status = 'rejected'"
-    ),
-    "command_audit": "SELECT count(*) FROM command_audit",
-}
+COUNTS: Final = """
+    SELECT coalesce(sum(total) FILTER (WHERE what = 'calls'), 0)::bigint AS act_executions,
+           coalesce(sum(total) FILTER (WHERE what = 'runs'), 0)::bigint AS runs,
+           coalesce(sum(total) FILTER (WHERE what = 'candidates' AND state = 'rejected'), 0)::bigint
+               AS rejected_candidates,
+           coalesce(sum(total) FILTER (WHERE what = 'audit'), 0)::bigint AS command_audit
+      FROM counted_rows
+"""
 
 
-def count(conn: Connection, what: str) -> int:
-    """Return how many rows of one kind there are."""
-    row = conn.execute(COUNT[what]).fetchone()
-    assert row is not None
-    return int(row[0])
+def counts(conn: Connection) -> Mapping[str, int]:
+    """Return how many rows there are of each kind of STATEMENTS."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(COUNTS).fetchone() or {}

@@ -28,19 +28,16 @@ class ModelCost:
 
 
 COSTS: Final = """
-    SELECT coalesce(provider, '') AS provider,
-           coalesce(nullif(model_version, ''), model, '') AS model,
-           count(*) AS calls,
-           count(*) FILTER (WHERE state <> 'done') AS failed,
-           coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
-           (coalesce(sum(output_tokens), 0) + coalesce(sum(thought_tokens), 0))::bigint
-               AS output_tokens,
-           coalesce(sum(cost_usd), 0) AS cost_usd,
-           coalesce(sum(cached_tokens), 0)::bigint AS cached_tokens
-      FROM act_executions
-     WHERE created_at >= date_trunc(%(unit)s, botticelli_now(), 'UTC')
-     GROUP BY 1, 2
-     ORDER BY 1, 2
+    SELECT name AS provider, version AS model, sum(total)::bigint AS calls,
+           coalesce(sum(total) FILTER (WHERE state <> 'done'), 0)::bigint AS failed,
+           sum(input_tokens)::bigint AS input_tokens,
+           sum(output_tokens + thought_tokens)::bigint AS output_tokens,
+           sum(cost_usd) AS cost_usd, sum(cached_tokens)::bigint AS cached_tokens
+      FROM counted_rows
+     WHERE what = 'calls'
+       AND day >= date_trunc(%(unit)s, botticelli_now() AT TIME ZONE 'UTC')::date
+     GROUP BY name, version
+     ORDER BY name, version
 """
 
 
@@ -70,8 +67,12 @@ SPEND: Final = """
            greatest(0, %(allowed)s::numeric - used) AS left, frees_at
       FROM (SELECT split_part(key, '/', 1) AS provider, coalesce(sum(cost_usd), 0) AS used,
                    min(start_at) + interval '10 minutes' + %(guard)s AS frees_at
-              FROM ledger_grants
-             WHERE start_at > botticelli_now() - interval '10 minutes' - %(guard)s
+              FROM (SELECT key AS account FROM ledger) AS a
+             CROSS JOIN LATERAL (
+                   SELECT *
+                     FROM ledger_grants
+                    WHERE key = a.account
+                      AND start_at > botticelli_now() - interval '10 minutes' - %(guard)s) AS g
              GROUP BY 1) AS s
      ORDER BY provider
 """

@@ -7,7 +7,6 @@ from typing import Final, TypeAlias
 import psycopg
 
 from botticelli.store.connection import Connection
-from botticelli.store.reads import status
 
 Samples: TypeAlias = Mapping[tuple[str, ...], float]
 """The values of one metric by their labels."""
@@ -36,11 +35,12 @@ STATEMENTS: Final[Mapping[str, int]] = {
       FROM stage_health
     """: 1,
     "SELECT stage, outcome, runs FROM run_totals": 2,
-    f"""
+    """
     SELECT queue, state, count AS queue_depth
-      FROM ({status.QUEUES}) AS q (queue, state, count)
-     WHERE queue <> 'deliveries'
-    """: 2,  # noqa: S608 - both parts are constants
+      FROM queue_depths
+     WHERE queue IN ('candidates', 'approved')
+        OR queue = 'items' AND state IN ('pending', 'running')
+    """: 2,
     "SELECT destination, state, count AS deliveries FROM delivery_states": 2,
     """
     SELECT destination,
@@ -57,16 +57,21 @@ STATEMENTS: Final[Mapping[str, int]] = {
      GROUP BY destination
     """: 1,
     """
-    SELECT destination, count(*) AS posts_published
-      FROM deliveries
-     WHERE posted_at IS NOT NULL
-     GROUP BY destination
+    SELECT name, sum(total) AS posts_published
+      FROM counted_rows
+     WHERE what = 'deliveries'
+       AND is_posted
+     GROUP BY name
     """: 1,
     """
     SELECT candidates,
            approved AS posts_approved,
-           (SELECT sum(tokens)::double precision / nullif(sum(approved), 0)
-              FROM daily_totals) AS tokens_per_approved_post
+           (SELECT sum(input_tokens + output_tokens + thought_tokens)
+                   / nullif(sum(total) FILTER (WHERE what = 'approved'), 0)
+              FROM counted_rows
+             WHERE what IN ('calls', 'approved')
+               AND day > (botticelli_now() AT TIME ZONE 'UTC')::date - 30)
+               AS tokens_per_approved_post
       FROM post_totals
     """: 0,
     """

@@ -185,10 +185,20 @@ STEPS: Final = """
            CASE h ->> 'event' WHEN 'posted' THEN coalesce(d.remote_url, d.remote_id) END,
            h ->> 'note'
       FROM run
-      JOIN deliveries AS d
-        ON run.stage = 'post' AND d.created_at <= run.ended_at AND d.history <> '[]'
+     CROSS JOIN LATERAL (
+           SELECT *
+             FROM deliveries
+            WHERE posted_at BETWEEN run.started_at - interval '1 day' AND run.ended_at
+            UNION ALL
+           SELECT *
+             FROM deliveries
+            WHERE (attempts > 1 OR posted_at IS NULL)
+              AND created_at <= run.ended_at
+              AND (posted_at BETWEEN run.started_at - interval '1 day' AND run.ended_at)
+                  IS NOT TRUE) AS d
      CROSS JOIN jsonb_path_query(d.history, '$[*]') AS h
-     WHERE NOT h ? 'by'
+     WHERE run.stage = 'post'
+       AND NOT h ? 'by'
        AND botticelli_time(h ->> 'at') BETWEEN run.started_at AND run.ended_at
     UNION ALL
     SELECT a.at, 'command', a.platform || ' ' || a.command, concat_ws(', ', a.decision, a.outcome),

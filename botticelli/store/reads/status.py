@@ -143,17 +143,7 @@ STAGE_STATUS: Final = """
                           LIMIT 1) AS r ON true
      ORDER BY c.ordinal
 """
-QUEUES: Final = """
-    SELECT 'candidates', review_status, count(*)
-      FROM potential_discord_posts GROUP BY review_status
-    UNION ALL
-    SELECT 'approved', review_status, count(*) FROM approved_discord_posts GROUP BY review_status
-    UNION ALL
-    SELECT 'items', state, count(*)
-      FROM generation_items WHERE state IN ('pending', 'running') GROUP BY state
-    UNION ALL
-    SELECT 'deliveries', state, count(*) FROM deliveries GROUP BY state
-"""
+QUEUES: Final = "SELECT queue, state, count FROM queue_depths"
 NOW: Final = """
     SELECT botticelli_now(), count(*)
       FROM approved_discord_posts
@@ -167,12 +157,11 @@ UNFINISHED: Final = """
      GROUP BY destination
 """
 POSTED_TODAY: Final = """
-    SELECT d.name, count(p.id)
+    SELECT d.name, (SELECT count(*)
+                      FROM deliveries
+                     WHERE destination = d.name
+                       AND posted_at >= date_trunc('day', botticelli_now(), d.zone))
       FROM unnest(%(names)s::text[], %(zones)s::text[]) AS d (name, zone)
-      LEFT JOIN deliveries AS p
-        ON p.destination = d.name
-       AND p.posted_at >= date_trunc('day', botticelli_now(), d.zone)
-     GROUP BY d.name
 """
 
 

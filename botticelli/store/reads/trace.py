@@ -27,7 +27,7 @@ FIND: Final = """
            ELSE p.id = (SELECT d.post_id
                           FROM deliveries AS d
                          WHERE d.remote_id = %(message)s
-                            OR d.parts @> jsonb_build_array(
+                            OR d.parts <> '[]' AND d.parts @> jsonb_build_array(
                                    jsonb_build_object('remote_id', %(message)s::text))
                          ORDER BY d.id DESC
                          LIMIT 1) END
@@ -67,11 +67,17 @@ class ModelCall:
 # What `run` made has no item: there the run and the narrative tell which calls belong to it.
 WRITING: Final = """
     SELECT array_agg(e.id)
-      FROM act_executions AS e
-      JOIN potential_discord_posts AS c
-        ON e.item_id = c.item_id
-        OR c.item_id IS NULL AND (e.id = c.execution_id
-                                  OR e.run_id = c.run_id AND e.narrative = c.source_narrative)
+      FROM potential_discord_posts AS c
+     CROSS JOIN LATERAL (
+           SELECT id FROM act_executions WHERE item_id = c.item_id
+            UNION
+           SELECT c.execution_id WHERE c.item_id IS NULL AND c.execution_id IS NOT NULL
+            UNION
+           SELECT id
+             FROM act_executions
+            WHERE c.item_id IS NULL
+              AND run_id = c.run_id
+              AND narrative = c.source_narrative) AS e
      WHERE c.id = %(id)s
 """
 JUDGING: Final = """

@@ -123,8 +123,12 @@ _FIELDS: Final = (
 GENERATIONS: Final = """
     SELECT id, table_name, narrative_file, narrative_name, run_id, generated_at, completed_at,
            row_count, generation_duration_ms, status, error_message, created_by
-      FROM content_generations
-     WHERE (%(status)s::text IS NULL OR status = %(status)s)
+      FROM unnest(coalesce(%(statuses)s::text[], '{running,success,failed}')) AS s (wanted)
+     CROSS JOIN LATERAL (SELECT *
+                           FROM content_generations
+                          WHERE status = s.wanted
+                          ORDER BY coalesce(completed_at, generated_at) DESC, id DESC
+                          LIMIT %(limit)s) AS g
      ORDER BY coalesce(completed_at, generated_at) DESC, id DESC
      LIMIT %(limit)s
 """
@@ -134,4 +138,5 @@ def generations(
     conn: Connection, *, status: str | None = None, limit: int = 20
 ) -> list[Generation]:
     """Return the latest runs of narratives into tables, newest first."""
-    return fetch_all(conn, Generation, GENERATIONS, {"status": status, "limit": limit})
+    values = {"statuses": [status] if status else None, "limit": limit}
+    return fetch_all(conn, Generation, GENERATIONS, values)

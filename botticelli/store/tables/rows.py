@@ -333,11 +333,11 @@ def _insert_values(conn: Connection, target: _Target, *, values: Mapping[str, An
 UPDATE: Final = sql.SQL("""
     UPDATE {table} AS t
        SET {changes}
-     WHERE {key} IN (SELECT {key} FROM {table} AS t
-                      WHERE ({where}) AND ({within})
-                      ORDER BY {order}
-                      LIMIT %(limit)s
-                        FOR UPDATE)
+     WHERE ({order}) IN (SELECT {order} FROM {table} AS t
+                          WHERE ({where}) AND ({within})
+                          ORDER BY {order}
+                          LIMIT %(limit)s
+                            FOR UPDATE)
     RETURNING {key}
 """)
 
