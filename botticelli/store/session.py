@@ -6,6 +6,7 @@ waited for longer than the server itself may take for it. Behind a pooler, whose
 others' in the next transaction, each transaction begins with our settings.
 """
 
+import re
 import select
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -29,6 +30,12 @@ LOOK: Final = 0.6  # share of the lock timeout after which we look who is in the
 PASSING: Final = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
 BLOCKED: Final = (errors.LockNotAvailable, errors.QueryCanceled)
 
+# What changes nothing, so that it can be asked again: functions of ours that write are named.
+READS: Final = re.compile(
+    r"\s*SELECT\b(?!.*\b(?:FOR (?:NO KEY )?UPDATE|FOR SHARE)\b)"
+    r"(?!.*\b(?:ledger_\w+|botticelli_impossible|set_config|nextval|pg_\w*lock\w*) *\()",
+    re.DOTALL,
+)
 # Behind a pooler nobody knows which server process is ours: then whatever of ours waits.
 BLOCKERS: Final = """
     SELECT DISTINCT b.pid, coalesce(nullif(b.application_name, ''), b.backend_type) AS application,
@@ -84,6 +91,17 @@ class DatabaseSession(psycopg.Connection[Any]):
         """See psycopg; a lost connection is replaced before."""
         self.heal()
         return super().cursor(*args, **options)
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        """See psycopg; a lone reading statement whose connection was lost is made again."""
+        is_read = self.heals and self.is_free and isinstance(query, str) and READS.match(query)
+        until = time.monotonic() + self.patience
+        while True:
+            try:
+                return super().execute(query, params, **options)
+            except PASSING:
+                if not is_read or not self._is_lost() or time.monotonic() > until:
+                    raise
 
     @contextmanager
     def transaction(
