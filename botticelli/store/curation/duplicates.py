@@ -13,7 +13,7 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_all, repeatable
+from botticelli.store.connection import Connection, fetch_all, lasting, repeatable
 from botticelli.store.queue import CANDIDATES, Claim, settling_ours
 from botticelli.text import fingerprint
 
@@ -129,7 +129,7 @@ def refresh(conn: Connection, *, window: timedelta, describe: Describe) -> None:
     for column, statement in LISTS:
         while found := fetch_all(conn, NewText, statement, values):
             _remember(conn, found, column=column, describe=describe)
-    conn.execute(KNOW_THROUGH)
+    lasting(conn, lambda: conn.execute(KNOW_THROUGH))
 
 
 @repeatable()
