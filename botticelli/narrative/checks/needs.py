@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from botticelli.budget.limits import allowance, too_large
-from botticelli.config.model import Models, Multipliers
+from botticelli.config.model import Limits, Models, Multipliers
 from botticelli.errors import ConfigError, Problem
 from botticelli.models import catalogue, local
 from botticelli.models.open import FREE, route
@@ -86,14 +86,16 @@ def never_sent(
     by_model: dict[str, list[PlannedCall]] = defaultdict(list)
     for call in calls:
         by_model[call.model].append(call)
-    for name, own in by_model.items():
-        way = route(own[0].asked, models)
-        sizes = [_counted(call, way.provider) for call in own]
+    for name, planned in by_model.items():
+        way = route(planned[0].asked, models)
+        sizes = [_counted(call, way.provider) for call in planned]
         where, largest = f"model {name}", max(sizes)
-        if way.provider == "local" and largest > local.CONTEXT:
-            what = f"a prompt needs about {largest} tokens with its answer"
+        own = models.limits.get(name, Limits()).context_window
+        window = local.CONTEXT if way.provider == "local" else own
+        if window is not None and largest > window:
+            what = f"a prompt needs about {largest} tokens, and {window} are read"
             hint = "shorten its inputs, lower [curate] batch, or choose another model"
-            yield Problem(where=where, what=f"{what}, of {local.CONTEXT}", hint=hint)
+            yield Problem(where=where, what=what, hint=hint)
         if way.provider in FREE:
             continue
         allowed = allowance(name, models, provider=way.provider, multipliers=multipliers)
@@ -103,8 +105,8 @@ def never_sent(
         elif allowed.tpd is not None and sum(sizes) > allowed.tpd:
             what = f"a post needs about {sum(sizes)} tokens, and {allowed.tpd} a day may be used"
             yield Problem(where=where, what=what, hint=hint)
-        if allowed.rpd is not None and len(own) > allowed.rpd:
-            what = f"a post needs {len(own)} calls, and {allowed.rpd} a day may be used"
+        if allowed.rpd is not None and len(planned) > allowed.rpd:
+            what = f"a post needs {len(planned)} calls, and {allowed.rpd} a day may be used"
             yield Problem(where=where, what=what, hint=hint)
 
 
