@@ -131,13 +131,13 @@ def rules(config: Config, *, clock: Clock) -> Iterator[Finding]:
 
 def placeholders(config: Config) -> Iterator[Finding]:
     """Yield values that still are what an example had in their place."""
-    for key, value in _addresses(config):
+    for key, value in addresses(config):
         if found := PLACEHOLDER.search(value):
             what = f"'{found[0]}' is the example's, not yours"
             yield fault(key, what, hint="put your own there", exit_code=Exit.CONFIG)
 
 
-def _addresses(config: Config) -> Iterator[tuple[str, str]]:
+def addresses(config: Config) -> Iterator[tuple[str, str]]:
     """Yield keys, tokens, ids and addresses, by the key or variable that they stand in."""
     models, hooks = config.models, config.hooks
     yield "GEMINI_API_KEY", models.gemini_key.reveal()
@@ -162,7 +162,7 @@ def _addresses(config: Config) -> Iterator[tuple[str, str]]:
 def hooks(config: Config, *, environ: Mapping[str, str], online: bool) -> Iterator[Finding]:
     """Yield hooks that cannot be run; `online`: their servers are asked, and told nothing."""
     path = environ.get("PATH")
-    for key, target in _addresses(config):
+    for key, target in addresses(config):
         if not key.startswith("hooks") or not target:
             continue
         scheme, separator, _ = target.partition("://")

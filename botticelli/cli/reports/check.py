@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date, time
 from functools import partial
@@ -95,19 +94,16 @@ def _all_findings(
     source = project if config.source else "no botticelli.toml: shipped defaults"
     yield fine("configuration", source)
     yield from check_variables(config)
-    context, used = starts.context_of(env), list[starts.Use]()
+    found = starts.look(env)
     for stage in STAGES:
-        yield from faults(starts.obstacles(env, stage))
-        with suppress(ConfigError):  # told right now
-            used += starts.uses(context, stage)
-    paths = narrative_files(config, [*files, *starts.files_of(context, used)])
-    words = missing_words((each.file for each in used), config, environ=env.environ, cwd=env.cwd)
+        yield from faults(found.problems[stage])
+    paths = narrative_files(config, [*files, *(each.path for each in found.files)])
+    words = missing_words(found.files, config, environ=env.environ, cwd=env.cwd)
     yield from (warning(each.where, each.what, hint=each.hint) for each in words)
     for path in paths:
         yield from check_narrative(path, config=config, environ=env.environ)
     yield from check_trust(env, paths)
-    names = [name for each in used for name in starts.models_of(context, each)]
-    names = [*config.models.default, *config.models.judge, *names]
+    names = [*config.models.default, *config.models.judge, *found.models(*STAGES)]
     yield from outside.models(names, config, clock=env.clock, online=online)
     yield from outside.placeholders(config)
     yield from check_schedules(config, on=env.clock.now().date())
@@ -286,9 +282,10 @@ def check_database(env: Environment, files: Iterable[Path]) -> Iterator[Finding]
             admit(conn, env.config, writes=True, is_dry=True)
             yield from check_tables(files, conn)
             yield from outside.changed_channels(conn, env.config)
+            found = starts.look(env, conn)
             for stage in STAGES:
-                yield from faults(starts.obstacles(env, stage, conn))
-            yield from faults(starts.never_sent(env, conn))
+                yield from faults(found.problems[stage])
+            yield from faults(starts.never_sent(found))
     except NothingYet as error:  # as it is before the first run
         yield fine("database", f"{error.what}; {error.hint}")
     except BotticelliError as error:

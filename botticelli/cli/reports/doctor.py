@@ -4,11 +4,11 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from botticelli.cli.reports import starts
 from botticelli.cli.setup.timer_install import TimersReport
@@ -19,6 +19,7 @@ from botticelli.cli.shell.output import Console, render
 from botticelli.clock import Clock
 from botticelli.config.model import STAGES, Config, Destination
 from botticelli.config.operations import Hooks, StageHooks
+from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, Unavailable
 from botticelli.records import record
 from botticelli.reports import doctor as checks
@@ -84,7 +85,10 @@ def _known_here(found: Finding) -> Finding:
 def _checks(env: Environment, config: Config) -> dict[str, Check]:
     from botticelli.config.hiding import SHORTEST, secrets_of
 
-    guarded = replace(config, hooks=_addresses_of(config.hooks))
+    # A hook that is a command is no secret in a file of settings.
+    addresses = [text for key, text in outside.addresses(config) if key.startswith("hooks")]
+    hooks = StageHooks(on_failure=tuple(Secret(each) for each in addresses if "://" in each))
+    guarded = replace(config, hooks=Hooks(every=hooks))
     known = [secret for secret in secrets_of(guarded) if len(secret) >= SHORTEST]
     found: dict[str, Check] = {
         "database": partial(_database, env, config),
@@ -105,8 +109,8 @@ def _checks(env: Environment, config: Config) -> dict[str, Check]:
 
 def _starts(env: Environment) -> Iterator[Finding]:
     """Yield what keeps the stages from starting, but for models and destinations."""
-    for stage in STAGES:
-        yield from faults(starts.obstacles(env, stage), subject=f"start of {stage}")
+    for stage, problems in starts.look(env).problems.items():
+        yield from faults(problems, subject=f"start of {stage}")
     yield from outside.placeholders(env.config)
     yield from outside.rules(env.config, clock=env.clock)
     yield from outside.hooks(env.config, environ=env.environ, online=not env.options.offline)
@@ -114,13 +118,9 @@ def _starts(env: Environment) -> Iterator[Finding]:
 
 def _models(env: Environment) -> Iterator[Finding]:
     """Yield whether the models of all stages know our key and are served."""
-    context, config = starts.context_of(env), env.config
-    names = [*config.models.default, *config.models.judge]
-    for stage in STAGES:
-        with suppress(ConfigError):  # told by `_starts`
-            for used in starts.uses(context, stage):
-                names += starts.models_of(context, used)
-    yield from outside.models(names, config, clock=env.clock, online=True)
+    known = env.config.models
+    names = [*known.default, *known.judge, *starts.look(env).models(*STAGES)]
+    yield from outside.models(names, env.config, clock=env.clock, online=True)
 
 
 def _destination(place: Destination, *, clock: Clock) -> Iterator[Finding]:
@@ -128,20 +128,6 @@ def _destination(place: Destination, *, clock: Clock) -> Iterator[Finding]:
     for each in outside.destination(place, clock=clock, online=True):
         is_key = each.subject.startswith("destinations.")
         yield replace(each, subject=f"destination {place.name}") if is_key else each
-
-
-def _addresses_of(hooks: Hooks) -> Hooks:
-    """Return the hooks without their commands, which are no secrets in a file of settings."""
-
-    def addresses(group: StageHooks) -> StageHooks:
-        kept: dict[str, Any] = {
-            name: tuple(one for one in getattr(group, name) if "://" in one.reveal())
-            for name in ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
-        }
-        return replace(group, **kept)
-
-    groups: dict[str, Any] = {name: addresses(getattr(hooks, name)) for name in ("every", *STAGES)}
-    return replace(hooks, **groups)
 
 
 def _database(env: Environment, config: Config) -> Iterator[Finding]:

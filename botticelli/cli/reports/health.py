@@ -15,7 +15,7 @@ from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.config.model import Config, Destination, StageName
-from botticelli.errors import Exit, Problem, TryLater, Unavailable
+from botticelli.errors import Exit, TryLater, Unavailable
 from botticelli.records import record
 from botticelli.schedule.due import Pace, next_due
 from botticelli.schedule.hours import next_allowed
@@ -39,7 +39,7 @@ LOCK_SECONDS: Final = 1.5
 ROUNDS: Final = 1.5  # the post stage is started at least once within so many of its intervals
 
 
-Look = Callable[[StageName], Iterable[Problem]]
+Look = Callable[[StageName], Iterable[str]]
 
 
 @record
@@ -122,12 +122,20 @@ def _within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _look(env: Environment, stage: StageName) -> Iterable[Problem]:
-    """Return what keeps a stage from starting, but for what only this process was not given."""
+def _look(env: Environment, stage: StageName) -> Iterator[str]:
+    """Yield what keeps a stage from starting, but for what only this process was not given."""
     from botticelli.cli.reports import starts
+    from botticelli.reports import outside
+    from botticelli.reports.findings import faults
 
-    found = (*starts.obstacles(env, stage), *starts.closed(env, stage))
-    return [one for one in found if not one.is_unset]
+    found, config = starts.look(env), env.config
+    told = [*faults(found.problems[stage])]
+    told += outside.models(found.models(stage), config, clock=env.clock, online=False)
+    for place in config.destinations.values() if stage == "post" else ():
+        told += outside.destination(place, clock=env.clock, online=False)
+    for each in told:
+        if each.level == "fault":
+            yield f"{each.subject}: {each.what}; {each.hint}".strip("; ")
 
 
 def read_health(conn: Connection, config: Config, *, look: Look = lambda _: ()) -> HealthReport:
@@ -172,7 +180,7 @@ def _refused(
         why = stage.refused
         is_changed = changed and (stage.last_run is None or stage.last_run < changed)
         if is_changed and not stage.is_paused:
-            why = next(map(str, look(stage.name)), None) or why
+            why = next(iter(look(stage.name)), why)
         if why is not None and not stage.is_paused:
             yield HealthProblem(check="start", name=stage.name, what=f"cannot start: {why}")
 

@@ -3,9 +3,8 @@
 For `check`, `doctor` and `health`. Nothing is written, sent or asked of anybody outside.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from botticelli.cli.shared.command_guard import missing_trust
@@ -30,105 +29,91 @@ class Use:
     options: "RunOptions"
 
 
-def context_of(env: Environment, conn: "Connection | None" = None) -> "RunContext":
-    """Return the world that a stage's narratives would see; for looking, no database is needed."""
-    return run_context(env, cast("Connection", conn))
+@record
+class Starts:
+    """What the stages run, and what keeps them from starting, but for models and destinations."""
+
+    context: "RunContext"
+    used: Mapping[StageName, Sequence[Use]]
+    problems: Mapping[StageName, Sequence[Problem]]
+
+    def models(self, *stages: StageName) -> list[str]:
+        """Return the models that the acts of these stages ask, and of what they run."""
+        from botticelli.narrative.checks.needs import models_asked
+
+        asked = (
+            models_asked(self.context, each.file, each.narrative, each.options)
+            for stage in stages
+            for each in self.used[stage]
+        )
+        return [name for each in asked for names in each for name in names]
+
+    @property
+    def files(self) -> list["NarrativeFile"]:
+        """The files of the stages' narratives and of all that they run."""
+        from botticelli.narrative.checks.asks import files_run
+
+        all_used = [each for stage in STAGES for each in self.used[stage]]
+        return [file for each in all_used for file in files_run(each.file, self.context.resolve)]
 
 
-def uses(context: "RunContext", stage: StageName) -> list[Use]:
+def look(env: Environment, conn: "Connection | None" = None) -> Starts:
+    """Return what the stages run and would meet; without a database as far as that shows."""
+    context = run_context(env, cast("Connection", conn))
+    used: dict[StageName, Sequence[Use]] = {}
+    problems: dict[StageName, Sequence[Problem]] = {}
+    for stage in STAGES:
+        try:
+            used[stage], problems[stage] = _uses(context, stage), ()
+        except ConfigError as error:
+            used[stage], problems[stage] = (), error.problems
+        for each in used[stage]:
+            is_stored = stage == "generate"
+            refusal = missing_trust(context, each.file, each.narrative, stores=is_stored)
+            problems[stage] = refusal.problems if refusal else problems[stage]
+    return Starts(context=context, used=used, problems=problems)
+
+
+def _uses(context: "RunContext", stage: StageName) -> list[Use]:
     """Return the narratives that a stage runs, those that they run left out.
 
     Raises:
-        ConfigError: There is none of that name, its file holds mistakes, or it cannot judge.
+        ConfigError: There is none of that name, its file holds mistakes, or it cannot judge; or
+            there is no destination.
     """
     from botticelli.narrative.run.context import RunOptions
     from botticelli.stages.curate.judge import RANKING, find_judge
+    from botticelli.stages.post.target import PostRequest
 
     config = context.config
+    if stage == "post":
+        PostRequest().destinations(config)
+        return []
     if stage == "generate":
         file, narrative = context.find(config.generate.narrative)
-        options = RunOptions(models=config.models.default)
-        return [Use(file=file, narrative=narrative, options=options)]
-    if stage == "curate":
-        file, judge = find_judge(config, cwd=context.cwd)
-        rank = file.narratives.get(RANKING) if config.curate.ranking else None
-        options = RunOptions(models=config.models.judge)
-        both = filter(None, (judge, rank))
-        return [Use(file=file, narrative=each, options=options) for each in both]
-    return []
+        return [
+            Use(file=file, narrative=narrative, options=RunOptions(models=config.models.default))
+        ]
+    file, judge = find_judge(config, cwd=context.cwd)
+    rank = file.narratives.get(RANKING) if config.curate.ranking else None
+    options = RunOptions(models=config.models.judge)
+    return [Use(file=file, narrative=each, options=options) for each in (judge, rank) if each]
 
 
-def files_of(context: "RunContext", used: Iterable[Use]) -> Iterator[Path]:
-    """Yield the files of narratives and of all that they run."""
-    from botticelli.narrative.checks.asks import files_run
-
-    for each in used:
-        yield from (file.path for file in files_run(each.file, context.resolve))
-
-
-def models_of(context: "RunContext", used: Use) -> Iterator[str]:
-    """Yield the models that the acts of a narrative and of all that it runs ask."""
-    from botticelli.narrative.checks.needs import models_asked
-
-    for names in models_asked(context, used.file, used.narrative, used.options):
-        yield from names
-
-
-def obstacles(
-    env: Environment, stage: StageName, conn: "Connection | None" = None
-) -> Iterator[Problem]:
-    """Yield what keeps a stage from starting, but for its models and destinations."""
-    context = context_of(env, conn)
-    try:
-        for used in uses(context, stage):
-            if refusal := missing_trust(
-                context, used.file, used.narrative, stores=stage == "generate"
-            ):
-                yield from refusal.problems
-        if stage == "post":
-            from botticelli.stages.post.target import PostRequest
-
-            PostRequest().destinations(env.config)
-    except ConfigError as error:
-        yield from error.problems
-
-
-def closed(env: Environment, stage: StageName) -> Iterator[Problem]:
-    """Yield why models or destinations of a stage cannot be opened."""
-    from botticelli.narrative.checks.needs import why_closed
-
-    if stage == "post":
-        from botticelli.platforms.discord.open import missing
-
-        for place in env.config.destinations.values():
-            yield from missing(place)
-        return
-    context = context_of(env)
-    try:
-        names = dict.fromkeys(
-            name for used in uses(context, stage) for name in models_of(context, used)
-        )
-    except ConfigError:
-        return  # told by `obstacles`
-    for name in names:
-        yield from why_closed(context, name)
-
-
-def never_sent(env: Environment, conn: "Connection") -> Iterator[Problem]:
+def never_sent(starts: Starts) -> Iterator[Problem]:
     """Yield why the calls of a stage could not be made on any day, by walking through them dry."""
     from botticelli.budget.limits import layered
     from botticelli.narrative.checks import needs
     from botticelli.stages.curate.stage import calls_of_a_batch
     from botticelli.stages.generate.plan import calls_of_a_post
 
-    config, context = env.config, replace(context_of(env, conn), note=lambda _: None)
-    for stage in STAGES:
+    context = replace(starts.context, note=lambda _: None)
+    for stage, plan in (("generate", calls_of_a_post), ("curate", calls_of_a_batch)):
         try:
-            for used in uses(context, stage)[:1]:
-                plan = calls_of_a_post if stage == "generate" else calls_of_a_batch
-                budget = layered(config.budget, used.narrative.budget)
+            for used in starts.used[cast("StageName", stage)][:1]:
+                budget = layered(context.config.budget, used.narrative.budget)
                 for calls in plan(context, used.file, used.narrative):
-                    yield from needs.never_sent(calls, config.models, budget)
+                    yield from needs.never_sent(calls, context.config.models, budget)
         except ConfigError as error:
             yield from error.problems
         except BotticelliError:

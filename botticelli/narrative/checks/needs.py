@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from botticelli.budget.limits import allowance, too_large
 from botticelli.config.model import Limits, Models, Multipliers
 from botticelli.errors import ConfigError, Problem
-from botticelli.models import catalogue, local
+from botticelli.models import local
 from botticelli.models.open import FREE, route
 from botticelli.narrative.answers.answer import Caller
 from botticelli.narrative.answers.dry_run import PlannedCall
@@ -27,16 +27,6 @@ def models_asked(
                 yield options.models_for(each, act, known=context.config.models)
             if each is narrative and act.name == options.until:
                 break
-
-
-def why_closed(context: RunContext, name: str) -> tuple[Problem, ...]:
-    """Return what keeps a model from being asked, as far as that shows without asking it."""
-    today = context.clock.now().date()
-    try:
-        context.drivers.open(catalogue.current_name(name, context.config.models, on=today))
-    except ConfigError as error:
-        return error.problems
-    return ()
 
 
 def refuse_lacking(
