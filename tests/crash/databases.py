@@ -89,12 +89,11 @@ class Faults:
             self.terminate(chance)
             return
         balloon = self.home / "balloon"
-        with balloon.open("wb") as file, suppress(OSError):
+        with suppress(OSError), balloon.open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(65_536))
-                file.flush()
         time.sleep(chance.uniform(0.5, 3))
-        balloon.unlink()
+        balloon.unlink(missing_ok=True)
         self.server.ensure()  # it gave up if it had no room for its log
 
     def wait_for_a_run(self):
