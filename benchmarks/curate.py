@@ -146,7 +146,7 @@ def scored(id_: int) -> Scored:
     points = dict.fromkeys(CRITERIA, 7)
     sample = {"points": points, "reasons": "r" * 70, "notes": "n" * 40, "execution": 1, "seed": 1}
     facts = {"reasons": "r" * 70, "fails": [], "spread": 0, "samples": [sample]}
-    return Scored(id=id_, points=points, total=35, notes="n" * 40, judging=facts)
+    return Scored(id=id_, text="", points=points, total=35, notes="n" * 40, judging=facts)
 
 
 ATTEMPT = Attempt(

@@ -1,6 +1,7 @@
 """The gate against repeats: what it catches of 200 planted ones, and what it must not catch."""
 
-import builtins
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from botticelli.stages.curate.similarity import (
     trigrams,
 )
 from botticelli.store.curation.duplicates import KnownText
+from botticelli.text import normalise
 
 
 def test_the_planted_set_is_as_large_as_we_say():
@@ -45,16 +47,22 @@ def test_without_any_nearness_only_copies_are_caught():
 
 
 def test_where_the_extra_is_missing_there_are_no_meanings(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name == "wordllama":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "wordllama", None)
 
     assert open_meanings() is None
+
+
+def test_the_vectors_are_those_of_the_models_own_loader(meanings):
+    import numpy as np
+    import wordllama
+
+    theirs = wordllama.WordLlama.load(
+        cache_dir=Path(wordllama.__file__).parent, disable_download=True
+    )
+    row = theirs.embed([normalise(BODIES[0])])[0]
+    ours = np.frombuffer(meanings.vector(BODIES[0]), dtype=np.float16)
+
+    assert ours == pytest.approx(row / np.linalg.norm(row), abs=1e-3)
 
 
 def test_trigrams_are_those_of_pg_trgm(db):

@@ -9,14 +9,24 @@ from botticelli.config.model import Config, Destination
 from botticelli.models.meanings import open_meanings
 from botticelli.platforms.discord.client import MAX_LENGTH
 from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, objections, verdicts
-from botticelli.stages.curate.similarity import LEAST, Likeness, compare, find, nearest, terms
+from botticelli.stages.curate.similarity import (
+    LEAST,
+    NEAREST,
+    Likeness,
+    compare,
+    find,
+    nearest,
+    terms,
+)
 from botticelli.store.connection import Connection
 from botticelli.store.curation import duplicates
 from botticelli.store.curation.duplicates import EarlyRejection, KnownText, NewText
 from botticelli.store.curation.judging import Candidate
 
 LONGEST: Final = 100_000  # characters, where the platform's own limit is not known here
-COMMON: Final = 2  # terms; texts with fewer, and another meaning, are not compared
+COMMON: Final = (
+    2  # terms; texts with no more, and another meaning, are compared if they are nearest
+)
 
 
 class Prefilter:
@@ -91,8 +101,8 @@ class Prefilter:
             cosines = self._meanings.cosines(self._meanings.vector(text), vectors)
         return [
             compare(text, one, cosine=cosine)
-            for one, cosine in zip(known, cosines, strict=True)
-            if one.shared >= COMMON or cosine >= LEAST
+            for place, (one, cosine) in enumerate(zip(known, cosines, strict=True))
+            if place < NEAREST or one.shared > COMMON or cosine >= LEAST
         ]
 
     def _refusal(self, text: str) -> str:

@@ -25,7 +25,7 @@ FEW: Final = 5  # stems
 INSIDE: Final = 0.8  # of the shorter one's trigrams and stems: it says nothing of its own
 PERHAPS: Final = 0.5  # of the shorter one's trigrams and stems
 NEAREST: Final = 2
-LEAST: Final = 0.3  # below it two texts are not worth a closer look
+LEAST: Final = 0.2  # of trigrams or of meaning: below it a text is not shown to the judge
 SAME_HEAD: Final = 0.8  # of the trigrams of two heads without their numbers
 SAME_BODY: Final = 0.5  # of the shorter body's trigrams; reworded sentences have more in common
 BODY: Final = 0.2  # of a text, at least, is a body of its own
@@ -53,12 +53,9 @@ _TOKEN: Final = re.compile(rf"[{_DENSE}]|(?:(?![{_DENSE}])[{_INNER}])+")
 @lru_cache(maxsize=256)
 def trigrams(text: str) -> frozenset[str]:
     """Return the trigrams of the words of a text, as pg_trgm makes them."""
-    return frozenset(
-        padded[start : start + 3]
-        for word in _WORD.findall(normalise(text[:LONGEST]))
-        for padded in (f"  {word} ",)
-        for start in range(len(padded) - 2)
-    )
+    padded = "".join(f"  {word} " for word in _WORD.findall(normalise(text[:LONGEST])))
+    found = {padded[start : start + 3] for start in range(len(padded) - 2)}
+    return frozenset(one for one in found if one[1:] != "  ")  # those that reach over two words
 
 
 def overlap(one: frozenset[str], other: frozenset[str]) -> float:
