@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -146,17 +145,6 @@ class Gate:
         """Hold all callers of a model as a 429 asked, or close its day."""
         limits = self.allowance(model, provider=provider).limits
         ledger.learn(self._conn, account_key(provider, model), lesson=lesson, limits=limits)
-
-    def refused(self, model: str, *, provider: str, server: str) -> frozenset[str]:
-        """Return the settings that a server is known to take no request for a model with."""
-        return ledger.list_refused(self._conn, account_key(provider, model), server=server)
-
-    def learn_refused(
-        self, model: str, *, provider: str, server: str, settings: Collection[str]
-    ) -> None:
-        """Let all callers leave out what a server refuses."""
-        key = account_key(provider, model)
-        ledger.learn_refused(self._conn, key, server=server, settings=settings)
 
     def calls_left(self, model: str, *, provider: str) -> int | None:
         """Return how many calls the day still has for a model; None if there is no limit."""

@@ -154,10 +154,8 @@ class TransientError(ModelError):
 
     exit_code = Exit.UNAVAILABLE
 
-    def __init__(
-        self, what: str, *, where: str = "", hint: str = "", retry_after: float | None = None
-    ) -> None:
-        super().__init__(what, where=where, hint=hint)
+    def __init__(self, what: str, *, retry_after: float | None = None, **about: str) -> None:
+        super().__init__(what, **about)
         self.retry_after = retry_after
 
 
@@ -176,14 +174,13 @@ class QuotaError(ModelError):
         self,
         what: str,
         *,
-        where: str = "",
-        hint: str = "",
         scope: Literal["minute", "day", "spend", "none"],
         metric: Literal["requests", "tokens"] = "requests",
         retry_after: float | None = None,
         limit: int | None = None,
+        **about: str,
     ) -> None:
-        super().__init__(what, where=where, hint=hint)
+        super().__init__(what, **about)
         self.scope = scope
         self.metric = metric
         self.retry_after = retry_after
@@ -207,15 +204,9 @@ class PermanentError(ModelError):
     """
 
     def __init__(
-        self,
-        what: str,
-        *,
-        where: str = "",
-        hint: str = "",
-        unrecoverable: bool = False,
-        retired: bool = False,
+        self, what: str, *, unrecoverable: bool = False, retired: bool = False, **about: str
     ) -> None:
-        super().__init__(what, where=where, hint=hint)
+        super().__init__(what, **about)
         self.unrecoverable = unrecoverable
         self.retired = retired
         if unrecoverable or retired:  # a key or a model's name has to be fixed

@@ -294,35 +294,23 @@ def _meaning(error: Any, request: Request) -> BotticelliError:
 
 
 def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentError:
-    if code in {401, 403} or (code == 400 and _BAD_KEY.search(f"{error.details} {said}")):
-        return PermanentError(
-            f"Gemini refuses the key: {said}",
-            where=where,
-            hint="check GEMINI_API_KEY and what its project may use",
-            unrecoverable=True,
-        )
-    if code == 400 and error.status == "FAILED_PRECONDITION":  # the country, or no billing
-        return PermanentError(
-            f"Gemini refuses to serve this project: {said}",
-            where=where,
-            hint="see the project's plan and billing in AI Studio",
-            unrecoverable=True,
-        )
-    if code == 404 and not _is_from_api(error):
-        return PermanentError(
-            "there is no Gemini API at this address",
-            where=where,
-            hint="check GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]",
-            unrecoverable=True,
-        )
-    if code == 404:
-        return PermanentError(
-            "Gemini does not serve this model (any more)",
-            where=where,
-            hint="name another model, or map it in [models.aliases]",
-            retired=True,
-        )
-    return PermanentError(f"Gemini refuses the request: {said}", where=where)
+    is_bad_key = code == 400 and _BAD_KEY.search(f"{error.details} {said}")
+    if code in {401, 403} or is_bad_key:
+        what = f"Gemini refuses the key: {said}"
+        hint = "check GEMINI_API_KEY and what its project may use"
+    elif code == 400 and error.status == "FAILED_PRECONDITION":  # the country, or no billing
+        what = f"Gemini refuses to serve this project: {said}"
+        hint = "see the project's plan and billing in AI Studio"
+    elif code == 404 and not _is_from_api(error):
+        what = "there is no Gemini API at this address"
+        hint = "check GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]"
+    elif code == 404:
+        what = "Gemini does not serve this model (any more)"
+        hint = "name another model, or map it in [models.aliases]"
+        return PermanentError(what, where=where, hint=hint, retired=True)
+    else:
+        return PermanentError(f"Gemini refuses the request: {said}", where=where)
+    return PermanentError(what, where=where, hint=hint, unrecoverable=True)
 
 
 def _is_from_api(error: Any) -> bool:

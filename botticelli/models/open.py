@@ -34,6 +34,11 @@ class Opened:
     server: str = ""
 
     @property
+    def account(self) -> str:
+        """The ledger's name for it."""
+        return f"{self.provider}/{self.name}"
+
+    @property
     def is_free(self) -> bool:
         """Whether it has neither limits nor a price."""
         return self.provider in FREE

@@ -223,20 +223,15 @@ def _mapped(refusal: Refusal, request: Request, *, ceiling: str) -> BotticelliEr
 
 
 def _permanent(refusal: Refusal, *, where: str) -> PermanentError:
-    words = refusal.said
-    if 300 <= refusal.status < 400:
+    words, status = refusal.said, refusal.status
+    if 300 <= status < 400:
         return redirected(where, setting="OPENAI_BASE_URL, or base_url in [models.NAME],")
-    if refusal.status in {401, 403} and not refusal.is_moderation:
-        return PermanentError(
-            f"the key is refused: {words}", where=where, hint="check the key", unrecoverable=True
-        )
-    if refusal.status == 404 or _NO_SUCH_MODEL.search(f"{refusal.code} {words}"):
-        return PermanentError(
-            f"the server does not have this model: {words}",
-            where=where,
-            hint="check its name and the base_url",
-            retired=True,
-        )
+    if status in {401, 403} and not refusal.is_moderation:
+        what, hint = f"the key is refused: {words}", "check the key"
+        return PermanentError(what, where=where, hint=hint, unrecoverable=True)
+    if status == 404 or _NO_SUCH_MODEL.search(f"{refusal.code} {words}"):
+        what, hint = f"the server does not have this model: {words}", "check its name and base_url"
+        return PermanentError(what, where=where, hint=hint, retired=True)
     return PermanentError(f"the server refuses the request: {words}", where=where)
 
 

@@ -130,6 +130,11 @@ class FirstFailures:
         self._lock = threading.Lock()
         self._alike: list[str] | None = []  # None: one has worked, or failed otherwise
 
+    @property
+    def workers(self) -> int | None:
+        """How many workers are worth having: one, if one failure is enough; None for any."""
+        return 1 if self._most == 1 else None
+
     def worked(self) -> None:
         """Note that a piece is done: what fails from now on fails for itself."""
         with self._lock:

@@ -260,24 +260,6 @@ def learn_refused(conn: Connection, key: str, *, server: str, settings: Collecti
     conn.execute(LEARN_REFUSED, {"key": key, "server": server, **more})
 
 
-REFUSED: Final = """
-    SELECT r.key
-      FROM ledger AS a, jsonb_each_text(CASE jsonb_typeof(a.learned -> 'refused' -> %(server)s)
-                                        WHEN 'object' THEN a.learned -> 'refused' -> %(server)s
-                                        END) AS r
-     WHERE a.key = %(key)s
-       AND botticelli_time(r.value) BETWEEN botticelli_now()
-                                        AND botticelli_now() + interval '8 days'
-"""
-
-
-@repeatable()
-def list_refused(conn: Connection, key: str, *, server: str) -> frozenset[str]:
-    """Return the settings that a server takes no request for a model with."""
-    rows = conn.execute(REFUSED, {"key": key, "server": server}).fetchall()
-    return frozenset(row[0] for row in rows)
-
-
 FORGET: Final = """
     UPDATE ledger
        SET learned = '{}',
@@ -350,7 +332,8 @@ ACCOUNTS: Final = """
                                       WHEN 'object' THEN a.learned -> 'refused' END) AS s,
                            jsonb_each_text(CASE jsonb_typeof(s.value)
                                            WHEN 'object' THEN s.value END) AS n
-                     WHERE botticelli_time(n.value) > a.moment
+                     WHERE botticelli_time(n.value) BETWEEN a.moment
+                                                        AND a.moment + interval '8 days'
                      GROUP BY s.key) AS s) AS refused,
            w.requests AS minute_requests, w.tokens AS minute_tokens,
            w.open AS reserved_requests, w.open_tokens AS reserved_tokens,

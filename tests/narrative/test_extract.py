@@ -218,3 +218,15 @@ def test_rows_that_a_prompt_gave_as_examples_are_no_rows():
     assert read_answer(answer, as_rows=True, prompt=PROMPT).rows == ({"a": "x"}, {"a": "y"})
     listed = {"type": "array", "items": TEXT}
     assert len(read_answer(answer, schema=listed, prompt=PROMPT).rows) == 2
+
+
+ECHO = {"type": "object", "required": ["text_content"], "properties": {"text_content": {}}}
+
+
+@pytest.mark.parametrize("schema", [ECHO, {"type": "object"}, None])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_echoed_schema_never_wins_over_the_answer(schema, is_first):
+    answer, echo = '{"text_content": "Hi"}', json.dumps(ECHO | {"title": "x" * 200})
+    text = f"{echo}\n{answer}" if is_first else f"{answer}\n\n```json\n{echo}\n```"
+
+    assert read_answer(text, schema=schema, as_rows=True).rows == ({"text_content": "Hi"},)

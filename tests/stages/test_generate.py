@@ -505,6 +505,7 @@ def test_what_fails_alike_from_the_first_item_on_ends_the_batch(db, run, gemini,
     assert states_of_items(db) == {"failed": 3, "pending": 37}
     assert len(gemini.calls) == 3
 
+    stages.settings("models", max_concurrent=8)
     with pytest.raises(BotticelliError, match="another item failed alike"):
         run()  # as a timer does: it tries once, and no item is lost over it
     assert states_of_items(db) == {"failed": 3, "pending": 37}

@@ -29,10 +29,11 @@ from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.retry_policy import Tries, Verdict, verdict
 from botticelli.records import record
+from botticelli.store import ledger
 from botticelli.store.connection import Connection, DatabaseAway
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
-from botticelli.store.ledger import Lesson
+from botticelli.store.ledger import Lesson, Window
 from botticelli.text import storable
 
 BEFORE_FALLBACK = 3  # attempts at one model while another is allowed
@@ -157,23 +158,23 @@ class Attempts:
 
     def _refused(self, opened: Opened) -> frozenset[str]:
         """Return what the server takes no request with, as far as any process has found out."""
-        if opened.is_free:
-            return frozenset()
-        known, place = self._drivers.refused, (opened.name, opened.server)
+        known, place = self._drivers.refused, (opened.account, opened.server)
         if place not in known:
-            known[place] = self._gate.refused(**_place(opened))
+            found = ledger.accounts(self._conn, key=opened.account, window=Window())
+            known[place] = frozenset(found[0].refused.get(opened.server, ()) if found else ())
         return known[place]
 
     def _remember(self, opened: Opened, settings: frozenset[str]) -> None:
         """Note what the server has answered without."""
-        if not settings or opened.is_free:
-            return
-        self._gate.learn_refused(**_place(opened), settings=settings)
-        self._drivers.refused[opened.name, opened.server] |= settings
-        self._say(
-            f"{opened.name} takes no {' and no '.join(sorted(settings))}: it is asked without from"
-            f" now on (botticelli budget forget {opened.name} tries it again)"
-        )
+        if settings:
+            ledger.learn_refused(
+                self._conn, opened.account, server=opened.server, settings=settings
+            )
+            self._drivers.refused[opened.account, opened.server] |= settings
+            self._say(
+                f"{opened.name} takes no {' and no '.join(sorted(settings))}: it is asked without"
+                f" from now on (botticelli budget forget {opened.name} tries it again)"
+            )
 
     def _send(self, opened: Opened, call: PreparedCall) -> tuple[Answer, Verdict]:
         """Make one attempt: slot, grant, request, row, settlement."""
@@ -252,9 +253,9 @@ class Attempts:
         text = storable(reply.text)
         found = verdict(replace(reply, text=without_thoughts(text)), request)
         usage = reply.usage if opened.is_free else believed(request, text, reply.usage)
-        booked = usage or (None if opened.is_free else estimated(request, text))
+        booked = usage or (Usage() if opened.is_free else estimated(request, text))
         served = reply.model_version or opened.name
-        cost = Decimal(0) if booked is None else self._cost(served, booked)
+        cost = self._cost(served, booked)
         id_ = self._record_paid(
             replace(
                 row,
@@ -264,10 +265,10 @@ class Attempts:
                 provider_request_id=reply.request_id or None,
                 finish_reason=reply.finish_detail or reply.finish.value,
                 response=text,
-                input_tokens=None if booked is None else booked.input,
-                cached_tokens=None if booked is None else booked.cached,
-                output_tokens=None if booked is None else booked.output,
-                thought_tokens=None if booked is None else booked.thoughts,
+                input_tokens=booked.input,
+                cached_tokens=booked.cached,
+                output_tokens=booked.output,
+                thought_tokens=booked.thoughts,
                 cost_usd=cost,
             )
         )
@@ -357,10 +358,6 @@ class Attempts:
     def _say(self, note: str) -> None:
         if self._drivers.is_first(note):
             self._note(note)
-
-
-def _place(opened: Opened) -> dict[str, str]:
-    return {"model": opened.name, "provider": opened.provider, "server": opened.server}
 
 
 def reason_of(error: BaseException) -> str:

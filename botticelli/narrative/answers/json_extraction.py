@@ -191,7 +191,8 @@ def _exact(text: str) -> Extracted | None:
         values = [_DECODER.decode(line.strip().removesuffix(",")) for line in lines]
     except (ValueError, RecursionError):
         return None
-    is_lines = len(values) > 1 and all(isinstance(value, dict) for value in values)
+    rows = [each for each in values if isinstance(each, dict) and not _is_schema(each)]
+    is_lines = len(values) > 1 and len(rows) == len(values)
     return Extracted(value=values) if is_lines else None
 
 
@@ -225,11 +226,18 @@ def _scan(text: str) -> list[Extracted]:
 
 
 def _unquoted(found: list[Extracted], prompt: str) -> list[Extracted]:
-    """Return those that do not stand in the prompt, if there are any; else all."""
+    """Return those that are no schema and stand not in the prompt, if there are any; else all."""
+    found = [one for one in found if not _is_schema(one.value)] or found
     if len(found) < 2 or not prompt:
         return found
     known = SPACING.sub("", prompt)
     return [one for one in found if SPACING.sub("", one.source) not in known] or found
+
+
+def _is_schema(value: Any) -> bool:
+    """Return whether a value is a JSON Schema of an object: small models repeat it first."""
+    is_object = isinstance(value, dict) and value.get("type") == "object"
+    return is_object and isinstance(value.get("properties"), dict)
 
 
 def _join(found: Sequence[Extracted]) -> Extracted:
@@ -445,10 +453,12 @@ def _fitted(
         return value, False
     reason = mismatch(value, schema)
     values = _unquoted(values_in(text), prompt)
+    if _is_schema(value) and not _is_schema(values[-1].value):
+        reason = "it repeats the schema"
     if not reason and (len(values) < 2 or not found.source):  # it has none if it is all of them
         return value, False
     for one in reversed(values):
-        if one.value != schema and not mismatch(one.value, schema):
+        if not mismatch(one.value, schema):
             return one.value, one.repaired
     single = value[0] if isinstance(value, list) and len(value) == 1 else None
     other = [value] if isinstance(value, dict) else single

@@ -129,7 +129,8 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         self._unread = self._judge.unread(self._conn)
         waiting = judging.count_waiting(self._conn)
         self._total = waiting if self._drain else min(waiting, config.curate.batch)
-        most = self._context.drivers.at_once(config.models.judge) or config.models.max_concurrent
+        at_once = self._first.workers or self._context.drivers.at_once(config.models.judge)
+        most = at_once or config.models.max_concurrent
         return min(most, -(-self._total // config.curate.batch)) or 1
 
     def claim(self, worker: Worker) -> Batch | None:

@@ -186,7 +186,12 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
 
     def _count_workers(self) -> int:
         self._deepest_first = self._item_run.calls_left(self._conn) is not None
-        most = self._request.workers or self._item_run.at_once or self._config.models.max_concurrent
+        most = (
+            self._first.workers
+            or self._request.workers
+            or self._item_run.at_once
+            or self._config.models.max_concurrent
+        )
         return max(1, min(most, self._progress(self._conn).left))
 
     def _take_back(self) -> None:

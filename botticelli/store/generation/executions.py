@@ -42,20 +42,12 @@ class Attempt:
     grant_seq: int | None = None
 
 
-RECORD: Final = """
-    INSERT INTO act_executions
-           (run_id, item_id, narrative, iteration, act_name, place, sequence_number, attempt,
-            inputs_digest, prompt, state, provider, model, model_version, provider_request_id,
-            finish_reason, response, error, input_tokens, cached_tokens, output_tokens,
-            thought_tokens, cost_usd, latency_ms, grant_seq, created_at)
-    VALUES (%(run_id)s, %(item_id)s, %(narrative)s, %(iteration)s, %(act_name)s,
-            %(place)s, %(sequence_number)s, %(attempt)s, %(inputs_digest)s, %(prompt)s, %(state)s,
-            %(provider)s, %(model)s, %(model_version)s, %(provider_request_id)s,
-            %(finish_reason)s, %(response)s, %(error)s, %(input_tokens)s, %(cached_tokens)s,
-            %(output_tokens)s, %(thought_tokens)s, %(cost_usd)s, %(latency_ms)s, %(grant_seq)s,
-            botticelli_now())
+_COLUMNS: Final = tuple(Attempt.__annotations__)
+RECORD: Final = f"""
+    INSERT INTO act_executions ({", ".join(_COLUMNS)}, created_at)
+    VALUES ({", ".join(f"%({name})s" for name in _COLUMNS)}, botticelli_now())
     RETURNING id
-"""
+"""  # noqa: S608 - names of our own
 
 
 # Whether an attempt is there already of whose row no more is known than that it was written.
