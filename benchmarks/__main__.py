@@ -39,6 +39,7 @@ ALL: Final[Mapping[str, Benchmark]] = {
     "ledger": Benchmark(what="reserve and settle", words=("benchmarks.ledger",)),
     "queue": Benchmark(what="claims beside a queue library", words=("benchmarks.queue",)),
     "deliveries": Benchmark(what="posts that leave", words=("benchmarks.deliveries",)),
+    "many": Benchmark(what="a day of 100 projects in one server", words=("benchmarks.many",)),
     "curate": Benchmark(what="10,000 candidates judged", words=("benchmarks.curate",)),
     "repeats": Benchmark(what="repeats that are recognised", words=("benchmarks.repeats",)),
     "tokens": Benchmark(what="input tokens of a post, by act", words=("benchmarks.tokens",)),

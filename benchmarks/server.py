@@ -13,10 +13,10 @@ from botticelli.store.schema import ensure_schema
 
 
 @contextmanager
-def own_postgres() -> Iterator[str]:
-    """Start a fresh server with our schema; yield its URL; remove it."""
+def own_postgres(*settings: str) -> Iterator[str]:
+    """Start a fresh server with our schema; yield its URL; remove it. `settings`: name=value."""
     with tempfile.TemporaryDirectory(prefix="botticelli-bench-") as folder:
-        server = Embedded(Path(folder) / "postgres")
+        server = Embedded(Path(folder) / "postgres", settings=settings)
         try:
             url = server.ensure()
             with connect(url) as conn:

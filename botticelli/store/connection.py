@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 import psycopg
 from psycopg import conninfo, errors, pq
 
-from botticelli.errors import BotticelliError, ConfigError, TryLater, Unavailable
+from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, Unavailable
 from botticelli.store import adapters
 from botticelli.store.adapters import shaped
 from botticelli.store.session import (
@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 Given = ParamSpec("Given")
 
 CONNECT_TIMEOUT: Final = 10  # seconds; a host that is down answers nothing at all
+ROOM: Final = 20.0  # seconds; how long a server without a free connection is waited for
 
 # A host that vanishes is noticed within about a minute: seconds, seconds, times, milliseconds.
 KEEPALIVE: Final[Mapping[str, Any]] = {
@@ -101,7 +102,8 @@ def connect(url: str, *, application_name: str = "botticelli") -> Connection:
     Raises:
         ConfigError: The URL cannot be read, the server knows no such user or database, it is too
             old, or the database is not UTF-8.
-        Unavailable: The server cannot be reached, takes no more connections, or no changes.
+        DatabaseFull: It has taken no more connections for 20 s.
+        Unavailable: The server cannot be reached, or takes no changes.
     """
     given = _parts_of(url)
     asked = {**SETTINGS, **PLANNER, SIGN: "on"}
@@ -118,11 +120,11 @@ def connect(url: str, *, application_name: str = "botticelli") -> Connection:
     }
     try:
         try:
-            conn = _open(parts)
+            conn = _when_there_is_room(parts)
         except psycopg.OperationalError as error:
             if not any(sign in str(error) for sign in POOLER):
                 raise
-            conn = _open({**parts, "options": ""})
+            conn = _when_there_is_room({**parts, "options": ""})
         adapters.prepare(conn)
         _prepare(conn)
     except psycopg.Error as error:
@@ -146,9 +148,19 @@ def _default(name: str) -> str:
     )
 
 
-def _open(parts: Mapping[str, Any]) -> DatabaseSession:
-    # A pooler in between keeps no prepared statements.
-    return DatabaseSession.connect(**parts, autocommit=True, prepare_threshold=None)
+def _when_there_is_room(parts: Mapping[str, Any]) -> DatabaseSession:
+    """Open a session; a server that is full is waited for: most of ours leave it in a moment."""
+    until = time.monotonic() + ROOM
+    for pause in pauses():
+        try:
+            # A pooler in between keeps no prepared statements.
+            return DatabaseSession.connect(**parts, autocommit=True, prepare_threshold=None)
+        except psycopg.OperationalError as error:
+            is_full = any(sign in str(error) for sign in FULL)
+            if not is_full or time.monotonic() + pause > until:
+                raise
+        time.sleep(pause)
+    raise AssertionError("pauses have no end")
 
 
 def _prepare(conn: DatabaseSession) -> None:
@@ -259,16 +271,17 @@ def fetch_one(
     conn: Connection, kind: type[Row], statement: str, values: Mapping[str, Any] | None = None
 ) -> Row | None:
     """Return the first row of a statement as a `kind`; None if there is none. See fetch_all."""
-
-    def fetch() -> Row | None:
-        with conn.cursor(row_factory=shaped(kind)) as cursor:
-            return cursor.execute(statement, values).fetchone()
-
-    return lasting(conn, fetch) if statement.lstrip().startswith("SELECT") else fetch()
+    return next(iter(fetch_all(conn, kind, statement, values)), None)
 
 
 class DatabaseAway(Unavailable):
     """The database cannot be reached, or does not work."""
+
+
+class DatabaseFull(Unavailable):
+    """The database takes no more connections; nothing was done, and the next run may have room."""
+
+    exit_code = Exit.TRY_LATER
 
 
 class DatabaseBlocked(TryLater):
@@ -453,7 +466,7 @@ def _refusal(error: psycopg.Error, url: str) -> BotticelliError:
             words, where=where, hint="create it (createdb, createuser) or check DATABASE_URL"
         )
     if any(sign in reason for sign in FULL):
-        return Unavailable(
+        return DatabaseFull(
             f"the database takes no more connections: {words}",
             where=where,
             hint="try again, or raise max_connections",

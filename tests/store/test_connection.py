@@ -5,7 +5,7 @@ import socket
 import psycopg
 import pytest
 
-from botticelli.errors import ConfigError, Unavailable
+from botticelli.errors import ConfigError, Exit, Unavailable
 from botticelli.store.connection import connect, mapped_errors, place_of
 from tests.database import url_of
 
@@ -73,11 +73,23 @@ def test_a_user_that_is_not_there_is_named(db_url):
         connect(db_url.replace("//botticelli@", "//stranger@"))
 
 
-def test_a_full_server_says_so(person, admin):
+def test_a_full_server_is_waited_for_and_then_says_so(person, admin, monkeypatch):
     admin.execute("ALTER ROLE person CONNECTION LIMIT 0")
+    asked = []
 
-    with pytest.raises(Unavailable, match=r"takes no more connections.*; try again"):
+    def leave(_seconds):
+        asked.append(1)
+        admin.execute("ALTER ROLE person CONNECTION LIMIT 1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("time.sleep", leave)
+        connect(person).close()
+    assert asked == [1], "it came in when somebody had left"
+    admin.execute("ALTER ROLE person CONNECTION LIMIT 0")
+    monkeypatch.setattr("botticelli.store.connection.ROOM", 0.0)
+    with pytest.raises(Unavailable, match=r"takes no more connections.*; try again") as error:
         connect(person)
+    assert error.value.exit_code == Exit.TRY_LATER
 
 
 @pytest.mark.parametrize(

@@ -348,14 +348,18 @@ class Environment:
 
         opened = self._connect or connect
         if self._url is None and not self.config.database.url and self.embedded.is_listening:
-            from contextlib import suppress
-
             from botticelli.errors import ConfigError, Unavailable
+            from botticelli.store.connection import DatabaseFull
             from botticelli.store.projects import database_name
 
-            with suppress(ConfigError, Unavailable):  # `locate` finds out why, and helps
-                url = self.embedded.url_of(database_name(self.project))
+            url = self.embedded.url_of(database_name(self.project))
+            try:
                 conn, self._url = opened(url), url
+            except DatabaseFull:
+                raise
+            except (ConfigError, Unavailable):  # `locate` finds out why, and helps
+                pass
+            else:
                 return conn
         return opened(self.database_url())
 
