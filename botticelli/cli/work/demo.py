@@ -4,29 +4,20 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Final, TypeVar
+from typing import Any, Final
 
-import botticelli.cli.work.curate  # noqa: F401 - registers how its report reads
 from botticelli.cli.shared import choices
-from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.work import generate, post
+from botticelli.cli.work import curate, generate, post
 from botticelli.config.sources import NAME as FILE
 from botticelli.config.sources import user_folder
 from botticelli.errors import TryLater, Unavailable, UsageError
 from botticelli.narrative.files import about
-from botticelli.stages.curate.stage import curate as run_curate
-from botticelli.stages.generate.plan import GenerateRequest
-from botticelli.stages.generate.stage import generate as run_generate
-from botticelli.stages.post.stage import post as run_post
-from botticelli.stages.post.target import PostRequest
-from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
-
-Report = TypeVar("Report")
 
 ITERATIONS: Final = 2  # of five narratives: ten candidates
 # A model of this machine's own cores takes its time over each word, and its opinions are dice.
@@ -85,12 +76,28 @@ def demo(env: Environment, *, model: choices.WithModel = "offline") -> int:
         left = [one.id for one in reviews.list_candidates(conn, statuses=["approved"], limit=1000)]
         with suppress(UsageError):  # another one is at it
             reviews.decide(conn, left, "reject", by="demo")
-        codes = [step(stage, conn) for step in (_generate, _curate, _post)]
+    rounds = 1 if _is_small(model) else ITERATIONS
+    codes: list[int] = [
+        _step(stage, 1, f"generate --iterations {rounds}", "a model writes candidates",
+              partial(generate.generate, stage, iterations=rounds)).exit_code,
+        _step(stage, 2, "curate --drain", "a model scores them, the best are approved",
+              partial(curate.curate, stage, drain=True)).exit_code,
+    ]  # fmt: skip
+    posted = _step(
+        stage, 3, "post --now", "one approved post goes out, here into a file",
+        partial(post.post, stage, limit=1, now=True),
+    )  # fmt: skip
+    for result in posted.results:
+        path = Path(result.url or result.remote_id)
+        if result.remote_id and path.is_file():
+            env.console.line()
+            for line in path.read_text(encoding="utf-8").splitlines():
+                env.console.line(f"   | {line}", style="dim")
     if model == "offline":
         env.console.stream.write(FILLER)
     settings = quote(str(stage.config.source))
     env.console.stream.write(NEXT.format(called=_called(env), settings=settings))
-    return max(codes)
+    return max(*codes, int(posted.exit_code))
 
 
 def _is_small(model: str) -> bool:
@@ -136,52 +143,19 @@ def _own_project(env: Environment, model: str) -> Environment:
     return env.with_config(config, cwd=root)
 
 
-def _generate(env: Environment, conn: Connection) -> int:
-    iterations = 1 if env.config.generate.narrative == SMALL else ITERATIONS
-    _head(env, 1, f"generate --iterations {iterations}", "a model writes candidates")
-    request = GenerateRequest(iterations=iterations)
-    with progress(env, "posts") as show:
-        watch = generate.watcher(show)
-        report = _patiently(
-            env, lambda: run_generate(run_context(env, conn), request=request, watch=watch)
-        )
-    env.show(report)
-    return report.exit_code
+def _step(
+    env: Environment, number: int, command: str, meaning: str, work: Callable[[], Any]
+) -> Any:
+    """Do a stage's work as its command does, show its report and return it.
 
-
-def _curate(env: Environment, conn: Connection) -> int:
-    _head(env, 2, "curate --drain", "a model scores them, the best are approved")
-    with progress(env, "judged") as show:
-        report = _patiently(env, lambda: run_curate(run_context(env, conn), drain=True, watch=show))
-    env.show(report)
-    return report.exit_code
-
-
-def _post(env: Environment, conn: Connection) -> int:
-    _head(env, 3, "post --now", "one approved post goes out, here into a file")
-    request = PostRequest(limit=1, ignoring_rhythm=True)
-    report = _patiently(env, lambda: run_post(post.context_of(env, conn), request=request))
-    env.show(report)
-    for result in report.results:
-        path = Path(result.url or result.remote_id)
-        if result.remote_id and path.is_file():
-            env.console.line()
-            for line in path.read_text(encoding="utf-8").splitlines():
-                env.console.line(f"   | {line}", style="dim")
-    return report.exit_code
-
-
-def _head(env: Environment, number: int, command: str, meaning: str) -> None:
+    While another process runs the same stage, say so and wait a little.
+    """
     env.console.line()
     env.console.line(f"{number}. botticelli {command}: {meaning}", style="bold cyan")
-
-
-def _patiently(env: Environment, work: Callable[[], Report]) -> Report:
-    """Do the work; while another process runs the same stage, say so and wait a little."""
     deadline, is_told = env.clock.monotonic() + PATIENCE_SECONDS, False
     while True:
         try:
-            return work()
+            report = work()
         except TryLater as error:
             if "already running" not in error.what or env.clock.monotonic() >= deadline:
                 raise
@@ -189,3 +163,6 @@ def _patiently(env: Environment, work: Callable[[], Report]) -> Report:
                 env.say(f"waiting up to {PATIENCE_SECONDS:g} s: {error.what}")
             is_told = True
             env.clock.sleep(1)
+        else:
+            env.show(report)
+            return report
