@@ -131,6 +131,28 @@ class Platform(Protocol):
         """
 
 
+class NothingFollows:
+    """What a platform is that has neither threads nor anything that follows a message."""
+
+    steps: Sequence[str] = ()
+
+    def follow(self, step: str, receipt: Receipt) -> Receipt:
+        """See Platform."""
+        del step
+        return receipt
+
+    def whereabouts(self) -> str:
+        """See Platform."""
+        return ""
+
+    def thread_of(self, receipt: Receipt) -> str:
+        """See Platform."""
+        del receipt
+        return ""
+
+    lies_in = thread_of
+
+
 @runtime_checkable
 class TellsTime(Protocol):
     """A Platform whose answers say what time it is there."""

@@ -7,13 +7,13 @@ from botticelli.config import plugins
 from botticelli.config.addresses import require_trusted
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import Platform, Receipt
+from botticelli.platforms.base import NothingFollows, Platform, Receipt
 from botticelli.platforms.discord.open import open_discord
 from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.outbox import Outbox
 
 
-class _Plugged:
+class _Plugged(NothingFollows):
     """A platform of a plugin that knows `finish` alone for what follows a message."""
 
     steps = ("finish",)
@@ -29,17 +29,6 @@ class _Plugged:
         del step
         self._made.finish(receipt.remote_id)
         return receipt
-
-    def whereabouts(self) -> str:
-        """See Platform."""
-        return ""
-
-    def thread_of(self, receipt: Receipt) -> str:
-        """See Platform."""
-        del receipt
-        return ""
-
-    lies_in = thread_of
 
 
 def open_platform(

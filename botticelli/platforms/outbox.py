@@ -12,12 +12,19 @@ from typing import Any, Final
 from botticelli import files
 from botticelli.clock import Clock
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import Looked, NotSent, OutgoingMessage, Receipt, Refused
+from botticelli.platforms.base import (
+    Looked,
+    NothingFollows,
+    NotSent,
+    OutgoingMessage,
+    Receipt,
+    Refused,
+)
 
 FILE_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[\w-]+\.md")
 
 
-class Outbox:
+class Outbox(NothingFollows):
     """One folder. A file holds the text of its post, byte for byte, and nothing else.
 
     The name is `<UTC time>-<nonce>.md`, so that the same nonce never makes a second file however
@@ -32,7 +39,6 @@ class Outbox:
     max_length = 100_000
     idempotency_seconds = float("inf")
     real = False
-    steps = ()  # nothing follows a file
 
     def __init__(self, name: str, *, folder: Path, clock: Clock) -> None:
         self.name = name
@@ -77,22 +83,6 @@ class Outbox:
             self._path(remote_id).unlink(missing_ok=True)
         except OSError as error:
             raise _not_writable(self._folder, error) from error
-
-    def follow(self, step: str, receipt: Receipt) -> Receipt:
-        """See Platform."""
-        del step
-        return receipt
-
-    def whereabouts(self) -> str:
-        """See Platform."""
-        return ""
-
-    def thread_of(self, receipt: Receipt) -> str:
-        """See Platform."""
-        del receipt
-        return ""
-
-    lies_in = thread_of
 
     def check(self) -> Sequence[str]:
         """See Platform."""

@@ -576,7 +576,7 @@ def test_a_refused_post_fails_for_good_and_the_next_is_taken(db, discord, stage)
     assert discord.contents() == ["fine"]
 
 
-@pytest.mark.parametrize("fault", ["400:200000", "400:40001", "400:50035", "404:99999"])
+@pytest.mark.parametrize("fault", ["400:200000", "400:40001"])
 def test_what_refuses_every_post_leaves_the_queue_pending(db, discord, stage, clock, fault):
     posts = [approved(db, f"post {number}") for number in range(8)]
     discord.script.add(*[fault] * 50)
@@ -796,7 +796,7 @@ def test_crosspost_and_thread_follow_and_their_failure_does_not_unpublish(db, di
     assert status_of(db, post) == "posted"
 
 
-FAULTS = ("429:30", "503", "hang up before storing", "500 after storing")
+FAULTS = ("429:30", "hang up before storing", "500 after storing")
 FOLLOWED = ("thread", "crosspost", "link")
 ROUTES = {
     "thread": "start_thread_from_message",
@@ -820,7 +820,17 @@ def steps_of(db):
 
 
 @pytest.mark.parametrize(
-    "what", [(step, fault) for step in FOLLOWED for fault in FAULTS], ids=" ".join
+    "what",
+    [
+        *((step, "503") for step in FOLLOWED),
+        *(("crosspost", fault) for fault in FAULTS),
+        *(
+            pytest.param((step, fault), marks=pytest.mark.slow)
+            for step in ("thread", "link")
+            for fault in FAULTS
+        ),
+    ],
+    ids=" ".join,
 )
 def test_what_follows_a_message_is_done_by_a_later_run(db, discord, following, clock, what):
     step, fault = what
@@ -1220,12 +1230,13 @@ def ways(discord, *names):
     return [to_discord(discord, name, **made[name]) for name in names]
 
 
+SLOW = pytest.mark.slow
 PAIRS = [
     ("bot", "other bot"),
-    ("bot", "hook"),
     ("hook", "bot"),
-    ("hook beside a bot", "bot"),
-    ("hook", "other hook"),
+    pytest.param(("bot", "hook"), marks=SLOW),
+    pytest.param(("hook beside a bot", "bot"), marks=SLOW),
+    pytest.param(("hook", "other hook"), marks=SLOW),
 ]
 
 
@@ -1246,6 +1257,7 @@ def test_destinations_of_one_channel_post_a_text_once(db, discord, stage_for, cl
     ).fetchall() == [("posted",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", PAIRS, ids=" and ".join)
 def test_a_destination_that_takes_over_a_channel_repeats_nothing(
     db, discord, stage_for, clock, names

@@ -126,11 +126,11 @@ def in_words(result: Result) -> str:
         when = f"is due at {next_at}" if next_at else "is never due"
         return f"nothing to do: next post to {where} {when} ({result.note})"
     if result.delivery is None:
-        return f"failed for {where}: {result.note}"
+        return f"failed for {where}"
     words = f"{result.state}: delivery {result.delivery} (post {result.post}) to {where}"
     if result.state in ("posted", "finished", "unfinished"):
         words += f" as {result.url or result.remote_id}"
-    if result.note:
+    if result.note and result.exit_code == Exit.DONE:  # else it is told on stderr
         words += f": {result.note}"
     if next_at:
         words += f"; the next is due at {next_at}"
