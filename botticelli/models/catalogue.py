@@ -59,7 +59,7 @@ CATALOGUE: Final[Mapping[str, KnownModel]] = {
     "gemini-2.5-flash": KnownModel(capabilities=_KNOBS, prices=(_price(0.30, 2.50),)),
     "gemini-2.5-pro": KnownModel(capabilities=_KNOBS, prices=(_price(1.25, 10.00),)),
 }
-_UNKNOWN_GEMINI = KnownModel(capabilities=_NO_KNOBS)
+_UNKNOWN_GEMINI = KnownModel(capabilities=_KNOBS)  # what it refuses is learned
 _UNKNOWN = KnownModel(capabilities=Capabilities(inputs=frozenset({"text", "image", "audio"})))
 
 # The successor of one that only answers 404 is the provider's nearest in kind and price.

@@ -190,3 +190,44 @@ def test_a_shipped_narrative_runs_with_the_offline_model(botticelli, db, name):
     assert ended.code == 0, ended.err
     stored = db.execute("SELECT count(*) FROM potential_discord_posts").fetchone()
     assert stored == (3 if name.startswith("short") else 1,)
+
+
+ROUNDS = """
+[narrative]
+name = "many"
+toc = ["a"]
+skip_content_generation = true
+[acts.a]
+prompt = "Hello"
+carousel = 1000000
+"""
+
+
+def test_a_dry_run_of_a_million_rounds_is_counted_not_walked(botticelli, db):
+    (botticelli.cwd / "many.toml").write_text(ROUNDS)
+
+    ended = botticelli("run many.toml --dry-run --offline --iterations 1000000 --json")
+
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["calls"] == 1_000_000 * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ("channel_id = '111111111111111111'", "needs content"),
+        ("channel_id = 'general', content = 'x'", "is not a Discord id"),
+        ("channel_id = '111111111111111111', content = 'x', colour = 1", "does not know colour"),
+    ],
+)
+def test_a_dry_run_checks_the_arguments_of_commands(botticelli, db, args, said):
+    (botticelli.cwd / "send.toml").write_text(
+        "[narrative]\nname = 's'\nskip_content_generation = true\ntoc = ['a']\n"
+        "[[acts.a.input]]\nplatform = 'discord'\ncommand = 'messages.send'\nrequired = true\n"
+        f"args = {{ {args} }}\n"
+    )
+
+    ended = botticelli("run send.toml --dry-run --offline")
+
+    assert ended.code == 78
+    assert said in ended.err

@@ -19,6 +19,7 @@ from botticelli.config.addresses import trust_line
 from botticelli.config.keys import NOTHING
 from botticelli.config.model import STAGES, Config
 from botticelli.errors import BotticelliError, ConfigError, Exit
+from botticelli.narrative.checks.fillers import fillers_of_project
 from botticelli.narrative.checks.narrative_file import missing_words
 from botticelli.records import record
 from botticelli.reports import outside
@@ -94,6 +95,7 @@ def _all_findings(
     source = project if config.source else "no botticelli.toml: shipped defaults"
     yield fine("configuration", source)
     yield from check_variables(config)
+    yield from faults(fillers_of_project(config.source, env.environ))
     found = starts.look(env)
     for stage in STAGES:
         yield from faults(found.problems[stage])

@@ -216,11 +216,24 @@ class _Running:
         )
 
     def dry_run(self, file: NarrativeFile, narrative: Narrative) -> NarrativeDryRun:
-        """Return what it would do; nothing is asked, spent or written."""
+        """Return what it would do; nothing is asked, spent or written.
+
+        Raises:
+            ConfigError: A required command cannot be run with its arguments.
+        """
+        from botticelli.narrative.checks.narrative_file import check_commands, findings_of
+
+        findings, alone = findings_of(file), {narrative.key: narrative}
+        writable = self.env.config.narratives.writable_tables
+        check_commands(replace(file, narratives=alone), writable=writable, findings=findings)
+        findings.raise_problems()
+        for line in findings.warnings:
+            self.env.complain(line)
         noted = _RecordedCommands(real=self.context.commands)
         runner, caller = dry_runner(self.context, file, options=self._options, commands=noted)
-        executions = runner.run_carousel(narrative, 1 if self.until else self.iterations)
-        at_least = 0 if self.until else expected_tokens(narrative, len(executions))
+        runner.run_carousel(narrative, 1 if self.until else self.iterations)
+        rounds = self.iterations or (narrative.carousel.iterations if narrative.carousel else 1)
+        at_least = 0 if self.until else expected_tokens(narrative, rounds)
         prompts: dict[tuple[str, str], Mapping[str, Any]] = {}
         for call in caller.calls:
             shown = {name: getattr(call, name) for name in PROMPT}

@@ -1,7 +1,7 @@
 """A dry run: what would be asked, of which model, for how much; nothing is sent or written."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -17,6 +17,7 @@ from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.narrative.language.model import Narrative
 from botticelli.records import record
 
+MOST_ROUNDS = 20  # that a dry run walks through one by one
 TYPICAL_OUTPUT = 400  # tokens: a post of 1200 characters with its JSON; critiques are shorter
 
 
@@ -29,6 +30,7 @@ class PlannedCall:
         cents: US cents; None if the model's price is not known.
         cents_per_output: US cents for each further token of output.
         limits: The model's limits in words, and whence they are.
+        times: For how many such calls it stands.
     """
 
     model: str
@@ -42,6 +44,7 @@ class PlannedCall:
     cents: float | None
     cents_per_output: float = 0.0
     limits: str = ""
+    times: int = 1
 
 
 @record
@@ -72,20 +75,36 @@ def estimate(calls: Sequence[PlannedCall], *, at_least: int = 0) -> CallsEstimat
 
     Where that is less than `at_least` tokens, the rest is output, in equal parts for each call.
     """
-    known = sum(call.input_tokens + call.output_tokens for call in calls)
-    extra = max(0, at_least - known) if calls else 0
+    count = sum(call.times for call in calls)
+    sent = sum(call.times * call.input_tokens for call in calls)
+    received = sum(call.times * call.output_tokens for call in calls)
+    extra = max(0, at_least - sent - received) if calls else 0
     cents = [
-        None if call.cents is None else call.cents + call.cents_per_output * extra / len(calls)
+        None
+        if call.cents is None
+        else call.times * (call.cents + call.cents_per_output * extra / count)
         for call in calls
     ]
     return CallsEstimate(
-        calls=len(calls),
-        input_tokens=sum(call.input_tokens for call in calls),
-        output_tokens=sum(call.output_tokens for call in calls) + extra,
+        calls=count,
+        input_tokens=sent,
+        output_tokens=received + extra,
         cents=None if None in cents else sum(each for each in cents if each is not None),
         models=tuple(dict.fromkeys(call.model for call in calls)),
         limits={call.model: call.limits for call in calls if call.limits},
     )
+
+
+def rounds_of(count: int, caller: object) -> Iterator[int]:
+    """Yield the rounds from 1 on; in a dry run few, of which the last stands for all others."""
+    if not isinstance(caller, DryRunCaller) or count <= MOST_ROUNDS:
+        yield from range(1, count + 1)
+        return
+    yield from range(1, MOST_ROUNDS)
+    before = caller.times
+    caller.times *= count - MOST_ROUNDS + 1
+    yield MOST_ROUNDS
+    caller.times = before
 
 
 @dataclass
@@ -96,12 +115,14 @@ class DryRunCaller:
         on: The day whose prices and names hold.
         typical_output: Tokens that an answer is taken to have.
         calls: What was asked so far, in order.
+        times: For how many calls one that is asked now stands.
     """
 
     models: Models
     on: date
     typical_output: int = TYPICAL_OUTPUT
     calls: list[PlannedCall] = field(default_factory=list)
+    times: int = 1
 
     def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
         """See Caller. Raises ConfigError for a model that no driver can reach."""
@@ -127,6 +148,7 @@ class DryRunCaller:
                 cents=0.0 if way.provider in FREE else cents,
                 cents_per_output=further,
                 limits="" if way.provider in FREE else str(limits_in_force(way.model, self.models)),
+                times=self.times,
             )
         )
         text = f"[the answer of act {key.act}]"

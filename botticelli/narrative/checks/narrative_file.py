@@ -16,6 +16,7 @@ from botticelli.config.operations import Security
 from botticelli.config.sources import read_text
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.narrative.checks.asks import is_variable, reached
+from botticelli.narrative.checks.fillers import WHAT, fillers
 from botticelli.narrative.commands.database import check_update
 from botticelli.narrative.files import about
 from botticelli.narrative.files.lookup import find_file, folders_of
@@ -43,7 +44,7 @@ from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import answers_table
 from botticelli.text import nearest
-from botticelli.toml_lines import Key
+from botticelli.toml_lines import Key, spell
 
 # Finds a file that a narrative names (`files.find_file` with its folders); raises ConfigError.
 Search = Callable[[str], Path]
@@ -228,12 +229,14 @@ def check_commands(file: NarrativeFile, *, writable: Sequence[str], findings: Fi
     """
     for key, _, given in file.inputs():
         if isinstance(given, BotCommand):
+            note = findings.error if given.required else findings.warn
+            name = f"{given.platform}.{given.command}"
+            for path in fillers(given.args):
+                note((*key, "args"), f"{name}: {spell(path)} {WHAT}")
             try:
                 _check_command(given, writable=writable)
             except BotticelliError as error:
-                note = findings.error if given.required else findings.warn
-                what = f"{given.platform}.{given.command}: {error.what}"
-                note(key, what, hint=error.hint)
+                note(key, f"{name}: {error.what}", hint=error.hint)
 
 
 def _facts(command: BotCommand) -> CommandFacts | None:

@@ -15,6 +15,11 @@ from botticelli.narrative.language.model import (
 )
 from botticelli.narrative.language.template import Placeholder, meant, placeholders
 
+# Fields of a command's result that are remembered in the state (docs/dialect.md §14).
+REMEMBERED: Final = (
+    "id", "channel_id", "message_id", "role_id", "user_id", "guild_id", "emoji_id", "webhook_id",
+    "integration_id", "invite_code", "thread_id", "event_id", "sticker_id",
+)  # fmt: skip
 # The answer of the act before.
 LATEST: Final = ("previous", "prev", "previous_output", "json")
 
@@ -61,6 +66,37 @@ def is_sent_on(narrative: Narrative, act: Act) -> bool:
     return False
 
 
+def needs(narrative: Narrative, act: Act, failed: Act) -> bool:
+    """Whether a writing act would be wrong after another one was not done.
+
+    It marks rows of a table whose words that one was to send, or takes from the state what that one
+    was to leave there. What it names of an act is found out when it is filled in.
+    """
+    kept = {*keys_of(failed), *(f"{each.platform}.{each.command}" for each in _commands(failed))}
+    for each in placeholders([command.args for command in _commands(act)]):
+        kind, _, key = each.name.partition(":")
+        if kind in ("state", "STATE") and {key, key.rpartition(".")[0]} & {*kept, *REMEMBERED}:
+            return True
+    before = narrative.acts[: narrative.acts.index(failed) + 1]
+    reads = [given for one in before for given in one.inputs if isinstance(given, TableRead)]
+    words = {name for given in reads for name in names_of(given)}
+    words |= {one.name for one in before if asks(one) or not words.isdisjoint(_read_by(one))}
+    sent = [command.args for command in _commands(failed)]
+    marked = {str(each.args.get("table_name")) for each in _commands(act) if _is_mark(each)}
+    sends = any(meant(each.name, words) for each in placeholders(sent))
+    if marked.isdisjoint(given.table for given in reads):  # which rows it is about is not known
+        sends |= any("content" in args for args in sent)
+    return bool(marked) and sends
+
+
+def _read_by(act: Act) -> Iterator[str]:
+    return (name for given in act.inputs for name in names_of(given))
+
+
+def _is_mark(command: BotCommand) -> bool:
+    return command.platform == "database"
+
+
 def queue_of(narrative: Narrative) -> tuple[TableRead, ...]:
     """Return the reads that a poster lives on: rows that a later command sends out.
 
@@ -80,7 +116,7 @@ def marked_tables(narrative: Narrative) -> frozenset[str]:
     return frozenset(
         str(given.args.get("table_name"))
         for _, given in narrative.inputs()
-        if isinstance(given, BotCommand) and given.platform == "database"
+        if isinstance(given, BotCommand) and _is_mark(given)
     )
 
 

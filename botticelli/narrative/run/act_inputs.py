@@ -21,7 +21,7 @@ from botticelli.narrative.language.model import (
 )
 from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.language.template import render_value
-from botticelli.narrative.run.act_facts import names_of
+from botticelli.narrative.run.act_facts import REMEMBERED, names_of
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.input_reader import InputReader, fill_filter, placed
@@ -31,11 +31,6 @@ from botticelli.narrative.run.variables import ActNotDone, TableText, Variables,
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import Column, columns_of
 
-# Fields of a command's result that are remembered in the state (docs/dialect.md §14).
-REMEMBERED: Final = (
-    "id", "channel_id", "message_id", "role_id", "user_id", "guild_id", "emoji_id", "webhook_id",
-    "integration_id", "invite_code", "thread_id", "event_id", "sticker_id",
-)  # fmt: skip
 LOOK: Final = "look there whether it is done"
 FILTERS: Final = ("where", "where_clause")  # arguments that are SQL
 SPEAKS_OF_FIELDS: Final = (

@@ -11,6 +11,7 @@ from botticelli.config.leaks import find_leak
 from botticelli.errors import ConfigError
 from botticelli.models.base import Part, Request
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
+from botticelli.narrative.answers.dry_run import rounds_of
 from botticelli.narrative.answers.json_extraction import (
     InvalidAnswer,
     ParsedAnswer,
@@ -83,7 +84,7 @@ class NarrativeRun:
         if not is_idle:
             self._refuse_missing()
         for position, act in enumerate(self.narrative.acts):
-            for _ in range(act.carousel.iterations if act.carousel else 1):
+            for _ in rounds_of(act.carousel.iterations if act.carousel else 1, self.caller):
                 is_last = position == len(self.narrative.acts) - 1
                 step = Step(act=act, sequence=len(self.variables.results), is_last=is_last)
                 result = _idle(step) if is_idle else self._act(step)
@@ -213,14 +214,17 @@ class NarrativeRun:
         return ActState.IDLE
 
     def _refuse_after_failed_write(self, act: Act) -> None:
-        """After something was not sent, nothing is marked as sent (docs/dialect.md §16.23)."""
+        """Skip what depends on something that was not sent (docs/dialect.md §16.23)."""
         commands = self.context.commands
         if not act_facts.writes(act, commands):
             return
         acts = {each.name: each for each in self.narrative.acts}
         for result in self.variables.results:
             is_done = result.state is ActState.DONE
-            if not is_done and act_facts.writes(acts[result.name], commands):
+            failed = acts[result.name]
+            if is_done or not act_facts.writes(failed, commands):
+                continue
+            if act_facts.needs(self.narrative, act, failed):
                 raise ActNotDone(f"act '{result.name}' is {result.state}: {result.reason}")
 
     def _composition(self, step: Step) -> ActResult:

@@ -1,6 +1,6 @@
 """Runs narratives: with those that they call, with their carousels, each settled by itself."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +12,7 @@ from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import TransientError
 from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Caller
-from botticelli.narrative.answers.dry_run import DryRunCaller
+from botticelli.narrative.answers.dry_run import DryRunCaller, rounds_of
 from botticelli.narrative.checks.asks import refuse_untrusted
 from botticelli.narrative.commands.base import CommandCall, Commands
 from botticelli.narrative.errors import ActFailed
@@ -118,7 +118,9 @@ class Runner:
         carousel = narrative.carousel
         count = iterations or (carousel.iterations if carousel else 1)
         # A narrative that is called once in each round of its caller is in that round.
-        rounds = range(1, count + 1) if count > 1 or carousel else (self.at.iteration,)
+        rounds: Iterable[int] = (self.at.iteration,)
+        if count > 1 or carousel:
+            rounds = rounds_of(count, self.caller)
         executions = []
         for iteration in rounds:
             try:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any, Final
 
@@ -162,12 +163,16 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         narrative, asked=request.iterations, configured=context.config.generate.iterations
     )
     if batch is None:
-        items = plan_items(file, narrative, iterations=iterations)
-        planned: dict[str, int] = Counter(key for key, _ in items)
+        once = Counter(key for key, _ in plan_items(file, narrative, iterations=1))
+        planned = {key: times * iterations for key, times in once.items()}
     else:
         planned = {one.narrative: one.items for one in batches.list_waiting(context.conn, batch.id)}
     walked = walk(context, file, planned, only=request.models)
-    calls = [call for key, times in planned.items() for call in walked[key] * times]
+    calls = [
+        replace(call, times=call.times * times)
+        for key, times in planned.items()
+        for call in walked[key]
+    ]
     at_least = expected_tokens(narrative, iterations) if batch is None else 0
     return GenerateDryRun(
         narrative=name,

@@ -331,6 +331,15 @@ def _bulk_delete(session: CommandSession, row: Row, values: Values) -> Any:
     return shape(row, {}, {**values, "message_ids": ids})
 
 
+def _threads(session: CommandSession, row: Row, values: Values) -> Any:
+    """The active threads of a server; of one channel only if that is named."""
+    channel = values.get("channel_id")
+    guild = values.get("guild_id") or session.make(TABLE["channels.get"], values)["guild_id"]
+    threads = session.make(row, {"guild_id": guild})["threads"]
+    found = [one for one in threads if channel in (None, one.get("parent_id"))]
+    return shape(row, {"threads": found}, values)
+
+
 def _forum_posts(session: CommandSession, row: Row, values: Values) -> Any:
     """The open posts of a forum and its archived ones, newest first."""
     limit = int(values.get("limit", BULK))
@@ -421,5 +430,6 @@ COMPOSITES: Final[Mapping[str, Composite]] = {
     "messages.clear": _clear,
     "messages.bulk_delete": _bulk_delete,
     "forum.list_posts": _forum_posts,
+    "threads.list": _threads,
     **dict.fromkeys(("threads.edit", "threads.delete"), _threads_only),
 }

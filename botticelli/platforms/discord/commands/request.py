@@ -71,7 +71,7 @@ def values_of(row: Row, given: Mapping[str, Any]) -> Json:
     for one in row.arguments:
         if one.name in rest:
             found[one.name] = _value(one, row, rest.pop(one.name))
-        elif one.required:
+        elif one.required and not (one.name == "guild_id" and "channel_id" in found):
             raise _refused(f"needs {one.name}", row, rest)
     guild = rest.pop("guild_id", None)
     reason = str(rest.pop("reason", ""))

@@ -262,7 +262,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("threads.create", f"POST {_CHANNEL}/threads",
          f"channel_id! name!:text:1-100 message_id {_ARCHIVE} kind:kind>type",
          "Create Public Threads or Create Private Threads", _SHOWS_THREAD),
-    _row("threads.list", f"GET {_GUILD}/threads/active", "guild_id!", "View Channel",
+    _row("threads.list", f"GET {_GUILD}/threads/active", "channel_id guild_id!", "View Channel",
          _SHOWS_THREAD, wrap="threads", inside="threads"),
     _row("threads.get", f"GET {_THREAD}", "thread_id!", "View Channel", _SHOWS_THREAD),
     _row("threads.edit", f"PATCH {_THREAD}",
