@@ -113,7 +113,8 @@ def _starts(env: Environment) -> Iterator[Finding]:
         yield from faults(problems, subject=f"start of {stage}")
     yield from outside.placeholders(env.config)
     yield from outside.rules(env.config, clock=env.clock)
-    yield from outside.hooks(env.config, environ=env.environ, online=not env.options.offline)
+    allowed = replace(env.config, hooks=env.hooks)
+    yield from outside.hooks(allowed, environ=env.environ, online=not env.options.offline)
 
 
 def _models(env: Environment) -> Iterator[Finding]:
