@@ -124,14 +124,9 @@ def limits_in_force(model: str, config: Models) -> LimitsInForce:
     )
 
 
-def limits_of(model: str, config: Models) -> Limits:
-    """Return what the provider allows of a model, before multipliers."""
-    return limits_in_force(model, config).limits
-
-
 def allowance(model: str, config: Models, *, provider: str, multipliers: Multipliers) -> Allowance:
     """Return limits x multipliers, rounded down, but at least 1 where the provider allows any."""
-    limits = limits_of(model, config)
+    limits = limits_in_force(model, config).limits
     return Allowance(
         **{rate: _share(getattr(limits, rate), getattr(multipliers, rate)) for rate in RATES},
         shares=(multipliers.rpm, multipliers.tpm, multipliers.rpd, multipliers.tpd),

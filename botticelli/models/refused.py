@@ -8,7 +8,6 @@ Gemini (too many states, Unknown name, is not enabled for, is not supported).
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -57,51 +56,41 @@ WINDOW: Final = (
 )
 
 
-def _sent(request: Request, ceiling: str) -> Iterator[str]:
-    """Yield the settings that a request is sent with."""
-    if request.max_tokens is not None and ceiling:
-        yield ceiling
-    if request.temperature is not None and "temperature" not in request.without:
-        yield "temperature"
-    if request.thinking and "thinking" not in request.without:
-        yield "thinking"
-    if request.system and "system" not in request.without:
-        yield "system"
-    if request.schema is not None:
-        yield from (form for form in reversed(SCHEMA) if form not in request.without)
-
-
 def objection(
     request: Request, status: int, words: str, *, ceiling: str, param: str = ""
 ) -> ModelError | None:
     """Return what of `request` a refusal is about, a setting or its length; None: something else.
 
-    `ceiling`: What max_tokens is called in the request; empty if it is not sent.
-
     A refusal that names nothing is taken to mean the schema, if there is one: it is remembered
-    only if the server answers without it.
+    only if the server answers without it. `ceiling` is what max_tokens is called in the request,
+    empty if it is not sent; `param` the setting that the server names, if it does.
     """
     if status not in _STATUSES or _FAILED_ONCE.search(words):
         return None
+    where = f"model {request.model}"
     if _CONTEXT.search(words):
         what = f"the prompt is too long for this model: {words}"
-        return PermanentError(what, where=f"model {request.model}", hint=WINDOW)
-    settings = list(_sent(request, ceiling))
-    for said in (param, words):
-        for name in settings:
-            if said and re.search(_NAMES[name], said, re.IGNORECASE):
-                return _refused(request, settings, name, words)
-    form = next((name for name in SCHEMA if name in settings), "")
+        return PermanentError(what, where=where, hint=WINDOW)
+    sent = {
+        ceiling: request.max_tokens,
+        "temperature": request.temperature,
+        "thinking": request.thinking or None,
+        "system": request.system or None,
+        **dict.fromkeys(SCHEMA, request.schema),
+    }
+    names = [name for name, value in sent.items() if name and value is not None]
+    names = [name for name in names if name not in request.without]
+    found = (name for text in (param, words) for name in names if _is_named(name, text))
     is_unnamed = status in {400, 404, 422} and _UNNAMED.search(words)
-    return _refused(request, settings, form, words) if form and is_unnamed else None
-
-
-def _refused(request: Request, settings: list[str], name: str, words: str) -> SettingRefused:
+    name = next(found, SCHEMA[0] if is_unnamed else "")
     if name in SCHEMA:  # both are called response_format
-        name = next(form for form in SCHEMA if form in settings)
-    return SettingRefused(
-        f"the server takes no {name}: {words}", where=f"model {request.model}", setting=name
-    )
+        name = next((form for form in SCHEMA if form in names), "")
+    what = f"the server takes no {name}: {words}"
+    return SettingRefused(what, where=where, setting=name) if name else None
+
+
+def _is_named(setting: str, text: str) -> bool:
+    return bool(text) and re.search(_NAMES[setting], text, re.IGNORECASE) is not None
 
 
 def adapted(request: Request) -> Request:

@@ -5,12 +5,16 @@ from decimal import Decimal
 
 import pytest
 
-from botticelli.budget.limits import allowance, layered, limits_of
+from botticelli.budget.limits import allowance, layered, limits_in_force
 from botticelli.config.model import Limits, Models, Multipliers
 from botticelli.models import catalogue
 
 LITE = "gemini-3.5-flash-lite"
 SHARES = Multipliers(rpm=0.8, tpm=0.8, rpd=0.8, tpd=0.8)
+
+
+def limits_of(model, models):
+    return limits_in_force(model, models).limits
 
 
 def allowed(model=LITE, *, shares=SHARES, provider="gemini", **models):

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from botticelli.narrative.answers.json_extraction import (
     InvalidAnswer,
-    NotJson,
     extract,
     mismatch,
     read_answer,
@@ -86,7 +85,7 @@ def test_what_can_be_mended_is_and_says_so(text, value):
     ],
 )
 def test_nothing_half_is_taken_for_a_whole(text):
-    with pytest.raises(NotJson):
+    with pytest.raises(InvalidAnswer):
         extract(text)
 
 
@@ -110,18 +109,18 @@ def test_any_json_in_a_fence_or_alone_comes_back(value):
 def test_a_list_that_is_cut_anywhere_is_never_a_shorter_list(rows, data):
     whole = json.dumps(rows)
     cut = whole[: data.draw(st.integers(1, len(whole) - 1))]
-    with pytest.raises(NotJson):
+    with pytest.raises(InvalidAnswer):
         extract(cut)
 
 
 @given(text=st.text(alphabet=st.sampled_from('{}[]":,\\ab1`\n ')) | st.text())
 def test_no_text_is_too_odd(text):
-    with suppress(NotJson):
+    with suppress(InvalidAnswer):
         extract(text)
 
 
 def test_deep_nesting_is_refused_not_fatal():
-    with pytest.raises(NotJson):
+    with pytest.raises(InvalidAnswer):
         extract("[" * 100_000)
 
 
@@ -147,7 +146,7 @@ def test_rows():
     assert rows_of([{"a": 1}, {}]) == ({"a": 1},)
     assert rows_of([]) == ()
     for value in ("x", 5, [1], [{"a": 1}, 2], {}):
-        with pytest.raises(NotJson):
+        with pytest.raises(InvalidAnswer):
             rows_of(value)
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from botticelli.budget.gate import DaySpent, Gate, Grant
+from botticelli.budget.gate import DaySpent, Gate, Grant, Stop
 from botticelli.clock import Clock
+from botticelli.config.model import Models, Multipliers
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models import catalogue
 from botticelli.models.base import (
@@ -33,6 +34,7 @@ from botticelli.store import ledger
 from botticelli.store.connection import Connection, DatabaseAway
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
+from botticelli.store.leases import Identity
 from botticelli.store.ledger import Lesson, Window
 from botticelli.text import storable
 
@@ -61,27 +63,45 @@ class Attempts:
     lesson for the ledger, not a failure; a setting that is refused is left out, and remembered; a
     cut answer gets twice the room, once; an empty one is asked for again, once; a blocked one, and
     one to a prompt of which the server has read a part, never.
+
+    Args:
+        budget: Shares of the limits, after narrative, carousel and command line (limits.layered).
+        drivers: Shared by all callers of a process; None to make its own.
+        stop: Set when the run shall end; waits are left within a second.
+        note: Called once with what the user should know (a model that was replaced ...).
     """
 
     def __init__(
         self,
         conn: Connection,
         *,
-        gate: Gate,
-        drivers: Drivers,
+        models: Models,
+        budget: Multipliers,
+        identity: Identity,
         clock: Clock,
         chance: random.Random,
-        note: Callable[[str], None],
+        drivers: Drivers | None = None,
+        stop: Stop | None = None,
+        note: Callable[[str], None] = lambda _line: None,
+        window: Window | None = None,
     ) -> None:
         self._conn = conn
-        self._gate = gate
-        self._drivers = drivers
+        self._drivers = drivers or Drivers(models)
         self._clock = clock
         self._chance = chance
         self._note = note
         self._under_way: tuple[Attempt, Grant | None, float] | None = None
+        self._gate = Gate(
+            conn,
+            models=models,
+            multipliers=budget,
+            identity=identity,
+            clock=clock,
+            stop=stop,
+            window=window,
+        )
 
-    def ask(self, name: str, call: PreparedCall, *, has_fallback: bool) -> Answer:
+    def ask_one(self, name: str, call: PreparedCall, *, has_fallback: bool) -> Answer:
         """Return the first whole answer of one model.
 
         Raises:

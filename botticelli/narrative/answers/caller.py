@@ -1,73 +1,36 @@
 """The only way to a model: a stored answer if there is one, else a call that is paid for once."""
 
 import itertools
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from botticelli.budget.gate import Gate, Stop, Stopped
-from botticelli.clock import Clock
-from botticelli.config.model import Models, Multipliers
+from botticelli.budget.gate import Stopped
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import PermanentError, Request, TransientError, Usage
-from botticelli.models.open import Drivers, Opened
+from botticelli.models.open import Opened
 from botticelli.models.prompts import digest, readable
 from botticelli.models.thoughts import without_thoughts
 from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.narrative.answers.attempts import Attempts, PreparedCall
-from botticelli.store.connection import Connection
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt, StoredAnswer
-from botticelli.store.leases import Identity
-from botticelli.store.ledger import Window
 
 
-class LiveCaller:
-    """Calls models and pays for it. One for each thread, since it holds a connection.
-
-    Args:
-        budget: Shares of the limits, after narrative, carousel and command line (limits.layered).
-        drivers: Shared by all callers of a process; None to make its own.
-        stop: Set when the run shall end; waits are left within a second.
-        note: Called once with what the user should know (a model that was replaced ...).
-    """
-
-    def __init__(
-        self,
-        conn: Connection,
-        *,
-        models: Models,
-        budget: Multipliers,
-        identity: Identity,
-        clock: Clock,
-        chance: random.Random,
-        drivers: Drivers | None = None,
-        stop: Stop | None = None,
-        note: Callable[[str], None] = lambda _line: None,
-        window: Window | None = None,
-    ) -> None:
-        self._conn = conn
-        self._models = models
-        self._drivers = drivers or Drivers(models)
-        self._gate = Gate(
-            conn,
-            models=models,
-            multipliers=budget,
-            identity=identity,
-            clock=clock,
-            stop=stop,
-            window=window,
-        )
-        self._attempts = Attempts(
-            conn, gate=self._gate, drivers=self._drivers, clock=clock, chance=chance, note=note
-        )
+class LiveCaller(Attempts):
+    """Calls models and pays for it. One for each thread, since it holds a connection."""
 
     def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
         """See Caller."""
-        models = tuple(models) or self._models.default
+        models = tuple(models) or self._drivers.config.default
         inputs = digest(request, models=models)
-        found = self._finished(key, inputs)
-        if found is not None:
+        found = key.item_id and executions.find_finished(
+            self._conn,
+            item_id=key.item_id,
+            place=key.place,
+            sequence=key.sequence,
+            digest=inputs,
+        )
+        if found:
             return _reused(found)
         call = PreparedCall(
             request=request,
@@ -77,7 +40,7 @@ class LiveCaller:
         failures: list[BotticelliError] = []
         for position, name in enumerate(models, start=1):
             try:
-                answer = self._attempts.ask(name, call, has_fallback=position < len(models))
+                answer = self.ask_one(name, call, has_fallback=position < len(models))
             except Stopped:
                 raise
             except (PermanentError, TransientError, TryLater, ConfigError) as error:
@@ -94,10 +57,6 @@ class LiveCaller:
         """See Caller."""
         if answer.execution_id is not None:
             executions.mark_unusable(self._conn, answer.execution_id, reason=reason)
-
-    def abandon(self, conn: Connection) -> None:
-        """Write down the call that is under way in another thread and will not be waited for."""
-        self._attempts.abandon(conn)
 
     def calls_left(self, models: Sequence[str]) -> int | None:
         """Return how many calls the day has left over all `models`; None if there is no limit."""
@@ -129,9 +88,9 @@ class LiveCaller:
         """
         opened: list[Opened] = []
         troubles: list[ConfigError] = []
-        for name in tuple(models) or self._models.default:
+        for name in tuple(models) or self._drivers.config.default:
             try:
-                opened.append(self._attempts.open(name))
+                opened.append(self.open(name))
             except ConfigError as error:
                 troubles.append(error)
         if not opened:
@@ -140,17 +99,6 @@ class LiveCaller:
 
     def _account(self, opened: Opened) -> dict[str, str]:
         return {"model": self._drivers.account(opened.name), "provider": opened.provider}
-
-    def _finished(self, key: ActKey, inputs: str) -> StoredAnswer | None:
-        if key.item_id is None:
-            return None
-        return executions.find_finished(
-            self._conn,
-            item_id=key.item_id,
-            place=key.place,
-            sequence=key.sequence,
-            digest=inputs,
-        )
 
 
 def _gravest(failures: Sequence[BotticelliError]) -> BotticelliError:

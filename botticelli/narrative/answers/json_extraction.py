@@ -41,8 +41,8 @@ DEEPEST: Final = 200  # levels; what comes after recurses
 MOST_OPENINGS: Final = 400  # each may cost a pass over the text
 
 
-class NotJson(BotticelliError):
-    """The answer holds no JSON that can be used."""
+class InvalidAnswer(BotticelliError):
+    """An answer that holds no JSON that can be used; the reason is kept with it."""
 
 
 @record
@@ -79,13 +79,13 @@ def extract(text: str, *, prompt: str = "") -> Extracted:
     passed over while it holds anything else.
 
     Raises:
-        NotJson: There is none, or the answer is cut off inside it.
+        InvalidAnswer: There is none, or the answer is cut off inside it.
     """
     whole = text.strip().removeprefix("\ufeff").strip()
     if not whole:
-        raise NotJson("the answer is empty")
+        raise InvalidAnswer("the answer is empty")
     if _is_too_deep(whole):
-        raise NotJson(f"the JSON in the answer is nested more than {DEEPEST} levels deep")
+        raise InvalidAnswer(f"the JSON in the answer is nested more than {DEEPEST} levels deep")
     for body in _bodies(whole):
         exact = _exact(body)
         if exact is not None:
@@ -103,7 +103,7 @@ def value_in(text: str) -> list[Any]:
     """Return the JSON value that a text holds as the only item; nothing if it holds none."""
     try:
         return [extract(text).value]
-    except NotJson:
+    except InvalidAnswer:
         return []
 
 
@@ -111,7 +111,7 @@ def values_in(text: str) -> list[Extracted]:
     """Return every object and list of objects that stands in an answer, in order.
 
     Raises:
-        NotJson: There is none, or the answer is cut off inside one.
+        InvalidAnswer: There is none, or the answer is cut off inside one.
     """
     try:
         found = _scan(text)
@@ -127,17 +127,17 @@ def read_verdict(text: str, *, key: str) -> Mapping[str, Any]:
     nobody can tell, so neither is believed.
 
     Raises:
-        NotJson: There is none, there are several, or it names a key twice.
+        InvalidAnswer: There is none, there are several, or it names a key twice.
     """
     values = values_in(text)
     listed = [one.value if isinstance(one.value, list) else [one.value] for one in values]
     found = [one for one in chain(*listed) if isinstance(one, dict) and key in one]
     if len(found) != 1:
         number = "no object" if not found else f"{len(found)} objects"
-        raise NotJson(f"the answer holds {number} with '{key}', where exactly one is wanted")
+        raise InvalidAnswer(f"the answer holds {number} with '{key}', where exactly one is wanted")
     twice = next(filter(None, (_key_twice(one.source) for one in values)), "")
     if twice:
-        raise NotJson(f"the answer names '{twice}' twice in one object")
+        raise InvalidAnswer(f"the answer names '{twice}' twice in one object")
     verdict: Mapping[str, Any] = found[0]
     return verdict
 
@@ -203,7 +203,7 @@ def _headless(body: str) -> Extracted:
             return Extracted(value=_DECODER.decode(whole), repaired=True)
         except (ValueError, RecursionError):
             continue
-    raise NotJson("the answer is an object without its opening brace, and broken besides")
+    raise InvalidAnswer("the answer is an object without its opening brace, and broken besides")
 
 
 def _scan(text: str) -> list[Extracted]:
@@ -303,7 +303,7 @@ def _close(body: str) -> Extracted:
                 return Extracted(value=_DECODER.decode(text + missing), repaired=True)
             except (ValueError, RecursionError):
                 continue
-    raise NotJson("the answer is cut off in the middle of its JSON")
+    raise InvalidAnswer("the answer is cut off in the middle of its JSON")
 
 
 def _disguised(body: str) -> Extracted:
@@ -312,7 +312,7 @@ def _disguised(body: str) -> Extracted:
         for plain in (html.unescape(body), body.replace('\\"', '"')):
             if plain != body and OPENING.search(plain):
                 return replace(extract(plain), repaired=True)
-        raise NotJson("there is no JSON in the answer")
+        raise InvalidAnswer("there is no JSON in the answer")
     return _repair(body)
 
 
@@ -323,7 +323,7 @@ def _repair(body: str) -> Extracted:
     value = _repaired(text)
     outside = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)  # what an open list would have held is missing
     if value is None or outside.count("[") > outside.count("]"):
-        raise NotJson("the JSON in the answer cannot be repaired")
+        raise InvalidAnswer("the JSON in the answer cannot be repaired")
     return Extracted(value=value, repaired=True)
 
 
@@ -358,13 +358,13 @@ def rows_of(value: Any) -> tuple[Mapping[str, Any], ...]:
     """Return a value as rows: an object is one, a list of objects as many as it holds.
 
     Raises:
-        NotJson: It is neither.
+        InvalidAnswer: It is neither.
     """
     if isinstance(value, dict) and value:
         return (value,)
     if isinstance(value, list) and all(isinstance(one, dict) for one in value):
         return tuple(one for one in value if one)
-    raise NotJson(f"the answer is {_kind(value)}, not an object or a list of objects")
+    raise InvalidAnswer(f"the answer is {_kind(value)}, not an object or a list of objects")
 
 
 def _kind(value: Any) -> str:
@@ -396,10 +396,6 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> str:
     return f"{place or 'the answer'}: {message[:300]}"
 
 
-class InvalidAnswer(BotticelliError):
-    """An answer that cannot be used; the reason is kept with it."""
-
-
 @record
 class ParsedAnswer:
     """A usable answer.
@@ -426,19 +422,16 @@ def read_answer(
     Raises:
         InvalidAnswer: It is not JSON, does not fit the schema, or holds no rows.
     """
-    try:
-        found = extract(text, prompt=prompt)
-        value, refitted = _fitted(found, schema, text=text, prompt=prompt)
-        rows = _rows(value, is_wanted=as_rows)
-    except NotJson as error:
-        raise InvalidAnswer(error.what) from error
+    found = extract(text, prompt=prompt)
+    value, refitted = _fitted(found, schema, text=text, prompt=prompt)
+    rows = _rows(value, is_wanted=as_rows)
     return ParsedAnswer(value=value, rows=rows, repaired=found.repaired or refitted)
 
 
 def _rows(value: Any, *, is_wanted: bool) -> tuple[Mapping[str, Any], ...]:
     try:
         return rows_of(value)
-    except NotJson:
+    except InvalidAnswer:
         if is_wanted:
             raise
         return ()

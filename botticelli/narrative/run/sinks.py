@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from botticelli.clock import Clock
-from botticelli.narrative.answers.json_extraction import NotJson, extract, rows_of
+from botticelli.narrative.answers.json_extraction import InvalidAnswer, extract, rows_of
 from botticelli.narrative.run.results import ActResult, ActState, Execution, Output, Sink, Stored
 from botticelli.records import record
 from botticelli.store.connection import Connection, once
@@ -164,5 +164,5 @@ def _objects(act: ActResult) -> tuple[Mapping[str, Any], ...]:
         return ()
     try:
         return rows_of(extract(act.text).value)
-    except NotJson:
+    except InvalidAnswer:
         return ()

@@ -15,7 +15,7 @@ from botticelli.errors import ConfigError
 from botticelli.models.base import Request
 from botticelli.models.thoughts import without_thoughts
 from botticelli.narrative.answers.answer import ActKey, Answer, Caller
-from botticelli.narrative.answers.json_extraction import NotJson, read_verdict
+from botticelli.narrative.answers.json_extraction import InvalidAnswer, read_verdict
 from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
@@ -169,7 +169,7 @@ class Judge:
         last = runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
         try:
             return read_verdict(last.text, key=key), last.answer
-        except NotJson as error:
+        except InvalidAnswer as error:
             if last.answer is not None:
                 caller.reject(last.answer, error.what)
             raise
@@ -182,7 +182,7 @@ def _quoted(text: str) -> str:
 def _verdict(response: str) -> Mapping[str, Any] | None:
     try:
         return read_verdict(without_thoughts(response), key="scores")
-    except NotJson:
+    except InvalidAnswer:
         return None
 
 
