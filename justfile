@@ -23,7 +23,7 @@ any-hour *WORDS: setup
 proofs: setup
     {{python}} -m pytest -m slow
 
-# 200 faults of the database during generate, curate and post (about 20 minutes)
+# 200 faults of the database during generate, curate and post (about 12 minutes)
 database-faults: setup
     BOTTICELLI_FAULTS=200 {{python}} -m pytest -m slow tests/crash/test_database_faults.py
 

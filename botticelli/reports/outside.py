@@ -1,6 +1,5 @@
 """Models, destinations, hooks and rules: whether they can work, and what is said when asked."""
 
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -29,12 +28,6 @@ from botticelli.web import bounded, kind_of
 
 LARGEST_LOOK: Final = 65_536  # bytes
 EVENTS: Final = ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
-# What examples and sample files have where one's own goes.
-PLACEHOLDER: Final = re.compile(
-    r"<[a-z][^<>@/=]*>|\byour[-_]\w[\w-]*|\b\w+[-_]here\b|\bchange[-_]?me\b|\bx{4,}\b"
-    r"|\bUSER:PASSWORD@|\bID/TOKEN\b|\.\.\.",
-    re.IGNORECASE,
-)
 
 
 def models(
@@ -129,30 +122,10 @@ def rules(config: Config, *, clock: Clock) -> Iterator[Finding]:
             yield say(f"destinations.{name}", each.what, hint=hint)
 
 
-def placeholders(config: Config) -> Iterator[Finding]:
-    """Yield values that still are what an example had in their place."""
-    for key, value in addresses(config):
-        if found := PLACEHOLDER.search(value):
-            what = f"'{found[0]}' is the example's, not yours"
-            yield fault(key, what, hint="put your own there", exit_code=Exit.CONFIG)
-
-
-def addresses(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield keys, tokens, ids and addresses, by the key or variable that they stand in."""
-    models, hooks = config.models, config.hooks
-    yield "GEMINI_API_KEY", models.gemini_key.reveal()
-    yield "OPENAI_API_KEY", models.openai_key.reveal()
-    yield "database.url", config.database.url
-    for name, model in models.named.items():
-        yield f"models.{name}.api_key", model.api_key.reveal()
-        yield f"models.{name}.base_url", model.base_url
-    for name, place in config.destinations.items():
-        yield f"destinations.{name}.channel", place.channel
-        yield f"destinations.{name}.token", place.token.reveal()
-        yield f"destinations.{name}.webhook", place.webhook.reveal()
-        yield f"destinations.{name}.base_url", place.base_url
+def hook_targets(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the commands and addresses of all hooks, by key."""
     for name in ("every", *STAGES):
-        group: StageHooks = getattr(hooks, name)
+        group: StageHooks = getattr(config.hooks, name)
         key = "hooks" if name == "every" else f"hooks.{name}"
         yield f"{key}.ping", group.ping.reveal()
         for event in EVENTS:
@@ -162,15 +135,13 @@ def addresses(config: Config) -> Iterator[tuple[str, str]]:
 def hooks(config: Config, *, environ: Mapping[str, str], online: bool) -> Iterator[Finding]:
     """Yield hooks that cannot be run; `online`: their servers are asked, and told nothing."""
     path = environ.get("PATH")
-    for key, target in addresses(config):
-        if not key.startswith("hooks") or not target:
-            continue
+    for key, target in hook_targets(config):
         scheme, separator, _ = target.partition("://")
         if scheme in ("http", "https"):
             yield from _answer_of(key, target) if online else ()
-        elif not separator or " " in scheme or "/" in scheme:
+        elif target and (not separator or " " in scheme or "/" in scheme):
             yield from _missing_program(key, target, path=path, cwd=config.project.root)
-        elif find_spec("apprise") is None:
+        elif target and find_spec("apprise") is None:
             what = f"{scheme}:// needs the package apprise, which is not installed"
             yield fault(key, what, hint="pip install 'botticelli[apprise]'", exit_code=Exit.CONFIG)
 

@@ -1,7 +1,7 @@
 """The database restarts, crashes, freezes, fills its disk or fails over while processes work.
 
 Nothing that is paid for is lost, nothing is asked for or sent twice: counted by the servers on the
-other side. 24 faults by default; `BOTTICELLI_FAULTS=200` makes as many (about 20 minutes), a third
+other side. 24 faults by default; `BOTTICELLI_FAULTS=200` makes as many (about 12 minutes), a third
 for each stage, every fifth of them failovers, and freezes for up to 20 seconds.
 """
 

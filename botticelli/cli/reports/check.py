@@ -107,7 +107,6 @@ def _all_findings(
     yield from check_trust(env, paths)
     names = [*config.models.default, *config.models.judge, *found.models(*STAGES)]
     yield from outside.models(names, config, clock=env.clock, online=online)
-    yield from outside.placeholders(config)
     yield from check_schedules(config, on=env.clock.now().date())
     yield from outside.rules(config, clock=env.clock)
     allowed = replace(config, hooks=env.hooks)

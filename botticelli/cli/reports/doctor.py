@@ -21,6 +21,7 @@ from botticelli.config.model import STAGES, Config, Destination
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, Unavailable
+from botticelli.narrative.checks.fillers import fillers_of_project
 from botticelli.records import record
 from botticelli.reports import doctor as checks
 from botticelli.reports import outside
@@ -86,8 +87,8 @@ def _checks(env: Environment, config: Config) -> dict[str, Check]:
     from botticelli.config.hiding import SHORTEST, secrets_of
 
     # A hook that is a command is no secret in a file of settings.
-    addresses = [text for key, text in outside.addresses(config) if key.startswith("hooks")]
-    hooks = StageHooks(on_failure=tuple(Secret(each) for each in addresses if "://" in each))
+    addresses = (Secret(each) for _, each in outside.hook_targets(config) if "://" in each)
+    hooks = StageHooks(on_failure=tuple(addresses))
     guarded = replace(config, hooks=Hooks(every=hooks))
     known = [secret for secret in secrets_of(guarded) if len(secret) >= SHORTEST]
     found: dict[str, Check] = {
@@ -111,7 +112,7 @@ def _starts(env: Environment) -> Iterator[Finding]:
     """Yield what keeps the stages from starting, but for models and destinations."""
     for stage, problems in starts.look(env).problems.items():
         yield from faults(problems, subject=f"start of {stage}")
-    yield from outside.placeholders(env.config)
+    yield from faults(fillers_of_project(env.config.source, env.environ))
     yield from outside.rules(env.config, clock=env.clock)
     allowed = replace(env.config, hooks=env.hooks)
     yield from outside.hooks(allowed, environ=env.environ, online=not env.options.offline)
