@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.budget.limits import allowance, limits_in_force, limits_of
+from botticelli.budget.limits import allowance, limits_in_force
 from botticelli.config.model import Limits, Models, Multipliers, NamedModel
 from botticelli.store import ledger
 from botticelli.store.ledger import Allowance, CallRequest, Lesson, Window
@@ -155,7 +155,8 @@ def test_a_day_that_holds_a_request_once_is_no_spent_day(db, estimate, why):
     assert booking.why == why
 
 
-def test_limits_of_is_the_same_without_the_words():
+def test_the_limits_are_there_without_the_words():
     models = Models(limits={LITE: Limits(rpm=3, time_zone="UTC")})
 
-    assert limits_of(LITE, models) == replace(Limits(rpm=3, tpm=250_000, rpd=500), time_zone="UTC")
+    limits = replace(Limits(rpm=3, tpm=250_000, rpd=500), time_zone="UTC")
+    assert limits_in_force(LITE, models).limits == limits
