@@ -1245,6 +1245,8 @@ def test_destinations_of_one_channel_post_a_text_once(db, discord, stage_for, cl
     stage = stage_for(*ways(discord, *names))
     texts = ["one", "two", "three"]
     posts = [approved(db, text) for text in texts]
+    if names == ("bot", "other bot"):
+        assert [one.post for one in stage.dry_run().previews] == [posts[0], None]
 
     for _ in range(4):
         stage(ignoring_rhythm=True)

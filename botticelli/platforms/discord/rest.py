@@ -44,7 +44,6 @@ class DiscordRequest:
         json: The body, if any.
         reason: Stands in the server's audit log beside what was done.
         route: What counts as one route for the rate limit; empty: method and path.
-        timeout: Seconds to wait for the answer.
     """
 
     method: str
@@ -53,7 +52,6 @@ class DiscordRequest:
     json: Any = None
     reason: str = ""
     route: str = ""
-    timeout: float = READ_TIMEOUT
 
     @property
     def changes(self) -> bool:
@@ -169,7 +167,7 @@ class Rest:
                 json=request.json,
                 params=request.query,
                 headers=request.headers,
-                timeout=(CONNECT_TIMEOUT, request.timeout),
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
             )
         except OSError as error:  # those of requests are, too
             # `from None`: the text of these errors holds the URL, and a webhook's URL is a secret.

@@ -59,7 +59,7 @@ _MARKS: Final = (
     ("*", re.compile(r"\*(?=[^\s*])")),
     ("_", re.compile(r"(?<![^\W_])_(?=\S)")),
 )
-_RUN: Final = re.compile(r"\*+|_+|~+|\|+")
+_RUN: Final = re.compile(r"\*+|_+|~+|\|+|`+")
 _SPECIAL: Final = re.compile(r"[\\`<\[*_~|:]|(?<![a-z0-9])[a-z0-9]", re.IGNORECASE)
 _QUOTE: Final = re.compile(r"^> ", re.MULTILINE)
 _LONG_QUOTE: Final = re.compile(r"^>>> ", re.MULTILINE)
@@ -159,11 +159,9 @@ class _Markdown:
                 self._forbid(at + 1, whole.end())
                 at = whole.end()
             else:  # what opens nothing is still one mark
-                end_of_run = at + 1
-                while found[0] in "*_~|`" and self.text[end_of_run : end_of_run + 1] == found[0]:
-                    end_of_run += 1
-                self._forbid(at + 1, end_of_run)
-                at = end_of_run
+                run = _RUN.match(self.text, at, end)
+                self._forbid(at + 1, run.end() if run else at + 1)
+                at = run.end() if run else at + 1
 
     def _note(self, span: MarkedSpan, within: tuple[MarkedSpan, ...]) -> None:
         inside = (*within, span)
@@ -172,17 +170,15 @@ class _Markdown:
         self._forbid(span.end, span.after)
         if not span.is_code:
             self._read(span.inner, span.end, inside)
-            return
-        if not span.closing.startswith("\n"):
-            return
-        for place in range(span.inner + 1, span.end):  # lines only: a blank in code may matter
-            self.rank[place] = LINE if self.text[place - 1] == "\n" else ANYWHERE
+        elif span.closing.startswith("\n"):  # lines only: a blank in code may matter
+            for place in range(span.inner + 1, span.end):
+                self.rank[place] = LINE if self.text[place - 1] == "\n" else ANYWHERE
 
     def _forbid(self, start: int, end: int) -> None:
         self.rank[start:end] = [NO_CUT] * (end - start)
 
     def _code(self, at: int, end: int) -> MarkedSpan | None:
-        run = _TICKS.match(self.text, at, end)
+        run = _RUN.match(self.text, at, end)
         assert run is not None
         if len(run[0]) >= 3 and (fence := _FENCE.match(self.text, at, end)) is not None:
             close = _first(self._runs[0], fence.end() + 1, end - 2)

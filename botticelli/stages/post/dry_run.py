@@ -72,9 +72,19 @@ def dry_run_post(context: PostContext, *, request: PostRequest | None = None) ->
     chosen = request.destinations(context.config)
     wanted = [schedule.post_filter(one) for one in chosen]
     queues = posts.read_queues(context.conn, wanted)
-    previews = tuple(_preview(context, request, one, queues[one.name]) for one in chosen)
+    previews: list[DestinationDryRun] = []
+    taken: set[tuple[str, int | None]] = set()
+    for one in chosen:
+        preview = _preview(context, request, one, queues[one.name])
+        place = (channels.place_now(context.conn, one), preview.post)
+        if preview.post is not None and place in taken:
+            why = f"another destination of its channel gets post {preview.post}"
+            preview = DestinationDryRun(destination=one.name, why=why)
+        elif one.platform != "outbox" and place[0]:
+            taken.add(place)
+        previews.append(preview)
     broken = any(one.problem for one in previews)
-    return PostDryRun(previews=previews, exit_code=Exit.CONFIG if broken else Exit.DONE)
+    return PostDryRun(previews=tuple(previews), exit_code=Exit.CONFIG if broken else Exit.DONE)
 
 
 def _preview(
