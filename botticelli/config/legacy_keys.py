@@ -78,23 +78,17 @@ def _reference(value: Any, key: str, leaves: Leaves) -> Any:
     return f"{stem}.{name}" if isinstance(name, str) and name not in ("", stem) else stem or value
 
 
+_POST: Final = "(?:post|others):"
+_WORK: Final = "(?:generate|curate)"
+_RUNS: Final = r"skills\.narrative_execution\.narrative_(?:path|name)"
+_WINDOW: Final = r"skills\.content_scheduling\.schedule_window_(?:start|end)"
+_LIMITS: Final = r"(?:actor\.config|skills\.rate_limiting)\."
+_FAILS: Final = r"(?:circuit_breaker\.)?(?:max_consecutive_failures|failure_threshold)"
 TAKEN: Final[Sequence[tuple[str, str, Convert | None]]] = (
-    (
-        r":server\.(?:circuit_breaker\.)?(?:max_consecutive_failures|failure_threshold)",
-        "circuit_breaker.failure_threshold",
-        None,
-    ),
-    (
-        r":server\.circuit_breaker\.reset_timeout_seconds",
-        "circuit_breaker.reset_timeout_seconds",
-        None,
-    ),
-    (r":database\.url", "database.url", None),
-    (
-        r"\w+:actor\.execution\.(max_retries|continue_on_error|stop_on_unrecoverable)",
-        "{stage}.{0}",
-        None,
-    ),
+    (rf":server\.{_FAILS}", "circuit_breaker.failure_threshold", None),
+    (r":server\.(circuit_breaker\.reset_timeout_seconds)", "{0}", None),
+    (r":(database\.url)", "{0}", None),
+    (r"\w+:actor\.execution\.(max_retries|continue_on_error|stop_on_unr\w+)", "{stage}.{0}", None),
     (r"curate:actor\.execution\.(processing_strategy)", "curate.{0}", None),
     (r"\w+:actor\.config\.retry_attempts", "{stage}.max_retries", None),
     (rf"others:{_SCHEDULE}seconds", "{place}.min_interval_minutes", _minutes),
@@ -103,31 +97,15 @@ TAKEN: Final[Sequence[tuple[str, str, Convert | None]]] = (
     (rf"\w+:{_SCHEDULE}timezone", "{stage}.schedule.time_zone", None),
     (rf"\w+:{_SCHEDULE}(?:expression|cron)", "{stage}.schedule.cron", _cron),
     (rf"\w+:{_SCHEDULE}type = \"(?:Interval|Daily|Cron)\"", "{stage}.schedule.type", None),
-    (
-        r"(?:generate|curate):skills\.narrative_execution\.narrative_(?:path|name)",
-        "{stage}.narrative",
-        _reference,
-    ),
-    (r"(?:post|others):(?:platform|actors\[\d+\])\.channel_id", "{place}.channel", None),
-    (r"(?:post|others):platform\.(?:bot_)?token", "{place}.token", None),
-    (
-        r"(?:post|others):(?:actor\.config|skills\.rate_limiting)\.max_posts_per_day",
-        "{place}.posts_per_day",
-        None,
-    ),
-    (
-        r"(?:post|others):(?:actor\.config|skills\.rate_limiting)\.(min_interval_minutes)",
-        "{place}.{0}",
-        None,
-    ),
-    (r"(?:post|others):actor\.config\.timezone", "{place}.time_zone", None),
-    (
-        r"(?:post|others):skills\.content_scheduling\.schedule_window_(?:start|end)",
-        "{place}.active_hours",
-        _hours,
-    ),
+    (rf"{_WORK}:{_RUNS}", "{stage}.narrative", _reference),
+    (rf"{_POST}(?:platform|actors\[\d+\])\.channel_id", "{place}.channel", None),
+    (rf"{_POST}platform\.(?:bot_)?token", "{place}.token", None),
+    (rf"{_POST}{_LIMITS}max_posts_per_day", "{place}.posts_per_day", None),
+    (rf"{_POST}{_LIMITS}(min_interval_minutes)", "{place}.{0}", None),
+    (rf"{_POST}actor\.config\.timezone", "{place}.time_zone", None),
+    (rf"{_POST}{_WINDOW}", "{place}.active_hours", _hours),
     (r"\w+:skills\.duplicate_check\.lookback_days", "similarity.window_days", None),
-    (rf"(?:generate|curate){_BOT}narrative(?:_path|_name)?", "{stage}.narrative", _reference),
+    (rf"{_WORK}{_BOT}narrative(?:_path|_name)?", "{stage}.narrative", _reference),
     (rf"generate{_BOT}model", "models.default", None),
     (rf"curate{_BOT}model", "models.judge", None),
     (rf"curate{_BOT}batch_size", "curate.batch", None),
@@ -142,7 +120,7 @@ TAKEN: Final[Sequence[tuple[str, str, Convert | None]]] = (
     (r":inference\.(?:api_url|base_url)", "models.inference.base_url", _root),
     (r":inference\.model", "models.inference.model", None),
     (r":providers\.gemini\.default_tier", "models.tier", _tier),
-    (r":providers\.gemini\.tiers\.[^.]+\.max_concurrent", "models.max_concurrent", None),
+    (r":providers\.gemini\.tiers\.[^.]+\.(max_concurrent)", "models.{0}", None),
 )
 OF_MODELS: Final = re.compile(
     r'providers\.([^.]+)\.tiers\.([^.]+)\.(?:models\.(?:"(.+)"|([^.]+))\.)?(\w+)(?:\..*)?'
