@@ -185,7 +185,12 @@ def test_near_copies_are_found_in_scripts_without_blanks_or_with_signs_in_words(
 def test_a_look_reads_no_more_of_a_term_than_its_newest_texts(db, look):
     """All share their beginning: the lists of its terms are long, and are not read whole."""
     head = "Dear members of the channel, here is your letter of the day, as every morning. "
-    add_posts(db, [f"{head}{n} {n * 7919} {n * 104729}" for n in range(1500)])
+    db.execute(
+        "INSERT INTO approved_discord_posts (text_content, review_status, selected_at)"
+        " SELECT concat(%s::text, n, ' ', n * 7919, ' ', n * 104729), 'posted', botticelli_now()"
+        " FROM generate_series(1, 1500) AS n",
+        (head,),
+    )
     ids, _ = look(head + "Nothing has happened since yesterday evening.")
     values = {"window": WINDOW, "listed": 16, "found": 16, "longest": 4000, "ids": ids}
 
