@@ -10,7 +10,7 @@ from botticelli.budget.limits import limits_in_force
 from botticelli.cli.shared import choices
 from botticelli.cli.shell.command import Done, command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Columns, Console, Lines, Listing, render
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
 from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.models import catalogue
@@ -189,9 +189,10 @@ def _trial(env: Environment, name: str) -> Lines:
         if usage is None
         else f"{counted(usage.input, 'token')} in, {usage.output} out"
     )
+    took = f"{seconds:.2f} s"
     facts = {"asked": name, "served": answer.model, "text": text, "seconds": round(seconds, 3)}
     return Lines(
-        text=f"{text}\n{answer.model}: {seconds:.2f} s, {tokens}, ${answer.cost_usd:.6f}",
+        text=[text, Styled(f"{answer.model}: {took}, {tokens}, ${answer.cost_usd:.6f}", "dim")],
         facts={**facts, "usage": usage, "cost_usd": answer.cost_usd},
     )
 

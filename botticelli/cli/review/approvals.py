@@ -6,12 +6,11 @@ import typer
 
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Columns, Console, Lines, Listing, render, state
+from botticelli.cli.shell.output import Columns, Lines, Listing, Styled, state
 from botticelli.errors import BotticelliError, UsageError
-from botticelli.records import record
 from botticelli.store.commands import approvals as store
 from botticelli.store.commands import audit
-from botticelli.store.commands.approvals import Approval, Prompt
+from botticelli.store.commands.approvals import Approval
 from botticelli.store.connection import Connection
 from botticelli.text import exposed, shorten
 
@@ -50,20 +49,6 @@ approvals = group(
 )
 
 
-@record
-class ApprovalDetails:
-    """What a person needs to decide on one command.
-
-    Args:
-        request: What would be sent, or why that is unknown; its nonce differs each time.
-        asked_with: The narrative's prompts and answers before it asked for this.
-    """
-
-    approval: Approval
-    request: Any
-    asked_with: tuple[Prompt, ...]
-
-
 @command(approvals, "list")
 def list_approvals(conn: Connection, *, everything: bool = False, limit: int = 50) -> Listing:
     """List the commands that wait for approval.
@@ -82,14 +67,26 @@ def list_approvals(conn: Connection, *, everything: bool = False, limit: int = 5
 
 
 @command(approvals)
-def show(env: Environment, conn: Connection, approval: Id) -> ApprovalDetails:
+def show(env: Environment, conn: Connection, approval: Id) -> Lines:
     """Show who asks for a command, why, and the request it would send."""
-    found = store.find(conn, approval)
-    return ApprovalDetails(
-        approval=found,
-        request=_request(env, conn, found),
-        asked_with=tuple(store.prompts_before(conn, found)),
-    )
+    one = store.find(conn, approval)
+    request, asked_with = _request(env, conn, one), tuple(store.prompts_before(conn, one))
+    who = f"narrative '{one.narrative}', act '{one.act}'" if one.narrative else "a person"
+    run = f", run {one.run_id}" if one.run_id else ""
+    lines: list[str | Styled] = [
+        state(one.state, f"approval {one.id}: {one.state}"),
+        f"command: {one.platform}.{one.command}",
+        f"requested by: {who}{run}, {one.requested_at:%Y-%m-%d %H:%M}",
+    ]
+    if one.state in ("pending", "approved"):
+        lines.append(f"holds until: {one.expires_at:%Y-%m-%d %H:%M}")
+    if one.decided_by:
+        lines.append(f"decided by: {one.decided_by}" + (f": {one.reason}" if one.reason else ""))
+    lines.append("request: " + _shown(request, indent=2))
+    for each in asked_with:
+        title = f"\nact '{each.act}' asked {each.model}:"
+        lines += [title, each.prompt, "answer:", each.response]
+    return Lines(text=lines, facts={"approval": one, "request": request, "asked_with": asked_with})
 
 
 def _request(env: Environment, conn: Connection, approval: Approval) -> Any:
@@ -170,27 +167,6 @@ def log(conn: Connection, *, limit: int = 50) -> Listing:
     """
     found = audit.list_entries(conn, limit=limit)
     return Listing(name="commands", rows=found, columns=LOG, empty="no command was requested yet")
-
-
-@render.register
-def _(report: ApprovalDetails, console: Console) -> None:
-    one = report.approval
-    who = f"narrative '{one.narrative}', act '{one.act}'" if one.narrative else "a person"
-    run = f", run {one.run_id}" if one.run_id else ""
-    console.line(state(one.state, f"approval {one.id}: {one.state}"))
-    console.line(f"command: {one.platform}.{one.command}")
-    console.line(f"requested by: {who}{run}, {one.requested_at:%Y-%m-%d %H:%M}")
-    if one.state in ("pending", "approved"):
-        console.line(f"holds until: {one.expires_at:%Y-%m-%d %H:%M}")
-    if one.decided_by:
-        reason = f": {one.reason}" if one.reason else ""
-        console.line(f"decided by: {one.decided_by}{reason}")
-    console.line("request: " + _shown(report.request, indent=2))
-    for asked in report.asked_with:
-        console.line(f"\nact '{asked.act}' asked {asked.model}:")
-        console.line(asked.prompt)
-        console.line("answer:")
-        console.line(asked.response)
 
 
 def _shown(value: Any, *, indent: int | None = None) -> str:

@@ -96,7 +96,7 @@ def retry(env: Environment, conn: Connection, delivery: Deliveries) -> Lines:
     with conn.transaction():  # all of them, or none
         made = [_decide(env, conn, one, "retry") for one in dict.fromkeys(delivery)]
     facts = made[0].facts if len(made) == 1 else {"decisions": [one.facts for one in made]}
-    return Lines(text="\n".join(one.text for one in made), facts=facts)
+    return Lines(text=[str(one.text) for one in made], facts=facts)
 
 
 @command(deliveries, "mark-posted", decides=True)

@@ -11,13 +11,11 @@ import typer
 
 from botticelli.cli.shell.command import Done, PlainText, command, group
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, Lines, render
+from botticelli.cli.shell.output import Lines, Styled
 from botticelli.errors import ConfigError, UsageError
-from botticelli.records import record
 from botticelli.store import ledger
 from botticelli.store.connection import Connection, mapped_errors, place_of
 from botticelli.store.maintenance import retention
-from botticelli.store.reads.doctor import Difference
 from botticelli.store.schema import EXPECTED_VERSION, NothingYet, apply_schema, schema_version
 
 if TYPE_CHECKING:
@@ -256,23 +254,25 @@ def adopt(env: Environment, name: str = "") -> Done:
     return Done(line=line, facts={"project": project.name, "root": project.root})
 
 
-@record
-class Drift:
-    """How the database differs from schema.sql."""
-
-    schema_version: int | None
-    differences: tuple[Difference, ...]
-    exit_code: int
-
-
 @command(db)
-def doctor(conn: Connection) -> Drift:
+def doctor(conn: Connection) -> Lines:
     """Compare the database with the expected schema; exit with 1 if it differs."""
     from botticelli.store.reads.doctor import differences
 
-    found = differences(conn)
-    return Drift(
-        schema_version=schema_version(conn), differences=found, exit_code=1 if found else 0
+    found, version = differences(conn), schema_version(conn)
+    lines: list[str | Styled] = []
+    for each in found:
+        lines.append(Styled(f"{each.kind} {each.name}: {each.problem}", "red"))
+        if each.problem == "different" and each.kind in {"column", "index"}:
+            lines += [f"  expected {each.expected}", f"  found    {each.found}"]
+    if found:
+        lines.append(
+            "fix: botticelli db migrate adds what is missing; the rest was changed by hand"
+        )
+    return Lines(
+        text=lines or [Styled(f"schema version {version}, as it should be", "green")],
+        facts={"schema_version": version, "differences": found},
+        exit_code=1 if found else 0,
     )
 
 
@@ -289,16 +289,3 @@ def _only_embedded(env: Environment) -> None:
             where="DATABASE_URL",
             hint="unset it to use the embedded PostgreSQL",
         )
-
-
-@render.register
-def _(report: Drift, console: Console) -> None:
-    if not report.differences:
-        console.line(f"schema version {report.schema_version}, as it should be", style="green")
-        return
-    for each in report.differences:
-        console.line(f"{each.kind} {each.name}: {each.problem}", style="red")
-        if each.problem == "different" and each.kind in {"column", "index"}:
-            console.line(f"  expected {each.expected}")
-            console.line(f"  found    {each.found}")
-    console.line("fix: botticelli db migrate adds what is missing; the rest was changed by hand")

@@ -8,7 +8,7 @@ from pathlib import Path
 from botticelli.cli.shared.command_guard import asking, record_of, rights
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Lines
+from botticelli.cli.shell.output import Lines, Styled
 from botticelli.config.addresses import trust_line
 from botticelli.config.trust.records import TrustRecord
 from botticelli.errors import BotticelliError, UsageError
@@ -56,13 +56,13 @@ def trust(
 
 def _shown(trusted: Sequence[TrustRecord] = (), *, removed: int = 0) -> Lines:
     """Return the report of what the user trusts, or how many records were taken back."""
-    lines = []
+    lines: list[str | Styled] = []
     for entry in trusted:
         asks = (f"  {shorten(line, 200)}" for line in entry.asks or ("asks for nothing",))
-        lines += [entry.path, *asks, f"  trusted by {entry.by}, {entry.at}"]
+        lines += [Styled(entry.path, "bold"), *asks, f"  trusted by {entry.by}, {entry.at}"]
     if removed or not trusted:
         lines.append(f"{removed} taken back" if removed else "nothing is trusted")
-    return Lines(text="\n".join(lines), facts={"trusted": trusted, "removed": removed})
+    return Lines(text=lines, facts={"trusted": trusted, "removed": removed})
 
 
 def trust_own(env: Environment, folder: Path, *, written: Collection[Path], yes: bool) -> None:

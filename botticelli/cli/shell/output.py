@@ -229,10 +229,11 @@ class Listing:
 
 @record
 class Lines:
-    """A report of a few lines; in JSON its facts."""
+    """A report of a few lines, some of them styled; in JSON its facts."""
 
-    text: str
+    text: str | Sequence[str | Styled]
     facts: Mapping[str, Any]
+    exit_code: int = 0
 
     @property
     def as_json(self) -> Mapping[str, Any]:
@@ -285,7 +286,8 @@ def _under(get: str | Callable[[Any], object], row: Any) -> object:
 
 @render.register
 def _(report: Lines, console: Console) -> None:
-    for line in report.text.splitlines():
+    text = report.text
+    for line in text.splitlines() if isinstance(text, str) else text:
         console.line(line)
 
 
