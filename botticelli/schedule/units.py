@@ -42,7 +42,7 @@ PROGRAM: Final = "/usr/local/bin/botticelli"
 STEM: Final = "botticelli"
 MARK: Final = r"(?m)^(?:X-Botticelli=|# project: )(\{.*\})$"
 LONGEST_NAME: Final = 100  # a unit's name has 255 bytes, and a notification's has the stem twice
-OFTEN: Final = timedelta(hours=1)  # rounds that come sooner need no further tries
+OFTEN: Final = timedelta(hours=6)  # rounds that come sooner are the further tries
 UNSAFE: Final = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 SECRETS: Final = ("GEMINI_API_KEY", "DISCORD_TOKEN", "DATABASE_URL")
 
