@@ -67,14 +67,30 @@ class Search:
 
 
 @record
-class ChannelUse:
-    """What we want to do in a channel."""
+class Extras:
+    """What messages are beyond their text, and what follows them.
 
-    writes: bool = True
-    crossposts: bool = False
-    threads: bool = False
-    forum: bool = False
-    has_tags: bool = False
+    Args:
+        crosspost: Publish to followers.
+        thread_name: A thread of that name follows; in a forum: the title of each post.
+        is_forum: Each post is a thread of its own.
+        tags: Names or ids of a forum's tags.
+        flags: Of each message.
+    """
+
+    crosspost: bool = False
+    thread_name: str = ""
+    is_forum: bool = False
+    tags: tuple[str, ...] = ()
+    flags: int = 0
+
+    @property
+    def opens_threads(self) -> bool:
+        """Whether a thread is opened under each message."""
+        return bool(self.thread_name) and not self.is_forum
+
+
+NO_EXTRAS: Final = Extras()
 
 
 def time_of(snowflake: str) -> datetime:
@@ -189,7 +205,7 @@ def rights_in(look: Look, channel: str) -> int:
     return _bits(look, me=look("/users/@me", {}), seen=look(f"/channels/{channel}", {}))
 
 
-def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
+def check(look: Look, channel: str, wanted: Extras, *, writes: bool) -> Sequence[str]:
     """Return the problems, for a person, with what we want to do in a channel.
 
     A channel that can be read in a guild that cannot passes: unknown permissions are not a
@@ -206,11 +222,11 @@ def check(look: Look, channel: str, wanted: ChannelUse) -> Sequence[str]:
         return (str(error),)
     if not (is_thing(me) and is_thing(seen, channel)):
         return (NOT_DISCORD,)
-    return tuple(_problems(look, wanted, me=me, seen=seen))
+    return tuple(_problems(look, wanted, writes=writes, me=me, seen=seen))
 
 
 def _problems(
-    look: Look, wanted: ChannelUse, *, me: Mapping[str, Any], seen: Mapping[str, Any]
+    look: Look, wanted: Extras, *, writes: bool, me: Mapping[str, Any], seen: Mapping[str, Any]
 ) -> Iterator[str]:
     try:
         bits = _bits(look, me=me, seen=seen)
@@ -222,24 +238,24 @@ def _problems(
     if words := _wrong_kind(name, wanted, seen.get("type")):
         yield words
         return
-    if wanted.forum and not wanted.has_tags and int(seen.get("flags") or 0) & REQUIRE_TAG:
+    if wanted.is_forum and not wanted.tags and int(seen.get("flags") or 0) & REQUIRE_TAG:
         yield f"the forum {name} wants a tag on each post; name some in `forum_tags`"
     if (seen.get("thread_metadata") or {}).get("locked") and not bits & MANAGE_THREADS:
         yield f"the thread {name} is locked; unlock it, or give the bot Manage Threads"
-    needed = _needed(wanted, is_thread=seen["type"] in THREADS)
+    needed = _needed(wanted, writes=writes, is_thread=seen["type"] in THREADS)
     if names := [PERMISSIONS[one] for one in needed if not bits & one]:
         yield _not_allowed(name, names)
 
 
-def _wrong_kind(name: str, wanted: ChannelUse, kind: Any) -> str:
+def _wrong_kind(name: str, wanted: Extras, kind: Any) -> str:
     """Return why a channel of that type is not for what we want to do there; empty if it is."""
-    if wanted.forum:
+    if wanted.is_forum:
         return "" if kind in FORUMS else f"{name} is no forum; remove `forum` or name one"
     if kind in FORUMS:
         return f"{name} is a forum, which takes no plain messages: set `forum = true`"
     if kind not in WRITABLE:
         return f"{name} takes no plain messages (voice or category); name a text channel"
-    if wanted.crossposts and kind != ANNOUNCEMENT:
+    if wanted.crosspost and kind != ANNOUNCEMENT:
         return f"{name} is not an announcement channel; remove `crosspost` or name one"
     return ""
 
@@ -250,11 +266,11 @@ def is_thing(answer: Any, id_: str = "") -> bool:
     return found.isdecimal() and id_ in ("", found)
 
 
-def _needed(wanted: ChannelUse, *, is_thread: bool) -> list[int]:
+def _needed(wanted: Extras, *, writes: bool, is_thread: bool) -> list[int]:
     needed = [VIEW_CHANNEL, READ_MESSAGE_HISTORY]
-    if wanted.writes:
+    if writes:
         needed.append(SEND_MESSAGES_IN_THREADS if is_thread else SEND_MESSAGES)
-    if wanted.threads:
+    if wanted.opens_threads:
         needed += [CREATE_PUBLIC_THREADS, SEND_MESSAGES_IN_THREADS]
     return needed
 

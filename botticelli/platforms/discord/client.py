@@ -64,33 +64,6 @@ class Webhook:
     thread: str = ""
 
 
-@record
-class Extras:
-    """What messages are beyond their text, and what follows them.
-
-    Args:
-        crosspost: Publish to followers.
-        thread_name: A thread of that name follows; in a forum: the title of each post.
-        is_forum: Each post is a thread of its own.
-        tags: Names or ids of a forum's tags.
-        flags: Of each message.
-    """
-
-    crosspost: bool = False
-    thread_name: str = ""
-    is_forum: bool = False
-    tags: tuple[str, ...] = ()
-    flags: int = 0
-
-    @property
-    def opens_threads(self) -> bool:
-        """Whether a thread is opened under each message."""
-        return bool(self.thread_name) and not self.is_forum
-
-
-NO_EXTRAS: Final = Extras()
-
-
 class Discord:
     """One channel, as one author. Not shared between threads.
 
@@ -113,7 +86,7 @@ class Discord:
         rest: Rest,
         webhook: Webhook | None = None,
         can_read: bool = True,
-        extras: Extras = NO_EXTRAS,
+        extras: channels.Extras = channels.NO_EXTRAS,
     ) -> None:
         self.name = name
         self._channel = channel
@@ -283,22 +256,15 @@ class Discord:
                 self.whereabouts()
             if not (self._can_read and self._channel):
                 return ()
-            problems = channels.check(self._look, self._channel, self._use())
+            problems = channels.check(
+                self._look, self._channel, self._extras, writes=self._webhook is None
+            )
             self._tags()
         except NotSent:
             raise
         except BotticelliError as error:
             return (str(error),)
         return problems
-
-    def _use(self) -> channels.ChannelUse:
-        return channels.ChannelUse(
-            writes=self._webhook is None,
-            crossposts=self._extras.crosspost,
-            threads=self._extras.opens_threads,
-            forum=self._extras.is_forum,
-            has_tags=bool(self._extras.tags),
-        )
 
     def _payload(self, message: OutgoingMessage, tags: Sequence[str]) -> Json:
         body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}

@@ -122,7 +122,8 @@ def open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
     Raises:
         ConfigError: A channel, a token or the webhook is missing or invalid.
     """
-    from botticelli.platforms.discord.client import Discord, Extras
+    from botticelli.platforms.discord.channel import Extras
+    from botticelli.platforms.discord.client import Discord
 
     if problems := missing(destination):
         raise ConfigError.of(problems)
