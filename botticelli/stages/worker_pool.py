@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from botticelli.errors import BotticelliError
 from botticelli.stages.task import PoolState, StageContext, Task, Worker
-from botticelli.store.connection import Connection, DatabaseAway, DatabaseBlocked
+from botticelli.store.connection import Connection, DatabaseAway, DatabaseBlocked, DatabaseFull
 from botticelli.store.leases import LeaseKeeper
 from botticelli.store.queue import Queue, release, renew
-from botticelli.store.session import PATIENCE, opened
+from botticelli.store.session import PATIENCE, DatabaseSession, opened
 from botticelli.tracing import inherited
 
 LEAVE_SECONDS: Final = 2.0  # what workers get to come back in after a signal; a run has 3 in all
@@ -51,6 +51,7 @@ class WorkerPool:
         self._context = context
         self._stop = stop
         self._state = PoolState(stop)
+        self._is_at_work = False  # whether one of them has got a connection
 
     def run(self, workers: int) -> None:
         """Return when nothing is left, a worker has closed the pool, or `stop` is set.
@@ -64,6 +65,9 @@ class WorkerPool:
             threading.Thread(target=inherited(self._work), name=f"worker-{n}", daemon=True)
             for n in range(workers)
         ]
+        # Who waits for a connection must hold none, or many processes wait for each other.
+        if isinstance(self._context.conn, DatabaseSession):
+            self._context.conn.rest()
         try:
             with self._keeper():
                 for thread in threads:
@@ -78,7 +82,11 @@ class WorkerPool:
     def _work(self) -> None:
         try:
             with closing(opened(self._context.connect)) as conn:
+                self._is_at_work = True
                 work(self._task, Worker(conn=conn, pool=self._state))
+        except DatabaseFull as error:
+            if not self._is_at_work:  # else the others do it all
+                self._state.close(error)
         except BaseException as error:  # noqa: BLE001 - the main thread raises it
             self._state.close(error)
 

@@ -134,6 +134,11 @@ class DatabaseSession(psycopg.Connection[Any]):
         """Whether no transaction is under way, so that another connection would do as well."""
         return not self._depth
 
+    def rest(self) -> None:
+        """Leave our place at the server to others; the next statement opens another connection."""
+        if self.heals and self.is_free:
+            self.pgconn.finish()
+
     def heal(self) -> None:
         """Put another connection in place of one that was lost, unless a transaction went with it.
 
