@@ -164,7 +164,21 @@ CREATE INDEX IF NOT EXISTS generation_items_expiring
     ON generation_items (batch_id, lease_expires_at) WHERE state = 'running';
 
 -- Every attempt at every act, failed ones included. Append-only: no answer of a model is discarded.
-CREATE TABLE IF NOT EXISTS act_executions (
+DO $$
+DECLARE
+    old record;
+BEGIN
+    IF to_regclass('model_calls') IS NULL
+       AND (SELECT relkind FROM pg_class WHERE oid = to_regclass('act_executions')) = 'r' THEN
+        ALTER TABLE act_executions RENAME TO model_calls;   -- until version 5
+        FOR old IN SELECT relname FROM pg_class JOIN pg_index ON indexrelid = oid
+                    WHERE indrelid = to_regclass('model_calls') AND relname LIKE 'act\_executions%' LOOP
+            EXECUTE format('ALTER INDEX %I RENAME TO %I', old.relname, replace(old.relname, 'act_executions', 'model_calls'));
+        END LOOP;
+    END IF;
+END $$;
+
+CREATE TABLE IF NOT EXISTS model_calls (
     id                   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id               bigint      REFERENCES runs (id) ON DELETE SET NULL,
     item_id              bigint      REFERENCES generation_items (id) ON DELETE SET NULL,
@@ -175,7 +189,7 @@ CREATE TABLE IF NOT EXISTS act_executions (
     sequence_number      integer     NOT NULL,              -- place in the run of its narrative, from 0
     attempt              integer     NOT NULL DEFAULT 1,
     inputs_digest        text        NOT NULL,              -- sha256 over everything that decides the answer: reuse key
-    prompt               text,                              -- the rendered prompt, readable
+    prompt               text,                              -- of version 5; null: in parts
     state                text        NOT NULL
                          CHECK (state IN ('done',           -- usable; reused when the item is resumed
                                           'failed',         -- no answer: error says why
@@ -198,13 +212,105 @@ CREATE TABLE IF NOT EXISTS act_executions (
     CHECK (state <> 'done' OR response IS NOT NULL)
 );
 -- Since version 3.
-ALTER TABLE act_executions
+ALTER TABLE model_calls
     ADD COLUMN IF NOT EXISTS place text NOT NULL DEFAULT '';
-DROP INDEX IF EXISTS act_executions_reuse;                                      -- until version 5
-CREATE INDEX IF NOT EXISTS act_executions_by_item
-    ON act_executions (item_id, sequence_number) WHERE item_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS act_executions_by_run ON act_executions (run_id, id);
-CREATE INDEX IF NOT EXISTS act_executions_by_time ON act_executions (created_at);
+DROP INDEX IF EXISTS model_calls_reuse;                                      -- until version 5
+CREATE INDEX IF NOT EXISTS model_calls_by_item
+    ON model_calls (item_id, sequence_number) WHERE item_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS model_calls_by_run ON model_calls (run_id, id);
+CREATE INDEX IF NOT EXISTS model_calls_by_time ON model_calls (created_at);
+
+-- Since version 6: prompts repeat each other (the context, instructions, earlier answers), so each of their parts is stored
+-- once. A part ends with a paragraph whose hash says so: the same text is cut in the same places wherever it stands.
+CREATE TABLE IF NOT EXISTS prompt_parts (
+    id       bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest   bytea       NOT NULL UNIQUE,                   -- sha256
+    text     text        NOT NULL,
+    used_at  timestamptz NOT NULL                           -- by a call of that time, or up to a day later
+);
+CREATE INDEX IF NOT EXISTS prompt_parts_by_use ON prompt_parts (used_at);
+ALTER TABLE model_calls
+    ADD COLUMN IF NOT EXISTS parts bigint[];                -- prompt_parts.id, in order
+CREATE INDEX IF NOT EXISTS model_calls_inline ON model_calls (id) WHERE prompt IS NOT NULL;
+
+-- Store a prompt and return its parts. Nobody waits for who uses the same ones.
+CREATE OR REPLACE FUNCTION botticelli_store_prompt(p_prompt text, p_at timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    texts text[];
+    digests bytea[];
+BEGIN
+    IF p_prompt IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT array_agg(t.part ORDER BY t.n), array_agg(sha256(convert_to(t.part, 'UTF8')) ORDER BY t.n) INTO texts, digests
+      FROM (SELECT place AS n, string_agg(paragraph, E'\n\n' ORDER BY n) AS part
+              FROM (SELECT *, count(*) FILTER (WHERE ends) OVER (ORDER BY n DESC) AS place
+                      FROM (SELECT n, paragraph,
+                                   get_byte(sha256(convert_to(paragraph, 'UTF8')), 0) < 48
+                                   OR lead(paragraph) OVER (ORDER BY n) ~ '^\[(user|assistant|model|system)\]\n' AS ends
+                              FROM unnest(string_to_array(p_prompt, E'\n\n')) WITH ORDINALITY AS u (paragraph, n)) AS p) AS q
+             GROUP BY place) AS t;
+    UPDATE prompt_parts SET used_at = p_at WHERE digest = ANY (digests) AND used_at < p_at - interval '1 day';
+    INSERT INTO prompt_parts (digest, text, used_at)
+    SELECT DISTINCT ON (u.digest) u.digest, u.part, p_at
+      FROM unnest(texts, digests) AS u (part, digest)
+     WHERE NOT EXISTS (SELECT FROM prompt_parts AS k WHERE k.digest = u.digest)
+     ORDER BY u.digest
+        ON CONFLICT (digest) DO NOTHING;
+    RETURN ARRAY (SELECT k.id
+                    FROM unnest(digests) WITH ORDINALITY AS u (digest, n)
+                    JOIN prompt_parts AS k USING (digest)
+                   ORDER BY u.n DESC);
+END $$;
+
+-- The calls as they always were, to be read and written. (No view for monitoring: it holds whole texts.)
+CREATE OR REPLACE
+VIEW act_executions AS
+    SELECT id, run_id, item_id, narrative, iteration, act_name, place, sequence_number, attempt, inputs_digest,
+           CASE WHEN parts IS NULL THEN prompt
+                ELSE (SELECT coalesce(string_agg(coalesce(p.text, '[removed]'), E'\n\n' ORDER BY u.n), '')
+                        FROM unnest(parts) WITH ORDINALITY AS u (id, n)
+                        LEFT JOIN prompt_parts AS p ON p.id = u.id) END AS prompt,
+           state, provider, model, model_version, provider_request_id, finish_reason, response, error,
+           input_tokens, cached_tokens, output_tokens, thought_tokens, cost_usd, latency_ms, grant_seq, created_at
+      FROM model_calls;
+CREATE OR REPLACE FUNCTION botticelli_insert_call() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    NEW.created_at := coalesce(NEW.created_at, botticelli_now());
+    NEW.iteration := coalesce(NEW.iteration, 1);
+    NEW.attempt := coalesce(NEW.attempt, 1);
+    NEW.place := coalesce(NEW.place, '');
+    NEW.id := coalesce(NEW.id, nextval(pg_get_serial_sequence('model_calls', 'id')));
+    INSERT INTO model_calls (id, run_id, item_id, narrative, iteration, act_name, place, sequence_number, attempt,
+                             inputs_digest, parts, state, provider, model, model_version, provider_request_id,
+                             finish_reason, response, error, input_tokens, cached_tokens, output_tokens, thought_tokens,
+                             cost_usd, latency_ms, grant_seq, created_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (NEW.id, NEW.run_id, NEW.item_id, NEW.narrative, NEW.iteration, NEW.act_name, NEW.place, NEW.sequence_number,
+            NEW.attempt, NEW.inputs_digest, botticelli_store_prompt(NEW.prompt, NEW.created_at), NEW.state, NEW.provider,
+            NEW.model, NEW.model_version, NEW.provider_request_id, NEW.finish_reason, NEW.response, NEW.error,
+            NEW.input_tokens, NEW.cached_tokens, NEW.output_tokens, NEW.thought_tokens, NEW.cost_usd, NEW.latency_ms,
+            NEW.grant_seq, NEW.created_at);
+    RETURN NEW;
+END $$;
+CREATE OR REPLACE TRIGGER insert_call INSTEAD OF INSERT ON act_executions
+    FOR EACH ROW EXECUTE FUNCTION botticelli_insert_call();
+-- Who was allowed something about the table is allowed the same about the view.
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT a.privilege_type, a.grantee
+          FROM pg_class AS c, aclexplode(c.relacl) AS a
+         WHERE c.oid = to_regclass('model_calls') AND a.grantee <> c.relowner
+           AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+    LOOP
+        EXECUTE format('GRANT %s ON act_executions TO %s', granted.privilege_type,
+                       CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE granted.grantee::regrole::text END);
+    END LOOP;
+END $$;
 
 -- What an item in progress has read and done besides model calls: rows, results of commands, narratives that ran within
 -- it. A resumed item neither repeats them nor asks a different question. Removed when the item is done.
@@ -255,7 +361,7 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
     duplicate_of      bigint      REFERENCES potential_discord_posts (id) ON DELETE SET NULL,
     run_id            bigint      REFERENCES runs (id) ON DELETE SET NULL,
     item_id           bigint      REFERENCES generation_items (id) ON DELETE SET NULL,
-    execution_id      bigint      REFERENCES act_executions (id) ON DELETE SET NULL,  -- the answer that contained it
+    execution_id      bigint      REFERENCES model_calls (id) ON DELETE SET NULL,  -- the answer that contained it
     extra             jsonb       NOT NULL DEFAULT '{}',    -- keys of the answer without a column here
     judging           jsonb       NOT NULL DEFAULT '{}',    -- basis of the scores: hash of the text, samples, ...
     history           jsonb       NOT NULL DEFAULT '[]',    -- decisions and edits of people, oldest first
@@ -267,7 +373,7 @@ CREATE TABLE IF NOT EXISTS potential_discord_posts (
 );
 -- Since version 2.
 ALTER TABLE potential_discord_posts
-    ADD COLUMN IF NOT EXISTS execution_id bigint REFERENCES act_executions (id) ON DELETE SET NULL,
+    ADD COLUMN IF NOT EXISTS execution_id bigint REFERENCES model_calls (id) ON DELETE SET NULL,
     ADD COLUMN IF NOT EXISTS judging jsonb NOT NULL DEFAULT '{}',
     ADD COLUMN IF NOT EXISTS history jsonb NOT NULL DEFAULT '[]';
 -- Since version 5.
@@ -1218,7 +1324,7 @@ BEGIN
                 ('runs', 'botticelli_count_runs', 'CASE WHEN state = ''done'' AND exit_code = 75 THEN ''deferred'' ELSE state END,
             stage, '''', '''', false, date ''-infinity'''),
                 ('command_audit', 'botticelli_count_audit', 'decision, platform, '''', '''', false, date ''-infinity'''),
-                ('act_executions', 'botticelli_count_calls', 'state, coalesce(provider, ''''), coalesce(model, ''''),
+                ('model_calls', 'botticelli_count_calls', 'state, coalesce(provider, ''''), coalesce(model, ''''),
             coalesce(nullif(model_version, ''''), model, ''''), false, (created_at AT TIME ZONE ''UTC'')::date')
                ) AS v (tab, name, labels)
     LOOP
@@ -1361,7 +1467,7 @@ CREATE OR REPLACE VIEW daily_totals AS
                                 coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)
                                              + coalesce(thought_tokens, 0)), 0)::bigint AS tokens,
                                 coalesce(sum(cost_usd), 0) AS cost_usd
-                           FROM act_executions
+                           FROM model_calls
                           WHERE created_at >= d.day AND created_at < d.day + interval '1 day') AS c
      ORDER BY d.day DESC;
 
@@ -1468,7 +1574,7 @@ BEGIN
            AND pg_get_expr(d.adbin, d.adrelid) = 'now()'
            AND c.relname = ANY ('{
             schema_version, actor_server_state, runs, locks, batches, generation_items,
-            act_executions, item_memory, potential_discord_posts, approved_discord_posts,
+            model_calls, item_memory, potential_discord_posts, approved_discord_posts,
             deliveries, ledger, narrative_state, command_approvals, command_audit,
             content_generation_tables, content_generations, content, post_history, discord_guilds,
             discord_users, discord_channels, discord_roles, discord_guild_members,

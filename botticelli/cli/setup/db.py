@@ -21,6 +21,7 @@ from botticelli.store.schema import EXPECTED_VERSION, NothingYet, apply_schema, 
 if TYPE_CHECKING:
     from botticelli.store.maintenance.restore import BackupContents
 
+MOST_SHOWN: Final = 10  # tables of db status; --json has all
 MOST_LISTED: Final = 40  # tables or statements of a backup in one message
 
 db = group(
@@ -104,13 +105,13 @@ def stop(env: Environment) -> Done:
 def status(env: Environment) -> Lines:
     """Show where the database is and whether it runs; starts nothing."""
     url, version = env.config.database.url, None
+    tables: list[retention.TableSize] = []
     found = None if url else env.embedded.status()
-    if url:
-        with mapped_errors(), env.connect() as conn:
+    if url or (found and found.running and env.config.project.root):
+        with suppress(*(() if url else (NothingYet,))), mapped_errors(), env.connect() as conn:
             version = schema_version(conn)
-    elif found and found.running and env.config.project.root:
-        with suppress(NothingYet), mapped_errors(), env.connect() as conn:
-            version = schema_version(conn)
+            if version == EXPECTED_VERSION:
+                tables = retention.sizes(conn, env.config.retention)
     facts = {
         "kind": "embedded" if found else "server",
         "place": str(found.folder) if found else place_of(url),
@@ -119,6 +120,7 @@ def status(env: Environment) -> Lines:
         "pid": found.pid if found else None,
         "postgres": (found.version or None) if found else None,
         "size_bytes": found.size if found else None,  # on disk
+        "tables": tables,
     }
     state = f"running (pid {facts['pid']})" if facts["pid"] else "running"
     shown = {
@@ -129,7 +131,11 @@ def status(env: Environment) -> Lines:
     if found:
         size = f"{(found.size or 0) / 1_000_000:.0f} MB"
         shown |= {"PostgreSQL": facts["postgres"], "size": size}
-    lines = (f"{name:<15} {'-' if value is None else value}" for name, value in shown.items())
+    lines = [f"{name:<15} {'-' if value is None else value}" for name, value in shown.items()]
+    for each in tables[:MOST_SHOWN]:
+        freed = f", prune frees about {each.prunable_bytes / 1e6:.1f} MB"
+        name, size = f"  {each.name:<25}", f"{each.size_bytes / 1e6:9.1f} MB"
+        lines.append(name + size + (freed if each.prunable_bytes else ""))
     return Lines(text="\n".join(lines), facts=facts)
 
 
@@ -140,6 +146,7 @@ def prune(env: Environment, conn: Connection) -> Lines:
         what: retention.prune(conn, what, days=getattr(env.config.retention, what))
         for what in retention.STATEMENTS
     }
+    retention.tidy_prompts(conn, days=env.config.retention.act_executions)
     while ledger.prune(conn):
         pass
     kept = retention.counts(conn)

@@ -32,7 +32,7 @@ from botticelli.narrative.language.template import Placeholder, placeholders
 from botticelli.narrative.run.variables import ENVIRONMENT_NAME
 from botticelli.records import record
 from botticelli.store.connection import Connection
-from botticelli.store.tables.columns import OPERATIONAL, TableError, answers_table
+from botticelli.store.tables.columns import GUARDED, TableError, answers_table
 from botticelli.store.tables.inference import base_tables, foreign_tables
 
 CANDIDATES: Final = "potential_discord_posts"
@@ -225,7 +225,7 @@ class Rights:
             commands=tuple(each for each in asks.commands if not self.granted(each)),
             targets=tuple(each for each in asks.targets if each in foreign - {CANDIDATES}),
             removes=tuple(each for each in asks.removes if each in foreign),
-            reads=tuple(each for each in asks.reads if each in OPERATIONAL),
+            reads=tuple(each for each in asks.reads if each in GUARDED),
             hosts=asks.hosts,
         )
 

@@ -12,7 +12,7 @@ from botticelli.records import record
 from botticelli.store.commands import unmarked_sends
 from botticelli.store.connection import Connection
 from botticelli.store.tables import rows
-from botticelli.store.tables.columns import OPERATIONAL
+from botticelli.store.tables.columns import GUARDED
 from botticelli.store.tables.inference import base_tables
 
 WHERE: Final = "database.update_table"
@@ -81,7 +81,7 @@ class DatabaseCommands:
             table=table, updates=args["updates"], where=_filter(args), limit=limit, within=within
         )
         reached = base_tables(self.conn, [table])
-        if own := reached & OPERATIONAL:
+        if own := reached & GUARDED:
             raise _own(min(own), WHERE)
         return change if self.approves else self._unapproving(change, reached)
 
@@ -134,7 +134,7 @@ def check_update(
         what = f"there is no database command '{command}'"
         raise CommandFailed(what, where=where, hint="use update_table")
     table, updates = args.get("table_name", ""), args.get("updates")
-    if table in OPERATIONAL:
+    if table in GUARDED:
         raise _own(str(table), where)
     if table is not ... and table not in writable:
         raise Denied(

@@ -205,9 +205,9 @@ class _Reader:
         return Narrative(key=key, single_braces=braces, **fields, **vars(settings))
 
     def _check_target(self, table: Table, target: str) -> None:
-        from botticelli.store.tables.columns import OPERATIONAL
+        from botticelli.store.tables.columns import GUARDED
 
-        if target.strip().lower() in OPERATIONAL:
+        if target.strip().lower() in GUARDED:
             what = f"'{target}' is a table of Botticelli's own; no answer can be stored there"
             self._findings.error((*table.key, "target"), what, hint="name another table")
 

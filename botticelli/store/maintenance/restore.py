@@ -28,6 +28,13 @@ IS_POWERFUL: Final = """
         OR rolcreaterole
         OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
 """
+# Until version 5 the calls were a table of this name; what stands for it now makes room.
+_OLD_CALLS: Final = re.compile(r"DROP TABLE IF EXISTS (?P<home>\w+)\.act_executions")
+NEWER: Final = """
+    DROP VIEW IF EXISTS {home}.act_executions;
+    DROP TABLE IF EXISTS {home}.model_calls, {home}.prompt_parts, {home}.row_counts,
+                         {home}.row_changes CASCADE
+"""
 PATH: Final = "SELECT set_config('search_path', %s, true)"
 PRELUDE: Final = """
     SET LOCAL search_path = '';
@@ -156,6 +163,7 @@ def replay(conn: Connection, lines: Iterable[bytes], *, allowed: Collection[str]
                     hint="upgrade botticelli",
                 )
             apply_schema(conn)
+        conn.execute("ANALYZE")  # a fresh table has no statistics
     except psycopg.Error as error:
         raise Unavailable(
             f"the backup cannot be restored: {str(error).splitlines()[0]}",
@@ -172,6 +180,9 @@ def _replay(
         if what == "code" and statement.short not in allowed:
             raise UsageError(f"the file has changed: {statement.short}", where="db restore")
         if what == "ours":
+            continue
+        if old := _OLD_CALLS.fullmatch(statement.bare):
+            conn.execute(NEWER.format(**old.groupdict()))
             continue
         with conn.cursor(
             binary=True

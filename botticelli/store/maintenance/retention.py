@@ -9,7 +9,9 @@ from typing import Final
 
 from psycopg.rows import dict_row
 
-from botticelli.store.connection import Connection
+from botticelli.config.operations import RetentionConfig
+from botticelli.records import record
+from botticelli.store.connection import Connection, fetch_all
 
 BATCH: Final = 2000
 
@@ -17,7 +19,7 @@ BATCH: Final = 2000
 EXECUTIONS: Final = """
     WITH old AS (
         SELECT e.id
-          FROM act_executions AS e
+          FROM model_calls AS e
           LEFT JOIN generation_items AS i
             ON i.id = e.item_id
            AND i.state IN ('pending', 'running')
@@ -27,7 +29,7 @@ EXECUTIONS: Final = """
          ORDER BY e.created_at
          LIMIT %(batch)s
     ), gone AS (
-        DELETE FROM act_executions WHERE id IN (SELECT id FROM old) RETURNING *
+        DELETE FROM model_calls WHERE id IN (SELECT id FROM old) RETURNING *
     ), counted AS (
         INSERT INTO pruned_calls AS t
              SELECT coalesce(provider, ''), coalesce(model, ''), state, count(*),
@@ -122,6 +124,84 @@ def prune(conn: Connection, what: str, *, days: int, batch: int = BATCH) -> int:
         removed += count
         if count < batch:
             return removed
+
+
+# Calls that were kept are few: those of batches that are still open.
+PARTS: Final = """
+    DELETE FROM prompt_parts
+     WHERE id IN (SELECT id
+                    FROM prompt_parts
+                   WHERE used_at < botticelli_now() - make_interval(days => %(days)s + 2)
+                     AND id <> ALL (ARRAY (SELECT unnest(parts)
+                                             FROM model_calls
+                                            WHERE created_at < botticelli_now()
+                                                               - make_interval(days => %(days)s)))
+                   ORDER BY used_at
+                   LIMIT %(batch)s)
+"""
+INLINE: Final = """
+    UPDATE model_calls
+       SET parts = botticelli_store_prompt(prompt, created_at), prompt = NULL
+     WHERE id IN (SELECT id FROM model_calls WHERE prompt IS NOT NULL ORDER BY id LIMIT %(batch)s)
+"""
+
+
+def tidy_prompts(conn: Connection, *, days: int, batch: int = BATCH) -> None:
+    """Store prompts of earlier versions in parts, and free parts that no call has any more.
+
+    Every `batch` rows are a transaction of their own; broken off, it goes on next time.
+    """
+    for statement in (INLINE, *((PARTS,) if days else ())):
+        while conn.execute(statement, {"days": days, "batch": batch}).rowcount == batch:
+            pass
+
+
+@record
+class TableSize:
+    """A table with its indexes and long texts, and what prune would free of it; bytes, about."""
+
+    name: str
+    size_bytes: int
+    prunable_bytes: int
+
+
+# Table -> its setting, and since when there are rows that prune may remove: one look at an index.
+OLDEST: Final[Mapping[str, tuple[str, str]]] = {
+    "model_calls": ("act_executions", "SELECT min(created_at) FROM model_calls"),
+    "prompt_parts": ("act_executions", "SELECT min(used_at) FROM prompt_parts"),
+    "runs": ("runs", "SELECT min(ended_at) FROM runs"),
+    "potential_discord_posts": (
+        "rejected_candidates",
+        (
+            "SELECT min(coalesce(decided_at, generated_at)) FROM potential_discord_posts"
+            " WHERE review_status = 'rejected'"
+        ),
+    ),
+    "command_audit": ("command_audit", "SELECT min(at) FROM command_audit"),
+}
+KEPT: Final = " UNION ALL ".join(
+    f"SELECT '{table}', %({setting})s, ({oldest})" for table, (setting, oldest) in OLDEST.items()
+)
+# As if rows had come in evenly.
+SIZES: Final = f"""
+    SELECT c.relname AS name, pg_total_relation_size(c.oid) AS size_bytes,
+           coalesce(pg_total_relation_size(c.oid)
+                    * greatest(0, 1 - k.days * 86400
+                                      / extract(epoch FROM botticelli_now() - k.oldest)), 0)::bigint
+               AS prunable_bytes
+      FROM pg_class AS c
+      LEFT JOIN ({KEPT}) AS k (name, days, oldest)
+        ON k.name = c.relname
+       AND k.days > 0
+     WHERE c.relnamespace = current_schema()::regnamespace
+       AND c.relkind = 'r'
+     ORDER BY size_bytes DESC, name
+"""  # noqa: S608 - all parts are constants
+
+
+def sizes(conn: Connection, keep: RetentionConfig) -> list[TableSize]:
+    """Return the size of each table, the largest first. Reads no table through."""
+    return fetch_all(conn, TableSize, SIZES, vars(keep))
 
 
 COUNTS: Final = """

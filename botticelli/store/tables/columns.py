@@ -27,12 +27,14 @@ INTEGERS: Final = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 # Tables that the product runs on: no answer of a model is ever stored there.
 OPERATIONAL: Final = frozenset({
     "schema_version", "actor_server_state", "runs", "locks", "batches", "generation_items",
-    "act_executions", "item_memory", "deliveries", "ledger", "ledger_grants", "ledger_waiters",
+    "model_calls", "prompt_parts", "item_memory", "row_counts", "row_changes", "deliveries",
+    "ledger", "ledger_grants", "ledger_waiters",
     "narrative_state", "command_approvals", "command_audit", "content_generation_tables",
     "content_generations", "row_leases", "engagement", "pruned_rows", "pruned_calls",
     "known_secrets", "known_terms", "known_texts", "ledger_alive", "botticelli_project",
     "destination_channels",
 })  # fmt: skip
+GUARDED: Final = OPERATIONAL | {"act_executions"}  # with the view of the calls
 # Columns that a model's JSON fills, of the tables that we read back as ours (and of those made like
 # them). Any other key is kept in `extra`.
 WRITTEN: Final = frozenset({"text_content", "content_type", "source", "tags", "rating"})

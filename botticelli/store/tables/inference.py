@@ -13,7 +13,7 @@ from psycopg import sql
 
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import (
-    OPERATIONAL,
+    GUARDED,
     Column,
     TableError,
     column_name,
@@ -193,7 +193,7 @@ def make_table(
     Raises:
         TableError: It is one that the product runs on.
     """
-    if table in OPERATIONAL:
+    if table in GUARDED:
         raise TableError("a table of Botticelli's own takes no answers", where=table)
     with conn.transaction():
         conn.execute(ALONE, {"table": table})
