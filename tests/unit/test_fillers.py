@@ -14,7 +14,8 @@ REAL = [
     "123456789012345678", "Say hello to <@123456789012345678>, and write to YOUR_GUILD_ID_HERE.",
     "general", "xx", "exxxtra", "${POSTING_CHANNEL_ID}", "postgresql://a:b@localhost/x", "",
     "https://example.org/your/way", "What is your name?", "todo list", "<b>bold</b> words",
-    "gemini-3.5-flash-lite", "narratives", "UTC",
+    "gemini-3.5-flash-lite", "narratives", "UTC", "<{{draft}}>", "<@123456789012345678>",
+    "<#123456789012345678>", "<:smile:123456789012345678>", "<https://example.org>",
 ]  # fmt: skip
 
 

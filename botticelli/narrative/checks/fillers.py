@@ -10,10 +10,10 @@ from botticelli.errors import Problem
 from botticelli.toml_lines import key_lines, line_of, parse, spell
 
 FILLER: Final = re.compile(
-    r"<[^<>]+>|\[[A-Z][A-Z _-]+\]|x{3,}|\.{3}|(?:change|replace|fill)[-_ ]?(?:me|this|it|in)"
+    r"<[^\W\d][\w -]*>|\[[A-Z][A-Z _-]+\]|x{3,}|\.{3}|(?:change|replace|fill)[-_ ]?(?:me|this|in)"
     r"|todo|tbd|placeholder|dummy|insert[-_ ].*|your[-_ ].*|.*[-_]here"
     r"|(?:your|my)[-_].*[-_](?:id|token|key|url|secret)"
-    r"|\S*[:@/](?:<[^<>]+>|your[-_][^/]*|changeme)(?:[/:@]\S*)?",
+    r"|\S*[:@/](?:<[^\W\d][\w -]*>|your[-_][^/]*|changeme)(?:[/:@]\S*)?",
     re.IGNORECASE,
 )
 VARIABLES: Final = (
