@@ -100,7 +100,8 @@ class DatabaseSession(psycopg.Connection[Any]):
             try:
                 return super().execute(query, params, **options)
             except PASSING:
-                if not is_read or not self._is_lost() or time.monotonic() > until:
+                is_closed = self._is_over or time.monotonic() > until
+                if not is_read or is_closed or not self._is_lost():
                     raise
 
     @contextmanager
