@@ -43,6 +43,8 @@ ALL: Final[Mapping[str, Benchmark]] = {
     "curate": Benchmark(what="10,000 candidates judged", words=("benchmarks.curate",)),
     "repeats": Benchmark(what="repeats that are recognised", words=("benchmarks.repeats",)),
     "tokens": Benchmark(what="input tokens of a post, by act", words=("benchmarks.tokens",)),
+    "growth": Benchmark(what="1,000,000 old rows against few", words=("benchmarks.growth",)),
+    "disk": Benchmark(what="bytes a candidate, by table", words=("benchmarks.disk",)),
     "quota": Benchmark(
         what="requests a minute, kept and used",
         words=("benchmarks.quota", "--seconds", "180", "--rpm", "120"),
