@@ -186,11 +186,11 @@ KEPT: Final = " UNION ALL ".join(
 SIZES: Final = f"""
     SELECT c.relname AS name, pg_total_relation_size(c.oid) AS size_bytes,
            coalesce(pg_total_relation_size(c.oid)
-                    * greatest(0, 1 - k.days * 86400
-                                      / extract(epoch FROM botticelli_now() - k.oldest)), 0)::bigint
+                    * greatest(0, 1 - k.days * 86400 / nullif(greatest(0, k.age), 0)), 0)::bigint
                AS prunable_bytes
       FROM pg_class AS c
-      LEFT JOIN ({KEPT}) AS k (name, days, oldest)
+      LEFT JOIN (SELECT name, days, extract(epoch FROM botticelli_now() - oldest) AS age
+                   FROM ({KEPT}) AS k (name, days, oldest)) AS k
         ON k.name = c.relname
        AND k.days > 0
      WHERE c.relnamespace = current_schema()::regnamespace
