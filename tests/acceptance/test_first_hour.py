@@ -45,13 +45,20 @@ def run(tmp_path, postgres_home, gemini, discord):
 def write_and_judge(call):
     """Write about the subject that the prompt's page names, something new each time."""
     schema = call.body.get("generationConfig", {}).get("responseJsonSchema")
+    subject = next(
+        (
+            name
+            for name, page in CLUBS.items()
+            if page in call.prompt or f"on {name}" in call.prompt
+        ),
+        "",  # only the prompt that judges names neither
+    )
     if schema is None:
-        return f"A draft, number {call.number}."
+        return f"A draft on {subject}, number {call.number}."
     value = value_for(schema, seed=str(call.number))
     for score in value.get("scores", ()):
         score.update(engagement=8, clarity=8, value=8, tone=8, polish=8)
     if "text_content" in value:
-        subject = next(name for name, page in CLUBS.items() if page in call.prompt)
         value["text_content"] = f"On {subject}: {value['text_content']}"
     return value
 

@@ -114,7 +114,8 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             "botticelli.delivery.id": delivery.id,
             "botticelli.post.id": delivery.post_id,
         }
-        with tracing.span(f"deliver {delivery.destination}", facts, kind="client") as span:
+        what = "follow" if delivery.steps else "deliver"  # a message that is out has its steps
+        with tracing.span(f"{what} {delivery.destination}", facts, kind="client") as span:
             prepared = piece.prepare(piece.target, delivery)
             ended = prepared.send() if isinstance(prepared, Sending) else prepared
             span.set({"botticelli.delivery.state": ended.state})

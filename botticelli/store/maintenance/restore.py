@@ -28,10 +28,17 @@ IS_POWERFUL: Final = """
         OR rolcreaterole
         OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
 """
-# Until version 5 the calls were a table of this name; what stands for it now makes room.
+# Until version 5 the calls were a table of this name; what stands for it now makes room. The
+# database that is restored into may be as old.
 _OLD_CALLS: Final = re.compile(r"DROP TABLE IF EXISTS (?P<home>\w+)\.act_executions")
 NEWER: Final = """
-    DROP VIEW IF EXISTS {home}.act_executions;
+    DO $$ BEGIN
+        IF EXISTS (SELECT FROM pg_catalog.pg_views
+                    WHERE schemaname = '{home}' AND viewname = 'act_executions') THEN
+            DROP VIEW {home}.act_executions;
+        END IF;
+    END $$;
+    DROP TABLE IF EXISTS {home}.act_executions;
     DROP TABLE IF EXISTS {home}.model_calls, {home}.prompt_parts, {home}.row_counts,
                          {home}.row_changes CASCADE
 """
