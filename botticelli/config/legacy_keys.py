@@ -149,7 +149,7 @@ UNUSED: Final[Sequence[tuple[str, str]]] = (
     (r"(post|others):skills\.narrative_execution\..*", "post sends the approved text as it is"),
     (rf"post{_BOT}(narrative.*|model)", "post sends the approved text; no model is asked"),
     (r"\w*:actor\.knowledge.*", "a narrative names the tables that it reads"),
-    (r"\w*:(actor\.)?skills(\[\d+\])?(\..*)? = (\[.*\]|\".*\")", _SKILLS),
+    (r"\w*:(actor\.)?skills(\[\d+\])? = (\[.*\]|\".*\")", _SKILLS),
     (r"\w*:skills\.[^.]+\.name", _SKILLS),
     (r"\w*:actor\.cache.*", "commands of a narrative say how long their answer holds"),
     (r"\w*:actor\.config.*", "only posts have such limits: [destinations.NAME]"),
