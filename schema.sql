@@ -1261,6 +1261,8 @@ CREATE TABLE IF NOT EXISTS row_counts (
 ) WITH (fillfactor = 70);
 CREATE TABLE IF NOT EXISTS row_changes (LIKE row_counts)
     WITH (autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
+-- Changes that were added up leave empty pages before the newest ones: a reader of the index does not pass through them.
+CREATE INDEX IF NOT EXISTS row_changes_by_what ON row_changes (what);
 
 CREATE OR REPLACE VIEW counted_rows AS
     SELECT what, state, name, model, version, is_posted, day, sum(total)::bigint AS total,

@@ -56,7 +56,6 @@ def prepare(url: str, folder: Path, candidates: int) -> tuple[Botticelli, dict[s
         conn.execute(
             "INSERT INTO potential_discord_posts (text_content) VALUES ('the first of all')"
         )
-        conn.execute("VACUUM row_changes")  # as autovacuum does after a while
         for line in ("post", "curate"):  # the posts of the window are read once
             run(line)
         open_work(conn)

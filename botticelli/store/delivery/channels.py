@@ -103,21 +103,29 @@ IN_PLACE: Final = """
          WHERE place NOT LIKE 'outbox:%'
          GROUP BY 1
         HAVING count(*) > 1
+    ), waiting AS MATERIALIZED (
+        SELECT d.id, d.post_id, shared.place
+          FROM shared
+          JOIN deliveries AS d ON d.destination = ANY (shared.names)
+         WHERE d.state = 'pending'
+           AND d.decided_by IS NULL
     )
     UPDATE deliveries AS d
        SET state = 'dropped',
            last_error = why,
            history = d.history || jsonb_build_object(
                'at', botticelli_now(), 'event', 'dropped', 'note', why)
-      FROM shared, deliveries AS o,
-           format('delivery %s has it in that channel already', o.id) AS why
-     WHERE d.destination = ANY (shared.names)
+      FROM waiting AS w
+     CROSS JOIN LATERAL (SELECT o.id
+                           FROM deliveries AS o
+                          WHERE o.post_id = w.post_id
+                            AND o.id <> w.id
+                            AND o.place = w.place
+                            AND o.state = 'posted'
+                          LIMIT 1) AS o
+     CROSS JOIN LATERAL format('delivery %s has it in that channel already', o.id) AS why
+     WHERE d.id = w.id
        AND d.state = 'pending'
-       AND d.decided_by IS NULL
-       AND o.post_id = d.post_id
-       AND o.id <> d.id
-       AND o.place = shared.place
-       AND o.state = 'posted'
     RETURNING d.post_id
 """
 CONFIRM: Final = """
