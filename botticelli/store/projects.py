@@ -210,7 +210,7 @@ def admit(conn: Connection, config: Config, *, writes: bool, is_dry: bool = Fals
         check_rights(conn)
         return found
     if found.version is None or found.version < EXPECTED_VERSION:
-        apply_schema(conn)
+        apply_schema(conn, only_if_older=True)
     if _is_to_stamp(found, config):
         stamp(conn, config.project)
         check_owner(inspect(conn), config.project)  # another project may have been quicker

@@ -14,6 +14,7 @@ EXPECTED_VERSION: Final = 6
 
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
+ATTEMPTS: Final = 5  # at changing tables that others look at
 SHOWN: Final = 3  # tables of another application that a message names
 
 
@@ -188,20 +189,29 @@ def _goes_home(conn: Connection) -> bool:
     return bool(homes)
 
 
-def apply_schema(conn: Connection) -> None:
+def apply_schema(conn: Connection, *, only_if_older: bool = False) -> None:
     """Put schema.sql in place, in one transaction. Harmless on a database that has it.
 
     Two processes that do it at once come one after the other.
+
+    Args:
+        conn: The database.
+        only_if_older: Leave it to another process that was quicker: it may be at work by now, and
+            changing tables under it could end in a deadlock.
 
     Raises:
         ConfigError: A table or view of yours has a name that we need.
         Unavailable: The user may not create tables here.
     """
     try:
-        with conn.transaction():
-            conn.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-            conn.execute("SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = warning")
-            conn.execute(schema_text().encode())
+        for attempt in range(ATTEMPTS):
+            try:
+                _apply(conn, only_if_older=only_if_older)
+            except errors.DeadlockDetected:  # with who looks at our tables; nothing has changed
+                if attempt + 1 == ATTEMPTS:
+                    raise
+            else:
+                break
     except errors.InsufficientPrivilege as error:
         raise Unavailable(
             f"the schema cannot be created: {error.diag.message_primary}",
@@ -214,6 +224,23 @@ def apply_schema(conn: Connection) -> None:
             where="database",
             hint="rename your own table or view of that name, then run botticelli db migrate",
         ) from error
+
+
+def _apply(conn: Connection, *, only_if_older: bool) -> None:
+    with conn.transaction():
+        conn.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+        if only_if_older and _is_present(conn):
+            return
+        conn.execute("SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = warning")
+        conn.execute(schema_text().encode())
+
+
+def _is_present(conn: Connection) -> bool:
+    """Return whether the present schema is in place; asks within a transaction."""
+    if conn.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+        return False
+    (version,) = conn.execute("SELECT max(version) FROM schema_version").fetchone() or (None,)
+    return bool(version == EXPECTED_VERSION)
 
 
 def check_contents(found: Contents) -> None:
@@ -283,4 +310,4 @@ def ensure_schema(conn: Connection) -> None:
     found = inspect(conn)
     check_contents(found)
     if found.version is None or found.version < EXPECTED_VERSION:
-        apply_schema(conn)
+        apply_schema(conn, only_if_older=True)

@@ -99,9 +99,11 @@ class DatabaseSession(psycopg.Connection[Any]):
         while True:
             try:
                 return super().execute(query, params, **options)
-            except PASSING:
-                is_closed = self._is_over or time.monotonic() > until
-                if not is_read or is_closed or not self._is_lost():
+            except PASSING as error:
+                is_over = self._is_over or time.monotonic() > until
+                # Another process may be changing the tables that we look at: it goes first.
+                is_passing = isinstance(error, errors.DeadlockDetected) or self._is_lost()
+                if not is_read or is_over or not is_passing:
                     raise
 
     @contextmanager
