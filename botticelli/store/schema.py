@@ -237,7 +237,10 @@ def _apply(conn: Connection, *, only_if_older: bool) -> None:
 
 def _is_present(conn: Connection) -> bool:
     """Return whether the present schema is in place; asks within a transaction."""
-    if conn.execute("SELECT to_regclass('schema_version')").fetchone() == (None,):
+    lacking = (
+        "SELECT to_regclass('schema_version') IS NULL OR to_regclass('botticelli_project') IS NULL"
+    )
+    if conn.execute(lacking).fetchone() == (True,):
         return False
     (version,) = conn.execute("SELECT max(version) FROM schema_version").fetchone() or (None,)
     return bool(version == EXPECTED_VERSION)
