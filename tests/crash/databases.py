@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 
 import psycopg
 
+from botticelli.errors import Unavailable
 from botticelli.store.connection import connect
 from botticelli.store.embedded import files, roles
 from botticelli.store.embedded.account import choose_account
@@ -96,9 +97,17 @@ class Faults:
         balloon.unlink(missing_ok=True)
         self.server.ensure()  # it gave up if it had no room for its log
 
+    def connected(self):
+        """Return a connection of the test's own, as soon as the server takes one again."""
+        for _ in range(100):
+            with suppress(Unavailable):
+                return connect(self.url)
+            time.sleep(0.1)
+        return connect(self.url)
+
     def wait_for_a_run(self):
         """Wait until a run is at work: what finds no database at its start ends, as always."""
-        with connect(self.url) as conn:
+        with self.connected() as conn:
             running = "SELECT count(*) FROM runs WHERE state = 'running'"
             while conn.execute(running).fetchone() == (0,):
                 time.sleep(0.05)
@@ -209,8 +218,20 @@ class Address:
                     theirs.close()
                     continue
                 self.open |= {ours, theirs}
-                for one, other in ((ours, theirs), (theirs, ours)):
-                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+                threading.Thread(target=self._join, args=(ours, theirs), daemon=True).start()
+
+    def _join(self, ours, theirs):
+        """Pass on what either says, and close both together.
+
+        A socket that is closed while a thread still reads from it may be the next connection's.
+        """
+        back = threading.Thread(target=self._pass_on, args=(theirs, ours), daemon=True)
+        back.start()
+        self._pass_on(ours, theirs)
+        back.join()
+        self.open -= {ours, theirs}
+        ours.close()
+        theirs.close()
 
     def _pass_on(self, one, other):
         with suppress(OSError):
@@ -219,5 +240,3 @@ class Address:
         for each in (one, other):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            self.open.discard(each)
-            each.close()

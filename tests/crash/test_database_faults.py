@@ -14,7 +14,6 @@ from contextlib import closing
 
 import pytest
 
-from botticelli.store.connection import connect
 from tests.commandline import isolated
 from tests.crash.databases import Failovers, Faults
 from tests.crash.test_curate_kill import curating, scores
@@ -48,8 +47,8 @@ def with_a_day(folder):
     settings.write_text(text.replace("rpm = 100000\n", "rpm = 100000\nrpd = 1250\n"))
 
 
-def count(url, query):
-    with connect(url) as conn:
+def count(faults, query):
+    with faults.connected() as conn:
         return conn.execute(query).fetchone()[0]
 
 
@@ -68,9 +67,9 @@ def test_generate_stores_every_answer_once(faults, tmp_path):
             runs += 1
             assert process.returncode == 0, err
             done = "SELECT count(*) FROM act_executions WHERE state = 'done'"
-            assert count(faults.url, done) == len(gemini.calls) == 100 * runs
+            assert count(faults, done) == len(gemini.calls) == 100 * runs
             posts = "SELECT count(*) FROM potential_discord_posts"
-            assert count(faults.url, posts) == 50 * runs
+            assert count(faults, posts) == 50 * runs
 
 
 @pytest.mark.slow
@@ -81,7 +80,7 @@ def test_curate_stores_every_score_once(faults, tmp_path):
         line = curating(tmp_path, faults.url, gemini, samples=1)
         with_a_day(tmp_path)
         while faults.seen.total() < faults.number_wanted:
-            with connect(faults.url) as conn:
+            with faults.connected() as conn:
                 for number in range(60):
                     candidate(conn, f"text {judged + number} {chance.random()}")
             judged += 60
@@ -91,9 +90,9 @@ def test_curate_stores_every_score_once(faults, tmp_path):
             _, err = process.communicate()
             assert process.returncode == 0, err
             calls = "SELECT count(*) FROM act_executions WHERE state = 'done'"
-            assert count(faults.url, calls) == len(gemini.calls)
+            assert count(faults, calls) == len(gemini.calls)
             scored = "SELECT count(*) FROM potential_discord_posts WHERE judged_at IS NOT NULL"
-            assert count(faults.url, scored) == judged
+            assert count(faults, scored) == judged
             assert len(gemini.calls) == judged / 4
 
 
@@ -109,7 +108,7 @@ def test_post_sends_each_post_once(faults, tmp_path):
             "POSTING_CHANNEL_ID": discord.channel,
         }
         while faults.seen.total() < faults.number_wanted:
-            with connect(faults.url) as conn:
+            with faults.connected() as conn:
                 new = [f"post {len(posts) + number} {chance.random()}" for number in range(25)]
                 for text in new:
                     approved(conn, text)
@@ -129,4 +128,4 @@ def test_post_sends_each_post_once(faults, tmp_path):
             sent = [one["content"] for one in discord.messages()]
             assert Counter(sent) == Counter(posts)
             done = "SELECT count(*) FROM deliveries WHERE state = 'posted'"
-            assert count(faults.url, done) == len(posts)
+            assert count(faults, done) == len(posts)
