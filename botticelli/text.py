@@ -33,6 +33,13 @@ def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
+def graphemes(text: str) -> int:
+    """Return the number of what a reader sees as one character each (UAX #29)."""
+    import regex
+
+    return len(regex.findall(r"\X", text))
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Return the count with its noun: "1 call", "2,000 calls", "3 batches"."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -8,6 +8,7 @@ from math import ceil, floor
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from botticelli.config.addresses import is_loopback
 from botticelli.config.model import Limits, Models, Multipliers
 from botticelli.errors import Problem
 from botticelli.records import record
@@ -100,7 +101,7 @@ def limits_in_force(model: str, config: Models) -> LimitsInForce:
     """
     named = config.named.get(model)
     base_url = (named.base_url if named else "") or config.gemini_base_url
-    is_own = config.tier is None and _is_here(base_url)
+    is_own = config.tier is None and is_loopback(urlsplit(base_url).hostname or "")
     tier = "none" if is_own else config.tier or "free"
     rows = TIERS.get(tier, {})
     name = named.model if named and named.model else model
@@ -212,11 +213,6 @@ def seconds_for(
         if most is not None
     ]
     return max(held, *waits) if waits else held
-
-
-def _is_here(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _share(limit: int | None, share: float) -> int | None:

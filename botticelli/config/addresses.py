@@ -1,7 +1,9 @@
 """Addresses of servers, as people write them."""
 
 import shlex
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from botticelli.errors import ConfigError
 
@@ -63,3 +65,33 @@ def require_web(address: str, *, where: str, hint: str) -> str:
             hint=f"write http://HOST or https://HOST ({hint})",
         )
     return address
+
+
+def require_safe(address: str, *, where: str, hint: str) -> str:
+    """Return an address that a secret may be sent to, without the slash at its end.
+
+    Raises:
+        ConfigError: It is no web address, is not trusted, has a name or a query in it, or would
+            send the secret in the open to another machine.
+    """
+    root = require_web(address, where=where, hint=hint).rstrip("/")
+    try:
+        parts = urlsplit(root)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    if not host or "@" in parts.netloc or parts.query or parts.fragment:
+        what = f"'{address}' is not the address of a server"
+        raise ConfigError(what, where=where, hint=f"write https://HOST ({hint})")
+    if parts.scheme.lower() != "https" and not is_loopback(host):
+        what = f"{address} would get the secret unencrypted"
+        raise ConfigError(what, where=where, hint=f"write https://{parts.netloc} ({hint})")
+    return root
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, whatever the resolver says."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

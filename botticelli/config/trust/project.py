@@ -8,13 +8,12 @@ environment of the process say needs no trust; loopback is exempt.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from botticelli.config.addresses import UntrustedAddress
+from botticelli.config.addresses import UntrustedAddress, is_loopback
 from botticelli.config.hiding import SHORTEST, Hider, secrets_of_environment
 from botticelli.config.model import Config, Destination, Models, NamedModel
 from botticelli.config.operations import Hooks, StageHooks
@@ -193,19 +192,12 @@ def is_here(address: str) -> bool:
         hosts += ",".join(named).split(",")
         return "service" not in query and all(map(_is_local_server, map(unquote, hosts)))
     is_discord = parts.scheme == "https" and host in ("discord.com", "discordapp.com")
-    return not address or is_discord or _is_loopback(host)
+    return not address or is_discord or is_loopback(host)
 
 
 def _is_local_server(host: str) -> bool:
     """Return whether libpq finds a host on this machine: by its socket or by loopback."""
-    return not host or host.startswith("/") or _is_loopback(host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return not host or host.startswith("/") or is_loopback(host)
 
 
 def _hooks(hooks: Hooks) -> Iterator[tuple[str, Secret]]:
