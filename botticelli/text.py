@@ -8,6 +8,8 @@ from typing import Any, Final
 
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
 _BLANKS: Final = re.compile(r"\s+")
+_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
+BREAK: Final = "\n\n---\n\n"  # between the parts of a post, where they stand in one text
 # Shown as nothing, or as a blank: formats, fillers, selectors of variants, tags; line ends are not.
 UNSEEN: Final = (
     "\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e"
@@ -136,6 +138,24 @@ def shorten(text: str, limit: int) -> str:
     head = line[: max(limit - 1, 0)]
     at_word = head.rsplit(" ", 1)[0]
     return (at_word if len(at_word) * 2 >= limit else head).rstrip() + "…"
+
+
+def parts_of(text: str) -> list[str] | None:
+    """Return the parts of a post that lines of nothing but `---` cut; None if there is but one.
+
+    A line within a code block cuts nothing.
+    """
+    parts, fence = [""], ""
+    for line in text.splitlines(keepends=True):
+        if line.rstrip() == "---" and not fence:
+            parts.append("")
+            continue
+        parts[-1] += line
+        if found := _FENCE.match(line):
+            closes = fence and found[1].startswith(fence) and not line[found.end() :].strip()
+            fence = "" if closes else fence or found[1]
+    found_parts = [part.strip("\r\n") for part in parts if part.strip()]
+    return found_parts if len(found_parts) > 1 else None
 
 
 def normalise(text: str) -> str:

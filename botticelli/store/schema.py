@@ -10,7 +10,7 @@ from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.session import DatabaseSession
 
-EXPECTED_VERSION: Final = 6
+EXPECTED_VERSION: Final = 7
 
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
@@ -106,7 +106,8 @@ READ_ONLY_TABLES: Final = """
        AND c.relname = ANY (ARRAY['runs', 'locks', 'actor_server_state', 'act_executions',
                                   'ledger', 'generation_items', 'generation_batches',
                                   'potential_discord_posts', 'approved_discord_posts',
-                                  'deliveries', 'known_secrets'])
+                                  'deliveries', 'known_secrets', 'media', 'post_media',
+                                  'renditions'])
        AND NOT (has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
                 AND has_table_privilege(c.oid, 'SELECT'))
      ORDER BY c.relname
@@ -218,7 +219,11 @@ def apply_schema(conn: Connection, *, only_if_older: bool = False) -> None:
             where="database",
             hint="GRANT CREATE ON SCHEMA public TO this user, or apply schema.sql as the owner",
         ) from error
-    except (errors.InvalidTableDefinition, errors.WrongObjectType) as error:
+    except (
+        errors.InvalidTableDefinition,
+        errors.WrongObjectType,
+        errors.UndefinedColumn,
+    ) as error:
         raise ConfigError(
             f"the schema cannot be put in place: {error.diag.message_primary}",
             where="database",

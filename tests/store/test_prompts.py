@@ -4,7 +4,7 @@ from pathlib import Path
 
 from botticelli.config.operations import RetentionConfig
 from botticelli.store.connection import connect
-from botticelli.store.maintenance.retention import prune, sizes, tidy_prompts
+from botticelli.store.maintenance.retention import prune, sizes, tidy
 from botticelli.store.schema import apply_schema
 
 CONTEXT = "\n\n".join(f"{n}. What we are about, and whom we write for." * 9 for n in range(40))
@@ -35,7 +35,7 @@ def test_prune_frees_what_no_call_has_any_more(db):
     assert sum(one.prunable_bytes for one in sizes(db, RetentionConfig())) > 0
 
     assert prune(db, "act_executions", days=180) == 1
-    tidy_prompts(db, days=180, batch=1)
+    tidy(db, days=180, batch=1)
 
     assert db.execute("SELECT prompt FROM act_executions").fetchall() == [(CONTEXT,)]
     assert db.execute(SIZE).fetchone()[0] <= len(CONTEXT)
@@ -53,7 +53,7 @@ def test_prompts_of_an_earlier_version_move_in_steps_that_may_be_broken_off(empt
         for _ in range(2):
             found = conn.execute("SELECT prompt FROM act_executions ORDER BY id").fetchall()
             assert [row[0] for row in found] == prompts
-            tidy_prompts(conn, days=180, batch=2)
+            tidy(conn, days=180, batch=2)
         may = "SELECT has_table_privilege('public', 'act_executions', 'SELECT')"
         assert conn.execute(may).fetchone() == (True,)
         assert conn.execute("SELECT count(prompt) FROM model_calls").fetchone() == (0,)

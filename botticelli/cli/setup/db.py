@@ -146,7 +146,7 @@ def prune(env: Environment, conn: Connection) -> Lines:
         what: retention.prune(conn, what, days=getattr(env.config.retention, what))
         for what in retention.STATEMENTS
     }
-    retention.tidy_prompts(conn, days=env.config.retention.act_executions)
+    retention.tidy(conn, days=env.config.retention.act_executions)
     while ledger.prune(conn):
         pass
     kept = retention.counts(conn)

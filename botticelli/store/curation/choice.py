@@ -244,6 +244,7 @@ def settle_choice(
         ids = [id_ for id_ in choice.best if id_ in {row[0] for row in rows}]
         if not choice.is_proposal:
             copied = conn.execute(reviews.COPY, values | {"ids": ids}).fetchall()
+            conn.execute(reviews.ATTACH, values)
             ids = [id_ for id_ in ids if id_ in {row[0] for row in copied}]
         held = conn.execute(HOLD_BACK, values).fetchall()
         conn.execute(RESERVE, values)

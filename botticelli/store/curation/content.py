@@ -8,6 +8,7 @@ from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation import reviews
+from botticelli.store.delivery import posts
 from botticelli.store.tables import inference, rows
 from botticelli.store.tables.columns import Column, columns_of
 from botticelli.store.tables.rows import Change, Query, Rows
@@ -91,14 +92,18 @@ def find_row(conn: Connection, table: str, *, id_: int) -> Mapping[str, Any]:
     return found[0]
 
 
-IS_AS_APPROVED: Final = "SELECT botticelli_is_as_approved(%(text_content)s, %(approved_hash)s)"
+IS_AS_APPROVED: Final = f"""
+    SELECT {posts.IS_AS_APPROVED}
+      FROM approved_discord_posts AS p
+     WHERE id = %(id)s
+"""  # noqa: S608 - all parts are constants
 
 
 def approval_note(conn: Connection, table: str, row: Mapping[str, Any]) -> str:
     """Return what is odd about the approval of a row; empty if nothing is. Reads only."""
     if table != APPROVED or conn.execute(IS_AS_APPROVED, row).fetchone() == (True,):
         return ""
-    return f"its text was changed after it was approved; see `botticelli trace p{row['id']}`"
+    return f"it was changed after it was approved; see `botticelli trace p{row['id']}`"
 
 
 def review(conn: Connection, table: str, *, id_: int, status: str, by: str) -> Mapping[str, Any]:

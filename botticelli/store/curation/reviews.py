@@ -11,7 +11,7 @@ from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation.judging import CRITERIA
-from botticelli.text import fingerprint
+from botticelli.text import fingerprint, parts_of
 
 Decision = Literal["approve", "reject", "hold", "reopen"]
 
@@ -21,6 +21,10 @@ INTO: Final[Mapping[Decision, str]] = {
     "hold": "held",
     "reopen": "pending",
 }
+
+
+# What a person has seen when deciding.
+SHOWN: Final = ("text_content", "status", "title", "link", "language", "parts", "attached")
 
 
 @record
@@ -63,6 +67,11 @@ class Reviewed:
     post_id: int | None
     why: str
     repeats_text: str | None = None
+    title: str | None = None
+    link: str | None = None
+    language: str | None = None
+    parts: Sequence[str] | None = None
+    attached: str | None = None
 
     @property
     def repeats(self) -> str:
@@ -111,7 +120,8 @@ FIRST_OF: Final = """
     SELECT candidate_id
       FROM approved_discord_posts
      WHERE 'changed' = ANY (%(statuses)s)
-       AND NOT botticelli_is_as_approved(text_content, approved_hash)
+       AND approved_hash
+           <> botticelli_post_hash(text_content, title, link, language, parts, attached)
 """
 
 
@@ -204,6 +214,10 @@ CHANGE: Final = """
     UPDATE potential_discord_posts AS c
        SET review_status = new.status,
            text_content = coalesce(%(text)s::text, r.text_content),
+           parts = CASE WHEN new.decides THEN r.parts ELSE %(parts)s::jsonb END,
+           title = r.title,
+           link = r.link,
+           language = r.language,
            content_hash = %(hashes)s::jsonb ->> c.id::text,
            decided_at = CASE WHEN new.decides THEN botticelli_now() ELSE c.decided_at END,
            decided_by = CASE WHEN new.decides THEN %(by)s ELSE c.decided_by END,
@@ -234,16 +248,21 @@ COPY: Final = """
     INSERT INTO approved_discord_posts AS p
            (candidate_id, text_content, content_type, source, tags, curation_score, curation_notes,
             selected_at, generated_at, source_narrative, source_act, generation_model, rating,
-            approved_by, approved_hash, run_id)
+            title, link, language, parts, attached, approved_by, approved_hash, run_id)
     SELECT id, text_content, content_type, source, tags, curation_score, curation_notes,
            botticelli_now(), generated_at, source_narrative, source_act,
-           generation_model, rating, %(by)s, botticelli_text_hash(text_content), %(run_id)s
+           generation_model, rating, title, link, language, parts, attached, %(by)s,
+           botticelli_post_hash(text_content, title, link, language, parts, attached), %(run_id)s
       FROM potential_discord_posts
      WHERE id = ANY (%(ids)s::bigint[])
      ORDER BY array_position(%(ids)s::bigint[], id)
         ON CONFLICT (candidate_id) DO UPDATE
        SET review_status = 'pending',
            text_content = excluded.text_content,
+           title = excluded.title,
+           link = excluded.link,
+           language = excluded.language,
+           parts = excluded.parts,
            selected_at = CASE p.review_status WHEN 'pending' THEN p.selected_at
                                               ELSE excluded.selected_at END,
            approved_by = excluded.approved_by,
@@ -252,6 +271,16 @@ COPY: Final = """
        AND (p.review_status <> 'pending'
             OR p.approved_hash IS DISTINCT FROM excluded.approved_hash)
     RETURNING candidate_id
+"""
+# Of both from now on, whoever it was added to: a change of its words is one for both.
+ATTACH: Final = """
+    UPDATE post_media AS m
+       SET candidate_id = p.candidate_id,
+           post_id = p.id
+      FROM approved_discord_posts AS p
+     WHERE p.candidate_id = ANY (%(ids)s::bigint[])
+       AND (m.candidate_id = p.candidate_id AND m.post_id IS NULL
+            OR m.post_id = p.id AND m.candidate_id IS NULL)
 """
 # What the rules have held and nobody has sent yet is judged by them again.
 RELEASE: Final = """
@@ -267,6 +296,7 @@ RELEASE: Final = """
        AND d.attempts = 0
        AND d.decided_by IS NULL
 """
+APPROVE: Final = (ATTACH, COPY, ATTACH, RELEASE)
 TAKE_BACK: Final = """
     UPDATE approved_discord_posts
        SET review_status = CASE %(into)s WHEN 'held' THEN 'held' ELSE 'withdrawn' END
@@ -283,7 +313,9 @@ UNPLAN: Final = """
 EDIT_POST: Final = """
     UPDATE approved_discord_posts
        SET text_content = %(text)s,
-           approved_hash = botticelli_text_hash(%(text)s)
+           parts = %(parts)s,
+           approved_hash = botticelli_post_hash(%(text)s, title, link, language, %(parts)s::jsonb,
+                                                attached)
      WHERE candidate_id = ANY (%(ids)s::bigint[])
 """
 
@@ -316,7 +348,7 @@ def decide(
         values = _values(found, event=decision, by=by, note=note)
         values["into"] = INTO[decision]
         conn.execute(CHANGE, values)
-        for change in (COPY, RELEASE) if decision == "approve" else (TAKE_BACK, UNPLAN):
+        for change in APPROVE if decision == "approve" else (TAKE_BACK, UNPLAN):
             conn.execute(change, values)
         return find_candidates(conn, wanted)
 
@@ -363,6 +395,7 @@ def _values(
         "by": by,
         "note": note,
         "text": text,
+        "parts": (parts := parts_of(text or "")) and Jsonb(parts),
         "into": None,
         "run_id": None,
         "hashes": Jsonb(hashes),
@@ -385,7 +418,7 @@ def hold(
     known = {one.id: one for one in seen}
     for one in found:
         before = known.get(one.id, one)
-        if (one.text_content, one.status) != (before.text_content, before.status):
+        if any(getattr(one, name) != getattr(before, name) for name in SHOWN):
             raise UsageError(
                 f"it was changed meanwhile and is {one.review_status} now",
                 where=f"candidate {one.id}",

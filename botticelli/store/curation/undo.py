@@ -17,9 +17,11 @@ UNDECIDED: Final = {"decided_by": None, "decided_at": None, "decision_reason": N
 # What `before` does not name stays as it is.
 UNDO: Final = """
     UPDATE potential_discord_posts AS c
-       SET (review_status, text_content, content_hash, decided_at, decided_by, decision_reason) =
-           (SELECT replace(b.review_status, 'judging', 'pending'), b.text_content, b.content_hash,
-                   b.decided_at, b.decided_by, b.decision_reason
+       SET (review_status, text_content, title, link, language, parts, content_hash, decided_at,
+            decided_by, decision_reason) =
+           (SELECT replace(b.review_status, 'judging', 'pending'), b.text_content, b.title, b.link,
+                   b.language, b.parts, b.content_hash, b.decided_at, b.decided_by,
+                   b.decision_reason
               FROM jsonb_populate_record(c, %(candidate)s) AS b),
            fence = c.fence + 1,
            lease_owner = NULL,
@@ -31,9 +33,11 @@ UNDO: Final = """
 """
 UNDO_POST: Final = """
     UPDATE approved_discord_posts AS p
-       SET (review_status, text_content, approved_by, approved_hash) =
+       SET (review_status, text_content, title, link, language, parts, approved_by,
+            approved_hash) =
            (SELECT CASE %(undoes)s WHEN 'edit' THEN p.review_status ELSE b.review_status END,
-                   b.text_content, b.approved_by, b.approved_hash
+                   b.text_content, b.title, b.link, b.language, b.parts, b.approved_by,
+                   b.approved_hash
               FROM jsonb_populate_record(p, %(post)s) AS b)
      WHERE p.candidate_id = %(id)s
 """

@@ -10,6 +10,7 @@ from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, fetch_one
 from botticelli.store.delivery import posts
+from botticelli.text import parts_of
 
 Decision = Literal["hold", "retry", "mark-posted", "drop", "withdraw"]
 
@@ -47,7 +48,7 @@ class DeliveryView:
     history: Sequence[Mapping[str, Any]]
 
 
-LIST: Final = """
+LIST: Final = f"""
     SELECT d.id, d.post_id, d.destination,
            CASE WHEN d.state = 'sending'
                  AND d.lease_expires_at <= botticelli_now() THEN 'uncertain'
@@ -56,8 +57,8 @@ LIST: Final = """
            d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.decided_by, d.parts, d.steps,
            d.steps_at, d.history,
            CASE WHEN d.state = 'pending'
-                 AND NOT botticelli_is_as_approved(p.text_content, p.approved_hash)
-                THEN 'its text was changed after it was approved'
+                 AND NOT {posts.IS_AS_APPROVED}
+                THEN 'it was changed after it was approved'
                 WHEN d.state = 'posted'
                 THEN (SELECT string_agg(concat_ws(': ', s ->> 'step', s ->> 'note'), '; ')
                         FROM jsonb_path_query(d.steps, '$[*] ? (@.state != "done")') AS s)
@@ -77,7 +78,7 @@ LIST: Final = """
                                                         LIMIT %(limit)s) AS o)))
      ORDER BY d.id DESC
      LIMIT %(limit)s
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 def list_deliveries(
@@ -228,7 +229,9 @@ EDITED: Final = """
     )
     UPDATE approved_discord_posts AS p
        SET text_content = %(text)s,
-           approved_hash = botticelli_text_hash(%(text)s)
+           parts = %(parts)s,
+           approved_hash = botticelli_post_hash(%(text)s, title, link, language, %(parts)s::jsonb,
+                                                attached)
       FROM edited
      WHERE p.id = edited.post_id
 """
@@ -240,4 +243,6 @@ def record_edit(conn: Connection, seen: DeliveryView, *, text: str, by: str) -> 
         at = conn.execute("SELECT botticelli_now()").fetchone()
         assert at is not None
         event = {"at": at[0].isoformat(), "event": "edit", "by": by}
-        conn.execute(EDITED, {"id": seen.id, "text": text, "event": Jsonb(event)})
+        parts = parts_of(text)
+        values = {"id": seen.id, "text": text, "event": Jsonb(event)}
+        conn.execute(EDITED, values | {"parts": parts and Jsonb(parts)})

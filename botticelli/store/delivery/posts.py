@@ -14,6 +14,12 @@ from botticelli.records import record
 from botticelli.schedule.due import Downtime, Pace
 from botticelli.store.connection import Connection, fetch_one, repeatable
 
+# Of an approved post p: the hash of all that is sent; and whether that is what was approved.
+POST_HASH: Final = (
+    "botticelli_post_hash(p.text_content, p.title, p.link, p.language, p.parts, p.attached)"
+)
+IS_AS_APPROVED: Final = f"coalesce(p.approved_hash = {POST_HASH}, true)"
+
 
 @record
 class PostFilter:
@@ -144,7 +150,7 @@ class WaitingPost:
     Args:
         delivery_id: None if not planned yet.
         nonce: None if not planned yet.
-        is_approved: Whether the text is the one that was approved.
+        is_approved: Whether it is as it was approved.
     """
 
     post_id: int
@@ -156,13 +162,13 @@ class WaitingPost:
     is_approved: bool
 
 
-PEEK: Final = """
+PEEK: Final = f"""
     WITH open AS MATERIALIZED (
         SELECT * FROM approved_discord_posts WHERE review_status IN ('pending', 'posting')
     )
     SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, coalesce(p.text_content, '') AS text,
            coalesce(p.generation_model, '') AS model, p.selected_at,
-           botticelli_is_as_approved(p.text_content, p.approved_hash) AS is_approved
+           {IS_AS_APPROVED} AS is_approved
       FROM (SELECT name, botticelli_place(name, place) AS place, tags, content_types
               FROM jsonb_to_recordset(%(wanted)s)
                    AS w (name text, place text, tags text[], content_types text[])) AS w
@@ -179,11 +185,11 @@ PEEK: Final = """
                    AND o.place = w.place
                    AND (o.place NOT LIKE 'outbox:%%' OR o.destination <> ALL (%(names)s))
                    AND (o.state <> 'pending' OR o.destination = ANY (%(names)s))) = 0
-           AND (w.tags = '{}' OR p.tags ?| w.tags)
-           AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
+           AND (w.tags = '{{}}' OR p.tags ?| w.tags)
+           AND (w.content_types = '{{}}' OR p.content_type = ANY (w.content_types))
      ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
      LIMIT %(limit)s
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 def peek(

@@ -144,14 +144,32 @@ INLINE: Final = """
        SET parts = botticelli_store_prompt(prompt, created_at), prompt = NULL
      WHERE id IN (SELECT id FROM model_calls WHERE prompt IS NOT NULL ORDER BY id LIMIT %(batch)s)
 """
+# A picture is kept as long as the answer that it came with: an item that is resumed finds it there.
+ORPHANS: Final = """
+    DELETE FROM post_media
+     WHERE id IN (SELECT id
+                    FROM post_media
+                   WHERE candidate_id IS NULL
+                     AND post_id IS NULL
+                   LIMIT %(batch)s)
+"""
+PICTURES: Final = """
+    DELETE FROM media
+     WHERE sha256 IN (SELECT sha256
+                        FROM media AS m
+                       WHERE created_at < botticelli_now() - make_interval(days => %(days)s)
+                         AND NOT EXISTS (SELECT FROM post_media AS p WHERE p.sha256 = m.sha256)
+                       ORDER BY created_at
+                       LIMIT %(batch)s)
+"""
 
 
-def tidy_prompts(conn: Connection, *, days: int, batch: int = BATCH) -> None:
-    """Store prompts of earlier versions in parts, and free parts that no call has any more.
+def tidy(conn: Connection, *, days: int, batch: int = BATCH) -> None:
+    """Store old prompts in parts; free parts and pictures that nothing has any more.
 
     Every `batch` rows are a transaction of their own; broken off, it goes on next time.
     """
-    for statement in (INLINE, *((PARTS,) if days else ())):
+    for statement in (INLINE, ORPHANS, *((PARTS, PICTURES) if days else ())):
         while conn.execute(statement, {"days": days, "batch": batch}).rowcount == batch:
             pass
 
@@ -169,6 +187,7 @@ class TableSize:
 OLDEST: Final[Mapping[str, tuple[str, str]]] = {
     "model_calls": ("act_executions", "SELECT min(created_at) FROM model_calls"),
     "prompt_parts": ("act_executions", "SELECT min(used_at) FROM prompt_parts"),
+    "media": ("act_executions", "SELECT min(created_at) FROM media"),
     "runs": ("runs", "SELECT min(ended_at) FROM runs"),
     "potential_discord_posts": (
         "rejected_candidates",

@@ -148,7 +148,8 @@ NOW: Final = """
     SELECT botticelli_now(), count(*)
       FROM approved_discord_posts
      WHERE review_status IN ('pending', 'posting', 'held')
-       AND NOT botticelli_is_as_approved(text_content, approved_hash)
+       AND approved_hash
+           <> botticelli_post_hash(text_content, title, link, language, parts, attached)
 """
 UNFINISHED: Final = """
     SELECT destination, count(*)

@@ -10,6 +10,7 @@ from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.store.delivery import decisions
 from botticelli.store.delivery.decisions import DeliveryView
+from botticelli.store.delivery.posts import IS_AS_APPROVED
 
 IdKind = Literal["candidate", "post", "delivery", "message"]
 MOST_DELIVERIES: Final = 1000  # of one post: one for each destination
@@ -111,7 +112,7 @@ class TracedPost:
 
     Args:
         approved_by: "auto" or a person; empty if it came in by SQL.
-        is_as_approved: Its text is the one that was approved; if not, `post` does not send it.
+        is_as_approved: It is what was approved; if not, `post` does not send it.
     """
 
     id: int
@@ -124,13 +125,13 @@ class TracedPost:
     is_as_approved: bool
 
 
-POST: Final = """
+POST: Final = f"""
     SELECT id, coalesce(text_content, '') AS text, review_status, selected_at, posted_at,
            coalesce(approved_by, '') AS approved_by, run_id,
-           botticelli_is_as_approved(text_content, approved_hash) AS is_as_approved
-      FROM approved_discord_posts
+           {IS_AS_APPROVED} AS is_as_approved
+      FROM approved_discord_posts AS p
      WHERE id = %(id)s
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 @record
