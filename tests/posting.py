@@ -13,8 +13,8 @@ from botticelli.config.model import (
     Supervision,
 )
 from botticelli.config.secrets import Secret
-from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
+from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.stages.post.dry_run import dry_run_post
 from botticelli.stages.post.stage import post
 from botticelli.stages.post.target import PostContext, PostRequest

@@ -3,30 +3,79 @@
 Three kinds of call are kept apart: *look* (safe to repeat), *publish* (once, then reconcile) and
 *bookkeeping* (edit, delete: safe to repeat). The errors name what the caller must do, not what
 broke: NotSent (nothing arrived: try again), Refused (never will), Unconfirmed (look before
-anything else).
+anything else). Whoever publishes knows no platform by its name.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from botticelli.errors import BotticelliError, ConfigError
+from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.records import record
+from botticelli.text import utf16_length
+
+if TYPE_CHECKING:
+    from botticelli.clock import Clock
+    from botticelli.config.model import Destination
+    from botticelli.platforms.rate_limits import SharedLimits
+
+ShownRequest = Mapping[str, Any]  # method, url, and json, form or files; no secret in it
+
+
+@record
+class Attachment:
+    """A picture or file of a post.
+
+    Args:
+        sha256: Of the content, in hex.
+        mime: Such as image/png.
+        alt: What is on it, for those who do not see it.
+        width, height: In pixels; 0: it is no picture, or not known.
+        name: A file name that suits it.
+    """
+
+    sha256: str
+    mime: str
+    content: bytes
+    alt: str = ""
+    width: int = 0
+    height: int = 0
+    name: str = ""
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a dry run shows of it in place of the bytes."""
+        facts = {"name": self.name, "mime": self.mime, "bytes": len(self.content)}
+        return facts | {"sha256": self.sha256, "alt": self.alt}
 
 
 @record
 class OutgoingMessage:
-    """What is to be published: the text, byte for byte, and the delivery's own nonce.
+    """What is to be published, in the platform's own form already.
 
     Args:
+        text: Sent byte for byte.
+        nonce: The message's own, for ever: the once-key where a platform has one.
         allowed_mentions: Ids of users and roles that this text may ping.
         thread: Remote id of the thread it belongs into; empty: the channel itself.
+        language: A tag such as "en"; empty: unknown.
+        planned_at: When the delivery was made; never changes.
+        begun_at: When the first request for this message was begun, before it was made.
+        previous: Of a chain of replies: the earlier messages, the root first, the parent last.
     """
 
     text: str
     nonce: str
     allowed_mentions: tuple[str, ...] = ()
     thread: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    title: str = ""
+    link: str = ""
+    language: str = ""
+    planned_at: datetime | None = None
+    begun_at: datetime | None = None
+    previous: "tuple[Receipt, ...]" = ()
 
 
 @record
@@ -57,20 +106,53 @@ class Looked:
     why: str = ""
 
 
+@record
+class MessageLimits:
+    """What a platform takes in one message.
+
+    Args:
+        length: Of the text, as the platform's own `length` counts.
+        attachments: Most of them; 0: it takes none.
+        attachment_bytes: Of each of them; 0: not limited.
+        alt: Characters of an alternative text; 0: not limited.
+        mimes: Kinds of attachments; empty: any.
+    """
+
+    length: int
+    attachments: int = 0
+    attachment_bytes: int = 0
+    alt: int = 0
+    mimes: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class Platform(Protocol):
     """One destination, written to as one author. Not shared between threads."""
 
     name: str
-    max_length: int  # in UTF-16 units
     idempotency_seconds: float  # how long the same nonce makes no second message; 0: never
     real: bool  # False: an outbox, which may also take what the offline model wrote
 
-    def preview(self, message: OutgoingMessage) -> dict[str, Any]:
-        """Return the very request that `send` would make: method, url, json. No secret in it."""
+    @property
+    def limits(self) -> MessageLimits:
+        """What one message may hold; a server may be asked for it once."""
+
+    def length(self, text: str) -> int:
+        """Return the length of a text in the platform's own form, by its own rule. Pure."""
+
+    def render(self, markdown: str) -> str:
+        """Return Markdown in the platform's own form. Pure."""
+
+    def price(self, message: OutgoingMessage) -> Decimal:
+        """Return the US dollars that publishing a message costs. Pure."""
+
+    def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
+        """Return the very requests that `send` would make, uploads first. No secret in them."""
 
     def send(self, message: OutgoingMessage) -> Receipt:
-        """Publish once. One request, no retry inside.
+        """Publish once: what is attached is uploaded first, then one request; no retry inside.
+
+        An upload that fails is NotSent or Refused, never Unconfirmed.
 
         Raises:
             NotSent: Nothing was published; `retry_after` says when to try again.
@@ -131,10 +213,41 @@ class Platform(Protocol):
         """
 
 
-class NothingFollows:
-    """What a platform is that has neither threads nor anything that follows a message."""
+class PlatformDefaults:
+    """What a platform is that has nothing special: no once-key, threads, changes or price."""
 
-    steps: Sequence[str] = ()
+    real = True
+    idempotency_seconds = 0.0
+
+    def length(self, text: str) -> int:
+        """See Platform. UTF-16 units."""
+        return utf16_length(text)
+
+    def render(self, markdown: str) -> str:
+        """See Platform."""
+        return markdown
+
+    def price(self, message: OutgoingMessage) -> Decimal:
+        """See Platform."""
+        del message
+        return Decimal(0)
+
+    def find(
+        self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
+    ) -> Looked:
+        """See Platform."""
+        del message, since, known
+        return Looked(why="this platform cannot be read back")
+
+    def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
+        """See Platform."""
+        del message
+        raise Refused("this platform changes nothing that is out", where=remote_id)
+
+    @property
+    def steps(self) -> Sequence[str]:
+        """See Platform."""
+        return ()
 
     def follow(self, step: str, receipt: Receipt) -> Receipt:
         """See Platform."""
@@ -151,6 +264,59 @@ class NothingFollows:
         return ""
 
     lies_in = thread_of
+
+    def check(self) -> Sequence[str]:
+        """See Platform."""
+        return ()
+
+
+class Room:
+    """A platform as its name stands for it, before anything is opened; no network."""
+
+    real = True  # as Platform
+    longest = (
+        0  # what `MessageLimits.length` is where no server says otherwise; 0: the server says it
+    )
+
+    def open(
+        self, destination: "Destination", *, clock: "Clock", limits: "SharedLimits"
+    ) -> Platform:
+        """Return the client of a destination; nothing is sent yet.
+
+        Args:
+            destination: Where to write to.
+            clock: What waits are measured by.
+            limits: What the process has learnt of rate limits.
+
+        Raises:
+            ConfigError: The destination lacks something.
+        """
+        raise NotImplementedError
+
+    def missing(self, destination: "Destination") -> Sequence[Problem]:
+        """Return what a destination lacks before anything can be sent to it."""
+        del destination
+        return ()
+
+    def place(self, destination: "Destination") -> str:
+        """Return the place that a destination writes to, without the platform; empty: unknown.
+
+        Two destinations of one place are told by it.
+        """
+        return destination.channel
+
+    def completed(
+        self, destination: "Destination", environ: Mapping[str, str], unset: dict[str, str]
+    ) -> "Destination":
+        """Return a destination with what it leaves to the environment.
+
+        Args:
+            destination: As the file says.
+            environ: Variables and credentials.
+            unset: Key -> variable that nobody has set; those of this destination are added.
+        """
+        del environ, unset
+        return destination
 
 
 @runtime_checkable

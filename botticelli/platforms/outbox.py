@@ -11,20 +11,26 @@ from typing import Any, Final
 
 from botticelli import files
 from botticelli.clock import Clock
+from botticelli.config.addresses import require_trusted
+from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import (
     Looked,
-    NothingFollows,
+    MessageLimits,
     NotSent,
     OutgoingMessage,
+    Platform,
+    PlatformDefaults,
     Receipt,
     Refused,
+    Room,
 )
+from botticelli.platforms.rate_limits import SharedLimits
 
 FILE_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[\w-]+\.md")
 
 
-class Outbox(NothingFollows):
+class Outbox(PlatformDefaults):
     """One folder. A file holds the text of its post, byte for byte, and nothing else.
 
     The name is `<UTC time>-<nonce>.md`, so that the same nonce never makes a second file however
@@ -36,7 +42,7 @@ class Outbox(NothingFollows):
         clock: What the times in file names come from.
     """
 
-    max_length = 100_000
+    limits = MessageLimits(length=100_000)
     idempotency_seconds = float("inf")
     real = False
 
@@ -45,13 +51,10 @@ class Outbox(NothingFollows):
         self._folder = folder
         self._clock = clock
 
-    def preview(self, message: OutgoingMessage) -> dict[str, Any]:
+    def preview(self, message: OutgoingMessage) -> Sequence[dict[str, Any]]:
         """See Platform."""
-        return {
-            "method": "WRITE",
-            "url": str(self._folder / self._file_name(message)),
-            "json": {"content": message.text},
-        }
+        path = self._folder / self._file_name(message)
+        return [{"method": "WRITE", "url": str(path), "json": {"content": message.text}}]
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
@@ -119,6 +122,20 @@ class Outbox(NothingFollows):
             files.write(path, text.encode())
         except OSError as error:
             raise _not_writable(self._folder, error) from error
+
+
+class _OutboxRoom(Room):
+    real = False
+    longest = Outbox.limits.length
+
+    def open(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
+        """See Room."""
+        del limits
+        require_trusted(destination.base_url, where=f"destinations.{destination.name}.folder")
+        return Outbox(destination.name, folder=destination.folder, clock=clock)
+
+
+ROOM: Final = _OutboxRoom()
 
 
 def _not_writable(folder: Path, error: OSError) -> NotSent | ConfigError:

@@ -65,8 +65,7 @@ def destination(place: Destination, *, clock: Clock, online: bool) -> Iterator[F
     `online`: the platform is asked whether it lets us post, and what time it is there; nothing is
     published.
     """
-    from botticelli.platforms.discord.open import missing
-    from botticelli.platforms.open import open_platform
+    from botticelli.platforms.open import missing, open_platform
 
     subject = f"destination {place.name}"
     if lacking := missing(place):

@@ -13,8 +13,8 @@ from botticelli.errors import ConfigError
 from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
 from botticelli.platforms.discord.client import _web_host
 from botticelli.platforms.discord.errors import ErrorAnswer, error_of
-from botticelli.platforms.discord.rate_limits import SharedLimits
 from botticelli.platforms.open import open_platform
+from botticelli.platforms.rate_limits import SharedLimits
 from tests.contracts.platform_contract import PlatformContract, message
 from tests.fakes.discord import FakeDiscord
 from tests.posting import to_discord
@@ -575,7 +575,7 @@ def test_a_base_without_a_version_gets_one(discord, clock):
 def test_a_bare_host_means_the_api_below_it(discord, clock, left_out):
     bare = to_discord(discord, base_url=discord.api.removesuffix(left_out) + "/")
 
-    url = open_platform(bare, clock=clock).preview(message())["url"]
+    url = open_platform(bare, clock=clock).preview(message())[0]["url"]
 
     assert url.startswith(f"{discord.api}/channels/")
 
@@ -583,7 +583,7 @@ def test_a_bare_host_means_the_api_below_it(discord, clock, left_out):
 def test_without_a_base_it_is_discords_own(clock):
     real = Destination(name="n", platform="discord", channel="1", token=Secret("t"))
 
-    request = open_platform(real, clock=clock).preview(message())
+    (request,) = open_platform(real, clock=clock).preview(message())
 
     assert request["url"] == "https://discord.com/api/v10/channels/1/messages"
 

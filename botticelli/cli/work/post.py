@@ -24,7 +24,7 @@ from botticelli.store.delivery import channels
 
 if TYPE_CHECKING:
     from botticelli.platforms.base import Platform
-    from botticelli.platforms.discord.rate_limits import SharedLimits
+    from botticelli.platforms.rate_limits import SharedLimits
 
 
 @command(writes=True)
@@ -64,8 +64,8 @@ def context_of(env: Environment, conn: Connection) -> PostContext:
     limits: SharedLimits | None = None  # of one bot: its destinations share them
 
     def open_late(destination: Destination) -> "Platform":
-        from botticelli.platforms.discord.rate_limits import SharedLimits
         from botticelli.platforms.open import open_platform
+        from botticelli.platforms.rate_limits import SharedLimits
 
         nonlocal limits
         limits = limits or SharedLimits(env.clock)

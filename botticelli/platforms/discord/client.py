@@ -18,8 +18,10 @@ from botticelli.platforms.base import (
     KeptOut,
     LockedOut,
     Looked,
+    MessageLimits,
     NotSent,
     OutgoingMessage,
+    PlatformDefaults,
     Receipt,
     Refused,
     Unconfirmed,
@@ -30,6 +32,7 @@ from botticelli.platforms.discord.errors import (
     ARCHIVED,
     CROSSPOST,
     CROSSPOSTED,
+    MAX_LENGTH,
     MISSING_PERMISSION,
     OPEN_AGAIN,
     OPEN_THREAD,
@@ -38,10 +41,10 @@ from botticelli.platforms.discord.errors import (
     ErrorAnswer,
     error_of,
 )
-from botticelli.platforms.discord.rest import DiscordRequest, Rest
+from botticelli.platforms.discord.rest import Rest, discord_request
+from botticelli.platforms.requests import WebRequest
 from botticelli.records import record
 
-MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
 THREAD_ALREADY: Final = 160004
 
@@ -64,7 +67,7 @@ class Webhook:
     thread: str = ""
 
 
-class Discord:
+class Discord(PlatformDefaults):
     """One channel, as one author. Not shared between threads.
 
     Args:
@@ -75,8 +78,7 @@ class Discord:
         rest: The session to use.
     """
 
-    max_length = MAX_LENGTH
-    real = True
+    limits = MessageLimits(length=MAX_LENGTH)
 
     def __init__(
         self,
@@ -104,12 +106,12 @@ class Discord:
         """See TellsTime."""
         return self._rest.told_time
 
-    def preview(self, message: OutgoingMessage) -> Json:
+    def preview(self, message: OutgoingMessage) -> Sequence[Json]:
         """See Platform. A webhook's token is left out."""
         path, query = self._target(message, shown=True)
-        asked = "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
-        url = f"{self._rest.base_url}{path}{asked}"
-        return {"method": "POST", "url": url, "json": self._payload(message, self._extras.tags)}
+        body = self._payload(message, self._extras.tags)
+        request = discord_request("POST", path, query=query, json=body)
+        return [request.shown(self._rest.base_url)]
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform. Discord itself drops a repeated nonce, but only for some minutes."""
@@ -351,7 +353,7 @@ class Discord:
         fine: Collection[int] = (),
     ) -> Any:
         """Make one request; an error code among `fine` counts as success."""
-        request = DiscordRequest(
+        request = discord_request(
             method=method,
             path=path,
             query=query or {},
@@ -365,12 +367,12 @@ class Discord:
             is_fine=lambda answer: answer.code in fine or _is_gone(method, answer),
         )
 
-    def _explain(self, request: DiscordRequest, answer: ErrorAnswer) -> BotticelliError:
+    def _explain(self, request: WebRequest, answer: ErrorAnswer) -> BotticelliError:
         return error_of(
             answer,
             where=self.name,
             channel=self._channel_name(answer, request.method),
-            publishing=request.changes,
+            publishing=request.publishes,
             right=OPEN_AGAIN
             if request.json == {"archived": False}
             else _RIGHTS.get(request.path.rpartition("/")[2], WRITE),

@@ -6,15 +6,16 @@ Source of every code and status: docs.discord.com/developers/topics, "Opcodes an
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
+from botticelli.platforms.rate_limits import retry_after
+from botticelli.platforms.requests import DEFAULT_WAIT, longest
 from botticelli.records import record
 
-DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
 SLOWED_WAIT: Final = 60.0  # seconds after a 429 of Cloudflare's that does not say how long
+MAX_LENGTH: Final = 2000  # UTF-16 units; Create Message, content
 BLOCKED_WAIT: Final = 900.0  # seconds after Cloudflare shut the door; its window is 10 minutes
 
 DEEPEST_FORM: Final = 20  # levels of a form's errors that are read
@@ -130,7 +131,7 @@ class ErrorAnswer:
             is_json=is_json,
             is_page=text.lstrip().startswith("<"),
             errors=fields.get("errors"),
-            retry_after=_longest(_seconds_of(headers), fields.get("retry_after")),
+            retry_after=longest(retry_after(headers), fields.get("retry_after")),
             is_global=fields.get("global") is True
             or headers.get("X-RateLimit-Global") == "true"
             or headers.get("X-RateLimit-Scope") == "global"
@@ -212,34 +213,6 @@ def _slow_down(answer: ErrorAnswer, where: str) -> NotSent:
     if wait is None:  # not a 429, but with the same meaning
         wait = DEFAULT_WAIT if answer.retry_after is None else answer.retry_after
     return NotSent(f"Discord asks us to wait {wait:g} s", where=where, retry_after=wait)
-
-
-def _seconds_of(headers: Mapping[str, str]) -> str | float | None:
-    """Return what Retry-After asks for; a date is measured from the answer's own Date."""
-    asked = headers.get("Retry-After")
-    at, now = date_of(asked or ""), date_of(headers.get("Date", ""))
-    return asked if at is None or now is None else max(0.0, (at - now).total_seconds())
-
-
-def date_of(header: str) -> datetime | None:
-    """Return the instant that a header such as Date names, to the second; None if it names none."""
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(header).astimezone(UTC)
-    except ValueError:
-        return None
-
-
-def _longest(*asked: Any) -> float | None:
-    """Return the longest of the waits that a 429 names; any may be missing or nonsense."""
-    waits = []
-    for value in asked:
-        try:
-            waits.append(float(value))
-        except (TypeError, ValueError):
-            continue
-    return max((wait for wait in waits if 0 <= wait < float("inf")), default=None)
 
 
 def _flat(errors: Any, path: str = "") -> Iterator[str]:

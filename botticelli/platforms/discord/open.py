@@ -1,7 +1,7 @@
 """Discord's clients made from a destination's settings: requests is imported here."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -9,7 +9,10 @@ from botticelli.clock import Clock
 from botticelli.config.addresses import require_web
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError, Problem
-from botticelli.platforms.discord.rate_limits import SharedLimits
+from botticelli.platforms.base import Platform, Room
+from botticelli.platforms.discord.errors import MAX_LENGTH
+from botticelli.platforms.rate_limits import SharedLimits
+from botticelli.platforms.requests import header_value, open_session
 
 if TYPE_CHECKING:
     import random
@@ -54,8 +57,6 @@ def open_discord_commands(
 
 def missing(destination: Destination) -> list[Problem]:
     """Return what a destination lacks before anything can be sent to it; no network."""
-    if destination.platform != "discord":
-        return []
     problems: list[Problem] = []
     for parse in (_root, _token, _webhook):
         try:
@@ -152,20 +153,14 @@ def _rest(destination: Destination, limits: SharedLimits) -> "Rest":
 
 
 def _session(destination: Destination) -> "requests.Session":
-    from botticelli.web_session import Session
-
     token = _token(destination)
-    session = Session()
-    session.headers["User-Agent"] = USER_AGENT.format(version=_version())
 
     def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
         if token and "/webhooks/" not in (request.url or ""):
             request.headers["Authorization"] = f"Bot {token}"
         return request
 
-    # As `auth`, not as a header: requests would let a .netrc entry replace the header.
-    session.auth = authorise
-    return session
+    return open_session(authorise, agent=USER_AGENT)
 
 
 def _token(destination: Destination) -> str:
@@ -174,23 +169,12 @@ def _token(destination: Destination) -> str:
     Raises:
         ConfigError: It has characters that no token has.
     """
-    token = destination.token.reveal().removeprefix("Bot ").strip()
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise ConfigError(
-            "the bot token has characters that no token has",
-            where=f"destinations.{destination.name}.token",
-            hint="copy it again from the developer portal",
-        )
-    return token
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("botticelli")
-    except PackageNotFoundError:  # run out of a checkout that is not installed
-        return "0"
+    return header_value(
+        destination.token.reveal().removeprefix("Bot "),
+        what="the bot token",
+        where=f"destinations.{destination.name}.token",
+        hint="copy it again from the developer portal",
+    )
 
 
 def _webhook(destination: Destination) -> "Webhook | None":
@@ -254,3 +238,19 @@ def _root(destination: Destination) -> str:
     if re.fullmatch(r"https?://[^/]+", root):  # a bare host: there the API is below /api
         root += "/api"
     return root if re.search(r"/v\d+$", root) else f"{root}/v10"
+
+
+class _DiscordRoom(Room):
+    longest = MAX_LENGTH
+
+    def open(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
+        """See Room."""
+        del clock
+        return open_discord(destination, limits)
+
+    def missing(self, destination: Destination) -> Sequence[Problem]:
+        """See Room."""
+        return missing(destination)
+
+
+ROOM: Final = _DiscordRoom()

@@ -17,7 +17,7 @@ from botticelli.errors import ConfigError
 from botticelli.platforms.rules.splitting import Unsplittable, split
 from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
-from botticelli.text import shorten
+from botticelli.text import shorten, utf16_length
 
 OFFLINE_MODEL: Final = "offline"
 MOST_PARTS: Final = 20  # messages; what is longer is no post but a mistake
@@ -42,7 +42,8 @@ class PostFacts:
     """A text and where it wants to go.
 
     Args:
-        max_length: The platform's, in UTF-16 units.
+        max_length: The platform's, as `length` counts.
+        length: Returns how long the platform finds a text, in its own form.
         real: Whether people read there; False: an outbox.
         model: Which one wrote it, if known.
         repeats: The recent post there that says the same; empty if none.
@@ -53,6 +54,7 @@ class PostFacts:
     destination: Destination
     max_length: int
     real: bool
+    length: Callable[[str], int] = utf16_length
     model: str = ""
     repeats: str = ""
     secrets: tuple[str, ...] = ()
@@ -98,20 +100,21 @@ def _content(facts: PostFacts) -> str:
 
 
 def _length(facts: PostFacts) -> str:
-    length, most = facts.reading.length, facts.max_length
+    length, most = facts.length(facts.text), facts.max_length
     if length <= most:
         return ""
     if facts.destination.too_long != "split":
         return f"{length} characters, {most} are allowed (too_long = 'split' would cut it)"
     if length <= most * MOST_PARTS:
         try:
-            length = len(split(facts.text, most)) * most
+            length = len(split(facts.text, most, length=facts.length)) * most
         except Unsplittable as error:
             return str(error)
     if length <= most * MOST_PARTS:
         return ""
     return (
-        f"{facts.reading.length} characters, {most * MOST_PARTS} are allowed in {MOST_PARTS} parts"
+        f"{facts.length(facts.text)} characters,"
+        f" {most * MOST_PARTS} are allowed in {MOST_PARTS} parts"
     )
 
 

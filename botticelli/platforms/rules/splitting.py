@@ -9,9 +9,8 @@ are never cut. Everything here takes time in proportion to the length of the tex
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import accumulate
 from typing import Final, NamedTuple
 
 from botticelli.text import utf16_length
@@ -84,8 +83,8 @@ class MarkedSpan(NamedTuple):
     is_code: bool = False
 
 
-def split(text: str, limit: int) -> tuple[str, ...]:
-    """Return the text in pieces of at most `limit` UTF-16 units, in reading order.
+def split(text: str, limit: int, *, length: Callable[[str], int] = utf16_length) -> tuple[str, ...]:
+    """Return the text in pieces of at most `limit`, as `length` counts, in reading order.
 
     Blanks at a cut are dropped, nothing else is. A text that fits is returned byte for byte.
 
@@ -95,19 +94,19 @@ def split(text: str, limit: int) -> tuple[str, ...]:
     """
     if limit < SHORTEST:
         raise ValueError(f"a piece needs room for at least {SHORTEST} units")
-    if utf16_length(text) <= limit:
+    if length(text) <= limit:
         return (text,)
-    return tuple(piece for piece in _Markdown(text).pieces(limit) if piece.strip())
+    return tuple(piece for piece in _Markdown(text, length).pieces(limit) if piece.strip())
 
 
 class _Markdown:
     """A text whose spans are known."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, length: Callable[[str], int]) -> None:
         self.text = text
+        self._length = length
         self.open_at: list[tuple[MarkedSpan, ...]] = [()] * (len(text) + 1)
         self.rank = [ANYWHERE] * (len(text) + 1)  # what ends there; NO_CUT: nothing may
-        self._units = [0, *accumulate(1 + (ord(one) > 0xFFFF) for one in text)]
         quote = _LONG_QUOTE.search(text)
         self._quoted_from = quote.end() if quote else len(text) + 1
         for rank, end in _ENDS:
@@ -256,9 +255,9 @@ class _Markdown:
             Unsplittable: Nothing that may be cut off there fits.
         """
         last = len(self.text)
-        if self._fits(at, last, limit):
+        far = self._far(at, limit)
+        if far + 64 >= last and self._fits(at, last, limit):
             return last
-        far = bisect_left(self._units, self._units[at] + limit + 1)
         best, chosen = (False, NO_CUT), 0
         for place in range(min(far + 64, last - 1), at, -1):
             kind = (not self.open_at[place], self.rank[place])
@@ -289,10 +288,18 @@ class _Markdown:
             raise Unsplittable(f"'{start}...' is longer than a message and cannot be cut")
         return chosen
 
+    def _far(self, at: int, limit: int) -> int:
+        """Return a place that little more than `limit` lies before; lengths need not add up."""
+        step, far = limit, at
+        while step:
+            if far + step <= len(self.text) and self._length(self.text[at : far + step]) <= limit:
+                far += step
+            else:
+                step //= 2
+        return far
+
     def _fits(self, at: int, cut: int, limit: int) -> bool:
-        if self._units[cut] - self._units[at] > limit + 64:
-            return False
-        return utf16_length(self._piece(at, cut)) <= limit
+        return self._length(self._piece(at, cut)) <= limit
 
     def _is_in_code(self, place: int) -> bool:
         spans = self.open_at[place]

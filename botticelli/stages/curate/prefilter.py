@@ -7,7 +7,7 @@ from typing import Final
 from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
 from botticelli.models.meanings import open_meanings
-from botticelli.platforms.discord.client import MAX_LENGTH
+from botticelli.platforms.open import room_of
 from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, objections, verdicts
 from botticelli.stages.curate.similarity import (
     LEAST,
@@ -115,7 +115,7 @@ class Prefilter:
 
 
 def _verdicts(text: str, place: Destination) -> tuple[RuleResult, ...]:
-    longest = MAX_LENGTH if place.platform == "discord" else LONGEST
+    longest = room_of(place.platform).longest or LONGEST
     secrets = hiding.current().secrets
     return verdicts(
         PostFacts(text=text, destination=place, max_length=longest, real=True, secrets=secrets)

@@ -1,6 +1,6 @@
 """What the post stage would do now, and nothing done: the same rules, the same request."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,7 +48,7 @@ class DestinationDryRun:
     post: int | None = None
     delivery: int | None = None
     text: str = ""
-    requests: tuple[dict[str, Any], ...] = ()
+    requests: tuple[Mapping[str, Any], ...] = ()
     verdicts: "tuple[RuleResult, ...]" = ()
     held: tuple[HeldPost, ...] = ()
     problem: str = ""
@@ -125,7 +125,7 @@ def _preview(
         post=chosen.post_id,
         delivery=chosen.delivery_id,
         text=texts.shorten(chosen.text, 72),
-        requests=tuple(target.platform.preview(message) for message in messages),
+        requests=tuple(shown for one in messages for shown in target.platform.preview(one)),
         verdicts=target.examine(chosen),
         held=held,
     )

@@ -164,13 +164,18 @@ class PostTarget:
             PostFacts(
                 text=text,
                 destination=self.destination,
-                max_length=self.platform.max_length,
+                max_length=self.platform.limits.length,
+                length=self._length,
                 real=self.platform.real,
                 model=model,
                 repeats=repeats,
                 secrets=hiding.current().secrets,
             )
         )
+
+    def _length(self, markdown: str) -> int:
+        """Return how long a text is in the platform's own form."""
+        return self.platform.length(self.platform.render(markdown))
 
     def messages(self, text: str, *, nonce: str, thread: str = "") -> "tuple[OutgoingMessage, ...]":
         """Return what a text is published as: one message, or several if it has to be split.
@@ -181,10 +186,10 @@ class PostTarget:
         from botticelli.platforms.base import OutgoingMessage
         from botticelli.platforms.rules.splitting import split
 
-        pieces = split(text, self.platform.max_length)
+        pieces = split(text, self.platform.limits.length, length=self._length)
         return tuple(
             OutgoingMessage(
-                text=piece,
+                text=self.platform.render(piece),
                 nonce=nonce if index == 0 else _derived(nonce, index),
                 allowed_mentions=self.destination.guard.allowed_mentions,
                 thread=thread if index else "",

@@ -22,7 +22,7 @@ from botticelli.platforms.base import (
 )
 from botticelli.platforms.command_set import Description, Once, Place
 from botticelli.platforms.discord.channel import THREADS, Search, search, time_of
-from botticelli.platforms.discord.client import MAX_LENGTH, NONCE_SECONDS
+from botticelli.platforms.discord.client import NONCE_SECONDS
 from botticelli.platforms.discord.commands.arguments import BadArgument
 from botticelli.platforms.discord.commands.request import (
     CommandSession,
@@ -34,8 +34,9 @@ from botticelli.platforms.discord.commands.request import (
     values_of,
 )
 from botticelli.platforms.discord.commands.table import ROWS, TABLE, Row, canonical
-from botticelli.platforms.discord.errors import UNKNOWN_MESSAGE
-from botticelli.platforms.discord.rest import DiscordRequest, Rest
+from botticelli.platforms.discord.errors import MAX_LENGTH, UNKNOWN_MESSAGE
+from botticelli.platforms.discord.rest import Rest
+from botticelli.platforms.requests import WebRequest
 from botticelli.platforms.rules.splitting import Unsplittable, split
 from botticelli.text import counted
 
@@ -165,7 +166,7 @@ class DiscordCommands:
         )
 
 
-def prepared(session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+def prepared(session: CommandSession, row: Row, values: Values) -> WebRequest:
     """Return a command's request with what only this command needs."""
     prepare = _PREPARE.get(row.name)
     return prepare(session, row, values) if prepare else request_of(row, values)
@@ -227,7 +228,7 @@ def _send(session: CommandSession, row: Row, values: Values) -> Any:
     return shape(row, {**sent[0], **more}, values)
 
 
-def _message(session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+def _message(session: CommandSession, row: Row, values: Values) -> WebRequest:
     request = request_of(row, values)
     # A nonce of its own for each message: a request that is tried again makes no second one.
     once: Once | None = values.get("once")
@@ -235,7 +236,7 @@ def _message(session: CommandSession, row: Row, values: Values) -> DiscordReques
     return replace(request, json={**request.json, "nonce": nonce})
 
 
-def _sent_before(session: CommandSession, row: Row, values: Values, request: DiscordRequest) -> Any:
+def _sent_before(session: CommandSession, row: Row, values: Values, request: WebRequest) -> Any:
     """Return the message if an earlier attempt has sent it, else None.
 
     Raises:
@@ -362,7 +363,7 @@ def _archived(session: CommandSession, row: Row, values: Values) -> Iterator[Any
         query = {**query, "before": last["thread_metadata"]["archive_timestamp"]}
 
 
-def _ban(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+def _ban(_session: CommandSession, row: Row, values: Values) -> WebRequest:
     given = dict(values)
     days = given.pop("delete_message_days", None)
     if days is not None:
@@ -370,13 +371,13 @@ def _ban(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
     return request_of(row, given)
 
 
-def _timeout(session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+def _timeout(session: CommandSession, row: Row, values: Values) -> WebRequest:
     request = request_of(row, values)
     until = session.clock.now() + timedelta(seconds=values["duration_seconds"])
     return replace(request, json={"communication_disabled_until": until.isoformat()})
 
 
-def _thread(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+def _thread(_session: CommandSession, row: Row, values: Values) -> WebRequest:
     """A public thread unless another kind is named; from a message if one is."""
     given = dict(values)
     message = given.pop("message_id", None)
@@ -387,14 +388,14 @@ def _thread(_session: CommandSession, row: Row, values: Values) -> DiscordReques
     return request_of(row, {"kind": PUBLIC_THREAD, **given})
 
 
-def _event(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+def _event(_session: CommandSession, row: Row, values: Values) -> WebRequest:
     """An external event, which must say where it is and when it ends."""
     end = datetime.fromisoformat(values["start_time"]) + EVENT_LENGTH
     filled = {"end_time": end.isoformat(), "location": "Discord", **values}
     return request_of(row, filled)
 
 
-def _overwrite(_session: CommandSession, row: Row, values: Values) -> DiscordRequest:
+def _overwrite(_session: CommandSession, row: Row, values: Values) -> WebRequest:
     given = {"allow": "0", "deny": "0", **values}
     word = str(given.pop("target", "role")).lower()
     if word not in ("role", "member"):
@@ -414,7 +415,7 @@ def _threads_only(session: CommandSession, row: Row, values: Values) -> Any:
     return session.plain(row, values)
 
 
-_PREPARE: Final[Mapping[str, Callable[[CommandSession, Row, Values], DiscordRequest]]] = {
+_PREPARE: Final[Mapping[str, Callable[[CommandSession, Row, Values], WebRequest]]] = {
     "messages.send": _message,
     "members.ban": _ban,
     "members.timeout": _timeout,

@@ -21,7 +21,8 @@ from botticelli.platforms.discord.errors import (
     ErrorAnswer,
     error_of,
 )
-from botticelli.platforms.discord.rest import DiscordRequest, Rest
+from botticelli.platforms.discord.rest import Rest, discord_request
+from botticelli.platforms.requests import WebRequest
 from botticelli.text import nearest
 
 UNFIT: Final = (40058, 50005, 50008, 50024)  # the wrong kind of channel; somebody else's message
@@ -109,7 +110,7 @@ def _value(one: Argument, row: Row, given: Any) -> Any:
         raise BadArgument(error.what, where=f"discord.{row.name}") from error
 
 
-def request_of(row: Row, values: Mapping[str, Any]) -> DiscordRequest:
+def request_of(row: Row, values: Mapping[str, Any]) -> WebRequest:
     """Return the request of a command: arguments go into the path, the query or the body."""
     path, _, query = row.path.partition("?")
     used = {"guild_id", "reason"} if "{guild_id}" not in path else {"reason"}
@@ -132,7 +133,7 @@ def request_of(row: Row, values: Mapping[str, Any]) -> DiscordRequest:
     for key, value in row.fixed.items():
         body[key] = {**value, **body[key]} if key in body and isinstance(value, dict) else value
     has_body = bool(body) or row.method in ("POST", "PATCH")
-    return DiscordRequest(
+    return discord_request(
         method=row.method,
         path=path,
         query=asked,
@@ -171,14 +172,14 @@ class CommandSession:
         """Return the address of a path."""
         return self._rest.base_url + path
 
-    def ask(self, row: Row, request: DiscordRequest) -> Any:
+    def ask(self, row: Row, request: WebRequest) -> Any:
         """Make a request, repeated where that is safe, and return the JSON of the answer."""
         explain = partial(_explain, row, request)
         return self._rest.ask_patiently(request, where=f"discord.{row.name}", explain=explain)
 
     def get(self, row: Row, path: str, query: Mapping[str, str] | None = None) -> Any:
         """GET a path on behalf of a command."""
-        return self.ask(row, DiscordRequest(method="GET", path=path, query=query or {}))
+        return self.ask(row, discord_request(method="GET", path=path, query=query or {}))
 
     def make(self, row: Row, values: Mapping[str, Any]) -> Any:
         """Make a row's request and return the JSON of the answer."""
@@ -206,7 +207,7 @@ class CommandSession:
             query[page.mark] = str(min(ids) if page.mark == "before" else max(ids))
 
 
-def _needed(row: Row, request: DiscordRequest) -> str:
+def _needed(row: Row, request: WebRequest) -> str:
     """Return the permission that a request needs, where a command may need one or another."""
     body = request.json if isinstance(request.json, dict) else {}
     if row.name == "members.edit":
@@ -217,7 +218,7 @@ def _needed(row: Row, request: DiscordRequest) -> str:
     return row.needs
 
 
-def _explain(row: Row, request: DiscordRequest, answer: ErrorAnswer) -> BotticelliError:
+def _explain(row: Row, request: WebRequest, answer: ErrorAnswer) -> BotticelliError:
     """Return the error of an answer, in words that fit the command."""
     where = f"discord.{row.name}"
     named = _CHANNEL.match(request.path)
@@ -242,7 +243,7 @@ def _explain(row: Row, request: DiscordRequest, answer: ErrorAnswer) -> Botticel
         answer,
         where=where,
         channel=channel,
-        publishing=request.changes,
+        publishing=request.publishes,
         subject="the command",
     )
 
