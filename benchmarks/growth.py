@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.server import own_postgres
 from botticelli.store.connection import connect
-from botticelli.store.schema import ensure_schema
+from botticelli.store.schema import apply_schema
 from tests.clock import NOON, PinnedClock, at
 from tests.commandline import Botticelli
 from tests.grown import SETTINGS, fill, open_work
@@ -49,7 +49,7 @@ def prepare(url: str, folder: Path, candidates: int) -> tuple[Botticelli, dict[s
     run.environ["DATABASE_URL"] = url
     run.clock = PinnedClock()
     with connect(url) as conn:
-        ensure_schema(conn)
+        apply_schema(conn)
         conn.execute("SET statement_timeout = 0")
         at(conn, NOON)
         fill(conn, candidates)

@@ -9,7 +9,7 @@ from typing import Any
 
 from botticelli.store.connection import connect
 from botticelli.store.embedded.server import Embedded
-from botticelli.store.schema import ensure_schema
+from botticelli.store.schema import apply_schema
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def own_postgres(*settings: str) -> Iterator[str]:
         try:
             url = server.ensure()
             with connect(url) as conn:
-                ensure_schema(conn)
+                apply_schema(conn)
             yield url
         finally:
             server.stop()

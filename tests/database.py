@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from psycopg.types.json import Jsonb
 
+from botticelli.config.load import load
 from botticelli.store.connection import connect
 from botticelli.store.embedded.server import Embedded
+from botticelli.store.projects import admit
 from botticelli.store.schema import apply_schema
 from tests.clock import NOON, PinnedClock, pin
 
@@ -150,3 +152,8 @@ def clock(request):
     if "db" in request.fixturenames:
         pin(request.getfixturevalue("db"), clock)
     return clock
+
+
+def ensure_schema(conn):
+    """Let a project without a folder in, as a command that writes does."""
+    admit(conn, load(None, environ={}, cwd=Path.cwd()), writes=True)

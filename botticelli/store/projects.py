@@ -76,8 +76,7 @@ HOLDS_REAL_WORK: Final = """
 
 def holds_real_work(conn: Connection) -> bool:
     """Return whether anything here is not from the offline model. One query."""
-    row = conn.execute(HOLDS_REAL_WORK).fetchone()
-    return bool(row and row[0])
+    return conn.execute(HOLDS_REAL_WORK).fetchone() == (True,)
 
 
 HOLDS_ANYTHING: Final = """
@@ -90,8 +89,7 @@ HOLDS_ANYTHING: Final = """
 
 def holds_anything(conn: Connection) -> bool:
     """Return whether anybody has worked with this database. One query."""
-    row = conn.execute(HOLDS_ANYTHING).fetchone()
-    return bool(row and row[0])
+    return conn.execute(HOLDS_ANYTHING).fetchone() == (True,)
 
 
 class Unclaimed(ConfigError):

@@ -306,16 +306,3 @@ def check_rights(conn: Connection) -> None:
             where="database",
             hint="GRANT it to the user in DATABASE_URL, or connect as the owner",
         )
-
-
-def ensure_schema(conn: Connection) -> None:
-    """Make sure that the schema is there and not newer than we are. One query if it is.
-
-    Raises:
-        ConfigError: The database belongs to another application or a newer botticelli.
-        Unavailable: The user may not create tables here.
-    """
-    found = inspect(conn)
-    check_contents(found)
-    if found.version is None or found.version < EXPECTED_VERSION:
-        apply_schema(conn, only_if_older=True)

@@ -10,8 +10,8 @@ from botticelli.errors import ConfigError, TryLater, Unavailable
 from botticelli.store.connection import SETTINGS, connect, lasting, mapped_errors, once
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
-from botticelli.store.schema import ensure_schema, schema_version
-from tests.database import url_of
+from botticelli.store.schema import schema_version
+from tests.database import ensure_schema, url_of
 
 WRONG = {
     "TimeZone": "Asia/Kathmandu",

@@ -14,8 +14,7 @@ import pytest
 
 from botticelli.store import locks, runs
 from botticelli.store.connection import connect
-from botticelli.store.schema import ensure_schema
-from tests.database import approved
+from tests.database import approved, ensure_schema
 from tests.store.test_door import EXPECTED, READ, WRONG
 
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")

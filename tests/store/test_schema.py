@@ -10,6 +10,7 @@ from botticelli.errors import ConfigError
 from botticelli.store import schema
 from botticelli.store.connection import connect
 from tests.clock import NOON, at
+from tests.database import ensure_schema
 
 
 def tables(conn):
@@ -30,7 +31,7 @@ def test_the_schema_can_be_applied_twice(db):
 def test_processes_that_meet_an_empty_database_make_one_schema(empty_url):
     def ensure(_):
         with connect(empty_url) as conn:
-            schema.ensure_schema(conn)
+            ensure_schema(conn)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(ensure, range(6)))
@@ -43,7 +44,7 @@ def test_a_database_of_a_newer_program_is_left_alone(db):
     db.execute("INSERT INTO schema_version (version) VALUES (%s)", (schema.EXPECTED_VERSION + 1,))
 
     with pytest.raises(ConfigError, match="upgrade botticelli"):
-        schema.ensure_schema(db)
+        ensure_schema(db)
 
 
 def test_an_unpaused_row_waits_for_every_stage(db):

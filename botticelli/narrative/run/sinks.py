@@ -12,17 +12,9 @@ from botticelli.narrative.answers.json_extraction import InvalidAnswer, extract,
 from botticelli.narrative.run.results import ActResult, ActState, Execution, Output, Sink, Stored
 from botticelli.records import record
 from botticelli.store.connection import Connection, once
-from botticelli.store.tables import discord_records
+from botticelli.store.tables import discord_records as discord
 from botticelli.store.tables.columns import TableError
-from botticelli.store.tables.discord_records import (
-    CHANNEL,
-    GUILD,
-    MEMBER,
-    MEMBER_ROLE,
-    ROLE,
-    USER,
-    Kind,
-)
+from botticelli.store.tables.discord_records import Kind
 from botticelli.store.tables.outputs import NewRows, RunOutputs, store_outputs
 
 
@@ -82,23 +74,15 @@ def metadata(output: Output, execution: Execution) -> Mapping[str, Any]:
 
 Says = Callable[[str, frozenset[str]], bool]
 
-# Kind -> whether an act of that name, or an object with these keys, is about one.
+# Kind -> whether an act of that name, or an object with these keys, is about one. So is an object
+# that has all that the kind requires.
 RULES: Final[tuple[tuple[Kind, Says], ...]] = (
-    (GUILD, lambda act, keys: "guild" in act or "server" in act or "owner_id" in keys),
-    (
-        USER,
-        lambda act, keys: "user" in act or "member" in act or "username" in keys,
-    ),
-    (CHANNEL, lambda act, keys: "channel" in act or "channel_type" in keys),
-    (ROLE, lambda act, keys: "role" in act or {"permissions", "position"} <= keys),
-    (
-        MEMBER,
-        lambda act, keys: ("member" in act and "role" not in act) or set(MEMBER.required) <= keys,
-    ),
-    (
-        MEMBER_ROLE,
-        lambda act, keys: ("member" in act and "role" in act) or set(MEMBER_ROLE.required) <= keys,
-    ),
+    (discord.GUILD, lambda act, keys: "guild" in act or "server" in act or "owner_id" in keys),
+    (discord.USER, lambda act, keys: "user" in act or "member" in act or "username" in keys),
+    (discord.CHANNEL, lambda act, keys: "channel" in act or "channel_type" in keys),
+    (discord.ROLE, lambda act, keys: "role" in act or {"permissions", "position"} <= keys),
+    (discord.MEMBER, lambda act, _: "member" in act and "role" not in act),
+    (discord.MEMBER_ROLE, lambda act, _: "member" in act and "role" in act),
 )
 
 
@@ -136,7 +120,7 @@ class DiscordSink:
             complete = [kind for kind in kinds if not missing(kind, said)]
             for kind in complete:
                 try:
-                    id_ = discord_records.keep(self.conn, kind, said)
+                    id_ = discord.keep(self.conn, kind, said)
                 except TableError as error:
                     self.warn(f"act '{act.name}': {error}")
                 else:
@@ -150,7 +134,7 @@ class DiscordSink:
 def about(act: str, said: Mapping[str, Any]) -> tuple[Kind, ...]:
     """Return what an object may be about, by the name of its act and by its own keys."""
     name, keys = act.lower(), frozenset(said)
-    return tuple(kind for kind, says in RULES if says(name, keys))
+    return tuple(kind for kind, says in RULES if says(name, keys) or keys.issuperset(kind.required))
 
 
 def missing(kind: Kind, said: Mapping[str, Any]) -> tuple[str, ...]:

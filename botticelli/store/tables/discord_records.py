@@ -1,10 +1,12 @@
 """What is known of Discord servers: guilds, users, channels, roles, members and their roles."""
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, Final
 
 from psycopg import sql
 
+from botticelli.config.keys import NOTHING
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import (
@@ -31,36 +33,32 @@ class Kind:
 
     name: str
     table: str
-    key: tuple[str, ...]
+    key: tuple[str, ...] = ("id",)
     required: tuple[str, ...]
-    aliases: Mapping[str, str]
+    aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 GUILD: Final = Kind(
     name="server",
     table="discord_guilds",
-    key=("id",),
     required=("id", "name", "owner_id"),
     aliases={"guild_id": "id"},
 )
 USER: Final = Kind(
     name="user",
     table="discord_users",
-    key=("id",),
     required=("id", "username"),
     aliases={"user_id": "id"},
 )
 CHANNEL: Final = Kind(
     name="channel",
     table="discord_channels",
-    key=("id",),
     required=("id", "channel_type"),
     aliases={"channel_id": "id", "kind": "channel_type", "type": "channel_type"},
 )
 ROLE: Final = Kind(
     name="role",
     table="discord_roles",
-    key=("id",),
     required=("id", "guild_id", "name", "position", "permissions"),
     aliases={"role_id": "id"},
 )
@@ -76,7 +74,6 @@ MEMBER_ROLE: Final = Kind(
     table="discord_member_roles",
     key=("guild_id", "user_id", "role_id"),
     required=("guild_id", "user_id", "role_id", "assigned_at"),
-    aliases={},
 )
 
 UPSERT: Final = sql.SQL("""
@@ -100,17 +97,13 @@ def keep(conn: Connection, kind: Kind, said: Mapping[str, Any]) -> int:
     if useless:
         shown = ", ".join(f"{name} = {said.get(name)!r}"[:60] for name in useless)
         raise TableError(f"a {kind.name} cannot have {shown}", where=kind.table)
+    replaced = sql.SQL("{0} = EXCLUDED.{0}")
     statement = UPSERT.format(
         table=identifier(kind.table),
         columns=sql.SQL(", ").join(map(identifier, values)),
         values=sql.SQL(", ").join(map(sql.Placeholder, values)),
         key=sql.SQL(", ").join(map(identifier, kind.key)),
-        changes=sql.SQL(", ").join(
-            [
-                sql.SQL("{0} = EXCLUDED.{0}").format(identifier(name))
-                for name in (*values, "updated_at")
-            ]
-        ),
+        changes=sql.SQL(", ").join(map(replaced.format, map(identifier, (*values, "updated_at")))),
     )
     conn.execute(statement, values)
     return int(values[kind.key[-1]])

@@ -42,6 +42,18 @@ class RunOutputs:
     failure: str = ""
 
 
+RECORD: Final = """
+    INSERT INTO content_generations (table_name, narrative_file, narrative_name, run_id,
+                generated_at, completed_at, row_count, generation_duration_ms, status,
+                error_message, created_by)
+         VALUES (%(table)s, nullif(%(file)s, ''), %(narrative)s, %(run_id)s, %(started_at)s,
+                %(ended_at)s, %(count)s,
+                round(1000 * extract(epoch FROM %(ended_at)s::timestamptz - %(started_at)s)),
+                CASE %(failure)s WHEN '' THEN 'success' ELSE 'failed' END,
+                nullif(%(failure)s, ''), %(created_by)s)
+"""
+
+
 def store_outputs(conn: Connection, made: RunOutputs) -> dict[str, tuple[int, ...]]:
     """Insert rows, remove consumed ones, record both; return table -> new ids. One transaction.
 
@@ -62,7 +74,7 @@ def store_outputs(conn: Connection, made: RunOutputs) -> dict[str, tuple[int, ..
             counts[new.table] = counts.get(new.table, 0) + len(new.rows)
         row_leases.consume(conn, made.consumed)
         for table, count in counts.items():
-            record_generation(conn, _account(made, table, count=count))
+            conn.execute(RECORD, {**vars(made), "table": table, "count": count})
     return ids
 
 
@@ -83,42 +95,6 @@ class Generation:
     created_by: str | None
     id: int = 0
 
-
-def _account(made: RunOutputs, table: str, *, count: int) -> Generation:
-    return Generation(
-        table_name=table,
-        narrative_file=made.file or None,
-        narrative_name=made.narrative,
-        run_id=made.run_id,
-        generated_at=made.started_at,
-        completed_at=made.ended_at,
-        row_count=count,
-        generation_duration_ms=round((made.ended_at - made.started_at).total_seconds() * 1000),
-        status="failed" if made.failure else "success",
-        error_message=made.failure or None,
-        created_by=made.created_by,
-    )
-
-
-RECORD: Final = """
-    INSERT INTO content_generations (table_name, narrative_file, narrative_name, run_id,
-                generated_at, completed_at, row_count, generation_duration_ms, status,
-                error_message, created_by)
-         VALUES (%(table_name)s, %(narrative_file)s, %(narrative_name)s, %(run_id)s,
-                %(generated_at)s, %(completed_at)s, %(row_count)s, %(generation_duration_ms)s,
-                %(status)s, %(error_message)s, %(created_by)s)
-"""
-
-
-def record_generation(conn: Connection, generation: Generation) -> None:
-    """Add one row of history. One transaction."""
-    conn.execute(RECORD, {name: getattr(generation, name) for name in _FIELDS})
-
-
-_FIELDS: Final = (
-    "table_name", "narrative_file", "narrative_name", "run_id", "generated_at", "completed_at",
-    "row_count", "generation_duration_ms", "status", "error_message", "created_by",
-)  # fmt: skip
 
 GENERATIONS: Final = """
     SELECT id, table_name, narrative_file, narrative_name, run_id, generated_at, completed_at,

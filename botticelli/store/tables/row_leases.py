@@ -36,17 +36,19 @@ class LeaseTerms:
     duration: timedelta
 
 
+def key_names(columns: Iterable[Column]) -> list[sql.Composable]:
+    """Return the columns of the primary key in its order, over a table aliased t."""
+    parts = sorted((c for c in columns if c.key_position), key=lambda c: c.key_position)
+    return [sql.SQL("t.{}").format(identifier(column.name)) for column in parts]
+
+
 def row_key(columns: Iterable[Column]) -> sql.Composable:
     """Return the expression over a table aliased t that names each of its rows as text.
 
     A table without a primary key is addressed by place *and* content: a place alone may hold
     another row by the time we come back.
     """
-    parts = sorted(
-        (column for column in columns if column.key_position),
-        key=lambda column: column.key_position,
-    )
-    names = [sql.SQL("t.{}").format(identifier(column.name)) for column in parts]
+    names = key_names(columns)
     if not names:
         return sql.SQL("(t.ctid::text || ' ' || md5(t::text))")
     if len(names) == 1:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from botticelli.config.keys import NOTHING
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.tables import inference, row_leases
@@ -27,7 +28,7 @@ from botticelli.store.tables.columns import (
     match,
 )
 from botticelli.store.tables.predicates import order_columns, parse_order_by, parse_where
-from botticelli.store.tables.row_leases import LeaseTerms, RowLease, row_key
+from botticelli.store.tables.row_leases import LeaseTerms, RowLease, key_names, row_key
 from botticelli.text import nearest
 
 # What a program decides, never the JSON of an answer; such keys are kept in `extra`.
@@ -105,7 +106,7 @@ SAMPLED: Final = sql.SQL("""
     {key} IN (SELECT {key} FROM {table} AS t WHERE {where}
                ORDER BY md5({key} || %(seed)s) LIMIT %(sample)s)
 """)
-NOTHING: Final = sql.SQL("true")
+ALWAYS: Final = sql.SQL("true")
 
 
 def read_rows(conn: Connection, query: Query, *, lease: LeaseTerms | None = None) -> Rows:
@@ -134,12 +135,12 @@ def read_rows(conn: Connection, query: Query, *, lease: LeaseTerms | None = None
         columns=sql.SQL(", ").join([sql.SQL("t.{}").format(identifier(name)) for name in chosen]),
         table=table,
         where=where.clause if query.keys is None else KEYED.format(key=key),
-        free=FREE.format(key=key) if lease else NOTHING,
-        sampled=sampled if query.sample is not None and query.keys is None else NOTHING,
+        free=FREE.format(key=key) if lease else ALWAYS,
+        sampled=sampled if query.sample is not None and query.keys is None else ALWAYS,
         order=order,
         locking=sql.SQL("FOR UPDATE OF t SKIP LOCKED" if lease else ""),
     )
-    parameters = {**where.parameters, **_bounds(query), "resuming": None}
+    parameters: dict[str, Any] = {**vars(query), **where.parameters, "resuming": None}
     if query.keys is not None:
         again = {"keys": list(query.keys), "limit": None, "offset": 0}
         parameters |= again | {"resuming": lease.owner if lease else None}
@@ -166,20 +167,9 @@ def content_columns(conn: Connection, table: str, columns: Mapping[str, Column])
     return tuple(name for name in columns if name not in ours)
 
 
-def _bounds(query: Query) -> dict[str, Any]:
-    return {
-        "table": query.table,
-        "limit": query.limit,
-        "offset": query.offset,
-        "sample": query.sample,
-        "seed": query.seed,
-    }
-
-
 def key_order(columns: Mapping[str, Column]) -> sql.Composable:
     """Return an order that does not change from one read to the next."""
-    parts = sorted((c for c in columns.values() if c.key_position), key=lambda c: c.key_position)
-    names = [sql.SQL("t.{}").format(identifier(column.name)) for column in parts]
+    names = key_names(columns.values())
     return sql.SQL(", ").join(names) if names else sql.SQL("t.ctid")
 
 
@@ -224,7 +214,7 @@ def insert_rows(
     table: str,
     *,
     rows: Sequence[Mapping[str, Any]],
-    metadata: Mapping[str, Any] = inference.METADATA_OF_NOBODY,
+    metadata: Mapping[str, Any] = NOTHING,
     template: str = "",
     file: str = "",
     description: str = "",
@@ -386,7 +376,7 @@ def update_rows(conn: Connection, change: Change, *, dry_run: bool = False) -> t
         changes=sql.SQL(", ").join(changes),
         key=key,
         where=where.clause,
-        within=within if change.within is not None else NOTHING,
+        within=within if change.within is not None else ALWAYS,
         order=key_order(columns),
     )
     with _explained(change.table), conn.transaction(force_rollback=dry_run):
