@@ -14,7 +14,7 @@ from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.known_secrets import recognize
 from botticelli.store.projects import check_owner
 from botticelli.store.reads import doctor
-from botticelli.store.reads.doctor import CleanupFinding, Difference
+from botticelli.store.reads.doctor import Difference
 from botticelli.store.schema import EXPECTED_VERSION, check_contents, inspect
 from botticelli.text import counted, span
 
@@ -149,7 +149,13 @@ def _stages(conn: Connection) -> Iterator[Finding]:
 def _cleanup(conn: Connection, *, config: Config) -> Iterator[Finding]:
     found = doctor.cleanup_findings(conn)
     for each in found:
-        yield _cleanup_finding(each, stuck=config.health.stuck)
+        noun, nouns, became, command = CLEANUP[each.kind]
+        age = span(each.age) if each.age >= timedelta(minutes=1) else "0 min"
+        why = f" ({each.reason})" if each.reason else ""
+        what = f"{counted(each.count, noun, nouns)} {became} {age} ago{why}"
+        is_stuck = each.kind in {"uncertain", "retrying"} and each.age > config.health.stuck
+        note = fault if is_stuck else warning
+        yield note("leftovers", what, hint=f"botticelli {command or each.reason}")
     for place, latest in doctor.impossible_instants(conn):
         what = f"{place} lies in the future ({latest:%Y-%m-%d %H:%M} UTC): a clock was wrong"
         yield warning("leftovers", f"{what}; the next run of a stage brings it back")
@@ -166,19 +172,6 @@ CLEANUP: Final = {  # kind -> (noun, plural, what became of it, the command that
     "held": ("delivery", "deliveries", "held until somebody decides", "deliveries"),
     "failed": ("delivery", "deliveries", "refused for good", "deliveries"),
 }
-
-
-def _cleanup_finding(each: CleanupFinding, *, stuck: timedelta) -> Finding:
-    noun, nouns, what, command = CLEANUP[each.kind]
-    why = f" ({each.reason})" if each.reason else ""
-    text = f"{counted(each.count, noun, nouns)} {what} {_age(each.age)} ago{why}"
-    is_stuck = each.kind in {"uncertain", "retrying"} and each.age > stuck
-    hint = f"botticelli {command or each.reason}"
-    return (fault if is_stuck else warning)("leftovers", text, hint=hint)
-
-
-def _age(age: timedelta) -> str:
-    return span(age) if age >= timedelta(minutes=1) else "0 min"
 
 
 def _quota(conn: Connection, *, config: Config, clock: Clock) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from botticelli.cli.shell.command import Done, command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render
 from botticelli.errors import UsageError
-from botticelli.reports.budget import BudgetReport, LimitUse, ModelBudget, budget_report
+from botticelli.reports.budget import BudgetReport, ModelBudget, budget_report
 from botticelli.store import ledger
 from botticelli.store.reads.budget import ModelCost
 from botticelli.text import counted
@@ -100,12 +100,9 @@ def _rows(model: ModelBudget) -> Iterator[tuple[object, ...]]:
             continue
         moment = None if frees_at is None else _moment(frees_at)
         of = (use.allowed, model.sources[rate])
-        yield name, words, use.used, use.reserved, _left(use), *of, moment
+        left = Styled("0", "red") if use.left == 0 else use.left
+        yield name, words, use.used, use.reserved, left, *of, moment
         name = ""
-
-
-def _left(rate: LimitUse) -> object:
-    return Styled("0", "red") if rate.left == 0 else rate.left
 
 
 def _moment(moment: datetime) -> str:

@@ -84,8 +84,12 @@ def _findings(env: Environment, files: list[Path], *, online: bool) -> Iterator[
         for file in files:
             yield from check_narrative(file, environ=env.environ)
         return
-    found = dict.fromkeys(_all_findings(env, config, files, online=online))
-    yield from _of_files(found, files) if files else found
+    names = tuple(map(str, files))
+    for each in dict.fromkeys(_all_findings(env, config, files, online=online)):
+        if not names or each.subject.startswith(names):
+            yield each
+        elif _worded(each).level == "error":  # what else is wrong is a note
+            yield replace(each, level="note")
 
 
 def _all_findings(
@@ -116,16 +120,6 @@ def _all_findings(
     yield from check_security(config)
     yield from check_folders(config)
     yield from check_database(env, paths)
-
-
-def _of_files(findings: Iterable[Finding], files: Sequence[Path]) -> Iterator[Finding]:
-    """Yield what is said of the files; what else is wrong, as a note."""
-    names = tuple(map(str, files))
-    for each in findings:
-        if each.subject.startswith(names):
-            yield each
-        elif _worded(each).level == "error":
-            yield replace(each, level="note")
 
 
 def check_variables(config: Config) -> Iterator[Finding]:
@@ -260,17 +254,13 @@ def check_folders(config: Config) -> Iterator[Finding]:
     if not config.database.url:
         folders["database.folder"] = config.database.folder
     for key, folder in folders.items():
-        if can_write(folder):
+        # One that is missing can be made below the nearest one that exists.
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
             yield fine(key, f"{folder} can be written to")
         else:
             what = f"{folder} cannot be written to"
             yield fault(key, what, hint="change its owner or the key")
-
-
-def can_write(folder: Path) -> bool:
-    """Return whether `folder` is writable, or can be made below the nearest one that exists."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def check_database(env: Environment, files: Iterable[Path]) -> Iterator[Finding]:
@@ -298,13 +288,10 @@ def check_database(env: Environment, files: Iterable[Path]) -> Iterator[Finding]
 def _(report: CheckReport, console: Console) -> None:
     for finding in report.findings:
         text = f"{finding.level:<8} {finding.subject}: {finding.what}"
-        console.line(text + (f"; {finding.hint}" if finding.hint else ""), style=_style(finding))
+        style = "" if finding.level == "ok" else STYLES[finding.level]
+        console.line(text + (f"; {finding.hint}" if finding.hint else ""), style=style)
     bad = sum(finding.level == "error" for finding in report.findings)
     console.line()
     console.line(
         f"{bad} to be fixed" if bad else "all is well", style=STYLES["error" if bad else "ok"]
     )
-
-
-def _style(finding: Finding) -> str:
-    return "" if finding.level == "ok" else STYLES[finding.level]

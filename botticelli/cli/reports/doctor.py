@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -72,15 +72,12 @@ def doctor(env: Environment) -> DoctorReport:
         found = examine(_checks(env, env.config), clock=env.clock)
     except ConfigError as error:
         found = tuple(faults_of(error, subject="configuration"))
-    findings = tuple(map(_known_here, dict.fromkeys(found)))
+    findings = tuple(  # what this process was not given, a stage's own may have
+        replace(each, level="not checked", exit_code=Exit.DONE) if each.level == "unset" else each
+        for each in dict.fromkeys(found)
+    )
     worst = max((each.exit_code for each in findings), default=Exit.DONE)
     return DoctorReport(exit_code=worst, findings=findings)
-
-
-def _known_here(found: Finding) -> Finding:
-    """Return a finding; what this process was not given, a stage's own may have."""
-    is_unset = found.level == "unset"
-    return replace(found, level="not checked", exit_code=Exit.DONE) if is_unset else found
 
 
 def _checks(env: Environment, config: Config) -> dict[str, Check]:
@@ -203,16 +200,11 @@ def _disk(config: Config) -> Iterator[Finding]:
     folders = [place.folder for place in config.destinations.values() if place.platform == "outbox"]
     if not config.database.url:
         folders.insert(0, config.database.folder)
-    for folder in _one_a_disk(folders):
-        yield _room(folder, little=config.health.disk_free_mb)
-
-
-def _one_a_disk(folders: Iterable[Path]) -> list[Path]:
-    found: dict[int, Path] = {}
+    found: dict[int, Path] = {}  # one folder for each disk
     for folder in folders:
         there = next(path for path in (folder, *folder.parents) if path.exists())
         found.setdefault(there.stat().st_dev, there)
-    return list(found.values())
+    yield from (_room(each, little=config.health.disk_free_mb) for each in found.values())
 
 
 def _room(folder: Path, *, little: float) -> Finding:
@@ -222,16 +214,13 @@ def _room(folder: Path, *, little: float) -> Finding:
     hint = f"df -h {folder}"
     if facts.f_files and not facts.f_favail:
         return fault("disk", f"no more files can be created in {folder}", hint=hint)
-    what = f"{_size(free)} free at {folder}"
+    size = f"{free / 1000:.1f} GB" if free >= 1000 else f"{free:.0f} MB"
+    what = f"{size} free at {folder}"
     if free < little * FULL_SHARE:
         return fault("disk", what, hint=hint)
     if free < little:
         return warning("disk", f"{what}; db prune, or more room, soon", hint=hint)
     return fine("disk", what)
-
-
-def _size(megabytes: float) -> str:
-    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
 
 
 def _secrets(
@@ -298,12 +287,8 @@ def _(report: DoctorReport, console: Console) -> None:
         if each.hint:
             console.line(f"{'':<{INDENT}}fix: {each.hint}", indent=INDENT)
     console.line()
-    worst = next((level for level in WORST if numbers[level]), "ok")
-    console.line(_verdict(numbers), style=STYLES[worst])
-
-
-def _verdict(numbers: Mapping[str, int]) -> str:
-    parts = [counted(numbers[level], level) for level in WORST if numbers[level]]
+    bad = [level for level in WORST if numbers[level]]
+    parts = [counted(numbers[level], level) for level in bad]
     if numbers["not checked"]:
         parts.append(f"{numbers['not checked']} not checked")
-    return ", ".join(parts) or "all is well"
+    console.line(", ".join(parts) or "all is well", style=STYLES[(bad or ["ok"])[0]])

@@ -150,14 +150,8 @@ def read_health(conn: Connection, config: Config, *, look: Look = lambda _: ()) 
         *_refused(facts, look, changed=_changed(config)),
         *_late(facts, config),
         *_breakers(facts),
-        *_candidates(facts.candidates, most=config.health.pending_candidates),
-        *_deliveries(facts, config),
-        *_budget(facts.models, least=config.health.budget_left_percent),
-        *_disk(free, config),
-        *(
-            HealthProblem(check="instants", name=place, what=f"lies in the future ({latest})")
-            for place, latest in facts.impossible.items()
-        ),
+        *_queues(facts, config),
+        *_means(facts, free, config),
     )
     return HealthReport(
         healthy=not problems,
@@ -214,16 +208,16 @@ def _breakers(facts: HealthFacts) -> Iterator[HealthProblem]:
             yield HealthProblem(check="breaker", name=stage.name, what=what)
 
 
-def _candidates(waiting: int, *, most: int) -> Iterator[HealthProblem]:
-    if waiting > most:
-        wait = counted(waiting, "candidate waits", "candidates wait")
+def _queues(facts: HealthFacts, config: Config) -> Iterator[HealthProblem]:
+    """Yield too many candidates, and destinations that get nothing though something waits.
+
+    The latter not while posting is paused.
+    """
+    now, most = facts.now, config.health.pending_candidates
+    if facts.candidates > most:
+        wait = counted(facts.candidates, "candidate waits", "candidates wait")
         what = f"{wait} for the judge, more than {most}"
         yield HealthProblem(check="candidates", what=what)
-
-
-def _deliveries(facts: HealthFacts, config: Config) -> Iterator[HealthProblem]:
-    """Yield destinations that get nothing though something waits; not while posting is paused."""
-    now = facts.now
     if any(stage.name == "post" and stage.is_paused for stage in facts.stages):
         return
     patience = max(config.health.stuck, config.post.schedule.interval * ROUNDS)
@@ -264,11 +258,18 @@ def _open_time(queue: DestinationQueue, destination: Destination, *, now: dateti
     return open_time
 
 
-def _budget(models: Iterable[ModelLeft], *, least: float) -> Iterator[HealthProblem]:
-    for one in models:
-        if one.left_percent is not None and one.left_percent < least:
-            what = f"{one.left_percent:g} % left today"
-            yield HealthProblem(check="budget", name=one.model, what=what)
+def _means(facts: HealthFacts, free: float | None, config: Config) -> Iterator[HealthProblem]:
+    """Yield what is left too little of, budget and `free` megabytes, and clocks that were wrong."""
+    for one in facts.models:
+        left = one.left_percent
+        if left is not None and left < config.health.budget_left_percent:
+            yield HealthProblem(check="budget", name=one.model, what=f"{left:g} % left today")
+    least = config.health.disk_free_mb
+    if free is not None and free < least:
+        what = f"{free:.0f} MB free at {config.database.folder}, less than {least:.0f}"
+        yield HealthProblem(check="disk", what=what)
+    for place, latest in facts.impossible.items():
+        yield HealthProblem(check="instants", name=place, what=f"lies in the future ({latest})")
 
 
 def _free(folder: Path) -> float:
@@ -277,13 +278,6 @@ def _free(folder: Path) -> float:
         folder = folder.parent
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize / MEGABYTE
-
-
-def _disk(free: float | None, config: Config) -> Iterator[HealthProblem]:
-    least = config.health.disk_free_mb
-    if free is not None and free < least:
-        what = f"{free:.0f} MB free at {config.database.folder}, less than {least:.0f}"
-        yield HealthProblem(check="disk", what=what)
 
 
 @render.register

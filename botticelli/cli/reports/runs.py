@@ -1,8 +1,8 @@
 """`botticelli runs` and `botticelli logs`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
@@ -13,8 +13,6 @@ from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.reads.runs import PastRun, RunStep, past_runs, steps_of
 from botticelli.text import counted, shorten, span
-
-Row = TypeVar("Row", PastRun, RunStep)
 
 KINDS: Final = (*STAGES, "run")  # the last: narratives that were run by hand
 MOST: Final = 2**63 - 1  # what an id can be
@@ -76,11 +74,8 @@ def find_run(conn: Connection, name: str) -> PastRun:
             f"'{name}' is not a run",
             hint=f"give its number, or one of {', '.join(KINDS)}: its last",
         )
-    found: Sequence[PastRun] = ()
-    if name in KINDS:
-        found = past_runs(conn, stage=name, limit=1)
-    elif int(name) <= MOST:
-        found = past_runs(conn, run=int(name), limit=1)
+    stage, number = (None, int(name)) if is_id else (name, None)
+    found = past_runs(conn, run=number, stage=stage, limit=1) if (number or 0) <= MOST else ()
     if not found:
         what = f"there is no run {name}" if is_id else f"{name} has not run yet"
         raise UsageError(what, hint="see `botticelli runs`")
@@ -121,14 +116,11 @@ def _counts(run: PastRun) -> str:
     words = []
     for name, value in run.summary.items():
         count = len(value) if isinstance(value, list) else value
-        if name in NO_COUNTS or not _is_count(count):
-            continue
-        words.append("nothing to do" if name == "nothing" else f"{count} {name.replace('_', ' ')}")
+        is_count = isinstance(count, int) and not isinstance(count, bool) and count > 0
+        if is_count and name not in NO_COUNTS:
+            is_idle = name == "nothing"
+            words.append("nothing to do" if is_idle else f"{count} {name.replace('_', ' ')}")
     return ", ".join(words)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _took(seconds: float) -> str:

@@ -43,23 +43,21 @@ def status(
         botticelli status --watch
         botticelli status --json | jq .queues
     """
+    from botticelli.budget.limits import limits_in_force
+
+    def named(use: ModelUse) -> ModelUse:
+        """Return what a model has used together with who says how much it may."""
+        force = limits_in_force(use.model.partition("/")[2], env.config.models)
+        return replace(use, limits_by="learned" if use.learned else force.source)
 
     def read() -> Status:
         found = read_status(conn, env.config, timers=armed_timers(env))
-        return replace(found, budget=tuple(_with_source(use, env) for use in found.budget))
+        return replace(found, budget=tuple(map(named, found.budget)))
 
     if watch and env.is_terminal and not as_json:
         watch_report(env.console, iter(read, None), seconds=EVERY_SECONDS)
         return None
     return read()
-
-
-def _with_source(use: ModelUse, env: Environment) -> ModelUse:
-    """Return what a model has used together with who says how much it may."""
-    from botticelli.budget.limits import limits_in_force
-
-    force = limits_in_force(use.model.partition("/")[2], env.config.models)
-    return replace(use, limits_by="learned" if use.learned else force.source)
 
 
 def armed_timers(env: Environment) -> Mapping[str, datetime]:
@@ -73,7 +71,6 @@ def armed_timers(env: Environment) -> Mapping[str, datetime]:
     from botticelli.schedule.units import PROGRAM
 
     stem = scope_of(env, program=PROGRAM).stem
-
     command = ["systemctl", "list-timers", "--all", "--output=json", "botticelli-*.timer"]
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command
@@ -202,8 +199,7 @@ def _of(used: int, limit: int | None) -> object:
 
 def _amount(number: int) -> str:
     """Return a number short enough for a table: 999, 12.3k, 4.5M."""
-    for size, unit in ((1_000_000, "M"), (10_000, "k")):
-        if number >= size:
-            divisor = 1_000_000 if unit == "M" else 1000
-            return f"{number / divisor:.1f}".removesuffix(".0") + unit
+    for least, size, unit in ((1_000_000, 1_000_000, "M"), (10_000, 1000, "k")):
+        if number >= least:
+            return f"{number / size:.1f}".removesuffix(".0") + unit
     return str(number)

@@ -3,7 +3,7 @@
 Nothing is changed, and nothing waits for long: `read_only` sets limits and rolls everything back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
@@ -226,25 +226,20 @@ def differences(conn: Connection) -> tuple[Difference, ...]:
             where="database",
             hint="GRANT CREATE ON DATABASE to it, or run this as the owner",
         ) from error
-    return tuple(_compared(expected, found))
+    return tuple(
+        Difference(
+            kind=kind,
+            name=name,
+            problem="different" if (kind, name) in found else "missing",
+            expected=what,
+            found=found.get((kind, name), ""),
+        )
+        for (kind, name), what in expected.items()
+        if found.get((kind, name)) != what
+    )
 
 
 def _shape(conn: Connection) -> Iterator[tuple[tuple[str, str], str]]:
     for statement in (COLUMNS, CONSTRAINTS, INDEXES, FUNCTIONS, VIEWS):
         for kind, name, what in conn.execute(statement):
             yield (kind, name), what
-
-
-def _compared(
-    expected: Mapping[tuple[str, str], str], found: Mapping[tuple[str, str], str]
-) -> Iterator[Difference]:
-    for (kind, name), what in expected.items():
-        there = found.get((kind, name))
-        if there != what:
-            yield Difference(
-                kind=kind,
-                name=name,
-                problem="missing" if there is None else "different",
-                expected=what,
-                found=there or "",
-            )
