@@ -99,12 +99,13 @@ def replace_block(
 
 
 def _lines(plan: Plan, *, place: UnitScope, offset: int, clock: CronClock | None) -> list[str]:
-    if plan.cron and plan.stage != "prune":
+    times, zone = plan.cron or (_cron_times(plan, offset=offset),), list[str]()
+    if clock and plan.cron and plan.stage != "prune":
         times, zone = _in_zone(plan, clock)
-    else:
-        times, zone = plan.cron or (_cron_times(plan, offset=offset),), []
-    delay = _delay(plan)
-    jitter = f" --jitter {delay}" if delay else ""
+    # +-j % round a time is up to 2 j of delay after it.
+    delay = plan.delay if plan.cron else 2 * plan.interval * plan.jitter_percent / 100
+    minutes = 0 if plan.stage == "prune" else round(delay / MINUTE)
+    jitter = f" --jitter {minutes}m" if minutes else ""
     start = _shell_word(place.program)
     if place.config:
         config = _shell_word(place.config)
@@ -112,10 +113,8 @@ def _lines(plan: Plan, *, place: UnitScope, offset: int, clock: CronClock | None
     return [*zone, *(f"{each:<16} {start} --quiet {command(plan)}{jitter}" for each in times)]
 
 
-def _in_zone(plan: Plan, clock: CronClock | None) -> tuple[tuple[str, ...], list[str]]:
+def _in_zone(plan: Plan, clock: CronClock) -> tuple[tuple[str, ...], list[str]]:
     """Return the lines of a schedule as the cron reads them, and a line that sets the zone."""
-    if clock is None:
-        return plan.cron, []
     try:
         lines = [
             translate(each, zone=plan.time_zone, machine=clock.zone, on=clock.on)
@@ -138,13 +137,6 @@ def _shell_word(text: str) -> str:
         return shlex.quote(text)
     octal = re.sub(r"[%\\']", lambda found: f"\\{ord(found[0]):03o}", text)
     return f"\"$(printf '{octal}')\""
-
-
-def _delay(plan: Plan) -> str:
-    """Return how long a command sleeps at most: +-j % round a time is 2 j of delay after it."""
-    delay = plan.delay if plan.cron else 2 * plan.interval * plan.jitter_percent / 100
-    minutes = round(delay / MINUTE)
-    return f"{minutes}m" if minutes and plan.stage != "prune" else ""
 
 
 def _cron_times(plan: Plan, *, offset: int) -> str:

@@ -6,7 +6,7 @@ wakes us: after a reboot, on each of several hosts, by hand. A burst of them fin
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -127,7 +127,14 @@ def _interval(pace: Pace, rules: Rhythm) -> Iterator[tuple[datetime, str]]:
     last, down, interval = pace.last_posted, pace.downtime, rules.min_interval
     if last is None:
         return
-    at, why = _later_on(last, rules), f"minimum interval {_minutes(interval)}"
+    at = last + interval
+    if interval and not interval % DAY:
+        # Whole days end at the same local time, if that is sooner: a timer at nine comes after 23
+        # hours on the day when the clocks are set forward.
+        zone = zone_of(rules.hours.zone)
+        wall = last.astimezone(zone).replace(tzinfo=None) + interval
+        at = min(at, wall.replace(tzinfo=zone).astimezone(UTC))
+    why = f"minimum interval {_minutes(interval)}"
     if down and rules.missed == "skip" and at < down.until:
         at, why = down.until + interval, f"{why}, counted from the end of a downtime"
     elif down and rules.missed == "spread":
@@ -136,19 +143,6 @@ def _interval(pace: Pace, rules: Rhythm) -> Iterator[tuple[datetime, str]]:
         interval /= 2
     if at - slack(interval) > pace.now:
         yield at, why
-
-
-def _later_on(posted: datetime, rules: Rhythm) -> datetime:
-    """Return the end of the interval; whole days end at the same local time, if that is sooner.
-
-    A timer at nine comes after 23 hours on the day when the clocks are set forward.
-    """
-    end = posted + rules.min_interval
-    if not rules.min_interval or rules.min_interval % DAY:
-        return end
-    zone = zone_of(rules.hours.zone)
-    wall = posted.astimezone(zone).replace(tzinfo=None) + rules.min_interval
-    return min(end, wall.replace(tzinfo=zone).astimezone(UTC))
 
 
 def _owes(pace: Pace, downtime: Downtime, rules: Rhythm) -> bool:
@@ -169,7 +163,10 @@ def _within_hours(due: Due, pace: Pace, rules: Rhythm) -> Due:
         if allowed is None:
             return Due(at=None, why="no hour of the next two years is allowed")
         if allowed != due.at:
-            due = Due(at=allowed, why=_closed(due.at, rules.hours))
+            hours, why = rules.hours, "a quiet date"
+            if not is_quiet(due.at, hours):
+                why = f"active hours {hours.start:%H:%M}-{hours.end:%H:%M} {hours.zone}"
+            due = Due(at=allowed, why=why)
         if not _is_day_full(due, pace, rules):
             return due
         due = Due(
@@ -177,12 +174,6 @@ def _within_hours(due: Due, pace: Pace, rules: Rhythm) -> Due:
             why=counted(rules.posts_per_day or 0, "post a day is", "posts a day are") + " allowed",
         )
     return Due(at=None, why="no post a day is allowed")
-
-
-def _closed(at: datetime, hours: Hours) -> str:
-    if is_quiet(at, hours):
-        return "a quiet date"
-    return f"active hours {hours.start:%H:%M}-{hours.end:%H:%M} {hours.zone}"
 
 
 def _is_day_full(due: Due, pace: Pace, rules: Rhythm) -> bool:
@@ -229,8 +220,9 @@ def earliest_round(
     times = _times(at, days)
     begun = last + round_slack(interval=interval, at=at, line=line)  # early to its own slot
     zone = zone_of(time_zone)
-    for day in _days(last.astimezone(zone).date(), days):
-        for each in times:
+    first = last.astimezone(zone).date()
+    for day in (first + number * DAY for number in range(LOOKED_AHEAD)):
+        for each in times if days is None or cron.falls_on(days, day) else ():
             instant = first_instant(day, each, zone)
             if instant > begun:
                 return instant
@@ -265,10 +257,3 @@ def _least(interval: timedelta, jitter_percent: float) -> timedelta:
 
 def _times(at: tuple[str, ...], days: Cron | None) -> list[time]:
     return cron.times(days) if days else [time.fromisoformat(each) for each in sorted(at)]
-
-
-def _days(first: date, days: Cron | None) -> Iterator[date]:
-    for number in range(LOOKED_AHEAD):
-        day = first + number * DAY
-        if days is None or cron.falls_on(days, day):
-            yield day

@@ -164,28 +164,19 @@ def _word(text: str) -> str:
     return _quoted(text.replace("%", "%%").replace("$", "$$"))
 
 
-def _program(path: str) -> str:
-    """Return a path as the program of ExecStart=, whose name knows no variables and no quotes."""
-    if re.search(r"[\"'\\]", path):
-        return f"/usr/bin/env {_word(path)}"
-    return _quoted(path.replace("%", "%%"))
-
-
 def _quoted(text: str) -> str:
     if re.fullmatch(r"[\w@%$./:,+=-]+", text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _path(folder: str) -> str:
-    """Return a folder as WorkingDirectory= and its like read it: verbatim, up to the line's end."""
-    return folder.replace("%", "%%") + ("/" if folder.endswith((" ", "\\")) else "")
-
-
 def _starts(place: UnitScope, words: str) -> str:
     """Return a command line of the project."""
     config = f" --config {_word(place.config)}" if place.config else ""
-    return f"{_program(place.program)}{config} {words}"
+    program = _quoted(place.program.replace("%", "%%"))
+    if re.search(r"[\"'\\]", place.program):  # its name there knows no variables and no quotes
+        program = f"/usr/bin/env {_word(place.program)}"
+    return f"{program}{config} {words}"
 
 
 def systemd_units(plans: Sequence[Plan], *, place: UnitScope = SHIPPED) -> Mapping[str, str]:
@@ -227,7 +218,16 @@ def _title(place: UnitScope) -> str:
 
 
 def _timer(plan: Plan, place: UnitScope) -> str:
-    words, rounds = _rounds(plan)
+    if plan.calendar:
+        words = "# At these times; a round that was missed is made up for once."
+        times = "".join(f"OnCalendar={each}\n" for each in plan.calendar)
+        rounds = f"{times}RandomizedDelaySec={span(plan.delay)}\nPersistent=yes\n"
+    else:
+        base, delay = spread(plan.interval, plan.jitter_percent)
+        jitter = f"+-{plan.jitter_percent:g} %; with a new random delay each round."
+        words = f"# Every {span(plan.interval)} {jitter}"
+        rounds = f"OnBootSec={span(plan.first)}\nOnUnitActiveSec={span(base)}\n"
+        rounds += f"RandomizedDelaySec={span(delay)}\n"
     return f"""\
 {words}
 [Unit]
@@ -242,26 +242,10 @@ WantedBy=timers.target
 """
 
 
-def _rounds(plan: Plan) -> tuple[str, str]:
-    """Return the comment on a timer's rounds, and its settings."""
-    if plan.calendar:
-        times = "".join(f"OnCalendar={each}\n" for each in plan.calendar)
-        words = "# At these times; a round that was missed is made up for once."
-        return words, f"{times}RandomizedDelaySec={span(plan.delay)}\nPersistent=yes\n"
-    base, delay = spread(plan.interval, plan.jitter_percent)
-    jitter = f"+-{plan.jitter_percent:g} %; with a new random delay each round."
-    return (
-        f"# Every {span(plan.interval)} {jitter}",
-        (
-            f"OnBootSec={span(plan.first)}\n"
-            f"OnUnitActiveSec={span(base)}\n"
-            f"RandomizedDelaySec={span(delay)}\n"
-        ),
-    )
-
-
 def _service(plan: Plan, place: UnitScope) -> str:
     network = "" if place.of_user else "network-online.target "
+    # Where rounds are frequent the next one tries again, and a limit of starts would be in its way.
+    limit, restart = ("", "") if plan.interval < OFTEN else (LIMIT, RESTART)
     return f"""\
 # Rendered by: botticelli timers render. Change botticelli.toml and render again,
 # or put what is yours into a drop-in: systemctl edit '{place.stem}-{plan.stage}.service'
@@ -272,11 +256,11 @@ Wants={network}{place.postgres}
 After={network}postgresql.service {place.postgres}
 PartOf={place.target}
 OnFailure={place.stem}-notify@%n.service
-{_limit(plan)}
+{limit}
 [Service]
 Type=oneshot
 ExecStart={_starts(place, command(plan))}
-{_restart(plan)}TimeoutStartSec={span(plan.longest)}
+{restart}TimeoutStartSec={span(plan.longest)}
 TimeoutStopSec=20s
 # 75: not now (locked, breaker open, quota used up); the next round retries.
 SuccessExitStatus=75
@@ -286,24 +270,14 @@ Environment=BOTTICELLI_FAILURES=unit
 {_surroundings(place)}"""
 
 
-def _restart(plan: Plan) -> str:
-    """Return what tries a round again that met no database, no model or no platform.
-
-    Where rounds are frequent the next one does, and a limit of starts would be in its way.
-    """
-    if plan.interval < OFTEN:
-        return ""
-    return """\
+LIMIT: Final = "StartLimitIntervalSec=20min\nStartLimitBurst=6\n"
+RESTART: Final = """\
 # 69: a server was away, and has not come back in two minutes. All else is a person's to fix, or the
 # next round's to try.
 Restart=on-failure
 RestartSec=3min
 RestartPreventExitStatus=1 2 70 75 78 130 141 SIGINT SIGTERM SIGKILL
 """
-
-
-def _limit(plan: Plan) -> str:
-    return "" if plan.interval < OFTEN else "StartLimitIntervalSec=20min\nStartLimitBurst=6\n"
 
 
 def _postgres(place: UnitScope) -> str:
@@ -345,7 +319,8 @@ TimeoutStartSec=2min
 
 def _surroundings(place: UnitScope) -> str:
     root = "%E/botticelli" if place.of_user else "/etc/botticelli"
-    folder = _path(place.folder)
+    # WorkingDirectory= and its like read a folder verbatim, up to the line's end.
+    folder = place.folder.replace("%", "%%") + ("/" if place.folder.endswith((" ", "\\")) else "")
     secrets = f"{(folder or root).removesuffix('/')}/credentials"
     credentials = "\n".join(
         f"LoadCredential={name}:{secrets}/{name}\nSetCredential={name}:\\n" for name in SECRETS
