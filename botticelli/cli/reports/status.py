@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, Styled, render, state
 from botticelli.cli.shell.output import watch as watch_report
 from botticelli.config.model import STAGES
+from botticelli.errors import Unavailable
 from botticelli.store.connection import Connection
 from botticelli.store.reads.budget import ModelUse
 from botticelli.store.reads.status import (
@@ -64,27 +65,17 @@ def armed_timers(env: Environment) -> Mapping[str, datetime]:
     """Return when systemd wakes each stage next; empty without systemd or its answer."""
     if not SYSTEMD.exists():
         return {}
-    import json
-    import subprocess
-
-    from botticelli.cli.setup.timer_install import scope_of
+    from botticelli.cli.setup.timer_install import LIST, next_rounds, run, scope_of
     from botticelli.schedule.units import PROGRAM
 
     stem = scope_of(env, program=PROGRAM).stem
-    command = ["systemctl", "list-timers", "--all", "--output=json", "botticelli-*.timer"]
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            command, capture_output=True, timeout=SYSTEMCTL_TIMEOUT, check=True
-        )
-        rows = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
+        words = ["systemctl", *LIST, "botticelli-*.timer"]
+        found = next_rounds(run(words, timeout=SYSTEMCTL_TIMEOUT))
+    except (OSError, Unavailable, ValueError):
         return {}
-    return {
-        stage: datetime.fromtimestamp(row["next"] / 1_000_000, UTC)
-        for row in rows
-        for stage in STAGES
-        if row.get("unit") == f"{stem}-{stage}.timer" and row.get("next")
-    }
+    units = {f"{stem}-{stage}.timer": stage for stage in STAGES}
+    return {units[unit]: at for unit, at in found.items() if unit in units}
 
 
 @render.register

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import which
 from typing import Final
@@ -22,6 +22,7 @@ from botticelli.schedule.crontab import CronClock, crontab, projects_in, replace
 from botticelli.schedule.units import PROGRAM, SECRETS, STEM, Plan, UnitScope
 
 TIMEOUT: Final = 60  # seconds
+LIST: Final = ("list-timers", "--all", "--output=json")  # for systemctl; see next_rounds
 LOCAL_TIME: Final = Path("/etc/localtime")
 
 
@@ -181,15 +182,21 @@ def note_exported(env: Environment, place: UnitScope) -> None:
         )
 
 
-def run(words: Sequence[str], *, text: str | None = None, may_fail: bool = False) -> str:
-    """Run a program of the machine and return what it said.
+def run(
+    words: Sequence[str],
+    *,
+    text: str | None = None,
+    may_fail: bool = False,
+    timeout: float = TIMEOUT,
+) -> str:
+    """Run a program of the machine, for `timeout` seconds at most, and return what it said.
 
     Raises:
         Unavailable: It is not here, or it failed.
     """
     try:
         done = subprocess.run(  # noqa: S603 - fixed programs, names from our own table
-            list(words), input=text, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            list(words), input=text, capture_output=True, text=True, timeout=timeout, check=False
         )
     except FileNotFoundError as error:
         raise Unavailable(
@@ -207,6 +214,22 @@ def run(words: Sequence[str], *, text: str | None = None, may_fail: bool = False
             hint="see the other ways: --user, --cron" if words[0] == "systemctl" else "",
         )
     return done.stdout
+
+
+def next_rounds(said: str) -> dict[str, datetime]:
+    """Return when each timer fires next, out of what `systemctl` says to LIST.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    import json
+
+    rows = json.loads(said or "[]")
+    return {
+        row["unit"]: datetime.fromtimestamp(row["next"] / 1_000_000, UTC)
+        for row in rows
+        if row.get("unit") and row.get("next")
+    }
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> None:
@@ -229,9 +252,10 @@ class Crontab:
     def __init__(self, env: Environment, *, program: str | None) -> None:
         self._env = env
         self._place = scope_of(env, program=program or this_program(env))
+        self._plans = plans_of(env.config)
 
     def _block(self, place: UnitScope) -> str:
-        return crontab(plans_of(self._env.config), place=place, clock=cron_clock(self._env))
+        return crontab(self._plans, place=place, clock=cron_clock(self._env))
 
     def plan(self) -> Iterator[str]:
         """See Units."""
@@ -289,7 +313,7 @@ class Crontab:
     def _timers(self, is_there: bool, is_current: bool | None) -> tuple[Timer, ...]:
         return tuple(
             Timer(name=plan.stage, installed=is_there, armed=is_there, current=is_current)
-            for plan in plans_of(self._env.config)
+            for plan in self._plans
         )
 
 

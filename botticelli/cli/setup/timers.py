@@ -11,12 +11,14 @@ from typing import Annotated, Final
 import typer
 
 from botticelli.cli.setup.timer_install import (
+    LIST,
     Crontab,
     ProjectTimers,
     Timer,
     TimersReport,
     cron_clock,
     is_same,
+    next_rounds,
     note_exported,
     plans_of,
     refuse_namesake,
@@ -35,7 +37,6 @@ from botticelli.schedule.units import (
     PROGRAM,
     SHIPPED,
     STEM,
-    Plan,
     UnitScope,
     read_mark,
     systemd_units,
@@ -63,16 +64,10 @@ class Units:
         self._of_user = of_user
         self._home = user_folder(env.environ, "XDG_CONFIG_HOME", ".config")
         self._folder = self._home / "systemd/user" if of_user else SYSTEM_FOLDER
+        self._systemctl = ["systemctl", "--user"] if of_user else ["systemctl"]
         self._place = scope_of(env, program=program or this_program(env), of_user=of_user)
-
-    @property
-    def files(self) -> Mapping[str, str]:
-        """Every unit by its file name."""
-        return systemd_units(self._plans, place=self._place)
-
-    @property
-    def _plans(self) -> list[Plan]:
-        return plans_of(self._env.config)
+        self._plans = plans_of(env.config)
+        self.files = systemd_units(self._plans, place=self._place)  # by their names
 
     def plan(self) -> Iterator[str]:
         """Yield what would be done, as commands and files."""
@@ -229,18 +224,9 @@ class Units:
 
     def _next(self, facts: Mapping[str, str]) -> datetime | None:
         """Return when a timer without a calendar fires: only list-timers converts its clock."""
-        import json
-
         if facts.get("LoadState") != "loaded":
             return None
-        words = [*self._systemctl, "list-timers", "--output=json", facts["Id"]]
-        rows = json.loads(run(words) or "[]")
-        micro = rows[0].get("next") if rows else None
-        return datetime.fromtimestamp(micro / 1_000_000, UTC) if micro else None
-
-    @property
-    def _systemctl(self) -> list[str]:
-        return ["systemctl", "--user"] if self._of_user else ["systemctl"]
+        return next(iter(next_rounds(run([*self._systemctl, *LIST, facts["Id"]])).values()), None)
 
     def _commands(self) -> list[list[str]]:
         timers = [name for name in self.files if name.endswith(".timer")]
@@ -254,7 +240,7 @@ class Units:
 
 def _refuse_hidden(place: UnitScope) -> None:
     """Refuse what a sandboxed service of the machine cannot see or read."""
-    for path in filter(None, (place.program, place.config)):
+    for path in (place.program, place.config):
         if path.startswith(HIDDEN):
             raise ConfigError(
                 "the sandboxed services cannot see into home folders and temporary ones",
@@ -317,20 +303,19 @@ def render_timers(
     """
     plans = plans_of(env.config)
     place = scope_of(env, program=program or PROGRAM, of_user=user)
-    if cron:
-        lines = crontab(plans, place=place, clock=cron_clock(env))
-        files: Mapping[str, str] = {"crontab.example": lines}
-    else:
-        files = systemd_units(plans, place=place)
+    files = (
+        {"crontab.example": crontab(plans, place=place, clock=cron_clock(env))}
+        if cron
+        else systemd_units(plans, place=place)
+    )
     if to is None:
         parts = [f"# --- {name}\n{text}" for name, text in files.items()]
         text = "\n".join(files.values() if len(files) == 1 else parts)
         return PlainText(text=text, facts={"files": files})
     folder = env.cwd / to
     write_files(files, folder)
-    line = (
-        f"{counted(len(files), 'file')} written to {folder}; botticelli timers install enables them"
-    )
+    line = f"{counted(len(files), 'file')} written to {folder}"
+    line += "; botticelli timers install enables them"
     return Done(line=line, facts={"folder": folder, "written": list(files)})
 
 
@@ -375,22 +360,12 @@ def status(env: Environment, *, cron: ForCron = False, user: ForUser = False) ->
 
 @render.register
 def _(report: TimersReport, console: Console) -> None:
-    groups = [
-        (f"{report.kind} timers of {report.project}", report.timers),
-        *(
-            (f"of {other.project} ({other.config or 'no project'})", other.timers)
-            for other in report.others
-        ),
-    ]
-    for title, timers in groups:
-        console.table(
-            ["TIMER", "STATE", "LAST", "NEXT"],
-            [
-                [each.name, _state(each), _clock_face(each.last), _clock_face(each.next)]
-                for each in timers
-            ],
-            title=title,
-        )
+    groups = {f"{report.kind} timers of {report.project}": report.timers}
+    for other in report.others:
+        groups[f"of {other.project} ({other.config or 'no project'})"] = other.timers
+    for title, found in groups.items():
+        rows = [[each.name, _state(each), _clock(each.last), _clock(each.next)] for each in found]
+        console.table(["TIMER", "STATE", "LAST", "NEXT"], rows, title=title)
 
 
 def _state(timer: Timer) -> Styled:
@@ -398,12 +373,10 @@ def _state(timer: Timer) -> Styled:
         return Styled("not installed", "red")
     if not timer.armed:
         return Styled("installed, not active", "red")
-    return (
-        Styled("active", "green")
-        if timer.current is not False
-        else Styled("active, but outdated: install again", "yellow")
-    )
+    if timer.current is False:
+        return Styled("active, but outdated: install again", "yellow")
+    return Styled("active", "green")
 
 
-def _clock_face(instant: datetime | None) -> str | None:
+def _clock(instant: datetime | None) -> str | None:
     return f"{instant:%Y-%m-%d %H:%M:%S} UTC" if instant else None
