@@ -5,8 +5,8 @@ from pathlib import Path
 from textwrap import dedent
 
 from botticelli.clock import SystemClock
-from botticelli.config.curation import Similarity
 from botticelli.config.model import Config, DatabaseConfig, Limits, Models, Retry
+from botticelli.config.operations import Similarity
 from botticelli.config.secrets import Secret
 from botticelli.store.connection import connect
 from tests.run_context import identity, run_context

@@ -8,6 +8,7 @@ strings are hidden even if they are not registered.
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,7 +112,10 @@ def secrets_of(config: Any) -> list[str]:
     found: list[str] = []
     for secret in _secrets_within(config):
         found += [secret, *_pieces(secret)]
-    found = [text for text in found if text not in _programs(config)]
+    # A hook that is a program's name and nothing else is a word such as "notify-send".
+    told = (target.reveal() for key, target in config.hooks.targets() if not key.endswith(".ping"))
+    programs = {text for text in told if re.fullmatch(r"[\w./-]+", text)}
+    found = [text for text in found if text not in programs]
     for destination in config.destinations.values():
         found += secrets_in_table(destination.options)
     found += passwords_in(config.database.url)
@@ -147,7 +151,8 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
         else:
             found += passwords_in(value)
     if folder := environ.get("CREDENTIALS_DIRECTORY"):
-        found += [text for path in _files(Path(folder)) for text in (_content(path),)]
+        with suppress(OSError):
+            found += map(_content, sorted(Path(folder).iterdir()))
     contents = [text for text in found if text]
     return [*contents, *(password for text in contents for password in passwords_in(text))]
 
@@ -195,19 +200,6 @@ def _secrets_within(value: Any) -> Iterator[str]:
             yield from _secrets_within(inner)
 
 
-def _programs(config: Any) -> frozenset[str]:
-    """Return the hooks that are a program's name and nothing else: words such as "notify-send"."""
-    hooks = config.hooks
-    told = (
-        target.reveal()
-        for group in (hooks.every, hooks.generate, hooks.curate, hooks.post)
-        for name, targets in vars(group).items()
-        if name != "ping"
-        for target in targets
-    )
-    return frozenset(text for text in told if re.fullmatch(r"[\w./-]+", text))
-
-
 def _pieces(text: str) -> Iterator[str]:
     """Yield the parts of an address or a command that give it away: paths, keys, arguments.
 
@@ -252,13 +244,6 @@ def _spellings(secret: str) -> Iterator[str]:
         yield shown[1:-1]
     yield secret.replace("\\", "\\\\")
     yield repr(raw)[2:-1]
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
 
 
 def _content(path: Path) -> str:

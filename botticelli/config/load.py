@@ -11,21 +11,18 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 from botticelli import cron
 from botticelli.config import plugins
-from botticelli.config.curation import Weights
 from botticelli.config.keys import REST, Key, is_table, keys_of
 from botticelli.config.model import Config, DatabaseConfig, Destination, Schedule
+from botticelli.config.operations import Weights
 from botticelli.config.secrets import Secret, find_secret
 from botticelli.config.sources import NAME, Expander, is_earlier, read_text, user_folder
 from botticelli.config.structure import Mistake, Place, mistakes, schema
 from botticelli.errors import ConfigError, Problem
 from botticelli.toml_lines import key_lines, line_of, parse, spell
-
-if TYPE_CHECKING:
-    pass
 
 DISCORD: Final = "https://discord.com/api/v10"
 DEFAULT_DESTINATIONS: Final = {"discord": {"platform": "discord"}}
@@ -50,7 +47,9 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     Raises:
         ConfigError: What is wrong in the file or the environment; carries every mistake.
     """
-    name = _short(file, cwd)
+    name = NAME
+    if file is not None:  # as a person would call it from where they are
+        name = str(file.relative_to(cwd) if file.is_relative_to(cwd) else file)
     text = read_text(file, name) if file else ""
     try:
         tables = parse(text, name)
@@ -123,13 +122,6 @@ def _is_plugin(tables: Any, mistake: Mistake) -> bool:
     for key in mistake.path:
         tables = tables[key]
     return tables in plugins.names(group)
-
-
-def _short(file: Path | None, cwd: Path) -> str:
-    """Return the file as a person would name it from where they are."""
-    if file is None:
-        return "botticelli.toml"
-    return str(file.relative_to(cwd)) if file.is_relative_to(cwd) else str(file)
 
 
 def _problem(mistake: Mistake, text: str, file: str) -> Problem:
@@ -271,7 +263,10 @@ class Builder:
         if key.parse:
             return key.parse(value)
         if kind is timedelta:
-            return _span(value, key.unit)
+            try:
+                return timedelta(**{key.unit: value})
+            except OverflowError:
+                raise ValueError(f"{value} {key.unit} are too many") from None
         if kind is Path:
             return self.base / Path(value).expanduser()
         # An id may be written as a number, a whole number as 2.0.
@@ -305,19 +300,9 @@ class Builder:
         needed = "at" if made.kind == "Daily" else "cron"
         if needed not in table:
             self.mistakes.append(Mistake(path=place, what=f"'{needed}' is missing"))
-        return replace(made, interval=self._longest_gap(made.cron, place), jitter_percent=0)
-
-    def _longest_gap(self, line: str, place: Place) -> timedelta:
-        """Return how far apart two rounds of a Daily or Cron schedule are at most."""
+        gap = timedelta(days=1)  # between two rounds at most
         try:
-            return cron.longest_gap(cron.parse(line)) if line else timedelta(days=1)
+            gap = cron.longest_gap(cron.parse(made.cron)) if made.cron else gap
         except ValueError as error:
             self._wrong(error, (*place, "cron"))
-            return timedelta(days=1)
-
-
-def _span(value: float, unit: str) -> timedelta:
-    try:
-        return timedelta(**{unit: value})
-    except OverflowError:
-        raise ValueError(f"{value} {unit} are too many") from None
+        return replace(made, interval=gap, jitter_percent=0)

@@ -11,7 +11,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from botticelli.config.curation import Mode, Similarity, Weights
 from botticelli.config.keys import (
     NOTHING,
     ActiveHours,
@@ -25,9 +24,12 @@ from botticelli.config.operations import (
     AN_ID,
     HealthConfig,
     Hooks,
+    Mode,
     RetentionConfig,
     ReviewConfig,
     Security,
+    Similarity,
+    Weights,
 )
 from botticelli.config.project import Project
 from botticelli.config.secrets import Secret

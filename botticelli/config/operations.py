@@ -1,6 +1,6 @@
-"""The part of the configuration for operators: hooks, health, retention, security."""
+"""The parts of the configuration: curation, hooks, health, retention, security."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -10,6 +10,44 @@ from botticelli.records import record
 
 IDS: Mapping[str, Any] = {"type": ["string", "integer"], "pattern": "^[0-9]+$"}
 AN_ID = ["123456789012345678"]
+Mode = Literal["auto", "human"]
+
+
+@record
+class Weights:
+    """What each criterion counts in the total of 50; 0 leaves it out.
+
+    Args:
+        engagement: Weight of engagement.
+        clarity: Weight of clarity.
+        value: Weight of value.
+        tone: Weight of tone.
+        polish: Weight of polish.
+    """
+
+    engagement: float = key(1, min=0, max=100)
+    clarity: float = key(1, min=0, max=100)
+    value: float = key(1, min=0, max=100)
+    tone: float = key(1, min=0, max=100)
+    polish: float = key(1, min=0, max=100)
+
+
+@record
+class Similarity:
+    """When a text counts as a repeat: such candidates are not judged, such posts not sent.
+
+    docs/curation.md has the figures behind the defaults.
+
+    Args:
+        window: How far back candidates and posts are compared.
+        near: Share of common trigrams from which two texts are the same; 1: only identical words.
+        reworded: Cosine similarity of meaning from which a text is perhaps the same, for a person
+            to decide if the judge does not; 1: never. Needs the extra 'similarity', knows English.
+    """
+
+    window: timedelta = key(timedelta(days=90), unit="days", type="integer", min=1, max=3650)
+    near: float = key(0.55, min=0.3, max=1)
+    reworded: float = key(0.45, min=0.3, max=1)
 
 
 @record
@@ -34,6 +72,7 @@ class StageHooks:
 
 
 NO_HOOKS = StageHooks()
+GROUPS = ("every", "generate", "curate", "post")  # of hooks
 
 
 @record
@@ -55,6 +94,14 @@ class Hooks:
     generate: StageHooks = key(NO_HOOKS)
     curate: StageHooks = key(NO_HOOKS)
     post: StageHooks = key(NO_HOOKS)
+
+    def targets(self) -> Iterator[tuple[str, Secret]]:
+        """Yield every address and command, each with its key, such as hooks.post.ping."""
+        for stage in GROUPS:
+            for name, found in vars(getattr(self, stage)).items():
+                key = f"hooks.{stage}.{name}".replace(".every", "")
+                targets = (found,) if isinstance(found, Secret) else found
+                yield from ((key, target) for target in targets if target)
 
 
 @record

@@ -11,8 +11,7 @@ from typing import Final
 
 from botticelli.budget.limits import limits_in_force
 from botticelli.clock import Clock
-from botticelli.config.model import STAGES, Config, Destination
-from botticelli.config.operations import StageHooks
+from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.models import catalogue
 from botticelli.models.base import CanLookUp
@@ -27,7 +26,6 @@ from botticelli.store.delivery.schedule import rhythm
 from botticelli.web import bounded, kind_of
 
 LARGEST_LOOK: Final = 65_536  # bytes
-EVENTS: Final = ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
 
 
 def models(
@@ -121,20 +119,11 @@ def rules(config: Config, *, clock: Clock) -> Iterator[Finding]:
             yield say(f"destinations.{name}", each.what, hint=hint)
 
 
-def hook_targets(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield the commands and addresses of all hooks, by key."""
-    for name in ("every", *STAGES):
-        group: StageHooks = getattr(config.hooks, name)
-        key = "hooks" if name == "every" else f"hooks.{name}"
-        yield f"{key}.ping", group.ping.reveal()
-        for event in EVENTS:
-            yield from ((f"{key}.{event}", each.reveal()) for each in getattr(group, event))
-
-
 def hooks(config: Config, *, environ: Mapping[str, str], online: bool) -> Iterator[Finding]:
     """Yield hooks that cannot be run; `online`: their servers are asked, and told nothing."""
     path = environ.get("PATH")
-    for key, target in hook_targets(config):
+    for key, secret in config.hooks.targets():
+        target = secret.reveal()
         scheme, separator, _ = target.partition("://")
         if scheme in ("http", "https"):
             yield from _answer_of(key, target) if online else ()

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 import jsonschema
 import pytest
 
-from botticelli.config.curation import Similarity
+from botticelli.config.operations import Similarity
 from botticelli.models.base import Message, Part, Request
 from botticelli.models.offline.driver import CRITERIA, Offline
 from botticelli.stages.curate.similarity import overlap, trigrams

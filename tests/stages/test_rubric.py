@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.config.curation import Weights
+from botticelli.config.operations import Weights
 from botticelli.stages.curate.rubric import LEAST_TIED, choose, combine, read_answer, tied
 from botticelli.store.curation.judging import CRITERIA
 

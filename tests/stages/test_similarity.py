@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.repeats import KINDS, PLANTED, doubting, gate, measure, planted, rejecting, unseen
-from botticelli.config.curation import Similarity
+from botticelli.config.operations import Similarity
 from botticelli.models.meanings import open_meanings
 from botticelli.stages.curate.similarity import (
     alike,

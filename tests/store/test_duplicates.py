@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from benchmarks.repeats import KINDS, PLANTED, mixed
-from botticelli.config.curation import Similarity
 from botticelli.config.model import Config, DatabaseConfig
+from botticelli.config.operations import Similarity
 from botticelli.stages.curate.similarity import terms
 from botticelli.stages.curate.stage import Prefilter
 from botticelli.store.curation import duplicates, reviews

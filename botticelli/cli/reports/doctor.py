@@ -19,7 +19,6 @@ from botticelli.cli.shell.output import Console, render
 from botticelli.clock import Clock
 from botticelli.config.model import STAGES, Config, Destination
 from botticelli.config.operations import Hooks, StageHooks
-from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, Unavailable
 from botticelli.narrative.checks.fillers import fillers_of_project
 from botticelli.records import record
@@ -84,7 +83,7 @@ def _checks(env: Environment, config: Config) -> dict[str, Check]:
     from botticelli.config.hiding import SHORTEST, secrets_of
 
     # A hook that is a command is no secret in a file of settings.
-    addresses = (Secret(each) for _, each in outside.hook_targets(config) if "://" in each)
+    addresses = (each for _, each in config.hooks.targets() if "://" in each)
     hooks = StageHooks(on_failure=tuple(addresses))
     guarded = replace(config, hooks=Hooks(every=hooks))
     known = [secret for secret in secrets_of(guarded) if len(secret) >= SHORTEST]

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from botticelli.config.addresses import UntrustedAddress, is_loopback
 from botticelli.config.hiding import SHORTEST, Hider, secrets_of_environment
 from botticelli.config.model import Config, Destination, Models, NamedModel
-from botticelli.config.operations import Hooks, StageHooks
+from botticelli.config.operations import GROUPS, Hooks, StageHooks
 from botticelli.config.secrets import Secret
 from botticelli.config.sources import NAME as SETTINGS
 from botticelli.config.sources import user_folder
@@ -35,7 +35,6 @@ OF_PROGRAMS: Final = (
     r"|BOTTICELLI_(?:CONFIG|CONTEXT_PATH)"
 )
 NO_SECRETS: Final = Hider(())
-HOOK_LISTS: Final = ("on_failure", "on_success", "on_breaker_open", "on_empty_queue")
 
 
 @record
@@ -71,11 +70,9 @@ class ProjectFiles:
             for name in self.assigned
             if self.assigns(name) and re.fullmatch(OF_PROGRAMS, name, re.IGNORECASE)
         )
-        return tuple(sorted(name for name in named if not self._stays_here(name)))
-
-    def _stays_here(self, name: str) -> bool:
-        is_address = name.upper().endswith(("_PROXY", "ENDPOINT"))
-        return is_address and is_here(self.assigned[name])
+        ends = ("_PROXY", "ENDPOINT")  # of names whose values are addresses
+        stay = (n for n in named if not (n.upper().endswith(ends) and is_here(self.assigned[n])))
+        return tuple(sorted(stay))
 
     @property
     def default_server(self) -> Path:
@@ -109,7 +106,8 @@ def _settings(config: Config, files: ProjectFiles) -> Iterator[tuple[str, object
     """Yield what botticelli.toml says beyond what any project may, with its keys."""
     if not files.speaks:
         return
-    yield from ((key, target.reveal()) for key, target in _hooks(config.hooks))
+    hooks = config.hooks.targets()
+    yield from ((key, each.reveal()) for key, each in hooks if not _is_here_hook(each))
     yield from server_of(config, files)
     security, narratives = config.security, config.narratives
     yes = {
@@ -164,15 +162,12 @@ def addresses(config: Config, files: ProjectFiles) -> Iterator[tuple[str, str]]:
         if files.says(model.base_url):
             found.append((f"models.{name}.base_url", model.base_url))
     for name, place in config.destinations.items():
-        if _names_address(place, files):
+        is_named = files.says(place.base_url)
+        if files.environ.get("DISCORD_API_BASE"):
+            is_named = files.assigns("DISCORD_API_BASE")
+        if is_named:
             found.append((f"destinations.{name}.base_url", place.base_url))
     return ((key, address) for key, address in found if not is_here(address))
-
-
-def _names_address(place: Destination, files: ProjectFiles) -> bool:
-    if files.environ.get("DISCORD_API_BASE"):
-        return files.assigns("DISCORD_API_BASE")
-    return files.says(place.base_url)
 
 
 def is_here(address: str) -> bool:
@@ -190,26 +185,10 @@ def is_here(address: str) -> bool:
         query = parse_qs(parts.query)
         named = [*query.get("host", ()), *query.get("hostaddr", ())]
         hosts += ",".join(named).split(",")
-        return "service" not in query and all(map(_is_local_server, map(unquote, hosts)))
+        hosts = [host for host in map(unquote, hosts) if host and not host.startswith("/")]
+        return "service" not in query and all(map(is_loopback, hosts))  # or by their sockets
     is_discord = parts.scheme == "https" and host in ("discord.com", "discordapp.com")
     return not address or is_discord or is_loopback(host)
-
-
-def _is_local_server(host: str) -> bool:
-    """Return whether libpq finds a host on this machine: by its socket or by loopback."""
-    return not host or host.startswith("/") or is_loopback(host)
-
-
-def _hooks(hooks: Hooks) -> Iterator[tuple[str, Secret]]:
-    for stage in ("every", "generate", "curate", "post"):
-        for name, targets in vars(getattr(hooks, stage)).items():
-            for target in (targets,) if isinstance(targets, Secret) else targets:
-                if target and not _is_here_hook(target.reveal()):
-                    yield f"hooks.{stage}.{name}".replace(".every", ""), target
-
-
-def _is_here_hook(target: str) -> bool:
-    return target.startswith(("http://", "https://")) and " " not in target and is_here(target)
 
 
 def record_of(root: Path, asks: tuple[str, ...], *, by: str, at: str) -> TrustRecord:
@@ -318,13 +297,17 @@ def only_here(hooks: Hooks) -> Hooks:
     """Return the hooks without those that run a program or reach another machine."""
 
     def kept(group: StageHooks) -> StageHooks:
-        ping, *lists = (
-            tuple(each for each in targets if _is_here_hook(each.reveal()))
-            for targets in ((group.ping,), *(vars(group)[name] for name in HOOK_LISTS))
-        )
-        named = dict(zip(HOOK_LISTS, lists, strict=True))
-        return StageHooks(ping=ping[0] if ping else Secret(""), **named)
+        lists = {
+            name: tuple(filter(_is_here_hook, found))
+            for name, found in vars(group).items()
+            if name != "ping"
+        }
+        return StageHooks(ping=group.ping if _is_here_hook(group.ping) else Secret(""), **lists)
 
-    groups = ("every", "generate", "curate", "post")
-    here: dict[str, Any] = {name: kept(getattr(hooks, name)) for name in groups}
-    return replace(hooks, **here)
+    groups: dict[str, Any] = {name: kept(vars(hooks)[name]) for name in GROUPS}
+    return replace(hooks, **groups)
+
+
+def _is_here_hook(target: Secret) -> bool:
+    address = target.reveal()
+    return address.startswith(("http://", "https://")) and " " not in address and is_here(address)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Final
 
-from botticelli.config.curation import Similarity, Weights
+from botticelli.config.operations import Similarity, Weights
 from botticelli.records import record
 from botticelli.stages.curate.similarity import alike
 from botticelli.store.curation.choice import JudgedCandidate
