@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.server import own_postgres
 from botticelli.store.connection import connect
 from botticelli.store.schema import apply_schema
+from botticelli.store.session import DatabaseSession
 from tests.clock import NOON, PinnedClock, at
 from tests.commandline import Botticelli
 from tests.grown import SETTINGS, fill, open_work
@@ -49,7 +50,9 @@ def prepare(url: str, folder: Path, candidates: int) -> tuple[Botticelli, dict[s
     run.environ["DATABASE_URL"] = url
     run.clock = PinnedClock()
     with connect(url) as conn:
+        assert isinstance(conn, DatabaseSession)
         apply_schema(conn)
+        conn.statement_timeout = None  # we wait as long as it takes
         conn.execute("SET statement_timeout = 0")
         at(conn, NOON)
         fill(conn, candidates)

@@ -100,6 +100,8 @@ class HidingCursor(psycopg.Cursor[Any]):
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
         """See psycopg."""
+        if not isinstance(query, str):  # of names that a user chose: such a table may change
+            options["prepare"] = False
         if isinstance(params, Mapping) and (told := TELLING & params.keys()):
             params = {**params, **{name: _hidden(params[name]) for name in told}}
         return super().execute(query, params, **options)

@@ -75,6 +75,7 @@ PLANNER: Final[Mapping[str, str]] = {
     "enable_mergejoin": "off",
     "jit": "off",  # it takes longer than any statement of ours
 }
+PREPARED: Final = 5  # a statement of a session is planned anew until then; a pooler keeps none
 SIGN: Final = "botticelli.session"
 SINCE_17: Final = {"transaction_timeout": "0"}
 
@@ -170,6 +171,7 @@ def _prepare(conn: DatabaseSession) -> None:
         conn.settings = {**SETTINGS, **SINCE_17}
         conn.quietly(b"SET transaction_timeout = 0")
     if conn.info.parameter_status("DateStyle") == "ISO, YMD":
+        conn.prepare_threshold = PREPARED
         return
     if conn.execute(f"SELECT current_setting('{SIGN}', true)").fetchone() == ("on",):
         conn.change(**conn.settings)  # PGDATESTYLE and PGTZ come after what we ask for

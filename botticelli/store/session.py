@@ -10,7 +10,7 @@ import re
 import select
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, Self
 
 import psycopg
@@ -172,6 +172,8 @@ class DatabaseSession(psycopg.Connection[Any]):
         known: Mapping[str, str] = {}
         if isinstance(fresh, DatabaseSession):
             self.is_pooled, known = fresh.is_pooled, fresh.settings
+        self._prepared.clear()  # they went with the connection
+        self.prepare_threshold = fresh.prepare_threshold
         del fresh.pgconn  # it is ours now: nobody shall close it
         self._num_transactions = 0  # psycopg does not count those down that went with a connection
         self.change(**{k: v for k, v in self.settings.items() if known.get(k) != v})
@@ -236,6 +238,12 @@ class PooledCursor(HidingCursor):
             return super().execute(*args, **options)
         with conn.transaction():
             return super().execute(*args, **options)
+
+
+def joined(conn: psycopg.Connection[Any]) -> AbstractContextManager[object]:
+    """Return the transaction under way, without a savepoint of its own; else a new one."""
+    is_idle = conn.info.transaction_status == pq.TransactionStatus.IDLE
+    return conn.transaction() if is_idle else nullcontext()
 
 
 def opened(

@@ -13,6 +13,7 @@ from botticelli.platforms.discord.client import Discord
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import connect as connect_to
 from botticelli.store.delivery import decisions
+from botticelli.store.session import DatabaseSession
 from tests.database import approved
 from tests.fakes.discord import FakeDiscord
 from tests.posting import PostStage, delivery_of, id_of, status_of, to_discord, to_outbox
@@ -65,6 +66,26 @@ def test_a_post_is_published_byte_for_byte_and_the_database_agrees(db, discord, 
     assert status_of(db, post) == "posted"
     query = "SELECT review_status FROM potential_discord_posts"
     assert db.execute(query).fetchone() == ("posted",)
+
+
+def test_a_delivery_takes_two_commits(db, discord, stage_for, monkeypatch):
+    commits, command = [], DatabaseSession._exec_command
+
+    def counted(self, words, *more):
+        commits.extend([words] if words == b"COMMIT" else [])
+        return command(self, words, *more)
+
+    monkeypatch.setattr(DatabaseSession, "_exec_command", counted)
+    for number in range(5):
+        approved(db, f"number {number}")
+    stage = stage_for(to_discord(discord, min_interval=timedelta()))
+    taken = []
+    for limit in (1, 4):
+        commits.clear()
+        assert states(stage(limit=limit)) == ["posted"] * limit
+        taken.append(len(commits))
+
+    assert taken[1] - taken[0] == 3 * 2
 
 
 def test_a_row_put_in_by_plain_sql_is_delivered(db, discord, stage):

@@ -4,6 +4,7 @@ import socket
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from botticelli.errors import ConfigError, Exit, Unavailable
 from botticelli.store.connection import connect, mapped_errors, place_of
@@ -122,6 +123,29 @@ def test_a_connection_that_is_lost_at_work_is_one_line(db_url, db):
             conn.execute("SELECT 1")
 
     assert "\n" not in str(raised.value)
+
+
+def test_plans_are_kept_and_go_with_the_connection(db_url, db):
+    with connect(db_url) as conn:
+        conn.heals = True
+        for _ in range(2):
+            assert [conn.execute("SELECT %s::int", (n,)).fetchone() for n in range(8)] == [
+                (n,) for n in range(8)
+            ]
+            kept = conn.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+            assert kept == (1,)
+            db.execute("SELECT pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+
+
+def test_a_table_of_the_users_may_change_meanwhile(db_url, db):
+    db.execute("CREATE TABLE theirs (a int)")
+    every = sql.SQL("SELECT * FROM {}").format(sql.Identifier("theirs"))
+    with connect(db_url) as conn:
+        for _ in range(8):
+            conn.execute(every)
+        db.execute("ALTER TABLE theirs ADD COLUMN b int")
+        assert conn.execute(every).description[1].name == "b"
+    db.execute("DROP TABLE theirs")
 
 
 def test_what_the_user_may_not_do_is_one_line(person):

@@ -97,6 +97,7 @@ def test_our_settings_hold_in_every_statement(pooled, db):
 
     with connect(pooled) as one, connect(pooled) as two:
         assert one.is_pooled
+        assert one.prepare_threshold is None
         for conn in (one, two, one, two):
             assert conn.execute(READ).fetchone() == EXPECTED
             with conn.transaction():

@@ -47,14 +47,17 @@ class Ended:
 
 
 def prepare(target: PostTarget, delivery: Delivery) -> "Ended | Sending":
-    """Return what is to be sent of a new delivery; how it ended if a rule forbids that."""
+    """Return what is to be sent of a new delivery; how it ended if a rule forbids that.
+
+    Called within the claim, which then writes down that the request is made.
+    """
     try:
         found = target.examine(delivery)
     except ConfigError as error:
         return requeued(error)
     if why := objections(found):
         return Ended(ending=DeliveryResult(state="held", note=why))
-    return Sending(target=target, delivery=delivery, text=delivery.text)
+    return Sending(target=target, delivery=delivery, text=delivery.text, is_begun=True)
 
 
 def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
@@ -93,12 +96,14 @@ class Sending:
     Args:
         in_doubt: Whether a request for the next message may have arrived already; it is made again
             only within the platform's idempotency window.
+        is_begun: Whether the claim has written down already that the next request is made.
     """
 
     target: PostTarget
     delivery: Delivery
     text: str
     in_doubt: bool = False
+    is_begun: bool = False
     receipts: list[Receipt] = field(init=False)
     steps: list[Step] = field(init=False)
 
@@ -199,13 +204,7 @@ class Sending:
             if outcome is None:
                 if not self._may_repeat(clock.monotonic() - started):
                     return failure or Unconfirmed("it is too late to send it again unseen")
-                since = deliveries.begin(
-                    self.target.conn,
-                    self.delivery,
-                    text=self.text,
-                    place=self.target.destination.place,
-                    lease=self.target.context.config.supervision.lease,
-                )
+                since, self.is_begun = since if self.is_begun else self._begin(), False
                 try:
                     outcome = self.target.platform.send(message)
                 except (PlatformError, ConfigError) as error:
@@ -220,6 +219,15 @@ class Sending:
                 return failure
             clock.sleep(pause or 0)
         raise AssertionError("unreachable: the last attempt returns")
+
+    def _begin(self) -> datetime:
+        return deliveries.begin(
+            self.target.conn,
+            self.delivery,
+            text=self.text,
+            place=self.target.destination.place,
+            lease=self.target.context.config.supervision.lease,
+        )
 
     def _found(
         self, message: OutgoingMessage, *, since: datetime | None

@@ -218,9 +218,20 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
                 return
 
     def _claim_next(self, destination: Destination, queued: Queued) -> Iterator[ClaimedDelivery]:
-        from botticelli.stages.post.send import prepare
+        from botticelli.stages.post.send import Sending, prepare
 
         target = self._open(destination)
+        prepared: list[Ended | Sending] = []
+
+        def judge(delivery: Delivery) -> str | None:
+            prepared[:] = [prepare(target, delivery)]
+            return prepared[0].text if isinstance(prepared[0], Sending) else None
+
+        def begun(_: PostTarget, delivery: Delivery) -> "Ended | Sending":
+            if isinstance(prepared[0], Sending):
+                prepared[0].delivery = delivery
+            return prepared[0]
+
         claim = partial(
             deliveries.claim_next_due,
             self._conn,
@@ -229,6 +240,7 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             last_posted=queued.last_posted,
             owner=self._context.identity.owner,
             lease=self._context.config.supervision.lease,
+            judge=judge,
         )
         delivery = claim()
         if delivery is None and channels.drop_shared(self._conn):
@@ -237,8 +249,9 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             queued = self._read([destination])[destination.name]
             self._results.append(self._idle(destination, queued) or _busy(destination, queued))
         else:
-            yield ClaimedDelivery(target=target, delivery=delivery, prepare=prepare)
-            yield from self._claim_steps(destination)
+            yield ClaimedDelivery(target=target, delivery=delivery, prepare=begun)
+            if target.platform.steps:
+                yield from self._claim_steps(destination)
 
     def _claim_steps(self, destination: Destination) -> Iterator[ClaimedDelivery]:
         """Claim what follows messages that are out: of this run, and of earlier ones."""

@@ -7,8 +7,8 @@ One destination is written to by one claim at a time, whichever host holds it. d
 draws all of it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -141,12 +141,15 @@ def claim_next_due(
     last_posted: datetime | None,
     owner: str,
     lease: timedelta,
+    judge: Callable[[Delivery], str | None] = lambda _: None,
 ) -> Delivery | None:
     """Lease the next delivery to `owner`, if `last_posted` still is what the destination got last.
 
     None if nothing waits, another delivery to it is under way, or somebody has posted meanwhile.
     One transaction, committed before it returns: what comes next talks to the network, and the
     nonce must not be lost with us. Two callers never get the same row, nor two of one destination.
+    `judge` says within it, and without any network, what is to be sent: that request counts as
+    begun. None: nothing is sent at once.
     """
     values = {
         "destination": destination,
@@ -157,7 +160,11 @@ def claim_next_due(
     }
     with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
         conn.execute(ONE_AT_A_TIME, values)
-        return cursor.execute(CLAIM_NEXT_DUE, values).fetchone()
+        delivery = cursor.execute(CLAIM_NEXT_DUE, values).fetchone()
+        if delivery is None or (text := judge(delivery)) is None:
+            return delivery
+        began = _begin(conn, delivery, text=text, place=place, lease=lease)
+        return replace(delivery, sent_at=began)
 
 
 CLAIM_UNCERTAIN: Final = f"""
@@ -227,7 +234,11 @@ def begin(
         LostLease: The claim is no longer ours.
     """
     with conn.transaction():
-        row = guarded(conn, BEGIN, delivery, text=text, place=place, lease=lease).fetchone()
+        return _begin(conn, delivery, text=text, place=place, lease=lease)
+
+
+def _begin(conn: Connection, delivery: Delivery, **values: Any) -> datetime:
+    row = guarded(conn, BEGIN, delivery, **values).fetchone()
     assert row is not None
     began: datetime = row[0]
     return began

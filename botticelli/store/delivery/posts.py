@@ -13,6 +13,7 @@ from botticelli.config.model import Destination
 from botticelli.records import record
 from botticelli.schedule.due import Downtime, Pace
 from botticelli.store.connection import Connection, fetch_one, repeatable
+from botticelli.store.session import joined
 
 # Of an approved post p: the hash of all that is sent; and whether that is what was approved.
 POST_HASH: Final = (
@@ -319,7 +320,7 @@ def following(conn: Connection, post_id: int, *, by_hand: bool = False) -> Itera
 
     `by_hand` means that a person decided: what was set before is replaced.
     """
-    with conn.transaction():
+    with joined(conn):
         conn.execute(HOLD_POST, {"post_id": post_id})
         yield
         conn.execute(FOLLOW, {"post_id": post_id, "by_hand": by_hand})

@@ -82,7 +82,6 @@ def settle_steps(
     }
 
     def write() -> None:
-        with conn.transaction():
-            guarded(conn, SETTLE_STEPS, delivery, **values)
+        guarded(conn, SETTLE_STEPS, delivery, **values)
 
     once(conn, write)
