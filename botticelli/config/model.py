@@ -364,6 +364,11 @@ class Destination:
         token: The bot's token, best as "${VARIABLE}"; left out: DISCORD_TOKEN.
         webhook: URL of a webhook to use instead of a bot, best as "${VARIABLE}".
         base_url: Root of the platform's API, with its version; DISCORD_API_BASE overrides it.
+        account: The account that is meant, such as "@news" or "news.example.org"; left out: the
+            token's.
+        language: Language of posts that do not say theirs, such as "en".
+        visibility: Who sees the posts (Mastodon).
+        content_warning: What stands before each post, which is shown on demand (Mastodon).
         folder: Where an outbox writes its files.
         active_hours: Local hours in which posts may go out, such as "09:00-21:00"; left out: at any
             hour.
@@ -387,11 +392,15 @@ class Destination:
     """
 
     name: str
-    platform: str = key(enum=["discord", "outbox"], eg="discord")
+    platform: str = key(enum=["discord", "mastodon", "outbox"], eg="discord")
     channel: str = key("", type=["string", "integer"], eg="${POSTING_CHANNEL_ID}")
     token: Secret = key(Secret(""), eg="${DISCORD_TOKEN}")
     webhook: Secret = key(Secret(""), eg="${DISCORD_WEBHOOK}")
     base_url: str = key("", eg="https://discord.com/api/v10")
+    account: str = key("", eg="@news")
+    language: str = key("", pattern="^([A-Za-z]{2,3}(-[A-Za-z0-9]+)*)?$", eg="en")
+    visibility: Literal["public", "unlisted", "private", "direct"] = key("public")
+    content_warning: str = key("")
     folder: Path = key(Path("outbox"))
     active_hours: ActiveHours | None = key(
         None,

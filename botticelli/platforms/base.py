@@ -130,8 +130,11 @@ class Platform(Protocol):
     """One destination, written to as one author. Not shared between threads."""
 
     name: str
-    idempotency_seconds: float  # how long the same nonce makes no second message; 0: never
     real: bool  # False: an outbox, which may also take what the offline model wrote
+
+    @property
+    def idempotency_seconds(self) -> float:
+        """How long the same nonce makes no second message; 0: it may make one at once."""
 
     @property
     def limits(self) -> MessageLimits:

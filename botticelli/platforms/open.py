@@ -26,6 +26,7 @@ from botticelli.platforms.rate_limits import SharedLimits
 
 ROOMS: Final[Mapping[str, str]] = {
     "discord": "discord.open",
+    "mastodon": "mastodon.open",
     "outbox": "outbox",
 }
 
