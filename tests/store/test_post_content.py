@@ -9,7 +9,10 @@ from psycopg.types.json import Jsonb
 from botticelli.errors import UsageError
 from botticelli.store.curation.reviews import decide, edit, find_candidates
 from botticelli.store.curation.undo import undo
+from botticelli.store.generation import candidates
+from botticelli.store.generation.candidates import Origin
 from botticelli.store.maintenance.retention import tidy
+from botticelli.store.tables.rows import insert_rows
 from botticelli.text import parts_of
 from tests.database import candidate
 
@@ -119,6 +122,50 @@ def test_an_edit_cuts_the_text_at_its_lines_and_undo_brings_the_parts_back(db, a
     undo(db, [approved_id], by="ann")
     [found] = find_candidates(db, [approved_id])
     assert (found.text_content, found.parts, found.status) == (TEXT, ["one", "two"], "approved")
+
+
+ANSWERS = [
+    ({"text_content": "x"}, ("x", None, None, None, None, {})),
+    (
+        {"text_content": "x", "title": " T ", "link": "https://a.example/b", "language": "de-AT"},
+        ("x", "T", "https://a.example/b", "de-AT", None, {}),
+    ),
+    ({"parts": ["one", "two\n"]}, ("one\n\n---\n\ntwo", None, None, None, ["one", "two"], {})),
+    ({"parts": ["one", " "], "title": ""}, ("one", None, None, None, None, {})),
+    (
+        {"parts": ["one", "two"], "text_content": "short"},
+        (
+            "one\n\n---\n\ntwo", None, None, None, ["one", "two"], {"text_content": "short"},
+        ),
+    ),
+    ({"text_content": "a\n---\nb"}, ("a\n---\nb", None, None, None, ["a", "b"], {})),
+    (
+        {"text_content": "x", "parts": "y", "link": "javascript:x", "language": "a language"},
+        (
+            "x", None, None, None, None,
+            {"parts": "y", "link": "javascript:x", "language": "a language"},
+        ),
+    ),
+    ({"text_content": "x", "parts": [1]}, ("x", None, None, None, None, {"parts": [1]})),
+    (
+        {"text_content": "x", "attached": "y", "approved_hash": "z"},
+        ("x", None, None, None, None, {"attached": "y", "approved_hash": "z"}),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "stored"), ANSWERS)
+@pytest.mark.parametrize("by", ["generate", "run"])
+def test_what_a_model_says_of_a_post_finds_its_place(db, by, answer, stored):
+    if by == "generate":
+        candidates.insert(db, [answer], origin=Origin(narrative="n", act="a"))
+    else:
+        insert_rows(db, "potential_discord_posts", rows=[answer])
+
+    row = db.execute(
+        "SELECT text_content, title, link, language, parts, extra FROM potential_discord_posts"
+    ).fetchone()
+    assert row == stored
 
 
 @pytest.mark.parametrize(

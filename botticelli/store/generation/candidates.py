@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.records import record
 from botticelli.store.connection import Connection
-from botticelli.store.tables.columns import clean
+from botticelli.store.tables.columns import as_post, clean
 from botticelli.text import fingerprint
 
 
@@ -53,12 +53,13 @@ LOCK_TEXTS: Final = """
 """
 INSERT: Final = """
     INSERT INTO potential_discord_posts
-           (text_content, content_type, source, tags, rating, extra, content_hash, generated_at,
-            source_narrative, source_act, generation_model, run_id, item_id, execution_id,
-            duplicate_of)
-    VALUES (%(text_content)s, %(content_type)s, %(source)s, %(tags)s, %(rating)s, %(extra)s,
-            %(hash)s, botticelli_now(), %(narrative)s, %(act)s,
-            nullif(%(model)s, ''), %(run_id)s, %(item_id)s, %(execution_id)s,
+           (text_content, content_type, source, tags, rating, title, link, language, parts, extra,
+            content_hash, generated_at, source_narrative, source_act, generation_model, run_id,
+            item_id, execution_id, duplicate_of)
+    VALUES (%(text_content)s, %(content_type)s, %(source)s, %(tags)s, %(rating)s, %(title)s,
+            %(link)s, %(language)s, %(parts)s, %(extra)s, %(hash)s, botticelli_now(),
+            %(narrative)s, %(act)s, nullif(%(model)s, ''), %(run_id)s, %(item_id)s,
+            %(execution_id)s,
             (SELECT min(first.id)
                FROM potential_discord_posts AS first
               WHERE first.content_hash = %(hash)s))
@@ -92,10 +93,11 @@ def insert(conn: Connection, rows: Iterable[Mapping[str, Any]], *, origin: Origi
 
 def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
     """Sort a model's keys into columns of the right type; what does not fit goes to `extra`."""
-    extra = dict(row)
+    extra, rest = as_post(row)
     values: dict[str, Any] = {}
-    for key in ("text_content", "content_type", "source"):
-        values[key] = extra.pop(key) if isinstance(row.get(key), str) else None
+    for key in ("text_content", "content_type", "source", "title", "link", "language"):
+        values[key] = extra.pop(key) if isinstance(extra.get(key), str) else None
+    parts = extra.pop("parts", None)
     rating = row.get("rating")
     fits = isinstance(rating, int) and not isinstance(rating, bool) and abs(rating) < 2**31
     values["rating"] = extra.pop("rating") if fits else None
@@ -104,7 +106,8 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **values,
         "tags": None if tags is None else Jsonb(tags),
-        "extra": Jsonb(extra),
+        "parts": parts and Jsonb(parts),
+        "extra": Jsonb(extra | rest),
         "hash": fingerprint(text) if text and text.strip() else None,
     }
 

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from botticelli.errors import BotticelliError
 from botticelli.records import record
 from botticelli.store.connection import Connection
+from botticelli.text import BREAK, parts_of
 
 DEEPEST: Final = 100  # lists and objects within each other
 LONGEST_NAME: Final = 63  # bytes; PostgreSQL cuts longer names, so that two could become one
@@ -37,12 +38,46 @@ OPERATIONAL: Final = frozenset({
 GUARDED: Final = OPERATIONAL | {"act_executions"}  # with the view of the calls
 # Columns that a model's JSON fills, of the tables that we read back as ours (and of those made like
 # them). Any other key is kept in `extra`.
-WRITTEN: Final = frozenset({"text_content", "content_type", "source", "tags", "rating"})
+WRITTEN: Final = frozenset({
+    "text_content", "content_type", "source", "tags", "rating", "title", "link", "language",
+    "parts",
+})  # fmt: skip
 FILLED_BY_MODELS: Final[Mapping[str, frozenset[str]]] = {
     "potential_discord_posts": WRITTEN,
     # The scores of a narrative that approves for itself; only the user's settings let one do so.
     "approved_discord_posts": WRITTEN | {"curation_score", "curation_notes"},
 }
+_FITS: Final = {
+    "title": re.compile(r".*\S.*"),
+    "link": re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE),
+    "language": re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*"),
+}
+
+
+def as_post(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keys of a model's JSON as a post has them, and those that fit no post.
+
+    A post in parts has them all in its text, too, with lines of `---` between them: so they are
+    judged, edited and compared. What such lines cut in a text are its parts.
+    """
+    post, rest = dict(row), {}
+    for key, pattern in _FITS.items():
+        value = post.pop(key, None)
+        if isinstance(value, str) and pattern.fullmatch(value.strip()):
+            post[key] = value.strip()
+        elif value:
+            rest[key] = value
+    text, given = post.get("text_content"), post.pop("parts", None)
+    listed = isinstance(given, list) and all(isinstance(part, str) for part in given)
+    if parts := [part.strip("\r\n") for part in given if part.strip()] if listed else []:
+        post["text_content"] = BREAK.join(parts)
+        rest |= {} if text in (None, post["text_content"]) else {"text_content": text}
+    else:
+        rest |= {} if given is None else {"parts": given}
+        parts = (parts_of(text) if isinstance(text, str) else None) or []
+    return post | ({"parts": parts} if len(parts) > 1 else {}), rest
+
+
 # PostgreSQL's own columns of every table.
 SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 

@@ -20,6 +20,7 @@ from botticelli.store.tables.columns import (
     FILLED_BY_MODELS,
     Column,
     TableError,
+    as_post,
     as_text,
     clean,
     columns_of,
@@ -288,6 +289,8 @@ def _placed(row: Mapping[str, Any], target: _Target) -> dict[str, Any]:
     """Column -> value for one object; whatever is not shown exactly is kept in `extra`."""
     placed: dict[str, Any] = {}
     extra: dict[str, Any] = {}
+    if "parts" in target.filled:
+        row, extra = as_post(row)
     # A key that is the column's very name goes before others that only come to the same.
     for key, value in sorted(row.items(), key=lambda each: each[0] not in target.columns):
         name = match(key, target.columns)
