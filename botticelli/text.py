@@ -170,6 +170,13 @@ def normalise(text: str) -> str:
     return " ".join(_MARKUP.sub("", seen).split())
 
 
+def alike(one: str, other: str) -> bool:
+    """Return whether two texts are the same but for their dress; of marks alone it is all."""
+    if bare := normalise(one):
+        return bare == normalise(other)
+    return bool(one.strip()) and one.strip() == other.strip()
+
+
 _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 

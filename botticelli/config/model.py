@@ -365,11 +365,18 @@ class Destination:
         webhook: URL of a webhook to use instead of a bot, best as "${VARIABLE}".
         base_url: Root of the platform's API, with its version; DISCORD_API_BASE overrides it.
         account: The account that is meant, such as "@news" or "news.example.org"; left out: the
-            token's.
+            token's. Matrix finds the server of @NAME:SERVER.
         language: Language of posts that do not say theirs, such as "en".
         visibility: Who sees the posts (Mastodon).
         content_warning: What stands before each post, which is shown on demand (Mastodon).
-        folder: Where an outbox writes its files.
+        folder: Where an outbox or a feed writes its files.
+        title: Of a feed.
+        link: Web address of the site that a feed belongs to.
+        api_key: API key of the app (X), best as "${VARIABLE}".
+        api_secret: Secret of the API key (X).
+        token_secret: Secret of the access token (X).
+        dollars_a_month: Most US dollars that its posts may cost in a calendar month (UTC); a lost
+            answer counts as paid.
         active_hours: Local hours in which posts may go out, such as "09:00-21:00"; left out: at any
             hour.
         time_zone: Time zone of hours, days and dates, such as "Europe/Berlin".
@@ -392,7 +399,7 @@ class Destination:
     """
 
     name: str
-    platform: str = key(enum=["discord", "mastodon", "outbox"], eg="discord")
+    platform: str = key(enum=["discord", "feed", "mastodon", "matrix", "outbox", "x"], eg="discord")
     channel: str = key("", type=["string", "integer"], eg="${POSTING_CHANNEL_ID}")
     token: Secret = key(Secret(""), eg="${DISCORD_TOKEN}")
     webhook: Secret = key(Secret(""), eg="${DISCORD_WEBHOOK}")
@@ -402,6 +409,12 @@ class Destination:
     visibility: Literal["public", "unlisted", "private", "direct"] = key("public")
     content_warning: str = key("")
     folder: Path = key(Path("outbox"))
+    title: str = key("", eg="News of the garden")
+    link: str = key("", eg="https://example.org")
+    api_key: Secret = key(Secret(""), eg="${X_API_KEY}")
+    api_secret: Secret = key(Secret(""), eg="${X_API_SECRET}")
+    token_secret: Secret = key(Secret(""), eg="${X_TOKEN_SECRET}")
+    dollars_a_month: float = key(10.0, min=0)
     active_hours: ActiveHours | None = key(
         None,
         parse=active_hours,

@@ -33,6 +33,7 @@ class Attachment:
         alt: What is on it, for those who do not see it.
         width, height: In pixels; 0: it is no picture, or not known.
         name: A file name that suits it.
+        is_generated: Whether a model made it: some platforms want to be told.
     """
 
     sha256: str
@@ -42,6 +43,7 @@ class Attachment:
     width: int = 0
     height: int = 0
     name: str = ""
+    is_generated: bool = False
 
     @property
     def shown(self) -> dict[str, Any]:

@@ -26,8 +26,11 @@ from botticelli.platforms.rate_limits import SharedLimits
 
 ROOMS: Final[Mapping[str, str]] = {
     "discord": "discord.open",
+    "feed": "feed",
     "mastodon": "mastodon.open",
+    "matrix": "matrix.open",
     "outbox": "outbox",
+    "x": "x.open",
 }
 
 

@@ -166,19 +166,12 @@ def _is_ours(message: Mapping[str, Any], wanted: Search, *, channel: str, since:
         return False
     if wanted.whole is not None and not message.get("content"):
         message = wanted.whole(channel, str(message["id"]))
-    return _alike(message.get("content") or "", wanted.message.text)
+    return text.alike(message.get("content") or "", wanted.message.text)
 
 
 def _is_before(message: Mapping[str, Any], since: datetime) -> bool:
     at = made_at(message)
     return at is not None and at < since
-
-
-def _alike(one: str, other: str) -> bool:
-    """Whether two texts are the same but for their dress; one of marks alone is all dress."""
-    if bare := text.normalise(one):
-        return bare == text.normalise(other)
-    return bool(one.strip()) and one.strip() == other.strip()
 
 
 def _empty(look: Look, channel: str) -> Looked:

@@ -1,0 +1,130 @@
+"""Matrix as a destination names it, and its client; requests is imported here."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from botticelli.clock import Clock
+from botticelli.config.addresses import require_safe
+from botticelli.config.model import Destination
+from botticelli.config.secrets import find_secret
+from botticelli.errors import ConfigError, Problem
+from botticelli.platforms.base import Room
+from botticelli.platforms.matrix.events import LARGEST
+
+if TYPE_CHECKING:
+    from botticelli.platforms.matrix.client import Matrix
+    from botticelli.platforms.rate_limits import SharedLimits
+
+VARIABLE: Final = "MATRIX_TOKEN"
+CHANNEL: Final = re.compile(r"![^\s/]+|#[^\s:/]+:[^\s/]+")
+ACCOUNT: Final = re.compile(r"@[^\s:]+:([^\s/?#@]+)")
+
+
+class MatrixRoom(Room):
+    """See Room."""
+
+    longest = LARGEST
+
+    def missing(self, destination: Destination) -> Sequence[Problem]:
+        """See Room."""
+        return tuple(_problems(destination))
+
+    def open(self, destination: Destination, *, clock: Clock, limits: "SharedLimits") -> "Matrix":
+        """See Room."""
+        from botticelli.platforms.matrix.client import Matrix
+        from botticelli.platforms.requests import Requests, bearer, header_value, open_session
+
+        del clock
+        if problems := self.missing(destination):
+            raise ConfigError.of(problems)
+        where = f"destinations.{destination.name}"
+        secret = header_value(
+            destination.token.reveal(),
+            where=f"{where}.token",
+            what="an access token",
+            hint="botticelli connect matrix gets one",
+        )
+        root = _root(destination) or homeserver(
+            destination.account, limits=limits, where=f"{where}.account"
+        )
+        rest = Requests(
+            open_session(bearer(secret)),
+            base_url=root,
+            limits=limits.of(root, secret),
+            server="the Matrix server",
+            where=destination.name,
+        )
+        return Matrix(destination.name, room=destination.channel, rest=rest)
+
+    def completed(
+        self, destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
+    ) -> Destination:
+        """See Room."""
+        if destination.token or f"destinations.{destination.name}.token" in unset:
+            return destination
+        return replace(destination, token=find_secret(VARIABLE, environ))
+
+
+ROOM: Final = MatrixRoom()
+
+
+def homeserver(account: str, *, limits: "SharedLimits", where: str) -> str:
+    """Return the address of an account's server, as the domain in its name says.
+
+    Args:
+        account: Such as @bot:example.org.
+        limits: What the process has learnt of rate limits.
+        where: The key that holds it.
+
+    Raises:
+        NotSent: The domain cannot be asked.
+        ConfigError: The account has no domain, or its word is no address.
+    """
+    from botticelli.platforms.requests import Requests, WebRequest, bearer, open_session
+
+    found = ACCOUNT.fullmatch(account)
+    if not found:
+        raise ConfigError(f"'{account}' is no account", where=where, hint="write @NAME:SERVER")
+    domain = f"https://{found[1]}"
+    rest = Requests(
+        open_session(bearer("")), base_url=domain, limits=limits.of(domain, ""), server=found[1]
+    )
+    said = rest.ask(
+        WebRequest(method="GET", path="/.well-known/matrix/client"),
+        where=where,
+        is_fine=lambda answer: answer.status == 404,
+    )
+    named = said.get("m.homeserver") if isinstance(said, dict) else None
+    address = named.get("base_url") if isinstance(named, dict) else ""
+    hint = f"{domain}/.well-known/matrix/client names it; base_url takes another one"
+    return require_safe(str(address or domain), where=where, hint=hint)
+
+
+def _root(destination: Destination) -> str:
+    where = f"destinations.{destination.name}.base_url"
+    hint = "base_url, the address of the account's server"
+    return (
+        require_safe(destination.base_url, where=where, hint=hint) if destination.base_url else ""
+    )
+
+
+def _problems(destination: Destination) -> Iterator[Problem]:
+    """Yield what a destination lacks; no network."""
+    channel, account = destination.channel, destination.account
+    for key, is_unset, is_wrong, what, hint in (
+        ("channel", not channel, False, "no room to post to", "name its id (!...) or alias"),
+        ("channel", False, channel and not CHANNEL.fullmatch(channel),
+         f"'{channel}' is neither a room's id nor an alias", "write !ID or #NAME:SERVER"),
+        ("token", not destination.token, False, "no access token", "botticelli connect matrix"),
+        ("base_url", not (destination.base_url or account), False, "no server",
+         "name base_url, or `account` (@NAME:SERVER)"),
+    ):  # fmt: skip
+        if is_unset or is_wrong:
+            where = f"destinations.{destination.name}.{key}"
+            yield Problem(what=what, where=where, hint=hint, is_unset=bool(is_unset))
+    try:
+        _root(destination)
+    except ConfigError as error:
+        yield from error.problems
