@@ -1358,6 +1358,13 @@ CREATE TABLE IF NOT EXISTS known_secrets (
     seen_at  timestamptz NOT NULL DEFAULT botticelli_now()
 );
 
+-- Since version 7: sessions with platforms, sealed with the password that opened them. No backup holds them.
+CREATE TABLE IF NOT EXISTS kept_sessions (
+    name     text        PRIMARY KEY,                       -- platform, server and account
+    sealed   bytea       NOT NULL,
+    kept_at  timestamptz NOT NULL DEFAULT botticelli_now()
+);
+
 -- ---------------------------------------------------------------------------------------------
 -- Since version 6: how many rows there are of each kind, so that nobody has to count a table. Triggers write the change
 -- that a statement makes in its own transaction, as rows of their own: writers do not wait for each other, and what is

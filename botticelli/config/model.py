@@ -395,11 +395,15 @@ class Destination:
         forum_tags: Its tags, by name or id.
         silent: Notify nobody of the posts.
         suppress_embeds: Show no previews of links.
+        edits: What an edit of a published post does where the platform shows none: refuse it, or
+            replace the post by a new one.
         options: Further options of a plugin's platform.
     """
 
     name: str
-    platform: str = key(enum=["discord", "feed", "mastodon", "matrix", "outbox", "x"], eg="discord")
+    platform: str = key(
+        enum=["bluesky", "discord", "feed", "mastodon", "matrix", "outbox", "x"], eg="discord"
+    )
     channel: str = key("", type=["string", "integer"], eg="${POSTING_CHANNEL_ID}")
     token: Secret = key(Secret(""), eg="${DISCORD_TOKEN}")
     webhook: Secret = key(Secret(""), eg="${DISCORD_WEBHOOK}")
@@ -437,6 +441,7 @@ class Destination:
     forum_tags: tuple[str, ...] = key((), eg=["News"])
     silent: bool = key(False)
     suppress_embeds: bool = key(False)
+    edits: Literal["refuse", "replace"] = key("refuse")
     guard: Guard = key(Guard())
     options: Mapping[str, Any] = key(NOTHING)
 

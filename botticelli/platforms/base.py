@@ -324,6 +324,24 @@ class Room:
         return destination
 
 
+class Keeper(Protocol):
+    """Where a platform's session is kept between processes."""
+
+    def load(self, name: str, password: str) -> str:
+        """Return the session of that name; empty if none was kept under that password."""
+
+    def keep(self, name: str, session: str, password: str) -> None:
+        """Keep a session in the place of an earlier one."""
+
+
+@runtime_checkable
+class KeepsSession(Protocol):
+    """A Platform whose session should outlive the process."""
+
+    def keep_session(self, keeper: Keeper) -> None:
+        """Look for the session there, and keep it there, from now on."""
+
+
 @runtime_checkable
 class TellsTime(Protocol):
     """A Platform whose answers say what time it is there."""

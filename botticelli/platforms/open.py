@@ -25,6 +25,7 @@ from botticelli.platforms.base import (
 from botticelli.platforms.rate_limits import SharedLimits
 
 ROOMS: Final[Mapping[str, str]] = {
+    "bluesky": "bluesky.open",
     "discord": "discord.open",
     "feed": "feed",
     "mastodon": "mastodon.open",

@@ -19,6 +19,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.maintenance.statements import LONGEST
 
 MAGIC: Final = b"PGDMP"  # how a file of pg_dump --format=custom begins
+NOT_KEPT: Final = "--exclude-table-data=*.kept_sessions"  # secrets, which are soon replaced
 
 
 def find(conn: Connection, name: str, *, folders: Iterable[Path]) -> Path:
@@ -65,7 +66,7 @@ def backup(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) -
     try:
         with files.written(file, mode=0o600) as output:
             ended = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-                [program, "--format=custom", "--no-owner", f"--dbname={target}"],
+                [program, "--format=custom", "--no-owner", NOT_KEPT, f"--dbname={target}"],
                 env={**environ, **secret},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,234 @@
+"""A Bluesky account that posts: sessions, pictures, records, threads.
+
+The key of a record is ours and made of the delivery, so that publishing again changes nothing,
+however late: `putRecord` that wants nothing to be there is no new post where ours is.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Final
+
+from botticelli.clock import Clock
+from botticelli.errors import BotticelliError
+from botticelli.platforms.base import (
+    Attachment,
+    Keeper,
+    Looked,
+    MessageLimits,
+    NotSent,
+    OutgoingMessage,
+    PlatformDefaults,
+    Receipt,
+    Refused,
+    Unconfirmed,
+)
+from botticelli.platforms.bluesky import record
+from botticelli.platforms.bluesky.record import COLLECTION, Json
+from botticelli.platforms.bluesky.session import BlueskyAccount, Swapped, procedure, query
+from botticelli.platforms.requests import WebRequest
+
+# The lexicon has allowed 2,000,000 bytes since 2026; servers of earlier versions refuse that.
+LARGEST_IMAGE: Final = 976_000
+LONGEST_ALT: Final = 2000  # as the official app has it; the lexicon has no limit
+
+
+class Bluesky(PlatformDefaults):
+    """One account's posts.
+
+    Args:
+        name: The destination's name.
+        account: Whose posts.
+        clock: What a record says that is previewed, not begun.
+        replaces: Whether an edit deletes a post and publishes another one in its place; Bluesky's
+            readers do not see a record that was changed.
+    """
+
+    idempotency_seconds = math.inf
+    limits = MessageLimits(
+        length=record.MOST_GRAPHEMES,
+        attachments=4,
+        attachment_bytes=LARGEST_IMAGE,
+        alt=LONGEST_ALT,
+        mimes=("image/jpeg", "image/png", "image/webp"),
+    )
+
+    def __init__(self, name: str, *, account: BlueskyAccount, clock: Clock, replaces: bool) -> None:
+        self.name = name
+        self.account = account
+        self._clock = clock
+        self._replaces = replaces
+
+    def keep_session(self, keeper: Keeper) -> None:
+        """See KeepsSession."""
+        self.account.keeper = keeper
+
+    @property
+    def told_time(self) -> datetime | None:
+        """See TellsTime."""
+        return self.account.requests.told_time
+
+    def length(self, text: str) -> int:
+        """See Platform. Graphemes of the plain text."""
+        return record.length(text)
+
+    def render(self, markdown: str) -> str:
+        """See Platform. Links under words stay as [words](address), which become facets."""
+        return record.render(markdown)
+
+    def preview(self, message: OutgoingMessage) -> Sequence[Json]:
+        """See Platform. What only an answer tells is shown as {in braces}."""
+        refs = [{"uri": one.remote_id, "cid": "{cid}"} for one in message.previous]
+        made = record.post(
+            message,
+            at=message.begun_at or self._clock.now(),
+            blobs={one.sha256: _shown_blob(one) for one in message.attachments},
+            reply={"root": refs[0], "parent": refs[-1]} if refs else None,
+            resolve=lambda handle: f"{{did of {handle}}}",
+        )
+        uploads = [_upload(one) for one in message.attachments]
+        put = self._put(made, record.key_of(message.nonce, message.planned_at), repo="{did}")
+        return [one.shown(self.account.shown_root) for one in (*uploads, put)]
+
+    def send(self, message: OutgoingMessage) -> Receipt:
+        """See Platform."""
+        made = self._record(message, at=message.begun_at or self._clock.now())
+        return self._publish(made, record.key_of(message.nonce, message.planned_at))
+
+    def find(
+        self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
+    ) -> Looked:
+        """See Platform. The key is known, so nothing is ever in doubt."""
+        del known
+        key = record.key_of(message.nonce, message.planned_at)
+        found = self._read(self._uri(key))
+        plain, _ = record.compose(message.text)
+        is_ours = _is_ours(found, text=plain, made_at=record.stamp(message.begun_at or since))
+        return Looked(receipt=self._receipt(key, found) if is_ours else None, certain=True)
+
+    def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
+        """See Platform. The new post has the key of the old one: replies to it stay with it."""
+        if not self._replaces:
+            hint = 'set `edits = "replace"` for a new post in its place, or withdraw it'
+            raise Refused("Bluesky shows no edits", where=self.name, hint=hint)
+        there = self._read(remote_id).get("value", {})
+        at = _instant(there) or message.begun_at or self._clock.now()
+        made = self._record(message, at=at)
+        if "reply" in there:
+            made["reply"] = there["reply"]
+        if there != made:
+            self.delete(remote_id)
+            for one in message.attachments:  # the server drops a post's pictures with it
+                self._uploaded(one)
+        return self._publish(made, _key(remote_id))
+
+    def delete(self, remote_id: str, *, thread: str = "") -> None:
+        """See Platform."""
+        del thread
+        body = {"repo": self.account.did, "collection": COLLECTION, "rkey": _key(remote_id)}
+        self.account.ask(procedure("repo.deleteRecord", body))
+
+    def check(self) -> Sequence[str]:
+        """See Platform."""
+        try:
+            seen = self.account.ask(query("server.getSession"))
+        except NotSent:
+            raise
+        except BotticelliError as error:
+            return (str(error),)
+        is_active = isinstance(seen, dict) and seen.get("active") is not False
+        return () if is_active else ("the account is not active; log in on the web and see why",)
+
+    def _record(self, message: OutgoingMessage, *, at: datetime) -> Json:
+        """Return the record of a message, its pictures uploaded."""
+        return record.post(
+            message,
+            at=at,
+            blobs={one.sha256: self._uploaded(one) for one in message.attachments},
+            reply=self._reply(message.previous),
+            resolve=cache(self.account.did_of),
+        )
+
+    def _uploaded(self, attachment: Attachment) -> Json:
+        answer = self.account.ask(_upload(attachment))
+        blob = answer.get("blob") if isinstance(answer, dict) else None
+        if not isinstance(blob, dict):
+            raise NotSent("the server's answer describes no uploaded picture", where=self.name)
+        return blob
+
+    def _reply(self, previous: Sequence[Receipt]) -> Json | None:
+        """Return root and parent of a reply, each with the content id it has now."""
+        if not previous:
+            return None
+        uris = previous[0].remote_id, previous[-1].remote_id
+        refs: dict[str, Json] = {}
+        for uri in uris:
+            found = refs.get(uri) or self._read(uri)
+            if not found:
+                what = "the message that it goes on from is gone from Bluesky"
+                raise Refused(what, where=self.name)
+            refs[uri] = {"uri": uri, "cid": found["cid"]}
+        return {"root": refs[uris[0]], "parent": refs[uris[1]]}
+
+    def _put(self, made: Json, key: str, *, repo: str) -> WebRequest:
+        body = {"repo": repo, "collection": COLLECTION, "rkey": key, "record": made}
+        # Null: nothing may be there; the very same record may, and changes nothing.
+        return procedure("repo.putRecord", body | {"swapRecord": None}, publishes=True)
+
+    def _publish(self, made: Json, key: str) -> Receipt:
+        try:
+            answer = self.account.ask(self._put(made, key, repo=self.account.did))
+        except Swapped as error:
+            found = self._read(self._uri(key))
+            if _is_ours(found, text=made["text"], made_at=made["createdAt"]):
+                return self._receipt(key, found)
+            raise Refused("another post has the key of this one", where=self.name) from error
+        if not isinstance(answer, dict) or answer.get("uri") != self._uri(key):
+            raise Unconfirmed("the server's answer does not describe the post", where=self.name)
+        return self._receipt(key, {"value": made})
+
+    def _read(self, uri: str) -> Json:
+        """Return a record with its address and content id; {} if there is none."""
+        repo, collection, rkey = uri.removeprefix("at://").split("/")
+        asked = {"repo": repo, "collection": collection, "rkey": rkey}
+        found = self.account.look("repo.getRecord", asked, absent="RecordNotFound")
+        if found and not (isinstance(found.get("value"), dict) and found.get("cid")):
+            raise NotSent("the server's answer describes no record", where=self.name)
+        return found
+
+    def _uri(self, key: str) -> str:
+        return f"at://{self.account.did}/{COLLECTION}/{key}"
+
+    def _receipt(self, key: str, found: Json) -> Receipt:
+        url = f"https://bsky.app/profile/{self.account.did}/post/{key}"
+        return Receipt(remote_id=self._uri(key), url=url, at=_instant(found["value"]))
+
+
+def _upload(attachment: Attachment) -> WebRequest:
+    mime = {"Content-Type": attachment.mime}
+    return procedure("repo.uploadBlob", content=attachment, headers=mime)
+
+
+def _shown_blob(attachment: Attachment) -> Json:
+    """Return a blob as it will be known; its content id comes with the upload."""
+    facts = {"mimeType": attachment.mime, "size": len(attachment.content)}
+    return {"$type": "blob", "ref": {"$link": "{content id}"}, **facts}
+
+
+def _is_ours(found: Json, *, text: str, made_at: str) -> bool:
+    """Whether the record that has the key of a message is that message."""
+    value = found.get("value", {})
+    return bool(value) and (value.get("text") == text or value.get("createdAt") == made_at)
+
+
+def _key(remote_id: str) -> str:
+    """Return the record key in the address of a post."""
+    return remote_id.rpartition("/")[2]
+
+
+def _instant(value: Json) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value["createdAt"])
+    except (KeyError, TypeError, ValueError):
+        return None

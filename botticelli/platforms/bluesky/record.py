@@ -1,0 +1,202 @@
+"""A message as a record of app.bsky.feed.post: its key, its text with facets, what is embedded.
+
+A text in Bluesky's form is plain text, but that [words](https://...) stand for a link under words:
+a facet says which bytes of the plain text lead where. Pure.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from botticelli.platforms.base import Attachment, OutgoingMessage
+from botticelli.platforms.markdown import read, trimmed_address
+from botticelli.records import record
+from botticelli.text import graphemes
+
+COLLECTION: Final = "app.bsky.feed.post"
+MOST_GRAPHEMES: Final = 300
+MOST_BYTES: Final = 3000  # of the text in UTF-8
+LONGEST_TAG: Final = 64  # graphemes
+KEY_LETTERS: Final = "234567abcdefghijklmnopqrstuvwxyz"
+# Deliveries that are planned in one transaction have one time: their keys are spread over an hour.
+KEY_SPREAD: Final = 3_600_000_000  # microseconds
+
+_BEFORE: Final = r"(?:(?<=[\s(\u3001-\u300f\uff08])|^)"
+_FACET: Final = re.compile(
+    r"\[(?P<words>[^\[\]\n]+)\]\((?P<target>https?://(?:[^\s()<>]|\([^\s()<>]*\))+)\)"
+    r"|(?<![\w@])(?P<link>https?://[^\s<>\u3001-\u300f\uff08-\uff0c\uff1b\uff1f]+)"
+    rf"|{_BEFORE}[#\uff03](?P<tag>(?!\ufe0f)[^\s\u00ad\u2060\u200a-\u200d\u20e2]+)"
+    rf"|{_BEFORE}@(?P<mention>(?:[a-z0-9](?:[a-z0-9-]{{0,61}}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9])",
+    re.IGNORECASE | re.MULTILINE,
+)
+_WEB: Final = re.compile(r"https?://[^\s/?#]\S*\Z", re.IGNORECASE)
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.IGNORECASE)
+
+Json = dict[str, Any]
+
+
+@record
+class Facet:
+    """What a piece of the plain text is besides its letters.
+
+    Args:
+        start, end: In bytes of UTF-8; the end is excluded.
+        kind: "link", "tag" or "mention".
+        value: The address, the tag without its #, or a handle.
+    """
+
+    start: int
+    end: int
+    kind: str
+    value: str
+
+    def as_json(self, field: str, value: str) -> Json:
+        """Return it as the lexicon has it."""
+        feature = {"$type": f"app.bsky.richtext.facet#{self.kind}", field: value}
+        return {"index": {"byteStart": self.start, "byteEnd": self.end}, "features": [feature]}
+
+
+def render(markdown: str) -> str:
+    """Return Markdown in Bluesky's form."""
+    marked = read(markdown)
+    pieces, at = [], 0
+    for link in (one for one in marked.spans if one.kind == "link"):
+        words = marked.text[link.start : link.end]
+        if words == link.target or link.start < at:
+            continue
+        masked = f"[{words}]({link.target})"
+        is_whole = (found := _FACET.match(masked)) and found[0] == masked
+        pieces += [marked.text[at : link.start], masked if is_whole else f"{words} ({link.target})"]
+        at = link.end
+    return "".join((*pieces, marked.text[at:]))
+
+
+def compose(text: str) -> tuple[str, tuple[Facet, ...]]:
+    """Return the plain text of a text in Bluesky's form, and its facets in reading order."""
+    plain: list[str] = []
+    facets: list[Facet] = []
+    size = done = 0
+    for start, end, words, kind, value in _pieces(text):
+        size += len(text[done:start].encode(errors="replace"))
+        length = len(words.encode(errors="replace"))
+        facets.append(Facet(start=size, end=size + length, kind=kind, value=value))
+        plain += (text[done:start], words)
+        size, done = size + length, end
+    return "".join((*plain, text[done:])), tuple(facets)
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int, str, str, str]]:
+    """Yield start and end of each piece that is a facet, its words, its kind and its value."""
+    for match in _FACET.finditer(text):
+        if match["words"]:
+            yield match.start(), match.end(), match["words"], "link", match["target"]
+            continue
+        kind = next(name for name in ("link", "tag", "mention") if match[name])
+        value = _trimmed(match[kind], kind)
+        if value:
+            start = match.start() if kind != "link" else match.start("link")
+            end = match.start(kind) + len(value)
+            yield start, end, text[start:end], kind, value
+
+
+def _trimmed(value: str, kind: str) -> str:
+    """Return a link or tag without the punctuation behind it; empty: it is none."""
+    if kind == "link":
+        value = trimmed_address(value)
+        return value if _WEB.match(value) else ""
+    if kind == "tag":
+        while value and unicodedata.category(value[-1])[0] == "P":
+            value = value[:-1]
+        is_tag = any(unicodedata.category(one)[0] not in "NP" for one in value)
+        return value if is_tag and graphemes(value) <= LONGEST_TAG else ""
+    return value
+
+
+def length(text: str) -> int:
+    """Return the graphemes of a text in Bluesky's form; one with too many bytes has too many."""
+    plain, _ = compose(text)
+    count, size = graphemes(plain), len(plain.encode(errors="replace"))
+    return count if size <= MOST_BYTES else max(count, -(-size * MOST_GRAPHEMES // MOST_BYTES))
+
+
+def key_of(nonce: str, planned_at: datetime | None) -> str:
+    """Return the record key (a TID) of a message: the same for ever, and nobody else's."""
+    digest = sha256(nonce.encode()).digest()
+    planned = planned_at or datetime(2023, 1, 1, tzinfo=UTC)
+    micros = round(planned.timestamp() * 1e6) - int.from_bytes(digest[:6]) % KEY_SPREAD
+    number = micros << 10 | int.from_bytes(digest[6:8]) & 0x3FF
+    return "".join(KEY_LETTERS[number >> shift & 31] for shift in range(60, -1, -5))
+
+
+def post(
+    message: OutgoingMessage,
+    *,
+    at: datetime,
+    blobs: Mapping[str, Json],
+    reply: Mapping[str, Json] | None = None,
+    resolve: Callable[[str], str],
+) -> Json:
+    """Return the record of a message.
+
+    Args:
+        message: Its text is in Bluesky's form.
+        at: When it was written, as it says.
+        blobs: The uploaded blob of each attachment, by its sha256.
+        reply: Root and parent, as strong references.
+        resolve: Returns the DID of a handle that may be mentioned; empty: there is none.
+    """
+    plain, facets = compose(message.text)
+    made: Json = {"$type": COLLECTION, "text": plain, "createdAt": stamp(at)}
+    features = [_feature(one, message.allowed_mentions, resolve) for one in facets]
+    language = message.language.replace("_", "-")
+    optional = {
+        "langs": [language] if _LANGUAGE.fullmatch(language) else None,
+        "facets": [one for one in features if one],
+        "embed": embed(message, facets, blobs),
+        "reply": reply,
+    }
+    return made | {key: value for key, value in optional.items() if value}
+
+
+def _feature(facet: Facet, allowed: tuple[str, ...], resolve: Callable[[str], str]) -> Json | None:
+    """Return a facet as the lexicon has it; None: a mention that is not allowed, or of nobody."""
+    if facet.kind == "mention":
+        handle = facet.value.lower()
+        is_allowed = handle in {one.lower().lstrip("@") for one in allowed}
+        did = resolve(handle) if is_allowed else ""
+        return facet.as_json("did", did) if did else None
+    return facet.as_json("uri" if facet.kind == "link" else "tag", facet.value)
+
+
+def embed(
+    message: OutgoingMessage, facets: tuple[Facet, ...], blobs: Mapping[str, Json]
+) -> Json | None:
+    """Return what stands below the text: pictures, else a card of the link.
+
+    The server fetches nothing, and neither do we: a card says what we know of the page.
+    """
+    if message.attachments:
+        images = [_image(one, blobs[one.sha256]) for one in message.attachments]
+        return {"$type": "app.bsky.embed.images", "images": images}
+    first = next((one.value for one in facets if one.kind == "link"), "")
+    link = message.link or (message.title and first)
+    if not _WEB.match(link):
+        return None
+    title = message.title or re.sub(r"^https?://(?:www\.)?", "", link).rstrip("/")
+    card = {"uri": link, "title": title, "description": ""}
+    return {"$type": "app.bsky.embed.external", "external": card}
+
+
+def _image(attachment: Attachment, blob: Json) -> Json:
+    made: Json = {"image": blob, "alt": attachment.alt}
+    if attachment.width > 0 and attachment.height > 0:
+        made["aspectRatio"] = {"width": attachment.width, "height": attachment.height}
+    return made
+
+
+def stamp(at: datetime) -> str:
+    """Return an instant as the lexicon has it, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
