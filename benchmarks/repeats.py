@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import tomli
 
-from botticelli.config.curation import Similarity
+from botticelli.config.operations import Similarity
 from botticelli.models.meanings import Meanings, open_meanings
 from botticelli.stages.curate.similarity import Likeness, Match, compare, find, nearest
 from botticelli.store.curation.duplicates import KnownText
