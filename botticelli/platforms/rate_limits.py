@@ -1,8 +1,8 @@
 """A platform's rate limits as its answers teach them; nothing is hard-coded.
 
 Sources: docs.discord.com/developers/topics/rate-limits (X-RateLimit-*, buckets);
-docs.joinmastodon.org/api/rate-limits (X-RateLimit-Reset, a date); RateLimit-Reset of Bluesky and
-others (seconds of Unix time).
+docs.joinmastodon.org/api/rate-limits (X-RateLimit-Reset, a date); RateLimit-Reset of Bluesky,
+X-Rate-Limit-Reset of X (seconds of Unix time).
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class RateLimits:
             top = "/".join(route.partition(" ")[2].split("/")[:3])  # such as /channels/1
             self._bucket_of[route] = f"{name} {top}"
         bucket = self._bucket_of.get(route, route)
-        for start in ("X-RateLimit", "RateLimit"):
+        for start in ("X-RateLimit", "RateLimit", "X-Rate-Limit"):
             if headers.get(f"{start}-Remaining") == "0":
                 self._close(bucket, _until_reset(start, headers))
 
