@@ -626,6 +626,9 @@ ALTER TABLE deliveries
     ADD COLUMN IF NOT EXISTS steps jsonb NOT NULL DEFAULT '[]',  -- in order: {step, state: open | done | refused, tries, note}
     ADD COLUMN IF NOT EXISTS steps_at timestamptz,          -- when the open ones are tried next; null: none is open
     ADD COLUMN IF NOT EXISTS refused_at timestamptz;        -- when the platform refused it; it is tried after the others
+-- Since version 7.
+ALTER TABLE deliveries
+    ADD COLUMN IF NOT EXISTS messages jsonb;                -- the texts of its messages as the platform was asked for them
 CREATE INDEX IF NOT EXISTS deliveries_following ON deliveries (destination, steps_at) WHERE steps_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_refused ON deliveries (destination, refused_at) WHERE refused_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (state, id);
@@ -1759,7 +1762,7 @@ BEGIN
                 ('generation_items', 'lease_expires_at', 'state = ''running''', '1 minute'),
                 ('generation_items', 'retry_at', 'state = ''pending''', '1 hour'),
                 ('potential_discord_posts', 'lease_expires_at', 'review_status = ''judging''', '1 minute'),
-                ('deliveries', 'lease_expires_at', 'state = ''sending''', '1 minute'),
+                ('deliveries', 'lease_expires_at', 'state = ''sending''', '5 minutes'),
                 ('deliveries', 'retry_at', 'state IN (''pending'', ''sending'')', '1 hour'),
                 ('row_leases', 'lease_expires_at', 'true', '1 hour'),
                 ('actor_server_state', 'circuit_opened_at', 'true', '1 minute'),

@@ -386,6 +386,8 @@ class Destination:
         missed: What becomes of rounds that were missed: skip them, make up one, or spread the
             backlog out.
         too_long: What becomes of a post that is too long for the platform.
+        adapt: Narrative that makes a rendition of a post that does not fit, after its approval;
+            empty: none does.
         tags: Only posts with one of these tags; empty: all.
         content_types: Only posts of one of these types; empty: all.
         crosspost: Publish to following servers (announcement channels).
@@ -433,6 +435,7 @@ class Destination:
     )
     missed: Literal["skip", "one", "spread"] = key("one")
     too_long: Literal["refuse", "split"] = key("refuse")
+    adapt: str = key("", eg="adapt.shorten")
     tags: tuple[str, ...] = key((), eg=["news"])
     content_types: tuple[str, ...] = key((), eg=["discord_post"])
     crosspost: bool = key(False)

@@ -116,6 +116,7 @@ class MessageLimits:
         length: Of the text, as the platform's own `length` counts.
         attachments: Most of them; 0: it takes none.
         attachment_bytes: Of each of them; 0: not limited.
+        pixels: Width times height of a picture; 0: not limited.
         alt: Characters of an alternative text; 0: not limited.
         mimes: Kinds of attachments; empty: any.
     """
@@ -123,6 +124,7 @@ class MessageLimits:
     length: int
     attachments: int = 0
     attachment_bytes: int = 0
+    pixels: int = 0
     alt: int = 0
     mimes: tuple[str, ...] = ()
 
@@ -133,6 +135,7 @@ class Platform(Protocol):
 
     name: str
     real: bool  # False: an outbox, which may also take what the offline model wrote
+    shows_link: bool  # whether a message's link is shown where it does not stand in the text
 
     @property
     def idempotency_seconds(self) -> float:
@@ -223,6 +226,7 @@ class PlatformDefaults:
 
     real = True
     idempotency_seconds = 0.0
+    shows_link = False
 
     def length(self, text: str) -> int:
         """See Platform. UTF-16 units."""

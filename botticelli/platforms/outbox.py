@@ -2,6 +2,8 @@
 
 import contextlib
 import glob
+import json
+import mimetypes
 import os
 import re
 from collections.abc import Collection, Sequence
@@ -15,6 +17,7 @@ from botticelli.config.addresses import require_trusted
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import (
+    Attachment,
     Looked,
     MessageLimits,
     NotSent,
@@ -27,14 +30,16 @@ from botticelli.platforms.base import (
 )
 from botticelli.platforms.rate_limits import SharedLimits
 
+FACTS: Final = ("title", "link")  # what stands in front of the text
 FILE_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[\w-]+\.md")
 
 
 class Outbox(PlatformDefaults):
-    """One folder. A file holds the text of its post, byte for byte, and nothing else.
+    """One folder. A file holds the text of its post, byte for byte.
 
-    The name is `<UTC time>-<nonce>.md`, so that the same nonce never makes a second file however
-    long ago the first was written, and the remote id is the name.
+    What a post has besides stands in front of the text, as YAML; pictures are files beside it,
+    named by their content. The name is `<UTC time>-<nonce>.md`, so that the same nonce never makes
+    a second file however long ago the first was written, and the remote id is the name.
 
     Args:
         name: The destination's name.
@@ -42,7 +47,8 @@ class Outbox(PlatformDefaults):
         clock: What the times in file names come from.
     """
 
-    limits = MessageLimits(length=100_000)
+    limits = MessageLimits(length=100_000, attachments=100)
+    shows_link = True
     idempotency_seconds = float("inf")
     real = False
 
@@ -54,14 +60,20 @@ class Outbox(PlatformDefaults):
     def preview(self, message: OutgoingMessage) -> Sequence[dict[str, Any]]:
         """See Platform."""
         path = self._folder / self._file_name(message)
-        return [{"method": "WRITE", "url": str(path), "json": {"content": message.text}}]
+        files = [
+            {"method": "WRITE", "url": str(self._folder / _file_of(one)), "files": one.shown}
+            for one in message.attachments
+        ]
+        return [*files, {"method": "WRITE", "url": str(path), "json": {"content": _body(message)}}]
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
         if there := self._there(message.nonce):
             return there
+        for one in message.attachments:
+            self._write(self._folder / _file_of(one), one.content)
         path = self._folder / self._file_name(message)
-        self._write(path, message.text)
+        self._write(path, _body(message).encode())
         return self._receipt(path)
 
     def find(
@@ -76,7 +88,7 @@ class Outbox(PlatformDefaults):
         path = self._path(remote_id)
         if not path.is_file():
             raise Refused("this post is no longer in the outbox", where=str(path))
-        self._write(path, message.text)
+        self._write(path, _body(message).encode())
         return self._receipt(path)
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:
@@ -115,13 +127,34 @@ class Outbox(PlatformDefaults):
             at = datetime.strptime(path.name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         return Receipt(remote_id=path.name, url=str(path), at=at)
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
         """Write all or nothing: a killed process leaves at most a hidden file behind."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, text.encode())
+            files.write(path, content)
         except OSError as error:
             raise _not_writable(self._folder, error) from error
+
+
+def _file_of(attachment: Attachment) -> str:
+    """Return the name of an attachment's file: equal ones are one file."""
+    return attachment.sha256 + (mimetypes.guess_extension(attachment.mime) or "")
+
+
+def _body(message: OutgoingMessage) -> str:
+    """Return what a post's file holds: what it has besides the text is in YAML in front of it."""
+    facts = [(key, value) for key in FACTS if (value := getattr(message, key))]
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in facts]
+    for number, one in enumerate(message.attachments):
+        lines += ["attachments:"] * (number == 0)
+        lines += [
+            f"  - file: {_file_of(one)}",
+            f"    alt: {json.dumps(one.alt, ensure_ascii=False)}",
+        ]
+    if not lines:
+        return message.text
+    lines += [f"language: {message.language}"] * bool(message.language)
+    return "\n".join(["---", *lines, "---", "", message.text])
 
 
 class _OutboxRoom(Room):

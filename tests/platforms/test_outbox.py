@@ -1,11 +1,12 @@
 """The outbox: the contract, and what a folder adds to it."""
 
+import json
 import os
 
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import Refused
+from botticelli.platforms.base import Attachment, Refused
 from botticelli.platforms.outbox import Outbox
 from tests.contracts.platform_contract import PlatformContract, message
 
@@ -114,3 +115,48 @@ def test_links_planted_in_the_outbox_are_not_written_through(platform, folder, t
     assert victim.read_text() == "mine"
     assert (folder / receipt.remote_id).read_text() == "new"
     assert not (folder / receipt.remote_id).is_symlink()
+
+
+PICTURE = Attachment(sha256="ab" * 32, mime="image/png", content=b"\x89PNG", alt='a "cat"', width=1)
+
+
+def test_what_a_post_has_besides_its_text_stands_in_front_and_beside_it(platform, folder):
+    more = {"title": "Grüße: 1", "link": "https://a.example/", "attachments": (PICTURE, PICTURE)}
+
+    for _ in range(2):
+        receipt = platform.send(message("the text", **more))
+
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "20261124T120000Z-0123456789abcdef012345678.md",
+        f"{PICTURE.sha256}.png",
+    ]
+    assert (folder / f"{PICTURE.sha256}.png").read_bytes() == PICTURE.content
+    _, front, text = (folder / receipt.remote_id).read_text().split("---\n")
+    assert yaml_of(front) == {
+        "title": "Grüße: 1",
+        "link": "https://a.example/",
+        "attachments": [{"file": f"{PICTURE.sha256}.png", "alt": 'a "cat"'}] * 2,
+    }
+    assert text == "\nthe text"
+
+
+def yaml_of(front):
+    """Read the little of YAML that we write."""
+    found = {}
+    for line in front.splitlines():
+        key, _, value = line.strip().partition(": ")
+        if line.startswith("  - "):
+            found["attachments:"].append({"file": value})
+        elif line.startswith("    "):
+            found["attachments:"][-1][key] = json.loads(value)
+        else:
+            found[key] = json.loads(value) if value else []
+    return {key.rstrip(":"): value for key, value in found.items()}
+
+
+def test_the_preview_names_every_file(platform):
+    shown = platform.preview(message("Look", attachments=(PICTURE,)))
+
+    assert [one["method"] for one in shown] == ["WRITE", "WRITE"]
+    assert shown[0]["files"]["alt"] == PICTURE.alt
+    assert "Look" in shown[1]["json"]["content"]

@@ -3,8 +3,9 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -122,7 +123,7 @@ def in_words(result: Result) -> str:
     if result.state == "nothing":
         later = f"; next post to {where} is due at {next_at} at the earliest" if next_at else ""
         return f"nothing to do: {result.note} for {where}{later}"
-    if result.state == "waiting":
+    if result.state == "waiting" and result.delivery is None:
         when = f"is due at {next_at}" if next_at else "is never due"
         return f"nothing to do: next post to {where} {when} ({result.note})"
     if result.delivery is None:
@@ -159,8 +160,20 @@ def _show_preview(preview: DestinationDryRun, console: Console) -> None:
         console.line(f"  post {preview.post}: {preview.text}")
     for verdict in preview.verdicts:
         console.line(f"  {verdict.rule}: {verdict.why or 'passes'}")
-    for request in preview.requests:
-        console.line(f"  {request['method']} {request['url']}")
-        console.line(
-            "  " + json.dumps(request["json"], indent=2, ensure_ascii=False).replace("\n", "\n  ")
-        )
+    if preview.rendition:
+        console.line(f"  rendition: {preview.rendition}")
+    for number, message in enumerate(preview.messages, start=1):
+        price = f", ${message.dollars.normalize():f}" if message.dollars else ""
+        which = f"message {number} of {len(preview.messages)}"
+        console.line(f"  {which}: {message.length} of {message.most} characters{price}")
+        for request in message.requests:
+            _show_request(request, console)
+
+
+def _show_request(request: Mapping[str, Any], console: Console) -> None:
+    console.line(f"  {request['method']} {request['url']}")
+    for key, body in request.items():
+        if key not in ("method", "url"):
+            said = json.dumps(body, indent=2, ensure_ascii=False)
+            label = "" if key == "json" else f"{key}: "
+            console.line("  " + label + said.replace("\n", "\n  "))

@@ -14,10 +14,11 @@ from typing import Final
 from botticelli.config.leaks import find_leak
 from botticelli.config.model import Destination, Guard
 from botticelli.errors import ConfigError
+from botticelli.platforms.base import Attachment
 from botticelli.platforms.rules.splitting import Unsplittable, split
 from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 from botticelli.records import record
-from botticelli.text import shorten, utf16_length
+from botticelli.text import counted, shorten, utf16_length
 
 OFFLINE_MODEL: Final = "offline"
 MOST_PARTS: Final = 20  # messages; what is longer is no post but a mistake
@@ -39,9 +40,13 @@ class RuleResult:
 
 @record
 class PostFacts:
-    """A text and where it wants to go.
+    """A post and where it wants to go.
 
     Args:
+        text: All of it; with `parts`, these joined.
+        parts: The texts of its messages where it is cut; empty: it is one text.
+        title, link, attachments: What else is sent.
+        most_attachments: How many of them the platform takes.
         max_length: The platform's, as `length` counts.
         length: Returns how long the platform finds a text, in its own form.
         real: Whether people read there; False: an outbox.
@@ -58,6 +63,11 @@ class PostFacts:
     model: str = ""
     repeats: str = ""
     secrets: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    title: str = ""
+    link: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    most_attachments: int = 0
 
     @property
     def guard(self) -> Guard:
@@ -100,22 +110,33 @@ def _content(facts: PostFacts) -> str:
 
 
 def _length(facts: PostFacts) -> str:
-    length, most = facts.length(facts.text), facts.max_length
+    for number, part in enumerate(facts.parts, start=1):
+        if why := _length_of(part, facts):
+            return f"part {number}: {why}"
+    return "" if facts.parts else _length_of(facts.text, facts)
+
+
+def _length_of(text: str, facts: PostFacts) -> str:
+    length, most = facts.length(text), facts.max_length
     if length <= most:
         return ""
     if facts.destination.too_long != "split":
         return f"{length} characters, {most} are allowed (too_long = 'split' would cut it)"
     if length <= most * MOST_PARTS:
         try:
-            length = len(split(facts.text, most, length=facts.length)) * most
+            length = len(split(text, most, length=facts.length)) * most
         except Unsplittable as error:
             return str(error)
     if length <= most * MOST_PARTS:
         return ""
-    return (
-        f"{facts.length(facts.text)} characters,"
-        f" {most * MOST_PARTS} are allowed in {MOST_PARTS} parts"
-    )
+    return f"{facts.length(text)} characters, {most * MOST_PARTS} are allowed in {MOST_PARTS} parts"
+
+
+def _attachments(facts: PostFacts) -> str:
+    count, most = len(facts.attachments), facts.most_attachments
+    if count <= most:
+        return ""
+    return f"{counted(count, 'picture')}, {most or 'none'} are taken there"
 
 
 def _mentions(facts: PostFacts) -> str:
@@ -384,6 +405,7 @@ def _is_json(text: str) -> bool:
 _RULES: Final[tuple[tuple[str, Callable[[PostFacts], str]], ...]] = (
     ("content", _content),
     ("length", _length),
+    ("attachments", _attachments),
     ("mentions", _mentions),
     ("invites", _invites),
     ("links", _links),

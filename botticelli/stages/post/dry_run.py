@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli import text as texts
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
+from botticelli.platforms.base import Receipt
 from botticelli.records import record
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
 from botticelli.store.delivery import channels, posts, schedule
-from botticelli.store.delivery.posts import Queued, WaitingPost
+from botticelli.store.delivery.posts import PostContent, Queued, WaitingPost
 
 if TYPE_CHECKING:
     from botticelli.platforms.rules.post_rules import RuleResult
@@ -18,6 +20,23 @@ if TYPE_CHECKING:
 LOOKED_AT: Final = 20  # posts tried until one passes the rules
 # A delivery gets its nonce when it is planned, and planning is writing.
 UNPLANNED_NONCE: Final = "made-when-it-is-planned"
+
+
+@record
+class MessageDryRun:
+    """One message of a post.
+
+    Args:
+        length: As the platform counts, of `most`.
+        dollars: What publishing it costs.
+        requests: The very requests, in order: uploads first, then the one that publishes.
+    """
+
+    text: str
+    length: int
+    most: int
+    dollars: Decimal
+    requests: tuple[Mapping[str, Any], ...]
 
 
 @record
@@ -36,7 +55,9 @@ class DestinationDryRun:
     Args:
         why: Why this post, or why none.
         due_at: When it would be sent; None if now, or never (then `why` says so).
-        requests: The very requests, in order: one, or several for a split text.
+        messages: What would be sent, message by message.
+        requests: All of their requests.
+        rendition: State of the post's rendition for the destination; empty: its own text is sent.
         verdicts: Every rule's word on the post.
         held: Posts in front of it that would be held.
         problem: What has to be fixed before anything can be sent.
@@ -48,6 +69,8 @@ class DestinationDryRun:
     post: int | None = None
     delivery: int | None = None
     text: str = ""
+    rendition: str = ""
+    messages: tuple[MessageDryRun, ...] = ()
     requests: tuple[Mapping[str, Any], ...] = ()
     verdicts: "tuple[RuleResult, ...]" = ()
     held: tuple[HeldPost, ...] = ()
@@ -117,30 +140,64 @@ def _preview(
             destination=name, why="every waiting post would be held", held=held
         )
     why = f"not before {due.why}" if due.why else "the oldest approved post, and due now"
-    messages = target.messages(chosen.text, nonce=chosen.nonce or UNPLANNED_NONCE)
+    post, content, verdicts = chosen
+    messages = _messages(target, post, content)
     return DestinationDryRun(
         destination=name,
         why=why if due.is_now or due.at else f"never: {due.why}",
         due_at=due_at,
-        post=chosen.post_id,
-        delivery=chosen.delivery_id,
-        text=texts.shorten(chosen.text, 72),
-        requests=tuple(shown for one in messages for shown in target.platform.preview(one)),
-        verdicts=target.examine(chosen),
+        post=post.post_id,
+        delivery=post.delivery_id,
+        text=texts.shorten(content.text, 72),
+        rendition=content.rendition,
+        messages=messages,
+        requests=tuple(request for one in messages for request in one.requests),
+        verdicts=verdicts,
         held=held,
     )
 
 
+def _messages(
+    target: PostTarget, post: WaitingPost, content: PostContent
+) -> tuple[MessageDryRun, ...]:
+    """Return a post's messages; the receipts of earlier ones are not known yet."""
+    platform, own = target.platform, target.texts(content)
+    messages = target.messages(
+        content,
+        own,
+        attachments=target.attachments(content),
+        nonce=post.nonce or UNPLANNED_NONCE,
+        receipts=[Receipt(remote_id=f"<message {number + 1}>") for number in range(len(own) - 1)],
+        planned_at=post.planned_at,
+    )
+    return tuple(
+        MessageDryRun(
+            text=message.text,
+            length=platform.length(message.text),
+            most=platform.limits.length,
+            dollars=platform.price(message),
+            requests=tuple(platform.preview(message)),
+        )
+        for message in messages
+    )
+
+
+Chosen = tuple[WaitingPost, PostContent, "tuple[RuleResult, ...]"]
+
+
 def _choose(
     target: PostTarget, waiting: Sequence[WaitingPost]
-) -> tuple[WaitingPost | None, tuple[HeldPost, ...]]:
+) -> tuple[Chosen | None, tuple[HeldPost, ...]]:
     """Return the first post that every rule lets out, and those in front of it that are held."""
     from botticelli.platforms.rules.post_rules import objections
+    from botticelli.stages.post.send import NOT_ADAPTED
 
     held: list[HeldPost] = []
     for one in waiting:
-        why = objections(target.examine(one))
+        content = target.content(one.post_id)
+        verdicts = target.examine(content)
+        why = NOT_ADAPTED if target.waits_for_rendition(content) else objections(verdicts)
         if not why:
-            return one, tuple(held)
-        held.append(HeldPost(post=one.post_id, why=why, text=texts.shorten(one.text, 72)))
+            return (one, content, verdicts), tuple(held)
+        held.append(HeldPost(post=one.post_id, why=why, text=texts.shorten(content.text, 72)))
     return None, tuple(held)

@@ -8,7 +8,7 @@ from botticelli.platforms.rules.post_rules import objections
 from botticelli.stages.post.target import PostContext, PostTarget
 from botticelli.store.delivery import decisions
 from botticelli.store.delivery.decisions import DeliveryView
-from botticelli.text import counted
+from botticelli.text import counted, parts_of
 
 
 def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> DeliveryView:
@@ -21,10 +21,20 @@ def edit_post(context: PostContext, delivery_id: int, *, text: str, by: str) -> 
         PlatformError: The platform could not be changed.
     """
     seen, target = _published(context, delivery_id, instead="edit")
-    if why := objections(target.judge(text)):
+    content = replace(target.content(seen.post_id), text=text, parts=parts_of(text))
+    if why := objections(target.judge(content)):
         raise UsageError(f"the new text breaks a rule ({why})", where=f"delivery {seen.id}")
     places = _places(seen, target)
-    messages = target.messages(text, nonce=seen.nonce)
+    receipts = [Receipt(remote_id=remote_id) for remote_id, _ in places]
+    texts = target.texts(content)
+    messages = target.messages(
+        content,
+        texts,
+        attachments=target.attachments(content),
+        nonce=seen.nonce,
+        receipts=receipts,
+        planned_at=seen.planned_at,
+    )
     if len(messages) != len(places):
         raise UsageError(
             f"the post is {counted(len(places), 'message')} long,"

@@ -4,6 +4,7 @@ A process died, an answer was lost, or a server failed behind our request. Nothi
 that destination before it is settled.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -13,6 +14,7 @@ from botticelli.stages.post.send import CONFIG_DELAY, Ended, Sending, posted
 from botticelli.stages.post.target import PostTarget
 from botticelli.store.delivery import channels, deliveries
 from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
+from botticelli.text import parts_of
 
 # A channel read back right after a request may not show it yet (Discord's API Reference,
 # Consistency).
@@ -39,7 +41,17 @@ def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
             f" `botticelli deliveries mark-posted {delivery.id}` or `drop {delivery.id}`"
         )
         return Ended(ending=DeliveryResult(state="held", note=note), exit_code=Exit.FAILED)
-    sending = Sending(target=target, delivery=delivery, text=text)
+    content = target.content(delivery.post_id)
+    if text != content.text:
+        content = replace(content, text=text, parts=parts_of(text))
+    texts = delivery.messages or target.texts(content)
+    sending = Sending(
+        target=target,
+        delivery=delivery,
+        content=content,
+        texts=texts,
+        attachments=target.attachments(content),
+    )
     message = sending.next_message()
     if message is None or delivery.sent_at is None:  # between two messages of a split text
         return sending
@@ -67,16 +79,15 @@ def _look(sending: Sending, message: OutgoingMessage) -> Ended | Sending:
             locked_out=isinstance(error, LockedOut),
         )
     if looked.receipt is not None:
-        return _found(sending, message, looked.receipt)
+        return _found(sending, looked.receipt)
     return _not_found(sending, looked)
 
 
-def _found(sending: Sending, message: OutgoingMessage, receipt: Receipt) -> Ended | Sending:
+def _found(sending: Sending, receipt: Receipt) -> Ended | Sending:
     is_first = not sending.receipts
-    sending.keep(receipt, thread=message.thread)
+    sending.keep(receipt)
     if is_first and sending.next_message() is None:
         return posted(receipt, steps=sending.steps, at=receipt.at)
-    sending.forget_request()
     return sending
 
 
@@ -98,5 +109,5 @@ def _not_found(sending: Sending, looked: Looked) -> Ended | Sending:
     if not delivery.parts:
         return Ended(ending=DeliveryResult(state="pending", note=NOT_THERE))
     deliveries.forget_request(sending.target.conn, delivery)
-    sending.forget_request()
+    sending.delivery = replace(delivery, sent_at=None, age=None)
     return sending

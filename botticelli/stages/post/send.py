@@ -8,6 +8,7 @@ from typing import Any, Final
 from botticelli import text as texts
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import (
+    Attachment,
     Gone,
     LockedOut,
     Looked,
@@ -23,41 +24,69 @@ from botticelli.records import record
 from botticelli.stages.post.follow import Step, advice, after, pause_before, steps_of
 from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.connection import DatabaseAway
-from botticelli.store.delivery import deliveries
-from botticelli.store.delivery.deliveries import Delivery, DeliveryResult
+from botticelli.store.delivery import deliveries, posts
+from botticelli.store.delivery.deliveries import Beginning, Delivery, DeliveryResult
+from botticelli.store.delivery.posts import PostContent
 from botticelli.text import counted
+from botticelli.web import bounded
 
 LONGEST_DELAY: Final = timedelta(hours=1)
 AS_BEFORE: Final = " (as the one before"
+NOT_ADAPTED: Final = "it has to be adapted to this destination first: `botticelli adapt`"
+# What answers a request must be there before its lease is over; others take the delivery up then.
+WITHIN_LEASE: Final = 0.75
+UPLOAD_LEASE: Final = timedelta(seconds=30)  # more for each attachment
+LONGEST_UPLOADS: Final = timedelta(minutes=3)  # botticelli_impossible takes 5 minutes for a mistake
+LARGEST_ANSWERS: Final = 32 * 1024 * 1024  # bytes, of all answers to one message's requests
 CONFIG_DELAY: Final = timedelta(minutes=5)  # before who did not let us in is asked again
 
 
 @record
 class Ended:
-    """How the work at a delivery ended; the rest of the report is in Result."""
+    """How the work at a delivery ended; the rest of the report is in Result.
+
+    `waits`: it keeps no other delivery from being sent.
+    """
 
     ending: DeliveryResult
     exit_code: Exit = Exit.DONE
     locked_out: bool = False
+    waits: bool = False
 
     @property
     def state(self) -> State:
         """The state as it is reported."""
+        if self.waits:
+            return "waiting"
         return "put back" if self.ending.state == "pending" else self.ending.state
 
 
 def prepare(target: PostTarget, delivery: Delivery) -> "Ended | Sending":
     """Return what is to be sent of a new delivery; how it ended if a rule forbids that.
 
-    Called within the claim, which then writes down that the request is made.
+    Called within the claim, which then writes down that the request is made. One that has to be
+    adapted first waits, and the next one is taken.
     """
+    content = target.content(delivery.post_id)
     try:
-        found = target.examine(delivery)
-    except ConfigError as error:
+        if target.waits_for_rendition(content):
+            posts.ask_for_rendition(target.conn, content.post_id, delivery.destination)
+            return Ended(ending=DeliveryResult(state="pending", note=NOT_ADAPTED), waits=True)
+        found = target.examine(content)
+    except (ConfigError, NotSent) as error:
         return requeued(error)
     if why := objections(found):
+        if content.rendition == "held":
+            why = f"{why}; it could not be adapted ({content.note})"
         return Ended(ending=DeliveryResult(state="held", note=why))
-    return Sending(target=target, delivery=delivery, text=delivery.text, is_begun=True)
+    return Sending(
+        target=target,
+        delivery=delivery,
+        content=content,
+        texts=target.texts(content),
+        attachments=target.attachments(content),
+        is_begun=True,
+    )
 
 
 def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
@@ -91,9 +120,10 @@ def settle(target: PostTarget, delivery: Delivery, ended: Ended) -> Result:
 
 @dataclass(kw_only=True)
 class Sending:
-    """A delivery's text on its way out, message by message.
+    """A delivery's messages on their way out, one by one.
 
     Args:
+        texts: Of all of them, in the platform's own form.
         in_doubt: Whether a request for the next message may have arrived already; it is made again
             only within the platform's idempotency window.
         is_begun: Whether the claim has written down already that the next request is made.
@@ -101,7 +131,9 @@ class Sending:
 
     target: PostTarget
     delivery: Delivery
-    text: str
+    content: PostContent
+    texts: Sequence[str]
+    attachments: tuple[Attachment, ...]
     in_doubt: bool = False
     is_begun: bool = False
     receipts: list[Receipt] = field(init=False)
@@ -120,25 +152,31 @@ class Sending:
             LostLease: Somebody else has taken the delivery over.
         """
         age = self.delivery.age or timedelta()
-        while (message := self.next_message()) is not None:
+        while len(self.receipts) < len(self.texts):
             if failure := self.open_thread():
                 return self._not_out(failure)
-            outcome = self._publish(message, age=age)
+            outcome = self._publish(age=age)
             if not isinstance(outcome, Receipt):
                 return self._not_out(outcome)
-            self.keep(outcome, thread=message.thread)
+            self.keep(outcome)
             self.in_doubt, age = False, timedelta()
         return posted(self.receipts[0], steps=self.steps)
 
     def next_message(self) -> OutgoingMessage | None:
         """Return the first message that is not known to be out; None if all of them are."""
-        messages, out = self._messages(), len(self.receipts)
-        return messages[out] if out < len(messages) else None
-
-    def _messages(self) -> tuple[OutgoingMessage, ...]:
-        """Return all messages; the later ones go into the first one's thread, if there is one."""
-        thread = self.target.platform.thread_of(self.receipts[0]) if self.receipts else ""
-        return self.target.messages(self.text, nonce=self.delivery.nonce, thread=thread)
+        out = len(self.receipts)
+        if out == len(self.texts):
+            return None
+        messages = self.target.messages(
+            self.content,
+            self.texts,
+            attachments=self.attachments,
+            nonce=self.delivery.nonce,
+            receipts=self.receipts,
+            planned_at=self.delivery.planned_at,
+            begun_at=self.delivery.sent_at,
+        )
+        return messages[out]
 
     def open_thread(self) -> BotticelliError | None:
         """Make sure of the thread that the rest of a text goes into; return what is in the way."""
@@ -156,14 +194,17 @@ class Sending:
             return error
         return None
 
-    def keep(self, receipt: Receipt, *, thread: str) -> None:
+    def keep(self, receipt: Receipt) -> None:
         """Keep the receipt of a message; in the database, if it is one of several.
 
         Raises:
             LostLease: Somebody else has taken the delivery over.
         """
+        platform, is_first = self.target.platform, not self.receipts
+        thread = "" if is_first else platform.thread_of(self.receipts[0])
         self.receipts.append(receipt)
-        if len(self._messages()) > 1:
+        self.delivery = replace(self.delivery, sent_at=None, age=None)
+        if len(self.texts) > 1:
             deliveries.add_part(
                 self.target.conn,
                 self.delivery,
@@ -172,10 +213,6 @@ class Sending:
                 thread=thread,
                 steps=self.steps,
             )
-
-    def forget_request(self) -> None:
-        """No request is under way any more: the next message has not been asked for."""
-        self.delivery = replace(self.delivery, sent_at=None, age=None)
 
     def look_for(self, message: OutgoingMessage, *, since: datetime) -> Looked:
         """Read the channel back for a message that may have arrived.
@@ -189,27 +226,22 @@ class Sending:
         )
         return self.target.platform.find(message, since=since, known=known)
 
-    def _publish(self, message: OutgoingMessage, *, age: timedelta) -> Receipt | BotticelliError:
+    def _publish(self, *, age: timedelta) -> Receipt | BotticelliError:
         """Return the receipt, or the last error when no further attempt is due.
 
         Before anything is sent again it is looked for: not every server drops a repeated nonce.
         `age` is how long ago the first request was begun.
         """
         clock, retries = self.target.context.clock, self.target.context.config.post.retry
-        since, started = self.delivery.sent_at, clock.monotonic() - age.total_seconds()
+        started = clock.monotonic() - age.total_seconds()
         failure: BotticelliError | None = None
         for number in range(retries.max_retries + 1):
-            outcome = self._found(message, since=since) if self.in_doubt else None
+            outcome = self._found() if self.in_doubt else None
             is_asked = outcome is None
             if outcome is None:
                 if not self._may_repeat(clock.monotonic() - started):
                     return failure or Unconfirmed("it is too late to send it again unseen")
-                since, self.is_begun = since if self.is_begun else self._begin(), False
-                try:
-                    outcome = self.target.platform.send(message)
-                except (PlatformError, ConfigError) as error:
-                    self.in_doubt = self.in_doubt or isinstance(error, Unconfirmed)
-                    outcome = error
+                outcome = self._ask()
             if isinstance(outcome, Receipt):
                 return outcome
             failure = outcome if is_asked else failure or outcome
@@ -220,19 +252,42 @@ class Sending:
             clock.sleep(pause or 0)
         raise AssertionError("unreachable: the last attempt returns")
 
-    def _begin(self) -> datetime:
-        return deliveries.begin(
-            self.target.conn,
-            self.delivery,
-            text=self.text,
-            place=self.target.destination.place,
-            lease=self.target.context.config.supervision.lease,
+    def _ask(self) -> Receipt | BotticelliError:
+        """Write down that the next message is asked for, and ask the platform for it."""
+        if not self.is_begun:
+            began = deliveries.begin(
+                self.target.conn,
+                self.delivery,
+                self.beginning,
+                place=self.target.destination.place,
+            )
+            self.delivery = replace(self.delivery, sent_at=began)
+        self.is_begun = False
+        message = self.next_message()
+        assert message is not None
+        try:
+            seconds = self.beginning.lease.total_seconds() * WITHIN_LEASE
+            with bounded(seconds=seconds, size=LARGEST_ANSWERS):
+                return self.target.platform.send(message)
+        except (PlatformError, ConfigError) as error:
+            self.in_doubt = self.in_doubt or isinstance(error, Unconfirmed)
+            return error
+
+    @property
+    def beginning(self) -> Beginning:
+        """What is written down before the next message is asked for."""
+        uploads = 0 if self.receipts else len(self.attachments)
+        lease = self.target.context.config.supervision.lease
+        return Beginning(
+            text=self.content.text,
+            messages=self.texts,
+            lease=lease + min(uploads * UPLOAD_LEASE, LONGEST_UPLOADS),
         )
 
-    def _found(
-        self, message: OutgoingMessage, *, since: datetime | None
-    ) -> Receipt | BotticelliError | None:
+    def _found(self) -> Receipt | BotticelliError | None:
         """Return the receipt if it is there, None if not, or why the channel cannot be read."""
+        message, since = self.next_message(), self.delivery.sent_at
+        assert message is not None
         assert since is not None
         try:
             return self.look_for(message, since=since).receipt
@@ -253,12 +308,17 @@ class Sending:
         if isinstance(error, Refused):
             if not out:
                 return self._refused(error)
-            words = f"{counted(out, 'message')} of it sent, then: {error.what}"
+            words = f"{self._out()}, then: {error.what}"
             return Ended(ending=DeliveryResult(state="held", note=words))
         if out:
-            words = f"{counted(out, 'message')} of it sent; the next run goes on ({advice(error)})"
+            words = f"{self._out()}; the next run goes on ({advice(error)})"
             return uncertain(error, note=words, in_doubt=False)
         return requeued(error)
+
+    def _out(self) -> str:
+        """Return how much of the delivery is out, and where."""
+        out, where = counted(len(self.receipts), "message"), self.receipts[0]
+        return f"{out} of {len(self.texts)} sent ({where.url or where.remote_id})"
 
     def _refused(self, error: Refused) -> Ended:
         """Return the ending of a delivery that is refused for good.
@@ -312,7 +372,7 @@ def uncertain(error: BotticelliError, *, note: str, in_doubt: bool = True) -> En
 
 def _because(error: BotticelliError, ending: DeliveryResult) -> Ended:
     locked_out = isinstance(error, LockedOut)
-    return Ended(ending=ending, exit_code=_exit_code(error), locked_out=locked_out)
+    return Ended(ending=ending, exit_code=exit_code_of(error), locked_out=locked_out)
 
 
 def _delay(error: BotticelliError) -> timedelta | None:
@@ -324,7 +384,8 @@ def _delay(error: BotticelliError) -> timedelta | None:
     return CONFIG_DELAY if isinstance(error, ConfigError) else None
 
 
-def _exit_code(error: BotticelliError) -> Exit:
+def exit_code_of(error: BotticelliError) -> Exit:
+    """Return what a run ends with because of an error."""
     if isinstance(error, NotSent):
         return Exit.UNAVAILABLE if error.retry_after is None else Exit.TRY_LATER
     return error.exit_code

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from botticelli import tracing
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit
+from botticelli.platforms.base import PlatformError
 from botticelli.records import record
 from botticelli.schedule.due import Due
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task, Worker
 from botticelli.store.delivery import channels, deliveries, posts, schedule, steps
-from botticelli.store.delivery.deliveries import Delivery
+from botticelli.store.delivery.deliveries import Beginning, Delivery
 from botticelli.store.delivery.posts import Queued
 from botticelli.store.leases import LostLease
 
@@ -175,7 +176,7 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
                 return
             try:
                 yield from self._claim_for(destination, queues[destination.name], run)
-            except ConfigError as error:  # nothing is claimed: the client could not be opened
+            except (ConfigError, PlatformError) as error:  # nothing is claimed: no client
                 self._results.append(_failed(destination, error))
 
     def _claim_for(
@@ -223,9 +224,9 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
         target = self._open(destination)
         prepared: list[Ended | Sending] = []
 
-        def judge(delivery: Delivery) -> str | None:
+        def judge(delivery: Delivery) -> "Beginning | None":
             prepared[:] = [prepare(target, delivery)]
-            return prepared[0].text if isinstance(prepared[0], Sending) else None
+            return prepared[0].beginning if isinstance(prepared[0], Sending) else None
 
         def begun(_: PostTarget, delivery: Delivery) -> "Ended | Sending":
             if isinstance(prepared[0], Sending):
@@ -287,6 +288,7 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             channels.require_same(self._conn, destination)
             target = self._context.open(destination)
             channels.learn(self._conn, destination, target.platform.whereabouts)
+            _ = target.platform.limits  # asked for here: a claim waits for no server
             self._targets[destination.name] = target
         return self._targets[destination.name]
 
@@ -328,11 +330,13 @@ def _busy(destination: Destination, queued: Queued) -> Result:
 
 
 def _failed(destination: Destination, error: BotticelliError) -> Result:
+    from botticelli.stages.post.send import exit_code_of
+
     return Result(
         destination=destination.name,
         state="failed",
         note=str(error),
-        exit_code=Exit.FAILED if isinstance(error, LostLease) else error.exit_code,
+        exit_code=Exit.FAILED if isinstance(error, LostLease) else exit_code_of(error),
     )
 
 

@@ -1,23 +1,25 @@
 """A destination to post to: its client, its rules, the messages, and the result of a delivery."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from botticelli.clock import Clock
 from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
-from botticelli.errors import ConfigError, Exit, UsageError
+from botticelli.errors import BotticelliError, ConfigError, Exit, UsageError
 from botticelli.records import record
+from botticelli.stages.post.attachments import prepared
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
-from botticelli.store.delivery.deliveries import Delivery
-from botticelli.store.delivery.posts import WaitingPost
+from botticelli.store.delivery.posts import PostContent
 from botticelli.store.leases import Identity
 
 if TYPE_CHECKING:
-    from botticelli.platforms.base import OutgoingMessage, Platform
+    from botticelli.platforms.base import Attachment, OutgoingMessage, Platform, Receipt
     from botticelli.platforms.rules.post_rules import RuleResult
+
+READY: Final = ("ready", "held")  # states of a rendition that is not waited for
 
 State = Literal[
     "posted",
@@ -136,71 +138,145 @@ class PostTarget:
         """The connection that its deliveries are settled over."""
         return self.context.conn
 
-    def examine(self, post: Delivery | WaitingPost) -> "tuple[RuleResult, ...]":
+    def content(self, post_id: int) -> PostContent:
+        """Return what an approved post is for this destination: its rendition, if it has one."""
+        return posts.read_content(self.conn, post_id, self.destination.name)
+
+    def waits_for_rendition(self, content: PostContent) -> bool:
+        """Return whether a post has to be adapted first, and neither is nor cannot be."""
+        is_wanted = bool(self.destination.adapt) and content.rendition not in READY
+        return is_wanted and not self.fits(content)
+
+    def fits(self, content: PostContent) -> bool:
+        """Return whether no message of a post is too long for the platform."""
+        most = self.platform.limits.length
+        return all(self._length(part) <= most for part in self._parts(content))
+
+    def examine(self, content: PostContent) -> "tuple[RuleResult, ...]":
         """Return every rule's verdict on an approved post; real runs and dry runs share this.
 
-        The first rule is that the text is the one that was approved.
+        The first rule is that the post is as it was approved.
 
         Raises:
             ConfigError: A rule of the destination is broken.
         """
         from botticelli.platforms.rules.post_rules import RuleResult
 
-        if not post.is_approved:
-            return (RuleResult(rule="approval", why=_changed(post.post_id)),)
+        if not content.is_approved:
+            return (RuleResult(rule="approval", why=_changed(content.post_id)),)
         duplicate = posts.find_duplicate(
             self.conn,
             self.destination,
-            post_id=post.post_id,
-            text=post.text,
+            post_id=content.post_id,
+            text=content.text,
             window=self.context.config.similarity.window,
         )
         repeats = str(duplicate) if duplicate else ""
-        return (
-            RuleResult(rule="approval"),
-            *self.judge(post.text, model=post.model, repeats=repeats),
-        )
+        return (RuleResult(rule="approval"), *self.judge(content, repeats=repeats))
 
-    def judge(self, text: str, *, model: str = "", repeats: str = "") -> "tuple[RuleResult, ...]":
-        """Return the verdict of every rule that looks at the text alone."""
-        from botticelli.platforms.rules.post_rules import PostFacts, verdicts
+    def judge(self, content: PostContent, *, repeats: str = "") -> "tuple[RuleResult, ...]":
+        """Return the verdict of every rule that looks at the post alone."""
+        from botticelli.platforms.rules.post_rules import PostFacts, RuleResult, verdicts
 
+        limits = self.platform.limits
+        try:
+            attachments = self.attachments(content)
+        except BotticelliError as error:
+            return (RuleResult(rule="attachments", why=str(error.problems[0])),)
         return verdicts(
             PostFacts(
-                text=text,
+                text=content.text,
+                parts=tuple(self._parts(content)),
+                title=content.title,
+                link=content.link,
+                attachments=attachments,
+                most_attachments=limits.attachments,
                 destination=self.destination,
-                max_length=self.platform.limits.length,
+                max_length=limits.length,
                 length=self._length,
                 real=self.platform.real,
-                model=model,
+                model=content.model,
                 repeats=repeats,
                 secrets=hiding.current().secrets,
             )
+        )
+
+    def attachments(self, content: PostContent) -> "tuple[Attachment, ...]":
+        """Return what is attached to a post, as the platform takes it.
+
+        Raises:
+            BotticelliError: It takes none like this.
+        """
+        if not content.is_attached_to:
+            return ()
+        return prepared(self.conn, content.post_id, self.platform.limits)
+
+    def texts(self, content: PostContent) -> tuple[str, ...]:
+        """Return the texts of a post's messages, in the platform's own form."""
+        from botticelli.platforms.rules.splitting import split
+
+        most = self.platform.limits.length
+        return tuple(
+            self.platform.render(piece)
+            for part in self._parts(content)
+            for piece in split(part, most, length=self._length)
+        )
+
+    def messages(
+        self,
+        content: PostContent,
+        texts: Sequence[str],
+        *,
+        attachments: "tuple[Attachment, ...]",
+        nonce: str,
+        receipts: "Sequence[Receipt]" = (),
+        planned_at: datetime | None = None,
+        begun_at: datetime | None = None,
+    ) -> "tuple[OutgoingMessage, ...]":
+        """Return a post's messages: what is attached goes with the first one.
+
+        The nonces of the further ones are derived from the delivery's own, which is committed.
+
+        Args:
+            content: The post.
+            texts: Of all messages, as `texts` has them.
+            attachments: As `attachments` has them.
+            nonce: The delivery's.
+            receipts: Of the messages that are out; the others go into the first one's thread, or
+                are replies.
+            planned_at: When the delivery was made.
+            begun_at: When the request for the next message was begun.
+        """
+        from botticelli.platforms.base import OutgoingMessage
+
+        thread = self.platform.thread_of(receipts[0]) if receipts else ""
+        return tuple(
+            OutgoingMessage(
+                text=text,
+                nonce=nonce if index == 0 else _derived(nonce, index),
+                allowed_mentions=self.destination.guard.allowed_mentions,
+                thread=thread if index else "",
+                attachments=() if index else attachments,
+                title="" if index else content.title,
+                link="" if index else content.link,
+                language=content.language or self.destination.language,
+                planned_at=planned_at,
+                begun_at=begun_at if index == len(receipts) else None,
+                previous=tuple(receipts[:index]),
+            )
+            for index, text in enumerate(texts)
         )
 
     def _length(self, markdown: str) -> int:
         """Return how long a text is in the platform's own form."""
         return self.platform.length(self.platform.render(markdown))
 
-    def messages(self, text: str, *, nonce: str, thread: str = "") -> "tuple[OutgoingMessage, ...]":
-        """Return what a text is published as: one message, or several if it has to be split.
-
-        The nonces of the further ones are derived from the delivery's own, which is committed;
-        these go into the `thread`.
-        """
-        from botticelli.platforms.base import OutgoingMessage
-        from botticelli.platforms.rules.splitting import split
-
-        pieces = split(text, self.platform.limits.length, length=self._length)
-        return tuple(
-            OutgoingMessage(
-                text=self.platform.render(piece),
-                nonce=nonce if index == 0 else _derived(nonce, index),
-                allowed_mentions=self.destination.guard.allowed_mentions,
-                thread=thread if index else "",
-            )
-            for index, piece in enumerate(pieces)
-        )
+    def _parts(self, content: PostContent) -> Sequence[str]:
+        """Return the texts of a post, with its link where the platform shows none of itself."""
+        first, *others = content.parts or (content.text,)
+        if content.link and not self.platform.shows_link and content.link not in content.text:
+            first = f"{first.rstrip()}\n\n{content.link}"
+        return [first, *others]
 
 
 def _changed(post_id: int) -> str:

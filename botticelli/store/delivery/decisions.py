@@ -46,6 +46,7 @@ class DeliveryView:
     steps: Sequence[Mapping[str, Any]]
     steps_at: datetime | None
     history: Sequence[Mapping[str, Any]]
+    planned_at: datetime
 
 
 LIST: Final = f"""
@@ -55,7 +56,7 @@ LIST: Final = f"""
                 ELSE d.state END AS state,
            d.nonce, d.attempts, coalesce(d.text_sent, p.text_content, '') AS text, d.retry_at,
            d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.decided_by, d.parts, d.steps,
-           d.steps_at, d.history,
+           d.steps_at, d.history, d.created_at AS planned_at,
            CASE WHEN d.state = 'pending'
                  AND NOT {posts.IS_AS_APPROVED}
                 THEN 'it was changed after it was approved'

@@ -33,7 +33,9 @@ class Delivery:
         model: Which model wrote it; empty if unknown.
         is_wanted: Whether the approved post still waits to be sent.
         is_approved: Whether the text is the one that was approved.
-        text_sent: What the platform was asked to publish, if it was asked.
+        text_sent: What the platform was asked to publish, if it was asked; in the post's own form.
+        messages: The texts of its messages as the platform was asked for them; None: not kept.
+        planned_at: When it was made.
         sent_at: When the request under way (of the next part) was first begun; None without one.
         age: Time since then.
         parts: Receipts of the messages that are out already: remote_id and url.
@@ -52,6 +54,8 @@ class Delivery:
     is_wanted: bool
     is_approved: bool
     text_sent: str | None = None
+    messages: Sequence[str] | None = None
+    planned_at: datetime | None = None
     sent_at: datetime | None = None
     age: timedelta | None = None
     parts: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
@@ -59,6 +63,21 @@ class Delivery:
     steps: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     remote_id: str | None = None
     remote_url: str | None = None
+
+
+@record
+class Beginning:
+    """What is written down before a request is made.
+
+    Args:
+        text: What is published, in the post's own form.
+        messages: The texts of all its messages, in the platform's form.
+        lease: How long what the request takes may last.
+    """
+
+    text: str
+    messages: Sequence[str] = ()
+    lease: timedelta
 
 
 # Whoever holds this lock is the only one that claims for a channel; it ends with the claim.
@@ -80,6 +99,7 @@ CLAIM_NEXT_DUE: Final = f"""
            AND d.state = 'pending'
            AND (d.retry_at IS NULL OR d.retry_at <= t.now)
            AND p.review_status IN ('pending', 'posting')
+           AND NOT {posts.IS_BEING_ADAPTED}
            AND NOT EXISTS (SELECT
                              FROM deliveries AS s
                             WHERE s.destination = %(destination)s
@@ -128,7 +148,7 @@ CLAIM_NEXT_DUE: Final = f"""
               coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
               true AS is_wanted,
               {posts.IS_AS_APPROVED} AS is_approved, d.parts,
-              d.steps
+              d.steps, d.created_at AS planned_at
 """  # noqa: S608 - all parts are constants
 
 
@@ -141,7 +161,7 @@ def claim_next_due(
     last_posted: datetime | None,
     owner: str,
     lease: timedelta,
-    judge: Callable[[Delivery], str | None] = lambda _: None,
+    judge: Callable[[Delivery], Beginning | None] = lambda _: None,
 ) -> Delivery | None:
     """Lease the next delivery to `owner`, if `last_posted` still is what the destination got last.
 
@@ -161,9 +181,9 @@ def claim_next_due(
     with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
         conn.execute(ONE_AT_A_TIME, values)
         delivery = cursor.execute(CLAIM_NEXT_DUE, values).fetchone()
-        if delivery is None or (text := judge(delivery)) is None:
+        if delivery is None or (beginning := judge(delivery)) is None:
             return delivery
-        began = _begin(conn, delivery, text=text, place=place, lease=lease)
+        began = _begin(conn, delivery, beginning, place=place)
         return replace(delivery, sent_at=began)
 
 
@@ -193,7 +213,8 @@ CLAIM_UNCERTAIN: Final = f"""
               coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
               p.review_status IN ('pending', 'posting') AS is_wanted,
               {posts.IS_AS_APPROVED} AS is_approved,
-              d.text_sent, d.sent_at, t.now - d.sent_at AS age, d.parts,
+              d.text_sent, d.messages, d.created_at AS planned_at, d.sent_at,
+              t.now - d.sent_at AS age, d.parts,
               coalesce(d.place, '') AS place, d.steps
 """  # noqa: S608 - all parts are constants
 
@@ -211,6 +232,7 @@ def claim_uncertain(
 BEGIN: Final = """
     UPDATE deliveries
        SET text_sent = %(text)s,
+           messages = %(messages)s,
            place = coalesce(nullif(botticelli_place(destination, %(place)s), ''), place),
            sent_at = coalesce(sent_at, botticelli_now()),
            attempts = attempts + 1,
@@ -224,7 +246,7 @@ BEGIN: Final = """
 
 @repeatable()
 def begin(
-    conn: Connection, delivery: Delivery, *, text: str, place: str = "", lease: timedelta
+    conn: Connection, delivery: Delivery, beginning: Beginning, *, place: str = ""
 ) -> datetime:
     """Write down that a request is about to be made; return when the first one was begun.
 
@@ -234,10 +256,11 @@ def begin(
         LostLease: The claim is no longer ours.
     """
     with conn.transaction():
-        return _begin(conn, delivery, text=text, place=place, lease=lease)
+        return _begin(conn, delivery, beginning, place=place)
 
 
-def _begin(conn: Connection, delivery: Delivery, **values: Any) -> datetime:
+def _begin(conn: Connection, delivery: Delivery, beginning: Beginning, *, place: str) -> datetime:
+    values = vars(beginning) | {"messages": Jsonb(list(beginning.messages)), "place": place}
     row = guarded(conn, BEGIN, delivery, **values).fetchone()
     assert row is not None
     began: datetime = row[0]
@@ -384,6 +407,7 @@ SETTLE: Final = """
                            THEN t.now END,
            sent_at = CASE WHEN %(state)s <> 'pending' THEN sent_at END,
            text_sent = CASE WHEN %(state)s <> 'pending' THEN text_sent END,
+           messages = CASE WHEN %(state)s NOT IN ('pending', 'posted') THEN messages END,
            history = history || jsonb_build_object(
                'at', t.now, 'event', %(state)s::text, 'note', %(note)s::text)
       FROM (SELECT botticelli_now() AS now) AS t

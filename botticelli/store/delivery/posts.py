@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from botticelli.config.model import Destination
@@ -20,6 +20,13 @@ POST_HASH: Final = (
     "botticelli_post_hash(p.text_content, p.title, p.link, p.language, p.parts, p.attached)"
 )
 IS_AS_APPROVED: Final = f"coalesce(p.approved_hash = {POST_HASH}, true)"
+# Of its delivery d: whether a rendition is being made of what it is now.
+IS_BEING_ADAPTED: Final = f"""EXISTS (SELECT
+                             FROM renditions AS r
+                            WHERE r.post_id = p.id
+                              AND r.destination = d.destination
+                              AND r.state = 'open'
+                              AND r.source_hash = {POST_HASH})"""  # noqa: S608 - a constant
 
 
 @record
@@ -49,7 +56,7 @@ class Queued(Pace):
     has_steps: bool
 
 
-READ_QUEUES: Final = """
+READ_QUEUES: Final = f"""
     SELECT w.name, t.now, q.waiting, q.retry_at, coalesce(q.retry_why, '') AS retry_why,
            q.busy_until, q.is_uncertain,
            EXISTS (SELECT
@@ -65,7 +72,8 @@ READ_QUEUES: Final = """
       FROM jsonb_to_recordset(%(wanted)s) AS w (name text, recent integer)
      CROSS JOIN (SELECT botticelli_now() AS now) AS t
      CROSS JOIN LATERAL (
-           SELECT count(*) FILTER (WHERE d.state = 'pending') AS waiting,
+           SELECT count(*) FILTER (WHERE d.state = 'pending'
+                                     AND NOT {IS_BEING_ADAPTED}) AS waiting,
                   max(d.retry_at) FILTER (WHERE d.state = 'pending'
                                             AND d.retry_at > t.now) AS retry_at,
                   min(d.last_error) FILTER (WHERE d.state = 'pending'
@@ -84,7 +92,7 @@ READ_QUEUES: Final = """
               AND d.state IN ('pending', 'sending')
               AND (d.state = 'sending' OR p.review_status IN ('pending', 'posting'))
            ) AS q
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 @repeatable()
@@ -95,19 +103,30 @@ def read_queues(conn: Connection, wanted: Sequence[PostFilter]) -> dict[str, Que
         return {queued.name: queued for queued in cursor}
 
 
-HELD: Final = """
-    SELECT count(*)
-      FROM deliveries
-     WHERE destination = %(destination)s
-       AND state IN ('held', 'failed')
-"""
+HELD: Final = f"""
+    SELECT (SELECT count(*)
+              FROM deliveries
+             WHERE destination = %(destination)s
+               AND state IN ('held', 'failed')),
+           (SELECT count(*)
+              FROM deliveries AS d
+              JOIN approved_discord_posts AS p
+                ON p.id = d.post_id
+             WHERE d.destination = %(destination)s
+               AND d.state = 'pending'
+               AND {IS_BEING_ADAPTED})
+"""  # noqa: S608 - all parts are constants
 
 
 def why_none(conn: Connection, destination: str) -> str:
     """Return why nothing waits for a destination. Reads only."""
-    row = conn.execute(HELD, {"destination": destination}).fetchone()
-    held = f" ({row[0]} held or failed: `botticelli deliveries held`)" if row and row[0] else ""
-    return f"no approved post is waiting{held}"
+    held, adapted = conn.execute(HELD, {"destination": destination}).fetchone() or (0, 0)
+    whys = (
+        (held, "held or failed: `botticelli deliveries held`"),
+        (adapted, "to be adapted to it first: `botticelli adapt`"),
+    )
+    said = "; ".join(f"{count} {words}" for count, words in whys if count)
+    return "no approved post is waiting" + (f" ({said})" if said else "")
 
 
 # A tick at this very moment is put in, so that looking (--dry-run) finds what running would.
@@ -149,27 +168,21 @@ class WaitingPost:
     """An approved post that a destination would be sent.
 
     Args:
-        delivery_id: None if not planned yet.
-        nonce: None if not planned yet.
-        is_approved: Whether it is as it was approved.
+        delivery_id, nonce, planned_at: None if not planned yet.
     """
 
     post_id: int
     delivery_id: int | None
     nonce: str | None
-    text: str
-    model: str
+    planned_at: datetime | None
     selected_at: datetime
-    is_approved: bool
 
 
-PEEK: Final = f"""
+PEEK: Final = """
     WITH open AS MATERIALIZED (
         SELECT * FROM approved_discord_posts WHERE review_status IN ('pending', 'posting')
     )
-    SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, coalesce(p.text_content, '') AS text,
-           coalesce(p.generation_model, '') AS model, p.selected_at,
-           {IS_AS_APPROVED} AS is_approved
+    SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, d.created_at AS planned_at, p.selected_at
       FROM (SELECT name, botticelli_place(name, place) AS place, tags, content_types
               FROM jsonb_to_recordset(%(wanted)s)
                    AS w (name text, place text, tags text[], content_types text[])) AS w
@@ -186,11 +199,11 @@ PEEK: Final = f"""
                    AND o.place = w.place
                    AND (o.place NOT LIKE 'outbox:%%' OR o.destination <> ALL (%(names)s))
                    AND (o.state <> 'pending' OR o.destination = ANY (%(names)s))) = 0
-           AND (w.tags = '{{}}' OR p.tags ?| w.tags)
-           AND (w.content_types = '{{}}' OR p.content_type = ANY (w.content_types))
+           AND (w.tags = '{}' OR p.tags ?| w.tags)
+           AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
      ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
      LIMIT %(limit)s
-"""  # noqa: S608 - all parts are constants
+"""
 
 
 def peek(
@@ -204,6 +217,101 @@ def peek(
     with conn.cursor(row_factory=class_row(WaitingPost)) as cursor:
         cursor.execute(PEEK, values)
         return cursor.fetchall()
+
+
+@record
+class PostContent:
+    """What an approved post is for one destination.
+
+    Args:
+        text: All of it; with `parts`, these joined.
+        parts: The texts of its messages where it is cut; None: it is one text.
+        is_approved: Whether it is as it was approved.
+        is_attached_to: Whether it has pictures.
+        rendition: State of its rendition for the destination; empty: there is none of what it is
+            now. A ready one is in `text` and `parts` already.
+        note: What is said of the rendition.
+    """
+
+    post_id: int
+    text: str
+    parts: Sequence[str] | None = None
+    title: str = ""
+    link: str = ""
+    language: str = ""
+    model: str = ""
+    is_approved: bool = True
+    is_attached_to: bool = False
+    rendition: str = ""
+    note: str = ""
+
+
+CONTENT: Final = f"""
+    SELECT p.id AS post_id, coalesce(r.ready, p.text_content, '') AS text,
+           CASE WHEN r.ready IS NULL THEN p.parts ELSE r.parts END AS parts,
+           coalesce(p.title, '') AS title, coalesce(p.link, '') AS link,
+           coalesce(p.language, '') AS language, coalesce(p.generation_model, '') AS model,
+           {IS_AS_APPROVED} AS is_approved, p.attached IS NOT NULL AS is_attached_to,
+           coalesce(r.state, '') AS rendition, coalesce(r.note, '') AS note
+      FROM approved_discord_posts AS p
+      LEFT JOIN (SELECT *, CASE WHEN state = 'ready' THEN text_content END AS ready
+                   FROM renditions) AS r
+        ON r.post_id = p.id
+       AND r.destination = %(destination)s
+       AND r.source_hash = {POST_HASH}
+     WHERE p.id = %(post_id)s
+"""  # noqa: S608 - all parts are constants
+
+
+@repeatable()
+def read_content(conn: Connection, post_id: int, destination: str) -> PostContent:
+    """Return what an approved post is for a destination. Reads only, one statement."""
+    values = {"post_id": post_id, "destination": destination}
+    found = fetch_one(conn, PostContent, CONTENT, values)
+    assert found is not None, "a delivery goes with its post"
+    return found
+
+
+ATTACHED: Final = """
+    SELECT m.sha256, m.mime, m.content, a.alt, coalesce(m.width, 0) AS width,
+           coalesce(m.height, 0) AS height, coalesce(a.origin ->> 'model', '') <> '' AS is_generated
+      FROM post_media AS a
+      JOIN media AS m
+     USING (sha256)
+     WHERE a.post_id = %(post_id)s
+     ORDER BY a.position
+"""
+
+
+@repeatable()
+def read_attached(conn: Connection, post_id: int) -> list[dict[str, Any]]:
+    """Return the pictures of an approved post, in order. Reads only."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(ATTACHED, {"post_id": post_id}).fetchall()
+
+
+ASK_FOR_RENDITION: Final = f"""
+    INSERT INTO renditions AS r (post_id, destination, source_hash, made_at)
+    SELECT p.id, %(destination)s, {POST_HASH}, botticelli_now()
+      FROM approved_discord_posts AS p
+     WHERE p.id = %(post_id)s
+        ON CONFLICT (post_id, destination) DO UPDATE
+       SET state = 'open',
+           source_hash = excluded.source_hash,
+           text_content = NULL,
+           parts = NULL,
+           tries = 0,
+           note = NULL,
+           decided_by = NULL
+     WHERE r.source_hash <> excluded.source_hash
+"""  # noqa: S608 - all parts are constants
+
+
+@repeatable()
+def ask_for_rendition(conn: Connection, post_id: int, destination: str) -> None:
+    """Have a post adapted to a destination; until then its delivery waits. One transaction."""
+    with conn.transaction():
+        conn.execute(ASK_FOR_RENDITION, {"post_id": post_id, "destination": destination})
 
 
 # A delivery that a person has decided on is sent all the same: that is how a text goes out again
