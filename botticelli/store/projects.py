@@ -59,8 +59,6 @@ CHANNELS: Final = r"""
      GROUP BY 1, 2
      ORDER BY 1, 2
 """
-
-
 HOLDS_REAL_WORK: Final = """
     SELECT EXISTS (SELECT 1
                      FROM potential_discord_posts
@@ -269,14 +267,14 @@ def describe(url: str) -> ProjectDatabase:
     with mapped_errors(), connect(url) as conn:
         found = inspect(conn)
         (size, now), *_ = conn.execute(SIZE)
-        row = conn.execute(LAST_RUN).fetchone() if found.version else None
+        ((last,),) = conn.execute(LAST_RUN) if found.version else ((None,),)
         owner = found.owner or Owner(name="", root="")
         problem = "of another application" if found.foreign else "of no project"
         return ProjectDatabase(
             database=conn.info.dbname,
             name=owner.name,
             root=owner.root,
-            last_run=row[0] if row else None,
+            last_run=last,
             size_bytes=size,
             now=now,
             problem="" if found.owner else problem,

@@ -160,7 +160,6 @@ def check_narrative(
 def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
     """Yield what the project and its narratives ask for, and whether the user has said yes."""
     from botticelli.cli.shared.command_guard import rights, variables
-    from botticelli.narrative.checks.asks import asks_of, files_run
     from botticelli.narrative.language.load import load_file, resolve_nested
 
     resolve, granted = partial(resolve_nested, cwd=env.cwd), rights(env)
@@ -172,9 +171,7 @@ def check_trust(env: Environment, paths: Iterable[Path]) -> Iterator[Finding]:
             file = load_file(path)
         except BotticelliError:
             continue  # reported already
-        asks = asks_of(each for one in files_run(file, resolve) for each in one.narratives.values())
-        missing = granted.missing(asks, None)
-        is_trusted = missing.is_empty or granted.trusted(file, resolve)
+        asks, is_trusted = granted.judge(file, resolve)
         yield _asked(str(path), str(asks), untrusted=None if is_trusted else path)
         for name in asks.environment:
             try:

@@ -92,14 +92,9 @@ def needs_trust(env: Environment, entry: TrustRecord) -> bool:
     if path.is_dir():
         known = env.trust.get(entry.digest)
         return not set(entry.asks) <= set(known.asks if known else ())
-    from botticelli.narrative.checks.asks import asks_of, files_run
     from botticelli.narrative.language.load import load_file, resolve_nested
 
-    file, granted = load_file(path), rights(env)
-    resolve = partial(resolve_nested, cwd=env.cwd)
-    asks = asks_of(each for one in files_run(file, resolve) for each in one.narratives.values())
-    missing = granted.missing(asks, None)
-    return not (missing.is_empty or granted.trusted(file, resolve))
+    return not rights(env).judge(load_file(path), partial(resolve_nested, cwd=env.cwd))[1]
 
 
 def _records(env: Environment, place: Path) -> Iterator[TrustRecord]:

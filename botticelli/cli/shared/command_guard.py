@@ -128,23 +128,22 @@ def rights(env: Environment, *, allow_writes: bool = False) -> "Rights":
     """Return what the user has granted to narratives; `allow_writes`: what --allow-writes says."""
     from botticelli.narrative.checks.asks import Rights
 
-    security = env.config.security
+    security, is_own = env.config.security, env.config.untrusted is None
+
+    def granted(command: str) -> bool:
+        """Return whether the user's own configuration lets any narrative run a command."""
+        from botticelli.platforms.rules.security_rules import is_named
+
+        platform, _, name = command.partition(".")
+        is_allowed = is_named(platform, [name], security.allowed_commands)
+        return is_own and (security.writes == "allow" or is_allowed)
+
     return Rights(
         is_trusted=lambda digest: digest in env.trusted_once or env.trust.get(digest) is not None,
-        granted=partial(_is_granted, env),
+        granted=granted,
         approves=security.approve_without_review or allow_writes,
         everything=allow_writes,
     )
-
-
-def _is_granted(env: Environment, command: str) -> bool:
-    """Return whether the user's own configuration lets any narrative run a command."""
-    from botticelli.platforms.rules.security_rules import is_named
-
-    platform, _, name = command.partition(".")
-    security, is_own = env.config.security, env.config.untrusted is None
-    is_allowed = security.writes == "allow" or is_named(platform, [name], security.allowed_commands)
-    return is_own and is_allowed
 
 
 def missing_trust(

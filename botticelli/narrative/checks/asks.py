@@ -213,6 +213,12 @@ class Rights:
         is_own = not any(why_not_own(each.path) for each in files)
         return frozenset(hashes if is_own and self.is_trusted(digest(hashes)) else ())
 
+    def judge(self, file: NarrativeFile, resolve: Resolve) -> tuple[Asks, bool]:
+        """Return what a file and all that it runs ask for, and whether it may. No database."""
+        run = files_run(file, resolve)
+        asks = asks_of(each for one in run for each in one.narratives.values())
+        return asks, self.missing(asks, None).is_empty or bool(self.trusted(file, resolve))
+
     def missing(self, asks: Asks, conn: Connection | None) -> Asks:
         """Return what of it a person has to grant.
 

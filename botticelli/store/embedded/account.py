@@ -65,21 +65,12 @@ def choose_account(program: Path, *, folder: Path, makes_cluster: bool) -> Serve
         for account in (nobody, namespace) if is_root else (namespace,):
             if _can_run(program, account):
                 return account
-    raise _nobody_left(itself.uid)
-
-
-def _nobody_left(uid: int) -> Unavailable:
-    if uid == 0:
-        return Unavailable(
-            "PostgreSQL refuses to run as root, and root may not become another account here",
-            where="embedded PostgreSQL",
-            hint="run botticelli as an ordinary user, or set DATABASE_URL",
-        )
-    return Unavailable(
-        f"initdb refuses user {uid}, who has no name",
-        where="embedded PostgreSQL",
-        hint=f"give user {uid} a line in /etc/passwd, or set DATABASE_URL",
-    )
+    what = "PostgreSQL refuses to run as root, and root may not become another account here"
+    hint = "run botticelli as an ordinary user, or set DATABASE_URL"
+    if not is_root:
+        what = f"initdb refuses user {itself.uid}, who has no name"
+        hint = f"give user {itself.uid} a line in /etc/passwd, or set DATABASE_URL"
+    raise Unavailable(what, where="embedded PostgreSQL", hint=hint)
 
 
 def _has_name(uid: int) -> bool:
@@ -93,24 +84,22 @@ def _has_name(uid: int) -> bool:
 def _somebody() -> tuple[int, int]:
     """Return uid and gid of an account that is not root and that initdb finds a name for."""
     entries = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
-    entry = next((entry for entry in entries if entry.pw_name == "nobody"), None)
-    chosen = entry or next(iter(entries), None)
-    return (chosen.pw_uid, chosen.pw_gid) if chosen else (65534, 65534)
+    entries.sort(key=lambda entry: entry.pw_name != "nobody")
+    return (entries[0].pw_uid, entries[0].pw_gid) if entries else (65534, 65534)
 
 
 def _can_run(program: Path, account: ServerUser) -> bool:
     try:
-        ended = subprocess.run(  # noqa: S603 - our own program
+        subprocess.run(  # noqa: S603 - our own program
             [program, "--version"],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,
             preexec_fn=account.become,
-            check=False,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    return ended.returncode == 0
+    return True
 
 
 # -- what follows runs in the forked child

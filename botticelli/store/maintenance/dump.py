@@ -1,7 +1,6 @@
 """Copies of the database by PostgreSQL's own pg_dump and pg_restore."""
 
 import os
-import re
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +15,7 @@ from psycopg import conninfo, pq
 from botticelli import files
 from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.store.connection import Connection
+from botticelli.store.embedded.files import major_version
 from botticelli.store.maintenance.statements import LONGEST
 
 MAGIC: Final = b"PGDMP"  # how a file of pg_dump --format=custom begins
@@ -31,7 +31,7 @@ def find(conn: Connection, name: str, *, folders: Iterable[Path]) -> Path:
         ConfigError: No such program is installed.
     """
     server = conn.info.server_version // 10000
-    found = {_major(folder / name): folder / name for folder in folders}
+    found = {major_version(folder / name): folder / name for folder in folders}
     fitting = sorted(major for major in found if major >= server)
     if not fitting:
         raise ConfigError(
@@ -40,17 +40,6 @@ def find(conn: Connection, name: str, *, folders: Iterable[Path]) -> Path:
             hint=f"install postgresql-client-{server}",
         )
     return found[fitting[0]]
-
-
-def _major(program: Path) -> int:
-    try:
-        said = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-            [program, "--version"], capture_output=True, text=True, check=False
-        ).stdout
-    except OSError:
-        return 0
-    number = re.search(r"(\d+)\.", said)
-    return int(number[1]) if number else 0
 
 
 def backup(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) -> int:
