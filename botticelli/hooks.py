@@ -210,11 +210,12 @@ def _passed_on(environ: Mapping[str, str], *, wanted: Collection[str]) -> dict[s
 
     Secrets in `environ` are found by name and by shape, a password in a proxy's address as well.
     """
-
-    def is_harmless(name: str, text: str) -> bool:
-        return bool(PASSED_ON.fullmatch(name)) and not secrets_of_environment({name: text})
-
-    return {k: v for k, v in environ.items() if k in wanted or is_harmless(k, v)}
+    return {
+        name: text
+        for name, text in environ.items()
+        if name in wanted
+        or (PASSED_ON.fullmatch(name) and not secrets_of_environment({name: text}))
+    }
 
 
 def _targets(event: Event, hooks: Hooks) -> Iterator[str]:

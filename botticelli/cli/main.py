@@ -127,18 +127,14 @@ def _report(error: BotticelliError, env: Environment) -> int:
 def _unforeseen(error: Exception, env: Environment) -> int:
     if isinstance(error, OSError) and error.errno in NO_SPACE:
         return _full(error, env)
-    return _confess(error, env)
+    log.write(env, _trace(error), logging.ERROR)
+    env.complain("this is a bug in botticelli; please report the lines above")
+    return Exit.BUG
 
 
 def _full(error: OSError, env: Environment) -> int:
     env.complain(f"cannot write: {error.strerror}; make room, then try again")
     return Exit.FAILED
-
-
-def _confess(error: Exception, env: Environment) -> int:
-    log.write(env, _trace(error), logging.ERROR)
-    env.complain("this is a bug in botticelli; please report the lines above")
-    return Exit.BUG
 
 
 def _trace(error: BaseException) -> str:

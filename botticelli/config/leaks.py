@@ -64,7 +64,10 @@ class _Finder:
         self._word = re.compile(rf"(?<!\w)(?:{'|'.join(shown)})(?!\w)" if self._words else r"(?!)")
 
     def _add(self, secret: str) -> None:
-        is_sure = _is_sure(secret)
+        squeezed, cases = squeeze(secret), (secret.lower(), secret.upper(), secret.capitalize())
+        is_word = secret.isalpha() and secret in cases
+        # Sure: no innocent text holds these characters in this order.
+        is_sure = len(squeezed) >= (LONGEST_WORD if is_word or squeezed.isdigit() else SURE)
         if not is_sure:
             self._words |= {secret: "as it is", secret[::-1]: "backwards"}
         for spelling, how in _spellings(secret, is_sure=is_sure):
@@ -92,14 +95,6 @@ class _Finder:
 @lru_cache(maxsize=8)
 def _finder(secrets: tuple[str, ...]) -> _Finder:
     return _Finder(secrets)
-
-
-def _is_sure(secret: str) -> bool:
-    """Return whether no innocent text holds these characters in this order."""
-    squeezed = squeeze(secret)
-    is_word = secret in (secret.lower(), secret.upper(), secret.capitalize()) and secret.isalpha()
-    longest = LONGEST_WORD if is_word or squeezed.isdigit() else SURE
-    return len(squeezed) >= longest
 
 
 def _spellings(secret: str, *, is_sure: bool) -> Iterator[Spelling]:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,6 @@ from botticelli.config.legacy_keys import HINTS, OF_MODELS, RATES, TAKEN, UNUSED
 from botticelli.config.load import build
 from botticelli.config.model import StageName
 from botticelli.config.sources import is_earlier, read_text
-from botticelli.config.structure import Place
 from botticelli.errors import ConfigError
 from botticelli.records import record
 from botticelli.toml_lines import parse
@@ -126,7 +126,8 @@ class _Draft:
     def read(self, source: _Source, *, stage: str = "", place: str = "") -> None:
         """Say of each key what becomes of it, and take over what has a place."""
         for key, value in source.leaves.items():
-            own = stage or next((bot for name, bot in BOTS.items() if _is_bots(key, name)), "")
+            table = key.removeprefix("bot_server.").partition(".")
+            own = stage or (BOTS.get(table[0], "") if table[1] else "")
             shown = "***" if SECRET.fullmatch(key) else _shown(value)
             subject = f"{own}:{key}"
             start = f"{source.path.name}: {key} = {shown}: "
@@ -183,13 +184,15 @@ class _Draft:
         """Leave out what ours does not allow, and say so where it was said to be taken."""
         while mistakes := build(nested(self.values), base=base, state=base)[1]:
             wrong = mistakes[0]
-            gone = [ours for ours in self.values if _is_about(wrong.path, ours)]
+            # In a key, in a table around it, or in what the key holds.
+            at = wrong.path
+            gone = [o for o in self.values if at[: len(o)] == o or o[: len(at)] == at]
             for ours in gone or list(self.values):
                 del self.values[ours]
-                for at in self.said.pop(ours, ()):
-                    start = self.fates[at].line.rpartition(": taken as ")[0]
+                for number in self.said.pop(ours, ()):
+                    start = self.fates[number].line.rpartition(": taken as ")[0]
                     line = f"{start}: not taken: {'.'.join(ours)}: {wrong.what}"
-                    self.fates[at] = Fate(line=line, is_loss=True)
+                    self.fates[number] = Fate(line=line, is_loss=True)
 
 
 def nested(values: Mapping[Keys, Any]) -> dict[str, Any]:
@@ -217,10 +220,12 @@ def convert(files: Sequence[Path], *, cwd: Path) -> Imported:
     for file in files:
         document = _document(file)
         leaves = dict(_leaves(document))
-        if isinstance(document.get("actors"), list):
-            own = [key for key in leaves if key.startswith("actors[")]
-            for entry in _entries(file, {key: leaves.pop(key) for key in own}):
-                actors.append(_actor_of(entry, cwd=cwd))
+        if isinstance(listed := document.get("actors"), list):
+            for index in range(len(listed)):
+                own = [key for key in leaves if key.startswith(f"actors[{index}]")]
+                entry = _Source(path=file, leaves={key: leaves.pop(key) for key in own})
+                if entry.leaves:
+                    actors.append(_actor_of(entry, cwd=cwd))
         elif isinstance(document.get("actor"), dict):
             actors.append(_actor(_Source(path=file, leaves=leaves)))
             continue
@@ -263,7 +268,10 @@ def files_in(folder: Path) -> list[Path]:
     servers = [path for name in SERVERS if (path := folder / name).is_file()]
     inner = [] if servers else sorted([*folder.glob("*.toml"), *folder.glob("actors/*.toml")])
     settings = [path for name in SETTINGS if is_earlier_file(path := folder / name)]
-    actors = [path for path in inner if path not in settings and _has_actor(path)]
+    actors = []
+    for path in inner:
+        with suppress(ConfigError):  # no TOML
+            actors += [path] if path not in settings and "actor" in _document(path) else []
     if not (found := [*servers, *actors, *settings]):
         what, hint = "holds no file of the earlier system", "name the file to convert"
         raise ConfigError(what, where=str(folder), hint=hint)
@@ -275,21 +283,8 @@ def is_earlier_file(path: Path) -> bool:
     return path.is_file() and is_earlier(read_text(path, str(path)))
 
 
-def _has_actor(path: Path) -> bool:
-    try:
-        return "actor" in _document(path)
-    except ConfigError:
-        return False
-
-
 def _document(path: Path) -> dict[str, Any]:
     return parse(NULL.sub(r'\1"null"', read_text(path, str(path))), str(path))
-
-
-def _entries(file: Path, leaves: Mapping[str, Any]) -> Iterator[_Source]:
-    for index in dict.fromkeys(key.partition("]")[0] for key in leaves):
-        own = {key: value for key, value in leaves.items() if key.startswith(f"{index}]")}
-        yield _Source(path=file, leaves=own)
 
 
 def _actor_of(entry: _Source, *, cwd: Path) -> _Actor:
@@ -416,15 +411,6 @@ def _only_model(leaves: Mapping[str, Any], tiers: str) -> str:
     has_own = any(key.startswith(tiers) and f"models.{json.dumps(model)}." in key for key in leaves)
     is_its = isinstance(model, str) and model.startswith(tiers.split(".")[1])
     return str(model) if is_its and not has_own else ""
-
-
-def _is_bots(key: str, name: str) -> bool:
-    return key.startswith((f"{name}.", f"bot_server.{name}."))
-
-
-def _is_about(place: Place, ours: Keys) -> bool:
-    """Return whether a mistake is in a key, in a table around it, or in what the key holds."""
-    return place[: len(ours)] == ours or ours[: len(place)] == place
 
 
 def _shown(value: Any) -> str:

@@ -91,7 +91,15 @@ def dotenv(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     require_own(path)
-    return _assignments(read_text(path, str(path)), path)
+    found = {}
+    for number, line in enumerate(read_text(path, str(path)).splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = ASSIGNMENT.match(line)
+        if match is None:
+            raise ConfigError("not of the form NAME=value", where=f"{path}:{number}")
+        found[match[1]] = _unquoted(match[2], f"{path}:{number}")
+    return found
 
 
 def read_text(path: Path, name: str) -> str:
@@ -109,18 +117,6 @@ def read_text(path: Path, name: str) -> str:
     except (OSError, ValueError) as error:  # no name of a file holds a NUL
         what = f"cannot be read: {getattr(error, 'strerror', error)}"
         raise ConfigError(what, where=name, hint="check its path and owner") from error
-
-
-def _assignments(text: str, path: Path) -> dict[str, str]:
-    found = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = ASSIGNMENT.match(line)
-        if match is None:
-            raise ConfigError("not of the form NAME=value", where=f"{path}:{number}")
-        found[match[1]] = _unquoted(match[2], f"{path}:{number}")
-    return found
 
 
 def _unquoted(value: str, where: str) -> str:

@@ -91,21 +91,18 @@ def _any_of(value: Any, rules: list[Schema], path: Place) -> Iterator[Mistake]:
 def _table(value: dict[str, Any], rule: Schema, path: Place) -> Iterator[Mistake]:
     known: Schema = rule.get("properties", {})
     others = rule.get("additionalProperties", True)
+    # Beside tables of free names a key that is no table was meant to be one of the known ones.
+    is_mixed = bool(known) and others not in (True, False) and others.get("type") == "object"
     for key, inner in value.items():
         if key in known:
             yield from mistakes(inner, known[key], (*path, key))
-        elif others is False or (others is not True and _misspelt(inner, others, known)):
+        elif others is False or (is_mixed and not isinstance(inner, dict)):
             yield _unknown(key, (*path, key), known)
         elif others is not True:
             yield from mistakes(inner, others, (*path, key))
     for key in rule.get("required", ()):
         if key not in value:
             yield Mistake(path=path, what=f"'{key}' is missing", hint=_hint(key, known[key]))
-
-
-def _misspelt(value: Any, others: Schema, known: Schema) -> bool:
-    """Return whether a key beside tables of free names was meant to be one of the known ones."""
-    return bool(known) and others.get("type") == "object" and not isinstance(value, dict)
 
 
 def _unknown(key: str, path: Place, known: Schema) -> Mistake:

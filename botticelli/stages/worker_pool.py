@@ -75,7 +75,9 @@ class WorkerPool:
                 self._await(threads)
         finally:
             self._state.close()
-            self._give_back()
+            if self._state.claims() and not isinstance(self._state.reason, DatabaseAway):
+                with closing(self._context.connect()) as conn:
+                    release(conn, self._queue, owner=self._context.identity.owner)
         if (reason := self._state.reason) is not None:
             raise reason
 
@@ -105,11 +107,6 @@ class WorkerPool:
             clock=self._context.clock,
             patience=PATIENCE,
         )
-
-    def _give_back(self) -> None:
-        if self._state.claims() and not isinstance(self._state.reason, DatabaseAway):
-            with closing(self._context.connect()) as conn:
-                release(conn, self._queue, owner=self._context.identity.owner)
 
     def _await(self, threads: list[threading.Thread]) -> None:
         """Wait for the workers; after a signal only as long as they have to come back in."""

@@ -58,28 +58,18 @@ def logs(conn: Connection, run: str) -> RunDetails:
         botticelli logs 17
         botticelli logs generate
     """
-    found = find_run(conn, run)
-    return RunDetails(run=found, steps=tuple(steps_of(conn, found.id)))
-
-
-def find_run(conn: Connection, name: str) -> PastRun:
-    """Return the run of an id, or the last one of a stage. Reads only.
-
-    Raises:
-        UsageError: There is no such run.
-    """
-    is_id = name.isascii() and name.isdigit()
-    if not is_id and name not in KINDS:
+    is_id = run.isascii() and run.isdigit()
+    if not is_id and run not in KINDS:
         raise UsageError(
-            f"'{name}' is not a run",
+            f"'{run}' is not a run",
             hint=f"give its number, or one of {', '.join(KINDS)}: its last",
         )
-    stage, number = (None, int(name)) if is_id else (name, None)
+    stage, number = (None, int(run)) if is_id else (run, None)
     found = past_runs(conn, run=number, stage=stage, limit=1) if (number or 0) <= MOST else ()
     if not found:
-        what = f"there is no run {name}" if is_id else f"{name} has not run yet"
+        what = f"there is no run {run}" if is_id else f"{run} has not run yet"
         raise UsageError(what, hint="see `botticelli runs`")
-    return found[0]
+    return RunDetails(run=found[0], steps=tuple(steps_of(conn, found[0].id)))
 
 
 @render.register

@@ -102,8 +102,10 @@ def _rest(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> Ite
         own = (*path, name)
         if value.get("type") != "object" and own not in seen and name not in skipped:
             yield from _pair(own, value)
-    if skipped:
-        yield from _schedules(rule, path)
+    for kind in ("Daily", "Cron") if skipped else ():  # in one line: its keys need its type
+        keys = {key: inner[key] for key, kinds in OF_KINDS.items() if kind in kinds}
+        shown = {key: value["examples"][0] for key, value in keys.items()}
+        yield from _whole(path, keys, {"type": kind, **shown})
     for name, value in inner.items():
         if value.get("type") == "object":
             yield from _rest(value, (*path, name), seen=seen, destination=destination)
@@ -126,14 +128,6 @@ def _named(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> It
     yield from ("", f"# == {toml_key((*path, 'NAME'))}: {entry['description']}")
     shown = {key: entry["properties"][key]["examples"][0] for key in keys}
     yield from _whole((*path, name), entry["properties"], shown)
-
-
-def _schedules(rule: Schema, path: Path) -> Iterator[str]:
-    """Yield a schedule of each further kind in one line: its keys need its type."""
-    for kind in ("Daily", "Cron"):
-        keys = {key: rule["properties"][key] for key, kinds in OF_KINDS.items() if kind in kinds}
-        shown = {key: value["examples"][0] for key, value in keys.items()}
-        yield from _whole(path, keys, {"type": kind, **shown})
 
 
 def _whole(path: Path, keys: Schema, shown: Mapping[str, Any]) -> Iterator[str]:

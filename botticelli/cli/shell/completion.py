@@ -77,17 +77,14 @@ class Completions(ShellComplete):
         """Return the completions; after a command also global options."""
         found = [item for item in super().get_completions(args, incomplete) if item.type == "plain"]
         if incomplete.startswith("-") and "=" not in incomplete and "--" not in args:
-            known = {item.value for item in found}
-            found += [item for item in self._globals(incomplete) if item.value not in known]
+            known = {"--version", *(item.value for item in found)}
+            found += [
+                CompletionItem(name, help=getattr(param, "help", None))
+                for param in self.cli.params
+                for name in param.opts
+                if name.startswith("--") and name.startswith(incomplete) and name not in known
+            ]
         return found
-
-    def _globals(self, incomplete: str) -> list[CompletionItem]:
-        return [
-            CompletionItem(name, help=getattr(param, "help", None))
-            for param in self.cli.params
-            for name in param.opts
-            if name.startswith(incomplete) and name.startswith("--") and name != "--version"
-        ]
 
     def format_completion(self, item: CompletionItem) -> str:
         """Return one line of output."""

@@ -78,7 +78,9 @@ def never_sent(
         by_model[call.model].append(call)
     for name, planned in by_model.items():
         way = route(planned[0].asked, models)
-        sizes = [_counted(call, way.provider) for call in planned]
+        # Gemini counts input only.
+        outputs = [0 if way.provider == "gemini" else call.output_tokens for call in planned]
+        sizes = [call.input_tokens + out for call, out in zip(planned, outputs, strict=True)]
         where, largest = f"model {name}", max(sizes)
         own = models.limits.get(name, Limits()).context_window
         window = local.CONTEXT if way.provider == "local" else own
@@ -98,8 +100,3 @@ def never_sent(
         if allowed.rpd is not None and len(planned) > allowed.rpd:
             what = f"a post needs {len(planned)} calls, and {allowed.rpd} a day may be used"
             yield Problem(where=where, what=what, hint=hint)
-
-
-def _counted(call: PlannedCall, provider: str) -> int:
-    """Return the tokens of a call that count: Gemini counts input only."""
-    return call.input_tokens + (0 if provider == "gemini" else call.output_tokens)

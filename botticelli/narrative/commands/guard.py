@@ -91,7 +91,9 @@ class GuardedCommands:
         if earlier is not None and earlier.result_id:
             reason = unmarked_sends.BEFORE + call.about
             self._record(call, "refused", rule="done before", reason=reason)
-            return _result_of(earlier)
+            # As the result of the message that is out, for the acts that mark its rows.
+            ids = {"id": earlier.result_id, "message_id": earlier.result_id, "existed": True}
+            return {**ids, **{key: earlier.args.get(key) for key in ("channel_id", "content")}}
         if earlier is not None:
             call = replace(call, args=earlier.args)  # the message that may be out already
         try:
@@ -108,7 +110,7 @@ class GuardedCommands:
     def _earlier(self, call: CommandCall) -> UnmarkedSend | None:
         """Return what an earlier run has sent, or may have: for these rows, or before a wish."""
         if _marks_rows(call):
-            return unmarked_sends.find(self.conn, **call.identity, about=call.about)
+            return unmarked_sends.find(self.conn, call.identity, about=call.about)
         if call.run_id is None or call.name not in RECOGNIZED:
             return None
         entry = self._entry(call, "refused", rule="", reason="")
@@ -365,12 +367,6 @@ def _denied(denial: approvals.Approval) -> CommandVerdict:
 def _marks_rows(call: CommandCall) -> bool:
     """Whether a call sends something for rows that its narrative will mark."""
     return bool(call.about) and call.name in RECOGNIZED
-
-
-def _result_of(earlier: UnmarkedSend) -> dict[str, Any]:
-    """Return the result of a message that is out already, for the acts that mark its rows."""
-    ids = {"id": earlier.result_id, "message_id": earlier.result_id, "existed": True}
-    return {**ids, **{key: earlier.args.get(key) for key in ("channel_id", "content")}}
 
 
 def _result_ids(result: Any) -> str | None:

@@ -154,26 +154,22 @@ def read_command(
         hint = 'add command = "messages.send" or the one you mean'
         table.findings.error(table.key, "a bot command without command", hint=hint)
     store_as, capture = _state(table)
-    args = _arguments(table, fields["args"], is_flat=is_flat)
+    if table.values.get("type") in ("bot_command", "bot"):
+        table.ignore("type")
+    args = {name: table.take(name) for name in table.unasked()} if is_flat else {}
+    table.done()
+    args |= fields["args"]
     cached = args.pop("cache_duration", None)  # where the reference's cache looked for it
     if isinstance(cached, int):
         fields["cache_seconds"] = cached
     fields["store_as"] = fields["store_as"] or store_as
     fields["args"] = _with_variables(args)
-    if platform == "discord":
-        fields["command"], fields["args"] = _today(fields["command"], fields["args"])
+    if platform == "discord":  # under the names that it and its arguments have today
+        from botticelli.platforms.discord.commands.table import canonical, todays
+
+        fields["command"] = canonical(fields["command"])
+        fields["args"] = todays(fields["command"], fields["args"])
     return ReadInput(input=BotCommand(**fields), place=table.key, capture=capture)
-
-
-def _arguments(table: Table, given: Mapping[str, Any], *, is_flat: bool) -> dict[str, Any]:
-    """Return the arguments; warns of all other keys unless they are arguments, too."""
-    if table.values.get("type") in ("bot_command", "bot"):
-        table.ignore("type")
-    args = dict(given)
-    if is_flat:
-        args = {**{name: table.take(name) for name in table.unasked()}, **args}
-    table.done()
-    return args
 
 
 def nested(name: str, path: str) -> Nested:
@@ -244,11 +240,3 @@ def _with_variables(args: dict[str, Any]) -> dict[str, Any]:
         if name.endswith("_id") and isinstance(value, str)
     }
     return {**args, **{name: f"${{{found[1]}}}" for name, found in bare.items() if found}}
-
-
-def _today(command: str, args: dict[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return a Discord command under the names that it and its arguments have today."""
-    from botticelli.platforms.discord.commands.table import canonical, todays
-
-    command = canonical(command)
-    return command, todays(command, args)

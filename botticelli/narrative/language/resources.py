@@ -84,7 +84,16 @@ class Resources:
         self.findings = root.findings
         self.narratives = narratives
         self.nested = _read_nested(root)
-        self.defaults = _file_defaults(root)
+        # The file's defaults: root keys, then [config.PROVIDER], [config], [shared].
+        self.defaults = read_settings(root)
+        config, shared = root.table("config"), root.table("shared")
+        flat = read_settings(config)
+        for name in config.unasked():
+            provider = config.table(name)
+            self.defaults = self.defaults.over(read_settings(provider))
+            provider.done()
+        self.defaults = self.defaults.over(flat).over(read_settings(shared))
+        shared.done()
         self._sections = {kind: root.table(kind) for kind in KINDS}
         self._schemas = root.table("schemas")
         self._read: dict[Key, ReadInput | None] = {}
@@ -176,21 +185,6 @@ def _read_nested(root: Table) -> Mapping[str, str]:
             hint = 'add a toc, or narrative = "PATH"'
             section.wrong((name,), "is neither a narrative nor a file", hint=hint)
     return {name: nested(name, path).path for name, path in paths.items()}
-
-
-def _file_defaults(root: Table) -> Settings:
-    """Return the file's defaults: root keys, then [config.PROVIDER], [config], [shared]."""
-    found = read_settings(root)
-    config = root.table("config")
-    flat = read_settings(config)
-    for name in config.unasked():
-        provider = config.table(name)
-        found = found.over(read_settings(provider))
-        provider.done()
-    shared = root.table("shared")
-    found = found.over(flat).over(read_settings(shared))
-    shared.done()
-    return found
 
 
 def _read_schema(table: Table) -> Mapping[str, Any] | None:

@@ -125,7 +125,9 @@ class BatchJudging:
         except BotticelliError as error:
             if _concerns_all(error):
                 raise
-            if _is_refused(error) and self._first.over(error) >= 0:
+            # It was the request that failed, whatever the candidates say.
+            is_refused = isinstance(error, PermanentError) and not isinstance(error, UnusableAnswer)
+            if is_refused and self._first.over(error) >= 0:
                 raise self._first.reason(error, "call", where="the judge") from error
             # One of them may be what the judge trips over: next time each is asked for alone.
             self._why |= dict.fromkeys((each.id for each in group), str(error))
@@ -183,11 +185,6 @@ class BatchJudging:
         scored = combine(sample.id, text, known, weights=settings.weights, wanted=settings.samples)
         again = repeats(known, near, scored.judging["fails"])
         return replace(scored, judging={**scored.judging, "repeats": again}) if again else scored
-
-
-def _is_refused(error: BotticelliError) -> bool:
-    """Return whether it was the request that failed, whatever the candidates say."""
-    return isinstance(error, PermanentError) and not isinstance(error, UnusableAnswer)
 
 
 def _concerns_all(error: BotticelliError) -> bool:

@@ -242,7 +242,8 @@ def choose(
         for one in ranked:
             if len(chosen) == most:
                 break
-            if one in chosen or (fresh_angles_only and one.angle in _angles(chosen)):
+            angles = {each.angle for each in chosen if each.angle}
+            if one in chosen or (fresh_angles_only and one.angle in angles):
                 continue
             if not repeats(one, chosen) and not alike(one.text_content, seen, near=near):
                 chosen.append(one)
@@ -269,7 +270,3 @@ def rank_key(one: JudgedCandidate, places: Mapping[int, int]) -> tuple[float, in
     """Return what puts candidates in order: the greatest is the best."""
     points, favour, age = one.rank
     return (points, -places.get(one.id, len(places) + 1), favour, age)
-
-
-def _angles(chosen: Iterable[JudgedCandidate]) -> frozenset[str]:
-    return frozenset(one.angle for one in chosen if one.angle)

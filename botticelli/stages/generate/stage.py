@@ -179,20 +179,13 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             counts=self._counts,
         )
         try:
-            return self._count_workers()
+            self._deepest_first = self._item_run.calls_left(self._conn) is not None
+            asked = self._first.workers or self._request.workers or self._item_run.at_once
+            most = asked or self._config.models.max_concurrent
+            return max(1, min(most, self._progress(self._conn).left))
         except BotticelliError:
             self._take_back()
             raise
-
-    def _count_workers(self) -> int:
-        self._deepest_first = self._item_run.calls_left(self._conn) is not None
-        most = (
-            self._first.workers
-            or self._request.workers
-            or self._item_run.at_once
-            or self._config.models.max_concurrent
-        )
-        return max(1, min(most, self._progress(self._conn).left))
 
     def _take_back(self) -> None:
         """Abandon a batch that, say, a missing key stopped before anything was asked."""

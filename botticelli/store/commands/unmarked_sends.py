@@ -70,26 +70,12 @@ FIND: Final = """
 """
 
 
-def find(
-    conn: Connection,
-    *,
-    platform: str,
-    command: str,
-    narrative: str,
-    act: str,
-    about: str,
-    run_id: int | None,
-) -> UnmarkedSend | None:
-    """Return what earlier runs have left open of a command about these rows; None if nothing."""
-    values = {
-        "platform": platform,
-        "command": command,
-        "narrative": narrative,
-        "act": act,
-        "about": about,
-        "run_id": run_id,
-        "open_for": OPEN_FOR,
-    }
+def find(conn: Connection, asked: Mapping[str, Any], *, about: str) -> UnmarkedSend | None:
+    """Return what earlier runs have left open of a command about these rows; None if nothing.
+
+    `asked` is the command's identity: platform, command, narrative, act and run_id.
+    """
+    values = {**asked, "about": about, "open_for": OPEN_FOR}
     return fetch_one(conn, UnmarkedSend, FIND, values)
 
 

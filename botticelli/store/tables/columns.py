@@ -238,16 +238,13 @@ def clean(value: Any, *, depth: int = DEEPEST) -> Any:
         return None
     if isinstance(value, str):
         text = value.replace("\x00", "\ufffd")
-        return text.encode(errors="replace").decode() if _has_surrogates(text) else text
+        has_surrogates = any("\ud800" <= character <= "\udfff" for character in text)
+        return text.encode(errors="replace").decode() if has_surrogates else text
     if isinstance(value, Mapping):
         return {clean(str(key)): clean(inner, depth=depth - 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [clean(inner, depth=depth - 1) for inner in value]
     return value
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def as_text(value: Any) -> str:

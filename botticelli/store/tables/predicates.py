@@ -156,7 +156,8 @@ def _parse(text: str) -> "exp.Expression":
     import sqlglot
     from sqlglot.errors import SqlglotError
 
-    if len(text) > LONGEST or "\x00" in text or not _is_unicode(text):
+    is_unicode = not any("\ud800" <= sign <= "\udfff" for sign in text)
+    if len(text) > LONGEST or "\x00" in text or not is_unicode:
         raise _refused(f"is longer than {LONGEST} characters, or no text", text)
     try:
         tokens = sqlglot.tokenize(text, read="postgres")
@@ -171,14 +172,6 @@ def _parse(text: str) -> "exp.Expression":
         raise _refused("is not one condition", text)
     root: Any = found[0]
     return cast("exp.Expression", root)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_boolean(node: "exp.Expression") -> bool:
@@ -211,10 +204,6 @@ def _refuse_unknown(node: "exp.Expression", kind: str) -> None:
         more.append("this")
     if kind != "Column" and more:
         raise _refused("says something in an unusual way", node.sql(dialect="postgres"))
-
-
-def _is_character(node: "exp.Expression") -> bool:
-    return type(node).__name__ == "Literal" and node.is_string and len(node.this) == 1
 
 
 @dataclass(kw_only=True)
@@ -294,13 +283,14 @@ class _Rendering:
         return sql.SQL("{}({})").format(sql.SQL(name), sql.SQL(", ").join(rendered))
 
     def _escape(self, node: "exp.Escape") -> sql.Composable:
-        like, character = node.this, node.args["expression"]
-        if type(like).__name__ not in ("Like", "ILike") or not _is_character(character):
+        like, sign = node.this, node.args["expression"]
+        is_sign = type(sign).__name__ == "Literal" and sign.is_string and len(sign.this) == 1
+        if type(like).__name__ not in ("Like", "ILike") or not is_sign:
             raise _refused("escapes in an unusual way", node.sql(dialect="postgres"))
         is_negated = bool(like.args.get("negate"))
         left, right = self.node(like.this), self.node(like.args["expression"])
         found = sql.SQL("({} {} {} ESCAPE {})").format(
-            left, sql.SQL(OPERATORS[type(like).__name__]), right, self._bind(character.this)
+            left, sql.SQL(OPERATORS[type(like).__name__]), right, self._bind(sign.this)
         )
         return sql.SQL("(NOT {})").format(found) if is_negated else found
 
