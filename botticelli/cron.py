@@ -1,6 +1,6 @@
 """The five fields of a crontab line, understood well enough to hand them to systemd as well."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, time, timedelta
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -83,14 +83,10 @@ def longest_gap(cron: Cron) -> timedelta:
     """Return the longest time between two rounds, seen over two years."""
     clocks = [timedelta(hours=at.hour, minutes=at.minute) for at in times(cron)]
     longest = max((later - one for one, later in pairwise(clocks)), default=timedelta(0))
-    days = [day for day in _two_years() if falls_on(cron, day)]
+    two_years = (date(2027, 1, 1) + timedelta(days=number) for number in range(2 * 366))
+    days = [day for day in two_years if falls_on(cron, day)]
     overnight = [later - one - (clocks[-1] - clocks[0]) for one, later in pairwise(days)]
     return max([longest, *overnight], default=timedelta(days=366)) or timedelta(days=366)
-
-
-def _two_years() -> Iterator[date]:
-    start = date(2027, 1, 1)
-    return (start + timedelta(days=number) for number in range(2 * 366))
 
 
 def falls_on(cron: Cron, day: date) -> bool:

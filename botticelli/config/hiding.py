@@ -140,6 +140,8 @@ def secrets_in_table(table: Any, *, key: str = "") -> list[str]:
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
     """Return the values that variables, credentials and named files keep secret."""
+    from urllib.parse import unquote
+
     found: list[str] = []
     for name, value in environ.items():
         if SECRET_NAME.search(name.removesuffix("_FILE")) and name.endswith("_FILE"):
@@ -147,7 +149,9 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
         elif is_secret_name(name) and len(value) >= SHORTEST_GUESSED:
             found += [value.strip(), *_pieces(value)]
         elif name.endswith(HEADERS):
-            found += [text for pair in value.split(",") for text in _in_header(pair)]
+            for pair in value.split(","):  # NAME=VALUE, percent-encoded
+                text = unquote(pair.partition("=")[2] or pair).strip()
+                found += [text, *filter(_looks_random, text.split())]
         else:
             found += passwords_in(value)
     if folder := environ.get("CREDENTIALS_DIRECTORY"):
@@ -155,14 +159,6 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
             found += map(_content, sorted(Path(folder).iterdir()))
     contents = [text for text in found if text]
     return [*contents, *(password for text in contents for password in passwords_in(text))]
-
-
-def _in_header(pair: str) -> list[str]:
-    """Return what gives away a header that is written as NAME=VALUE, percent-encoded."""
-    from urllib.parse import unquote
-
-    text = unquote(pair.partition("=")[2] or pair).strip()
-    return [text, *filter(_looks_random, text.split())]
 
 
 def passwords_in(text: str) -> list[str]:

@@ -92,9 +92,7 @@ class _Finder:
         return None
 
 
-@lru_cache(maxsize=8)
-def _finder(secrets: tuple[str, ...]) -> _Finder:
-    return _Finder(secrets)
+_finder: Final = lru_cache(maxsize=8)(_Finder)
 
 
 def _spellings(secret: str, *, is_sure: bool) -> Iterator[Spelling]:

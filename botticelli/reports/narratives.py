@@ -8,7 +8,7 @@ from typing import Final
 
 from botticelli.config.sources import read_text
 from botticelli.errors import ConfigError, Exit
-from botticelli.narrative.checks.call_count import calls_per_run
+from botticelli.narrative.checks.needs import calls_per_run
 from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.document import Shape, shape_of
 from botticelli.narrative.language.load import load_file, resolve_nested

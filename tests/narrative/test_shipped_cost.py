@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.models.prompts import readable
-from botticelli.narrative.checks.call_count import calls_per_run
+from botticelli.narrative.checks.needs import calls_per_run
 from botticelli.narrative.language.load import load_file, shipped_narratives
 from botticelli.stages.generate.plan import plan_items
 from tests.narrative.scripted import stage

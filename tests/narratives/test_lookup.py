@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from botticelli.errors import ConfigError
-from botticelli.narrative.checks.call_count import calls_per_run
+from botticelli.narrative.checks.needs import calls_per_run
 from botticelli.narrative.language.load import find_narrative, load_file, resolve_nested
 from botticelli.narrative.language.model import Nested
 

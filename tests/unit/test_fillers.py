@@ -2,7 +2,7 @@
 
 import pytest
 
-from botticelli.narrative.checks.fillers import fillers, fillers_of_project
+from botticelli.narrative.checks.narrative_file import fillers, fillers_of_project
 
 LEFT = [
     "YOUR_GUILD_ID_HERE", "your-channel-id", "<CHANNEL_ID>", "<your token>", "xxx", "XXXXXXXX",

@@ -19,8 +19,7 @@ from botticelli.config.addresses import trust_line
 from botticelli.config.keys import NOTHING
 from botticelli.config.model import STAGES, Config
 from botticelli.errors import BotticelliError, ConfigError, Exit
-from botticelli.narrative.checks.fillers import fillers_of_project
-from botticelli.narrative.checks.narrative_file import missing_words
+from botticelli.narrative.checks.narrative_file import fillers_of_project, missing_words
 from botticelli.records import record
 from botticelli.reports import outside
 from botticelli.reports.findings import Finding, Level, fault, faults, faults_of, fine, warning

@@ -20,7 +20,7 @@ from botticelli.clock import Clock
 from botticelli.config.model import STAGES, Config, Destination
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.errors import ConfigError, Exit, Unavailable
-from botticelli.narrative.checks.fillers import fillers_of_project
+from botticelli.narrative.checks.narrative_file import fillers_of_project
 from botticelli.records import record
 from botticelli.reports import doctor as checks
 from botticelli.reports import outside

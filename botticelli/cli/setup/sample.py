@@ -101,7 +101,11 @@ def _rest(rule: Schema, path: Path, *, seen: set[Path], destination: str) -> Ite
     for name, value in inner.items():
         own = (*path, name)
         if value.get("type") != "object" and own not in seen and name not in skipped:
-            yield from _pair(own, value)
+            choices = value.get("enum", ())
+            choice = f" One of: {', '.join(choices)}." if len(choices) > 1 else ""
+            example = value["default"] if "default" in value else value["examples"][0]
+            yield f"# {value['description']}{choice}"
+            yield f"# {toml_key(own)} = {toml_value(example)}"
     for kind in ("Daily", "Cron") if skipped else ():  # in one line: its keys need its type
         keys = {key: inner[key] for key, kinds in OF_KINDS.items() if kind in kinds}
         shown = {key: value["examples"][0] for key, value in keys.items()}
@@ -141,13 +145,6 @@ def entry_of(rule: Schema) -> Schema:
     """Return the rule of the tables of a table whose names are free."""
     entry: Schema = rule["additionalProperties"]
     return entry["anyOf"][0] if "anyOf" in entry else entry
-
-
-def _pair(path: Path, rule: Schema) -> Iterator[str]:
-    choice = f" One of: {', '.join(rule['enum'])}." if len(rule.get("enum", ())) > 1 else ""
-    yield f"# {rule['description']}{choice}"
-    value = rule["default"] if "default" in rule else rule["examples"][0]
-    yield f"# {toml_key(path)} = {toml_value(value)}"
 
 
 def toml_value(value: Any) -> str:

@@ -4,11 +4,12 @@ Nothing is run or sent. What is certain to end a run is a mistake; what it would
 warning.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config, Models, Narratives
@@ -16,7 +17,6 @@ from botticelli.config.operations import Security
 from botticelli.config.sources import read_text
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.narrative.checks.asks import is_variable, reached
-from botticelli.narrative.checks.fillers import WHAT, fillers
 from botticelli.narrative.commands.database import check_update
 from botticelli.narrative.files import about
 from botticelli.narrative.files.lookup import find_file, folders_of
@@ -34,7 +34,7 @@ from botticelli.narrative.language.model import (
     TableRead,
     Text,
 )
-from botticelli.narrative.language.problems import Findings
+from botticelli.narrative.language.table import Findings
 from botticelli.narrative.language.template import meant, placeholders
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.input_reader import EVERY, LARGEST_TEXT
@@ -44,8 +44,21 @@ from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_
 from botticelli.store.connection import Connection
 from botticelli.store.tables.columns import answers_table
 from botticelli.text import nearest
-from botticelli.toml_lines import Key, spell
+from botticelli.toml_lines import Key, key_lines, line_of, parse, spell
 
+# Words that stand for something a person was to fill in: YOUR_GUILD_ID_HERE, <TOKEN>, xxx.
+FILLER: Final = re.compile(
+    r"<[^\W\d][\w -]*>|\[[A-Z][A-Z _-]+\]|x{3,}|\.{3}|(?:change|replace|fill)[-_ ]?(?:me|this|in)"
+    r"|todo|tbd|placeholder|dummy|insert[-_ ].*|your[-_ ].*|.*[-_]here"
+    r"|(?:your|my)[-_].*[-_](?:id|token|key|url|secret)"
+    r"|\S*[:@/](?:<[^\W\d][\w -]*>|your[-_][^/]*|changeme)(?:[/:@]\S*)?",
+    re.IGNORECASE,
+)
+VARIABLES: Final = (
+    *("GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY", "DISCORD_TOKEN", "DISCORD_BOT_TOKEN"),
+    *("DISCORD_WEBHOOK", "POSTING_CHANNEL_ID", "DATABASE_URL"),
+)
+WHAT: Final = "still has to be filled in"
 # Finds a file that a narrative names (`files.find_file` with its folders); raises ConfigError.
 Search = Callable[[str], Path]
 HEAD: Final = 4096  # bytes that show what a file is
@@ -137,10 +150,10 @@ def check_queries(file: NarrativeFile, *, findings: Findings) -> None:
         if not isinstance(each, TableRead):
             continue
         filters = (("where", parse_where, each.where), ("order_by", parse_order_by, each.order_by))
-        for name, parse, text in filters:
+        for name, read, text in filters:
             if text and not any(placeholders(text)):
                 with _noted(findings, key, name):
-                    parse(text)
+                    read(text)
 
 
 def check_calls(file: NarrativeFile, *, cwd: Path, findings: Findings) -> None:
@@ -380,3 +393,26 @@ def _pages(
                     yield find_file(given.file, folders=folders)
                 except ConfigError:
                     continue  # reported with the narrative
+
+
+def fillers(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield where such a word stands alone in a table, list or text; in prose it is none."""
+    if isinstance(value, str) and len(value) < 200 and FILLER.fullmatch(value.strip()):
+        yield path
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from fillers(inner, (*path, key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from fillers(inner, (*path, index))
+
+
+def fillers_of_project(source: Path | None, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield those of a configuration file, and of the variables that keys and ids come from."""
+    for name in (name for name in VARIABLES if environ.get(name) and [*fillers(environ[name])]):
+        yield Problem(what=WHAT, where=name, hint="set it to the real value")
+    if source:
+        text = read_text(source, str(source))
+        for path in fillers(parse(text, str(source))):
+            line = line_of(path, key_lines(text))
+            yield Problem(what=WHAT, where=f"{source}:{line}: {spell(path)}")

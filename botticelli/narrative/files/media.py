@@ -49,7 +49,10 @@ def mime_of(kind: str, name: str, *, served_as: str = "", content: bytes = b"") 
 
     Empty if none of them says.
     """
-    found = sniff(content) or _by_name(name) or ("" if served_as in VAGUE else served_as)
+    path = urlsplit(name).path if "://" in name else name
+    suffix = PurePosixPath(path).suffix.lower()
+    by_name = BY_SUFFIX.get(suffix) or mimetypes.guess_type("x" + suffix)[0]
+    found = sniff(content) or by_name or ("" if served_as in VAGUE else served_as)
     if kind == "audio" and found in CONTAINERS:
         return found.replace("video/", "audio/")
     return found
@@ -109,9 +112,3 @@ def mismatch(kind: str, mime: str, *, content: bytes) -> str:
     if not real or real.startswith(f"{kind}/") or (kind != "image" and real in CONTAINERS):
         return ""
     return f"is no {kind}: it holds {real}"
-
-
-def _by_name(name: str) -> str:
-    path = urlsplit(name).path if "://" in name else name
-    suffix = PurePosixPath(path).suffix.lower()
-    return BY_SUFFIX.get(suffix) or mimetypes.guess_type("x" + suffix)[0] or ""

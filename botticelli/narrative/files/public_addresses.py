@@ -54,7 +54,9 @@ def public_addresses(
 def _refuse(url: str, address: str, *, is_private_allowed: bool) -> None:
     if not is_private_allowed:
         raise _private(url, address)
-    if _is_link_local(address):  # where clouds keep the keys of the machine
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    if (inner or found).is_link_local:  # where clouds keep the keys of the machine
         raise ConfigError(f"'{url}' leads to {address}, which is never read", hint="use a file")
 
 
@@ -71,12 +73,6 @@ def addresses_of(host: str, *, asks: bool = True) -> list[str]:
     except (OSError, UnicodeError):
         return []
     return [str(one[4][0]) for one in found]
-
-
-def _is_link_local(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    inner = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (inner or found).is_link_local
 
 
 def _is_public(address: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from botticelli.errors import ConfigError
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile, Nested
-from botticelli.narrative.language.problems import Findings
+from botticelli.narrative.language.table import Findings
 from botticelli.toml_lines import Key
 
 Place = tuple[NarrativeFile, Narrative]

@@ -17,14 +17,13 @@ from botticelli.narrative.language.acts import (
 )
 from botticelli.narrative.language.cycles import check_compositions
 from botticelli.narrative.language.model import Act, Carousel, Narrative, NarrativeFile
-from botticelli.narrative.language.problems import Findings
 from botticelli.narrative.language.resources import (
     Resources,
     read_budget,
     read_carousel,
     read_settings,
 )
-from botticelli.narrative.language.table import Table
+from botticelli.narrative.language.table import Findings, Table
 from botticelli.narrative.language.tables import OutputTable
 from botticelli.records import record
 from botticelli.text import nearest

@@ -14,7 +14,7 @@ from botticelli.narrative.language.cycles import check_nested
 from botticelli.narrative.language.document import read_document
 from botticelli.narrative.language.inputs import readings
 from botticelli.narrative.language.model import Narrative, NarrativeFile, Nested
-from botticelli.narrative.language.problems import Findings
+from botticelli.narrative.language.table import Findings
 from botticelli.text import nearest
 from botticelli.toml_lines import parse
 

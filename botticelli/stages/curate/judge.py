@@ -166,7 +166,10 @@ class Judge:
             sink=NoSink(),
             options=RunOptions(models=judges[min(number // 2, len(judges) - 1) :]),
         )
-        last = runner.run(_loosened(narrative), tables={TABLE: shown}).acts[-1]
+        acts = tuple(
+            replace(act, schema=LOOSE) if _entry(act) is not None else act for act in narrative.acts
+        )
+        last = runner.run(replace(narrative, acts=acts), tables={TABLE: shown}).acts[-1]
         try:
             return read_verdict(last.text, key=key), last.answer
         except InvalidAnswer as error:
@@ -310,10 +313,3 @@ def _with_enum(node: Mapping[str, Any], path: Sequence[str], ids: Sequence[str])
     if not path:
         return {**node, "enum": list(ids)}
     return {**node, path[0]: _with_enum(node[path[0]], path[1:], ids)}
-
-
-def _loosened(narrative: Narrative) -> Narrative:
-    acts = tuple(
-        replace(act, schema=LOOSE) if _entry(act) is not None else act for act in narrative.acts
-    )
-    return replace(narrative, acts=acts)

@@ -190,6 +190,8 @@ def combine(
     means = {name: fmean(each["points"][name] for each in samples) for name in CRITERIA}
     totals = [total(each["points"], weights=weights) for each in samples]
     mean = total(means, weights=weights)
+    answers = (answer for each in samples for answer in each["checks"].items())
+    noes = Counter(name for name, says_yes in answers if not says_yes)
     typical = min(zip(samples, totals, strict=True), key=lambda pair: abs(pair[1] - mean))[0]
     return Scored(
         id=id_,
@@ -199,7 +201,7 @@ def combine(
         notes=typical["notes"],
         judging={
             "reasons": typical["reasons"],
-            "fails": _fails([each["checks"] for each in samples]),
+            "fails": [name for name in dict.fromkeys(noes) if noes[name] * 2 >= len(samples)],
             "spread": round(max(totals) - min(totals), 2),
             "samples": list(samples),
         },
@@ -212,11 +214,6 @@ def total(points: Mapping[str, float], *, weights: Weights) -> float:
     shares = {name: float(getattr(weights, name)) for name in CRITERIA}
     weighted = sum(share * points[name] for name, share in shares.items())
     return round(5 * weighted / sum(shares.values()), 2)
-
-
-def _fails(checks: Sequence[Mapping[str, bool]]) -> list[str]:
-    noes = Counter(name for each in checks for name, says_yes in each.items() if not says_yes)
-    return [name for name in dict.fromkeys(noes) if noes[name] * 2 >= len(checks)]
 
 
 def choose(

@@ -6,7 +6,7 @@ from typing import Final
 
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.answers.caller import LiveCaller
-from botticelli.narrative.checks.call_count import calls_per_round
+from botticelli.narrative.checks.needs import calls_per_round
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.results import Execution, Output, Sink, Stored
@@ -57,7 +57,8 @@ class ItemSink:
         others = tuple(output for output in execution.outputs if output.table != CANDIDATES)
         with queue.settling(self.conn, queue.ITEMS, claims=[self.item.claim]):
             inserted = [self._insert(output, execution) for output in posts]
-            stored = self._store_others(replace(execution, outputs=others))
+            rest = replace(execution, outputs=others)
+            stored = self.tables.store(rest) if others or rest.leases else Stored(ids={})
             if execution.place:
                 ResumeState(conn=self.conn, item_id=self.item.id, place=execution.place).finish(
                     execution
@@ -82,11 +83,6 @@ class ItemSink:
                 execution_id=output.answer.execution_id if output.answer else None,
             ),
         )
-
-    def _store_others(self, execution: Execution) -> Stored:
-        if execution.outputs or execution.leases:
-            return self.tables.store(execution)
-        return Stored(ids={})
 
 
 @record
