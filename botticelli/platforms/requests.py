@@ -39,7 +39,7 @@ class WebRequest:
     Args:
         path: Below the API's root, already quoted; or a whole address.
         json, form, files, content: The body, if any: JSON, fields of a form, files of a form by
-            field, or the bytes of one file.
+            field, or the bytes of one file. JSON with files is a form, with a field payload_json.
         headers: Beyond those of the session.
         publishes: Whether it may put something before people: then no lost answer is NotSent.
         route: What counts as one route for the rate limit; empty: method and path.
@@ -74,7 +74,11 @@ class WebRequest:
     @property
     def body(self) -> dict[str, Any]:
         """The arguments of requests that make the body."""
-        files = {name: (each.name, each.content, each.mime) for name, each in self.files.items()}
+        files: dict[str, tuple[str | None, str | bytes, str]] = {
+            name: (each.name, each.content, each.mime) for name, each in self.files.items()
+        }
+        if files and self.json is not None:
+            files = {"payload_json": (None, json.dumps(self.json), "application/json"), **files}
         data = self.content.content if self.content else self.form
         return {"json": self.json, "data": data, "files": files or None}
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from tests.fakes import (
     discord_community,
@@ -23,6 +23,7 @@ from tests.fakes import (
     discord_places,
     discord_reactions,
     discord_rules,
+    discord_uploads,
 )
 from tests.fakes.discord_errors import Fail, bad_field, unauthorized
 from tests.fakes.discord_faults import broken, happens_after, spoiled
@@ -208,7 +209,7 @@ class FakeDiscord(LoopbackServer):
         with self.world.lock:
             top = next(iter(ids.values()), "")
             headers, refused = self.limits.count(route.name, top, now=self.world.now())
-        body = _loosely(request.body)
+        body = _loosely(request.body, form=discord_uploads.is_form(request) and request)
         if refused is not None:
             return refused, "", body
         names = (route.name, "") if route.name == "create_message" else (route.name,)
@@ -264,7 +265,9 @@ def _no_route(exists: bool) -> Answer:
     return answer_json({"message": words, "code": 0}, status=status)
 
 
-def _loosely(body: bytes) -> Any:
+def _loosely(body: bytes, *, form: Request | Literal[False] = False) -> Any:
+    if form:
+        return discord_uploads.form_of(form)
     try:
         return json.loads(body) if body else None
     except ValueError:
@@ -275,6 +278,8 @@ def _form_of(request: Request) -> Any:
     """Return the form; Fail 50035 for an unknown content type, 50109 for bad JSON."""
     if not request.body:
         return {}
+    if discord_uploads.is_form(request):
+        return discord_uploads.form_of(request)
     kind = request.headers.get("content-type", "").partition(";")[0]
     if kind.strip().lower() != "application/json":
         words = 'Expected "Content-Type" header to be one of application/json'

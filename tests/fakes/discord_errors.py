@@ -21,6 +21,7 @@ _KNOWN: dict[int, tuple[int, str]] = {  # code: (HTTP status, message)
     30046: (429, "Maximum number of edits to messages older than 1 hour reached. Try again later"),
     40004: (403, "Send messages has been temporarily disabled"),
     40033: (400, "This message has already been crossposted"),
+    40005: (413, "Request entity too large"),
     40058: (
         400,
         "Cannot message this thread until after the post author has sent an initial message.",

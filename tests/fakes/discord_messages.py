@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tests.fakes import discord_rules as rules
+from tests.fakes import discord_uploads as uploads
 from tests.fakes.discord_errors import Fail, bad_field
 from tests.fakes.discord_routing import Call, route
 from tests.fakes.discord_state import CROSSPOSTED, FORUMS, Json, Stored, World
@@ -48,7 +49,10 @@ def write(
     """Store the form of a call as a new message; Fail 50006 if it is empty."""
     world, body = call.world, call.body
     text = rules.stored_text(body.get("content"))
-    if not text:
+    attached = uploads.attached(call)
+    if attached and author is world.bot:
+        world.require(channel, "ATTACH_FILES")
+    if not text and not attached:
         raise Fail(50006)
     everyone, users, roles = rules.mentioned(
         text, body.get("allowed_mentions"), default=default_mentions, may_everyone=may_everyone
@@ -61,7 +65,7 @@ def write(
         "mention_everyone": everyone,
         "mentions": [world.user(f"user{one}", id=one) for one in users],
         "mention_roles": roles,
-        "attachments": [],
+        "attachments": attached,
         "embeds": [],
         "components": [],
         "flags": body.get("flags") or 0,
@@ -202,7 +206,9 @@ def change(
     changed = dict(stored.data)
     if "content" in body:
         changed["content"] = rules.stored_text(body["content"])
-    if not changed["content"]:
+    if body.get("attachments") is not None:
+        changed["attachments"] = uploads.kept(call, changed["attachments"])
+    if not changed["content"] and not changed["attachments"]:
         raise Fail(50006)
     if body.get("flags") is not None:
         changed["flags"] = (changed["flags"] & ~rules.SETTABLE_FLAGS) | body["flags"]

@@ -12,7 +12,7 @@ SETTABLE_FLAGS = (1 << 2) | (1 << 12) | (1 << 13) | (1 << 15)
 EVERY_MENTION = ("users", "roles", "everyone")
 WEBHOOK_MENTIONS = ("users",)
 # What a message may hold as well, and Botticelli never sends.
-UNSUPPORTED = {"attachments", "components", "embeds", "message_reference", "poll", "sticker_ids"}
+UNSUPPORTED = {"components", "embeds", "message_reference", "poll", "sticker_ids"}
 
 
 def check_message(body: Any) -> None:
@@ -26,6 +26,7 @@ def check_message(body: Any) -> None:
     _nonce(form, body.get("nonce"))
     _mentions(form, body.get("allowed_mentions"))
     _flags(form, body)
+    _attachments(form, body.get("attachments"))
     form.finish()
 
 
@@ -73,6 +74,17 @@ def whole_number(name: str, value: Any, *, least: int, most: int, default: int) 
             name, "NUMBER_TYPE_MAX", f"int value should be less than or equal to {most}."
         )
     return number
+
+
+def _attachments(form: Form, attachments: Any) -> None:
+    form.too_many("attachments", attachments, 10)
+    for place, one in enumerate(attachments or ()):
+        where = f"attachments.{place}"
+        if not isinstance(one, dict) or "id" not in one:
+            form.wrong(f"{where}.id", "BASE_TYPE_REQUIRED", "This field is required")
+            continue
+        form.too_long(f"{where}.filename", one.get("filename"), 1024)
+        form.too_long(f"{where}.description", one.get("description"), 1024)
 
 
 def _nonce(form: Form, nonce: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from botticelli import text
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Looked, NotSent, OutgoingMessage
+from botticelli.platforms.discord import attachments
 from botticelli.records import record
 
 EPOCH_MS: Final = 1420070400000  # 2015-01-01, where snowflakes begin
@@ -160,13 +161,15 @@ def _is_ours(message: Mapping[str, Any], wanted: Search, *, channel: str, since:
         return str(nonce) == wanted.message.nonce
     ids = ((message.get("author") or {}).get("id"), message.get("webhook_id"))
     authors = {str(one) for one in ids if one is not None}
-    if wanted.author and authors and wanted.author not in authors:
+    is_others = wanted.author and authors and wanted.author not in authors
+    if is_others or _is_before(message, since):
         return False
-    if _is_before(message, since):
-        return False
-    if wanted.whole is not None and not message.get("content"):
+    if wanted.whole is not None and not (message.get("content") or message.get("attachments")):
         message = wanted.whole(channel, str(message["id"]))
-    return text.alike(message.get("content") or "", wanted.message.text)
+    words, files = wanted.message.text, wanted.message.attachments
+    if words.strip():
+        return text.alike(message.get("content") or "", words)
+    return attachments.are_alike(message.get("attachments"), files)
 
 
 def _is_before(message: Mapping[str, Any], since: datetime) -> bool:

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import (
+    Attachment,
     KeptOut,
     LockedOut,
     Looked,
-    MessageLimits,
     NotSent,
     OutgoingMessage,
     PlatformDefaults,
@@ -26,13 +26,13 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
+from botticelli.platforms.discord import attachments, forum
 from botticelli.platforms.discord import channel as channels
-from botticelli.platforms.discord import forum
 from botticelli.platforms.discord.errors import (
     ARCHIVED,
+    ATTACH,
     CROSSPOST,
     CROSSPOSTED,
-    MAX_LENGTH,
     MISSING_PERMISSION,
     OPEN_AGAIN,
     OPEN_THREAD,
@@ -78,7 +78,7 @@ class Discord(PlatformDefaults):
         rest: The session to use.
     """
 
-    limits = MessageLimits(length=MAX_LENGTH)
+    limits = attachments.LIMITS
 
     def __init__(
         self,
@@ -110,14 +110,19 @@ class Discord(PlatformDefaults):
         """See Platform. A webhook's token is left out."""
         path, query = self._target(message, shown=True)
         body = self._payload(message, self._extras.tags)
-        request = discord_request("POST", path, query=query, json=body)
+        files = attachments.files(message.attachments)
+        request = discord_request("POST", path, query=query, json=body, files=files)
         return [request.shown(self._rest.base_url)]
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform. Discord itself drops a repeated nonce, but only for some minutes."""
         path, query = self._target(message)
+        if sum(len(one.content) for one in message.attachments) > attachments.LARGEST:
+            raise Refused("the files are too large for one message", where=self.name)
         body = self._payload(message, self._tags())
-        made = self._call("POST", path, json=body, query=query)
+        made = self._call(
+            "POST", path, json=body, query=query, files=attachments.files(message.attachments)
+        )
         if self._opens_post(message) and self._webhook is None and isinstance(made, dict):
             made = {**made, "channel_id": made.get("id")}  # the thread has its first message's id
         return self._receipt(made)
@@ -166,8 +171,14 @@ class Discord(PlatformDefaults):
         return found
 
     def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
-        """See Platform. Mentions are named again: an edit without them pings whom it names."""
-        body = {"content": message.text, "allowed_mentions": _mentions(message)}
+        """See Platform. Mentions are named again: an edit without them pings whom it names.
+
+        So are its files: those that an edit does not list are removed.
+        """
+        body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}
+        if message.attachments:
+            there = self._look(*self._one(remote_id, message.thread)).get("attachments") or ()
+            body["attachments"] = attachments.kept(there, message.attachments)
         return self._receipt(self._change("PATCH", remote_id, message.thread, json=body))
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:
@@ -270,9 +281,12 @@ class Discord(PlatformDefaults):
 
     def _payload(self, message: OutgoingMessage, tags: Sequence[str]) -> Json:
         body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}
+        if message.attachments:
+            body["attachments"] = attachments.listed(message.attachments)
         if self._extras.flags:
             body["flags"] = self._extras.flags
-        title = self._extras.thread_name[:100] or forum.title_of(message.text)
+        title = self._extras.thread_name or message.title
+        title = title[: forum.LONGEST_TITLE] or forum.title_of(_words(message))
         tagged = {"applied_tags": list(tags)} if tags else {}
         if self._opens_post(message):
             if self._webhook is None:
@@ -350,6 +364,7 @@ class Discord(PlatformDefaults):
         *,
         json: Json | None = None,
         query: Mapping[str, str] | None = None,
+        files: Mapping[str, Attachment] | None = None,
         fine: Collection[int] = (),
     ) -> Any:
         """Make one request; an error code among `fine` counts as success."""
@@ -358,6 +373,7 @@ class Discord(PlatformDefaults):
             path=path,
             query=query or {},
             json=json,
+            files=files or {},
             route=f"{method} {_MESSAGE_ID.sub('/messages/*', path)}",
         )
         return self._rest.ask(
@@ -373,9 +389,7 @@ class Discord(PlatformDefaults):
             where=self.name,
             channel=self._channel_name(answer, request.method),
             publishing=request.publishes,
-            right=OPEN_AGAIN
-            if request.json == {"archived": False}
-            else _RIGHTS.get(request.path.rpartition("/")[2], WRITE),
+            right=_right(request),
         )
 
     def _channel_name(self, answer: ErrorAnswer, method: str) -> str:
@@ -421,6 +435,21 @@ class Discord(PlatformDefaults):
             guild = None
         self._guild = str(guild or "@me")
         return self._guild
+
+
+def _words(message: OutgoingMessage) -> str:
+    """Return what a message says; one without text, what is on its pictures."""
+    alts = [one.alt or one.name for one in message.attachments]
+    return message.text if message.text.strip() else "\n".join(alts)
+
+
+def _right(request: WebRequest) -> tuple[str, str]:
+    """Return what a request does that may be forbidden, and the permission for it."""
+    if request.json == {"archived": False}:
+        return OPEN_AGAIN
+    if request.files:
+        return ATTACH
+    return _RIGHTS.get(request.path.rpartition("/")[2], WRITE)
 
 
 def _mentions(message: OutgoingMessage) -> Json:

@@ -29,6 +29,7 @@ CROSSPOSTED: Final = 40033  # already
 MISSING_PERMISSION: Final = 50013  # the only refusal of a right that goes with seeing the channel
 
 WRITE: Final = ("write there", "Send Messages")  # what is refused by 50013, and the right to it
+ATTACH: Final = ("write there with files", "Send Messages and Attach Files")
 OPEN_THREAD: Final = ("open a thread there", "Create Public Threads")
 OPEN_AGAIN: Final = ("open the archived thread again", "Manage Threads")
 CROSSPOST: Final = ("publish to its followers", "Send Messages and Manage Messages")
