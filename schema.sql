@@ -735,6 +735,15 @@ CREATE TABLE IF NOT EXISTS ledger_grants (
 CREATE INDEX IF NOT EXISTS ledger_grants_by_start ON ledger_grants (key, start_at);
 ALTER TABLE ledger_grants SET (fillfactor = 80);            -- a settlement stays on its page
 
+-- Since version 7: what posts cost, by the account that pays. Booked before a post is sent, and given back only if nothing was
+-- published.
+CREATE TABLE IF NOT EXISTS spending (
+    key         text        NOT NULL,                       -- platform and account, as in deliveries.place
+    day         date        NOT NULL,                       -- UTC
+    dollars     numeric(14, 6) NOT NULL,
+    PRIMARY KEY (key, day)
+);
+
 -- Calls that wait for an account, first come first served. Worthless after a crash.
 CREATE UNLOGGED TABLE IF NOT EXISTS ledger_waiters (
     key         text        NOT NULL,

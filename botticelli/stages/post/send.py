@@ -22,6 +22,7 @@ from botticelli.platforms.base import (
 from botticelli.platforms.rules.post_rules import objections
 from botticelli.records import record
 from botticelli.stages.post.follow import Step, advice, after, pause_before, steps_of
+from botticelli.stages.post.payment import send_paid
 from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.connection import DatabaseAway
 from botticelli.store.delivery import deliveries, posts
@@ -164,9 +165,9 @@ class Sending:
 
     def next_message(self) -> OutgoingMessage | None:
         """Return the first message that is not known to be out; None if all of them are."""
-        out = len(self.receipts)
-        if out == len(self.texts):
-            return None
+        return next(iter(self._open_messages()), None)
+
+    def _open_messages(self) -> tuple[OutgoingMessage, ...]:
         messages = self.target.messages(
             self.content,
             self.texts,
@@ -176,7 +177,7 @@ class Sending:
             planned_at=self.delivery.planned_at,
             begun_at=self.delivery.sent_at,
         )
-        return messages[out]
+        return messages[len(self.receipts) :]
 
     def open_thread(self) -> BotticelliError | None:
         """Make sure of the thread that the rest of a text goes into; return what is in the way."""
@@ -263,12 +264,10 @@ class Sending:
             )
             self.delivery = replace(self.delivery, sent_at=began)
         self.is_begun = False
-        message = self.next_message()
-        assert message is not None
         try:
             seconds = self.beginning.lease.total_seconds() * WITHIN_LEASE
             with bounded(seconds=seconds, size=LARGEST_ANSWERS):
-                return self.target.platform.send(message)
+                return send_paid(self.target, self._open_messages())
         except (PlatformError, ConfigError) as error:
             self.in_doubt = self.in_doubt or isinstance(error, Unconfirmed)
             return error

@@ -34,6 +34,7 @@ OPERATIONAL: Final = frozenset({
     "content_generations", "row_leases", "engagement", "pruned_rows", "pruned_calls",
     "known_secrets", "known_terms", "known_texts", "ledger_alive", "botticelli_project",
     "destination_channels", "media", "post_media", "renditions", "kept_sessions",
+    "spending",
 })  # fmt: skip
 GUARDED: Final = OPERATIONAL | {"act_executions"}  # with the view of the calls
 # Columns that a model's JSON fills, of the tables that we read back as ours (and of those made like
