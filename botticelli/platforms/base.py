@@ -18,6 +18,7 @@ from botticelli.text import utf16_length
 if TYPE_CHECKING:
     from botticelli.clock import Clock
     from botticelli.config.model import Destination
+    from botticelli.platforms.connecting import Asker, Credentials
     from botticelli.platforms.rate_limits import SharedLimits
 
 ShownRequest = Mapping[str, Any]  # method, url, and json, form or files; no secret in it
@@ -220,6 +221,14 @@ class Platform(Protocol):
             NotSent: The platform cannot be asked right now.
         """
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know of the place once `check` finds nothing, a few words each.
+
+        Raises:
+            NotSent: The platform cannot be asked right now.
+        """
+
 
 class PlatformDefaults:
     """What a platform is that has nothing special: no once-key, threads, changes or price."""
@@ -278,6 +287,11 @@ class PlatformDefaults:
         """See Platform."""
         return ()
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """See Platform."""
+        return ()
+
 
 class Room:
     """A platform as its name stands for it, before anything is opened; no network."""
@@ -326,6 +340,21 @@ class Room:
         """
         del environ, unset
         return destination
+
+    def connect(self, ask: "Asker", *, clock: "Clock") -> "Credentials":
+        """Return credentials that the person gives or gets, tried out at the platform.
+
+        Args:
+            ask: Asks the person.
+            clock: What waits are measured by.
+
+        Raises:
+            UsageError: A question is not answered.
+            ConfigError: They do not do, or there is nothing to get.
+            NotSent: The platform cannot be asked right now.
+        """
+        del ask, clock
+        raise ConfigError("there is nothing to connect", hint="it needs no credentials of its own")
 
 
 class Keeper(Protocol):

@@ -20,6 +20,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 
 import regex
 
@@ -425,13 +426,13 @@ class FakeMastodon(LoopbackServer):
         return answer_json({"code_challenge_methods_supported": ["S256"]})
 
     def _register(self, request: Request) -> Answer:
-        body = request.json()
+        body = _form(request)
         assert {"client_name", "redirect_uris", "scopes"} <= body.keys()
         self.apps["the-app"] = body
         return answer_json({"id": "1", "client_id": "the-app", "client_secret": "app-secret"})
 
     def _token(self, request: Request) -> Answer:
-        body = request.json()
+        body = _form(request)
         wanted = {"grant_type": "authorization_code", "client_secret": "app-secret"}
         if not wanted.items() <= body.items() or body.get("code") not in self.codes:
             words = "The provided authorization grant is invalid, expired or revoked"
@@ -439,6 +440,10 @@ class FakeMastodon(LoopbackServer):
         if self.software == "mastodon" and not body.get("code_verifier"):
             raise Refuse(400, "code_verifier is missing")
         return answer_json({"access_token": self.codes[body["code"]], "token_type": "Bearer"})
+
+
+def _form(request: Request) -> dict[str, str]:
+    return dict(parse_qsl(request.body.decode(), strict_parsing=True))
 
 
 def _without(body: dict[str, Any], *names: str) -> dict[str, Any]:

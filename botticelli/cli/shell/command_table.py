@@ -56,6 +56,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Set up": {
         "demo": ("work.demo", "Run the whole pipeline here, without a key or a server."),
         "init": ("setup.init", "Create a project: ABOUT.md, settings, narratives."),
+        "connect": ("setup.connect", "Get the credentials of a platform and keep them."),
         "projects": ("reports.projects", "List the projects of this user with their databases."),
         "import": (
             "setup.import_earlier",

@@ -29,10 +29,19 @@ from botticelli.platforms.base import (
     ShownRequest,
     Unconfirmed,
 )
+from botticelli.platforms.markdown import read, unmentioned
 from botticelli.platforms.mastodon import statuses
 from botticelli.platforms.mastodon.counting import length_of
 from botticelli.platforms.mastodon.instance import Instance, instance_of
-from botticelli.platforms.requests import FailedAnswer, Requests, WebRequest
+from botticelli.platforms.rate_limits import SharedLimits
+from botticelli.platforms.requests import (
+    FailedAnswer,
+    Requests,
+    WebRequest,
+    bearer,
+    header_value,
+    open_session,
+)
 from botticelli.records import record
 from botticelli.text import counted
 
@@ -64,12 +73,14 @@ class Style:
         warning: The content warning; empty: none.
         language: Of a text that does not say its own.
         account: The account that is meant, "user" or "user@host"; empty: the token's.
+        mentions: Who may be called: "user" or "user@host".
     """
 
     visibility: str = "public"
     warning: str = ""
     language: str = ""
     account: str = ""
+    mentions: tuple[str, ...] = ()
 
 
 class Mastodon(PlatformDefaults):
@@ -118,6 +129,10 @@ class Mastodon(PlatformDefaults):
         known = self._instance()
         warning = self._style.warning
         return length_of(text, warning, software=known.software, per_url=known.per_url)
+
+    def render(self, markdown: str) -> str:
+        """See Platform. There is no markup, and only who is permitted is called."""
+        return unmentioned(read(markdown).plain, permitted=self._style.mentions)
 
     def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
         """See Platform."""
@@ -220,8 +235,8 @@ class Mastodon(PlatformDefaults):
     def whereabouts(self) -> str:
         """See Platform."""
         try:
-            return f"mastodon:{urlsplit(self._requests.base_url).netloc}/{self._me()['username']}"
-        except (BotticelliError, KeyError):
+            return f"mastodon:{urlsplit(self._requests.base_url).netloc}/{self.username.lower()}"
+        except BotticelliError:
             return ""
 
     def check(self) -> Sequence[str]:
@@ -236,10 +251,10 @@ class Mastodon(PlatformDefaults):
 
     def _problems(self) -> Iterator[str]:
         me, wanted = self._me(), self._style.account.removeprefix("@").partition("@")[0]
-        if wanted and wanted.lower() != str(me.get("username", wanted)).lower():
-            yield f"the token is that of @{me['username']}, `account` says @{wanted}"
+        if wanted and wanted.lower() != self.username.lower():
+            yield f"the token is that of @{self.username}, `account` says @{wanted}"
         if me.get("suspended"):
-            yield f"the account @{me.get('acct')} is suspended; ask the server's moderators"
+            yield f"the account @{self.username} is suspended; ask the server's moderators"
         if not self.length("x") <= self.limits.length:
             yield "the content warning alone is longer than the server lets a status be"
         for method, path, right in RIGHTS:
@@ -251,12 +266,17 @@ class Mastodon(PlatformDefaults):
                 yield f"the token lacks the right {right} ({error.what}); `botticelli connect`"
 
     @property
+    def username(self) -> str:
+        """Our name on the server, without a sign or a host."""
+        return str(self._me().get("username") or self._me().get("acct", ""))
+
+    @property
     def notes(self) -> Sequence[str]:
         """See Platform."""
         known, limits = self._instance(), self._instance().limits
-        kind = f"{known.software or 'an unknown server'} {known.version}".strip()
         told = (
-            f"{kind}, as @{self._me().get('acct')}",
+            f"{known.software or 'unknown software'} {known.version}",
+            f"as @{self.username}",
             f"{limits.length:,} characters",
             f"{counted(limits.attachments, 'picture')}",
             "" if known.idempotency_seconds else "no once-key: what is unclear is looked up first",
@@ -406,6 +426,32 @@ class Mastodon(PlatformDefaults):
             410: Gone("the account exists no more", where=where),
         }
         return gone.get(status)
+
+
+def client_of(
+    name: str,
+    *,
+    root: str,
+    token: str,
+    clock: Clock,
+    limits: SharedLimits | None = None,
+    style: Style | None = None,
+) -> Mastodon:
+    """Return the client of the account on a server that a token stands for.
+
+    Raises:
+        ConfigError: The token has characters that none has.
+    """
+    where, hint = f"destinations.{name}.token", "copy it again, or `botticelli connect mastodon`"
+    token = header_value(token, where=where, what="the token", hint=hint)
+    requests = Requests(
+        open_session(bearer(token)),
+        base_url=root,
+        limits=(limits or SharedLimits(clock)).of(root, token),
+        server=urlsplit(root).netloc,
+        where=name,
+    )
+    return Mastodon(name, requests=requests, style=style or Style(), clock=clock)
 
 
 def _upload(attachment: Attachment) -> WebRequest:

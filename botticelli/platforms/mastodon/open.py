@@ -11,6 +11,7 @@ from botticelli.config.model import Destination
 from botticelli.config.secrets import find_secret
 from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import Platform, Room
+from botticelli.platforms.connecting import Asker, Credentials
 from botticelli.platforms.rate_limits import SharedLimits
 
 VARIABLE: Final = "MASTODON_TOKEN"
@@ -20,31 +21,25 @@ HINT: Final = 'base_url = "https://HOST"'
 class _MastodonRoom(Room):
     def open(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
-        from botticelli.platforms.mastodon.client import Mastodon, Style
-        from botticelli.platforms.requests import Requests, bearer, header_value, open_session
+        from botticelli.platforms.mastodon.client import Style, client_of
 
         if problems := self.missing(destination):
             raise ConfigError.of(problems)
-        where = f"destinations.{destination.name}"
-        root = require_safe(destination.base_url, where=f"{where}.base_url", hint=HINT)
-        hint = "copy it again, or `botticelli connect mastodon`"
-        token = header_value(
-            destination.token.reveal(), where=f"{where}.token", what="the token", hint=hint
-        )
-        requests = Requests(
-            open_session(bearer(token)),
-            base_url=root,
-            limits=limits.of(root, token),
-            server=urlsplit(root).netloc,
-            where=destination.name,
-        )
         style = Style(
             visibility=destination.visibility,
             warning=destination.content_warning,
             language=destination.language,
             account=destination.account,
+            mentions=destination.guard.allowed_mentions,
         )
-        return Mastodon(destination.name, requests=requests, style=style, clock=clock)
+        return client_of(
+            destination.name,
+            root=require_safe(destination.base_url, where=destination.name, hint=HINT),
+            token=destination.token.reveal(),
+            clock=clock,
+            limits=limits,
+            style=style,
+        )
 
     def missing(self, destination: Destination) -> Sequence[Problem]:
         """See Room."""
@@ -67,6 +62,12 @@ class _MastodonRoom(Room):
         if destination.token or f"destinations.{destination.name}.token" in unset:
             return destination
         return replace(destination, token=find_secret(VARIABLE, environ))
+
+    def connect(self, ask: Asker, *, clock: Clock) -> Credentials:
+        """See Room."""
+        from botticelli.platforms.mastodon.connect import connect
+
+        return connect(ask, clock=clock)
 
 
 def _missing(destination: Destination) -> Iterator[Problem]:
