@@ -503,6 +503,15 @@ CREATE TABLE IF NOT EXISTS post_media (
 CREATE INDEX IF NOT EXISTS post_media_by_sha256 ON post_media (sha256);
 CREATE INDEX IF NOT EXISTS post_media_left ON post_media (id) WHERE candidate_id IS NULL AND post_id IS NULL;
 
+-- What was made of a picture for places that take no larger one, or another format: it goes out byte for byte again.
+CREATE TABLE IF NOT EXISTS fitted_media (
+    source  text  NOT NULL REFERENCES media (sha256) ON DELETE CASCADE,
+    bounds  text  NOT NULL,                                 -- formats, bytes, pixels
+    sha256  text  NOT NULL REFERENCES media (sha256) ON DELETE CASCADE,
+    PRIMARY KEY (source, bounds)
+);
+CREATE INDEX IF NOT EXISTS fitted_media_by_sha256 ON fitted_media (sha256);
+
 -- Keep `attached` of a candidate or post what its rows of post_media say; null: it has none.
 CREATE OR REPLACE FUNCTION botticelli_attach() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
@@ -778,7 +787,8 @@ BEGIN
 END $$;
 
 -- Book one request and its tokens, at the first moment that breaks no limit, if that is within p_horizon.
--- Returns the grant and the seconds until its start; or no grant, why not (requests, tokens, turn, blocked, spend, day, size),
+-- Returns the grant and the seconds until its start; or no grant, why not (requests, tokens, turn, blocked, spend, day,
+-- dollars: of this model since its provider's midnight, those of calls under way as reserved; size),
 -- and the seconds after which to ask again.
 --
 -- Why no window is ever exceeded: the row lock serialises the grants of a key, so starts never decrease with seq, and the
@@ -790,10 +800,12 @@ END $$;
 -- machine takes along that fails as a whole, the day's count lacks: so where a day has few requests each one is waited for.
 DROP FUNCTION IF EXISTS ledger_reserve(text, text, text, bigint, bigint, numeric, integer, bigint, integer, bigint,
     double precision[], text, numeric, interval, interval, interval);   -- until version 4
+DROP FUNCTION IF EXISTS ledger_reserve(text, text, text, bigint, bigint, numeric, integer, bigint, integer, bigint,
+    double precision[], bigint[], text, numeric, interval, interval, interval);   -- until version 6
 CREATE OR REPLACE FUNCTION ledger_reserve(
     p_key text, p_waiter text, p_owner text, p_run_id bigint, p_estimate bigint, p_cost numeric,
     p_rpm integer, p_tpm bigint, p_rpd integer, p_tpd bigint, p_shares double precision[], p_limits bigint[],
-    p_zone text, p_spend numeric,
+    p_zone text, p_spend numeric, p_dollars numeric,
     p_window interval, p_guard interval, p_horizon interval
 ) RETURNS TABLE (seq bigint, wait_seconds double precision, why text, tokens bigint)
 LANGUAGE plpgsql AS $$
@@ -839,7 +851,7 @@ BEGIN
     -- An account never seen reserves twice the estimate; afterwards the greatest ratio seen lately, and a little more.
     want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), p_tpm, p_tpd);
 
-    IF coalesce(p_rpd > 1000, true) AND NOT is_new THEN
+    IF coalesce(p_rpd > 1000, true) AND p_dollars IS NULL AND NOT is_new THEN
         PERFORM set_config('synchronous_commit', 'off', true);
         IF NOT EXISTS (SELECT FROM ledger_alive AS l WHERE l.key = p_key) THEN
             PERFORM ledger_recover(p_key);
@@ -922,6 +934,14 @@ BEGIN
         DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
         RETURN QUERY SELECT NULL::bigint,
             extract(epoch FROM ((today + 1)::timestamp AT TIME ZONE p_zone) - moment)::double precision, 'day', want;
+        RETURN;
+    END IF;
+
+    IF p_dollars < p_cost + (SELECT coalesce(sum(g.cost_usd), 0) FROM ledger_grants AS g
+                              WHERE g.key = p_key AND g.start_at >= today::timestamp AT TIME ZONE p_zone) THEN
+        DELETE FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
+        RETURN QUERY SELECT NULL::bigint,
+            extract(epoch FROM ((today + 1)::timestamp AT TIME ZONE p_zone) - moment)::double precision, 'dollars', want;
         RETURN;
     END IF;
 

@@ -10,8 +10,8 @@ from botticelli.config.model import (
     Destination,
     PostConfig,
     Retry,
-    Supervision,
 )
+from botticelli.config.operations import Supervision
 from botticelli.config.secrets import Secret
 from botticelli.platforms.open import open_platform
 from botticelli.platforms.rate_limits import SharedLimits

@@ -87,6 +87,13 @@ class Gate:
             TryLater: A 429 holds the model for longer than we are ready to wait.
             ConfigError: One such request is more than the allowance.
         """
+        allowed = self.allowance(model, provider=provider)
+        if allowed.dollars is not None and cost > allowed.dollars:
+            raise ConfigError(
+                f"one call may cost ${cost:.3f}, more than dollars_a_day lets it",
+                where=f"model {model}",
+                hint=f'raise it in [models.limits."{model}"]',
+            )
         if not self._has_pruned:
             self._has_pruned = True
             ledger.prune(self._conn)
@@ -98,7 +105,6 @@ class Gate:
             estimate=estimate,
             cost=cost,
         )
-        allowed = self.allowance(model, provider=provider)
         try:
             while True:
                 began = self._clock.monotonic()
@@ -199,6 +205,9 @@ class Gate:
             raise ConfigError.of([limits.too_large(model, allowed, tokens=booking.tokens)])
         wait = booking.wait_seconds or 0.0
         opens = f"try again after {self._clock.now() + timedelta(seconds=wait):%Y-%m-%d %H:%M} UTC"
+        if booking.why == "dollars":
+            what = f"the day's ${allowed.dollars:.2f} are spent, or the rest is too little"
+            raise DaySpent(what, where=where, hint=opens)
         if booking.why == "day":
             raise DaySpent("the day's quota is spent", where=where, hint=opens)
         if wait > PATIENCE.total_seconds():

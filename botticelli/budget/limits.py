@@ -128,12 +128,14 @@ def limits_in_force(model: str, config: Models) -> LimitsInForce:
 def allowance(model: str, config: Models, *, provider: str, multipliers: Multipliers) -> Allowance:
     """Return limits x multipliers, rounded down, but at least 1 where the provider allows any."""
     limits = limits_in_force(model, config).limits
+    dollars = config.limits.get(model, Limits()).dollars_a_day
     return Allowance(
         **{rate: _share(getattr(limits, rate), getattr(multipliers, rate)) for rate in RATES},
         shares=(multipliers.rpm, multipliers.tpm, multipliers.rpd, multipliers.tpd),
         limits=tuple(getattr(limits, rate) for rate in RATES),
         zone=limits.time_zone or ZONES.get(provider, "UTC"),
         spend=None if config.spend_limit is None else Decimal(str(config.spend_limit)),
+        dollars=None if dollars is None else Decimal(str(dollars)),
     )
 
 

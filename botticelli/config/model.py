@@ -29,6 +29,7 @@ from botticelli.config.operations import (
     ReviewConfig,
     Security,
     Similarity,
+    Supervision,
     Weights,
 )
 from botticelli.config.project import Project
@@ -94,6 +95,7 @@ class Limits:
         context_window: Tokens that the server reads of a prompt (Ollama: num_ctx); a prompt that is
             certainly larger is not sent.
         time_zone: Zone whose midnight ends the provider's day; Pacific for Gemini, else UTC.
+        dollars_a_day: US dollars that calls may cost in a day of the provider, pictures above all.
     """
 
     rpm: int | None = key(None, min=1, eg=15)
@@ -103,6 +105,7 @@ class Limits:
     max_concurrent: int | None = key(None, min=1, eg=4)
     context_window: int | None = key(None, min=1, eg=8192)
     time_zone: str | None = key(None, parse=time_zone, eg="UTC")
+    dollars_a_day: float | None = key(None, over=0, eg=1.0)
 
 
 @record
@@ -130,12 +133,16 @@ class Price:
         input: Tokens sent.
         output: Tokens received, thinking included.
         cached: Tokens sent that the provider had cached.
+        image: US dollars for one picture.
+        image_tokens: Tokens received that are a picture; left out: `image` is the price of each.
         valid_from: First day of this price, YYYY-MM-DD.
     """
 
     input: float = key(min=0, eg=0.1)
     output: float = key(min=0, eg=0.4)
     cached: float | None = key(None, min=0, eg=0.025)
+    image: float | None = key(None, min=0, eg=0.04)
+    image_tokens: float | None = key(None, min=0, eg=30.0)
     valid_from: date = key(
         date(2000, 1, 1),
         parse=date.fromisoformat,
@@ -153,14 +160,18 @@ class NamedModel:
         model: The provider's name for it; empty: the name of this table.
         base_url: Root of the API; empty: the provider's own.
         api_key: Best as "${VARIABLE}"; empty: the provider's usual variable.
-        path: File of a local or scripted model.
+        path: File of a local or scripted model; folder that pictures are taken from.
+        response_format: How a server gives a picture: b64_json or url; left out: as it likes.
     """
 
-    provider: str = key(enum=["gemini", "openai", "local", "offline", "scripted"], eg="openai")
+    provider: str = key(
+        enum=["gemini", "openai", "local", "offline", "scripted", "pictures"], eg="openai"
+    )
     model: str = key("", eg="qwen3:8b")
     base_url: str = key("", eg="http://localhost:11434/v1")
     api_key: Secret = key(Secret(""), eg="${MY_MODEL_KEY}")
     path: Path | None = key(None, eg="models/smollm2.gguf")
+    response_format: str | None = key(None, enum=["b64_json", "url"], eg="b64_json")
 
 
 @record
@@ -171,6 +182,8 @@ class Models:
         default: The model that writes; the others in a list are used when it is out of budget or
             keeps failing.
         judge: The model that judges; not the writer, so that it does not rate its own words.
+        image: The model that makes pictures, for acts of type image.
+        vision: The model that writes alt texts, looking at the picture; left out: the default ones.
         only: Used instead of any model that a narrative names; `--offline` sets it.
         tier: Which limits the provider grants you, behind a gateway as well; none: only those of
             [models.limits]. Left out: free, but none for a server on this machine.
@@ -185,6 +198,8 @@ class Models:
 
     default: tuple[str, ...] = key(("gemini-3.5-flash-lite",), single=True, each={"minLength": 1})
     judge: tuple[str, ...] = key(("gemini-3.8-flash",), single=True, each={"minLength": 1})
+    image: tuple[str, ...] = key(("gemini-nano-banana-2.1",), single=True, each={"minLength": 1})
+    vision: tuple[str, ...] = key((), single=True, each={"minLength": 1}, eg="gemini-3.5-flash")
     only: tuple[str, ...] = ()
     tier: str | None = key(None, enum=["free", "tier1", "tier2", "tier3", "none"], eg="tier1")
     max_concurrent: int = key(8, min=1, max=64)
@@ -316,24 +331,6 @@ class PostConfig:
     limit: int = key(1, min=1, max=100)
     retry: Retry = key(Retry(), name="")
     schedule: Schedule = key(Schedule(interval=timedelta(hours=2), jitter_percent=25))
-
-
-@record
-class Supervision:
-    """What keeps runs apart and failing stages quiet.
-
-    Args:
-        failure_threshold: Failed runs in a row that open the breaker.
-        reset_timeout: How long it refuses before it tries one run.
-        lease: How long a lock or claim outlives its holder's last heartbeat.
-        circuit_breaker: Pauses a stage that fails again and again.
-    """
-
-    failure_threshold: int = key(5, name="circuit_breaker.failure_threshold", min=1)
-    reset_timeout: timedelta = key(
-        timedelta(seconds=300), name="circuit_breaker.reset_timeout_seconds", min=0
-    )
-    lease: timedelta = key(timedelta(seconds=45), name="lease.seconds", min=5, max=60)
 
 
 @record

@@ -192,3 +192,21 @@ class Security:
         eg={"messages.send": "5/minute"},
     )
     approve_without_review: bool = key(False)
+
+
+@record
+class Supervision:
+    """What keeps runs apart and failing stages quiet.
+
+    Args:
+        failure_threshold: Failed runs in a row that open the breaker.
+        reset_timeout: How long it refuses before it tries one run.
+        lease: How long a lock or claim outlives its holder's last heartbeat.
+        circuit_breaker: Pauses a stage that fails again and again.
+    """
+
+    failure_threshold: int = key(5, name="circuit_breaker.failure_threshold", min=1)
+    reset_timeout: timedelta = key(
+        timedelta(seconds=300), name="circuit_breaker.reset_timeout_seconds", min=0
+    )
+    lease: timedelta = key(timedelta(seconds=45), name="lease.seconds", min=5, max=60)

@@ -36,6 +36,21 @@ class Message:
 
 
 @record
+class ImageOptions:
+    """What a picture that is asked for shall be like; empty: as the model does it.
+
+    Args:
+        aspect_ratio: Width to height: "16:9".
+        size: 512, 1K, 2K or 4K (of Google's models), or pixels: 1536x1024.
+        quality: low, medium, high or auto (of OpenAI's models).
+    """
+
+    aspect_ratio: str = ""
+    size: str = ""
+    quality: str = ""
+
+
+@record
 class Request:
     """Everything that decides an answer.
 
@@ -47,6 +62,7 @@ class Request:
         max_tokens: Most tokens of the answer, thinking included.
         schema: JSON Schema that the answer has to satisfy; None for free text.
         thinking: minimal, low, medium or high; empty: the model's default.
+        image: A picture is wanted, not a text.
         without: Settings that the server is known to refuse (models/refused.py): they are left
             out, or said in words.
     """
@@ -58,6 +74,7 @@ class Request:
     max_tokens: int | None = None
     schema: Mapping[str, Any] | None = None
     thinking: str = ""
+    image: ImageOptions | None = None
     without: frozenset[str] = frozenset()
 
 
@@ -72,11 +89,12 @@ class Finish(StrEnum):
 
 @record
 class Usage:
-    """Tokens as the provider reported them. `input` includes `cached`."""
+    """Tokens as the provider reported them. `cached` is a part of `input`, `image` of `output`."""
 
     input: int = 0
     cached: int = 0
     output: int = 0
+    image: int = 0
     thoughts: int = 0
 
 
@@ -86,6 +104,7 @@ class Reply:
 
     Args:
         text: The answer, whole.
+        image: The picture that was asked for; empty: there is none, and `text` may say why.
         finish: Why it ended; `finish_detail` is the provider's own word.
         usage: None if the provider said nothing.
         model_version: The model that really served.
@@ -93,6 +112,7 @@ class Reply:
     """
 
     text: str
+    image: bytes = b""
     finish: Finish = Finish.STOP
     finish_detail: str = ""
     usage: Usage | None = None

@@ -4,6 +4,7 @@ Everything by which the library would send more than was asked is turned off: re
 continuation, function calling. Facts about the API and the library: docs/models.md.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,6 +58,8 @@ _BLOCKED: Final = frozenset(
         "IMAGE_SAFETY",
         "IMAGE_PROHIBITED_CONTENT",
         "IMAGE_RECITATION",
+        "IMAGE_OTHER",
+        "NO_IMAGE",
         "MODEL_ARMOR",
     }
 )
@@ -169,6 +172,10 @@ def settings(request: Request, capabilities: Capabilities) -> dict[str, Any]:
         "should_return_http_response": True,
     }
     left_out, request = request.without, adapted(request)
+    if (wished := request.image) is not None:
+        shape = {"aspect_ratio": wished.aspect_ratio, "image_size": wished.size.upper()}
+        settings["response_modalities"] = ["IMAGE"]
+        settings["image_config"] = {name: value for name, value in shape.items() if value}
     if request.system:
         settings["system_instruction"] = request.system
     if request.max_tokens is not None and "max_tokens" not in left_out:
@@ -192,15 +199,17 @@ def read(answer: Any) -> Reply | None:
     candidate = given[0] if isinstance(given, list) and given else None
     if isinstance(candidate, Mapping):
         detail = str(candidate.get("finishReason") or "")
-        text, finish = _text(candidate.get("content")), _finish(detail)
+        parts = _parts(candidate.get("content"))
+        text, image, finish = _text(parts), _image(parts), _finish(detail)
     else:
         about = answer.get("promptFeedback")
         blocked = about.get("blockReason") if isinstance(about, Mapping) else None
         if not blocked:
             return None
-        text, finish, detail = "", Finish.BLOCKED, f"prompt: {blocked}"
+        text, image, finish, detail = "", b"", Finish.BLOCKED, f"prompt: {blocked}"
     return Reply(
         text=text,
+        image=image,
         finish=finish,
         finish_detail=detail,
         usage=_usage(answer.get("usageMetadata")),
@@ -209,15 +218,23 @@ def read(answer: Any) -> Reply | None:
     )
 
 
-def _text(content: Any) -> str:
-    """Return the text of an answer's parts; thoughts and media are no part of it."""
+def _parts(content: Any) -> list[Mapping[str, Any]]:
+    """Return the parts of an answer; thoughts, and pictures drafted in them, are none of it."""
     parts = content.get("parts") if isinstance(content, Mapping) else None
-    texts = [
-        part.get("text")
-        for part in (parts if isinstance(parts, list) else ())
-        if isinstance(part, Mapping) and not part.get("thought")
-    ]
+    given = parts if isinstance(parts, list) else []
+    return [part for part in given if isinstance(part, Mapping) and not part.get("thought")]
+
+
+def _text(parts: Sequence[Mapping[str, Any]]) -> str:
+    texts = (part.get("text") for part in parts)
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def _image(parts: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return the last picture of an answer; empty if there is none. Raises ValueError."""
+    given = (part.get("inlineData") for part in reversed(parts))
+    data = (one.get("data") for one in given if isinstance(one, Mapping))
+    return base64.b64decode(next((one for one in data if isinstance(one, str)), ""))
 
 
 def _content(message: Message) -> Any:
@@ -259,9 +276,17 @@ def _usage(told: Any) -> Usage | None:
     return Usage(
         input=read,
         cached=cached_tokens(facts.get("cachedContentTokenCount"), sent=read),
-        output=count(facts.get("candidatesTokenCount")) or 0,
+        output=(output := count(facts.get("candidatesTokenCount")) or 0),
+        image=min(output, _image_tokens(facts.get("candidatesTokensDetails"))),
         thoughts=count(facts.get("thoughtsTokenCount")) or 0,
     )
+
+
+def _image_tokens(details: Any) -> int:
+    """Return how many tokens of an answer are a picture, as far as it says."""
+    listed = [each for each in details or () if isinstance(each, Mapping)]
+    counts = (count(each.get("tokenCount")) for each in listed if each.get("modality") == "IMAGE")
+    return sum(one or 0 for one in counts)
 
 
 def _finish(detail: str) -> Finish:

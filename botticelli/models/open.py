@@ -11,10 +11,11 @@ from botticelli.config.model import Models, NamedModel
 from botticelli.errors import ConfigError
 from botticelli.models import local
 from botticelli.models.base import Model
+from botticelli.models.catalogue import PICTURES
 from botticelli.records import record
 
-PROVIDERS = ("gemini", "openai", "local", "offline", "scripted")
-FREE = frozenset({"local", "offline", "scripted"})  # these calls are not counted
+PROVIDERS = ("gemini", "openai", "local", "offline", "scripted", "pictures")
+FREE = frozenset({"local", "offline", "scripted", "pictures"})  # these calls are not counted
 _PREFIXES = ("openai:", "local:", "scripted:", "gemini:")
 _OTHERS = ("claude", "mistral", "command-", "grok", "whisper")
 
@@ -69,7 +70,8 @@ class Drivers:
             ConfigError: No way to such a model is known, or its key or library is missing.
         """
         way = route(name, self.config)
-        shared = (way.provider, str(way.path or way.base_url), way.api_key.reveal())
+        place = str(way.path or way.base_url)
+        shared = (way.provider, place, way.api_key.reveal(), way.response_format or "")
         with self._lock:
             if shared not in self._made:
                 make = _MAKERS.get(way.provider) or plugins.find(plugins.MODELS, way.provider)
@@ -140,9 +142,36 @@ def route(name: str, config: Models) -> NamedModel:
             )
     if name.startswith(("gemini-", "gemma-", "models/gemini-")):
         return NamedModel(provider="gemini", model=name.removeprefix("models/"))
-    if name.startswith(("gpt-", "o1", "o3", "o4", "chatgpt-")):
+    if name.startswith(("gpt-", "o1", "o3", "o4", "chatgpt-", "dall-e-")):
         return NamedModel(provider="openai", model=name)
     raise _unknown(name)
+
+
+def can_draw(name: str, config: Models) -> bool:
+    """Return whether a model makes pictures, as far as its name says; a server of one's own may.
+
+    Raises:
+        ConfigError: Nothing is known about it.
+    """
+    way = route(config.aliases.get(name, name), config)
+    is_own = way.provider == "openai" and (way.base_url or config.openai_base_url)
+    if way.provider == "gemini" or (way.provider == "openai" and not is_own):
+        return PICTURES.search(way.model) is not None
+    return way.provider != "local"
+
+
+def require_drawing(name: str, config: Models) -> None:
+    """Check that a model makes pictures, as far as its name says.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if not can_draw(name, config):
+        raise ConfigError(
+            "it makes no pictures",
+            where=f"model '{name}'",
+            hint='name one that does in the act of type image: model = "gemini-nano-banana-2.1"',
+        )
 
 
 def _check_provider(provider: str, name: str) -> None:
@@ -182,7 +211,12 @@ def _openai(way: NamedModel, config: Models) -> Model:
 
     base_url = _root(way, config.openai_base_url, variable="OPENAI_BASE_URL")
     key = way.api_key or config.openai_key
-    return OpenAICompatible(key=key, base_url=base_url, timeout=config.timeout)
+    return OpenAICompatible(
+        key=key,
+        base_url=base_url,
+        timeout=config.timeout,
+        response_format=way.response_format or "",
+    )
 
 
 def _root(way: NamedModel, usual: str, *, variable: str) -> str:
@@ -198,6 +232,13 @@ def _offline(_way: NamedModel, _config: Models) -> Model:
     from botticelli.models.offline.driver import Offline
 
     return Offline()
+
+
+def _pictures(way: NamedModel, config: Models) -> Model:
+    from botticelli.models.images.stock import Stock
+
+    base_url = _root(way, "", variable="")
+    return Stock(path=way.path, base_url=base_url, timeout=config.timeout)
 
 
 def _scripted(way: NamedModel, _config: Models) -> Model:
@@ -216,4 +257,5 @@ _MAKERS: dict[str, Callable[[NamedModel, Models], Model]] = {
     "local": _local,
     "offline": _offline,
     "scripted": _scripted,
+    "pictures": _pictures,
 }

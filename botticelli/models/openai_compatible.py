@@ -12,14 +12,18 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.models.base import (
     LARGEST_ANSWER,
+    Finish,
     PermanentError,
     QuotaError,
     Reply,
     Request,
     TransientError,
+    UnusableAnswer,
+    Usage,
 )
 from botticelli.models.chat import body_of, parsed, reply_of
 from botticelli.models.driver import Driver
+from botticelli.models.images import generations
 from botticelli.models.refusals import (
     LOOK_SECONDS,
     no_answer,
@@ -78,11 +82,14 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
     Args:
         base_url: Root of the API with its version (http://localhost:11434/v1); empty: OpenAI's.
         timeout: For one answer.
+        response_format: Of a picture; empty: b64_json where a server has to be told.
     """
 
     provider = "openai"
 
-    def __init__(self, *, key: Secret, base_url: str = "", timeout: timedelta) -> None:
+    def __init__(
+        self, *, key: Secret, base_url: str = "", timeout: timedelta, response_format: str = ""
+    ) -> None:
         if find_spec("openai") is None:
             raise ConfigError(
                 "the openai library is not installed",
@@ -96,20 +103,24 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         self._key = key
         self._base_url = base_url
         self._timeout = timeout
+        self._is_openai = not base_url or _NEW_ONES.search(base_url) is not None
+        self._response_format = response_format or ("" if self._is_openai else "b64_json")
 
     def generate(self, request: Request) -> Reply:
         """See Model."""
         import openai
 
         ceiling = self._ceiling(request)
-        body = body_of(request) | ({ceiling: request.max_tokens} if ceiling else {})
-        completions = self._client().chat.completions.with_raw_response
         try:
             with bounded(seconds=self._timeout.total_seconds(), size=LARGEST_ANSWER):
-                answer = parsed(completions.create(model=request.model, **body).text)
+                answer = self._answer(request, ceiling=ceiling)
+                reply = self._reply(request, answer)
         except openai.APIStatusError as error:
             headers = {name.lower(): value for name, value in error.response.headers.items()}
             refusal = _read(error.body, status=error.status_code, headers=headers)
+            if request.image is not None and refusal.code in generations.BLOCKED:
+                detail = f"{refusal.code}: {refusal.said}"
+                return Reply(text="", finish=Finish.BLOCKED, finish_detail=detail, usage=Usage())
             raise _mapped(refusal, request, ceiling=ceiling) from error
         except (openai.APIConnectionError, OSError) as error:  # a timeout is one, too
             raise self._silent(error, request.model, self._timeout.total_seconds()) from error
@@ -118,10 +129,32 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         refusal_inside = _refusal_inside(answer)
         if refusal_inside is not None:
             raise _mapped(refusal_inside, request, ceiling=ceiling)
-        reply = reply_of(answer)
         if reply is None:
             raise _unreadable(request.model)
         return reply
+
+    def _answer(self, request: Request, *, ceiling: str) -> Any:
+        if request.image is not None:
+            drawing = generations.body_of(request, response_format=self._response_format)
+            return self._client().post("/images/generations", body=drawing, cast_to=object)
+        body = body_of(request) | ({ceiling: request.max_tokens} if ceiling else {})
+        completions = self._client().chat.completions.with_raw_response
+        return parsed(completions.create(model=request.model, **body).text)
+
+    def _reply(self, request: Request, answer: Any) -> Reply | None:
+        if request.image is None:
+            return reply_of(answer)
+        import openai
+
+        def fetch(url: str) -> bytes:
+            try:
+                found = self._client().get(url, cast_to=openai.HttpxBinaryResponseContent)
+            except openai.APIStatusError as error:
+                what = f"the picture cannot be fetched: its address answers {error.status_code}"
+                raise UnusableAnswer(what, where=f"model {request.model}") from error
+            return bytes(found.content)
+
+        return generations.reply_of(answer, base_url=self._base_url, fetch=fetch)
 
     def look_up(self, model: str) -> str:
         """See CanLookUp: the list of models, which costs nothing."""
@@ -157,8 +190,7 @@ class OpenAICompatible(Driver["openai.OpenAI"]):
         """Return what the server calls the most tokens of an answer; empty if it is not sent."""
         if request.max_tokens is None:
             return ""
-        is_new = not self._base_url or _NEW_ONES.search(self._base_url)
-        names = reversed(_CEILINGS) if is_new else _CEILINGS
+        names = reversed(_CEILINGS) if self._is_openai else _CEILINGS
         return next((name for name in names if name not in request.without), "")
 
     def _make(self) -> "openai.OpenAI":

@@ -30,6 +30,8 @@ def digest(request: Request, *, models: Sequence[str]) -> str:
         "schema": request.schema,
         "thinking": request.thinking,
     }
+    if request.image is not None:
+        facts["image"] = vars(request.image)
     written = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=dict)
     return hashlib.sha256(written.encode("utf-8", "replace")).hexdigest()
 

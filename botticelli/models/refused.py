@@ -28,6 +28,8 @@ _NAMES: Final = {
     "max_completion_tokens": r"max_completion_tokens",
     "max_tokens": r"\bmax_tokens\b|max_?output_?tokens",
     "temperature": r"temperature",
+    "response_format": r"response_format",
+    "quality": r"\bquality\b",
     "thinking": r"reasoning[_ .]?effort|thinking|reasoning",
     "system": r"(?:system|developer)['\"`]? (?:role|message|instruction|prompt)|system_?instruction"
     r"|role[^.]{0,40}['\"`]?system|roles must alternate",
@@ -71,7 +73,10 @@ def objection(
     if _CONTEXT.search(words):
         what = f"the prompt is too long for this model: {words}"
         return PermanentError(what, where=where, hint=WINDOW)
+    image = request.image
     sent = {
+        "response_format": None if image is None else "",
+        "quality": None if image is None else image.quality or None,
         ceiling: request.max_tokens,
         "temperature": request.temperature,
         "thinking": request.thinking or None,

@@ -1,7 +1,7 @@
 """What the models may still use, and what they have cost so far."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -51,6 +51,7 @@ class ModelBudget:
         limits: The provider's limits in words, and whence they are.
         sources: rpm, tpm, rpd, tpd -> who says so: file, tier ..., learned (from a 429), none.
         refused: Server ("": the provider's own) -> settings that it takes no request with.
+        dollars: Of its day, if there is a dollars_a_day.
         held_until: Until when a 429 holds all calls, and why (minute, day, spend).
     """
 
@@ -66,6 +67,7 @@ class ModelBudget:
     day_ends_at: datetime | None = None
     waiting: int = 0
     refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dollars: SpendBudget | None = None
     held_until: datetime | None = None
     held_why: str | None = None
 
@@ -99,7 +101,11 @@ def budget_report(
     today, month = costs_since(conn, "day"), costs_since(conn, "month")
     return BudgetReport(
         models=tuple(
-            _budget(key, found.get(key), models=models, multipliers=multipliers) for key in keys
+            replace(
+                _budget(key, found.get(key), models=models, multipliers=multipliers),
+                dollars=_dollars(conn, found.get(key), models=models),
+            )
+            for key in keys
         ),
         spend=() if limit is None else read_spend(conn, allowed=Decimal(str(limit))),
         today=today,
@@ -112,9 +118,13 @@ def budget_report(
 
 
 def _configured(models: Models, *, clock: Clock) -> list[str]:
-    """Return the accounts of the models that write and judge, unless nobody counts them."""
+    """Return the accounts of the models that write, judge or have a bound in dollars.
+
+    But not of those that nobody counts.
+    """
     keys = []
-    for name in (*models.default, *models.judge):
+    bounded = [name for name, limits in models.limits.items() if limits.dollars_a_day]
+    for name in (*models.default, *models.judge, *bounded):
         try:
             current = catalogue.current_name(name, models, on=clock.now().date())
             way = route(current, models)
@@ -164,6 +174,21 @@ def _budget(
         refused=facts.get("refused", {}),
         held_until=facts.get("blocked_until"),
         held_why=facts.get("blocked_why"),
+    )
+
+
+def _dollars(conn: Connection, account: Account | None, *, models: Models) -> SpendBudget | None:
+    model = account.key.partition("/")[2] if account else ""
+    limits = models.limits.get(model)
+    if account is None or limits is None or limits.dollars_a_day is None:
+        return None
+    used, allowed = ledger.dollars_today(conn, account.key), Decimal(str(limits.dollars_a_day))
+    return SpendBudget(
+        provider=account.key,
+        used=used,
+        allowed=allowed,
+        left=max(Decimal(0), allowed - used),
+        frees_at=account.day_ends_at,
     )
 
 

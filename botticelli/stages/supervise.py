@@ -10,7 +10,8 @@ from types import FrameType, MappingProxyType
 from typing import Any, Final
 
 from botticelli import tracing
-from botticelli.config.model import StageName, Supervision
+from botticelli.config.model import StageName
+from botticelli.config.operations import Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.records import record
 from botticelli.stages.task import PoolState, Report, Run, RunOutcome, StageContext, Task, Worker

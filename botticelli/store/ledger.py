@@ -47,6 +47,7 @@ class Allowance:
         limits: The same four before multipliers; what 429s taught under others is void.
         zone: IANA name of the zone whose midnight ends the provider's day.
         spend: US dollars that all models of the provider may cost in any 10 minutes.
+        dollars: US dollars that this one may cost in a day of the provider.
     """
 
     rpm: int | None = None
@@ -57,6 +58,7 @@ class Allowance:
     limits: tuple[int | None, ...] = ()
     zone: str = "America/Los_Angeles"
     spend: Decimal | None = None
+    dollars: Decimal | None = None
 
 
 @record
@@ -87,7 +89,8 @@ class Booking:
         seq: The grant; None if the caller has to ask again.
         wait_seconds: Until the grant's start, or until it is worth asking again.
         why: granted; to wait for: requests, tokens, spend, blocked (a 429 said so), turn (others
-            were first), day (the provider's has to end); size: one call is more than allowed.
+            were first), day or dollars (the provider's day has to end); size: one call is more
+            than allowed.
         tokens: What is reserved.
     """
 
@@ -101,7 +104,7 @@ RESERVE: Final = """
     SELECT seq, wait_seconds, why, tokens
       FROM ledger_reserve(%(key)s, %(waiter)s, %(owner)s, %(run_id)s, %(estimate)s, %(cost)s,
                           %(rpm)s, %(tpm)s, %(rpd)s, %(tpd)s, %(shares)s, %(limits)s,
-                          %(zone)s, %(spend)s,
+                          %(zone)s, %(spend)s, %(dollars)s,
                           %(length)s, %(guard)s, %(horizon)s)
 """
 
@@ -366,6 +369,23 @@ ACCOUNTS: Final = """
 def accounts(conn: Connection, *, key: str | None = None, window: Window) -> list[Account]:
     """Return every account, or the one of that key, as it stands. Locks nothing."""
     return fetch_all(conn, Account, ACCOUNTS, {"key": key, "length": window.length})
+
+
+SPENT: Final = """
+    SELECT coalesce(sum(g.cost_usd), 0)
+      FROM ledger AS a
+      JOIN ledger_grants AS g
+        ON g.key = a.key
+       AND g.start_at >= (botticelli_now() AT TIME ZONE a.time_zone)::date::timestamp
+                         AT TIME ZONE a.time_zone
+     WHERE a.key = %(key)s
+"""
+
+
+def dollars_today(conn: Connection, key: str) -> Decimal:
+    """Return what calls have cost, or may yet, since the provider's midnight."""
+    row = conn.execute(SPENT, {"key": key}).fetchone()
+    return Decimal(row[0]) if row else Decimal(0)
 
 
 PRUNE: Final = """

@@ -107,7 +107,7 @@ READ_ONLY_TABLES: Final = """
                                   'ledger', 'generation_items', 'generation_batches',
                                   'potential_discord_posts', 'approved_discord_posts',
                                   'deliveries', 'known_secrets', 'media', 'post_media',
-                                  'renditions', 'spending'])
+                                  'fitted_media', 'renditions', 'spending'])
        AND NOT (has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
                 AND has_table_privilege(c.oid, 'SELECT'))
      ORDER BY c.relname

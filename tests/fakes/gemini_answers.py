@@ -1,5 +1,6 @@
 """What a model would say: the text, how it ended and what it cost in tokens."""
 
+import base64
 import hashlib
 import itertools
 import json
@@ -8,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakes.gemini_rules import Model
+from tests.fakes.gemini_rules import IMAGE_TOKENS, Model
+from tests.fakes.pictures import png, spoiled
 from tests.fakes.schema_values import text_for, value_for
 
 _THOUGHTS = {"MINIMAL": 0, "LOW": 24, "MEDIUM": 96, "HIGH": 256, "XHIGH": 512}
@@ -125,6 +127,8 @@ def respond(call: Call, model: Model, *, said: Any, cached: int) -> dict[str, An
     if call.fault == "blocked-prompt":
         feedback = {"promptFeedback": {"blockReason": "SAFETY"}}
         return {**feedback, "usageMetadata": _usage(call, 0, 0, 0), **_frame(call)}
+    if "IMAGE" in call.config.get("responseModalities", ()):
+        return _drawing(call)
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
     candidate, spent, thought = _candidate(call, said=text, thoughts=thoughts_of(call, model))
     return {
@@ -132,6 +136,36 @@ def respond(call: Call, model: Model, *, said: Any, cached: int) -> dict[str, An
         "usageMetadata": _usage(call, spent, thought, cached),
         **_frame(call),
     }
+
+
+def _drawing(call: Call) -> dict[str, Any]:
+    """Return an answer with a picture: thoughts with a draft, words, the picture; or why none."""
+    kinds = {"no-image": "NO_IMAGE", "image-safety": "IMAGE_SAFETY", "text-only": "STOP"}
+    usage = _usage(call, 0, 0, 0)
+    if call.fault in kinds:
+        parts = [{"text": "I cannot draw that."}] if call.fault == "text-only" else []
+    else:
+        size = str((call.config.get("imageConfig") or {}).get("imageSize", "1K"))
+        tokens = IMAGE_TOKENS[size]
+        usage |= {"candidatesTokenCount": tokens + 4, "thoughtsTokenCount": 20}
+        usage["candidatesTokensDetails"] = [
+            {"modality": "IMAGE", "tokenCount": tokens},
+            {"modality": "TEXT", "tokenCount": 4},
+        ]
+        draft, final = png("draft"), spoiled(call.fault, call.prompt)
+        parts = [
+            {"text": "Thinking.", "thought": True},
+            {"inlineData": {"mimeType": "image/png", "data": _b64(draft)}, "thought": True},
+            {"text": "Here it is."},
+            {"inlineData": {"mimeType": "image/png", "data": _b64(final)}},
+        ]
+    content = {"content": {"parts": parts, "role": "model"}} if parts else {}
+    candidate = {**content, "finishReason": kinds.get(call.fault, "STOP"), "index": 0}
+    return {"candidates": [candidate], "usageMetadata": usage, **_frame(call)}
+
+
+def _b64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _frame(call: Call) -> dict[str, Any]:
@@ -203,4 +237,5 @@ _FAULTS: Mapping[str, Callable[[str | None, str], tuple[str | None, str]]] = {
     "bad-json": lambda text, reason: (_half(text), reason),
     "fenced-json": lambda text, reason: (f"Here you are:\n```json\n{text}\n```", reason),
 }
-BODY_FAULTS = frozenset((*_FAULTS, "blocked-prompt"))
+_OF_PICTURES = ("no-image", "image-safety", "text-only", "blank-image", "half-image", "no-png")
+BODY_FAULTS = frozenset((*_FAULTS, "blocked-prompt", *_OF_PICTURES))

@@ -20,6 +20,7 @@ class Model:
     name: str
     levels: tuple[str, ...] = _ALL
     level: str = "MEDIUM"  # when nothing is asked for
+    draws: bool = False  # pictures, and then no JSON by a schema
     knobs_ignored: bool = False  # temperature, topP, topK: from 3.6 on silently without effect
 
 
@@ -36,9 +37,13 @@ MODELS: Mapping[str, Model] = {
         Model(name="gemini-3.6-flash", knobs_ignored=True),
         Model(name="gemini-3.7-flash", levels=_ALL[1:], knobs_ignored=True),
         Model(name="gemini-3.8-flash", levels=_ALL[1:], knobs_ignored=True),
+        Model(name="gemini-nano-banana-2.1", draws=True, knobs_ignored=True),
+        Model(name="gemini-3-pro-image", draws=True, knobs_ignored=True),
         Model(name="gemini-4-argon", levels=(*_ALL, "XHIGH"), knobs_ignored=True),
     )
 }
+IMAGE_TOKENS = {"1K": 1120, "2K": 1680, "4K": 2520}
+_RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 RETIRED = ("gemini-1.", "gemini-2.0-", "gemini-pro")  # 404 since 2026-06-01 at the latest
 ROUTED_FROM_DECEMBER: Mapping[str, str] = {  # 2026-12-01: served and billed as another model
     "gemini-2.5-pro": "gemini-3.8-flash",
@@ -275,6 +280,7 @@ def _config(config: Any, model: Model) -> None:
         raise Refusal(f"Logprobs is not enabled for models/{model.name}")
     if "maxOutputTokens" in config and not _whole(config["maxOutputTokens"], least=1):
         raise Refusal("max_output_tokens must be positive.")
+    _drawing(config, model)
     _sampling(config, model)
     _schema(config)
     _thinking(config.get("thinkingConfig") or {}, model)
@@ -282,6 +288,20 @@ def _config(config: Any, model: Model) -> None:
 
 def _whole(value: Any, *, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _drawing(config: Body, model: Model) -> None:
+    wanted = {str(kind).upper() for kind in config.get("responseModalities", ())}
+    if "IMAGE" in wanted and not model.draws:
+        raise Refusal("This model does not support the requested response modalities: image")
+    if model.draws and "responseJsonSchema" in config:
+        raise Refusal("JSON mode is not enabled for this model")
+    shape = config.get("imageConfig") or {}
+    _only(shape, ("aspectRatio", "imageSize"), within="generation_config.image_config")
+    if shape.get("aspectRatio", "1:1") not in _RATIOS:
+        raise Refusal(f"Invalid value at 'image_config.aspect_ratio': {shape['aspectRatio']!r}")
+    if shape.get("imageSize", "1K") not in IMAGE_TOKENS:
+        raise Refusal(f"Invalid value at 'image_config.image_size': {shape['imageSize']!r}")
 
 
 def _sampling(config: Body, model: Model) -> None:

@@ -5,9 +5,10 @@
 
 Scripted faults: a status ("500"), "429" or "429:SECONDS", "429:quota", "hang", "reset", "close",
 "html-200", "html-502", "length", "content-filter", "refusal", "empty-text", "bad-json",
-"no-usage", "slow:N".
+"no-usage", "slow:N"; of pictures "moderation", "empty", "blank-image", "half-image", "no-png".
 """
 
+import base64
 import itertools
 import json
 import threading
@@ -25,6 +26,7 @@ from tests.fakes.loopback import (
     answer_html,
     answer_json,
 )
+from tests.fakes.pictures import png, spoiled
 from tests.fakes.schema_values import text_for, value_for
 from tests.fakes.windows import Arrivals
 
@@ -36,6 +38,13 @@ _KNOWN = frozenset(
         *("service_tier", "stream", "verbosity", "tools", "tool_choice", "parallel_tool_calls"),
     )
 )
+_OF_PICTURES = frozenset(
+    (
+        *("model", "prompt", "n", "size", "quality", "output_format", "output_compression"),
+        *("background", "moderation", "user"),
+    )
+)
+_OF_PICTURES_SPOILED = frozenset(("empty", "blank-image", "half-image", "no-png"))
 _ROLES = frozenset(("system", "developer", "user", "assistant", "tool"))
 _FORMATS = frozenset(("text", "json_object", "json_schema"))
 
@@ -99,7 +108,8 @@ class Refusal(Exception):
 class FakeOpenAI(LoopbackServer):
     """The server; see the module. `key` None asks for no key, as local servers do.
 
-    `strict` refuses unknown arguments as OpenAI does; local servers take their own.
+    `strict` refuses unknown arguments as OpenAI does; local servers take their own. `picture_at`:
+    where pictures are to be fetched ("{url}/out/1.png"); empty: they are in the answer, in base64.
     """
 
     def __init__(
@@ -110,6 +120,7 @@ class FakeOpenAI(LoopbackServer):
         responder: Responder = default_responder,
         latency: float = 0.0,
         strict: bool = True,
+        picture_at: str = "",
         keep: int | None = None,
         port: int = 0,
     ) -> None:
@@ -119,6 +130,7 @@ class FakeOpenAI(LoopbackServer):
         self.responder = responder
         self.latency = latency
         self._strict = strict
+        self.picture_at = picture_at
         self._keep = keep
         self._lock = threading.Lock()
         self.reset()
@@ -142,6 +154,10 @@ class FakeOpenAI(LoopbackServer):
         self._check_key(request)
         if request.method == "POST" and request.path.endswith("/v1/chat/completions"):
             return self._complete(request)
+        if request.method == "POST" and request.path.endswith("/v1/images/generations"):
+            return self._draw(request)
+        if request.method == "GET" and request.path.startswith("/out/"):
+            return Answer(body=png(request.path), content_type="image/png")
         if request.method == "GET" and "/v1/models/" in request.path:
             return answer_json(_described(self._known(request.path.partition("/v1/models/")[2])))
         if request.method == "GET" and request.path.endswith("/v1/models"):
@@ -189,6 +205,43 @@ class FakeOpenAI(LoopbackServer):
         with self._lock:
             self.calls.append(replace(call, status=0 if answer.ending else answer.status))
         return answer
+
+    def _draw(self, request: Request) -> Answer:
+        body = request.json()
+        known = _OF_PICTURES | (frozenset() if self._strict else {"response_format"})
+        for name in body:
+            if name not in known:
+                words = f"Unknown parameter: '{name}'."
+                raise Refusal(words, param=name, code="unknown_parameter")
+        prompt = str(body.get("prompt") or "")
+        if not 0 < len(prompt) <= 32_000:
+            raise Refusal("Invalid 'prompt'.", param="prompt", code="invalid_value")
+        model = self._known(body.get("model"))
+        with self._lock:
+            call = Call(
+                number=next(self._numbers),
+                arrived=request.arrived,
+                wall=request.wall,
+                body=body,
+                headers=request.headers,
+                prompt=prompt,
+                prompt_tokens=tokens_in(prompt),
+                status=200,
+            )
+            self.calls.append(call)
+        fault = self.script.take("")
+        if fault == "moderation":
+            words = "Your request was rejected by the safety system."
+            raise Refusal(words, kind="image_generation_user_error", code="moderation_blocked")
+        if fault and fault not in _OF_PICTURES_SPOILED:
+            return _broken(fault)
+        picture: dict[str, Any] = {"b64_json": base64.b64encode(spoiled(fault, prompt)).decode()}
+        if self.picture_at:
+            picture = {"url": self.picture_at.format(url=self.url)}
+        usage = {"input_tokens": tokens_in(prompt), "output_tokens": 1756}
+        answer = {"created": 1767225600, "data": [] if fault == "empty" else [picture]}
+        told = {"usage": usage, "model": model} if self._strict else {}
+        return answer_json(answer | told)
 
     def _attempt(self, call: Call) -> Answer:
         self._known(call.body["model"])

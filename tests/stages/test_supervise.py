@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.config.model import Config, DatabaseConfig, Supervision
+from botticelli.config.model import Config, DatabaseConfig
+from botticelli.config.operations import Supervision
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import RunOutcome, Task
@@ -292,7 +293,7 @@ def test_a_database_that_goes_away_is_told_as_that(db, db_url, run):
 PROGRAM = """
     import sys, time
     from botticelli.clock import SystemClock
-    from botticelli.config.model import Supervision
+    from botticelli.config.operations import Supervision
     from botticelli.errors import Exit, TryLater
     from botticelli.stages.supervise import supervised
     from botticelli.stages.task import RunOutcome

@@ -65,6 +65,11 @@ def _(report: BudgetReport, console: Console) -> None:
                 f" (a 429: {model.held_why}); botticelli budget forget {model.model} lifts it",
                 style="yellow",
             )
+        if model.dollars is not None:
+            console.line(
+                f"{model.model}: ${model.dollars.used:.4f} of ${model.dollars.allowed:.2f} today,"
+                f" whole again at {_moment(model.dollars.frees_at)} UTC"
+            )
         for server, settings in model.refused.items():
             console.line(
                 f"{model.model} is asked without {' and '.join(settings)}:"

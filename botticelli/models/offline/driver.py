@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from botticelli.models.base import Reply, Request
 from botticelli.models.driver import Driver
+from botticelli.models.images.drawn import drawn_picture
 from botticelli.models.offline.fill import Schema, fill
 from botticelli.models.prompts import last_user_text, readable
 from botticelli.text import shorten
@@ -38,6 +39,7 @@ LATIN: Final = """
     itaque earum hic tenetur sapiente delectus reiciendis voluptatibus maiores alias perferendis
     doloribus asperiores repellat
 """.split()  # noqa: SIM905 - a list of strings is no better to read
+ALT: Final = f"{FILLER} for a picture: squares of two colors in a pattern."
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
 UNJUDGED: Final = 7  # points for each criterion: what is approved by default, and no more
 NOT_JUDGED: Final = "not judged: the offline model gives every post these points"
@@ -55,6 +57,9 @@ class Offline(Driver[None]):
 
     def generate(self, request: Request) -> Reply:
         """See Model. Never fails, costs nothing, counts no tokens."""
+        if request.image is not None:
+            image = drawn_picture(readable(request))
+            return Reply(text="", image=image, finish_detail="STOP", model_version=NAME)
         return Reply(text=_Writer(request).answer(), finish_detail="STOP", model_version=NAME)
 
     def _make(self) -> None:
@@ -91,7 +96,7 @@ class _Writer:
             return self._chance.choice(schema["enum"])
         if name == "order":
             return schema.get("items", {}).get("enum") or _ID.findall(self._prompt) or None
-        return {"content_type": "post", "source": NAME}.get(name)
+        return {"content_type": "post", "source": NAME, "alt": ALT}.get(name)
 
     def _scores(self, entry: Schema) -> list[dict[str, Any]]:
         """Return an entry for each post; nobody has judged them, and each says so."""

@@ -1,5 +1,6 @@
 """Answers from a list or a file: for tests and for trying a narrative out."""
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,10 @@ from botticelli.models.prompts import readable
 class Scripted(Driver[None]):
     """Gives its answers in order. Safe to share between threads.
 
-    An answer is a text, or a mapping with `text` or `json`, and optionally `finish`, `usage`
-    (input, cached, output, thoughts), `model_version`, `error` (transient, minute, day, spend,
-    none, permanent) with `retry_after`, and `when`: given for every prompt that holds this text,
+    An answer is a text, or a mapping with `text`, `json` or `image` (base64), and optionally
+    `finish`, `usage` (input, cached, output, thoughts, image), `model_version`, `error`
+    (transient, minute, day, spend, none, permanent) with `retry_after`, and `when`: given for every
+    prompt that holds this text,
     before the others, and never used up.
     """
 
@@ -67,6 +69,7 @@ class Scripted(Driver[None]):
         finish = Finish(step.get("finish", "stop"))
         return Reply(
             text=text,
+            image=base64.b64decode(step.get("image", "")),
             finish=finish,
             finish_detail=finish.upper(),
             usage=Usage(**step["usage"]) if "usage" in step else None,

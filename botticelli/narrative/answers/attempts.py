@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from botticelli.budget.gate import DaySpent, Gate, Grant, Stop
 from botticelli.clock import Clock
-from botticelli.config.model import Models, Multipliers
+from botticelli.config.model import Models, Multipliers, Price
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.models import catalogue
 from botticelli.models.base import (
@@ -20,6 +20,7 @@ from botticelli.models.base import (
     Request,
     SettingRefused,
     TransientError,
+    UnusableAnswer,
     Usage,
 )
 from botticelli.models.open import Drivers, Opened
@@ -29,6 +30,7 @@ from botticelli.models.usage import believed, estimated, probable_tokens
 from botticelli.narrative.answers import spans
 from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.retry_policy import Tries, Verdict, verdict
+from botticelli.pictures.reading import LARGEST, BadPicture, Picture, read_picture, refuse_blank
 from botticelli.records import record
 from botticelli.store import ledger
 from botticelli.store.connection import Connection, DatabaseAway
@@ -244,7 +246,7 @@ class Attempts:
             row = replace(row, error=reason_of(error), latency_ms=self._since(began))
             executions.insert(self._conn, row)
             if grant is not None:
-                self._gate.settle(grant, tokens=None)
+                self._gate.settle(grant, tokens=None, cost=_certain_cost(error))
             raise
         self._under_way = None
 
@@ -253,13 +255,20 @@ class Attempts:
             return None
         opened.driver.prepare()
         estimate = opened.driver.estimate(call.request)
-        output = call.request.max_tokens or GUESSED_OUTPUT
-        counted = estimate if opened.provider == "gemini" else estimate + output
+        expected = Usage(output=call.request.max_tokens or GUESSED_OUTPUT)
+        if call.request.image is not None:
+            expected = catalogue.image_usage(call.request.image, provider=opened.provider)
+        self._refuse_unpriced(opened)
+        counted = estimate if opened.provider == "gemini" else estimate + expected.output
         return self._gate.reserve(
             self._drivers.account(opened.name),
             provider=opened.provider,
             estimate=counted,
-            cost=self._cost(opened.name, Usage(input=estimate, output=output)),
+            cost=self._cost(
+                opened.name,
+                replace(expected, input=estimate),
+                pictures=int(call.request.image is not None),
+            ),
             run_id=call.blank.run_id,
         )
 
@@ -270,17 +279,22 @@ class Attempts:
 
         Tokens that the server does not count, or cannot have counted, are estimated.
         """
-        text = storable(reply.text)
-        found = verdict(replace(reply, text=without_thoughts(text)), request)
-        usage = reply.usage if opened.is_free else believed(request, text, reply.usage)
+        picture, flaw = looked_at(reply.image) if reply.image else (None, "")
+        text = storable(picture.facts if picture else reply.text)
+        found = verdict(replace(reply, text=without_thoughts(text)), request, flaw=flaw)
+        is_told = opened.is_free or request.image is not None
+        usage = reply.usage if is_told else believed(request, text, reply.usage)
         booked = usage or (Usage() if opened.is_free else estimated(request, text))
+        if picture and usage is None and request.image is not None and not opened.is_free:
+            drawn = catalogue.image_usage(request.image, provider=opened.provider)
+            booked = replace(drawn, input=booked.input)
         served = reply.model_version or opened.name
-        cost = self._cost(served, booked)
+        cost = self._cost(served, booked, pictures=int(picture is not None))
         id_ = self._record_paid(
             replace(
                 row,
                 state="done" if found == "whole" else "unusable",
-                error=None if found == "whole" else f"the answer is {found}",
+                error=None if found == "whole" else f"the answer is {flaw or found}",
                 model_version=reply.model_version or None,
                 provider_request_id=reply.request_id or None,
                 finish_reason=reply.finish_detail or reply.finish.value,
@@ -290,24 +304,33 @@ class Attempts:
                 output_tokens=booked.output,
                 thought_tokens=booked.thoughts,
                 cost_usd=cost,
-            )
+            ),
+            picture,
         )
         if grant is not None:
-            self._settle(opened, grant, served=served, usage=usage)
+            is_known = usage is not None or request.image is not None
+            self._settle(opened, grant, served=served, usage=usage, cost=cost if is_known else None)
         answer = Answer(
             text=without_thoughts(text),
             execution_id=id_,
             model=served,
             finish=reply.finish,
-            finish_detail=reply.finish_detail,
+            finish_detail=flaw or reply.finish_detail,
             usage=usage,
             cost_usd=cost,
         )
         return answer, found
 
-    def _settle(self, opened: Opened, grant: Grant, *, served: str, usage: Usage | None) -> None:
+    def _settle(
+        self,
+        opened: Opened,
+        grant: Grant,
+        *,
+        served: str,
+        usage: Usage | None,
+        cost: Decimal | None,
+    ) -> None:
         tokens = None if usage is None else counted_tokens(opened.provider, usage)
-        cost = None if usage is None else self._cost(served, usage)
         self._gate.settle(grant, tokens=tokens, cost=cost)
         if opened.provider != "gemini":
             return  # a self-hosted server may call its model anything
@@ -357,9 +380,9 @@ class Attempts:
         if opened.is_free:
             self._gate.pause(wait)  # no account holds us
 
-    def _record_paid(self, attempt: Attempt) -> int:
+    def _record_paid(self, attempt: Attempt, picture: Picture | None) -> int:
         try:
-            return executions.insert(self._conn, attempt)
+            return executions.insert(self._conn, attempt, picture)
         except DatabaseAway as error:
             where = f"{attempt.narrative} {attempt.iteration}, act '{attempt.act_name}'"
             raise DatabaseAway(
@@ -368,9 +391,25 @@ class Attempts:
                 hint=error.hint,
             ) from error
 
-    def _cost(self, model: str, usage: Usage) -> Decimal:
-        rate = catalogue.price(model, self._drivers.config, on=self._clock.now().date())
-        return catalogue.cost(usage, rate)
+    def _cost(self, model: str, usage: Usage, *, pictures: int = 0) -> Decimal:
+        return catalogue.cost(usage, self._price(model), pictures=pictures)
+
+    def _price(self, model: str) -> Price | None:
+        return catalogue.price(model, self._drivers.config, on=self._clock.now().date())
+
+    def _refuse_unpriced(self, opened: Opened) -> None:
+        """Find that nobody could keep to a bound in dollars.
+
+        Raises:
+            ConfigError: The model has one, and no known price.
+        """
+        limits = self._drivers.config.limits.get(opened.name)
+        if limits and limits.dollars_a_day and self._price(opened.name) is None:
+            raise ConfigError(
+                "dollars_a_day cannot be kept: its price is not known",
+                where=f"model {opened.name}",
+                hint=f'add [models.prices."{opened.name}"]',
+            )
 
     def _since(self, began: float) -> int:
         return round((self._clock.monotonic() - began) * 1000)
@@ -387,6 +426,26 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "broken off by a signal"
     return f"unexpected: {error!r}"[:LONGEST_ERROR]
+
+
+def looked_at(content: bytes) -> tuple[Picture, str]:
+    """Return the picture that an answer holds, and what is wrong with it; empty: nothing.
+
+    What is none is kept as well, for it was paid, but never taken for one.
+    """
+    unknown = Picture(content=content[:LARGEST], mime="application/octet-stream", width=0, height=0)
+    try:
+        unknown = read_picture(content, decode=False)
+        refuse_blank(unknown)
+    except BadPicture as error:
+        return unknown, error.what
+    return unknown, ""
+
+
+def _certain_cost(error: BaseException) -> Decimal | None:
+    """Return what a request that was refused has cost: nothing; None if nobody knows."""
+    is_refused = isinstance(error, PermanentError | QuotaError | SettingRefused)
+    return Decimal(0) if is_refused and not isinstance(error, UnusableAnswer) else None
 
 
 def counted_tokens(provider: str, usage: Usage) -> int:

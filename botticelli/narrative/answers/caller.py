@@ -6,7 +6,13 @@ from dataclasses import replace
 
 from botticelli.budget.gate import Stopped
 from botticelli.errors import BotticelliError, ConfigError, TryLater
-from botticelli.models.base import PermanentError, Request, TransientError, Usage
+from botticelli.models.base import (
+    PermanentError,
+    Request,
+    TransientError,
+    UnusableAnswer,
+    Usage,
+)
 from botticelli.models.open import Opened
 from botticelli.models.prompts import digest, readable
 from botticelli.models.thoughts import without_thoughts
@@ -40,6 +46,7 @@ class LiveCaller(Attempts):
         failures: list[BotticelliError] = []
         for position, name in enumerate(models, start=1):
             try:
+                self._refuse_again(name, request, key=key, digest=inputs)
                 answer = self.ask_one(name, call, has_fallback=position < len(models))
             except Stopped:
                 raise
@@ -48,6 +55,27 @@ class LiveCaller(Attempts):
             else:
                 return replace(answer, asked=name)
         raise _gravest(failures)
+
+    def _refuse_again(self, name: str, request: Request, *, key: ActKey, digest: str) -> None:
+        """Do not pay for a picture that this item was refused before.
+
+        Raises:
+            UnusableAnswer: It was.
+        """
+        if request.image is None or key.item_id is None:
+            return
+        model = self.open(name).name
+        reason = executions.find_refused(
+            self._conn,
+            item_id=key.item_id,
+            place=key.place,
+            sequence=key.sequence,
+            digest=digest,
+            model=model,
+        )
+        if reason:
+            what = f"no picture, as before: {reason}"
+            raise UnusableAnswer(what, where=f"model {model}", hint="reword the prompt")
 
     def require(self, models: Sequence[str]) -> None:
         """See Caller."""

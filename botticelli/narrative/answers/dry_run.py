@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from botticelli.budget.limits import limits_in_force
@@ -15,6 +15,7 @@ from botticelli.models.prompts import readable
 from botticelli.models.usage import input_tokens
 from botticelli.narrative.answers.answer import ActKey, Answer
 from botticelli.narrative.language.model import Narrative
+from botticelli.pictures.reading import Picture
 from botticelli.records import record
 
 MOST_ROUNDS = 20  # that a dry run walks through one by one
@@ -131,8 +132,12 @@ class DryRunCaller:
         way = route(name, self.models)
         output = min(self.typical_output, request.max_tokens or self.typical_output)
         usage = Usage(input=input_tokens(request), output=output)
+        if request.image is not None:
+            drawn = catalogue.image_usage(request.image, provider=way.provider)
+            usage = replace(drawn, input=usage.input)
         rate = catalogue.price(way.model, self.models, on=self.on)
-        cents = None if rate is None else float(catalogue.cost(usage, rate) * 100)
+        dollars = catalogue.cost(usage, rate, pictures=int(request.image is not None))
+        cents = None if rate is None else float(dollars * 100)
         is_free = rate is None or way.provider in FREE
         further = 0.0 if is_free else float(catalogue.cost(Usage(output=1), rate) * 100)
         self.calls.append(
@@ -152,7 +157,9 @@ class DryRunCaller:
             )
         )
         text = f"[the answer of act {key.act}]"
-        if request.schema is not None:
+        if request.image is not None:
+            text = Picture(content=b"", mime="image/png", width=0, height=0).facts
+        elif request.schema is not None:
             text = json.dumps(fill(request.schema), ensure_ascii=False)
         return Answer(text=text, model=way.model, usage=usage)
 

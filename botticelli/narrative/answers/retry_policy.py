@@ -21,7 +21,7 @@ from botticelli.models.base import (
 from botticelli.models.refused import WINDOW
 from botticelli.models.usage import is_cut, least_tokens
 from botticelli.narrative.answers.answer import Answer
-from botticelli.text import span
+from botticelli.text import shorten, span
 
 MOST_REFUSALS = 10  # 429s in a row that are waited out: our count and the provider's differ
 FAILURE = Backoff(base=2.0, cap=30.0, jitter=0.5)
@@ -29,7 +29,9 @@ REFUSAL = Backoff(base=2.0, cap=60.0)  # a minute's quota is whole again after o
 OVERSPENT = Backoff(base=30.0)  # 429 without details: capacity, spending
 LONGEST_ASKED = 86_400.0  # s; no quota lasts longer: more is a slip of the server's
 
-Verdict = Literal["whole", "cut", "blocked", "empty", "unfinished", "of half a prompt"]
+Verdict = Literal[
+    "whole", "cut", "blocked", "empty", "unfinished", "of half a prompt", "no picture"
+]
 
 
 class Tries:
@@ -74,6 +76,12 @@ class Tries:
                 hint="reword the prompt",
             )
         is_hopeless = found == "cut" and self.request.max_tokens is None and not is_free
+        if found == "no picture":  # each one is paid for, and the next would hardly be better
+            raise UnusableAnswer(
+                f"the model gave no picture that can be used ({_words(answer)})",
+                where=where,
+                hint="reword the prompt, or name another model",
+            )
         if found in self._unusable or is_hopeless:
             raise UnusableAnswer(
                 f"the answer is {found} ({answer.finish_detail or answer.finish.value})",
@@ -130,17 +138,22 @@ class Tries:
         return REFUSAL.after(self._refusals, asked=asked)
 
 
-def verdict(reply: Reply, request: Request) -> Verdict:
-    """Return whether a reply may be taken for content."""
+def verdict(reply: Reply, request: Request, *, flaw: str = "") -> Verdict:
+    """Return whether a reply may be taken for content; `flaw`: what is wrong with its picture."""
+    ends: dict[Finish, Verdict] = {Finish.LENGTH: "cut", Finish.BLOCKED: "blocked"}
+    found = ends.get(reply.finish, "whole" if reply.finish is Finish.STOP else "unfinished")
+    if request.image is not None:
+        has_picture = reply.image and not flaw
+        return "whole" if has_picture else "blocked" if found == "blocked" else "no picture"
     if is_cut(request, reply.usage):
         return "of half a prompt"
-    if reply.finish is Finish.LENGTH:
-        return "cut"
-    if reply.finish is Finish.BLOCKED:
-        return "blocked"
-    if not reply.text.strip():
-        return "empty"
-    return "whole" if reply.finish is Finish.STOP else "unfinished"
+    return "empty" if found in ("whole", "unfinished") and not reply.text.strip() else found
+
+
+def _words(answer: Answer) -> str:
+    """Return why there is no picture: the provider's word, and what the model says instead."""
+    said = "" if answer.text.startswith("{") else shorten(" ".join(answer.text.split()), 200)
+    return ": ".join(filter(None, (answer.finish_detail or answer.finish.value, said)))
 
 
 def _lower(thinking: str) -> str:

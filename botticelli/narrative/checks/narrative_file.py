@@ -339,18 +339,21 @@ def _check_templates(file: NarrativeFile, *, conn: Connection, findings: Finding
 
 
 def check_models(file: NarrativeFile, models: Models, *, findings: Findings) -> None:
-    """Note models that nothing leads to, wherever the file names them."""
-    from botticelli.models.open import route
+    """Note models that nothing leads to, and those that shall draw and do not."""
+    from botticelli.models.open import require_drawing, route
 
     for narrative in file.narratives.values():
         named: list[tuple[Key, tuple[str, ...]]] = [
             (_key_of(file, narrative, "model"), narrative.models)
         ]
         named += [((*act.place, "model"), act.models) for act in narrative.acts]
+        drawing = [act.place for act in narrative.acts if act.image is not None]
         for key, names in named:
             for name in names:
                 with _noted(findings, key, about=f"model '{name}': "):
                     route(models.aliases.get(name, name), models)
+                    if key[:-1] in drawing:
+                        require_drawing(name, models)
 
 
 def _key_of(file: NarrativeFile, narrative: Narrative, name: str) -> Key:

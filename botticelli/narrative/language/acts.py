@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
+from botticelli.config.keys import keys_of
+from botticelli.models.base import ImageOptions
 from botticelli.narrative.language.inputs import (
     PROMPTS,
     ReadInput,
@@ -17,7 +19,7 @@ from botticelli.narrative.language.inputs import (
     read_input,
     read_text,
 )
-from botticelli.narrative.language.model import Act, BotCommand, Settings, Text
+from botticelli.narrative.language.model import Act, BotCommand, Input, Media, Settings, Text
 from botticelli.narrative.language.resources import Resources, read_carousel, read_settings
 from botticelli.narrative.language.table import Table
 from botticelli.narrative.language.tables import ActTable
@@ -141,7 +143,7 @@ class ActReader:
             "state_capture": {**_captures(inputs), **paths},
             "schema": self._schema(table),
         }
-        act = Act(name=name, **fields, **vars(settings))
+        act = Act(name=name, image=_image(table), **fields, **vars(settings))
         _check(act, table)
         return act if calls or inputs else None
 
@@ -228,10 +230,34 @@ def _check(act: Act, table: Table) -> None:
         hint = 'add schema = "NAME"'
         table.wrong(("skip_if_valid",), "there is no schema to be valid against", hint=hint)
     kind = table.read(ActTable)["type"] or "generate"
-    if kind not in ("generate", "text"):
+    if act.image is not None:
+        for name in ("schema", "extract_output", "attach", "max_tokens"):
+            if table.has(name):
+                table.odd((name,), "is ignored: the answer is a picture")
+        if act.inputs and not any(map(_may_show, act.inputs)):
+            hint = "say what is to be seen, or give it an image"
+            table.findings.error(table.key, "a picture of nothing", hint=hint)
+    elif kind not in ("generate", "text"):
         table.odd(("type",), f"an act's type '{kind}' is not known, ignored")
     table.ignore("title", "name")
     table.done()
+
+
+def _image(table: Table) -> ImageOptions | None:
+    """Return what an act of type image wants; None if its answer is a text."""
+    fields = table.read(ActTable)
+    kind, wanted = fields["type"], {name: fields[name] for name in vars(ImageOptions())}
+    for name, value in wanted.items():
+        rule = next(each.rule for each in keys_of(ActTable) if each.field == name)
+        if value and not re.fullmatch(rule.get("pattern", ".*"), value):
+            table.wrong((name,), f"'{value}' is no {name.replace('_', ' ')} of a picture")
+        elif value and kind != "image":
+            table.odd((name,), "is ignored: the act makes no picture", hint='add type = "image"')
+    return ImageOptions(**wanted) if kind == "image" else None
+
+
+def _may_show(given: Input) -> bool:
+    return isinstance(given, Text) or (isinstance(given, Media) and given.kind == "image")
 
 
 def _is_blank(item: Any) -> bool:

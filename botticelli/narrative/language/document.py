@@ -188,8 +188,11 @@ class _Reader:
         target = fields["target"] or written["target"]
         self._check_target(table, target)
         own = [] if is_root else act_sources(table)
+        fields["attach"] = fields["attach"] or written["attach"]
+        acts = self._in_order(table, own=own)
+        self._check_attached(table, acts, fields["attach"])
         fields |= {
-            "acts": self._in_order(table, own=own),
+            "acts": acts,
             "target": target,
             "carousel": self._carousel(table),
             "budget": read_budget(table),
@@ -202,6 +205,18 @@ class _Reader:
             table.done()
         braces = "act" in self._root.values
         return Narrative(key=key, single_braces=braces, **fields, **vars(settings))
+
+    def _check_attached(self, table: Table, acts: Sequence[Act], attach: Sequence[str]) -> None:
+        """Note what is to be attached and is no act of this narrative that makes a picture."""
+        if self._findings.problems:
+            return  # it may be missing for that
+        known = {act.name: act.image is not None for act in acts}
+        wanted = [(table.key, attach), *((act.place, act.attach) for act in acts)]
+        for place, name in ((place, name) for place, names in wanted for name in names):
+            if not known.get(name):
+                what = f"act '{name}' makes no picture" if name in known else f"no act is '{name}'"
+                hint = 'add type = "image" to it' if name in known else nearest(name, known)
+                self._findings.error((*place, "attach"), what, hint=hint)
 
     def _check_target(self, table: Table, target: str) -> None:
         from botticelli.store.tables.columns import GUARDED

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from botticelli.config.keys import NOTHING
 from botticelli.config.keys import key as spelled
+from botticelli.models.base import ImageOptions
 from botticelli.records import record
 from botticelli.toml_lines import Key
 
@@ -191,6 +192,8 @@ class Act:
         skip_if_valid: Call no model if the answer before satisfies the schema already.
         history: Send what was asked and answered before along; false: only the act's own inputs.
         system: Standing instruction for this act's call.
+        attach: Acts of type image whose pictures the rows of this act get, in this order.
+        image: How the picture of an act of type image shall be; None for all others.
         place: Key path of the act in its file.
         input_places: Key path of each input; of the resource, if it refers to one.
     """
@@ -209,6 +212,8 @@ class Act:
     skip_if_valid: bool = spelled(False)
     history: bool = spelled(True)
     system: str = spelled("")
+    attach: tuple[str, ...] = spelled((), single=True)
+    image: ImageOptions | None = None
     place: Key = field(default=(), repr=False, compare=False)
     input_places: tuple[Key, ...] = field(default=(), repr=False, compare=False)
 
@@ -226,6 +231,7 @@ class Narrative:
             defaults ([config.PROVIDER], [shared]) are merged in already.
         template: An existing table whose columns are the schema of what is written.
         target: Table that receives the rows; the narrative's name if left out.
+        attach: As of an act, for the rows of all acts that name none themselves.
         skip_content_generation: Store no JSON.
         preserve_source: Never remove rows that were read.
         variables: Values for placeholders: {{name}}.
@@ -243,6 +249,7 @@ class Narrative:
     max_tokens: int | None = None
     template: str = spelled("")
     target: str = spelled("", also=("target_table",))
+    attach: tuple[str, ...] = spelled((), single=True)
     skip_content_generation: bool = spelled(False)
     preserve_source: bool = spelled(False)
     carousel: Carousel | None = spelled(None, ref="carousel")

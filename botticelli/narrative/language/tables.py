@@ -17,10 +17,12 @@ class OutputTable:
     Args:
         target: Table that receives the rows.
         mode: How the table is made.
+        attach: As of an act, for the rows of all acts that name none themselves.
     """
 
     target: str = key("", name="target_table", also=("target",))
     mode: Literal["inference", "template"] = key("inference")
+    attach: tuple[str, ...] = key((), single=True)
 
 
 @record
@@ -48,7 +50,10 @@ class ActTable:
         prompt: The prompt.
         file: Text file with the prompt.
         config: Settings of the act, weaker than those beside it.
-        type: generate.
+        type: generate, or image: the answer is a picture.
+        aspect_ratio: Of a picture, width to height, such as "16:9".
+        size: Of a picture: 1K, 2K or 4K (gemini-*), or pixels such as 1536x1024.
+        quality: Of a picture: low, medium, high or auto (gpt-image-*).
         description: For readers.
     """
 
@@ -56,6 +61,9 @@ class ActTable:
     file: str = key("")
     config: Any = key(None, ref="settings")
     type: str = key("generate")
+    aspect_ratio: str = key("", pattern="^[1-9][0-9]?:[1-9][0-9]?$")
+    size: str = key("", pattern="^([124][Kk]|512|[1-9][0-9]{1,3}[xX][1-9][0-9]{1,3})$")
+    quality: str = key("")
     description: Any = key(None, type="string")
 
 

@@ -42,7 +42,7 @@ def stores(narrative: Narrative, act: Act, *, is_last: bool) -> bool:
 
     docs/dialect.md §16.18.
     """
-    if narrative.skip_content_generation or act.skip_content_generation:
+    if narrative.skip_content_generation or act.skip_content_generation or act.image is not None:
         return False
     if act.extract_output is not None:
         return act.extract_output

@@ -13,7 +13,7 @@ from botticelli.budget.limits import layered
 from botticelli.clock import Clock
 from botticelli.config.keys import NOTHING
 from botticelli.config.model import Config, Models
-from botticelli.models.open import Drivers
+from botticelli.models.open import Drivers, can_draw, require_drawing
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.checks.asks import Rights
 from botticelli.narrative.commands.base import Commands
@@ -54,7 +54,22 @@ class RunOptions:
     def models_for(
         self, narrative: Narrative, act: Act | None = None, *, known: Models
     ) -> tuple[str, ...]:
-        """Return the models that an act asks in turn; without one, those of the narrative."""
+        """Return the models that an act asks in turn; without one, those of the narrative.
+
+        For a picture those that are meant for all acts count only if they make pictures.
+
+        Raises:
+            ConfigError: One of the act's own does not.
+        """
+        if act and act.image is not None:
+            drawing = [
+                names if all(can_draw(name, known) for name in names) else ()
+                for names in (self.only, narrative.models)
+            ]
+            chosen = known.only or drawing[0] or act.models or drawing[1] or known.image
+            for name in chosen:
+                require_drawing(name, known)
+            return chosen
         own = act.models if act else ()
         chosen = self.only or known.only or own or narrative.models or self.models
         return chosen or known.default

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from botticelli.budget.gate import Stopped
@@ -31,7 +31,10 @@ from botticelli.narrative.run.input_reader import InputReader, placed
 from botticelli.narrative.run.results import ActResult, ActState, Execution, Output
 from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.variables import ActNotDone, Variables
+from botticelli.pictures.reading import BadPicture, read_picture, refuse_blank
 from botticelli.records import record
+from botticelli.store import media
+from botticelli.store.media import NewPicture
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import answers_table
 
@@ -83,9 +86,10 @@ class NarrativeRun:
         is_idle = bool(queue) and not any(map(self.reader.would_find, queue))
         if not is_idle:
             self._refuse_missing()
-        for position, act in enumerate(self.narrative.acts):
+        writers = [act for act in self.narrative.acts if act.image is None]
+        for act in self.narrative.acts:
             for _ in rounds_of(act.carousel.iterations if act.carousel else 1, self.caller):
-                is_last = position == len(self.narrative.acts) - 1
+                is_last = act is writers[-1] if writers else False
                 step = Step(act=act, sequence=len(self.variables.results), is_last=is_last)
                 result = _idle(step) if is_idle else self._act(step)
                 self.variables.results.append(result)
@@ -96,7 +100,7 @@ class NarrativeRun:
             narrative=self.narrative.name,
             iteration=self.iteration,
             acts=tuple(self.variables.results),
-            outputs=tuple(self.outputs),
+            outputs=tuple(map(self._with_pictures, self.outputs)),
             leases=tuple(self.reader.leases),
             nested=tuple(self.inputs.nested),
             warnings=tuple(self.warnings),
@@ -186,9 +190,9 @@ class NarrativeRun:
             gathered = self.inputs.gather(act, sequence=step.sequence)
             if gathered.found_no_rows and act_facts.is_sent_on(self.narrative, act):
                 return _idle(step, "no row is free: there is none, or another run has it")
-            if act_facts.asks(act):
-                return self._ask(step, gathered)
-            return self._action(step, gathered)
+            if act.image is not None:
+                return self._picture(step, gathered)
+            return (self._ask if act_facts.asks(act) else self._action)(step, gathered)
         except ActNotDone as missing:
             self.warn(f"act '{act.name}' is skipped: {missing.what}")
             return step.result(self._state_after(), reason=missing.what)
@@ -304,6 +308,53 @@ class NarrativeRun:
             hint="the answers are kept in act_executions; fix the prompt or the schema",
         )
 
+    def _picture(self, step: Step, gathered: Gathered) -> ActResult:
+        """Have a picture made of the act's own inputs, or without a prompt take the one among them.
+
+        Its bytes are stored when this returns; what later acts see of it is its facts.
+        """
+        act, known = step.act, self.context.config.models
+        if not act_facts.asks(act):
+            return self._taken(step, gathered)
+        models = self.options.models_for(self.narrative, act, known=known)
+        turn = Turn(role="user", pieces=gathered.pieces)
+        alone = replace(act, history=False, schema=None)
+        asked = self._request(alone, turn, models=models)
+        request = replace(asked, max_tokens=None, image=act.image)
+        self._refuse_leaks(request, act)
+        answer = self.caller.ask(request, models=models, key=self._key(step))
+        prompt = "\n\n".join(_shown(piece) for piece in gathered.pieces)
+        result = step.result(text=answer.text, prompt=prompt, answer=answer)
+        self.inputs.capture(act, value_in(answer.text))
+        return result
+
+    def _taken(self, step: Step, gathered: Gathered) -> ActResult:
+        """Take over a picture that is there already."""
+        part = gathered.pieces[-1].part
+        if self.context.is_dry and part.uri:
+            return step.result(text=part.uri)
+        try:
+            picture = read_picture(part.data or b"")
+            refuse_blank(picture)
+        except BadPicture as error:
+            where = f"{self.narrative.name}, act '{step.act.name}'"
+            raise ActFailed(error.what, where=where, hint="name another picture") from error
+        if not self.context.is_dry:
+            media.keep(self.context.conn, picture)
+        return step.result(text=picture.facts)
+
+    def _with_pictures(self, output: Output) -> Output:
+        """Return an output with the pictures that the file attaches to its rows."""
+        act = next(each for each in self.narrative.acts if each.name == output.act)
+        made = [
+            result
+            for name in act.attach or self.narrative.attach
+            for result in self.variables.results
+            if result.name == name and result.state is ActState.DONE
+        ]
+        is_dry = self.context.is_dry
+        return output if is_dry else replace(output, pictures=tuple(map(_attached, made)))
+
     def _key(self, step: Step) -> ActKey:
         return ActKey(
             run_id=self.context.run_id,
@@ -377,6 +428,14 @@ class NarrativeRun:
 
 def _idle(step: Step, why: str = "the table is empty") -> ActResult:
     return step.result(ActState.IDLE, reason=f"nothing to do: {why}")
+
+
+def _attached(result: ActResult) -> NewPicture:
+    origin: dict[str, Any] = {"act": result.name, "prompt": result.prompt}
+    if (answer := result.answer) is not None:
+        origin |= {"model": answer.asked or answer.model, "version": answer.model}
+        origin |= {"execution_id": answer.execution_id} if answer.execution_id else {}
+    return NewPicture(sha256=json.loads(result.text)["sha256"], origin=origin)
 
 
 def _shown(piece: Piece) -> str:

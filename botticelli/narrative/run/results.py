@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from botticelli.narrative.answers.answer import Answer
 from botticelli.records import record
+from botticelli.store.media import NewPicture
 from botticelli.store.tables.row_leases import RowLease
 
 
@@ -53,6 +54,7 @@ class Output:
         act: Its name, source_act.
         answer: What the rows were read from; None if the act asked no model.
         template: Table whose columns a new `table` gets; empty: inferred from the rows.
+        pictures: What posts made of the rows show, in order.
     """
 
     table: str
@@ -60,6 +62,7 @@ class Output:
     act: str
     answer: Answer | None = None
     template: str = ""
+    pictures: tuple[NewPicture, ...] = ()
 
 
 @record

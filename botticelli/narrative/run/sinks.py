@@ -12,6 +12,7 @@ from botticelli.narrative.answers.json_extraction import InvalidAnswer, extract,
 from botticelli.narrative.run.results import ActResult, ActState, Execution, Output, Sink, Stored
 from botticelli.records import record
 from botticelli.store.connection import Connection, once
+from botticelli.store.media import CANDIDATES
 from botticelli.store.tables import discord_records as discord
 from botticelli.store.tables.columns import TableError
 from botticelli.store.tables.discord_records import Kind
@@ -58,6 +59,7 @@ def _new(output: Output, execution: Execution) -> NewRows:
         rows=output.rows,
         template=output.template,
         metadata=metadata(output, execution),
+        pictures=output.pictures if output.table == CANDIDATES else (),
     )
 
 

@@ -15,7 +15,7 @@ from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
 from botticelli.stages.task import Counts
-from botticelli.store import queue
+from botticelli.store import media, queue
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates, items
 from botticelli.store.generation.candidates import Inserted, Origin
@@ -57,6 +57,8 @@ class ItemSink:
         others = tuple(output for output in execution.outputs if output.table != CANDIDATES)
         with queue.settling(self.conn, queue.ITEMS, claims=[self.item.claim]):
             inserted = [self._insert(output, execution) for output in posts]
+            for output, each in zip(posts, inserted, strict=True):
+                media.attach(self.conn, each.ids, output.pictures)
             rest = replace(execution, outputs=others)
             stored = self.tables.store(rest) if others or rest.leases else Stored(ids={})
             if execution.place:

@@ -4,7 +4,9 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Final, Literal
 
+from botticelli.pictures.reading import Picture
 from botticelli.records import record
+from botticelli.store import media
 from botticelli.store.connection import Connection, fetch_one, lasting, repeatable
 from botticelli.text import storable
 
@@ -50,6 +52,12 @@ RECORD: Final = f"""
 """  # noqa: S608 - names of our own
 
 
+# In the same statement: a picture without its call would be paid for again.
+RECORD_PICTURE: Final = f"""
+    WITH kept AS ({media.KEEP})
+    {RECORD}
+"""
+
 # Whether an attempt is there already of whose row no more is known than that it was written.
 WRITTEN: Final = """
     SELECT id
@@ -65,8 +73,10 @@ WRITTEN: Final = """
 """
 
 
-def insert(conn: Connection, attempt: Attempt) -> int:
+def insert(conn: Connection, attempt: Attempt, picture: Picture | None = None) -> int:
     """Store one attempt and return its id. One transaction, with patience: it may be paid for.
+
+    `picture`: What the answer holds besides its text, which is stored with it.
 
     What PostgreSQL cannot hold (NUL, half a surrogate pair) must not lose an answer that is paid:
     it is dropped, or becomes a question mark.
@@ -75,12 +85,15 @@ def insert(conn: Connection, attempt: Attempt) -> int:
         name: storable(value) if isinstance(value, str) else value
         for name, value in asdict(attempt).items()
     }
+    if picture is not None:
+        values |= vars(picture) | {"sha256": picture.sha256}
 
     def run(statement: str) -> int | None:
         row = conn.execute(statement, values).fetchone()
         return int(row[0]) if row else None
 
-    id_ = lasting(conn, lambda: run(RECORD), found=lambda: run(WRITTEN), pressing=True)
+    statement = RECORD if picture is None else RECORD_PICTURE
+    id_ = lasting(conn, lambda: run(statement), found=lambda: run(WRITTEN), pressing=True)
     assert id_ is not None, "INSERT .. RETURNING gives a row"
     return id_
 
@@ -119,6 +132,29 @@ def find_finished(
     """Return the stored answer to the same inputs at the same place of the same item."""
     values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
     return fetch_one(conn, StoredAnswer, FIND_FINISHED, values)
+
+
+FIND_REFUSED: Final = """
+    SELECT error
+      FROM act_executions
+     WHERE item_id = %(item_id)s
+       AND place = %(place)s
+       AND sequence_number = %(sequence)s
+       AND inputs_digest = %(digest)s
+       AND model = %(model)s
+       AND state = 'unusable'
+     LIMIT 1
+"""
+
+
+@repeatable()
+def find_refused(
+    conn: Connection, *, item_id: int, place: str, sequence: int, digest: str, model: str
+) -> str:
+    """Return why the model's answer to the same inputs could not be used; empty: there is none."""
+    values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
+    row = conn.execute(FIND_REFUSED, {**values, "model": model}).fetchone()
+    return str(row[0]) if row else ""
 
 
 MARK_UNUSABLE: Final = """

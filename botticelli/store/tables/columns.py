@@ -33,7 +33,7 @@ OPERATIONAL: Final = frozenset({
     "narrative_state", "command_approvals", "command_audit", "content_generation_tables",
     "content_generations", "row_leases", "engagement", "pruned_rows", "pruned_calls",
     "known_secrets", "known_terms", "known_texts", "ledger_alive", "botticelli_project",
-    "destination_channels", "media", "post_media", "renditions", "kept_sessions",
+    "destination_channels", "media", "post_media", "fitted_media", "renditions", "kept_sessions",
     "spending",
 })  # fmt: skip
 GUARDED: Final = OPERATIONAL | {"act_executions"}  # with the view of the calls

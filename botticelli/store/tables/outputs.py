@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from botticelli.records import record
+from botticelli.store import media
 from botticelli.store.connection import Connection, fetch_all
+from botticelli.store.media import NewPicture
 from botticelli.store.tables import row_leases
 from botticelli.store.tables import rows as tables
 from botticelli.store.tables.row_leases import RowLease
@@ -13,12 +15,16 @@ from botticelli.store.tables.row_leases import RowLease
 
 @record
 class NewRows:
-    """Rows for one table; `template`: whose columns it gets if it is not there."""
+    """Rows for one table; `template`: whose columns it gets if it is not there.
+
+    `pictures`: What candidates among them show.
+    """
 
     table: str
     rows: Sequence[Mapping[str, Any]]
     metadata: Mapping[str, Any]
     template: str = ""
+    pictures: Sequence[NewPicture] = ()
 
 
 @record
@@ -70,6 +76,7 @@ def store_outputs(conn: Connection, made: RunOutputs) -> dict[str, tuple[int, ..
                 conn, new.table, rows=new.rows, metadata=new.metadata, template=new.template,
                 file=made.file, description=made.description,
             )  # fmt: skip
+            media.attach(conn, added, new.pictures)
             ids[new.table] = (*ids.get(new.table, ()), *added)
             counts[new.table] = counts.get(new.table, 0) + len(new.rows)
         row_leases.consume(conn, made.consumed)

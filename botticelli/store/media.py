@@ -1,0 +1,128 @@
+"""Pictures, each stored once under its own hash, and the posts that have them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from psycopg.types.json import Jsonb
+
+from botticelli.pictures.reading import Picture
+from botticelli.records import record
+from botticelli.store.connection import Connection, fetch_all, fetch_one, repeatable
+
+CANDIDATES: Final = "potential_discord_posts"
+
+
+@record
+class NewPicture:
+    """A stored picture on its way to a candidate. `origin`: what made it, or where it is from."""
+
+    sha256: str
+    origin: Mapping[str, Any]
+    alt: str = ""
+
+
+KEEP: Final = """
+    INSERT INTO media (sha256, mime, width, height, content)
+         VALUES (%(sha256)s, %(mime)s, %(width)s, %(height)s, %(content)s)
+    ON CONFLICT (sha256) DO UPDATE SET created_at = botticelli_now()
+"""
+
+
+@repeatable(pressing=True)
+def keep(conn: Connection, picture: Picture) -> None:
+    """Store a picture; one that is there already counts as new again. One transaction."""
+    conn.execute(KEEP, vars(picture) | {"sha256": picture.sha256})
+
+
+ATTACH: Final = """
+    INSERT INTO post_media (candidate_id, position, sha256, alt, origin)
+         VALUES (%(id)s, %(position)s, %(sha256)s, %(alt)s, %(origin)s)
+    ON CONFLICT (candidate_id, position) DO NOTHING
+"""
+
+
+def attach(conn: Connection, ids: Iterable[int], pictures: Sequence[NewPicture]) -> None:
+    """Give new candidates their pictures, in the transaction that stores them."""
+    for id_ in ids:
+        for position, picture in enumerate(pictures, start=1):
+            values = vars(picture) | {"origin": Jsonb(dict(picture.origin))}
+            conn.execute(ATTACH, values | {"id": id_, "position": position})
+
+
+@record
+class Attached:
+    """A picture of a post, as it is stored.
+
+    Args:
+        id: Of its row in post_media.
+        origin: What made it: act, model, version, prompt; or where it is from.
+    """
+
+    id: int
+    position: int
+    sha256: str
+    alt: str
+    origin: dict[str, Any]
+    mime: str
+    width: int
+    height: int
+    content: bytes
+
+    @property
+    def picture(self) -> Picture:
+        """The picture alone."""
+        return Picture(content=self.content, mime=self.mime, width=self.width, height=self.height)
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether a model has drawn it."""
+        return bool(self.origin.get("model"))
+
+
+ATTACHED: Final = """
+    SELECT a.id, a.position, a.sha256, a.alt, a.origin,
+           m.mime, coalesce(m.width, 0) AS width, coalesce(m.height, 0) AS height, m.content
+      FROM post_media AS a
+      JOIN media AS m USING (sha256)
+     WHERE a.post_id = %(post_id)s
+        OR a.candidate_id = %(candidate_id)s
+     ORDER BY a.position
+"""
+
+
+@repeatable()
+def attached(
+    conn: Connection, *, post_id: int | None = None, candidate_id: int | None = None
+) -> list[Attached]:
+    """Return the pictures of an approved post or of a candidate, in their order."""
+    values = {"post_id": post_id, "candidate_id": candidate_id}
+    return fetch_all(conn, Attached, ATTACHED, values)
+
+
+FITTED: Final = """
+    SELECT m.content, m.mime, coalesce(m.width, 0) AS width, coalesce(m.height, 0) AS height
+      FROM fitted_media AS f
+      JOIN media AS m USING (sha256)
+     WHERE f.source = %(source)s
+       AND f.bounds = %(bounds)s
+"""
+KEEP_FITTED: Final = """
+    INSERT INTO fitted_media (source, bounds, sha256)
+         VALUES (%(source)s, %(bounds)s, %(sha256)s)
+    ON CONFLICT (source, bounds) DO NOTHING
+"""
+
+
+@repeatable()
+def find_fitted(conn: Connection, source: str, *, bounds: str) -> Picture | None:
+    """Return what was made of a picture for a place with these bounds; None if nothing was."""
+    return fetch_one(conn, Picture, FITTED, {"source": source, "bounds": bounds})
+
+
+@repeatable(pressing=True)
+def keep_fitted(conn: Connection, source: str, *, bounds: str, picture: Picture) -> None:
+    """Keep what was made of a picture, so that the same bytes go out again. One transaction."""
+    with conn.transaction():
+        keep(conn, picture)
+        values = {"source": source, "bounds": bounds, "sha256": picture.sha256}
+        conn.execute(KEEP_FITTED, values)
