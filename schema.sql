@@ -69,7 +69,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
 
 -- One row for each stage, created here so that `UPDATE ... SET is_paused = true WHERE actor_name = ...` always finds it.
 CREATE TABLE IF NOT EXISTS actor_server_state (
-    task_id               text        PRIMARY KEY,          -- generate | curate | post
+    task_id               text        PRIMARY KEY,          -- collect | generate | curate | post
     actor_name            text        NOT NULL UNIQUE,
     is_paused             boolean     NOT NULL DEFAULT false,
     last_run              timestamptz,
@@ -84,6 +84,7 @@ CREATE TABLE IF NOT EXISTS actor_server_state (
 );
 
 INSERT INTO actor_server_state (task_id, actor_name) VALUES
+    ('collect',  'Source Collection Actor'),
     ('generate', 'Content Generation Actor'),
     ('curate',   'Content Curation Actor'),
     ('post',     'Discord Posting Actor')
@@ -91,7 +92,7 @@ ON CONFLICT DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS runs (
     id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    stage        text        NOT NULL,                      -- generate | curate | post | run
+    stage        text        NOT NULL,                      -- collect | generate | curate | post | run
     state        text        NOT NULL DEFAULT 'running'
                  CHECK (state IN ('running',                -- in progress, or killed: see locks
                                   'done',                   -- running -> done
@@ -588,6 +589,47 @@ CREATE TABLE IF NOT EXISTS known_terms (
 CREATE INDEX IF NOT EXISTS potential_unhashed
     ON potential_discord_posts (generated_at)
     WHERE content_hash IS NULL AND review_status NOT IN ('pending', 'judging');
+
+-- ---------------------------------------------------------------------------------------------
+-- Since version 7: sources, and what was found there: data from outside, to write about
+-- ---------------------------------------------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS sources (
+    name           text        PRIMARY KEY,
+    place          text        NOT NULL,                    -- what the configuration named; another place begins anew
+    etag           text        NOT NULL DEFAULT '',
+    last_modified  text        NOT NULL DEFAULT '',
+    moved_to       text        NOT NULL DEFAULT '',         -- where its server says it is for good
+    is_gone        boolean     NOT NULL DEFAULT false,      -- its server says 410: it is read no more
+    failures       integer     NOT NULL DEFAULT 0,          -- in a row
+    last_error     text,
+    found_at       timestamptz,                             -- when something new was found last
+    checked_at     timestamptz NOT NULL DEFAULT botticelli_now(),
+    next_at        timestamptz NOT NULL DEFAULT botticelli_now()
+);
+CREATE TABLE IF NOT EXISTS source_items (
+    id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source         text        NOT NULL,
+    key            text        NOT NULL,                    -- digest of its guid
+    guid           text        NOT NULL DEFAULT '',
+    url            text        NOT NULL DEFAULT '',
+    address        text,                                    -- the same url however it is written
+    text_key       text        NOT NULL,                    -- digest of title and text
+    title          text        NOT NULL DEFAULT '',
+    text           text        NOT NULL DEFAULT '',
+    published_at   timestamptz,
+    found_at       timestamptz NOT NULL DEFAULT botticelli_now(),
+    available_at   timestamptz NOT NULL DEFAULT botticelli_now(),  -- when it may be written about; infinity: never (again)
+    reuse_after    interval,
+    used_at        timestamptz,                             -- when a post was last made of it
+    UNIQUE (source, key)
+);
+CREATE INDEX IF NOT EXISTS source_items_by_address ON source_items (address) WHERE address IS NOT NULL;
+CREATE INDEX IF NOT EXISTS source_items_by_text ON source_items (text_key);
+CREATE INDEX IF NOT EXISTS source_items_free ON source_items (source, available_at) WHERE available_at < 'infinity';
+CREATE INDEX IF NOT EXISTS source_items_used ON source_items (source) WHERE used_at IS NOT NULL;
+ALTER TABLE potential_discord_posts
+    ADD COLUMN IF NOT EXISTS source_item_id bigint;         -- what it was made of; no foreign key: items are pruned
 
 -- ---------------------------------------------------------------------------------------------
 -- Deliveries: one approved post to one destination; each is sent exactly once

@@ -82,6 +82,13 @@ OLD: Final = (
     SELECT 'potential_discord_posts', 'feature', id, started_at, ended_at, 1, 'success'
       FROM runs WHERE stage = 'generate'
     """,
+    f"""
+    INSERT INTO source_items (source, key, url, address, text_key, title, text, found_at, available_at, used_at)
+    SELECT 'blog', md5('k' || i), 'https://example.org/' || i, 'example.org/' || i, md5('t' || i),
+           'Title ' || i, repeat('Text. ', 20), {_AGO}, 'infinity',
+           CASE WHEN i %% 3 = 0 THEN {_AGO} END
+      FROM generate_series(1, %(n)s) AS i
+    """,
     "INSERT INTO ledger (key) VALUES ('offline/offline') ON CONFLICT DO NOTHING",
     """
     INSERT INTO ledger_grants (key, start_at, tokens, settled_at, owner)

@@ -17,7 +17,7 @@ from botticelli import cron
 from botticelli.config import plugins
 from botticelli.config.keys import REST, Key, is_table, keys_of
 from botticelli.config.model import Config, DatabaseConfig, Destination, Schedule
-from botticelli.config.operations import Weights
+from botticelli.config.operations import Source, Weights
 from botticelli.config.secrets import Secret, find_secret
 from botticelli.config.sources import NAME, Expander, is_earlier, read_text, user_folder
 from botticelli.config.structure import Mistake, Place, mistakes, schema
@@ -30,6 +30,15 @@ DEFAULT_DESTINATIONS: Final = {"discord": {"platform": "discord"}}
 
 Table = Mapping[str, Any]
 
+# The key that says where a source of each kind is.
+NEEDED: Final = {
+    "feed": "url",
+    "page": "url",
+    "github": "repository",
+    "folder": "folder",
+    "discord": "channel",
+    "table": "table",
+}
 # The kinds of schedule that a key belongs to.
 OF_KINDS: Final = {
     "seconds": ("Interval",),
@@ -254,8 +263,8 @@ class Builder:
         )
 
     def _entry(self, key: Key, kind: Any, value: Any, place: Place) -> Any:
-        """Return an entry of a table with free names; a destination knows its own."""
-        if kind is Destination:
+        """Return an entry of a table with free names; a destination and a source know their own."""
+        if kind in (Destination, Source):
             return self.record(kind, value, place=place, name=place[-1])
         return self._value(key, kind, value, place)
 
@@ -288,6 +297,9 @@ class Builder:
             return self._schedule(made, table, place)
         if isinstance(made, Weights) and not any(vars(made).values()):
             self.mistakes.append(Mistake(path=place, what="no criterion counts anything"))
+        if isinstance(made, Source) and (lacks := NEEDED[made.kind]) not in table:
+            what = f"a source of kind \"{made.kind}\" needs '{lacks}'"
+            self.mistakes.append(Mistake(path=place, what=what))
         return made
 
     def _schedule(self, made: Schedule, table: Table, place: Place) -> Schedule:

@@ -25,10 +25,12 @@ from botticelli.config.operations import (
     HealthConfig,
     Hooks,
     Mode,
+    Narratives,
     RetentionConfig,
     ReviewConfig,
     Security,
     Similarity,
+    Source,
     Supervision,
     Weights,
 )
@@ -36,8 +38,8 @@ from botticelli.config.project import Project
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
-StageName = Literal["generate", "curate", "post"]
-STAGES: tuple[StageName, ...] = ("generate", "curate", "post")
+StageName = Literal["collect", "generate", "curate", "post"]
+STAGES: tuple[StageName, ...] = ("collect", "generate", "curate", "post")
 
 
 @record
@@ -54,30 +56,6 @@ class DatabaseConfig:
     url: str = key("", eg="${DATABASE_URL}")
     folder: Path = key(eg="/var/lib/botticelli/postgres")
     binaries: Path | None = key(None, eg="/usr/lib/postgresql/17/bin")
-
-
-@record
-class Narratives:
-    """Where narratives and the files they name are looked up.
-
-    Args:
-        folders: Folders with narratives, searched in this order; the shipped ones come last.
-        context: Folders for file names in narratives.
-        writable_tables: Tables that database commands of narratives may change.
-        private_urls: Whether narratives may read media from private networks and this machine.
-        environment: Variables that narratives may read, besides ids such as TEST_GUILD_ID; what is
-            secret never.
-    """
-
-    folders: tuple[Path, ...] = key((Path("narratives"),))
-    context: tuple[Path, ...] = key((), eg=["narratives"])
-    writable_tables: tuple[str, ...] = key(
-        ("approved_discord_posts", "potential_discord_posts", "content", "post_history")
-    )
-    private_urls: bool = key(False)
-    environment: tuple[str, ...] = key(
-        (), each={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}, eg=["CITY"]
-    )
 
 
 @record
@@ -261,6 +239,13 @@ class Retry:
     max_retries: int = key(2, min=0, max=20)
     continue_on_error: bool = key(True)
     stop_on_unrecoverable: bool = key(True)
+
+
+@record
+class CollectConfig:
+    """Reads the sources, [sources.NAME], for things to write about."""
+
+    schedule: Schedule = key(Schedule(interval=timedelta(hours=1), jitter_percent=20))
 
 
 @record
@@ -466,6 +451,7 @@ class Config:
         source: The file it came from; None: the shipped defaults.
         destinations: Places that posts go to, by name; left out: one Discord channel,
             POSTING_CHANNEL_ID.
+        sources: Places where things to write about are found, by name.
         unset: Key path -> environment variable that the file names and nobody has set. Its value is
             empty here; who needs it raises ConfigError, and `check` lists them all.
         untrusted: Folder of the project whose files ask for more than the user has said yes to.
@@ -477,6 +463,7 @@ class Config:
     narratives: Narratives = key(Narratives())
     models: Models = key(Models())
     budget: Multipliers = key(Multipliers())
+    collect: CollectConfig = key(CollectConfig())
     generate: GenerateConfig = key(GenerateConfig())
     curate: CurateConfig = key(CurateConfig())
     similarity: Similarity = key(Similarity())
@@ -484,12 +471,18 @@ class Config:
     post: PostConfig = key(PostConfig())
     supervision: Supervision = key(Supervision(), name="")
     destinations: Mapping[str, Destination] = key(NOTHING)
+    sources: Mapping[str, Source] = key(NOTHING)
     security: Security = key(Security())
     hooks: Hooks = key(Hooks())
     health: HealthConfig = key(HealthConfig())
     retention: RetentionConfig = key(RetentionConfig())
     unset: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     untrusted: Path | None = None
+
+    @property
+    def stages(self) -> tuple[StageName, ...]:
+        """The stages that have work in this project: nothing is collected without sources."""
+        return STAGES if self.sources else STAGES[1:]
 
     @property
     def schedules(self) -> Mapping[str, Schedule]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from botticelli.config.keys import NOTHING, key
@@ -72,7 +73,7 @@ class StageHooks:
 
 
 NO_HOOKS = StageHooks()
-GROUPS = ("every", "generate", "curate", "post")  # of hooks
+GROUPS = ("every", "collect", "generate", "curate", "post")  # of hooks
 
 
 @record
@@ -83,6 +84,7 @@ class Hooks:
         timeout: Longest wait for one hook.
         environment: Names of further variables that commands get, besides PATH, HOME and the like.
         every: For every stage.
+        collect: For the collect stage, besides those above.
         generate: For the generate stage, besides those above.
         curate: For the curate stage, besides those above.
         post: For the post stage, besides those above.
@@ -91,6 +93,7 @@ class Hooks:
     timeout: timedelta = key(timedelta(seconds=10), unit="seconds", over=0, max=300)
     environment: tuple[str, ...] = key((), eg=["NTFY_TOKEN"])
     every: StageHooks = key(NO_HOOKS, name="")
+    collect: StageHooks = key(NO_HOOKS)
     generate: StageHooks = key(NO_HOOKS)
     curate: StageHooks = key(NO_HOOKS)
     post: StageHooks = key(NO_HOOKS)
@@ -192,6 +195,73 @@ class Security:
         eg={"messages.send": "5/minute"},
     )
     approve_without_review: bool = key(False)
+
+
+@record
+class Source:
+    """A place where things to write about are found; a narrative takes them as `sources.NAME`.
+
+    Args:
+        name: NAME of [sources.NAME].
+        kind: What it is: a feed (RSS, Atom), a web page, the releases or tags of a GitHub
+            repository, a folder of Markdown files, a Discord channel, or a table of the database.
+        url: Address of a feed or a page; of a GitHub server other than github.com.
+        repository: OWNER/NAME of a GitHub repository.
+        what: What of the repository.
+        folder: Folder of Markdown files; their front matter may name title, date and link.
+        channel: Id of a Discord channel, read by the bot of DISCORD_TOKEN.
+        table: Table whose rows are the items; its columns are found by their names.
+        where: Which of its rows: one boolean SQL expression.
+        interval: How often it is read.
+        max_age: Older items are never written about.
+        reuse_after: After how long an item may be written about again; left out: never.
+    """
+
+    name: str
+    kind: Literal["feed", "page", "github", "folder", "discord", "table"] = key(eg="feed")
+    url: str = key("", eg="https://example.org/feed.xml")
+    repository: str = key("", pattern="^[^/\\s]+/[^/\\s]+$", eg="owner/project")
+    what: Literal["releases", "tags"] = key("releases")
+    folder: Path = key(Path("content"), eg="content/blog")
+    channel: str = key("", type=["string", "integer"], eg=AN_ID)
+    table: str = key("", eg="articles")
+    where: str = key("", eg="status = 'published'")
+    interval: timedelta = key(timedelta(hours=1), unit="minutes", min=1)
+    max_age: timedelta = key(timedelta(days=30), unit="days", min=1, max=36500)
+    reuse_after: timedelta | None = key(None, unit="days", min=1, max=36500, eg=180)
+
+    @property
+    def place(self) -> str:
+        """Where it is: another place under the same name is another source."""
+        if self.kind == "github":
+            server = (self.url or "https://github.com").rstrip("/")
+            return f"{server}/{self.repository}/{self.what}.atom"
+        places = {"folder": str(self.folder), "discord": self.channel, "table": self.table}
+        return places.get(self.kind, self.url)
+
+
+@record
+class Narratives:
+    """Where narratives and the files they name are looked up.
+
+    Args:
+        folders: Folders with narratives, searched in this order; the shipped ones come last.
+        context: Folders for file names in narratives.
+        writable_tables: Tables that database commands of narratives may change.
+        private_urls: Whether narratives may read media from private networks and this machine.
+        environment: Variables that narratives may read, besides ids such as TEST_GUILD_ID; what is
+            secret never.
+    """
+
+    folders: tuple[Path, ...] = key((Path("narratives"),))
+    context: tuple[Path, ...] = key((), eg=["narratives"])
+    writable_tables: tuple[str, ...] = key(
+        ("approved_discord_posts", "potential_discord_posts", "content", "post_history")
+    )
+    private_urls: bool = key(False)
+    environment: tuple[str, ...] = key(
+        (), each={"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}, eg=["CITY"]
+    )
 
 
 @record

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from botticelli.clock import Clock
-from botticelli.config.model import STAGES, Config
+from botticelli.config.model import Config
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.reports.findings import Check, Finding, fault, faults_of, fine, unknown, warning
 from botticelli.store import runs
@@ -55,7 +55,7 @@ def _contents(
     if version == EXPECTED_VERSION:
         yield from _part(conn, "known_secrets", lambda: _former_secrets(conn))
     if version is not None:
-        yield from _part(conn, "stages", lambda: _stages(conn))
+        yield from _part(conn, "stages", lambda: _stages(conn, config=config))
         yield from _part(conn, "leftovers", lambda: _cleanup(conn, config=config))
         yield from _part(conn, "quota", lambda: _quota(conn, config=config, clock=clock))
 
@@ -128,9 +128,9 @@ def _drift(found: tuple[Difference, ...]) -> Finding:
     return fault("schema", f"not what schema.sql says: {named}{more}", hint=hint)
 
 
-def _stages(conn: Connection) -> Iterator[Finding]:
+def _stages(conn: Connection, *, config: Config) -> Iterator[Finding]:
     stopped = False
-    for stage in STAGES:
+    for stage in config.stages:
         state = runs.read_state(conn, stage)
         hint = f"botticelli resume {stage}"
         if state.is_paused:

@@ -17,6 +17,7 @@ from botticelli.store.leases import Identity
 from botticelli.store.locks import Lock
 
 ACTOR_NAMES: Final[Mapping[StageName, str]] = {
+    "collect": "Source Collection Actor",
     "generate": "Content Generation Actor",
     "curate": "Content Curation Actor",
     "post": "Discord Posting Actor",

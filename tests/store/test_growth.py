@@ -111,7 +111,8 @@ class Watched:
 
     def __init__(self, url, folder, candidates):
         folder.mkdir()
-        (folder / "botticelli.toml").write_text(SETTINGS)
+        settings = f'{SETTINGS}\n[sources.blog]\nkind = "folder"\nfolder = "."\n'
+        (folder / "botticelli.toml").write_text(settings)
         self.conn = at(connect(url), NOON)
         fill(self.conn, candidates, days=60 if candidates == SMALL else 700)
         self.run = Botticelli(folder)

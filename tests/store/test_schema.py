@@ -54,6 +54,7 @@ def test_an_unpaused_row_waits_for_every_stage(db):
         ("Content Curation Actor",),
         ("Content Generation Actor",),
         ("Discord Posting Actor",),
+        ("Source Collection Actor",),
     ]
 
 

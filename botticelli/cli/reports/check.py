@@ -100,8 +100,8 @@ def _all_findings(
     yield from check_variables(config)
     yield from faults(fillers_of_project(config.source, env.environ))
     found = starts.look(env)
-    for stage in STAGES:
-        yield from faults(found.problems[stage])
+    for problems in found.problems.values():
+        yield from faults(problems)
     paths = narrative_files(config, [*files, *(each.path for each in found.files)])
     words = missing_words(found.files, config, environ=env.environ, cwd=env.cwd)
     yield from (warning(each.where, each.what, hint=each.hint) for each in words)
@@ -271,8 +271,8 @@ def check_database(env: Environment, files: Iterable[Path]) -> Iterator[Finding]
             yield from check_tables(files, conn)
             yield from outside.changed_channels(conn, env.config)
             found = starts.look(env, conn)
-            for stage in STAGES:
-                yield from faults(found.problems[stage])
+            for problems in found.problems.values():
+                yield from faults(problems)
             yield from faults(starts.never_sent(found))
     except NothingYet as error:  # as it is before the first run
         yield fine("database", f"{error.what}; {error.hint}")

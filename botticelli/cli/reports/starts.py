@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from botticelli.cli.shared.command_guard import missing_trust
 from botticelli.cli.shared.runners import run_context
 from botticelli.cli.shell.environment import Environment
-from botticelli.config.model import STAGES, StageName
+from botticelli.config.model import StageName
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.records import record
 
@@ -44,7 +44,7 @@ class Starts:
         asked = (
             models_asked(self.context, each.file, each.narrative, each.options)
             for stage in stages
-            for each in self.used[stage]
+            for each in self.used.get(stage, ())
         )
         return [name for each in asked for names in each for name in names]
 
@@ -53,7 +53,7 @@ class Starts:
         """The files of the stages' narratives and of all that they run."""
         from botticelli.narrative.checks.asks import files_run
 
-        all_used = [each for stage in STAGES for each in self.used[stage]]
+        all_used = [each for used in self.used.values() for each in used]
         return [file for each in all_used for file in files_run(each.file, self.context.resolve)]
 
 
@@ -62,7 +62,7 @@ def look(env: Environment, conn: "Connection | None" = None) -> Starts:
     context = run_context(env, cast("Connection", conn))
     used: dict[StageName, Sequence[Use]] = {}
     problems: dict[StageName, Sequence[Problem]] = {}
-    for stage in STAGES:
+    for stage in context.config.stages:
         try:
             used[stage], problems[stage] = _uses(context, stage), ()
         except ConfigError as error:
@@ -82,10 +82,14 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
             there is no destination.
     """
     from botticelli.narrative.run.context import RunOptions
+    from botticelli.stages.collect.stage import require_readable
     from botticelli.stages.curate.judge import RANKING, find_judge
     from botticelli.stages.post.target import PostRequest
 
     config = context.config
+    if stage == "collect":
+        require_readable(config.sources)
+        return []
     if stage == "post":
         PostRequest().destinations(config)
         return []

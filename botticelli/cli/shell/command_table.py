@@ -16,6 +16,7 @@ class Registration(NamedTuple):
 
 TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Pipeline": {
+        "collect": ("work.collect", "Read the sources for things to write about."),
         "generate": ("work.generate", "Write candidate posts with a language model."),
         "curate": ("work.curate", "Score pending candidates and approve the best."),
         "post": ("work.post", "Publish the next approved post that is due."),
@@ -37,6 +38,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "Narratives": {
         "run": ("work.run", "Run a narrative from a file."),
+        "sources": ("work.collect", "List the sources with what was found there."),
         "narratives": ("reports.narratives", "List narratives and check them for errors."),
         "models": ("reports.models", "List models, test one, or install a local one."),
         "budget": ("reports.budget", "Show how much of each model's limits is left."),

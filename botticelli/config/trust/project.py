@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from botticelli.config.addresses import UntrustedAddress, is_loopback
 from botticelli.config.hiding import SHORTEST, Hider, secrets_of_environment
 from botticelli.config.model import Config, Destination, Models, NamedModel
-from botticelli.config.operations import GROUPS, Hooks, StageHooks
+from botticelli.config.operations import GROUPS, Hooks, Source, StageHooks
 from botticelli.config.secrets import Secret
 from botticelli.config.sources import NAME as SETTINGS
 from botticelli.config.sources import user_folder
@@ -127,6 +127,9 @@ def _settings(config: Config, files: ProjectFiles) -> Iterator[tuple[str, object
     for name, place in config.destinations.items():
         if files.says_outside(place.folder):
             yield f"destinations.{name}.folder", place.folder
+    for name, source in config.sources.items():
+        if source.kind == "folder" and files.says_outside(source.folder):
+            yield f"sources.{name}.folder", source.folder
 
 
 def server_of(config: Config, files: ProjectFiles) -> Iterator[tuple[str, Path]]:
@@ -167,6 +170,11 @@ def addresses(config: Config, files: ProjectFiles) -> Iterator[tuple[str, str]]:
             is_named = files.assigns("DISCORD_API_BASE")
         if is_named:
             found.append((f"destinations.{name}.base_url", place.base_url))
+    found += [
+        (f"sources.{name}.url", source.url)
+        for name, source in config.sources.items()
+        if files.says(source.url)
+    ]
     return ((key, address) for key, address in found if not is_here(address))
 
 
@@ -215,12 +223,19 @@ def narrowed(config: Config, files: ProjectFiles) -> Config:
         is_lent = f"destinations.{name}.base_url" in named and outside.fills(its)
         return replace(its, base_url=UntrustedAddress(its.base_url, root)) if is_lent else its
 
+    def source(name: str, its: Source) -> Source:
+        is_outside = its.kind == "folder" and files.says_outside(its.folder)
+        if is_outside or f"sources.{name}.url" in named:
+            return replace(its, url=UntrustedAddress(its.place, root))
+        return its
+
     places = {name: place(name, its) for name, its in config.destinations.items()}
     config = replace(
         config,
         database=database,
         models=_models(config.models, named, outside, root=root),
         destinations=MappingProxyType(places),
+        sources=MappingProxyType({name: source(name, its) for name, its in config.sources.items()}),
         untrusted=root,
     )
     if not files.speaks:

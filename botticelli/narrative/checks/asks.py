@@ -108,7 +108,7 @@ def _asked_by(given: Input) -> Iterator[tuple[str, str]]:
         if given.platform == "database":
             table = str(given.args.get("table_name", ""))
             yield "updates", "?" if any(placeholders(table)) else table
-    elif isinstance(given, TableRead):
+    elif isinstance(given, TableRead) and not given.source:  # sources are the user's own settings
         yield "removes" if given.pull_and_delete else "reads", given.table
     elif isinstance(given, Media) and given.url:
         yield "hosts", urlsplit(given.url).netloc.rpartition("@")[2] or given.url

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from botticelli.config.keys import NOTHING
-from botticelli.config.model import Config, Models, Narratives
-from botticelli.config.operations import Security
+from botticelli.config.model import Config, Models
+from botticelli.config.operations import Narratives, Security
 from botticelli.config.sources import read_text
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.narrative.checks.asks import is_variable, reached

@@ -4,9 +4,13 @@ A name is resolved once and the connection goes to that very address, so that no
 the name server can lead it elsewhere; each redirect is checked in the same way.
 """
 
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from botticelli.config.keys import NOTHING
 from botticelli.errors import ConfigError
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.public_addresses import Resolve, public_addresses
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_REDIRECTS: Final = 5
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+PERMANENT: Final = frozenset((301, 308))
 CONNECT: Final = 10.0  # seconds
 SILENCE: Final = 30.0  # seconds without a byte
 LONGEST: Final = 120.0  # seconds for all of it
@@ -29,10 +34,21 @@ OF_PROVIDERS: Final = frozenset(("youtube.com", "www.youtube.com", "m.youtube.co
 
 @record
 class Fetched:
-    """What an address holds. `mime` is what its server calls it, without parameters."""
+    """What an address holds.
+
+    Args:
+        mime: What its server calls it, without parameters.
+        url: Where it was found at last.
+        moved_to: Where its server says it is for good; empty: where it was asked for.
+        headers: Of the answer, by their names in lower case.
+    """
 
     content: bytes
     mime: str
+    status: int = 200
+    url: str = ""
+    moved_to: str = ""
+    headers: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
 
 def is_left_to_the_provider(url: str) -> bool:
@@ -42,9 +58,17 @@ def is_left_to_the_provider(url: str) -> bool:
 
 
 def fetch(
-    url: str, *, limit: int, is_private_allowed: bool = False, resolve: Resolve | None = None
+    url: str,
+    *,
+    limit: int,
+    is_private_allowed: bool = False,
+    resolve: Resolve | None = None,
+    headers: Mapping[str, str] = NOTHING,
+    takes_any_status: bool = False,
 ) -> Fetched:
     """Return what is at a URL, at most `limit` bytes.
+
+    `takes_any_status`: what its server answers is returned, whatever it is; else only 200.
 
     Raises:
         ConfigError: It, or what it redirects to, leads into a private network; there is nothing,
@@ -53,7 +77,13 @@ def fetch(
     """
     with bounded(seconds=LONGEST, size=limit + HEAD) as bounds:
         try:
-            return _follow(url, limit=limit, is_private_allowed=is_private_allowed, resolve=resolve)
+            response, here, moved_to = _follow(
+                url, headers=headers, is_private_allowed=is_private_allowed, resolve=resolve
+            )
+            with closing(response):
+                if not takes_any_status:
+                    _require_found(response, url=url)
+                return _read(response, url=url, here=here, moved_to=moved_to, limit=limit)
         except ActFailed:
             if not bounds.is_over:
                 raise
@@ -61,23 +91,27 @@ def fetch(
             raise ActFailed(words) from None
 
 
-def _follow(url: str, *, limit: int, is_private_allowed: bool, resolve: Resolve | None) -> Fetched:
-    here = url
+def _follow(
+    url: str, *, headers: Mapping[str, str], is_private_allowed: bool, resolve: Resolve | None
+) -> "tuple[urllib3.BaseHTTPResponse, str, str]":
+    """Return the answer at the end of all redirects, its address, and where it is for good."""
+    here, moved_to, is_moved = url, "", True
     for _ in range(MOST_REDIRECTS + 1):
         addresses = public_addresses(here, resolve=resolve, is_private_allowed=is_private_allowed)
-        response = _ask(urlsplit(here), addresses, url=url)
-        try:
-            target = response.headers.get("Location", "")
-            if response.status in REDIRECTS and target:
-                here = urljoin(here, target)
-                continue
-            return _read(response, url=url, limit=limit)
-        finally:
-            response.close()
+        response = _ask(urlsplit(here), addresses, url=url, headers=headers)
+        target = response.headers.get("Location", "")
+        if response.status not in REDIRECTS or not target:
+            return response, here, moved_to
+        response.close()
+        here = urljoin(here, target)
+        is_moved = is_moved and response.status in PERMANENT
+        moved_to = here if is_moved else moved_to
     raise ConfigError(f"'{url}' redirects without end", hint="use the address it should lead to")
 
 
-def _ask(parts: SplitResult, addresses: list[str], *, url: str) -> "urllib3.BaseHTTPResponse":
+def _ask(
+    parts: SplitResult, addresses: list[str], *, url: str, headers: Mapping[str, str]
+) -> "urllib3.BaseHTTPResponse":
     import urllib3
 
     reason = f"{parts.hostname} has no address"
@@ -91,6 +125,7 @@ def _ask(parts: SplitResult, addresses: list[str], *, url: str) -> "urllib3.Base
                     "Host": parts.netloc.rpartition("@")[2],
                     "User-Agent": "botticelli",
                     **PLAIN,
+                    **headers,
                 },
                 redirect=False,
                 retries=False,
@@ -121,14 +156,19 @@ def _pool(parts: SplitResult, address: str) -> "urllib3.HTTPConnectionPool":
     )
 
 
-def _read(response: "urllib3.BaseHTTPResponse", *, url: str, limit: int) -> Fetched:
-    import urllib3
-
+def _require_found(response: "urllib3.BaseHTTPResponse", *, url: str) -> None:
     if response.status >= 500 or response.status == 429:
         raise ActFailed(f"'{url}' cannot be read now: its server answered {response.status}")
     if response.status != 200:
         hint = "check the address, or download it and use the file"
         raise ConfigError(f"'{url}' cannot be read: answered {response.status}", hint=hint)
+
+
+def _read(
+    response: "urllib3.BaseHTTPResponse", *, url: str, here: str, moved_to: str, limit: int
+) -> Fetched:
+    import urllib3
+
     content = bytearray()
     try:
         while chunk := response.read1(CHUNK):
@@ -137,8 +177,14 @@ def _read(response: "urllib3.BaseHTTPResponse", *, url: str, limit: int) -> Fetc
                 raise ConfigError(f"'{url}' is larger than {limit // 2**20} MiB")
     except urllib3.exceptions.HTTPError as error:
         raise ActFailed(f"'{url}' cannot be read: {_reason(error)}") from error
-    mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return Fetched(content=bytes(content), mime=mime)
+    return Fetched(
+        content=bytes(content),
+        mime=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
+        status=response.status,
+        url=here,
+        moved_to=moved_to,
+        headers={name.lower(): value for name, value in response.headers.items()},
+    )
 
 
 def _reason(error: Exception) -> str:

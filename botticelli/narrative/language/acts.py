@@ -28,7 +28,7 @@ from botticelli.text import mapped, nearest
 from botticelli.toml_lines import Key
 
 # The whole string must be a reference: a sentence that begins "media.x is ..." is a prompt.
-REFERENCE: Final = re.compile(r"(?:bots|tables|media|narratives)\.\S+|narrative:[^\s:]\S*")
+REFERENCE: Final = re.compile(r"(?:bots|tables|media|narratives|sources)\.\S+|narrative:[^\s:]\S*")
 SECTIONS: Final = ("acts", "act")
 _REFERENCE: Final = re.compile(r"(\$\{|\{\{)\s*(?:steps\[(\d+)\]|prev(?=[.}\s]))([^}]*)\}{1,2}")
 

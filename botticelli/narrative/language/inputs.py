@@ -19,7 +19,13 @@ from botticelli.narrative.language.model import (
     Text,
 )
 from botticelli.narrative.language.table import Table
-from botticelli.narrative.language.tables import InputType, MediaPlace, RowsTable, StateTable
+from botticelli.narrative.language.tables import (
+    InputType,
+    MediaPlace,
+    RowsTable,
+    SourceTable,
+    StateTable,
+)
 from botticelli.records import record
 from botticelli.text import nearest
 from botticelli.toml_lines import Key
@@ -62,6 +68,7 @@ def _read_plain(table: Table, *, kind: str) -> Input | None:
     readers: dict[str, Callable[[Table], Input | None]] = {
         "text": read_text,
         "table": read_rows,
+        "source": _read_source,
         "narrative": _nested,
     }
     if kind in readers:
@@ -117,6 +124,29 @@ def _media_kind(table: Table, *, name: str, mime: str | None) -> MediaKind | Non
         main = mime.split("/", 1)[0].lower()
         return cast("MediaKind", main) if main in MEDIA_KINDS else "document"
     return KIND_OF_SUFFIX.get(PurePosixPath(name).suffix.lower().removeprefix("."))
+
+
+def source_read(name: str, *, limit: int = 1) -> TableRead:
+    """Return what reads items of [sources.NAME]: free ones, the newest first, used up with them."""
+    quoted = name.replace("'", "''")
+    return TableRead(
+        source=name,
+        table="source_items",
+        names=("source", name),
+        columns=("title", "url", "published_at", "text"),
+        where=(f"source = '{quoted}' AND available_at < 'infinity' AND available_at <= NOW()"),
+        order_by="published_at DESC",
+        limit=limit,
+        pull_and_delete=True,
+    )
+
+
+def _read_source(table: Table) -> TableRead | None:
+    fields = table.read(SourceTable)
+    if fields["name"]:
+        return source_read(fields["name"], limit=fields["limit"])
+    table.findings.error(table.key, "names no source", hint='add source = "NAME"')
+    return None
 
 
 def read_rows(table: Table, *, name: str = "") -> TableRead | None:
@@ -205,7 +235,8 @@ def _type_of(table: Table) -> str:
         return "text"
     if "table_name" in table.values:
         return "table"
-    return "bot_command" if "command" in table.values else "text"
+    is_source = isinstance(table.values.get("source"), str)
+    return "source" if is_source else "bot_command" if "command" in table.values else "text"
 
 
 def _platform(table: Table, platform: str) -> str:

@@ -81,8 +81,10 @@ class TableRead:
         format: How the rows are written in the prompt.
         pull_and_delete: Remove the rows together with storing what was made of them.
         required: The table must exist.
+        source: Name of the [sources.NAME] whose items these are; empty: rows of any table.
     """
 
+    source: str = ""
     table: str = spelled("", name="table_name", pattern="^\\S+$")
     names: tuple[str, ...] = ()
     columns: tuple[str, ...] = spelled(())

@@ -14,6 +14,7 @@ from botticelli.narrative.language.inputs import (
     read_media,
     read_rows,
     readings,
+    source_read,
 )
 from botticelli.narrative.language.model import Carousel, Settings
 from botticelli.narrative.language.table import Table
@@ -109,6 +110,8 @@ class Resources:
         kind, _, name = text.replace("narrative:", "narratives.", 1).partition(".")
         if kind == "narratives":
             return self.narrative(name, key=key)
+        if kind == "sources" and name:
+            return ReadInput(input=source_read(name), place=key)
         if kind in KINDS and name in self._sections[kind].values:
             return self._resource(kind, name)
         if kind not in KINDS:

@@ -6,7 +6,7 @@ from botticelli.config.keys import key
 from botticelli.records import record
 
 InputType = Literal[
-    "text", "image", "audio", "video", "document", "bot_command", "table", "narrative"
+    "text", "image", "audio", "video", "document", "bot_command", "table", "narrative", "source"
 ]
 
 
@@ -91,6 +91,19 @@ class RowsTable:
     """
 
     alias: str = key("")
+
+
+@record
+class SourceTable:
+    """Items of a source: what `collect` found to write about.
+
+    Args:
+        name: NAME of [sources.NAME].
+        limit: How many.
+    """
+
+    name: str = key("", name="source", also=("source_name",))
+    limit: int = key(1, min=1, max=20)
 
 
 @record

@@ -55,6 +55,11 @@ def insists(narrative: Narrative, act: Act) -> bool:
     return act.schema is not None or bool(act.extract_output) or wants_rows
 
 
+def is_about_source(act: Act) -> bool:
+    """Whether it writes about an item of a source: without one there is nothing to say."""
+    return any(isinstance(given, TableRead) and given.source for given in act.inputs)
+
+
 def is_sent_on(narrative: Narrative, act: Act) -> bool:
     """Whether a later command has what this act gives among its arguments."""
     position = next(index for index, each in enumerate(narrative.acts) if each is act)

@@ -21,7 +21,7 @@ from botticelli.narrative.language.model import (
 )
 from botticelli.narrative.language.template import names as names_in
 from botticelli.narrative.language.template import render_value
-from botticelli.narrative.run.act_facts import REMEMBERED, names_of
+from botticelli.narrative.run.act_facts import REMEMBERED, is_about_source, names_of
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.history import Piece
 from botticelli.narrative.run.input_reader import InputReader, fill_filter, placed
@@ -136,7 +136,8 @@ class ActInputs:
                 gathered.failure = gathered.failure or str(error)
                 self.variables.warn(f"act '{act.name}': {error}")
                 gathered.slots[index] = Piece(part=Part(text=f"[The command failed: {error}]"))
-        self._fill_in_texts(act, gathered)
+        if not (gathered.found_no_rows and is_about_source(act)):
+            self._fill_in_texts(act, gathered)
         return gathered
 
     def _fill_in_texts(self, act: Act, gathered: Gathered) -> None:
@@ -290,7 +291,8 @@ def _id_in(value: Any, key: str) -> Any:
 def _leave_out(act: Act, gathered: Gathered, *, quoted: Sequence[str]) -> None:
     """Rows that a prompt quotes by name are not sent a second time beside it."""
     for index, given in enumerate(act.inputs):
-        if isinstance(given, TableRead) and set(names_of(given)) & set(quoted):
+        heads = {name.partition(".")[0] for name in quoted}
+        if isinstance(given, TableRead) and set(names_of(given)) & {*quoted, *heads}:
             gathered.slots[index] = None
 
 

@@ -188,7 +188,10 @@ class NarrativeRun:
             if result is not None:
                 return result
             gathered = self.inputs.gather(act, sequence=step.sequence)
-            if gathered.found_no_rows and act_facts.is_sent_on(self.narrative, act):
+            is_about_rows = act_facts.is_about_source(act) or act_facts.is_sent_on(
+                self.narrative, act
+            )
+            if gathered.found_no_rows and is_about_rows:
                 return _idle(step, "no row is free: there is none, or another run has it")
             if act.image is not None:
                 return self._picture(step, gathered)

@@ -21,10 +21,15 @@ class ActNotDone(Unresolved):
 
 @record
 class TableText:
-    """Rows that an input read, as the prompt shows them."""
+    """Rows that an input read, as the prompt shows them.
+
+    Args:
+        values: Of the first one, by column: `{{NAME.COLUMN}}`; only of a source's items.
+    """
 
     text: str
     rows: int
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -88,6 +93,9 @@ class Variables:
         return head, name[len(head) :]
 
     def _other(self, name: str, style: Style) -> Value:
+        head, _, column = name.partition(".")
+        if column and head in self.tables and column in self.tables[head].values:
+            return _of(self.tables[head].values[column])
         if name in self.tables:
             table = self.tables[name]
             return Value(value=table.text, text=table.text, truth=table.rows > 0)

@@ -15,7 +15,7 @@ from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
 from botticelli.stages.task import Counts
-from botticelli.store import media, queue
+from botticelli.store import media, queue, sources
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates, items
 from botticelli.store.generation.candidates import Inserted, Origin
@@ -59,6 +59,10 @@ class ItemSink:
             inserted = [self._insert(output, execution) for output in posts]
             for output, each in zip(posts, inserted, strict=True):
                 media.attach(self.conn, each.ids, output.pictures)
+            ids = tuple(id_ for each in inserted for id_ in each.ids)
+            for lease in execution.leases:
+                if lease.table == sources.ITEMS:
+                    sources.note_made_of(self.conn, int(lease.key), ids)
             rest = replace(execution, outputs=others)
             stored = self.tables.store(rest) if others or rest.leases else Stored(ids={})
             if execution.place:
@@ -67,7 +71,6 @@ class ItemSink:
                 )
             else:
                 items.settle_done(self.conn, self.item)
-        ids = tuple(id_ for each in inserted for id_ in each.ids)
         repeats = sum(len(each.repeats) for each in inserted)
         self.made(len(ids) - repeats - sum(each.known for each in inserted), repeats)
         return replace(stored, ids={**stored.ids, CANDIDATES: ids}) if posts else stored

@@ -1,7 +1,7 @@
 """What is asked of `generate`, whether it is due, and which items a batch consists of."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -14,18 +14,21 @@ from botticelli.narrative.answers.dry_run import (
     estimate,
     expected_tokens,
 )
-from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
+from botticelli.narrative.language.model import Act, Narrative, NarrativeFile, TableRead
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
 from botticelli.schedule.due import earliest_round, round_slack
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates
+from botticelli.store.sources import count_offered
 from botticelli.text import shorten
 
 LONGEST_LEFT: Final = timedelta(days=7)  # without work, before another's batch is given up
 RECENT: Final = 20  # openings that a new post must not resemble
 OPENING: Final = 90  # characters of each
+MOST_OFFERED: Final = 10_000  # items of a source that one batch may be made of
+NOTHING_NEW: Final = "the sources have nothing new to write about (`botticelli sources`)"
 
 
 @record
@@ -118,6 +121,31 @@ def plan_items(
     return tuple(items)
 
 
+def with_something_to_say(
+    conn: Connection, file: NarrativeFile, items: Iterable[tuple[str, int]]
+) -> tuple[tuple[str, int], ...]:
+    """Return the items without those whose sources have nothing (more) to write about."""
+    wanted = {key: _sources_of(narrative) for key, narrative in file.narratives.items()}
+    left: dict[str, int] = {}
+    kept = []
+    for key, iteration in items:
+        for source in wanted[key].keys() - left.keys():
+            left[source] = count_offered(conn, source, most=MOST_OFFERED)
+        if all(left[source] > 0 for source in wanted[key]):
+            left |= {source: left[source] - count for source, count in wanted[key].items()}
+            kept.append((key, iteration))
+    return tuple(kept)
+
+
+def _sources_of(narrative: Narrative) -> Mapping[str, int]:
+    """Return the sources that a narrative writes about, and how many items it takes of each."""
+    wanted = Counter[str]()
+    for _, read in narrative.inputs():
+        if isinstance(read, TableRead) and read.source:
+            wanted[read.source] += read.limit or 1
+    return wanted
+
+
 def _times(repeated: Act | Narrative) -> int:
     return repeated.carousel.iterations if repeated.carousel else 1
 
@@ -163,10 +191,11 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         narrative, asked=request.iterations, configured=context.config.generate.iterations
     )
     if batch is None:
-        once = Counter(key for key, _ in plan_items(file, narrative, iterations=1))
-        planned = {key: times * iterations for key, times in once.items()}
+        items = plan_items(file, narrative, iterations=iterations)
+        planned = dict(Counter(key for key, _ in with_something_to_say(context.conn, file, items)))
     else:
         planned = {one.narrative: one.items for one in batches.list_waiting(context.conn, batch.id)}
+    not_due = why_not_due(context, name, request=request) if batch is None else ""
     walked = walk(context, file, planned, only=request.models)
     calls = [
         replace(call, times=call.times * times)
@@ -179,7 +208,7 @@ def dry_run_generate(context: RunContext, *, request: GenerateRequest) -> Genera
         resumed=batch is not None,
         items=sum(planned.values()),
         **vars(estimate(calls, at_least=at_least)),
-        not_due=why_not_due(context, name, request=request) if batch is None else "",
+        not_due=not_due or ("" if planned else NOTHING_NEW),
         before=tuple(_left_behind(context, name)) if request.goes_on else (),
     )
 

@@ -21,12 +21,14 @@ from botticelli.stages.generate.item import (
 )
 from botticelli.stages.generate.plan import (
     LONGEST_LEFT,
+    NOTHING_NEW,
     GenerateRequest,
     iterations_of,
     plan_items,
     recent_posts,
     reference_of,
     why_not_due,
+    with_something_to_say,
 )
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, FirstFailures, Run, Task, Worker
@@ -195,22 +197,25 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
         """Return why no batch is to be planned; empty if one is."""
         if self._request.join or self._request.resumes:
             return f"{self._name} has no unfinished batch to help with"
-        return why_not_due(self._context, self._name, request=self._request)
-
-    def _plan_batch(self) -> Batch:
+        if why := why_not_due(self._context, self._name, request=self._request):
+            return why
         iterations = iterations_of(
             self.narrative,
             asked=self._request.iterations,
             configured=self._config.generate.iterations,
         )
         items = plan_items(self.file, self.narrative, iterations=iterations)
+        self._items = with_something_to_say(self._conn, self.file, items)
+        return "" if self._items else NOTHING_NEW
+
+    def _plan_batch(self) -> Batch:
         options = {
             "models": list(self._request.models),
             "asked": self._request.is_explicit,
             # As it is now: a resumed item has to ask the very same question again.
             "recent_posts": recent_posts(self._conn),
         }
-        conn, run_id = self._conn, self._run.id
+        conn, items, run_id = self._conn, self._items, self._run.id
         return once(
             conn,
             lambda: batches.plan(conn, self._name, items=items, options=options, run_id=run_id),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg.rows import kwargs_row
 
-from botticelli.config.model import STAGES, Config, StageName
+from botticelli.config.model import Config, StageName
 from botticelli.records import record
 from botticelli.store.connection import Connection
 
@@ -169,8 +169,8 @@ def read_facts(conn: Connection, config: Config) -> HealthFacts:
     """Return what `health` judges. One statement, which changes nothing."""
     recent = [place.posts_per_day or 1 for place in config.destinations.values()]
     values = {
-        "stages": list(STAGES),
-        "intervals": [config.schedules[name].interval for name in STAGES],
+        "stages": list(config.stages),
+        "intervals": [config.schedules[name].interval for name in config.stages],
         "late_factor": config.health.late_factor,
         "recent": max((*recent, 1)),  # how many posting times each destination's rules have to know
     }

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from psycopg.rows import kwargs_row
 
-from botticelli.config.model import STAGES, Config
+from botticelli.config.model import Config
 from botticelli.records import record
 from botticelli.store.connection import Connection, place_of
 from botticelli.store.delivery import posts, schedule
@@ -203,9 +203,9 @@ def _stages(
     conn: Connection, config: Config, timers: Mapping[str, datetime]
 ) -> tuple[StageStatus, ...]:
     values = {
-        "stages": list(STAGES),
-        "intervals": [config.schedules[name].interval for name in STAGES],
-        "timers": [timers.get(name) for name in STAGES],
+        "stages": list(config.stages),
+        "intervals": [config.schedules[name].interval for name in config.stages],
+        "timers": [timers.get(name) for name in config.stages],
         "reset_timeout": config.supervision.reset_timeout,
     }
     with conn.cursor(row_factory=kwargs_row(_stage)) as cursor:

@@ -35,6 +35,7 @@ OPERATIONAL: Final = frozenset({
     "known_secrets", "known_terms", "known_texts", "ledger_alive", "botticelli_project",
     "destination_channels", "media", "post_media", "fitted_media", "renditions", "kept_sessions",
     "spending",
+    "sources", "source_items",
 })  # fmt: skip
 GUARDED: Final = OPERATIONAL | {"act_executions"}  # with the view of the calls
 # Columns that a model's JSON fills, of the tables that we read back as ours (and of those made like

@@ -128,6 +128,14 @@ def release(conn: Connection, held: Sequence[RowLease]) -> int:
 
 
 REMOVE: Final = sql.SQL("DELETE FROM {table} AS t WHERE {key} = ANY (%(keys)s::text[])")
+# Items of sources stay: they are known for ever, and some may be written about again.
+USE: Final = sql.SQL("""
+    UPDATE {table} AS t
+       SET used_at = botticelli_now(),
+           available_at = coalesce(botticelli_now() + t.reuse_after, 'infinity')
+     WHERE {key} = ANY (%(keys)s::text[])
+""")
+KEPT: Final = "source_items"
 
 
 def consume(conn: Connection, held: Sequence[RowLease]) -> int:
@@ -142,7 +150,7 @@ def consume(conn: Connection, held: Sequence[RowLease]) -> int:
             raise _lost(held)
         for table, group in groupby(sorted(held, key=_table), key=_table):
             keys = [lease.key for lease in group]
-            statement = REMOVE.format(
+            statement = (USE if table == KEPT else REMOVE).format(
                 table=identifier(table), key=row_key(columns_of(conn, table).values())
             )
             if conn.execute(statement, {"keys": keys}).rowcount != len(keys):
