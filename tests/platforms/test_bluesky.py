@@ -20,7 +20,7 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.bluesky import record
+from botticelli.platforms.bluesky import record, session
 from botticelli.platforms.open import missing, open_platform
 from botticelli.store.kept_sessions import SealedSessions
 from tests.contracts.platform_contract import PlatformContract, message
@@ -458,6 +458,25 @@ def test_a_kept_session_tells_nothing_without_the_password(opened, server, db):
     assert b"ey" + b"access" not in sealed
     with pytest.raises(LockedOut):
         opened(token=Secret("wxyz-wxyz-wxyz-wxyz")).send(message())
+
+
+def test_without_base_url_the_account_says_where_it_lives(opened, server, clock, monkeypatch):
+    monkeypatch.setattr(session, "ENTRY", server.url)
+    monkeypatch.setattr(session, "DIRECTORY", server.url)
+    with FakeBluesky(handle=server.handle) as home:
+        server.endpoint, home.others = home.url, {}
+        receipt = opened(base_url="").send(message())
+        reply = message(nonce="b", previous=(receipt,))
+        assert opened(base_url="").find(reply, since=clock.now()).certain
+        opened(base_url="").send(reply)
+
+        assert len(home.texts()) == 2
+        assert len(home.sent("createSession")) == 1
+        assert server.sent("createSession") == []
+
+    server.endpoint = "http://somewhere.example.org"
+    with pytest.raises(ConfigError, match="unencrypted"):
+        opened(base_url="", token=Secret("x")).send(message())
 
 
 def test_too_many_logins_are_waited_for(platform, server, clock):
