@@ -874,9 +874,11 @@ DECLARE
     want bigint;
     today date;
     tomorrow boolean;
+    is_recovering boolean;
+    is_queued boolean;
     my_place bigint;
-    ahead integer;
-    ahead_tokens bigint;
+    ahead integer := 0;
+    ahead_tokens bigint := 0;
     since timestamptz;
     is_new boolean;
     granted bigint;
@@ -908,12 +910,14 @@ BEGIN
     -- An account never seen reserves twice the estimate; afterwards the greatest ratio seen lately, and a little more.
     want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), p_tpm, p_tpd);
 
-    IF coalesce(p_rpd > 1000, true) AND p_dollars IS NULL AND NOT is_new THEN
-        PERFORM set_config('synchronous_commit', 'off', true);
-        IF NOT EXISTS (SELECT FROM ledger_alive AS l WHERE l.key = p_key) THEN
-            PERFORM ledger_recover(p_key);
-            SELECT blocked_until, blocked_why INTO account.blocked_until, account.blocked_why FROM ledger WHERE key = p_key;
-        END IF;
+    SELECT CASE WHEN coalesce(p_rpd > 1000, true) AND p_dollars IS NULL AND NOT is_new
+                THEN set_config('synchronous_commit', 'off', true) = 'off'
+                     AND NOT EXISTS (SELECT FROM ledger_alive AS l WHERE l.key = p_key) END,
+           EXISTS (SELECT FROM ledger_waiters AS w WHERE w.key = p_key)
+      INTO is_recovering, is_queued;
+    IF is_recovering THEN
+        PERFORM ledger_recover(p_key);
+        SELECT blocked_until, blocked_why INTO account.blocked_until, account.blocked_why FROM ledger WHERE key = p_key;
     END IF;
 
     IF account.blocked_why = 'day' AND account.blocked_until > moment THEN
@@ -928,10 +932,12 @@ BEGIN
         reason := 'blocked';
     END IF;
 
-    SELECT w.place INTO my_place FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
-    SELECT count(*), coalesce(sum(w.tokens), 0) INTO ahead, ahead_tokens
-      FROM ledger_waiters AS w
-     WHERE w.key = p_key AND w.expires_at > moment AND (my_place IS NULL OR w.place < my_place);
+    IF is_queued THEN
+        SELECT w.place INTO my_place FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
+        SELECT count(*), coalesce(sum(w.tokens), 0) INTO ahead, ahead_tokens
+          FROM ledger_waiters AS w
+         WHERE w.key = p_key AND w.expires_at > moment AND (my_place IS NULL OR w.place < my_place);
+    END IF;
 
     since := start - p_window;
     IF account.last_start <= since THEN
