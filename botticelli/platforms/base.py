@@ -6,7 +6,9 @@ broke: NotSent (nothing arrived: try again), Refused (never will), Unconfirmed (
 anything else). Whoever publishes knows no platform by its name.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import mimetypes
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -51,6 +53,11 @@ class Attachment:
         """What a dry run shows of it in place of the bytes."""
         facts = {"name": self.name, "mime": self.mime, "bytes": len(self.content)}
         return facts | {"sha256": self.sha256, "alt": self.alt}
+
+    @property
+    def stored_as(self) -> str:
+        """Its file's name in a folder: equal ones are one file."""
+        return self.sha256 + (mimetypes.guess_extension(self.mime) or "")
 
 
 @record
@@ -285,6 +292,15 @@ class PlatformDefaults:
 
     def check(self) -> Sequence[str]:
         """See Platform."""
+        try:
+            return tuple(self.problems())
+        except NotSent:
+            raise
+        except BotticelliError as error:
+            return (str(error),)
+
+    def problems(self) -> Iterable[str]:
+        """Yield what `check` returns; an error that comes up is the one problem, then."""
         return ()
 
     @property
@@ -297,9 +313,8 @@ class Room:
     """A platform as its name stands for it, before anything is opened; no network."""
 
     real = True  # as Platform
-    longest = (
-        0  # what `MessageLimits.length` is where no server says otherwise; 0: the server says it
-    )
+    longest = 0  # `MessageLimits.length` where no server says otherwise; 0: the server says it
+    secrets: tuple[tuple[str, str], ...] = ()  # keys of a destination, and their variables
 
     def open(
         self, destination: "Destination", *, clock: "Clock", limits: "SharedLimits"
@@ -314,10 +329,22 @@ class Room:
         Raises:
             ConfigError: The destination lacks something.
         """
+        if problems := self.missing(destination):
+            raise ConfigError.of(problems)
+        return self.opened(destination, clock=clock, limits=limits)
+
+    def opened(
+        self, destination: "Destination", *, clock: "Clock", limits: "SharedLimits"
+    ) -> Platform:
+        """Return the client of a destination that lacks nothing. See `open`."""
         raise NotImplementedError
 
     def missing(self, destination: "Destination") -> Sequence[Problem]:
         """Return what a destination lacks before anything can be sent to it."""
+        return tuple(self.problems(destination))
+
+    def problems(self, destination: "Destination") -> Iterable[Problem]:
+        """Yield what a destination lacks. See `missing`."""
         del destination
         return ()
 
@@ -338,8 +365,15 @@ class Room:
             environ: Variables and credentials.
             unset: Key -> variable that nobody has set; those of this destination are added.
         """
-        del environ, unset
-        return destination
+        from botticelli.config.secrets import find_secret
+
+        found: dict[str, Any] = {
+            key: find_secret(variable, environ)
+            for key, variable in self.secrets
+            if not getattr(destination, key)
+            and f"destinations.{destination.name}.{key}" not in unset
+        }
+        return replace(destination, **found)
 
     def connect(self, ask: "Asker", *, clock: "Clock") -> "Credentials":
         """Return credentials that the person gives or gets, tried out at the platform.
@@ -355,6 +389,23 @@ class Room:
         """
         del ask, clock
         raise ConfigError("there is nothing to connect", hint="it needs no credentials of its own")
+
+
+def lack(
+    destination: "Destination", key: str, what: str, hint: str, *, is_unset: bool = False
+) -> Problem:
+    """Return a problem with a key of a destination."""
+    where = f"destinations.{destination.name}.{key}"
+    return Problem(what=what, where=where, hint=hint, is_unset=is_unset)
+
+
+def told(read: Callable[[], object]) -> Sequence[Problem]:
+    """Return the problems that a reading of settings raises."""
+    try:
+        read()
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 class Keeper(Protocol):

@@ -9,11 +9,11 @@ written again, under the same id.
 import contextlib
 import fcntl
 import json
-import mimetypes
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
@@ -25,18 +25,19 @@ from botticelli.config.addresses import require_web
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import (
-    Attachment,
     Looked,
     MessageLimits,
     NotSent,
     OutgoingMessage,
     Platform,
-    PlatformDefaults,
     Receipt,
     Refused,
     Room,
     ShownRequest,
+    lack,
+    told,
 )
+from botticelli.platforms.outbox import FolderPlatform
 from botticelli.platforms.rate_limits import SharedLimits
 
 VERSION: Final = "https://jsonfeed.org/version/1.1"
@@ -51,7 +52,7 @@ JSON, ATOM, PICTURES, LOCK = "feed.json", "atom.xml", "media", ".feed.lock"
 Item = dict[str, Any]
 
 
-class Feed(PlatformDefaults):
+class Feed(FolderPlatform):
     """One folder with a feed in two formats. The remote id is the entry's, made of the nonce.
 
     Args:
@@ -63,20 +64,17 @@ class Feed(PlatformDefaults):
         clock: What the times of entries come from.
     """
 
-    shows_link = True
-    idempotency_seconds = float("inf")
+    kind = "feed"
     limits = MessageLimits(length=LONGEST, attachments=10, attachment_bytes=10 * 2**20)
 
     def __init__(
         self, name: str, *, folder: Path, title: str, link: str, base_url: str, clock: Clock
     ) -> None:
-        self.name = name
-        self._folder = folder
+        super().__init__(name, folder=folder, clock=clock)
         self._head = {"version": VERSION, "title": title}
         self._head |= {"home_page_url": link} if link else {}
         self._head |= {"feed_url": f"{base_url}/{JSON}"} if base_url else {}
         self._root = f"{base_url}/" if base_url else ""
-        self._clock = clock
 
     def length(self, text: str) -> int:
         """See Platform. Characters."""
@@ -87,7 +85,7 @@ class Feed(PlatformDefaults):
         pictures = (
             {
                 "method": "WRITE",
-                "url": str(self._folder / PICTURES / _name(one)),
+                "url": str(self._folder / PICTURES / one.stored_as),
                 "files": {"body": one.shown},
             }
             for one in message.attachments
@@ -102,7 +100,7 @@ class Feed(PlatformDefaults):
             if item is None:
                 item = self._item(message)
                 for one in message.attachments:
-                    self._put(f"{PICTURES}/{_name(one)}", one.content)
+                    self._put(f"{PICTURES}/{one.stored_as}", one.content)
                 items.insert(0, item)
         return self._receipt(item)
 
@@ -136,25 +134,19 @@ class Feed(PlatformDefaults):
         with self._changing() as items:
             items[:] = [one for one in items if one["id"] != remote_id]
 
-    def check(self) -> Sequence[str]:
-        """See Platform."""
-        folder = self._folder
-        while not folder.exists():
-            folder = folder.parent
-        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-            return (f"the feed {self._folder} cannot be written: {folder} does not let us",)
-        try:
+    def problems(self) -> Sequence[str]:
+        """See PlatformDefaults."""
+        found = tuple(super().problems())
+        if not found:
             self._items()
-        except ConfigError as error:
-            return (str(error),)
-        return ()
+        return found
 
     def _item(self, message: OutgoingMessage) -> Item:
         """Return the entry of a message, as JSON Feed has it; empty fields are left out."""
         now = self._clock.now().astimezone(UTC).isoformat(timespec="seconds")
         attachments = [
             {
-                "url": f"{self._root}{PICTURES}/{_name(one)}",
+                "url": f"{self._root}{PICTURES}/{one.stored_as}",
                 "mime_type": one.mime,
                 "title": one.alt,
                 "size_in_bytes": len(one.content),
@@ -182,7 +174,7 @@ class Feed(PlatformDefaults):
             NotSent: Somebody else writes the feed, or the disk does not let us now.
             ConfigError: The folder cannot be written, or holds another feed.
         """
-        try:
+        with self.writing():
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
                 items = self._items()
@@ -192,8 +184,6 @@ class Feed(PlatformDefaults):
                 self._put(ATOM, atom(feed, root=self._root, now=self._clock.now()))
                 self._put(JSON, json.dumps(feed, ensure_ascii=False, indent=1).encode())
                 self._tidy(items)
-        except OSError as error:
-            raise _not_writable(self._folder, error) from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -231,12 +221,9 @@ class Feed(PlatformDefaults):
         return list(items)
 
     def _read(self) -> bytes:
-        try:
+        with self.writing(), contextlib.suppress(FileNotFoundError):
             return files.read(self._folder / JSON, limit=LARGEST)
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise _not_writable(self._folder, error) from error
+        return b""
 
     def _put(self, name: str, content: bytes) -> None:
         path = self._folder / name
@@ -336,10 +323,6 @@ def _clean(value: Any) -> Any:
     return NOT_IN_XML.sub("", value) if isinstance(value, str) else value
 
 
-def _name(picture: Attachment) -> str:
-    return f"{picture.sha256}{mimetypes.guess_extension(picture.mime) or ''}"
-
-
 def _id_of(message: OutgoingMessage) -> str:
     return f"urn:uuid:{uuid5(NAMESPACE_URL, f'botticelli:{message.nonce}')}"
 
@@ -348,49 +331,24 @@ def _by_id(items: Sequence[Item], id_: str) -> Item | None:
     return next((one for one in items if one["id"] == id_), None)
 
 
-def _not_writable(folder: Path, error: OSError) -> NotSent | ConfigError:
-    if isinstance(
-        error, PermissionError | NotADirectoryError | FileExistsError | files.NotReadable
-    ):
-        hint = "give this user the folder, or name another one as `folder`"
-        return ConfigError(
-            f"the feed cannot be written ({error.strerror})", where=str(folder), hint=hint
-        )
-    return NotSent(f"the feed cannot be written ({error.strerror})", where=str(folder))
-
-
 class _FeedRoom(Room):
     longest = LONGEST
 
-    def missing(self, destination: Destination) -> Sequence[Problem]:
+    def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
-        where = f"destinations.{destination.name}"
-        problems = []
         if not destination.title:
-            problems.append(
-                Problem(
-                    what="no title of the feed",
-                    where=f"{where}.title",
-                    hint="name one",
-                    is_unset=True,
-                )
-            )
+            yield lack(destination, "title", "no title of the feed", "name one", is_unset=True)
         for key in ("link", "base_url"):
-            try:
-                require_web(getattr(destination, key), where=f"{where}.{key}", hint=key)
-            except ConfigError as error:
-                problems += error.problems
-        return problems
+            address, where = getattr(destination, key), f"destinations.{destination.name}.{key}"
+            yield from told(partial(require_web, address, where=where, hint=key))
 
     def place(self, destination: Destination) -> str:
         """See Room."""
         return str(destination.folder)
 
-    def open(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
+    def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
         del limits
-        if problems := self.missing(destination):
-            raise ConfigError.of(problems)
         return Feed(
             destination.name,
             folder=destination.folder,

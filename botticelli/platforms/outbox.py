@@ -3,10 +3,9 @@
 import contextlib
 import glob
 import json
-import mimetypes
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +16,6 @@ from botticelli.config.addresses import require_trusted
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import (
-    Attachment,
     Looked,
     MessageLimits,
     NotSent,
@@ -31,10 +29,50 @@ from botticelli.platforms.base import (
 from botticelli.platforms.rate_limits import SharedLimits
 
 FACTS: Final = ("title", "link")  # what stands in front of the text
+NEVER: Final = (PermissionError, NotADirectoryError, FileExistsError, files.NotReadable)
 FILE_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[\w-]+\.md")
 
 
-class Outbox(PlatformDefaults):
+class FolderPlatform(PlatformDefaults):
+    """A platform that is a folder on this machine: a nonce makes one entry, however late.
+
+    Args:
+        name: The destination's name.
+        folder: Made when the first entry is written.
+        clock: What the times of entries come from.
+    """
+
+    kind = "outbox"  # as messages call it
+    shows_link = True
+    idempotency_seconds = float("inf")
+
+    def __init__(self, name: str, *, folder: Path, clock: Clock) -> None:
+        self.name = name
+        self._folder = folder
+        self._clock = clock
+
+    def problems(self) -> Iterable[str]:
+        """See PlatformDefaults."""
+        folder = self._folder
+        while not folder.exists():
+            folder = folder.parent
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            yield f"the {self.kind} {self._folder} cannot be written: {folder} does not let us"
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raise NotSent for what the disk does not do now, ConfigError if it never will."""
+        try:
+            yield
+        except OSError as error:
+            what, where = f"the {self.kind} cannot be written ({error.strerror})", str(self._folder)
+            if isinstance(error, NEVER):
+                hint = "give this user the folder, or name another one as `folder`"
+                raise ConfigError(what, where=where, hint=hint) from error
+            raise NotSent(what, where=where) from error
+
+
+class Outbox(FolderPlatform):
     """One folder. A file holds the text of its post, byte for byte.
 
     What a post has besides stands in front of the text, as YAML; pictures are files beside it,
@@ -48,20 +86,13 @@ class Outbox(PlatformDefaults):
     """
 
     limits = MessageLimits(length=100_000, attachments=100)
-    shows_link = True
-    idempotency_seconds = float("inf")
     real = False
-
-    def __init__(self, name: str, *, folder: Path, clock: Clock) -> None:
-        self.name = name
-        self._folder = folder
-        self._clock = clock
 
     def preview(self, message: OutgoingMessage) -> Sequence[dict[str, Any]]:
         """See Platform."""
         path = self._folder / self._file_name(message)
         files = [
-            {"method": "WRITE", "url": str(self._folder / _file_of(one)), "files": one.shown}
+            {"method": "WRITE", "url": str(self._folder / one.stored_as), "files": one.shown}
             for one in message.attachments
         ]
         return [*files, {"method": "WRITE", "url": str(path), "json": {"content": _body(message)}}]
@@ -71,7 +102,7 @@ class Outbox(PlatformDefaults):
         if there := self._there(message.nonce):
             return there
         for one in message.attachments:
-            self._write(self._folder / _file_of(one), one.content)
+            self._write(self._folder / one.stored_as, one.content)
         path = self._folder / self._file_name(message)
         self._write(path, _body(message).encode())
         return self._receipt(path)
@@ -94,19 +125,8 @@ class Outbox(PlatformDefaults):
     def delete(self, remote_id: str, *, thread: str = "") -> None:
         """See Platform."""
         del thread
-        try:
+        with self.writing():
             self._path(remote_id).unlink(missing_ok=True)
-        except OSError as error:
-            raise _not_writable(self._folder, error) from error
-
-    def check(self) -> Sequence[str]:
-        """See Platform."""
-        folder = self._folder
-        while not folder.exists():
-            folder = folder.parent
-        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-            return ()
-        return (f"the outbox {self._folder} cannot be written: {folder} does not let us",)
 
     def _file_name(self, message: OutgoingMessage) -> str:
         return f"{self._clock.now().astimezone(UTC):%Y%m%dT%H%M%SZ}-{message.nonce}.md"
@@ -129,16 +149,9 @@ class Outbox(PlatformDefaults):
 
     def _write(self, path: Path, content: bytes) -> None:
         """Write all or nothing: a killed process leaves at most a hidden file behind."""
-        try:
+        with self.writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write(path, content)
-        except OSError as error:
-            raise _not_writable(self._folder, error) from error
-
-
-def _file_of(attachment: Attachment) -> str:
-    """Return the name of an attachment's file: equal ones are one file."""
-    return attachment.sha256 + (mimetypes.guess_extension(attachment.mime) or "")
 
 
 def _body(message: OutgoingMessage) -> str:
@@ -148,7 +161,7 @@ def _body(message: OutgoingMessage) -> str:
     for number, one in enumerate(message.attachments):
         lines += ["attachments:"] * (number == 0)
         lines += [
-            f"  - file: {_file_of(one)}",
+            f"  - file: {one.stored_as}",
             f"    alt: {json.dumps(one.alt, ensure_ascii=False)}",
         ]
     if not lines:
@@ -161,7 +174,7 @@ class _OutboxRoom(Room):
     real = False
     longest = Outbox.limits.length
 
-    def open(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
+    def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
         del limits
         require_trusted(destination.base_url, where=f"destinations.{destination.name}.folder")
@@ -169,13 +182,3 @@ class _OutboxRoom(Room):
 
 
 ROOM: Final = _OutboxRoom()
-
-
-def _not_writable(folder: Path, error: OSError) -> NotSent | ConfigError:
-    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
-        return ConfigError(
-            f"the outbox cannot be written ({error.strerror})",
-            where=str(folder),
-            hint="give this user the folder, or name another one as `folder`",
-        )
-    return NotSent(f"the outbox cannot be written ({error.strerror})", where=str(folder))

@@ -5,7 +5,7 @@ is followed, answers are bounded, and credentials stand in no error.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -14,7 +14,16 @@ from urllib.parse import urlencode
 
 from botticelli import web
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.platforms.base import Attachment, LockedOut, NotSent, Refused, Unconfirmed
+from botticelli.platforms.base import (
+    Attachment,
+    LockedOut,
+    NotSent,
+    OutgoingMessage,
+    PlatformDefaults,
+    Refused,
+    ShownRequest,
+    Unconfirmed,
+)
 from botticelli.platforms.rate_limits import RateLimits, date_of, retry_after
 from botticelli.records import record
 from botticelli.web import kind_of
@@ -127,6 +136,32 @@ class FailedAnswer:
 
 
 Explain = Callable[[Any], BotticelliError | None]
+
+
+class WebPlatform(PlatformDefaults):
+    """A platform that is a server on the web. Not shared between threads.
+
+    Args:
+        name: The destination's name, which errors carry.
+        rest: The session with the server.
+    """
+
+    def __init__(self, name: str, rest: "Requests") -> None:
+        self.name = name
+        self._rest = rest
+
+    @property
+    def told_time(self) -> datetime | None:
+        """See TellsTime."""
+        return self._rest.told_time
+
+    def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
+        """See Platform."""
+        return [each.shown(self._rest.base_url) for each in self.planned(message)]
+
+    def planned(self, message: OutgoingMessage) -> Iterable["WebRequest"]:
+        """Yield the requests of `send`, with {in braces} what only an answer tells."""
+        raise NotImplementedError
 
 
 class Requests:

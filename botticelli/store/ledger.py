@@ -109,6 +109,7 @@ RESERVE: Final = """
 """
 
 
+@repeatable()
 def reserve(
     conn: Connection, asked: CallRequest, *, allowance: Allowance, window: Window
 ) -> Booking:

@@ -126,8 +126,6 @@ class FakeBluesky(LoopbackServer):
 
     def reply(self, request: Request) -> Answer:
         """See LoopbackServer."""
-        if request.path == f"/{self.did}":  # as the directory of accounts has it
-            return answer_json(self._document())
         name = request.path.removeprefix("/xrpc/")
         short = name.rpartition(".")[2]
         body = self._body(request, short)
@@ -188,20 +186,17 @@ class FakeBluesky(LoopbackServer):
             raise Refusal(401, "AccountTakedown", "Account has been taken down")
         return token
 
-    def _document(self) -> dict[str, Any]:
+    def _session(self) -> dict[str, Any]:
         service = {
             "id": "#atproto_pds",
             "type": "AtprotoPersonalDataServer",
             "serviceEndpoint": self.endpoint or self.url,
         }
-        return {"id": self.did, "service": [service]}
-
-    def _session(self) -> dict[str, Any]:
         return {
             **self._tokens_for(),
             "handle": self.handle,
             "did": self.did,
-            "didDoc": self._document(),
+            "didDoc": {"id": self.did, "service": [service]},
             "active": True,
         }
 

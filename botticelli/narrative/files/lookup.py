@@ -8,7 +8,6 @@ is ever read, so a narrative from elsewhere cannot hand the user's files to a mo
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +44,7 @@ class Folders:
     context: tuple[Path, ...] = ()
     project: Path | None = None
 
-    @cached_property
+    @property
     def root(self) -> Path:
         """The project's folder: the nearest one above that looks like one, else `own`."""
         own = self.own.resolve()
@@ -54,7 +53,7 @@ class Folders:
                 return folder
         return own
 
-    @cached_property
+    @property
     def all(self) -> frozenset[Path]:
         """Every folder that has a part in it."""
         return frozenset((*self.places(about.NAME), *self.places("")))

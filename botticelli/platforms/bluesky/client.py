@@ -5,13 +5,12 @@ however late: `putRecord` that wants nothing to be there is no new post where ou
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Final
 
 from botticelli.clock import Clock
-from botticelli.errors import BotticelliError
 from botticelli.platforms.base import (
     Attachment,
     Keeper,
@@ -88,8 +87,7 @@ class Bluesky(PlatformDefaults):
             resolve=lambda handle: f"{{did of {handle}}}",
         )
         uploads = [_upload(one) for one in message.attachments]
-        key = record.key_of(message.nonce, message.planned_at) if message.planned_at else "{key}"
-        put = self._put(made, key, repo="{did}")
+        put = self._put(made, record.key_of(message.nonce, message.planned_at), repo="{did}")
         return [one.shown(self.account.shown_root) for one in (*uploads, put)]
 
     def send(self, message: OutgoingMessage) -> Receipt:
@@ -130,16 +128,11 @@ class Bluesky(PlatformDefaults):
         body = {"repo": self.account.did, "collection": COLLECTION, "rkey": _key(remote_id)}
         self.account.ask(procedure("repo.deleteRecord", body))
 
-    def check(self) -> Sequence[str]:
-        """See Platform."""
-        try:
-            seen = self.account.ask(query("server.getSession"))
-        except NotSent:
-            raise
-        except BotticelliError as error:
-            return (str(error),)
-        is_active = isinstance(seen, dict) and seen.get("active") is not False
-        return () if is_active else ("the account is not active; log in on the web and see why",)
+    def problems(self) -> Iterator[str]:
+        """See PlatformDefaults."""
+        seen = self.account.ask(query("server.getSession"))
+        if not isinstance(seen, dict) or seen.get("active") is False:
+            yield "the account is not active; log in on the web and see why"
 
     def _record(self, message: OutgoingMessage, *, at: datetime) -> Json:
         """Return the record of a message, its pictures uploaded."""

@@ -201,29 +201,20 @@ def rights_in(look: Look, channel: str) -> int:
     return _bits(look, me=look("/users/@me", {}), seen=look(f"/channels/{channel}", {}))
 
 
-def check(look: Look, channel: str, wanted: Extras, *, writes: bool) -> Sequence[str]:
-    """Return the problems, for a person, with what we want to do in a channel.
+def problems(look: Look, channel: str, wanted: Extras, *, writes: bool) -> Iterator[str]:
+    """Yield the problems, for a person, with what we want to do in a channel.
 
     A channel that can be read in a guild that cannot passes: unknown permissions are not a
     problem (a proxy that knows messages only, say).
 
     Raises:
         NotSent: Discord cannot be asked right now.
+        BotticelliError: It does not let us look.
     """
-    try:
-        me, seen = look("/users/@me", {}), look(f"/channels/{channel}", {})
-    except NotSent:
-        raise
-    except BotticelliError as error:
-        return (str(error),)
+    me, seen = look("/users/@me", {}), look(f"/channels/{channel}", {})
     if not (is_thing(me) and is_thing(seen, channel)):
-        return (NOT_DISCORD,)
-    return tuple(_problems(look, wanted, writes=writes, me=me, seen=seen))
-
-
-def _problems(
-    look: Look, wanted: Extras, *, writes: bool, me: Mapping[str, Any], seen: Mapping[str, Any]
-) -> Iterator[str]:
+        yield NOT_DISCORD
+        return
     try:
         bits = _bits(look, me=me, seen=seen)
     except NotSent:

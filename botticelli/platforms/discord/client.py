@@ -5,7 +5,7 @@ User-Agent, follows no redirect, has time limits, and waits for the rate limit's
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,9 +19,7 @@ from botticelli.platforms.base import (
     KeptOut,
     LockedOut,
     Looked,
-    NotSent,
     OutgoingMessage,
-    PlatformDefaults,
     Receipt,
     Refused,
     Unconfirmed,
@@ -42,7 +40,7 @@ from botticelli.platforms.discord.errors import (
     error_of,
 )
 from botticelli.platforms.discord.rest import Rest, discord_request
-from botticelli.platforms.requests import WebRequest
+from botticelli.platforms.requests import WebPlatform, WebRequest
 from botticelli.records import record
 
 NONCE_SECONDS: Final = 120.0  # of the "few minutes" in which enforce_nonce holds, on the safe side
@@ -67,7 +65,7 @@ class Webhook:
     thread: str = ""
 
 
-class Discord(PlatformDefaults):
+class Discord(WebPlatform):
     """One channel, as one author. Not shared between threads.
 
     Args:
@@ -90,29 +88,22 @@ class Discord(PlatformDefaults):
         can_read: bool = True,
         extras: channels.Extras = channels.NO_EXTRAS,
     ) -> None:
-        self.name = name
+        super().__init__(name, rest)
         self._channel = channel
         self._webhook = webhook
         self._can_read = can_read
-        self._rest = rest
         self._extras = extras
         self._guild = ""
         self._web_host = _web_host(rest.base_url)
         # Neither a webhook nor a forum has a nonce: what was published once must be looked up.
         self.idempotency_seconds = 0.0 if webhook or extras.is_forum else NONCE_SECONDS
 
-    @property
-    def told_time(self) -> datetime | None:
-        """See TellsTime."""
-        return self._rest.told_time
-
-    def preview(self, message: OutgoingMessage) -> Sequence[Json]:
-        """See Platform. A webhook's token is left out."""
+    def planned(self, message: OutgoingMessage) -> Sequence[WebRequest]:
+        """See WebPlatform. A webhook's token is left out."""
         path, query = self._target(message, shown=True)
         body = self._payload(message, self._extras.tags)
         files = attachments.files(message.attachments)
-        request = discord_request("POST", path, query=query, json=body, files=files)
-        return [request.shown(self._rest.base_url)]
+        return [discord_request("POST", path, query=query, json=body, files=files)]
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform. Discord itself drops a repeated nonce, but only for some minutes."""
@@ -259,25 +250,19 @@ class Discord(PlatformDefaults):
         is_here = match is None or is_channel or match[1] == self._channel
         return "" if is_here or match is None else match[1]
 
-    def check(self) -> Sequence[str]:
-        """See Platform."""
-        try:
-            if self._webhook:
-                path, _ = self._messages("")
-                if not channels.is_thing(self._look(path, {}), self._webhook.id):
-                    return (channels.NOT_DISCORD,)
-                self.whereabouts()
-            if not (self._can_read and self._channel):
-                return ()
-            problems = channels.check(
-                self._look, self._channel, self._extras, writes=self._webhook is None
-            )
-            self._tags()
-        except NotSent:
-            raise
-        except BotticelliError as error:
-            return (str(error),)
-        return problems
+    def problems(self) -> Iterable[str]:
+        """See PlatformDefaults."""
+        if self._webhook:
+            path, _ = self._messages("")
+            if not channels.is_thing(self._look(path, {}), self._webhook.id):
+                return (channels.NOT_DISCORD,)
+            self.whereabouts()
+        if not (self._can_read and self._channel):
+            return ()
+        writes = self._webhook is None
+        found = list(channels.problems(self._look, self._channel, self._extras, writes=writes))
+        self._tags()
+        return found
 
     def _payload(self, message: OutgoingMessage, tags: Sequence[str]) -> Json:
         body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}

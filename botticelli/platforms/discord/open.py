@@ -1,7 +1,8 @@
 """Discord's clients made from a destination's settings: requests is imported here."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -9,7 +10,7 @@ from botticelli.clock import Clock
 from botticelli.config.addresses import require_web
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError, Problem
-from botticelli.platforms.base import Platform, Room
+from botticelli.platforms.base import Platform, Room, lack, told
 from botticelli.platforms.discord.errors import MAX_LENGTH
 from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.platforms.requests import header_value, open_session
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from botticelli.platforms.discord.client import Discord, Webhook
+    from botticelli.platforms.discord.client import Webhook
     from botticelli.platforms.discord.commands.client import DiscordCommands
     from botticelli.platforms.discord.rest import Rest
 
@@ -49,23 +50,10 @@ def open_discord_commands(
         destination = choose()
         if not destination.token:
             what, hint = "Discord commands need a bot token", "set DISCORD_TOKEN"
-            raise ConfigError.of([_problem(destination, "token", what, hint)])
+            raise ConfigError.of([lack(destination, "token", what, hint)])
         return _rest(destination, SharedLimits(clock))
 
     return DiscordCommands(open_rest, clock=clock, chance=chance)
-
-
-def missing(destination: Destination) -> list[Problem]:
-    """Return what a destination lacks before anything can be sent to it; no network."""
-    problems: list[Problem] = []
-    for parse in (_root, _token, _webhook):
-        try:
-            parse(destination)
-        except ConfigError as error:
-            problems += error.problems
-    problems += _unfit_for_forum(destination)
-    wanted = _missing_with_webhook if destination.webhook else _missing_of_bot
-    return [*problems, *wanted(destination)]
 
 
 def _unfit_for_forum(destination: Destination) -> Iterator[Problem]:
@@ -81,20 +69,20 @@ def _unfit_for_forum(destination: Destination) -> Iterator[Problem]:
         ("forum_tags", by_name, "a webhook alone knows no names of tags", "write their ids"),
     ):
         if is_wrong:
-            yield _problem(destination, key, what, hint)
+            yield lack(destination, key, what, hint)
 
 
 def _missing_of_bot(destination: Destination) -> Iterator[Problem]:
     if not destination.channel:
         hint = "set POSTING_CHANNEL_ID to the channel's id"
-        yield _problem(destination, "channel", "no channel to post to", hint, is_unset=True)
+        yield lack(destination, "channel", "no channel to post to", hint, is_unset=True)
     elif not destination.channel.isdecimal():
         what = f"'{destination.channel}' is not a channel id, which has digits only"
         hint = "copy it in Discord with Developer Mode on (POSTING_CHANNEL_ID)"
-        yield _problem(destination, "channel", what, hint)
+        yield lack(destination, "channel", what, hint)
     if not destination.token:
         hint = "set DISCORD_TOKEN, or `webhook` instead"
-        yield _problem(destination, "token", "no bot token", hint, is_unset=True)
+        yield lack(destination, "token", "no bot token", hint, is_unset=True)
 
 
 def _missing_with_webhook(destination: Destination) -> Iterator[Problem]:
@@ -107,41 +95,7 @@ def _missing_with_webhook(destination: Destination) -> Iterator[Problem]:
     follows = {"crosspost": destination.crosspost, "thread_name": thread_name}
     for key, is_wanted in follows.items():
         if is_wanted:
-            yield _problem(destination, key, what, hint)
-
-
-def _problem(
-    destination: Destination, key: str, what: str, hint: str, *, is_unset: bool = False
-) -> Problem:
-    where = f"destinations.{destination.name}.{key}"
-    return Problem(what=what, where=where, hint=hint, is_unset=is_unset)
-
-
-def open_discord(destination: Destination, limits: SharedLimits) -> "Discord":
-    """Return the client of a Discord destination; nothing is sent yet.
-
-    Raises:
-        ConfigError: A channel, a token or the webhook is missing or invalid.
-    """
-    from botticelli.platforms.discord.channel import Extras
-    from botticelli.platforms.discord.client import Discord
-
-    if problems := missing(destination):
-        raise ConfigError.of(problems)
-    return Discord(
-        destination.name,
-        channel=destination.channel,
-        webhook=_webhook(destination),
-        can_read=bool(destination.token),
-        rest=_rest(destination, limits),
-        extras=Extras(
-            crosspost=destination.crosspost,
-            thread_name=destination.thread_name,
-            is_forum=destination.forum,
-            tags=destination.forum_tags,
-            flags=SILENT * destination.silent | NO_EMBEDS * destination.suppress_embeds,
-        ),
-    )
+            yield lack(destination, key, what, hint)
 
 
 def _rest(destination: Destination, limits: SharedLimits) -> "Rest":
@@ -243,14 +197,34 @@ def _root(destination: Destination) -> str:
 class _DiscordRoom(Room):
     longest = MAX_LENGTH
 
-    def open(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
+    def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
-        del clock
-        return open_discord(destination, limits)
+        from botticelli.platforms.discord.channel import Extras
+        from botticelli.platforms.discord.client import Discord
 
-    def missing(self, destination: Destination) -> Sequence[Problem]:
+        del clock
+        return Discord(
+            destination.name,
+            channel=destination.channel,
+            webhook=_webhook(destination),
+            can_read=bool(destination.token),
+            rest=_rest(destination, limits),
+            extras=Extras(
+                crosspost=destination.crosspost,
+                thread_name=destination.thread_name,
+                is_forum=destination.forum,
+                tags=destination.forum_tags,
+                flags=SILENT * destination.silent | NO_EMBEDS * destination.suppress_embeds,
+            ),
+        )
+
+    def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
-        return missing(destination)
+        for parse in (_root, _token, _webhook):
+            yield from told(partial(parse, destination))
+        yield from _unfit_for_forum(destination)
+        wanted = _missing_with_webhook if destination.webhook else _missing_of_bot
+        yield from wanted(destination)
 
 
 ROOM: Final = _DiscordRoom()

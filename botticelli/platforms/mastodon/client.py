@@ -22,11 +22,9 @@ from botticelli.platforms.base import (
     MessageLimits,
     NotSent,
     OutgoingMessage,
-    PlatformDefaults,
     PlatformError,
     Receipt,
     Refused,
-    ShownRequest,
     Unconfirmed,
 )
 from botticelli.platforms.markdown import read, unmentioned
@@ -37,6 +35,7 @@ from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.platforms.requests import (
     FailedAnswer,
     Requests,
+    WebPlatform,
     WebRequest,
     bearer,
     header_value,
@@ -83,7 +82,7 @@ class Style:
     mentions: tuple[str, ...] = ()
 
 
-class Mastodon(PlatformDefaults):
+class Mastodon(WebPlatform):
     """One account. Not shared between threads.
 
     Args:
@@ -94,17 +93,11 @@ class Mastodon(PlatformDefaults):
     """
 
     def __init__(self, name: str, *, requests: Requests, style: Style, clock: Clock) -> None:
-        self.name = name
-        self._requests = requests
+        super().__init__(name, requests)
         self._style = style
         self._clock = clock
         self._known: tuple[float, Instance] | None = None
         self._account: Json = {}
-
-    @property
-    def told_time(self) -> datetime | None:
-        """See TellsTime."""
-        return self._requests.told_time
 
     @property
     def idempotency_seconds(self) -> float:  # type: ignore[override]
@@ -134,12 +127,10 @@ class Mastodon(PlatformDefaults):
         """See Platform. There is no markup, and only who is permitted is called."""
         return unmentioned(read(markdown).plain, permitted=self._style.mentions)
 
-    def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
-        """See Platform."""
-        uploads = [_upload(each) for each in message.attachments]
-        ids = [f"<id of {each.name}>" for each in message.attachments]
-        made = [*uploads, self._publishing(message, ids)]
-        return [each.shown(self._requests.base_url) for each in made]
+    def planned(self, message: OutgoingMessage) -> Iterator[WebRequest]:
+        """See WebPlatform."""
+        yield from map(_upload, message.attachments)
+        yield self._publishing(message, [f"<id of {each.name}>" for each in message.attachments])
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
@@ -235,21 +226,13 @@ class Mastodon(PlatformDefaults):
     def whereabouts(self) -> str:
         """See Platform."""
         try:
-            return f"mastodon:{urlsplit(self._requests.base_url).netloc}/{self.username.lower()}"
+            return f"mastodon:{urlsplit(self._rest.base_url).netloc}/{self.username.lower()}"
         except BotticelliError:
             return ""
 
-    def check(self) -> Sequence[str]:
-        """See Platform."""
-        try:
-            self._instance()
-            return tuple(self._problems())
-        except NotSent:
-            raise
-        except BotticelliError as error:
-            return (str(error),)
-
-    def _problems(self) -> Iterator[str]:
+    def problems(self) -> Iterator[str]:
+        """See PlatformDefaults."""
+        self._instance()
         me, wanted = self._me(), self._style.account.removeprefix("@").partition("@")[0]
         if wanted and wanted.lower() != self.username.lower():
             yield f"the token is that of @{self.username}, `account` says @{wanted}"
@@ -406,7 +389,7 @@ class Mastodon(PlatformDefaults):
         return self._ask(WebRequest(method="GET", path=path, query=query or {}))
 
     def _ask(self, request: WebRequest, *, fine: Collection[int] = ()) -> Any:
-        return self._requests.ask(
+        return self._rest.ask(
             request, explain=self._explained, is_fine=lambda answer: answer.status in fine
         )
 

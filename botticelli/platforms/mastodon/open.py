@@ -1,30 +1,27 @@
 """Mastodon's room: what a destination of it needs, and its client."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
-from botticelli.config.secrets import find_secret
-from botticelli.errors import ConfigError, Problem
-from botticelli.platforms.base import Platform, Room
+from botticelli.errors import Problem
+from botticelli.platforms.base import Platform, Room, lack, told
 from botticelli.platforms.connecting import Asker, Credentials
 from botticelli.platforms.rate_limits import SharedLimits
 
-VARIABLE: Final = "MASTODON_TOKEN"
 HINT: Final = 'base_url = "https://HOST"'
 
 
 class _MastodonRoom(Room):
-    def open(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
+    secrets = (("token", "MASTODON_TOKEN"),)
+
+    def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
         from botticelli.platforms.mastodon.client import Style, client_of
 
-        if problems := self.missing(destination):
-            raise ConfigError.of(problems)
         style = Style(
             visibility=destination.visibility,
             warning=destination.content_warning,
@@ -34,16 +31,22 @@ class _MastodonRoom(Room):
         )
         return client_of(
             destination.name,
-            root=require_safe(destination.base_url, where=destination.name, hint=HINT),
+            root=_root(destination),
             token=destination.token.reveal(),
             clock=clock,
             limits=limits,
             style=style,
         )
 
-    def missing(self, destination: Destination) -> Sequence[Problem]:
+    def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
-        return list(_missing(destination))
+        if destination.base_url:
+            yield from told(lambda: _root(destination))
+        else:
+            yield lack(destination, "base_url", "no server to post to", HINT, is_unset=True)
+        if not destination.token:
+            hint = "`botticelli connect mastodon` gets one (MASTODON_TOKEN)"
+            yield lack(destination, "token", "no access token", hint, is_unset=True)
 
     def place(self, destination: Destination) -> str:
         """See Room. Without `account` only the token says whose account it is."""
@@ -55,14 +58,6 @@ class _MastodonRoom(Room):
 
         return f"{host}/token-{sha256(destination.token.reveal().encode()).hexdigest()[:12]}"
 
-    def completed(
-        self, destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
-    ) -> Destination:
-        """See Room."""
-        if destination.token or f"destinations.{destination.name}.token" in unset:
-            return destination
-        return replace(destination, token=find_secret(VARIABLE, environ))
-
     def connect(self, ask: Asker, *, clock: Clock) -> Credentials:
         """See Room."""
         from botticelli.platforms.mastodon.connect import connect
@@ -70,19 +65,9 @@ class _MastodonRoom(Room):
         return connect(ask, clock=clock)
 
 
-def _missing(destination: Destination) -> Iterator[Problem]:
-    where = f"destinations.{destination.name}"
-    if not destination.base_url:
-        what = "no server to post to"
-        yield Problem(what=what, where=f"{where}.base_url", hint=HINT, is_unset=True)
-    else:
-        try:
-            require_safe(destination.base_url, where=f"{where}.base_url", hint=HINT)
-        except ConfigError as error:
-            yield from error.problems
-    if not destination.token:
-        hint = f"`botticelli connect mastodon` gets one ({VARIABLE})"
-        yield Problem(what="no access token", where=f"{where}.token", hint=hint, is_unset=True)
+def _root(destination: Destination) -> str:
+    where = f"destinations.{destination.name}.base_url"
+    return require_safe(destination.base_url, where=where, hint=HINT)
 
 
 ROOM: Final = _MastodonRoom()

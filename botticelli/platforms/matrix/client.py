@@ -16,15 +16,13 @@ from botticelli.platforms.base import (
     MessageLimits,
     NotSent,
     OutgoingMessage,
-    PlatformDefaults,
     Receipt,
     Refused,
-    ShownRequest,
     Unconfirmed,
 )
 from botticelli.platforms.matrix import events
 from botticelli.platforms.matrix.events import Event
-from botticelli.platforms.requests import FailedAnswer, Requests, WebRequest
+from botticelli.platforms.requests import FailedAnswer, Requests, WebPlatform, WebRequest
 
 CLIENT: Final = "/_matrix/client/v3"
 # Servers keep transaction ids for a limited time (the usual one for a day), and say nothing of it.
@@ -48,7 +46,7 @@ _LOCKED_OUT: Final = frozenset(
 _RENEW: Final = "get a new one: botticelli connect matrix"
 
 
-class Matrix(PlatformDefaults):
+class Matrix(WebPlatform):
     """A room. Each post is an event of its own, in the thread of the one it follows.
 
     Pictures are events as well: they are sent before the text, which names them, each under a
@@ -66,28 +64,21 @@ class Matrix(PlatformDefaults):
     )
 
     def __init__(self, name: str, *, room: str, rest: Requests) -> None:
-        self.name = name
+        super().__init__(name, rest)
         self._named = room
-        self._rest = rest
         self._found = "" if room.startswith("#") else room
         self._me = ""
-
-    @property
-    def told_time(self) -> datetime | None:
-        """See TellsTime."""
-        return self._rest.told_time
 
     def length(self, text: str) -> int:
         """See Platform. Bytes of the event's content, which holds the text and its HTML."""
         return events.size_of(events.content_of(OutgoingMessage(text=text, nonce="")))
 
-    def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
-        """See Platform. An alias stands where its room's id will be."""
+    def planned(self, message: OutgoingMessage) -> Iterator[WebRequest]:
+        """See WebPlatform. An alias stands where its room's id will be."""
         room = self._found or self._named
-        uploads = [_upload(one) for one in message.attachments]
-        content = _contents(message, [f"{{address of {one.name}}}" for one in message.attachments])
-        requests = [*uploads, *(_put(room, *one) for one in content)]
-        return [one.shown(self._rest.base_url) for one in requests]
+        yield from map(_upload, message.attachments)
+        uris = [f"{{address of {one.name}}}" for one in message.attachments]
+        yield from (_put(room, *one) for one in _contents(message, uris))
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
@@ -144,33 +135,22 @@ class Matrix(PlatformDefaults):
         """See Platform. An alias may be moved; the room's id is what it stays."""
         return f"matrix:{self._room()}" if self._named.startswith("#") else ""
 
-    def check(self) -> Sequence[str]:
-        """See Platform."""
-        try:
-            room = self._room()
-            problem = self._problem(room)
-        except NotSent:
-            raise
-        except BotticelliError as error:
-            problem = str(error)
-        return (problem,) if problem else ()
-
-    def _problem(self, room: str) -> str:
-        """Return what is in the way of a message to a room; empty: nothing."""
-        me = self._whoami()
+    def problems(self) -> Iterator[str]:
+        """See PlatformDefaults."""
+        room, me = self._room(), self._whoami()
         membership = self._state(room, f"m.room.member/{_quoted(me)}").get("membership")
         if membership != "join":
-            return f"{me} is not in the room {self._named}: invite it, and let it join"
+            yield f"{me} is not in the room {self._named}: invite it, and let it join"
+            return
         self._refuse_encrypted(room)
         levels = self._state(room, "m.room.power_levels/")
         needed = _level(levels.get("events"), events.MESSAGE, levels.get("events_default"))
         mine = _level(levels.get("users"), me, levels.get("users_default"))
         if mine < needed and not self._is_creator(room, me):
-            return (
+            yield (
                 f"{me} may be in {self._named} but not write there: it needs power level {needed}"
                 f" and has {mine}"
             )
-        return ""
 
     def _is_creator(self, room: str, me: str) -> bool:
         """Return whether an account is above all levels: who made a room of version 12 or later."""

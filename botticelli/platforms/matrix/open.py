@@ -1,23 +1,20 @@
 """Matrix as a destination names it, and its client; requests is imported here."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
-from botticelli.config.secrets import find_secret
 from botticelli.errors import ConfigError, Problem
-from botticelli.platforms.base import Room
+from botticelli.platforms.base import Room, lack, told
 from botticelli.platforms.matrix.events import LARGEST
 
 if TYPE_CHECKING:
     from botticelli.platforms.matrix.client import Matrix
     from botticelli.platforms.rate_limits import SharedLimits
 
-VARIABLE: Final = "MATRIX_TOKEN"
 CHANNEL: Final = re.compile(r"![^\s/]+|#[^\s:/]+:[^\s/]+")
 ACCOUNT: Final = re.compile(r"@[^\s:]+:([^\s/?#@]+)")
 
@@ -26,19 +23,29 @@ class MatrixRoom(Room):
     """See Room."""
 
     longest = LARGEST
+    secrets = (("token", "MATRIX_TOKEN"),)
 
-    def missing(self, destination: Destination) -> Sequence[Problem]:
+    def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
-        return tuple(_problems(destination))
+        channel, account = destination.channel, destination.account
+        for key, is_unset, is_wrong, what, hint in (
+            ("channel", not channel, False, "no room to post to", "name its id (!...) or alias"),
+            ("channel", False, channel and not CHANNEL.fullmatch(channel),
+             f"'{channel}' is neither a room's id nor an alias", "write !ID or #NAME:SERVER"),
+            ("token", not destination.token, False, "no access token", "botticelli connect matrix"),
+            ("base_url", not (destination.base_url or account), False, "no server",
+             "name base_url, or `account` (@NAME:SERVER)"),
+        ):  # fmt: skip
+            if is_unset or is_wrong:
+                yield lack(destination, key, what, hint, is_unset=bool(is_unset))
+        yield from told(lambda: _root(destination))
 
-    def open(self, destination: Destination, *, clock: Clock, limits: "SharedLimits") -> "Matrix":
+    def opened(self, destination: Destination, *, clock: Clock, limits: "SharedLimits") -> "Matrix":
         """See Room."""
         from botticelli.platforms.matrix.client import Matrix
         from botticelli.platforms.requests import Requests, bearer, header_value, open_session
 
         del clock
-        if problems := self.missing(destination):
-            raise ConfigError.of(problems)
         where = f"destinations.{destination.name}"
         secret = header_value(
             destination.token.reveal(),
@@ -57,14 +64,6 @@ class MatrixRoom(Room):
             where=destination.name,
         )
         return Matrix(destination.name, room=destination.channel, rest=rest)
-
-    def completed(
-        self, destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
-    ) -> Destination:
-        """See Room."""
-        if destination.token or f"destinations.{destination.name}.token" in unset:
-            return destination
-        return replace(destination, token=find_secret(VARIABLE, environ))
 
 
 ROOM: Final = MatrixRoom()
@@ -108,23 +107,3 @@ def _root(destination: Destination) -> str:
     return (
         require_safe(destination.base_url, where=where, hint=hint) if destination.base_url else ""
     )
-
-
-def _problems(destination: Destination) -> Iterator[Problem]:
-    """Yield what a destination lacks; no network."""
-    channel, account = destination.channel, destination.account
-    for key, is_unset, is_wrong, what, hint in (
-        ("channel", not channel, False, "no room to post to", "name its id (!...) or alias"),
-        ("channel", False, channel and not CHANNEL.fullmatch(channel),
-         f"'{channel}' is neither a room's id nor an alias", "write !ID or #NAME:SERVER"),
-        ("token", not destination.token, False, "no access token", "botticelli connect matrix"),
-        ("base_url", not (destination.base_url or account), False, "no server",
-         "name base_url, or `account` (@NAME:SERVER)"),
-    ):  # fmt: skip
-        if is_unset or is_wrong:
-            where = f"destinations.{destination.name}.{key}"
-            yield Problem(what=what, where=where, hint=hint, is_unset=bool(is_unset))
-    try:
-        _root(destination)
-    except ConfigError as error:
-        yield from error.problems

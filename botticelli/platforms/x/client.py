@@ -6,7 +6,7 @@ before it is made again, and the refusal of a duplicate is taken as a hint to lo
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -22,13 +22,11 @@ from botticelli.platforms.base import (
     MessageLimits,
     NotSent,
     OutgoingMessage,
-    PlatformDefaults,
     Receipt,
     Refused,
-    ShownRequest,
     Unconfirmed,
 )
-from botticelli.platforms.requests import FailedAnswer, Requests, WebRequest
+from botticelli.platforms.requests import FailedAnswer, Requests, WebPlatform, WebRequest
 from botticelli.platforms.x.counting import LONGEST, has_link, links, weight
 
 # US dollars, as X's price list of 2026-04-20 has them.
@@ -64,7 +62,7 @@ _REFUSALS: Final = (
 )  # fmt: skip
 
 
-class X(PlatformDefaults):
+class X(WebPlatform):
     """One account.
 
     Args:
@@ -92,16 +90,10 @@ class X(PlatformDefaults):
         clock: Clock,
         permitted: tuple[str, ...] = (),
     ) -> None:
-        self.name = name
+        super().__init__(name, rest)
         self._user = user
-        self._rest = rest
         self._clock = clock
         self._permitted = permitted
-
-    @property
-    def told_time(self) -> datetime | None:
-        """See TellsTime."""
-        return self._rest.told_time
 
     def length(self, text: str) -> int:
         """See Platform. Weighted."""
@@ -118,15 +110,12 @@ class X(PlatformDefaults):
         described = sum(1 for one in message.attachments if one.alt)
         return (POST_WITH_LINK if has_link(message.text) else POST) + described * ALT_TEXT
 
-    def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
-        """See Platform."""
+    def planned(self, message: OutgoingMessage) -> Iterator[WebRequest]:
+        """See WebPlatform."""
         ids = [f"{{id of {one.name}}}" for one in message.attachments]
-        uploads = [
-            request
-            for one, id_ in zip(message.attachments, ids, strict=True)
-            for request in (_upload(one), *_described(one, id_))
-        ]
-        return [one.shown(self._rest.base_url) for one in (*uploads, _post(message, ids))]
+        for one, id_ in zip(message.attachments, ids, strict=True):
+            yield from (_upload(one), *_described(one, id_))
+        yield _post(message, ids)
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
@@ -162,17 +151,10 @@ class X(PlatformDefaults):
             is_fine=lambda answer: answer.status == 404,
         )
 
-    def check(self) -> Sequence[str]:
-        """See Platform."""
-        try:
-            me = _id_in(self._ask(WebRequest(method="GET", path="/2/users/me")))
-        except NotSent:
-            raise
-        except BotticelliError as error:
-            return (str(error),)
-        if me != self._user:
-            return ("what answers is not X: it does not say who we are; check base_url",)
-        return ()
+    def problems(self) -> Iterator[str]:
+        """See PlatformDefaults."""
+        if _id_in(self._ask(WebRequest(method="GET", path="/2/users/me"))) != self._user:
+            yield "what answers is not X: it does not say who we are; check base_url"
 
     def _uploaded(self, picture: Attachment) -> str:
         id_ = _id_in(self._ask(_upload(picture)))

@@ -1,16 +1,14 @@
 """X as a destination names it, and its client; requests is imported here."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
-from botticelli.config.secrets import find_secret
-from botticelli.errors import ConfigError, Problem
-from botticelli.platforms.base import Room
+from botticelli.errors import Problem
+from botticelli.platforms.base import Room, lack, told
 from botticelli.platforms.x.counting import LONGEST
 
 if TYPE_CHECKING:
@@ -22,52 +20,45 @@ if TYPE_CHECKING:
     from botticelli.platforms.x.oauth import Keys
 
 API: Final = "https://api.x.com"
-KEYS: Final = ("api_key", "api_secret", "token", "token_secret")
 
 
 class XRoom(Room):
     """See Room."""
 
     longest = LONGEST
+    secrets = (
+        ("api_key", "X_API_KEY"),
+        ("api_secret", "X_API_SECRET"),
+        ("token", "X_TOKEN"),
+        ("token_secret", "X_TOKEN_SECRET"),
+    )
 
-    def missing(self, destination: Destination) -> Sequence[Problem]:
+    def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
-        where = f"destinations.{destination.name}"
-        problems = [
-            Problem(
-                what=f"no {key} of the app and account",
-                where=f"{where}.{key}",
-                hint="botticelli connect x stores all four",
-                is_unset=True,
-            )
-            for key in KEYS
-            if not getattr(destination, key)
-        ]
+        hint = "botticelli connect x stores all four"
+        for key, _ in self.secrets:
+            if not getattr(destination, key):
+                what = f"no {key} of the app and account"
+                yield lack(destination, key, what, hint, is_unset=True)
         user = destination.token.reveal().partition("-")[0]
         if destination.token and not user.isdecimal():
             what = "this is no access token of an account: it does not begin with the account's id"
             hint = "copy 'Access Token' of OAuth 1.0a, not the bearer token"
-            problems.append(Problem(what=what, where=f"{where}.token", hint=hint))
-        try:
-            _root(destination)
-        except ConfigError as error:
-            problems += error.problems
-        return problems
+            yield lack(destination, "token", what, hint)
+        yield from told(lambda: _root(destination))
 
     def place(self, destination: Destination) -> str:
         """See Room. The account, whose id the token begins with."""
         return destination.token.reveal().partition("-")[0]
 
-    def open(self, destination: Destination, *, clock: Clock, limits: "SharedLimits") -> "X":
+    def opened(self, destination: Destination, *, clock: Clock, limits: "SharedLimits") -> "X":
         """See Room."""
         from botticelli.platforms.requests import Requests, open_session
         from botticelli.platforms.x.client import X
         from botticelli.platforms.x.oauth import Keys
 
-        if problems := self.missing(destination):
-            raise ConfigError.of(problems)
         root, token = _root(destination), destination.token.reveal()
-        keys = Keys(**{key: getattr(destination, key) for key in KEYS})
+        keys = Keys(**{key: getattr(destination, key) for key, _ in self.secrets})
         rest = Requests(
             open_session(signer(keys, clock)),
             base_url=root,
@@ -82,18 +73,6 @@ class XRoom(Room):
             clock=clock,
             permitted=destination.guard.allowed_mentions,
         )
-
-    def completed(
-        self, destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
-    ) -> Destination:
-        """See Room."""
-        found: dict[str, Any] = {
-            key: find_secret(f"X_{key.upper()}", environ)
-            for key in KEYS
-            if not getattr(destination, key)
-            and f"destinations.{destination.name}.{key}" not in unset
-        }
-        return replace(destination, **found)
 
 
 ROOM: Final = XRoom()

@@ -40,8 +40,6 @@ class Reviewed:
         judging: What the scores are made of.
         history: What people decided and edited, oldest first.
         repeats_text: What it repeats, or may repeat.
-        renditions: What is sent of its post to some destinations in its place: destination, state
-            (open, ready, held, or stale: the post was changed since), text, note, ...
     """
 
     id: int
@@ -74,7 +72,6 @@ class Reviewed:
     language: str | None = None
     parts: Sequence[str] | None = None
     attached: str | None = None
-    renditions: Sequence[Mapping[str, Any]] = ()
 
     @property
     def repeats(self) -> str:
