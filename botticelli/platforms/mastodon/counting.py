@@ -6,6 +6,7 @@ from re import Match, Pattern
 from re import compile as pattern
 from typing import Final
 
+from botticelli.platforms.domains import BEFORE, domain
 from botticelli.text import graphemes
 
 _AFTER_MENTION: Final = pattern(r"[@\uff20\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]|://")
@@ -66,9 +67,6 @@ def _url_pattern() -> Pattern[str]:
 
     Group 2 is the link, behind the one character that may stand before it.
     """
-    from twitter_text.regexp.valid_domain import valid_domain
-    from twitter_text.regexp.valid_url_preceding_chars import valid_url_preceding_chars
-
     inner = r"[^\s<>()?]"
     balanced = rf"\((?:{inner}+|{inner}*\({inner}+\){inner}*)\)"
     ending = rf"(?:[^\s()?!*\"'「」<>;:=,.$%\[\]~&|@]|{balanced})"
@@ -76,7 +74,7 @@ def _url_pattern() -> Pattern[str]:
     beyond = "\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\uffef\U00010000-\U0010fffd"
     query = rf"\?[a-z0-9!?*'();:&=+$/%#\[\]\-_.,~|@\^{beyond}]*[a-z0-9_&=#/\-{beyond}]"
     return pattern(
-        rf"(?i)({valid_url_preceding_chars.pattern})"
+        rf"(?i)({BEFORE})"
         r"((?:https?|dat|dweb|ipfs|ipns|ssb|gopher|gemini)://"
-        rf"(?:{valid_domain.pattern})(?::[0-9]+)?(?:/{path}*)?(?:{query})?)"
+        rf"{domain()}(?::[0-9]+)?(?:/{path}*)?(?:{query})?)"
     )
