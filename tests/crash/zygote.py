@@ -2,7 +2,8 @@
 
 `python -m tests.crash.zygote` imports everything once and forks for each order it reads from
 stdin (one JSON object a line), so that a killed process costs milliseconds. A step is: before a
-transaction, before its commit, after its commit, before and after each call to the platform.
+transaction, before its commit, after its commit, before and after each call to the platform, and,
+of an order that names a place, before and after each of its HTTP requests and files.
 """
 
 import json
@@ -15,6 +16,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import requests  # noqa: F401 - before the forks, which need it each
@@ -28,7 +30,9 @@ from botticelli.stages.post.target import PostRequest
 from botticelli.stages.task import PoolState, Run, Worker
 from botticelli.stages.worker_pool import work as drain
 from botticelli.store.leases import Identity
+from botticelli.web_session import Session
 from tests.clock import PinnedClock
+from tests.contracts.peers import destination_of
 from tests.posting import PostStage
 
 
@@ -81,11 +85,30 @@ def connection(url, steps):
     return WatchedConnection.connect(url, autocommit=True)
 
 
-def work(order):
-    """Run the stage as the order says; return what became of it."""
-    steps = Steps(order.get("die_at", 0))
-    clock = PinnedClock(datetime.fromisoformat(order["at"]))
-    destination = Destination(
+def watch(steps):
+    """Make every HTTP request and every file that takes its place a step; the process is ours."""
+    send, rename = Session.send, Path.replace
+
+    def watched_send(self, request, **options):
+        steps.step("before a request")
+        answer = send(self, request, **options)
+        steps.step("after a request")
+        return answer
+
+    def watched_rename(self, target):
+        steps.step("before a file")
+        made = rename(self, target)
+        steps.step("after a file")
+        return made
+
+    Session.send, Path.replace = watched_send, watched_rename
+
+
+def place_of(order):
+    """Return the destination of an order: the channel of a Discord, unless it names a `place`."""
+    if "place" in order:
+        return destination_of(order["place"])
+    return Destination(
         name="news",
         platform="discord",
         channel=order["channel"],
@@ -96,13 +119,21 @@ def work(order):
         crosspost=order.get("follows", False),
         thread_name="Talk" if order.get("follows") else "",
     )
+
+
+def work(order):
+    """Run the stage as the order says; return what became of it."""
+    steps = Steps(order.get("die_at", 0))
+    clock = PinnedClock(datetime.fromisoformat(order["at"]))
+    if "place" in order:
+        watch(steps)
     conn = connection(order["db"], steps)
     owner = f"host:{os.getpid()}:{random.getrandbits(32):x}"
     stage = PostStage(
         conn,
         lambda: psycopg.connect(order["db"], autocommit=True),
         clock,
-        [destination],
+        [place_of(order)],
         owner=owner,
         retry=Retry(max_retries=order.get("retries", 1)),
         limit=order.get("limit", 10),

@@ -405,7 +405,6 @@ def _is_json(text: str) -> bool:
 _RULES: Final[tuple[tuple[str, Callable[[PostFacts], str]], ...]] = (
     ("content", _content),
     ("length", _length),
-    ("attachments", _attachments),
     ("mentions", _mentions),
     ("invites", _invites),
     ("links", _links),
@@ -418,4 +417,5 @@ _RULES: Final[tuple[tuple[str, Callable[[PostFacts], str]], ...]] = (
     ("refusal", _refusal),
     ("offline text", _offline),
     ("repeat", lambda facts: facts.repeats),
+    ("attachments", _attachments),
 )
