@@ -22,9 +22,10 @@ from botticelli.store.connection import connect as connect_to
 from botticelli.store.curation.reviews import decide
 from tests.clock import NOON
 from tests.database import approved, candidate
+from tests.fakes.pictures import png
 from tests.posting import PostStage, delivery_of
 
-PICTURE = b"\x89PNG bytes"
+PICTURE = png("a cat")
 SHA = hashlib.sha256(PICTURE).hexdigest()
 
 
@@ -179,7 +180,7 @@ def test_pictures_title_and_link_go_with_the_first_message(db, stage, wall):
     assert first.text == "ONE\n\nHTTPS://A.EXAMPLE/"
     assert (first.title, first.link, first.language) == ("News", "https://a.example/", "de")
     assert [(one.content, one.alt, one.width) for one in first.attachments] == [
-        (PICTURE, "a cat", 3)
+        (PICTURE, "a cat", 96)
     ]
     assert (second.attachments, second.title, second.link) == ((), "", "")
 

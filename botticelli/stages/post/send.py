@@ -85,7 +85,7 @@ def prepare(target: PostTarget, delivery: Delivery) -> "Ended | Sending":
         delivery=delivery,
         content=content,
         texts=target.texts(content),
-        attachments=target.attachments(content),
+        attachments=target.attachments(content, keep=True),
         is_begun=True,
     )
 

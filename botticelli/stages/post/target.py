@@ -201,15 +201,15 @@ class PostTarget:
             )
         )
 
-    def attachments(self, content: PostContent) -> "tuple[Attachment, ...]":
-        """Return what is attached to a post, as the platform takes it.
+    def attachments(self, content: PostContent, *, keep: bool = False) -> "tuple[Attachment, ...]":
+        """Return what is attached to a post, as the platform takes it. `keep`: see prepared.
 
         Raises:
             BotticelliError: It takes none like this.
         """
         if not content.is_attached_to:
             return ()
-        return prepared(self.conn, content.post_id, self.platform.limits)
+        return prepared(self.conn, content.post_id, self.platform.limits, keep=keep)
 
     def texts(self, content: PostContent) -> tuple[str, ...]:
         """Return the texts of a post's messages, in the platform's own form."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from botticelli.config.model import Destination
@@ -270,24 +270,6 @@ def read_content(conn: Connection, post_id: int, destination: str) -> PostConten
     found = fetch_one(conn, PostContent, CONTENT, values)
     assert found is not None, "a delivery goes with its post"
     return found
-
-
-ATTACHED: Final = """
-    SELECT m.sha256, m.mime, m.content, a.alt, coalesce(m.width, 0) AS width,
-           coalesce(m.height, 0) AS height, coalesce(a.origin ->> 'model', '') <> '' AS is_generated
-      FROM post_media AS a
-      JOIN media AS m
-     USING (sha256)
-     WHERE a.post_id = %(post_id)s
-     ORDER BY a.position
-"""
-
-
-@repeatable()
-def read_attached(conn: Connection, post_id: int) -> list[dict[str, Any]]:
-    """Return the pictures of an approved post, in order. Reads only."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(ATTACHED, {"post_id": post_id}).fetchall()
 
 
 ASK_FOR_RENDITION: Final = f"""
