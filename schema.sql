@@ -728,7 +728,10 @@ CREATE VIEW candidate_reviews AS
                        FROM potential_discord_posts
                       WHERE id = coalesce(botticelli_id(c.judging #> '{repeats,candidate}'), c.duplicate_of)))
                AS repeats_text,                             -- what it repeats, or may repeat, for a person to compare
-           s.title, s.link, s.language, s.parts, s.attached
+           s.title, s.link, s.language, s.parts, s.attached,
+           (SELECT jsonb_build_object('source', i.source, 'title', i.title, 'url', i.url, 'text', left(i.text, 2000))
+              FROM source_items AS i
+             WHERE i.id = c.source_item_id) AS made_of      -- what it is about, as its source says it
       FROM potential_discord_posts AS c
       LEFT JOIN approved_discord_posts AS p
         ON p.candidate_id = c.id

@@ -261,7 +261,7 @@ def report(conn: Connection, wanted: Sequence[tuple[str, str, str]]) -> list[Sou
 MADE_OF: Final = """
     UPDATE potential_discord_posts AS p
        SET source_item_id = i.id,
-           link = coalesce(p.link, nullif(i.url, ''))
+           link = coalesce(nullif(i.url, ''), p.link)
       FROM source_items AS i
      WHERE i.id = %(item)s
        AND p.id = ANY (%(candidates)s::bigint[])

@@ -105,6 +105,8 @@ def _print(report: PostTrace, console: Console, *, full: bool) -> None:
 def _print_writing(report: PostTrace, candidate: Reviewed, console: Console, *, full: bool) -> None:
     source = f" by {candidate.source_narrative}" if candidate.source_narrative else ""
     console.line(f"written {_minute(candidate.generated_at)}{source}", style="bold")
+    if candidate.made_of:
+        console.line(f"  made of {candidate.source_words}")
     _print_calls(report.writing, console, full=full)
     if report.writing:
         calls = counted(len(report.writing), "call")

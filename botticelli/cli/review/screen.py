@@ -58,13 +58,14 @@ def describe(one: Reviewed) -> Text:
 
 
 def beside(one: Reviewed) -> Table | None:
-    """Return a candidate's text beside what it repeats, or may repeat; None if that is nothing."""
-    if not one.repeats_text:
+    """Return a text beside what it may repeat, else beside its source; None if there is neither."""
+    other = one.repeats_text or (one.made_of or {}).get("text")
+    if not other:
         return None
     table = Table(box=None, padding=(0, 1, 1, 0), show_edge=False, expand=True)
     table.add_column(f"c{one.id}", ratio=1)
-    table.add_column(one.repeats, ratio=1)
-    table.add_row(Text(visible(one.text_content)), Text(visible(one.repeats_text)))
+    table.add_column(one.repeats if one.repeats_text else "its source", ratio=1)
+    table.add_row(Text(visible(one.text_content)), Text(visible(other)))
     return table
 
 
@@ -74,6 +75,7 @@ def _facts(one: Reviewed) -> list[tuple[str, str]]:
         *judged_facts(one),
         ("judge", one.judge_model or ""),
         ("repeats", one.repeats),
+        ("source", one.source_words),
         ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
         ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
     ]

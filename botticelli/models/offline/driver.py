@@ -104,7 +104,8 @@ class _Writer:
         said: dict[str, Any] = dict.fromkeys(CRITERIA, UNJUDGED)
         said |= {"reasons": NOT_JUDGED, "notes": NOT_JUDGED}
         blank = fill(entry, value=lambda name, _: said.get(name))
-        return [{**blank, "id": id_} for id_ in ids]
+        asked = entry.get("required") or blank  # it grounds nothing in any source
+        return [{name: blank[name] for name in asked if name in blank} | {"id": id_} for id_ in ids]
 
     def _text(self) -> str:
         """Return the post of an earlier act, once; else a new one."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Final
+from urllib.parse import urlsplit
 
 from botticelli.config.leaks import find_leak
 from botticelli.config.model import Destination, Guard
@@ -46,6 +47,8 @@ class PostFacts:
         text: All of it; with `parts`, these joined.
         parts: The texts of its messages where it is cut; empty: it is one text.
         title, link, attachments: What else is sent.
+        source: Address of what it was made of: then other hosts are foreign; empty: it has none;
+            None: it was made of nothing from outside.
         most_attachments: How many of them the platform takes.
         max_length: The platform's, as `length` counts.
         length: Returns how long the platform finds a text, in its own form.
@@ -68,6 +71,7 @@ class PostFacts:
     link: str = ""
     attachments: tuple[Attachment, ...] = ()
     most_attachments: int = 0
+    source: str | None = None
 
     @property
     def guard(self) -> Guard:
@@ -155,6 +159,8 @@ def _invites(facts: PostFacts) -> str:
 
 def _links(facts: PostFacts) -> str:
     allowed = facts.guard.allowed_links
+    if facts.source is not None:  # it may hold what others have put into their pages
+        allowed = (*(allowed or ()), urlsplit(facts.source).hostname or "")
     if allowed is None:
         return ""
     others = (one for one in facts.reading.links if not one.is_invite)  # see _invites

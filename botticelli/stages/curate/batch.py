@@ -12,6 +12,7 @@ from botticelli.stages.curate.rubric import (
     FRESH,
     Sample,
     combine,
+    grounded,
     is_sample,
     proven,
     read_answer,
@@ -21,7 +22,6 @@ from botticelli.stages.curate.rubric import (
 from botticelli.stages.task import Counts, FirstFailures, Worker
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
-from botticelli.store.curation.duplicates import NearText
 from botticelli.store.curation.judging import Candidate, Scored
 
 
@@ -140,11 +140,8 @@ class BatchJudging:
         codes = {code: id_ for code, id_ in judgement.codes.items() if id_ in ids}
         answer = read_answer(judgement.value, codes=codes)
         claims = {each.id: each.claim for each in group}
-        texts = {each.id: each.text_content or "" for each in group}
-        near = {each.id: each.near for each in group}
-        scored = [
-            self._combine(each, texts[each.id], judgement, near[each.id]) for each in answer.scores
-        ]
+        candidates = {each.id: each for each in group}
+        scored = [self._combine(each, candidates[each.id], judgement) for each in answer.scores]
         ours = judging.store_scores(
             self._worker.conn,
             scored,
@@ -159,12 +156,10 @@ class BatchJudging:
         left = tuple(each for each in group if each.id in answer.refused)
         return [left] if left else []
 
-    def _combine(
-        self, sample: Sample, text: str, judgement: Judgement, near: Sequence[NearText]
-    ) -> Scored:
-        known = self._samples[sample.id]
+    def _combine(self, sample: Sample, candidate: Candidate, judgement: Judgement) -> Scored:
+        known, near = self._samples[sample.id], candidate.near
         first = proven(sample, near)
-        checks = dict(sample.checks)
+        checks = grounded(sample, candidate.source_text)
         is_unproven = checks.get(FRESH) is False and first is None
         if is_unproven:
             del checks[FRESH]
@@ -182,6 +177,7 @@ class BatchJudging:
             }
         )
         settings = self._settings
+        text = candidate.text_content or ""
         scored = combine(sample.id, text, known, weights=settings.weights, wanted=settings.samples)
         again = repeats(known, near, scored.judging["fails"])
         return replace(scored, judging={**scored.judging, "repeats": again}) if again else scored

@@ -4,7 +4,7 @@ import json
 import random
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record
 from botticelli.stages.curate.batch import Judgement
-from botticelli.stages.curate.rubric import FRESH, SAID_BEFORE
+from botticelli.stages.curate.rubric import FRESH, GROUNDED, GROUNDS, SAID_BEFORE
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import JudgedCandidate
@@ -40,6 +40,7 @@ CODES: Final = range(10_000, 100_000)
 SHOWN: Final = r'"id":\s*"(\d+)",\s*"text_content":\s*{text}'
 
 KNOWN_SHOWN: Final = 400  # characters of a known text
+SOURCE_SHOWN: Final = 4_000  # characters of a source
 UNREAD_KEPT: Final = timedelta(days=1)  # a run killed longer ago is not worth looking at
 
 T = TypeVar("T")
@@ -76,7 +77,10 @@ class Judge:
         seed = self.context.chance.getrandbits(32)
         shown = shuffled(group, seed=seed)
         codes = draw_codes([each.id for each in shown], seed=seed)
-        texts = rows(shown, codes, with_known=self._asks_for_repeats)
+        asks = self._asks_for({GROUNDED, GROUNDS})
+        texts = rows(
+            shown, codes, with_known=self._asks_for({FRESH, SAID_BEFORE}), with_sources=asks
+        )
         value, answer = self._ask(conn, self.narrative, texts, key="scores", number=number)
         return Judgement(
             value=value,
@@ -136,10 +140,9 @@ class Judge:
 
         return about
 
-    @property
-    def _asks_for_repeats(self) -> bool:
-        """Whether its answer says which candidates are fresh, with a quote where one is not."""
-        return {FRESH, SAID_BEFORE} <= (_entry(self.narrative.acts[-1]) or {}).keys()
+    def _asks_for(self, names: Set[str]) -> bool:
+        """Return whether its answer says these of each candidate."""
+        return names <= (_entry(self.narrative.acts[-1]) or {}).keys()
 
     @property
     def can_rank(self) -> bool:
@@ -164,7 +167,10 @@ class Judge:
             file=self.file,
             caller=_Bound(caller=caller, schemas=schemas),
             sink=NoSink(),
-            options=RunOptions(models=judges[min(number // 2, len(judges) - 1) :]),
+            options=RunOptions(
+                models=judges[min(number // 2, len(judges) - 1) :],
+                variables={"sources": "yes" if any("source" in each for each in shown) else ""},
+            ),
         )
         acts = tuple(
             replace(act, schema=LOOSE) if _entry(act) is not None else act for act in narrative.acts
@@ -228,11 +234,16 @@ class _Bound:
 
 
 def rows(
-    group: Sequence[Candidate], codes: Mapping[int, str], *, with_known: bool = False
+    group: Sequence[Candidate],
+    codes: Mapping[int, str],
+    *,
+    with_known: bool = False,
+    with_sources: bool = False,
 ) -> tuple[Mapping[str, Any], ...]:
     """Return candidates as the judge sees them: nothing about who wrote them, and how.
 
-    `with_known`: with what they may repeat, from its beginning.
+    `with_known`: with what they may repeat, from its beginning; `with_sources`: with what they were
+    made of.
     """
     return tuple(
         {
@@ -243,6 +254,11 @@ def rows(
             **(
                 {"known": [shorten(one.text, KNOWN_SHOWN) for one in each.near]}
                 if with_known and each.near
+                else {}
+            ),
+            **(
+                {"source": each.source_text[:SOURCE_SHOWN]}
+                if with_sources and each.source_text
                 else {}
             ),
         }

@@ -21,6 +21,7 @@ FRESH, SAID_BEFORE = (
     "fresh",
     "said_before",
 )  # of a judge's answer: is it new, and what proves that not
+GROUNDED, GROUNDS = "grounded", "source_quotes"  # does its source say so, and in which words
 LEAST_QUOTE: Final = 12  # characters; "the channel" proves nothing
 LEAST_TIED: Final = 8  # fewer are not worth a ranking: the fixed rules decide
 MOST_TIED: Final = 30
@@ -38,6 +39,7 @@ class Sample:
         points: 1 to 10 for each of CRITERIA.
         checks: Question -> yes or no.
         said_before: What it quotes of a known text that the candidate repeats.
+        grounds: What it quotes of the source that the candidate was made of.
     """
 
     id: int
@@ -46,6 +48,7 @@ class Sample:
     reasons: str
     notes: str
     said_before: str = ""
+    grounds: tuple[str, ...] = ()
 
 
 @record
@@ -139,7 +142,21 @@ def _sample(id_: int, entry: Mapping[str, Any]) -> Sample:
         reasons=_line(entry.get("reasons")),
         notes=_line(entry.get("notes")),
         said_before=_line(entry.get(SAID_BEFORE)),
+        grounds=_lines(entry.get(GROUNDS)),
     )
+
+
+def grounded(sample: Sample, source_text: str) -> dict[str, bool]:
+    """Return the checks of a sample; `grounded` is a yes only with words that the source has.
+
+    Without a source, or where the judge was not asked, there is no such check.
+    """
+    checks = {name: says_yes for name, says_yes in sample.checks.items() if name != GROUNDED}
+    if not source_text or GROUNDED not in sample.checks:
+        return checks
+    said, quotes = normalise(source_text), [normalise(each) for each in sample.grounds]
+    is_quoted = bool(quotes) and all(len(each) >= LEAST_QUOTE and each in said for each in quotes)
+    return checks | {GROUNDED: sample.checks[GROUNDED] and is_quoted}
 
 
 def proven(sample: Sample, near: Sequence[NearText]) -> NearText | None:
@@ -171,6 +188,11 @@ def repeats(
 def source_of(near: NearText) -> dict[str, int]:
     """Return what a known text is, as it is stored with a judgement."""
     return {"post": near.post} if near.post else {"candidate": near.candidate or 0}
+
+
+def _lines(value: Any) -> tuple[str, ...]:
+    given = value if isinstance(value, list) else [value]
+    return tuple(line for line in map(_line, given) if line)
 
 
 def _line(value: Any) -> str:

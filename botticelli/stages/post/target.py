@@ -189,6 +189,7 @@ class PostTarget:
                 parts=tuple(self._parts(content)),
                 title=content.title,
                 link=content.link,
+                source=content.source,
                 attachments=attachments,
                 most_attachments=limits.attachments,
                 destination=self.destination,

@@ -65,6 +65,7 @@ LIST_JUDGED: Final = """
        AND curation_score BETWEEN %(min_score)s AND 50
        AND text_content IS NOT NULL
        AND (%(with_fails)s OR NOT jsonb_path_exists(judging, '$.fails[*]'))
+       AND NOT coalesce(judging @> '{"fails": ["grounded"]}', false)
      ORDER BY curation_score DESC, coalesce(score_engagement, 0) + coalesce(score_value, 0) DESC, id
      LIMIT %(limit)s
 """
@@ -75,7 +76,8 @@ def list_judged(
 ) -> tuple[JudgedCandidate, ...]:
     """Return the best judged candidates at or above `min_score`, best first.
 
-    `with_fails` includes those about which the judge answered a question with no.
+    `with_fails` includes those about which the judge answered a question with no. What claims more
+    than its source says is never among them.
     """
     values = {"min_score": min_score, "limit": limit, "with_fails": with_fails}
     return tuple(fetch_all(conn, JudgedCandidate, LIST_JUDGED, values))

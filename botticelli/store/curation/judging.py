@@ -27,6 +27,7 @@ class Candidate:
     Args:
         samples: Earlier passes of the judge over it.
         near: What it may repeat.
+        source_text: Title and text of what it was made of; empty: of nothing from outside.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Candidate:
     attempts: int
     samples: Sequence[Mapping[str, Any]] = ()
     near: Sequence[NearText] = ()
+    source_text: str = ""
 
     @property
     def claim(self) -> Claim:
@@ -74,7 +76,10 @@ CLAIM: Final = """
                   c.attempts,
                   CASE WHEN c.judge_model IS NOT NULL
                         AND botticelli_is_as_approved(c.text_content, c.judging ->> 'text_hash')
-                       THEN c.judging -> 'samples' END AS samples
+                       THEN c.judging -> 'samples' END AS samples,
+                  coalesce((SELECT i.title || E'\n' || i.text
+                              FROM source_items AS i
+                             WHERE i.id = c.source_item_id), '') AS source_text
     )
     SELECT * FROM claimed ORDER BY id
 """

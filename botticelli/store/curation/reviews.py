@@ -11,7 +11,7 @@ from botticelli.errors import UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation.judging import CRITERIA
-from botticelli.text import fingerprint, parts_of
+from botticelli.text import fingerprint, parts_of, shorten
 
 Decision = Literal["approve", "reject", "hold", "reopen"]
 
@@ -40,6 +40,7 @@ class Reviewed:
         judging: What the scores are made of.
         history: What people decided and edited, oldest first.
         repeats_text: What it repeats, or may repeat.
+        made_of: What it was made of: source, title, url and the beginning of its text.
     """
 
     id: int
@@ -72,6 +73,15 @@ class Reviewed:
     language: str | None = None
     parts: Sequence[str] | None = None
     attached: str | None = None
+    made_of: Mapping[str, str] | None = None
+
+    @property
+    def source_words(self) -> str:
+        """What it was made of, in a line; empty: of nothing from outside."""
+        if not self.made_of:
+            return ""
+        named = self.made_of["title"] or shorten(self.made_of["text"], 80)
+        return " ".join(filter(None, (f"{self.made_of['source']}: {named}", self.made_of["url"])))
 
     @property
     def repeats(self) -> str:

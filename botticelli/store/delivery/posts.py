@@ -231,6 +231,7 @@ class PostContent:
         rendition: State of its rendition for the destination; empty: there is none of what it is
             now. A ready one is in `text` and `parts` already.
         note: What is said of the rendition.
+        source: Address of what it was made of; empty: it has none; None: it was made of nothing.
     """
 
     post_id: int
@@ -244,6 +245,7 @@ class PostContent:
     is_attached_to: bool = False
     rendition: str = ""
     note: str = ""
+    source: str | None = None
 
 
 CONTENT: Final = f"""
@@ -252,7 +254,12 @@ CONTENT: Final = f"""
            coalesce(p.title, '') AS title, coalesce(p.link, '') AS link,
            coalesce(p.language, '') AS language, coalesce(p.generation_model, '') AS model,
            {IS_AS_APPROVED} AS is_approved, p.attached IS NOT NULL AS is_attached_to,
-           coalesce(r.state, '') AS rendition, coalesce(r.note, '') AS note
+           coalesce(r.state, '') AS rendition, coalesce(r.note, '') AS note,
+           (SELECT i.url
+              FROM potential_discord_posts AS c
+              JOIN source_items AS i
+                ON i.id = c.source_item_id
+             WHERE c.id = p.candidate_id) AS source
       FROM approved_discord_posts AS p
       LEFT JOIN (SELECT *, CASE WHEN state = 'ready' THEN text_content END AS ready
                    FROM renditions) AS r
