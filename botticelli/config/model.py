@@ -378,6 +378,8 @@ class Destination:
         forum: Open a post of the forum that the channel is, for each.
         forum_tags: Its tags, by name or id.
         silent: Notify nobody of the posts.
+        poll_hours: Make a poll of a question at the end of a post and the list of answers below it,
+            open for so many hours (Discord); left out: no polls.
         suppress_embeds: Show no previews of links.
         edits: What an edit of a published post does where the platform shows none: refuse it, or
             replace the post by a new one.
@@ -425,6 +427,7 @@ class Destination:
     forum: bool = key(False)
     forum_tags: tuple[str, ...] = key((), eg=["News"])
     silent: bool = key(False)
+    poll_hours: int | None = key(None, min=1, max=768, eg=24)
     suppress_embeds: bool = key(False)
     edits: Literal["refuse", "replace"] = key("refuse")
     guard: Guard = key(Guard())

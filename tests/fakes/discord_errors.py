@@ -50,6 +50,7 @@ _KNOWN: dict[int, tuple[int, str]] = {  # code: (HTTP status, message)
     220001: (400, "Webhooks posted to forum channels must have a thread_name or thread_id"),
     220002: (400, "Webhooks posted to forum channels cannot have both a thread_name and thread_id"),
     220003: (400, "Webhooks can only create threads in forum channels"),
+    520003: (400, "Cannot edit poll message"),
     240000: (400, "Message blocked by harmful links filter"),
 }
 

@@ -52,8 +52,13 @@ def write(
     attached = uploads.attached(call)
     if attached and author is world.bot:
         world.require(channel, "ATTACH_FILES")
-    if not text and not attached:
+    poll = body.get("poll")
+    if not text and not attached and not poll:
         raise Fail(50006)
+    if poll:
+        if author is world.bot:
+            world.require(channel, "SEND_POLLS")
+        more["poll"] = {key: poll[key] for key in ("question", "answers", "allow_multiselect")}
     everyone, users, roles = rules.mentioned(
         text, body.get("allowed_mentions"), default=default_mentions, may_everyone=may_everyone
     )
@@ -208,7 +213,9 @@ def change(
         changed["content"] = rules.stored_text(body["content"])
     if body.get("attachments") is not None:
         changed["attachments"] = uploads.kept(call, changed["attachments"])
-    if not changed["content"] and not changed["attachments"]:
+    if "poll" in body:
+        raise Fail(520003)
+    if not any(changed.get(one) for one in ("content", "attachments", "poll")):
         raise Fail(50006)
     if body.get("flags") is not None:
         changed["flags"] = (changed["flags"] & ~rules.SETTABLE_FLAGS) | body["flags"]

@@ -12,7 +12,7 @@ SETTABLE_FLAGS = (1 << 2) | (1 << 12) | (1 << 13) | (1 << 15)
 EVERY_MENTION = ("users", "roles", "everyone")
 WEBHOOK_MENTIONS = ("users",)
 # What a message may hold as well, and Botticelli never sends.
-UNSUPPORTED = {"components", "embeds", "message_reference", "poll", "sticker_ids"}
+UNSUPPORTED = {"components", "embeds", "message_reference", "sticker_ids"}
 
 
 def check_message(body: Any) -> None:
@@ -27,6 +27,7 @@ def check_message(body: Any) -> None:
     _mentions(form, body.get("allowed_mentions"))
     _flags(form, body)
     _attachments(form, body.get("attachments"))
+    _poll(form, body.get("poll"))
     form.finish()
 
 
@@ -74,6 +75,17 @@ def whole_number(name: str, value: Any, *, least: int, most: int, default: int) 
             name, "NUMBER_TYPE_MAX", f"int value should be less than or equal to {most}."
         )
     return number
+
+
+def _poll(form: Form, poll: Any) -> None:
+    if poll is None:
+        return
+    form.too_long("poll.question.text", poll["question"]["text"], 300)
+    form.too_many("poll.answers", poll["answers"], 10)
+    for place, one in enumerate(poll["answers"]):
+        form.too_long(f"poll.answers.{place}.poll_media.text", one["poll_media"]["text"], 55)
+    if not 1 <= poll.get("duration", 24) <= 768:
+        form.wrong("poll.duration", "NUMBER_TYPE_MAX", "int value should be at most 768.")
 
 
 def _attachments(form: Form, attachments: Any) -> None:

@@ -1,5 +1,6 @@
 """Pictures on Discord: a form to the letter, read back, kept in edits."""
 
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
@@ -9,7 +10,8 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Attachment, NotSent, Refused, Unconfirmed
 from botticelli.platforms.discord.attachments import file_name
-from botticelli.platforms.open import open_platform
+from botticelli.platforms.discord.polls import poll_of
+from botticelli.platforms.open import missing, open_platform
 from tests.contracts.platform_contract import message
 from tests.posting import to_discord
 
@@ -153,3 +155,70 @@ def test_names_are_such_that_discord_keeps_them(name, kept):
     one = Attachment(sha256="0" * 64, mime="image/jpeg", content=b"", name=name)
 
     assert file_name(one) == kept
+
+
+# -- polls ----------------------------------------------------------------------------------------
+
+POLL = "Hello!\n\n**Which one?**\n- *Red*\n- Blue"
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "question", "answers"),
+    [
+        (POLL, "Hello!", "Which one?", ["Red", "Blue"]),
+        ("Which?\n1. a\n2. b\n", "", "Which?", ["a", "b"]),
+        ("x\nWhich?\n\n* a\n* b\n* c", "x", "Which?", ["a", "b", "c"]),
+    ],
+)
+def test_a_question_with_answers_is_a_poll(text, before, question, answers):
+    found, poll = poll_of(text, hours=48)
+
+    assert found == before
+    assert poll["question"] == {"text": question}
+    assert [one["poll_media"]["text"] for one in poll["answers"]] == answers
+    assert poll["duration"] == 48
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        (POLL, 0),
+        ("Which?\n- a", 24),
+        ("Which.\n- a\n- b", 24),
+        ("Which?\n- a\n- b\nand more", 24),
+        ("Which?\n" + "- a\n" * 11, 24),
+        ("Which?\n- a\n- " + "b" * 56, 24),
+        ("x" * 300 + "?\n- a\n- b", 24),
+        ("- a\n- b", 24),
+    ],
+)
+def test_anything_else_is_text(text, hours):
+    assert poll_of(text, hours=hours) == (text, {})
+
+
+@pytest.fixture(params=[by_bot, by_webhook], ids=lambda way: way.__name__)
+def polling(request, discord, clock):
+    return open_platform(replace(request.param(discord), poll_hours=24), clock=clock)
+
+
+@pytest.mark.parametrize("text", [POLL, "Which?\n- a\n- b"])
+def test_a_poll_is_published_found_and_kept(polling, discord, clock, text):
+    since = clock.now()
+    receipt = polling.send(message(text))
+
+    (made,) = discord.messages()
+    assert made["content"] == ("Hello!" if text == POLL else "")
+    assert len(made["poll"]["answers"]) == 2
+    assert polling.find(message(text), since=since).receipt.remote_id == receipt.remote_id
+    polling.edit(receipt.remote_id, message(text.replace("Hello", "Good day")))
+    with pytest.raises(Refused, match="poll cannot be changed"):
+        polling.edit(receipt.remote_id, message(text.replace("- ", "- very ")))
+    assert discord.messages()[0]["poll"] == made["poll"]
+
+
+def test_a_poll_needs_a_right_and_no_forum(discord, clock):
+    asked = replace(by_bot(discord), poll_hours=24)
+    discord.deny("SEND_POLLS")
+
+    assert "Create Polls" in open_platform(asked, clock=clock).check()[0]
+    assert "a forum takes no polls" in str(missing(replace(asked, forum=True))[0])

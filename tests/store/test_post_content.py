@@ -202,3 +202,21 @@ def test_pictures_that_nobody_has_any_more_are_freed(db, clock, approved_id):
 def test_bytes_are_what_their_hash_says(db):
     with pytest.raises(Exception, match="media_check"):
         db.execute("INSERT INTO media (sha256, mime, content) VALUES ('x', 'image/png', 'x')")
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"text_content": "Hi.", "poll": {"question": "Red ", "answers": ["a", "b\nc"]}},
+         "Hi.\n\nRed?\n- a\n- b c"),
+        ({"poll": {"question": "Red?", "answers": ["a", "b"]}}, "Red?\n- a\n- b"),
+        ({"text_content": "Hi.", "poll": {"question": "Red?", "answers": ["a"]}}, "Hi."),
+        ({"text_content": "Hi.", "poll": "Red?"}, "Hi."),
+        ({"text_content": "Hi.", "poll": {"question": 1, "answers": ["a", "b"]}}, "Hi."),
+    ],
+)  # fmt: skip
+def test_a_poll_that_a_model_names_stands_at_the_end_of_the_text(db, row, text):
+    insert_rows(db, "potential_discord_posts", rows=[row])
+
+    found = db.execute("SELECT text_content, extra ? 'poll' FROM potential_discord_posts")
+    assert found.fetchone() == (text, text == "Hi.")

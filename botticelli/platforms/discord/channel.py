@@ -28,6 +28,7 @@ VIEW_CHANNEL: Final = 1 << 10
 SEND_MESSAGES: Final = 1 << 11
 MANAGE_MESSAGES: Final = 1 << 13
 READ_MESSAGE_HISTORY: Final = 1 << 16
+SEND_POLLS: Final = 1 << 49
 MANAGE_THREADS: Final = 1 << 34
 CREATE_PUBLIC_THREADS: Final = 1 << 35
 SEND_MESSAGES_IN_THREADS: Final = 1 << 38
@@ -35,6 +36,7 @@ PERMISSIONS: Final[Mapping[int, str]] = {
     VIEW_CHANNEL: "View Channel",
     SEND_MESSAGES: "Send Messages",
     MANAGE_MESSAGES: "Manage Messages",
+    SEND_POLLS: "Create Polls",
     READ_MESSAGE_HISTORY: "Read Message History",
     CREATE_PUBLIC_THREADS: "Create Public Threads",
     SEND_MESSAGES_IN_THREADS: "Send Messages in Threads",
@@ -77,6 +79,7 @@ class Extras:
         is_forum: Each post is a thread of its own.
         tags: Names or ids of a forum's tags.
         flags: Of each message.
+        poll_hours: A question with answers at the end of a text is a poll, open so long; 0: none.
     """
 
     crosspost: bool = False
@@ -84,6 +87,7 @@ class Extras:
     is_forum: bool = False
     tags: tuple[str, ...] = ()
     flags: int = 0
+    poll_hours: int = 0
 
     @property
     def opens_threads(self) -> bool:
@@ -168,7 +172,8 @@ def _is_ours(message: Mapping[str, Any], wanted: Search, *, channel: str, since:
         message = wanted.whole(channel, str(message["id"]))
     words, files = wanted.message.text, wanted.message.attachments
     if words.strip():
-        return text.alike(message.get("content") or "", words)
+        question = ((message.get("poll") or {}).get("question") or {}).get("text")
+        return text.alike(message.get("content") or question or "", words)
     return attachments.are_alike(message.get("attachments"), files)
 
 
@@ -257,6 +262,8 @@ def _needed(wanted: Extras, *, writes: bool, is_thread: bool) -> list[int]:
     needed = [VIEW_CHANNEL, READ_MESSAGE_HISTORY]
     if writes:
         needed.append(SEND_MESSAGES_IN_THREADS if is_thread else SEND_MESSAGES)
+    if wanted.poll_hours and writes:
+        needed.append(SEND_POLLS)
     if wanted.opens_threads:
         needed += [CREATE_PUBLIC_THREADS, SEND_MESSAGES_IN_THREADS]
     return needed

@@ -24,7 +24,7 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.discord import attachments, forum
+from botticelli.platforms.discord import attachments, forum, polls
 from botticelli.platforms.discord import channel as channels
 from botticelli.platforms.discord.errors import (
     ARCHIVED,
@@ -145,7 +145,9 @@ class Discord(WebPlatform):
         links = re.compile(rf"/{place}/(\d+)$")
         here = {match[1] for one in known if (match := links.search(one))}
         search = channels.Search(
-            message=message,
+            message=replace(
+                message, text=polls.words_of(message.text, hours=self._extras.poll_hours)
+            ),
             author=self._webhook.id if self._webhook else self._me(),
             since=since,
             known=here.union(known),
@@ -166,10 +168,16 @@ class Discord(WebPlatform):
 
         So are its files: those that an edit does not list are removed.
         """
-        body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}
-        if message.attachments:
-            there = self._look(*self._one(remote_id, message.thread)).get("attachments") or ()
-            body["attachments"] = attachments.kept(there, message.attachments)
+        content, poll = polls.poll_of(message.text, hours=self._extras.poll_hours)
+        body: Json = {"content": content, "allowed_mentions": _mentions(message)}
+        if message.attachments or self._extras.poll_hours:
+            there = self._look(*self._one(remote_id, message.thread))
+            body["attachments"] = attachments.kept(
+                there.get("attachments", ()), message.attachments
+            )
+            if not polls.are_alike(there.get("poll"), poll):
+                what, hint = "a poll cannot be changed", "withdraw it and approve the new text"
+                raise Refused(what, where=self.name, hint=hint)
         return self._receipt(self._change("PATCH", remote_id, message.thread, json=body))
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:
@@ -265,7 +273,10 @@ class Discord(WebPlatform):
         return found
 
     def _payload(self, message: OutgoingMessage, tags: Sequence[str]) -> Json:
-        body: Json = {"content": message.text, "allowed_mentions": _mentions(message)}
+        content, poll = polls.poll_of(message.text, hours=self._extras.poll_hours)
+        body: Json = {"content": content, "allowed_mentions": _mentions(message)}
+        if poll:
+            body["poll"] = poll
         if message.attachments:
             body["attachments"] = attachments.listed(message.attachments)
         if self._extras.flags:

@@ -64,6 +64,7 @@ def _unfit_for_forum(destination: Destination) -> Iterator[Problem]:
     for key, is_wrong, what, hint in (
         ("crosspost", is_forum and destination.crosspost, "a forum has no followers", "remove it"),
         ("forum", is_forum and into_thread, "the webhook writes into a thread", "remove one"),
+        ("poll_hours", is_forum and destination.poll_hours, "a forum takes no polls", "remove it"),
         ("forum_tags", tags and not is_forum, "only a forum has tags", "set `forum = true`"),
         ("forum_tags", len(tags) > MOST_TAGS, f"more than {MOST_TAGS} tags", "remove some"),
         ("forum_tags", by_name, "a webhook alone knows no names of tags", "write their ids"),
@@ -214,6 +215,7 @@ class _DiscordRoom(Room):
                 thread_name=destination.thread_name,
                 is_forum=destination.forum,
                 tags=destination.forum_tags,
+                poll_hours=destination.poll_hours or 0,
                 flags=SILENT * destination.silent | NO_EMBEDS * destination.suppress_embeds,
             ),
         )

@@ -62,7 +62,7 @@ def as_post(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     A post in parts has them all in its text, too, with lines of `---` between them: so they are
     judged, edited and compared. What such lines cut in a text are its parts.
     """
-    post, rest = dict(row), {}
+    post, rest = _with_poll(row), {}
     for key, pattern in _FITS.items():
         value = post.pop(key, None)
         if isinstance(value, str) and pattern.fullmatch(value.strip()):
@@ -78,6 +78,22 @@ def as_post(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         rest |= {} if given is None else {"parts": given}
         parts = (parts_of(text) if isinstance(text, str) else None) or []
     return post | ({"parts": parts} if len(parts) > 1 else {}), rest
+
+
+def _with_poll(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose poll, {"question": ..., "answers": [...]}, stands at its text's end."""
+    post, poll = dict(row), row.get("poll")
+    text = row.get("text_content", "")
+    if not isinstance(poll, dict) or "parts" in row or not isinstance(text, str):
+        return post
+    question, answers = poll.get("question"), poll.get("answers")
+    lines = [question, *answers] if isinstance(answers, list) else []
+    if len(lines) < 3 or not all(isinstance(one, str) and one.strip() for one in lines):
+        return post
+    first, *others = (" ".join(one.split()) for one in lines)
+    listed = "\n".join((f"{first.rstrip('?')}?", *(f"- {one}" for one in others)))
+    del post["poll"]
+    return post | {"text_content": f"{text.rstrip()}\n\n{listed}".strip()}
 
 
 # PostgreSQL's own columns of every table.
