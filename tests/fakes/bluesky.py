@@ -126,6 +126,8 @@ class FakeBluesky(LoopbackServer):
 
     def reply(self, request: Request) -> Answer:
         """See LoopbackServer."""
+        if request.path == f"/{self.did}":  # as the directory of accounts has it
+            return answer_json(self._document())
         name = request.path.removeprefix("/xrpc/")
         short = name.rpartition(".")[2]
         body = self._body(request, short)
@@ -186,17 +188,20 @@ class FakeBluesky(LoopbackServer):
             raise Refusal(401, "AccountTakedown", "Account has been taken down")
         return token
 
-    def _session(self) -> dict[str, Any]:
+    def _document(self) -> dict[str, Any]:
         service = {
             "id": "#atproto_pds",
             "type": "AtprotoPersonalDataServer",
             "serviceEndpoint": self.endpoint or self.url,
         }
+        return {"id": self.did, "service": [service]}
+
+    def _session(self) -> dict[str, Any]:
         return {
             **self._tokens_for(),
             "handle": self.handle,
             "did": self.did,
-            "didDoc": {"id": self.did, "service": [service]},
+            "didDoc": self._document(),
             "active": True,
         }
 

@@ -20,7 +20,8 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.bluesky import record
+from botticelli.platforms.bluesky import record, session
+from botticelli.platforms.bluesky.open import ROOM
 from botticelli.platforms.open import missing, open_platform
 from botticelli.store.kept_sessions import SealedSessions
 from tests.contracts.platform_contract import PlatformContract, message
@@ -460,6 +461,25 @@ def test_a_kept_session_tells_nothing_without_the_password(opened, server, db):
         opened(token=Secret("wxyz-wxyz-wxyz-wxyz")).send(message())
 
 
+def test_without_base_url_the_account_says_where_it_lives(opened, server, clock, monkeypatch):
+    monkeypatch.setattr(session, "ENTRY", server.url)
+    monkeypatch.setattr(session, "DIRECTORY", server.url)
+    with FakeBluesky(handle=server.handle) as home:
+        server.endpoint, home.others = home.url, {}
+        receipt = opened(base_url="").send(message())
+        reply = message(nonce="b", previous=(receipt,))
+        assert opened(base_url="").find(reply, since=clock.now()).certain
+        opened(base_url="").send(reply)
+
+        assert len(home.texts()) == 2
+        assert len(home.sent("createSession")) == 1
+        assert server.sent("createSession") == []
+
+    server.endpoint = "http://somewhere.example.org"
+    with pytest.raises(ConfigError, match="unencrypted"):
+        opened(base_url="", token=Secret("x")).send(message())
+
+
 def test_too_many_logins_are_waited_for(platform, server, clock):
     for _ in range(30):
         server.create_session(None, {"identifier": server.handle, "password": server.password})
@@ -506,3 +526,47 @@ def test_an_account_of_nobody_is_a_configuration_error(destination, clock):
 
     with pytest.raises(ConfigError, match="no account"):
         platform.send(message())
+
+
+# -- connecting -----------------------------------------------------------------------------------
+
+
+def asker(**answers):
+    """Return what answers as a person does, and refuses questions that nobody expects."""
+    return lambda name, question, *, secret=False, optional=False: answers[name]
+
+
+def test_connecting_tries_the_app_password_and_names_the_keys(server, clock):
+    found = ROOM.connect(
+        asker(server=server.url, account=f"@{server.handle}", token=server.password), clock=clock
+    )
+
+    keys = {"platform": "bluesky", "account": server.handle, "base_url": server.url}
+    assert found.keys == keys
+    assert found.secrets == {"token": server.password}
+    assert found.notes == ("@easel.test",)
+
+
+def test_connecting_warns_of_the_accounts_own_password(server, clock):
+    server.password = "the one password"
+    answers = {"server": server.url, "account": server.handle, "token": server.password}
+
+    found = ROOM.connect(asker(**answers), clock=clock)
+
+    assert "own password" in found.notes[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"token": "wxyz-wxyz-wxyz-wxyz"}, "does not accept the app password"),
+        ({"account": "easel"}, "no whole handle"),
+        ({"account": "nobody.test"}, "does not accept"),
+        ({"server": "http://pds.example.org"}, "unencrypted"),
+    ],
+)
+def test_connecting_says_what_does_not_do(server, clock, wrong, words):
+    right = {"server": server.url, "account": server.handle, "token": server.password}
+
+    with pytest.raises(ConfigError, match=words):
+        ROOM.connect(asker(**{**right, **wrong}), clock=clock)

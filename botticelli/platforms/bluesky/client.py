@@ -87,7 +87,8 @@ class Bluesky(PlatformDefaults):
             resolve=lambda handle: f"{{did of {handle}}}",
         )
         uploads = [_upload(one) for one in message.attachments]
-        put = self._put(made, record.key_of(message.nonce, message.planned_at), repo="{did}")
+        key = record.key_of(message.nonce, message.planned_at) if message.planned_at else "{key}"
+        put = self._put(made, key, repo="{did}")
         return [one.shown(self.account.shown_root) for one in (*uploads, put)]
 
     def send(self, message: OutgoingMessage) -> Receipt:

@@ -1,18 +1,25 @@
 """What Bluesky is by its name: what a destination there needs, and its client."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
-from botticelli.errors import Problem
+from botticelli.config.secrets import Secret
+from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import Platform, Room, lack, told
+from botticelli.platforms.connecting import Asker, Credentials
 from botticelli.platforms.rate_limits import SharedLimits
+
+VARIABLE: Final = "BLUESKY_TOKEN"
+APP_PASSWORD: Final = re.compile(r"(?:[a-z0-9]{4}-){3}[a-z0-9]{4}")
 
 
 class _BlueskyRoom(Room):
     longest = 300
+    secrets = (("token", VARIABLE),)
 
     def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
@@ -41,12 +48,31 @@ class _BlueskyRoom(Room):
             hint = "write it with its domain: name.bsky.social"
             yield lack(destination, "account", what, hint)
         if not destination.token:
-            hint = "`botticelli connect bluesky` gets one"
+            hint = f"`botticelli connect bluesky` tries one out and keeps it ({VARIABLE})"
             yield lack(destination, "token", "no app password", hint, is_unset=True)
 
     def place(self, destination: Destination) -> str:
         """See Room."""
         return _handle(destination)
+
+    def connect(self, ask: Asker, *, clock: Clock) -> Credentials:
+        """See Room."""
+        said = "The server, if it is not to be found by the handle"
+        server = ask("server", said, optional=True)
+        handle = ask("account", "The handle, such as name.bsky.social").lstrip("@")
+        said = "An app password (Settings, Privacy and security, App passwords)"
+        token = Secret(ask("token", said, secret=True))
+        root = server if "://" in server or not server else f"https://{server}"
+        tried = Destination(
+            name="bluesky", platform="bluesky", base_url=root, account=handle, token=token
+        )
+        if problems := self.open(tried, clock=clock, limits=SharedLimits(clock)).check():
+            raise ConfigError(problems[0])
+        keys = {"platform": "bluesky", "account": handle} | ({"base_url": root} if root else {})
+        is_own = not APP_PASSWORD.fullmatch(token.reveal())
+        own = ("this is the account's own password: an app password can be revoked for itself",)
+        notes = (f"@{handle}", *(own if is_own else ()))
+        return Credentials(keys=keys, secrets={"token": token}, notes=notes)
 
 
 ROOM: Final = _BlueskyRoom()

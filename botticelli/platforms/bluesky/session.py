@@ -6,19 +6,14 @@ process finds it; it is made anew only when the server takes neither of its two 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.config.addresses import require_safe
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.platforms.base import (
-    Keeper,
-    KeptOut,
-    LockedOut,
-    NotSent,
-    Refused,
-)
+from botticelli.platforms.base import Keeper, KeptOut, LockedOut, NotSent, Refused
 from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.platforms.requests import FailedAnswer, Requests, WebRequest, bearer, open_session
 from botticelli.records import record
@@ -29,10 +24,7 @@ if TYPE_CHECKING:
 ENTRY: Final = "https://bsky.social"  # knows every handle
 DIRECTORY: Final = "https://plc.directory"  # knows where an account lives
 NO_LOGIN: Final = "make an app password in the settings, then `botticelli connect bluesky`"
-_SHUT: Final = frozenset(
-    ("AccountTakedown", "RepoTakendown", "RepoDeactivated", "AccountDeactivated", "RepoSuspended")
-)
-_OVER: Final = frozenset(("ExpiredToken", "InvalidToken"))
+_SHUT: Final = "the account is shut ({}); log in on the web and see why"
 
 
 class TokenOver(NotSent):
@@ -41,6 +33,21 @@ class TokenOver(NotSent):
 
 class Swapped(Refused):
     """Something else is where the record was to go."""
+
+
+# What Bluesky names in its own way, and what becomes of it; {} is what it says.
+_ERRORS: Final[Mapping[str, tuple[type[BotticelliError], str]]] = {
+    "ExpiredToken": (TokenOver, "the session is over"),
+    "InvalidToken": (TokenOver, "the session is over"),
+    "AccountTakedown": (KeptOut, _SHUT),
+    "AccountDeactivated": (KeptOut, _SHUT),
+    "RepoTakendown": (KeptOut, _SHUT),
+    "RepoSuspended": (KeptOut, _SHUT),
+    "RepoDeactivated": (KeptOut, _SHUT),
+    "InvalidSwap": (Swapped, "{}"),
+    # Pictures that nothing uses are thrown away after some hours.
+    "BlobNotFound": (NotSent, "the server has dropped a picture"),
+}
 
 
 @record
@@ -53,8 +60,8 @@ class Login:
 
     did: str
     root: str
-    access: str = ""
-    refresh: str = ""
+    access: str
+    refresh: str
 
 
 def query(method: str, asked: Mapping[str, str] | None = None) -> WebRequest:
@@ -89,8 +96,9 @@ class BlueskyAccount:
         self._password = password
         self._root = root
         self._where = where
+        self._name = f"bluesky {root} {identifier}"  # which the session is kept under
         self._bearer = ""
-        self._session: Login | None = None
+        self._login: Login | None = None
         self.requests = Requests(
             open_session(self._authorise),
             base_url=root,
@@ -104,10 +112,11 @@ class BlueskyAccount:
         """The server's address as a dry run shows it, without asking anybody."""
         return self._root or "{server of the account}"
 
-    @property
+    @cached_property
     def did(self) -> str:
-        """The account's id for ever."""
-        return self._home().did
+        """The account's id for ever; without a session, the server is asked for it."""
+        known = self._known()
+        return known.did if known else self._find()
 
     def ask(self, request: WebRequest) -> Any:
         """Make a request as the account; one that meets an old token is made again, with a new one.
@@ -116,17 +125,16 @@ class BlueskyAccount:
             Swapped: A write found something else.
             PlatformError, ConfigError: As `Requests.ask`.
         """
-        session = self._home()
-        if not session.access:
-            session = self._log_in(session)
+        login = self._known() or self._log_in()
         try:
-            return self._send(request, session.access)
+            return self._send(request, login.access)
         except TokenOver:
-            return self._send(request, self._renewed(session).access)
+            return self._send(request, self._renewed(login).access)
 
     def look(self, method: str, asked: Mapping[str, str], *, absent: str) -> dict[str, Any]:
         """Make a request that anybody may make; {} where the server answers `absent`."""
-        self._home()
+        if not self.requests.base_url and self._known() is None:
+            self._find()
         answer = self._send(query(method, asked), "", absent=absent)
         if not isinstance(answer, dict):
             raise NotSent("Bluesky's answer is of another kind", where=self._where)
@@ -150,102 +158,80 @@ class BlueskyAccount:
 
     def _explain(self, answer: FailedAnswer) -> BotticelliError | None:
         """Return the error for what Bluesky names in its own way; None: the usual one."""
-        name, said, where = str(answer.body.get("error", "")), answer.message, self._where
-        error: BotticelliError | None = None
+        found = _ERRORS.get(str(answer.body.get("error")))
         if answer.status >= 500 or answer.status == 429:
-            pass
-        elif name in _OVER:
-            error = TokenOver("the session is over", where=where)
-        elif name in _SHUT:
-            hint = "log in on the web and see what it says"
-            error = KeptOut(f"the account is shut ({said})", where=where, hint=hint)
-        elif answer.status == 401:
-            what = f"Bluesky does not accept the app password ({said})"
-            error = LockedOut(what, where=where, hint=NO_LOGIN)
-        elif name == "InvalidSwap":
-            error = Swapped(said, where=where)
-        elif name == "BlobNotFound":  # pictures that are not used are thrown away after some hours
-            error = NotSent("the server has dropped a picture", where=where)
-        return error
+            return None
+        if found:
+            kind, words = found
+            return kind(words.format(answer.message), where=self._where)
+        if answer.status == 401:
+            what = f"Bluesky does not accept the app password ({answer.message})"
+            return LockedOut(what, where=self._where, hint=NO_LOGIN)
+        return None
 
     # -- the session ------------------------------------------------------------------------------
 
-    def _home(self) -> Login:
-        """Return the session, or at least who the account is and where it lives."""
-        if self._session is None:
-            password = self._password.reveal()
-            kept = self.keeper.load(self._name, password) if self.keeper else ""
-            self._session = _session_of(kept) or self._found()
-            self.requests.base_url = self._session.root
-        return self._session
+    def _known(self) -> Login | None:
+        """Return the session of this process, or the one that was kept."""
+        if self._login is None and self.keeper:
+            kept = self.keeper.load(self._name, self._password.reveal())
+            try:
+                self._login = Login(**json.loads(kept))
+            except (ValueError, TypeError):
+                return None
+            self.requests.base_url = self._login.root
+        return self._login
 
-    @property
-    def _name(self) -> str:
-        """What the session is kept under."""
-        return f"bluesky {self._root} {self._identifier}"
+    def _log_in(self) -> Login:
+        if not self._root:
+            self._find()
+        body = {"identifier": self._identifier, "password": self._password.reveal()}
+        return self._keep(self._send(procedure("server.createSession", body), ""))
 
-    def _keep(self, answer: Any, root: str) -> Login:
+    def _renewed(self, login: Login) -> Login:
+        """Return the session with new tokens; a new one where it cannot be refreshed."""
         try:
-            facts = (answer["did"], answer["accessJwt"], answer["refreshJwt"])
-            did, access, refresh = map(str, facts)
+            return self._keep(self._send(procedure("server.refreshSession"), login.refresh))
+        except (TokenOver, LockedOut):
+            return self._log_in()
+
+    def _keep(self, answer: Any) -> Login:
+        try:
+            login = Login(
+                did=str(answer["did"]),
+                root=self.requests.base_url,
+                access=str(answer["accessJwt"]),
+                refresh=str(answer["refreshJwt"]),
+            )
         except (KeyError, TypeError) as error:
             words = "the server's answer describes no session; check base_url"
             raise NotSent(words, where=self._where) from error
-        self._session = Login(did=did, root=root, access=access, refresh=refresh)
         if self.keeper:
-            kept = json.dumps(asdict(self._session))
-            self.keeper.keep(self._name, kept, self._password.reveal())
-        return self._session
+            self.keeper.keep(self._name, json.dumps(asdict(login)), self._password.reveal())
+        self._login = login
+        return login
 
-    def _log_in(self, home: Login) -> Login:
-        body = {"identifier": self._identifier, "password": self._password.reveal()}
-        answer = self._send(procedure("server.createSession", body), "")
-        return self._keep(answer, home.root)
-
-    def _renewed(self, session: Login) -> Login:
-        """Return the session with new tokens; a new one where it cannot be refreshed."""
-        try:
-            answer = self._send(procedure("server.refreshSession"), session.refresh)
-        except (TokenOver, LockedOut):
-            self._session = replace(session, access="", refresh="")
-            return self._log_in(session)
-        return self._keep(answer, session.root)
-
-    def _found(self) -> Login:
-        """Find who the account is, and where it lives if no server is named."""
+    def _find(self) -> str:
+        """Return who the account is, having found where it lives if no server is named."""
+        self.requests.base_url = self._root or ENTRY
         did = self._identifier
-        if not did.startswith("did:"):
-            asked = {"handle": did}
-            entry = self._root or ENTRY
-            request = query("identity.resolveHandle", asked)
-            found = self._send(
-                replace(request, path=entry + request.path), "", absent="InvalidRequest"
-            )
-            did = str(found.get("did", "")) if isinstance(found, dict) else ""
+        did = did if did.startswith("did:") else self.did_of(did)
         if not did.startswith("did:"):
             what, hint = f"there is no account '{self._identifier}'", "write its whole handle"
             raise ConfigError(what, where=self._where, hint=f"{hint} in `account`")
-        return Login(did=did, root=self._root or self._server_of(did))
+        if not self._root:
+            self.requests.base_url = self._server_of(did)
+        return did
 
     def _server_of(self, did: str) -> str:
         """Return the address of the server that the account's document names."""
-        by_web = did.removeprefix("did:web:")
-        is_web = by_web != did
-        path = f"https://{by_web}/.well-known/did.json" if is_web else f"{DIRECTORY}/{did}"
+        host = did.removeprefix("did:web:")
+        path = f"{DIRECTORY}/{did}" if host == did else f"https://{host}/.well-known/did.json"
         document = self._send(WebRequest(method="GET", path=path), "")
-        services = document.get("service") if isinstance(document, dict) else None
-        for service in services if isinstance(services, list) else ():
-            if isinstance(service, dict) and str(service.get("id")).endswith("#atproto_pds"):
-                address = str(service.get("serviceEndpoint"))
-                return require_safe(address, where=self._where, hint="the account's document")
-        raise ConfigError(
-            f"the document of {did} names no server", where=self._where, hint="set base_url"
-        )
-
-
-def _session_of(kept: str) -> Login | None:
-    """Return a session that was kept; None if it cannot be read."""
-    try:
-        return Login(**json.loads(kept))
-    except (ValueError, TypeError):
-        return None
+        try:
+            services = {one["id"].rpartition("#")[2]: one for one in document["service"]}
+            address = str(services["atproto_pds"]["serviceEndpoint"])
+        except (KeyError, TypeError, AttributeError) as error:
+            what = f"the document of {did} names no server"
+            raise ConfigError(what, where=self._where, hint="set base_url") from error
+        return require_safe(address, where=self._where, hint="the account's document")
