@@ -232,6 +232,9 @@ CREATE INDEX IF NOT EXISTS model_calls_by_item
     ON model_calls (item_id, sequence_number) WHERE item_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS model_calls_by_run ON model_calls (run_id, id);
 CREATE INDEX IF NOT EXISTS model_calls_by_time ON model_calls (created_at);
+-- Since version 7.
+CREATE INDEX IF NOT EXISTS model_calls_of_renditions
+    ON model_calls (place) WHERE item_id IS NULL AND place LIKE 'rendition:%';
 
 -- Since version 6: prompts repeat each other (the context, instructions, earlier answers), so each of their parts is stored
 -- once. A part ends with a paragraph whose hash says so: the same text is cut in the same places wherever it stands.
@@ -552,13 +555,12 @@ CREATE TABLE IF NOT EXISTS renditions (
     post_id       bigint      NOT NULL REFERENCES approved_discord_posts (id) ON DELETE CASCADE,
     destination   text        NOT NULL,
     state         text        NOT NULL DEFAULT 'open'
-                  CHECK (state IN ('open',                  -- -> ready | held: it is being made, tries says how often
+                  CHECK (state IN ('open',                  -- -> ready | held: it is to be made
                                    'ready',                 -- is sent instead of the post's text
                                    'held')),                -- it could not be made: note says why
     text_content  text,                                     -- null: none was made yet
     parts         jsonb,                                    -- as of posts
     source_hash   text        NOT NULL,                     -- botticelli_post_hash of what it was made of: another one: stale
-    tries         integer     NOT NULL DEFAULT 0,
     note          text,
     model         text,
     execution_id  bigint      REFERENCES model_calls (id) ON DELETE SET NULL,  -- the answer that it was read from
@@ -568,6 +570,19 @@ CREATE TABLE IF NOT EXISTS renditions (
     CHECK (state <> 'ready' OR text_content IS NOT NULL)
 );
 CREATE INDEX IF NOT EXISTS renditions_by_execution ON renditions (execution_id) WHERE execution_id IS NOT NULL;
+
+-- The renditions of a post as a person is shown them; 'stale': the post was changed since, and it is made anew.
+CREATE OR REPLACE FUNCTION botticelli_renditions(p_post_id bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+               'destination', r.destination, 'text', coalesce(r.text_content, ''), 'note', coalesce(r.note, ''),
+               'model', r.model, 'decided_by', r.decided_by, 'made_at', r.made_at,
+               'state', CASE WHEN r.source_hash <> botticelli_post_hash(p.text_content, p.title, p.link, p.language,
+                                                                        p.parts, p.attached)
+                             THEN 'stale' ELSE r.state END) ORDER BY r.destination), '[]')
+      FROM renditions AS r
+      JOIN approved_discord_posts AS p ON p.id = r.post_id
+     WHERE r.post_id = p_post_id
+$$;
 
 -- Since version 6: what a new text may repeat, as curate keeps it: posts of the window, and candidates that wait; and the
 -- texts of each of their terms.
@@ -728,7 +743,7 @@ CREATE VIEW candidate_reviews AS
                        FROM potential_discord_posts
                       WHERE id = coalesce(botticelli_id(c.judging #> '{repeats,candidate}'), c.duplicate_of)))
                AS repeats_text,                             -- what it repeats, or may repeat, for a person to compare
-           s.title, s.link, s.language, s.parts, s.attached,
+           s.title, s.link, s.language, s.parts, s.attached, botticelli_renditions(p.id) AS renditions,
            (SELECT jsonb_build_object('source', i.source, 'title', i.title, 'url', i.url, 'text', left(i.text, 2000))
               FROM source_items AS i
              WHERE i.id = c.source_item_id) AS made_of      -- what it is about, as its source says it
@@ -862,9 +877,11 @@ DECLARE
     want bigint;
     today date;
     tomorrow boolean;
+    is_recovering boolean;
+    is_queued boolean;
     my_place bigint;
-    ahead integer;
-    ahead_tokens bigint;
+    ahead integer := 0;
+    ahead_tokens bigint := 0;
     since timestamptz;
     is_new boolean;
     granted bigint;
@@ -896,12 +913,14 @@ BEGIN
     -- An account never seen reserves twice the estimate; afterwards the greatest ratio seen lately, and a little more.
     want := least(ceil(p_estimate * coalesce(account.token_ratio, 2.0) * 1.05), p_tpm, p_tpd);
 
-    IF coalesce(p_rpd > 1000, true) AND p_dollars IS NULL AND NOT is_new THEN
-        PERFORM set_config('synchronous_commit', 'off', true);
-        IF NOT EXISTS (SELECT FROM ledger_alive AS l WHERE l.key = p_key) THEN
-            PERFORM ledger_recover(p_key);
-            SELECT blocked_until, blocked_why INTO account.blocked_until, account.blocked_why FROM ledger WHERE key = p_key;
-        END IF;
+    SELECT CASE WHEN coalesce(p_rpd > 1000, true) AND p_dollars IS NULL AND NOT is_new
+                THEN set_config('synchronous_commit', 'off', true) = 'off'
+                     AND NOT EXISTS (SELECT FROM ledger_alive AS l WHERE l.key = p_key) END,
+           EXISTS (SELECT FROM ledger_waiters AS w WHERE w.key = p_key)
+      INTO is_recovering, is_queued;
+    IF is_recovering THEN
+        PERFORM ledger_recover(p_key);
+        SELECT blocked_until, blocked_why INTO account.blocked_until, account.blocked_why FROM ledger WHERE key = p_key;
     END IF;
 
     IF account.blocked_why = 'day' AND account.blocked_until > moment THEN
@@ -916,10 +935,12 @@ BEGIN
         reason := 'blocked';
     END IF;
 
-    SELECT w.place INTO my_place FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
-    SELECT count(*), coalesce(sum(w.tokens), 0) INTO ahead, ahead_tokens
-      FROM ledger_waiters AS w
-     WHERE w.key = p_key AND w.expires_at > moment AND (my_place IS NULL OR w.place < my_place);
+    IF is_queued THEN
+        SELECT w.place INTO my_place FROM ledger_waiters AS w WHERE w.key = p_key AND w.waiter = p_waiter;
+        SELECT count(*), coalesce(sum(w.tokens), 0) INTO ahead, ahead_tokens
+          FROM ledger_waiters AS w
+         WHERE w.key = p_key AND w.expires_at > moment AND (my_place IS NULL OR w.place < my_place);
+    END IF;
 
     since := start - p_window;
     IF account.last_start <= since THEN

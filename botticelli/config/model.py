@@ -368,8 +368,9 @@ class Destination:
         missed: What becomes of rounds that were missed: skip them, make up one, or spread the
             backlog out.
         too_long: What becomes of a post that is too long for the platform.
-        adapt: Narrative that makes a rendition of a post that does not fit, after its approval;
-            empty: none does.
+        adapt: Narrative that shortens such a post first, such as "adapt.shorten"; left out: none.
+        alt: What becomes of a post whose picture has no words for those who do not see it: it is
+            held, words are made (and it is held without), or it goes out as it is.
         tags: Only posts with one of these tags; empty: all.
         content_types: Only posts of one of these types; empty: all.
         crosspost: Publish to following servers (announcement channels).
@@ -420,6 +421,7 @@ class Destination:
     missed: Literal["skip", "one", "spread"] = key("one")
     too_long: Literal["refuse", "split"] = key("refuse")
     adapt: str = key("", eg="adapt.shorten")
+    alt: Literal["required", "generate", "none"] = key("required")
     tags: tuple[str, ...] = key((), eg=["news"])
     content_types: tuple[str, ...] = key((), eg=["discord_post"])
     crosspost: bool = key(False)

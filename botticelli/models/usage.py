@@ -9,7 +9,9 @@ which is high rather than low.
 import json
 import math
 import re
+from collections import Counter
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from botticelli.models.base import Part, Request, Usage
@@ -89,10 +91,12 @@ def probable_tokens(request: Request) -> int:
     return max(least_tokens(request), sum(map(len, (request.system, *texts))) // 7)
 
 
+@lru_cache(maxsize=16)  # of each request it is asked three times, and most say the same before
 def _least(text: str) -> int:
     unspaced = len(_UNSPACED.findall(text))
     words = _WORD.findall(_UNSPACED.sub(" ", text) if unspaced else text)
-    return int(sum(min(1.0, (len(word) + 1) / 4) for word in words)) + unspaced // _PER_UNSPACED
+    sizes = Counter(map(len, words))
+    return int(len(words) - sizes[1] / 2 - sizes[2] / 4) + unspaced // _PER_UNSPACED
 
 
 def _most(request: Request) -> int:

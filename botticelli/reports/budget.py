@@ -19,7 +19,7 @@ from botticelli.errors import ConfigError
 from botticelli.models import catalogue
 from botticelli.models.open import FREE, route
 from botticelli.records import record
-from botticelli.store import ledger
+from botticelli.store import ledger, spending
 from botticelli.store.connection import Connection
 from botticelli.store.ledger import Account, Window
 from botticelli.store.reads.budget import ModelCost, SpendBudget, costs_since, read_spend
@@ -78,6 +78,7 @@ class BudgetReport:
 
     Args:
         spend: What is left of `[models] spend_limit`; empty if there is none, or nothing was spent.
+        posts: What posts cost this month, by platform and account.
         cached_share_today: Of the input tokens, how many the provider had cached, 0 to 1.
     """
 
@@ -85,6 +86,7 @@ class BudgetReport:
     spend: tuple[SpendBudget, ...]
     today: tuple[ModelCost, ...]
     month: tuple[ModelCost, ...]
+    posts: Mapping[str, Decimal]
     cost_today_usd: Decimal
     cost_month_usd: Decimal
     cached_share_today: float
@@ -110,6 +112,7 @@ def budget_report(
         spend=() if limit is None else read_spend(conn, allowed=Decimal(str(limit))),
         today=today,
         month=month,
+        posts=spending.read_spending(conn),
         cost_today_usd=_sum(today),
         cost_month_usd=_sum(month),
         cached_share_today=_cached_share(today),

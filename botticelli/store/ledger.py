@@ -109,7 +109,6 @@ RESERVE: Final = """
 """
 
 
-@repeatable()
 def reserve(
     conn: Connection, asked: CallRequest, *, allowance: Allowance, window: Window
 ) -> Booking:

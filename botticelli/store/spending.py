@@ -19,6 +19,13 @@ SPENT: Final = """
      WHERE key = %(key)s
        AND day >= date_trunc('month', botticelli_now() AT TIME ZONE 'UTC')::date
 """
+ALL_SPENT: Final = """
+    SELECT key, sum(dollars) AS dollars
+      FROM spending
+     WHERE day >= date_trunc('month', botticelli_now() AT TIME ZONE 'UTC')::date
+     GROUP BY key
+     ORDER BY key
+"""
 ADD: Final = """
     INSERT INTO spending (key, day, dollars)
     VALUES (%(key)s, (botticelli_now() AT TIME ZONE 'UTC')::date, %(dollars)s)
@@ -33,6 +40,12 @@ def spent_this_month(conn: Connection, key: str) -> Decimal:
     row = conn.execute(SPENT, {"key": key}).fetchone()
     assert row is not None
     return Decimal(row[0])
+
+
+@repeatable()
+def read_spending(conn: Connection) -> dict[str, Decimal]:
+    """Return what was booked for each account since the UTC month began."""
+    return {key: Decimal(dollars) for key, dollars in conn.execute(ALL_SPENT)}
 
 
 def book(conn: Connection, key: str, dollars: Decimal, *, needed: Decimal, most: Decimal) -> bool:

@@ -60,7 +60,7 @@ def test_nothing_is_sent_above_the_ceiling_and_the_reason_is_said(db, server, st
     assert len([one for one in server.requests if one.method == "POST"]) == 2
     (last,) = reports[-1].results
     assert last.state == "put back"
-    assert "$0.030 of $0.03 are spent this month" in last.note
+    assert "it costs $0.015, with $0.030 of $0.03 spent this month" in last.note
     assert spent(db) == Decimal("0.030")
     clock.advance(datetime(2026, 12, 1, 0, 30, tzinfo=UTC) - clock.now())
     stage()
@@ -125,6 +125,19 @@ def test_a_link_that_is_allowed_costs_what_links_cost(db, server, stage_for):
     stage_for(guard=Guard(allowed_links=("docs.python.org",)))()
 
     assert spent(db) == Decimal("0.200")
+
+
+def test_the_dry_run_shows_what_it_costs_and_what_is_left(db, stage_for):
+    approved(db, "word " * 100)
+    stage = stage_for(dollars_a_month=0.05, too_long="split")
+
+    (shown,) = stage.dry_run().previews
+
+    assert [one.dollars for one in shown.messages] == [Decimal("0.015")] * 2
+    assert shown.price == "$0.030, with $0.000 of $0.05 spent this month"
+    assert spent(db) == 0
+    stage.change("x", dollars_a_month=0.02)
+    assert stage.dry_run().previews[0].price.endswith("above dollars_a_month, so it waits")
 
 
 def test_two_at_once_do_not_spend_the_same_dollar(db_url, clock):

@@ -76,14 +76,21 @@ def _(report: BudgetReport, console: Console) -> None:
                 f" {server or 'its server'} refuses that; botticelli budget forget {model.model}"
                 " has it tried again"
             )
+    for line in _money(report):
+        console.line(line)
+
+
+def _money(report: BudgetReport) -> Iterator[str]:
     for spend in report.spend:
-        console.line(
+        yield (
             f"{spend.provider}: ${spend.used:.4f} of ${spend.allowed:.2f} within 10 minutes,"
             f" the first of it free again at {_moment(spend.frees_at)} UTC"
         )
+    for account, dollars in report.posts.items():
+        yield f"posts to {account}: ${dollars:.3f} this month"
     today = _spent(report.today, report.cost_today_usd, report.cached_share_today)
     month = _spent(report.month, report.cost_month_usd, report.cached_share_month)
-    console.line(f"cost today {today}, this month {month}; days and months in UTC")
+    yield f"cost today {today}, this month {month}; days and months in UTC"
 
 
 def _spent(models: Sequence[ModelCost], cost: Decimal, cached: float) -> str:

@@ -101,7 +101,12 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
     file, judge = find_judge(config, cwd=context.cwd)
     rank = file.narratives.get(RANKING) if config.curate.ranking else None
     options = RunOptions(models=config.models.judge)
-    return [Use(file=file, narrative=each, options=options) for each in (judge, rank) if each]
+    found = [Use(file=file, narrative=each, options=options) for each in (judge, rank) if each]
+    adapting = dict.fromkeys(one.adapt for one in config.destinations.values() if one.adapt)
+    for file, narrative in map(context.find, adapting):
+        options = RunOptions(models=config.models.default)
+        found.append(Use(file=file, narrative=narrative, options=options))
+    return found
 
 
 def never_sent(starts: Starts) -> Iterator[Problem]:

@@ -1,9 +1,9 @@
 """`botticelli trace`: the history of a post."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from botticelli.cli.shared.ids import SNOWFLAKE, read_id
 from botticelli.cli.shell.command import command
@@ -12,7 +12,7 @@ from botticelli.cli.shell.output import Console, render
 from botticelli.errors import UsageError
 from botticelli.store.curation.reviews import Reviewed
 from botticelli.store.delivery.decisions import DeliveryView
-from botticelli.store.reads.trace import IdKind, ModelCall, PostTrace, trace_post
+from botticelli.store.reads.trace import IdKind, ModelCall, PostTrace, TracedPost, trace_post
 from botticelli.text import counted, shorten
 
 PREVIEW: Final = 300
@@ -89,17 +89,22 @@ def _print(report: PostTrace, console: Console, *, full: bool) -> None:
             console.line(f"decided {by}", style="bold")
         _print_events(candidate.history, console)
     if post:
-        who = f" by {post.approved_by}" if post.approved_by else ""
-        console.line(f"approved {_minute(post.selected_at)}{who} as post {post.id}", style="bold")
-        console.line(f"  it is {post.review_status}")
-        if not post.is_as_approved:
-            console.line(
-                "  its text was changed since; it is not sent before"
-                f" `botticelli approve p{post.id}`",
-                style="red",
-            )
+        _print_post(post, console, full=full)
     for delivery in report.deliveries:
         print_delivery(delivery, console)
+
+
+def _print_post(post: TracedPost, console: Console, *, full: bool) -> None:
+    who = f" by {post.approved_by}" if post.approved_by else ""
+    console.line(f"approved {_minute(post.selected_at)}{who} as post {post.id}", style="bold")
+    console.line(f"  it is {post.review_status}")
+    if not post.is_as_approved:
+        console.line(
+            f"  it was changed since; it is not sent before `botticelli approve p{post.id}`",
+            style="red",
+        )
+    for name, words in rendition_facts(post.renditions):
+        console.line(f"  {name}: {words if full else shorten(words, PREVIEW)}")
 
 
 def _print_writing(report: PostTrace, candidate: Reviewed, console: Console, *, full: bool) -> None:
@@ -140,6 +145,23 @@ def judged_facts(candidate: Reviewed) -> list[tuple[str, str]]:
         ("place in the ranking", judging.get("place")),
     )
     return [(name, str(value)) for name, value in facts if value]
+
+
+def rendition_facts(renditions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return what is sent to some destinations in place of a post: (name, words) of each."""
+    facts = []
+    for one in renditions:
+        writer = one["decided_by"] or one["model"]
+        words = (
+            one["state"],
+            f"by {writer}" if writer else "",
+            f"({one['note']})" * bool(one["note"]),
+        )
+        said = " ".join(filter(None, words))
+        facts.append(
+            (f"for '{one['destination']}'", f"{said}: {one['text']}" if one["text"] else said)
+        )
+    return facts
 
 
 def _print_calls(calls: Sequence[ModelCall], console: Console, *, full: bool) -> None:

@@ -19,9 +19,10 @@ from botticelli.cli.work.post import context_of
 from botticelli.errors import Exit, UsageError
 from botticelli.records import record
 from botticelli.stages.post.edit import edit_post, withdraw_post
+from botticelli.stages.post.target import PostRequest
 from botticelli.store.connection import Connection
 from botticelli.store.curation import reviews
-from botticelli.store.delivery import channels, decisions
+from botticelli.store.delivery import channels, decisions, renditions
 from botticelli.store.delivery.decisions import Decision, DeliveryView
 from botticelli.text import shorten
 
@@ -160,6 +161,7 @@ def edit(
     *,
     text: str | None = None,
     file: Path | None = None,
+    to: choices.ToDestination = None,
     approve: bool = False,
 ) -> Lines:
     """Edit a post, published or not.
@@ -170,13 +172,17 @@ def edit(
         post ID: A published delivery (4 or d4), or a candidate (c12) or post (p5) not sent yet.
         text TEXT: The new text.
         file FILE: Read the new text from a file; - is stdin.
+        to NAME: Edit what this destination gets in place of an approved post.
         approve: Also approve it, if it is not sent yet.
 
     Examples:
         botticelli edit 4
         botticelli edit 4 --text "The meeting is on Friday."
         botticelli edit c12 --file better.md --approve
+        botticelli edit p5 --to mastodon
     """
+    if to:
+        return _edit_rendition(env, conn, post, to, text=text, file=file)
     if post.kind == "delivery":
         if approve:
             raise UsageError("--approve is for candidates", hint="name one, such as c12")
@@ -187,6 +193,26 @@ def edit(
     new = _new_text(env, text, file, before=candidate.text_content)
     found = reviews.edit(conn, candidate.id, text=new, by=env.user, seen=candidate, approve=approve)
     return decided(env, "edit", [found])
+
+
+def _edit_rendition(
+    env: Environment, conn: Connection, post: Id, to: str, *, text: str | None, file: Path | None
+) -> Lines:
+    """Replace the text that a destination gets in place of a post."""
+    PostRequest(to=to).destinations(env.config)
+    if post.kind == "delivery":
+        raise UsageError("--to is for posts", hint="name one, such as p5")
+    number = post.number
+    if post.kind == "candidate":
+        [candidate] = reviews.find_candidates(conn, [number])
+        if candidate.post_id is None or candidate.review_status != "approved":
+            what = f"it is {candidate.status}; only what is approved has a text for one destination"
+            raise UsageError(what, where=f"candidate {number}")
+        number = candidate.post_id
+    new = _new_text(env, text, file, before=renditions.text_for(conn, number, to))
+    renditions.edit(conn, number, to, text=new, by=env.user)
+    line = f"p{number} has a text of its own for '{to}' now: {shorten(new, 60)}"
+    return Lines(text=line, facts={"post": number, "destination": to, "text": new})
 
 
 @command(decides=True)

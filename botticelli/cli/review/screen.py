@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
 
-from botticelli.cli.reports.trace import judged_facts
+from botticelli.cli.reports.trace import judged_facts, rendition_facts
 from botticelli.cli.shared.choices import STATUSES, View
 from botticelli.cli.shell.environment import Environment
 from botticelli.errors import BotticelliError
@@ -21,6 +21,7 @@ from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Decision, Reviewed
 from botticelli.store.curation.undo import undo
+from botticelli.store.delivery import renditions
 from botticelli.text import shorten, visible
 
 WORDS: Final = {View.OPEN: "to decide", View.APPROVED: "approved", View.REJECTED: "rejected"}
@@ -76,6 +77,10 @@ def _facts(one: Reviewed) -> list[tuple[str, str]]:
         ("judge", one.judge_model or ""),
         ("repeats", one.repeats),
         ("source", one.source_words),
+        ("title", one.title or ""),
+        ("link", one.link or ""),
+        ("language", one.language or ""),
+        *rendition_facts(one.renditions),
         ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
         ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
     ]
@@ -119,14 +124,15 @@ class Editor(ModalScreen[tuple[str, bool] | None]):
         Binding("escape", "cancel", "cancel", priority=True),
     ]
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, of: str = "") -> None:
         super().__init__()
         self._text = text
+        self._of = of
 
     def compose(self) -> ComposeResult:
         """See Screen."""
         with Vertical(id="box"):
-            yield Label("ctrl+s: save, ctrl+o: save and approve, escape: cancel")
+            yield Label(f"{self._of}ctrl+s: save, ctrl+o: save and approve, escape: cancel")
             yield TextArea(self._text)
 
     def action_save(self, approve: bool) -> None:
@@ -159,6 +165,7 @@ class ReviewApp(App[None]):
         Binding("r", "decide('reject')", "reject"),
         Binding("h", "decide('hold')", "hold"),
         Binding("e", "edit", "edit"),
+        Binding("d", "edit_rendition", "destinations"),
         Binding("u", "undo", "undo"),
         Binding("n,j", "move(1)", show=False),
         Binding("p,k", "move(-1)", show=False),
@@ -311,6 +318,34 @@ class ReviewApp(App[None]):
                 self._decide("approve", "")
 
         self.push_screen(Editor(one.text_content), go_on)
+
+    def action_edit_rendition(self) -> None:
+        """Change what destinations get in place of the post under the cursor, one by one."""
+        one = self._current
+        if one is None or one.post_id is None or not one.renditions:
+            self.notify("every destination gets the post itself", timeout=5)
+            return
+        post_id, left = one.post_id, list(one.renditions)
+
+        def ask() -> None:
+            if left:
+                of = f"for '{left[0]['destination']}'; "
+                self.push_screen(Editor(left[0]["text"], of=of), go_on)
+
+        def go_on(edited: tuple[str, bool] | None) -> None:
+            mine = left.pop(0)
+            if edited and edited[0] != mine["text"]:
+                to, text, by = mine["destination"], edited[0], self._env.user
+
+                def change(conn: Connection, one: Reviewed) -> Reviewed:
+                    renditions.edit(conn, post_id, to, text=text, by=by)
+                    return reviews.find_candidates(conn, [one.id])[0]
+
+                self._change(change)
+            if edited:
+                ask()
+
+        ask()
 
     def action_move(self, rows: int) -> None:
         """Move the cursor."""

@@ -19,6 +19,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "collect": ("work.collect", "Read the sources for things to write about."),
         "generate": ("work.generate", "Write candidate posts with a language model."),
         "curate": ("work.curate", "Score pending candidates and approve the best."),
+        "adapt": ("work.adapt", "Shorten approved posts for destinations that take less."),
         "post": ("work.post", "Publish the next approved post that is due."),
         "pause": ("work.control", "Pause a stage: its runs do nothing until it is resumed."),
         "resume": ("work.control", "Resume a paused stage and close its circuit breaker."),

@@ -7,6 +7,7 @@ from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, priced
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
+from botticelli.cli.work.adapt import adapting, print_adapted
 from botticelli.stages.curate.stage import CurateDryRun, CurateReport, dry_run_curate
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
@@ -33,7 +34,9 @@ def curate(
         if dry_run:
             return dry_run_curate(run_context(env, conn), drain=drain)
         with progress(env, "judged") as show:
-            report = run_curate(run_context(env, conn), drain=drain, watch=show)
+            report = run_curate(
+                run_context(env, conn), drain=drain, watch=show, adapt=adapting(env, conn)
+            )
         _complain(env, report)
         return report
 
@@ -42,6 +45,8 @@ def _complain(env: Environment, report: CurateReport) -> None:
     """Print what went wrong on stderr, which the log of a timer keeps."""
     for id_, why in report.missing.items():
         env.complain(f"candidate {id_}: {why}")
+    for line in report.adapted.problems if report.adapted else ():
+        env.complain(line)
     if report.reason:
         left = f"{counted(report.pending, 'candidate')} left"
         env.complain(f"curate: {report.reason}; {left}; run `{going_on(env)}` again")
@@ -54,6 +59,7 @@ def _(report: CurateReport, console: Console) -> None:
         return
     if report.idle:
         console.line(f"nothing to do: {report.idle}")
+        print_adapted(report.adapted, console)
         return
     console.line(
         f"{report.judged} judged, {len(report.approved)} approved, {report.rejected} rejected",
@@ -69,6 +75,7 @@ def _(report: CurateReport, console: Console) -> None:
         console.line(f"  candidate {id_}: {why}", style="yellow")
     if report.pending:
         console.line(f"  {report.pending} left to judge")
+    print_adapted(report.adapted, console)
     console.line("  " + spent(report, seconds=report.seconds))
 
 

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -158,10 +159,10 @@ def _show_preview(preview: DestinationDryRun, console: Console) -> None:
         console.line(f"    {held.text}")
     if preview.post is not None:
         console.line(f"  post {preview.post}: {preview.text}")
-    for verdict in preview.verdicts:
-        console.line(f"  {verdict.rule}: {verdict.why or 'passes'}")
-    if preview.rendition:
-        console.line(f"  rendition: {preview.rendition}")
+    facts = [(verdict.rule, verdict.why or "passes") for verdict in preview.verdicts]
+    facts += [("rendition", preview.rendition), ("price", preview.price)]
+    for label, said in filter(itemgetter(1), facts):
+        console.line(f"  {label}: {said}")
     for number, message in enumerate(preview.messages, start=1):
         price = f", ${message.dollars.normalize():f}" if message.dollars else ""
         which = f"message {number} of {len(preview.messages)}"

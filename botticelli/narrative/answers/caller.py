@@ -16,7 +16,7 @@ from botticelli.models.base import (
 from botticelli.models.open import Opened
 from botticelli.models.prompts import digest, readable
 from botticelli.models.thoughts import without_thoughts
-from botticelli.narrative.answers.answer import ActKey, Answer
+from botticelli.narrative.answers.answer import LASTING, ActKey, Answer
 from botticelli.narrative.answers.attempts import Attempts, PreparedCall
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt, StoredAnswer
@@ -29,7 +29,8 @@ class LiveCaller(Attempts):
         """See Caller."""
         models = tuple(models) or self._drivers.config.default
         inputs = digest(request, models=models)
-        found = key.item_id and executions.find_finished(
+        may_be_there = key.item_id is not None or key.place.startswith(LASTING)
+        found = may_be_there and executions.find_finished(
             self._conn,
             item_id=key.item_id,
             place=key.place,

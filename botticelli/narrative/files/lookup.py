@@ -8,6 +8,7 @@ is ever read, so a narrative from elsewhere cannot hand the user's files to a mo
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +45,7 @@ class Folders:
     context: tuple[Path, ...] = ()
     project: Path | None = None
 
-    @property
+    @cached_property
     def root(self) -> Path:
         """The project's folder: the nearest one above that looks like one, else `own`."""
         own = self.own.resolve()
@@ -53,7 +54,7 @@ class Folders:
                 return folder
         return own
 
-    @property
+    @cached_property
     def all(self) -> frozenset[Path]:
         """Every folder that has a part in it."""
         return frozenset((*self.places(about.NAME), *self.places("")))

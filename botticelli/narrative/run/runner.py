@@ -280,7 +280,7 @@ class Runner:
             above=(*at.above, (narrative.name, narrative.security)),
             iteration=iteration,
             item_id=at.item_id if is_nested else item_id,
-            place=f"{at.place}{at.step}/{narrative.key}#{iteration}/" if is_nested else "",
+            place=f"{at.place}{at.step}/{narrative.key}#{iteration}/" if is_nested else at.place,
             outermost=outermost,
         )
         return replace(self, at=position)

@@ -81,8 +81,17 @@ class PostFacts:
     @cached_property
     def reading(self) -> TextReading:
         """What the text shows."""
+        return self._read(self.text)
+
+    @cached_property
+    def shown(self) -> TextReading:
+        """What the post shows in all: its title, link and the words for its pictures, too."""
+        others = (self.title, self.link, *(one.alt for one in self.attachments))
+        return self._read("\n".join((self.text, *filter(None, others))))
+
+    def _read(self, text: str) -> TextReading:
         names = self.destination.platform not in SCHEME_NEEDED
-        return TextReading(self.text, links_names=names)
+        return TextReading(text, links_names=names)
 
 
 def verdicts(facts: PostFacts) -> tuple[RuleResult, ...]:
@@ -109,7 +118,7 @@ def _content(facts: PostFacts) -> str:
         return "there is no text"
     if facts.reading.is_blank:
         return "the text shows nothing"
-    hidden = facts.reading.hidden_character
+    hidden = facts.shown.hidden_character
     return f"it holds a control or hidden character ({hidden})" if hidden else ""
 
 
@@ -138,13 +147,16 @@ def _length_of(text: str, facts: PostFacts) -> str:
 
 def _attachments(facts: PostFacts) -> str:
     count, most = len(facts.attachments), facts.most_attachments
-    if count <= most:
+    if count > most:
+        return f"{counted(count, 'picture')}, {most or 'none'} are taken there"
+    silent = [n for n, one in enumerate(facts.attachments, start=1) if not one.alt.strip()]
+    if not silent or facts.destination.alt == "none":
         return ""
-    return f"{counted(count, 'picture')}, {most or 'none'} are taken there"
+    return f"picture {silent[0]} has no words for who does not see it (`edit ID --alt TEXT`)"
 
 
 def _mentions(facts: PostFacts) -> str:
-    for mention in facts.reading.mentions:
+    for mention in facts.shown.mentions:
         if mention.strip("<@!&>") not in facts.guard.allowed_mentions:
             return f"{mention} is not among the allowed mentions"
     return ""
@@ -153,7 +165,7 @@ def _mentions(facts: PostFacts) -> str:
 def _invites(facts: PostFacts) -> str:
     if facts.guard.allow_invites:
         return ""
-    found = next((one for one in facts.reading.links if one.is_invite), None)
+    found = next((one for one in facts.shown.links if one.is_invite), None)
     return f"a link to {found.host} invites to a server" if found else ""
 
 
@@ -163,13 +175,13 @@ def _links(facts: PostFacts) -> str:
         allowed = (*(allowed or ()), urlsplit(facts.source).hostname or "")
     if allowed is None:
         return ""
-    others = (one for one in facts.reading.links if not one.is_invite)  # see _invites
+    others = (one for one in facts.shown.links if not one.is_invite)  # see _invites
     host = disallowed_host(others, allowed)
     return f"{host} is not among the allowed links" if host else ""
 
 
 def _secrets(facts: PostFacts) -> str:
-    how = find_leak(facts.text, facts.secrets)
+    how = find_leak(facts.shown.text, facts.secrets)
     return f"it would give away a secret ({how})" if how else ""
 
 
@@ -182,7 +194,7 @@ def _forbidden(facts: PostFacts) -> str:
                 f"'{pattern}' is not a valid regular expression ({error})",
                 where=f"destinations.{facts.destination.name}.guard.forbidden",
             ) from error
-        for spelling in facts.reading.spellings:
+        for spelling in facts.shown.spellings:
             if found := forbidden.search(spelling):
                 return f"'{found[0]}' is forbidden"
     return ""

@@ -8,13 +8,13 @@ import re
 import zlib
 from collections.abc import Iterable
 from functools import lru_cache
-from heapq import nsmallest
 from itertools import islice, pairwise
+from sys import intern
 from typing import Final, Literal
 
 from botticelli.records import record
 from botticelli.store.curation.duplicates import LONGEST, KnownText, Nearest
-from botticelli.text import fingerprint, normalise
+from botticelli.text import normalise
 
 RUN: Final = 3  # words; characters, where a script has no blanks
 RUNS: Final = 12  # of a text: with a third in common, one in 130 pairs shares none
@@ -50,17 +50,30 @@ _COUNTED: Final = re.compile(
 _TOKEN: Final = re.compile(rf"[{_DENSE}]|(?:(?![{_DENSE}])[{_INNER}])+")
 
 
+_normal = lru_cache(maxsize=256)(normalise)
+
+
 @lru_cache(maxsize=256)
 def trigrams(text: str) -> frozenset[str]:
     """Return the trigrams of the words of a text, as pg_trgm makes them."""
-    padded = "".join(f"  {word} " for word in _WORD.findall(normalise(text[:LONGEST])))
-    found = {padded[start : start + 3] for start in range(len(padded) - 2)}
-    return frozenset(one for one in found if one[1:] != "  ")  # those that reach over two words
+    return frozenset().union(*map(_of_word, _WORD.findall(_normal(text[:LONGEST]))))
+
+
+@lru_cache(maxsize=8192)
+def _of_word(word: str) -> frozenset[str]:
+    padded = f"  {word} "
+    return frozenset(intern(padded[start : start + 3]) for start in range(len(padded) - 2))
+
+
+def _tokens(text: str) -> list[str]:
+    words = _normal(text[:LONGEST])
+    return (_WORD if words.isascii() else _TOKEN).findall(words)
 
 
 def overlap(one: frozenset[str], other: frozenset[str]) -> float:
     """Return the share of trigrams that two texts have in common, 0 to 1."""
-    return len(one & other) / len(one | other) if one or other else 1.0
+    both = len(one & other)
+    return both / (len(one) + len(other) - both) if one or other else 1.0
 
 
 def terms(text: str) -> tuple[int, ...]:
@@ -68,16 +81,15 @@ def terms(text: str) -> tuple[int, ...]:
 
     Of runs of words those with the least hashes, of words the longest: the same in both texts.
     """
-    words = _TOKEN.findall(normalise(text[:LONGEST]))
-    runs = {" ".join(words[start : start + RUN]) for start in range(max(len(words) - RUN + 1, 1))}
-    longest = sorted(
-        {word for word in words if len(word) > RUN}, key=lambda word: (-len(word), word)
-    )
+    words = _tokens(text)
+    runs = set(zip(*(words[start:] for start in range(RUN)), strict=False)) or {tuple(words)}
+    longest = sorted({word for word in words if len(word) > RUN})
+    longest.sort(key=len, reverse=True)
     stems = list(dict.fromkeys(word[:STEM] for word in longest))
     pairs = {a + b for a, b in pairwise(words) if len(a) == len(b) == 1}
-    hashed = nsmallest(RUNS, map(_hash, filter(None, runs)))
+    hashed = sorted(map(_hash, filter(None, map(" ".join, runs))))[:RUNS]
     hashed += map(_hash, stems[:STEMS])
-    hashed += nsmallest(STEMS, map(_hash, pairs))
+    hashed += sorted(map(_hash, pairs))[:STEMS]
     return tuple(dict.fromkeys(hashed))
 
 
@@ -128,7 +140,7 @@ def _inside(one: frozenset[str], other: frozenset[str]) -> float:
 
 @lru_cache(maxsize=256)
 def _stems(text: str) -> frozenset[str]:
-    words = _TOKEN.findall(normalise(text[:LONGEST]))
+    words = _tokens(text)
     return frozenset(word[:STEM] for word in words if len(word) > RUN) or frozenset(words)
 
 
@@ -178,10 +190,10 @@ class Match:
 
 def find(text: str, likenesses: Iterable[Likeness], *, near: float) -> Match | None:
     """Return the known text that this one repeats; None if it is new."""
-    digest = fingerprint(text)
+    own = _normal(text)
     best: Match | None = None
     for one in likenesses:
-        if fingerprint(one.known.text) == digest:
+        if _normal(one.known.text) == own:
             return Match(known=one.known, how="exact")
         how: Literal["near", "inside"] = "near" if one.share >= near else "inside"
         share = one.share if how == "near" else one.contained

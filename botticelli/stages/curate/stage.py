@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.errors import BotticelliError, Exit, TryLater
 from botticelli.narrative.answers.dry_run import CallsEstimate, PlannedCall, estimate
@@ -23,11 +23,15 @@ from botticelli.store.curation.judging import Candidate
 from botticelli.store.queue import Claim
 from botticelli.text import shorten
 
+if TYPE_CHECKING:
+    from botticelli.stages.adapt.stage import AdaptReport
+
 PREVIEW: Final = 60
 MOST_RUNS: Final = 3  # without a usable answer; then a candidate is held for a person
 NOTED: Final = ("pending", "calls", "input_tokens", "output_tokens")  # stored with the run as is
 Batch = tuple[Candidate, ...]
 Watch = Callable[[int, int], None]
+Adapt = Callable[[RunContext], "AdaptReport"]
 USUAL_LENGTH: Final = 1000  # characters of a post
 OUTPUT_TOKENS: Final = 200  # of the judge for one candidate: reasons with quotes, scores, a note
 
@@ -55,6 +59,7 @@ class CurateReport(runs.RunUsage):
         rejections: Candidate id -> score and why, of those rejected by the choice; best first.
         missing: Candidate id -> why the judge gave no usable answer.
         pending: Candidates that still wait for the judge.
+        adapted: What became of approved posts that are too long for a destination.
         reason: Why it ended early; empty: it did not.
         idle: Why there was nothing to do; empty: there was.
         skipped: "paused": nothing was done.
@@ -71,6 +76,7 @@ class CurateReport(runs.RunUsage):
     rejections: Mapping[int, str] = field(default_factory=dict)
     missing: Mapping[int, str] = field(default_factory=dict)
     pending: int = 0
+    adapted: "AdaptReport | None" = None
     seconds: float = 0.0
     reason: str = ""
     idle: str = ""
@@ -78,17 +84,19 @@ class CurateReport(runs.RunUsage):
     exit_code: Exit = Exit.DONE
 
 
-def curate(context: RunContext, *, drain: bool, watch: Watch | None = None) -> CurateReport:
+def curate(
+    context: RunContext, *, drain: bool, watch: Watch | None = None, adapt: Adapt | None = None
+) -> CurateReport:
     """Judge one batch, or all that is pending, and then choose once.
 
     Scores are stored batch by batch; what a killed run has judged is chosen from by the next.
-    `watch` gets twice a second how many are judged, of how many.
+    `watch` gets twice a second how many are judged, of how many; `adapt` is called at the end.
 
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
         BotticelliError: Nothing could be judged, or a person has to fix something.
     """
-    return run_stage(CurateTask(context, drain=drain, watch=watch), context)
+    return run_stage(CurateTask(context, drain=drain, watch=watch, adapt=adapt), context)
 
 
 class CurateTask(Task[Batch, dict[int, str], CurateReport]):
@@ -102,12 +110,15 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
     report = CurateReport
     queue = queue.CANDIDATES
 
-    def __init__(self, context: RunContext, *, drain: bool, watch: Watch | None) -> None:
+    def __init__(
+        self, context: RunContext, *, drain: bool, watch: Watch | None, adapt: Adapt | None = None
+    ) -> None:
         self._context = context
         self._conn = context.conn
         self._config = context.config
         self._drain = drain
         self._watch = watch
+        self._adapt = adapt
         self._counts = Counts()
         self._given_up: dict[int, str] = {}  # id -> why; not tried again in this run
         self._has_claimed = False
@@ -191,6 +202,9 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         choice = ApprovalChoice() if self._run.stop.is_set() else choose_approvals(self._judge)
         if trouble and not isinstance(trouble, TryLater) and not self._counts["judged"]:
             raise trouble
+        adapted = None
+        if self._adapt and not self._run.stop.is_set():
+            adapted = self._adapt(replace(self._context, run_id=self._run.id, stop=self._run.stop))
         has_judged = self._counts["judged"] or self._counts["set_aside"] or self._given_up
         return CurateReport(
             idle="" if has_judged or choice.chosen != Chosen() else judging.why_idle(self._conn),
@@ -205,9 +219,10 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             rejections=choice.chosen.reasons,
             missing=dict(self._given_up),
             pending=judging.count_waiting(self._conn),
+            adapted=adapted,
             seconds=self._context.clock.monotonic() - self._began,
             reason=self._run.why_early(trouble),
-            exit_code=self._exit_code(trouble),
+            exit_code=self._exit_code(trouble) or (adapted.exit_code if adapted else Exit.DONE),
             **vars(runs.usage(self._conn, self._run.id)),
         )
 
@@ -223,6 +238,7 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
             "missing": len(report.missing),
             **{name: getattr(report, name) for name in NOTED},
             "cost_usd": float(report.cost_usd),
+            **(report.adapted.summary if report.adapted else {}),
             **({"error": report.reason} if report.reason else {}),
         }
 

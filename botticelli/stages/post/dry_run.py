@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from botticelli import text as texts
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
-from botticelli.platforms.base import Receipt
+from botticelli.platforms.base import OutgoingMessage, Receipt
 from botticelli.records import record
+from botticelli.stages.post.payment import bill_of
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
 from botticelli.store.delivery import channels, posts, schedule
 from botticelli.store.delivery.posts import PostContent, Queued, WaitingPost
@@ -58,6 +59,7 @@ class DestinationDryRun:
         messages: What would be sent, message by message.
         requests: All of their requests.
         rendition: State of the post's rendition for the destination; empty: its own text is sent.
+        price: What it costs and what is left for it; empty: nothing.
         verdicts: Every rule's word on the post.
         held: Posts in front of it that would be held.
         problem: What has to be fixed before anything can be sent.
@@ -70,6 +72,7 @@ class DestinationDryRun:
     delivery: int | None = None
     text: str = ""
     rendition: str = ""
+    price: str = ""
     messages: tuple[MessageDryRun, ...] = ()
     requests: tuple[Mapping[str, Any], ...] = ()
     verdicts: "tuple[RuleResult, ...]" = ()
@@ -141,7 +144,8 @@ def _preview(
         )
     why = f"not before {due.why}" if due.why else "the oldest approved post, and due now"
     post, content, verdicts = chosen
-    messages = _messages(target, post, content)
+    outgoing = _outgoing(target, post, content)
+    messages = _messages(target, outgoing)
     return DestinationDryRun(
         destination=name,
         why=why if due.is_now or due.at else f"never: {due.why}",
@@ -150,6 +154,7 @@ def _preview(
         delivery=post.delivery_id,
         text=texts.shorten(content.text, 72),
         rendition=content.rendition,
+        price=str(bill_of(target, outgoing) or ""),
         messages=messages,
         requests=tuple(request for one in messages for request in one.requests),
         verdicts=verdicts,
@@ -157,12 +162,12 @@ def _preview(
     )
 
 
-def _messages(
+def _outgoing(
     target: PostTarget, post: WaitingPost, content: PostContent
-) -> tuple[MessageDryRun, ...]:
+) -> tuple[OutgoingMessage, ...]:
     """Return a post's messages; the receipts of earlier ones are not known yet."""
-    platform, own = target.platform, target.texts(content)
-    messages = target.messages(
+    own = target.texts(content)
+    return target.messages(
         content,
         own,
         attachments=target.attachments(content),
@@ -170,6 +175,10 @@ def _messages(
         receipts=[Receipt(remote_id=f"<message {number + 1}>") for number in range(len(own) - 1)],
         planned_at=post.planned_at,
     )
+
+
+def _messages(target: PostTarget, outgoing: Sequence[OutgoingMessage]) -> tuple[MessageDryRun, ...]:
+    platform = target.platform
     return tuple(
         MessageDryRun(
             text=message.text,
@@ -178,7 +187,7 @@ def _messages(
             dollars=platform.price(message),
             requests=tuple(platform.preview(message)),
         )
-        for message in messages
+        for message in outgoing
     )
 
 

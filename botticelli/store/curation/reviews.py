@@ -41,6 +41,8 @@ class Reviewed:
         history: What people decided and edited, oldest first.
         repeats_text: What it repeats, or may repeat.
         made_of: What it was made of: source, title, url and the beginning of its text.
+        renditions: What is sent of its post to some destinations in its place: destination, state
+            (open, ready, held, or stale: the post was changed since), text, note, ...
     """
 
     id: int
@@ -73,6 +75,7 @@ class Reviewed:
     language: str | None = None
     parts: Sequence[str] | None = None
     attached: str | None = None
+    renditions: Sequence[Mapping[str, Any]] = ()
     made_of: Mapping[str, str] | None = None
 
     @property

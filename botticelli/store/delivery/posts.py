@@ -289,8 +289,9 @@ ASK_FOR_RENDITION: Final = f"""
            source_hash = excluded.source_hash,
            text_content = NULL,
            parts = NULL,
-           tries = 0,
            note = NULL,
+           model = NULL,
+           execution_id = NULL,
            decided_by = NULL
      WHERE r.source_hash <> excluded.source_hash
 """  # noqa: S608 - all parts are constants

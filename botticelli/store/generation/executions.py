@@ -125,13 +125,20 @@ FIND_FINISHED: Final = """
 """
 
 
+# By an index of its own: what has no item is a rendition.
+FIND_LASTING: Final = FIND_FINISHED.replace(
+    "item_id = %(item_id)s", "item_id IS NULL AND place LIKE 'rendition:%%'"
+)
+
+
 @repeatable()
 def find_finished(
-    conn: Connection, *, item_id: int, place: str, sequence: int, digest: str
+    conn: Connection, *, item_id: int | None, place: str, sequence: int, digest: str
 ) -> StoredAnswer | None:
     """Return the stored answer to the same inputs at the same place of the same item."""
     values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
-    return fetch_one(conn, StoredAnswer, FIND_FINISHED, values)
+    statement = FIND_LASTING if item_id is None else FIND_FINISHED
+    return fetch_one(conn, StoredAnswer, statement, values)
 
 
 FIND_REFUSED: Final = """

@@ -1,8 +1,9 @@
 """The history of a post: written, judged, decided about, sent, changed. Reads only."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, fetch_one
@@ -112,6 +113,7 @@ class TracedPost:
 
     Args:
         approved_by: "auto" or a person; empty if it came in by SQL.
+        renditions: As of Reviewed.
         is_as_approved: It is what was approved; if not, `post` does not send it.
     """
 
@@ -123,12 +125,13 @@ class TracedPost:
     approved_by: str
     run_id: int | None
     is_as_approved: bool
+    renditions: Sequence[Mapping[str, Any]] = ()
 
 
 POST: Final = f"""
     SELECT id, coalesce(text_content, '') AS text, review_status, selected_at, posted_at,
            coalesce(approved_by, '') AS approved_by, run_id,
-           {IS_AS_APPROVED} AS is_as_approved
+           {IS_AS_APPROVED} AS is_as_approved, botticelli_renditions(p.id) AS renditions
       FROM approved_discord_posts AS p
      WHERE id = %(id)s
 """  # noqa: S608 - all parts are constants

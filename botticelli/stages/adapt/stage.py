@@ -1,0 +1,323 @@
+"""Renditions: an approved post in the form of a destination that it is too long for.
+
+One call each, after the approval and before the post is due: no model stands in the way of a post.
+The answer is stored before anything else, so that a run that was killed pays for it once; what is
+made of it is judged by the rules of the destination, as the post itself would be.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from botticelli.config.model import Destination
+from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater
+from botticelli.models.base import TransientError
+from botticelli.narrative.answers.answer import LASTING, Answer
+from botticelli.narrative.answers.dry_run import CallsEstimate, PlannedCall, estimate
+from botticelli.narrative.answers.json_extraction import InvalidAnswer, extract, rows_of
+from botticelli.narrative.language.model import Narrative, NarrativeFile
+from botticelli.narrative.run.context import RunContext, RunOptions
+from botticelli.narrative.run.runner import Position, Runner, dry_runner
+from botticelli.narrative.run.sinks import NoSink
+from botticelli.records import record
+from botticelli.stages.supervise import run_stage
+from botticelli.stages.task import Run, Task
+from botticelli.store import runs
+from botticelli.store.delivery import posts, renditions, schedule
+from botticelli.store.delivery.posts import PostContent
+from botticelli.store.delivery.renditions import State
+from botticelli.store.tables.columns import as_post
+
+if TYPE_CHECKING:
+    from botticelli.platforms.base import Platform
+    from botticelli.platforms.rules.post_rules import RuleResult
+
+MOST: Final = 200  # posts that are looked at for one destination, those that are due first
+
+
+class Target(Protocol):
+    """A destination with its client: what it takes, and what its rules say."""
+
+    @property
+    def destination(self) -> Destination:
+        """Its settings."""
+
+    @property
+    def platform(self) -> "Platform":
+        """Its client."""
+
+    def content(self, post_id: int) -> PostContent:
+        """Return what a post is for it."""
+
+    def fits(self, content: PostContent) -> bool:
+        """Return whether no message of the post is too long."""
+
+    def judge(self, content: PostContent) -> "tuple[RuleResult, ...]":
+        """Return what its rules say of the post."""
+
+
+OpenTarget = Callable[[Destination], Target]
+
+
+@record
+class Adapted:
+    """What became of one rendition; `note`: why it could not be made."""
+
+    destination: str
+    post: int
+    state: State
+    text: str = ""
+    note: str = ""
+
+
+@record
+class AdaptReport(runs.RunUsage):
+    """What a run has adapted.
+
+    Args:
+        problems: Why a destination's posts still wait, a line each.
+        skipped: "paused": nothing was done.
+    """
+
+    adapted: tuple[Adapted, ...] = ()
+    problems: tuple[str, ...] = ()
+    skipped: str = ""
+    seconds: float = 0.0
+    exit_code: Exit = Exit.DONE
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """What is stored with the run."""
+        states = [one.state for one in self.adapted]
+        return {"adapted": states.count("ready"), "not_adapted": states.count("held")}
+
+
+def adapt(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptReport:
+    """Make every rendition that is wanted, as a run of curation; `to`: for one destination.
+
+    Raises:
+        TryLater: The stage is locked, its breaker is open, or a signal broke it off.
+    """
+    return run_stage(AdaptTask(context, open_target, to=to), context)
+
+
+class AdaptTask(Task[Any, Any, AdaptReport]):
+    """A run of curation that judges nothing, and adapts what is approved."""
+
+    stage = "curate"
+    report = AdaptReport
+
+    def __init__(self, context: RunContext, open_target: OpenTarget, *, to: str) -> None:
+        self._context = context
+        self._open_target = open_target
+        self._to = to
+
+    def plan(self, run: Run) -> int:
+        """See Task."""
+        self._run = run
+        self._began = self._context.clock.monotonic()
+        return 0
+
+    def finish(self, trouble: BotticelliError | None) -> AdaptReport:
+        """See Task."""
+        assert trouble is None, "there is no piece that could fail"
+        context = replace(self._context, run_id=self._run.id, stop=self._run.stop)
+        made = adapt_waiting(context, self._open_target, to=self._to)
+        seconds = context.clock.monotonic() - self._began
+        return replace(made, seconds=seconds, **vars(runs.usage(context.conn, self._run.id)))
+
+    def summary(self, report: AdaptReport) -> dict[str, Any]:
+        """See Task."""
+        error = {"error": report.problems[0]} if report.problems else {}
+        facts = {name: getattr(report, name) for name in ("calls", "input_tokens", "output_tokens")}
+        return report.summary | facts | {"cost_usd": float(report.cost_usd)} | error
+
+
+def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptReport:
+    """Make every rendition that is wanted. What fails for one destination costs no other."""
+    adapted: list[Adapted] = []
+    problems: dict[str, Exit] = {}
+    for destination in context.config.destinations.values():
+        if not destination.adapt or (to and destination.name != to):
+            continue
+        try:
+            for wanted in _wanted(context, destination, open_target):
+                adapted += wanted.make()
+        except (ConfigError, TryLater, TransientError) as error:
+            problems[f"{destination.name}: {error.problems[0]}"] = error.exit_code
+            if context.stop.is_set():
+                break
+    codes = problems.values()
+    return AdaptReport(
+        adapted=tuple(adapted),
+        problems=tuple(problems),
+        exit_code=next((code for code in (Exit.CONFIG, *codes) if code in codes), Exit.DONE),
+    )
+
+
+@record
+class AdaptDryRun(CallsEstimate):
+    """What adapting would cost.
+
+    Args:
+        wanted: The posts that are too long, with the destination of each.
+    """
+
+    wanted: tuple[Adapted, ...] = ()
+    exit_code: Exit = Exit.DONE
+
+
+def dry_run_adapt(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptDryRun:
+    """Return what would be adapted and what it would cost. Nothing is spent or written."""
+    calls: list[PlannedCall] = []
+    found: list[Adapted] = []
+    for destination in context.config.destinations.values():
+        if destination.adapt and to in ("", destination.name):
+            for one in _wanted(context, destination, open_target, is_dry=True):
+                calls += one.calls()
+                found.append(one.result("open", one.content.text))
+    return AdaptDryRun(wanted=tuple(found), **vars(estimate(calls)))
+
+
+def _wanted(
+    context: RunContext, destination: Destination, open_target: OpenTarget, *, is_dry: bool = False
+) -> "Iterator[Wanted]":
+    """Yield the posts that are too long for a destination, and have no rendition for it."""
+    conn, name = context.conn, destination.name
+    names = tuple(context.config.destinations)
+    waiting = posts.peek(conn, schedule.post_filter(destination), names=names, limit=MOST)
+    if not waiting:
+        return
+    file, narrative = context.find(destination.adapt)
+    target = open_target(destination)
+    for one in waiting:
+        content = target.content(one.post_id)
+        if not content.is_approved or content.rendition in ("ready", "held"):
+            continue
+        if not target.fits(content):
+            yield Wanted(
+                context=context, target=target, file=file, narrative=narrative, content=content
+            )
+        elif content.rendition and not is_dry:
+            renditions.forget_open(conn, one.post_id, name)
+
+
+@record
+class Wanted:
+    """A post that is to be adapted to a destination."""
+
+    context: RunContext
+    target: Target
+    file: NarrativeFile
+    narrative: Narrative
+    content: PostContent
+
+    def make(self) -> list[Adapted]:
+        """Ask for the rendition, once more if the first one will not do, and store it.
+
+        Raises:
+            TryLater, TransientError, ConfigError: No model can be asked now; it stays open.
+        """
+        conn, name = self.context.conn, self.target.destination.name
+        posts.ask_for_rendition(conn, self.content.post_id, name)
+        made, answer, why = self._write("")
+        if why:
+            made, answer, why = self._write(why)
+        is_stored = renditions.settle(
+            conn,
+            self.content.post_id,
+            name,
+            state="held" if why else "ready",
+            text=made.text,
+            parts=made.parts,
+            note=why,
+            model=answer.model if answer else "",
+            execution_id=answer.execution_id if answer else None,
+        )
+        return [self.result("held" if why else "ready", made.text, why)] if is_stored else []
+
+    def result(self, state: State, text: str, note: str = "") -> Adapted:
+        """Return what is reported of it."""
+        name, post = self.target.destination.name, self.content.post_id
+        return Adapted(destination=name, post=post, state=state, text=text, note=note)
+
+    def calls(self) -> list[PlannedCall]:
+        """Return the calls that it takes. Nothing is asked."""
+        runner, caller = dry_runner(self.context, self.file, options=self._options(""))
+        runner.run(self.narrative)
+        return caller.calls
+
+    def _write(self, reason: str) -> tuple[PostContent, Answer | None, str]:
+        """Return the post as the narrative says it, its answer, and why it may not be sent.
+
+        `reason`: why an earlier one may not.
+        """
+        try:
+            made, answer = self._ask(reason)
+            return made, answer, self._objection(made)
+        except (TryLater, TransientError, ConfigError):
+            raise
+        except BotticelliError as error:
+            return replace(self.content, text="", parts=None), None, str(error.problems[0])
+
+    def _ask(self, reason: str) -> tuple[PostContent, Answer | None]:
+        """Return the post as the narrative says it; what was answered before is not asked again."""
+        place = f"{LASTING}{self.content.post_id}/{self.target.destination.name}/"
+        runner = Runner(
+            context=self.context,
+            file=self.file,
+            caller=self.context.caller(self.narrative.budget),
+            sink=NoSink(),
+            options=self._options(reason),
+            at=Position(place=place),
+        )
+        last = runner.run(self.narrative).acts[-1]
+        post, _ = as_post(_read(last.text))
+        text = str(post.get("text_content") or "").strip()
+        return replace(self.content, text=text, parts=post.get("parts")), last.answer
+
+    def _options(self, reason: str) -> RunOptions:
+        content, destination = self.content, self.target.destination
+        again = f"An earlier version of yours cannot be sent: {reason}. Write it anew."
+        variables = {
+            "text": content.text,
+            "title": content.title,
+            "link": content.link,
+            "language": content.language,
+            "destination": destination.name,
+            "platform": destination.platform,
+            "length": str(self._room()),
+            "reason": again if reason else "",
+        }
+        return RunOptions(models=self.context.config.models.default, variables=variables)
+
+    def _room(self) -> int:
+        """Return how long a text may be there; its link is added to it where none is shown."""
+        platform, link = self.target.platform, self.content.link
+        is_added = link and not platform.shows_link and link not in self.content.text
+        return platform.limits.length - (platform.length(f"\n\n{link}") if is_added else 0)
+
+    def _objection(self, made: PostContent) -> str:
+        """Return why a rendition may not be sent; empty if it may."""
+        from botticelli.platforms.rules.post_rules import objections
+        from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
+
+        if made.text and not self.target.fits(made):
+            platform = self.target.platform
+            length = max(platform.length(platform.render(x)) for x in made.parts or (made.text,))
+            return f"it has {length} characters, {self._room()} are allowed"
+        own = TextReading(f"{self.content.text} {self.content.link}").links
+        if host := disallowed_host(TextReading(made.text).links, [link.host for link in own]):
+            return f"it links to {host}, the post does not"
+        return objections(self.target.judge(made))
+
+
+def _read(answer: str) -> dict[str, Any]:
+    """Return the row that an answer is: JSON with a text or parts, or else the text itself."""
+    try:
+        for row in rows_of(extract(answer).value):
+            if row.get("text_content") or row.get("parts"):
+                return dict(row)
+    except InvalidAnswer:
+        pass
+    return {"text_content": answer}
