@@ -18,10 +18,11 @@ from tests.fakes.bluesky import FakeBluesky
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.mastodon import TOKEN, FakeMastodon
 from tests.fakes.matrix import FakeMatrix
+from tests.fakes.pictures import png
 from tests.fakes.x import FakeX
 
 SECRETS = ("token", "api_key", "api_secret", "token_secret")
-PICTURE = b"\x89PNG\r\n\x1a\n a picture"
+PICTURE = png("a red door")
 # What a server can do to the request that publishes: done or not, and what is answered.
 LOST, UNSENT, BROKEN, AWAY, BUSY = "lost", "unsent", "broken", "away", "busy"
 FAULTS = (LOST, UNSENT, BROKEN, AWAY, BUSY)
