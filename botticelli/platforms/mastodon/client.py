@@ -330,12 +330,12 @@ class Mastodon(WebPlatform):
                 raise Refused(f"the post {what}", where=self.name)
 
     def _require_parent(self, message: OutgoingMessage) -> None:
-        """Refuse to answer what is gone: some servers have no clear answer to that.
+        """Refuse to answer what is gone: some servers would publish it all the same.
 
         Raises:
             Refused: It is gone.
         """
-        if not message.previous or self._instance().idempotency_seconds:
+        if not message.previous:
             return
         try:
             self._look(_one(message.previous[-1].remote_id))
