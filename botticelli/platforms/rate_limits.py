@@ -84,8 +84,13 @@ def date_of(header: str) -> datetime | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> str | float | None:
-    """Return what Retry-After asks for; a date is measured from the answer's own Date."""
+    """Return what Retry-After asks for, else the reset of a limit that is used up.
+
+    A date is measured from the answer's own Date.
+    """
     asked = headers.get("Retry-After")
+    if asked is None and headers.get("X-RateLimit-Remaining") == "0":
+        return _until_reset("X-RateLimit", headers) or None
     at, now = date_of(asked or ""), date_of(headers.get("Date", ""))
     return asked if at is None or now is None else max(0.0, (at - now).total_seconds())
 

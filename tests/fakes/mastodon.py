@@ -86,6 +86,7 @@ class FakeMastodon(LoopbackServer):
         self.limit = limit or LIMITS[software]
         self.only_v1 = only_v1
         self.clock = clock
+        self.has_old_media = False
         self.honours_keys = software in ("mastodon", "pleroma")
         self.requests: list[Request] = []
         self.apps: dict[str, dict[str, Any]] = {}
@@ -146,6 +147,7 @@ class FakeMastodon(LoopbackServer):
             ("GET", "/api/v1/accounts/verify_credentials"): ("me", lambda: self._me(request)),
             ("GET", "/api/v1/accounts/1/statuses"): ("list", lambda: self._list(request)),
             ("POST", "/api/v2/media"): ("upload", lambda: self._upload(request)),
+            ("POST", "/api/v1/media"): ("upload", lambda: self._upload(request)),
             ("POST", "/api/v1/apps"): ("apps", lambda: self._register(request)),
             ("POST", "/oauth/token"): ("token", lambda: self._token(request)),
             ("GET", "/.well-known/oauth-authorization-server"): ("oauth", self._oauth),
@@ -336,6 +338,8 @@ class FakeMastodon(LoopbackServer):
 
     def _upload(self, request: Request) -> Answer:
         self._require_token(request)
+        if self.has_old_media == request.path.startswith("/api/v2"):
+            raise Refuse(404, page=True)
         kind = request.headers["content-type"].encode()
         form = BytesParser(policy=HTTP).parsebytes(
             b"Content-Type: " + kind + b"\r\n\r\n" + request.body

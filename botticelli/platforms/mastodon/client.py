@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from botticelli.backoff import Backoff
 from botticelli.clock import Clock
+from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import (
     Attachment,
@@ -31,17 +32,7 @@ from botticelli.platforms.markdown import read, unmentioned
 from botticelli.platforms.mastodon import statuses
 from botticelli.platforms.mastodon.counting import length_of
 from botticelli.platforms.mastodon.instance import Instance, instance_of
-from botticelli.platforms.rate_limits import SharedLimits
-from botticelli.platforms.requests import (
-    FailedAnswer,
-    Requests,
-    WebPlatform,
-    WebRequest,
-    bearer,
-    header_value,
-    open_session,
-)
-from botticelli.records import record
+from botticelli.platforms.requests import FailedAnswer, Requests, WebPlatform, WebRequest
 from botticelli.text import counted
 
 PAGE: Final = 40  # the most that a page may have
@@ -62,39 +53,18 @@ NOT_AN_API: Final = "what answers is not an API like Mastodon's; check base_url"
 Json = dict[str, Any]
 
 
-@record
-class Style:
-    """How the statuses of a destination are published.
-
-    Args:
-        visibility: Of the first status; those that follow it in a thread are unlisted if it is
-            public.
-        warning: The content warning; empty: none.
-        language: Of a text that does not say its own.
-        account: The account that is meant, "user" or "user@host"; empty: the token's.
-        mentions: Who may be called: "user" or "user@host".
-    """
-
-    visibility: str = "public"
-    warning: str = ""
-    language: str = ""
-    account: str = ""
-    mentions: tuple[str, ...] = ()
-
-
 class Mastodon(WebPlatform):
     """One account. Not shared between threads.
 
     Args:
-        name: The destination's name, which errors carry.
-        requests: The session to use.
-        style: How its statuses are published.
+        destination: How its statuses are published.
+        rest: The session to use.
         clock: What waits are measured by.
     """
 
-    def __init__(self, name: str, *, requests: Requests, style: Style, clock: Clock) -> None:
-        super().__init__(name, requests)
-        self._style = style
+    def __init__(self, destination: Destination, rest: Requests, *, clock: Clock) -> None:
+        super().__init__(destination.name, rest)
+        self._style = destination
         self._clock = clock
         self._known: tuple[float, Instance] | None = None
         self._account: Json = {}
@@ -119,13 +89,12 @@ class Mastodon(WebPlatform):
 
     def length(self, text: str) -> int:
         """See Platform. The content warning counts. Raises as `limits`."""
-        known = self._instance()
-        warning = self._style.warning
+        known, warning = self._instance(), self._style.content_warning
         return length_of(text, warning, software=known.software, per_url=known.per_url)
 
     def render(self, markdown: str) -> str:
         """See Platform. There is no markup, and only who is permitted is called."""
-        return unmentioned(read(markdown).plain, permitted=self._style.mentions)
+        return unmentioned(read(markdown).plain, permitted=self._style.guard.allowed_mentions)
 
     def planned(self, message: OutgoingMessage) -> Iterator[WebRequest]:
         """See WebPlatform."""
@@ -134,7 +103,7 @@ class Mastodon(WebPlatform):
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
-        self._refuse_unfit(message)
+        self._refuse_long(message)
         self._require_parent(message)
         ids = [self._uploaded(each) for each in message.attachments]
         made = self._ask(self._publishing(message, ids))
@@ -202,7 +171,7 @@ class Mastodon(WebPlatform):
 
     def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
         """See Platform. Its pictures stay; whatever is left out would be taken away."""
-        self._refuse_unfit(message)
+        self._refuse_long(message)
         there = self._look(_one(remote_id))
         media = there.get("media_attachments") if isinstance(there, dict) else None
         ids = [str(one["id"]) for one in media or () if isinstance(one, dict) and "id" in one]
@@ -304,30 +273,12 @@ class Mastodon(WebPlatform):
             self._account = {**found, "id": str(found["id"])}
         return self._account
 
-    def _refuse_unfit(self, message: OutgoingMessage) -> None:
-        """Refuse what the server would not take, before anything is uploaded."""
-        limits, pictures = self.limits, message.attachments
-        length = self.length(message.text)
-        reasons = {
-            f"has {length} characters as the server counts, it takes {limits.length}": (
-                length > limits.length
-            ),
-            f"has {len(pictures)} attachments, the server takes {limits.attachments}": (
-                len(pictures) > limits.attachments
-            ),
-            f"has an attachment that is larger than {limits.attachment_bytes:,} bytes": any(
-                len(one.content) > limits.attachment_bytes for one in pictures
-            ),
-            f"has an alternative text of more than {limits.alt} characters": any(
-                len(one.alt) > limits.alt for one in pictures
-            ),
-            "has an attachment of a kind that the server does not take": any(
-                one.mime not in limits.mimes for one in pictures
-            ),
-        }
-        for what, is_so in reasons.items():
-            if is_so:
-                raise Refused(f"the post {what}", where=self.name)
+    def _refuse_long(self, message: OutgoingMessage) -> None:
+        """Refuse a text that the server would not take, before anything is uploaded."""
+        length, most = self.length(message.text), self.limits.length
+        if length > most:
+            what = f"the text has {length} characters as the server counts, it takes {most}"
+            raise Refused(what, where=self.name)
 
     def _require_parent(self, message: OutgoingMessage) -> None:
         """Refuse to answer what is gone: some servers would publish it all the same.
@@ -360,8 +311,8 @@ class Mastodon(WebPlatform):
             body["visibility"] = "unlisted" if visibility == "public" else visibility
         if ids:
             body["media_ids"] = list(ids)
-        if style.warning:
-            body |= {"spoiler_text": style.warning, "sensitive": True}
+        if style.content_warning:
+            body |= {"spoiler_text": style.content_warning, "sensitive": True}
         language = (message.language or style.language).partition("-")[0].lower()
         if language.isalpha() and len(language) in (2, 3):
             body["language"] = language
@@ -371,7 +322,9 @@ class Mastodon(WebPlatform):
 
     def _uploaded(self, attachment: Attachment) -> str:
         """Upload, wait until it is processed, and return its id."""
-        made = self._ask(_upload(attachment))
+        made = self._ask(_upload(attachment), fine=(404, 405)) or self._ask(
+            _upload(attachment, "/api/v1/media")  # of servers before 2020
+        )
         if not isinstance(made, dict) or not made.get("id"):
             raise NotSent("the server's answer describes no upload", where=self.name)
         until, tries = self._clock.monotonic() + MEDIA_SECONDS, 0
@@ -404,42 +357,17 @@ class Mastodon(WebPlatform):
             return KeptOut(f"the account is shut out ({answer.message})", where=where)
         if status == 403 and "scope" in said:
             return ConfigError(f"the token may not ({answer.message})", where=where, hint=hint)
-        gone = {
+        others = {
             404: Refused("it is not there, or no more", where=where, code=404),
+            409: Unconfirmed("a request with the same key is still under way", where=where),
             410: Gone("the account exists no more", where=where),
         }
-        return gone.get(status)
+        return others.get(status)
 
 
-def client_of(
-    name: str,
-    *,
-    root: str,
-    token: str,
-    clock: Clock,
-    limits: SharedLimits | None = None,
-    style: Style | None = None,
-) -> Mastodon:
-    """Return the client of the account on a server that a token stands for.
-
-    Raises:
-        ConfigError: The token has characters that none has.
-    """
-    where, hint = f"destinations.{name}.token", "copy it again, or `botticelli connect mastodon`"
-    token = header_value(token, where=where, what="the token", hint=hint)
-    requests = Requests(
-        open_session(bearer(token)),
-        base_url=root,
-        limits=(limits or SharedLimits(clock)).of(root, token),
-        server=urlsplit(root).netloc,
-        where=name,
-    )
-    return Mastodon(name, requests=requests, style=style or Style(), clock=clock)
-
-
-def _upload(attachment: Attachment) -> WebRequest:
+def _upload(attachment: Attachment, path: str = "/api/v2/media") -> WebRequest:
     form = {"description": attachment.alt} if attachment.alt else None
-    return WebRequest(method="POST", path="/api/v2/media", form=form, files={"file": attachment})
+    return WebRequest(method="POST", path=path, form=form, files={"file": attachment})
 
 
 def _one(remote_id: str) -> str:

@@ -3,18 +3,20 @@
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
+from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import NotSent, PlatformError
 from botticelli.platforms.connecting import Asker, Credentials
-from botticelli.platforms.mastodon.client import client_of
-from botticelli.platforms.rate_limits import RateLimits
+from botticelli.platforms.mastodon.client import Mastodon
+from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.platforms.requests import Requests, WebRequest, bearer, open_session
 
 SCOPES: Final = "read:accounts read:statuses write:media write:statuses"
@@ -23,7 +25,7 @@ HINT: Final = "--server https://HOST"
 WEBSITE: Final = "https://github.com/crumplecup/botticelli"
 
 
-def connect(ask: Asker, *, clock: Clock) -> Credentials:
+def connect(ask: Asker, opened: Callable[..., Mastodon], *, clock: Clock) -> Credentials:
     """Return a token that was asked for, or that the person authorizes in a browser.
 
     Raises:
@@ -33,7 +35,8 @@ def connect(ask: Asker, *, clock: Clock) -> Credentials:
     root = _root(ask("server", "The server, such as mastodon.social"))
     said = "An access token (Preferences, Development, New application); Enter: get one by browser"
     token = ask("token", said, secret=True, optional=True) or _authorized(root, ask, clock)
-    platform = client_of("mastodon", root=root, token=token, clock=clock)
+    place = Destination(name="mastodon", platform="mastodon", base_url=root, token=Secret(token))
+    platform = opened(place, clock=clock, limits=SharedLimits(clock))
     if problems := platform.check():
         raise ConfigError(problems[0], where=root)
     return Credentials(
@@ -54,7 +57,7 @@ def _authorized(root: str, ask: Asker, clock: Clock) -> str:
     server = Requests(
         open_session(bearer("")),
         base_url=root,
-        limits=RateLimits(clock),
+        limits=SharedLimits(clock).of(root, ""),
         server=urlsplit(root).netloc,
         where=root,
     )

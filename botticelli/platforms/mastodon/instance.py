@@ -64,6 +64,7 @@ def instance_of(told: Mapping[str, Any], name: str = "") -> Instance:
         attachment_bytes=_number(
             8 * 1024 * 1024, media.get("image_size_limit"), told.get("upload_limit")
         ),
+        pixels=_number(0, media.get("image_matrix_limit")),
         alt=_number(1500, media.get("description_limit"), told.get("description_limit")),
         mimes=tuple(one for one in known if one.startswith("image/")) or IMAGES,
     )

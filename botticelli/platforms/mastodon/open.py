@@ -1,16 +1,19 @@
 """Mastodon's room: what a destination of it needs, and its client."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
 from botticelli.errors import Problem
-from botticelli.platforms.base import Platform, Room, lack, told
+from botticelli.platforms.base import Room, lack, told
 from botticelli.platforms.connecting import Asker, Credentials
 from botticelli.platforms.rate_limits import SharedLimits
+
+if TYPE_CHECKING:
+    from botticelli.platforms.mastodon.client import Mastodon
 
 HINT: Final = 'base_url = "https://HOST"'
 
@@ -18,25 +21,23 @@ HINT: Final = 'base_url = "https://HOST"'
 class _MastodonRoom(Room):
     secrets = (("token", "MASTODON_TOKEN"),)
 
-    def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
+    def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> "Mastodon":
         """See Room."""
-        from botticelli.platforms.mastodon.client import Style, client_of
+        from botticelli.platforms.mastodon.client import Mastodon
+        from botticelli.platforms.requests import Requests, bearer, header_value, open_session
 
-        style = Style(
-            visibility=destination.visibility,
-            warning=destination.content_warning,
-            language=destination.language,
-            account=destination.account,
-            mentions=destination.guard.allowed_mentions,
+        root, where = _root(destination), f"destinations.{destination.name}.token"
+        hint = "copy it again, or `botticelli connect mastodon`"
+        secret = destination.token.reveal()
+        token = header_value(secret, where=where, what="the token", hint=hint)
+        rest = Requests(
+            open_session(bearer(token)),
+            base_url=root,
+            limits=limits.of(root, token),
+            server=urlsplit(root).netloc,
+            where=destination.name,
         )
-        return client_of(
-            destination.name,
-            root=_root(destination),
-            token=destination.token.reveal(),
-            clock=clock,
-            limits=limits,
-            style=style,
-        )
+        return Mastodon(destination, rest, clock=clock)
 
     def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
@@ -62,7 +63,7 @@ class _MastodonRoom(Room):
         """See Room."""
         from botticelli.platforms.mastodon.connect import connect
 
-        return connect(ask, clock=clock)
+        return connect(ask, self.opened, clock=clock)
 
 
 def _root(destination: Destination) -> str:
