@@ -569,6 +569,7 @@ CREATE TABLE IF NOT EXISTS renditions (
     PRIMARY KEY (post_id, destination),
     CHECK (state <> 'ready' OR text_content IS NOT NULL)
 );
+CREATE INDEX IF NOT EXISTS renditions_open ON renditions (destination) WHERE state = 'open';
 CREATE INDEX IF NOT EXISTS renditions_by_execution ON renditions (execution_id) WHERE execution_id IS NOT NULL;
 
 -- The renditions of a post as a person is shown them; 'stale': the post was changed since, and it is made anew.

@@ -169,6 +169,7 @@ CLEANUP: Final = {  # kind -> (noun, plural, what became of it, the command that
     "runs": ("run", "runs", "recorded as running, but killed", ""),  # its own stage notes it
     "uncertain": ("delivery", "deliveries", "sent without an answer", "post"),
     "retrying": ("delivery", "deliveries", "requeued after a failure", "deliveries"),
+    "adapting": ("post", "posts", "found too long for a destination", "adapt"),
     "held": ("delivery", "deliveries", "held until somebody decides", "deliveries"),
     "failed": ("delivery", "deliveries", "refused for good", "deliveries"),
 }

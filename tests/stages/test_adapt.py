@@ -11,7 +11,9 @@ from botticelli.errors import Exit, UsageError
 from botticelli.models.base import TransientError
 from botticelli.stages.adapt.stage import adapt, adapt_waiting, dry_run_adapt
 from botticelli.stages.curate.stage import curate
-from botticelli.store.delivery import renditions
+from botticelli.store.delivery import decisions, renditions
+from botticelli.store.reads import doctor
+from botticelli.store.reads.status import read_status
 from tests.database import approved
 from tests.pipeline import WRITER
 from tests.posting import PostStage, delivery_of, to_discord
@@ -278,3 +280,14 @@ def test_people_see_it(db, run, gemini):
     [[shown]] = db.execute("SELECT botticelli_renditions(%s)", (post,)).fetchall()
     assert shown[0]["state"] == "stale"
     assert json.dumps(shown)
+
+
+def test_reports_say_what_waits_to_be_adapted(db, posting):
+    post = approved(db, LONG)
+    posting()
+
+    [delivery] = decisions.list_deliveries(db, post_id=post, limit=1)
+    assert delivery.last_error == "it is too long there and to be adapted: `botticelli adapt`"
+    assert read_status(db, posting.config, timers={}).to_adapt == {"news": 1}
+    found = [one for one in doctor.cleanup_findings(db) if one.kind == "adapting"]
+    assert [(one.count, one.reason) for one in found] == [(1, "news")]

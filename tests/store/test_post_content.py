@@ -7,7 +7,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from botticelli.errors import UsageError
-from botticelli.store.curation.reviews import decide, edit, find_candidates
+from botticelli.store.curation.reviews import decide, describe, edit, find_candidates
 from botticelli.store.curation.undo import undo
 from botticelli.store.generation import candidates
 from botticelli.store.generation.candidates import Origin
@@ -220,3 +220,20 @@ def test_a_poll_that_a_model_names_stands_at_the_end_of_the_text(db, row, text):
 
     found = db.execute("SELECT text_content, extra ? 'poll' FROM potential_discord_posts")
     assert found.fetchone() == (text, text == "Hi.")
+
+
+def test_words_for_a_picture_keep_its_post_approved(db, approved_id):
+    found = describe(db, approved_id, picture=1, alt=" a dog ", by="ann")
+
+    assert found.status == "approved"
+    assert db.execute("SELECT alt, origin FROM post_media").fetchone() == (
+        "a dog", {"alt_by": "ann"},
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="no picture 2"):
+        describe(db, approved_id, picture=2, alt="x", by="ann")
+
+
+def test_words_for_a_picture_approve_no_other_change(db, approved_id):
+    db.execute("UPDATE approved_discord_posts SET title = 'other'")
+
+    assert describe(db, approved_id, picture=1, alt="x", by="ann").status == "changed"

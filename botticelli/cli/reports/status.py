@@ -102,6 +102,9 @@ def _(report: Status, console: Console) -> None:
         [_destination_cells(each, now) for each in report.destinations],
         right=["TODAY"],
     )
+    for name, count in report.to_adapt.items():
+        words = f"{counted(count, 'post')} too long, to be adapted: botticelli adapt"
+        console.line(f"{name}: {words}", style="yellow")
     for name, count in report.unfinished.items():
         words = f"{counted(count, 'post')} out, but not all that should follow"
         console.line(f"{name}: {words}: botticelli deliveries", style="yellow")

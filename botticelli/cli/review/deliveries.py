@@ -162,6 +162,8 @@ def edit(
     text: str | None = None,
     file: Path | None = None,
     to: choices.ToDestination = None,
+    alt: str | None = None,
+    picture: int = 1,
     approve: bool = False,
 ) -> Lines:
     """Edit a post, published or not.
@@ -173,6 +175,8 @@ def edit(
         text TEXT: The new text.
         file FILE: Read the new text from a file; - is stdin.
         to NAME: Edit what this destination gets in place of an approved post.
+        alt TEXT: Say what its picture shows, for those who do not see it; its text stays.
+        picture N: Which of its pictures --alt is about.
         approve: Also approve it, if it is not sent yet.
 
     Examples:
@@ -180,16 +184,20 @@ def edit(
         botticelli edit 4 --text "The meeting is on Friday."
         botticelli edit c12 --file better.md --approve
         botticelli edit p5 --to mastodon
+        botticelli edit c12 --alt "A cat asleep on a keyboard"
     """
     if to:
         return _edit_rendition(env, conn, post, to, text=text, file=file)
     if post.kind == "delivery":
-        if approve:
-            raise UsageError("--approve is for candidates", hint="name one, such as c12")
+        if approve or alt is not None:
+            raise UsageError("--approve and --alt are for candidates", hint="name one, such as c12")
         new = _new_text(env, text, file, before=decisions.find_delivery(conn, post.number).text)
         seen = edit_post(context_of(env, conn), post.number, text=new, by=env.user)
         return _decided("edit", seen)
     [candidate] = reviews.find_candidates(conn, candidate_ids(conn, [post]))
+    if alt is not None:
+        found = reviews.describe(conn, candidate.id, picture=picture, alt=alt, by=env.user)
+        return decided(env, "edit", [found])
     new = _new_text(env, text, file, before=candidate.text_content)
     found = reviews.edit(conn, candidate.id, text=new, by=env.user, seen=candidate, approve=approve)
     return decided(env, "edit", [found])

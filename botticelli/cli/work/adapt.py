@@ -80,7 +80,7 @@ def _(report: AdaptReport, console: Console) -> None:
     if report.skipped:
         console.line(f"nothing done: {idle_words('curate', report.skipped)}")
         return
-    if not report.adapted:
+    if not (report.adapted or report.problems):
         console.line("nothing to do: no approved post is too long for a destination with `adapt`")
         return
     print_adapted(report, console)

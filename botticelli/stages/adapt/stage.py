@@ -274,7 +274,9 @@ class Wanted:
         last = runner.run(self.narrative).acts[-1]
         post, _ = as_post(_read(last.text))
         text = str(post.get("text_content") or "").strip()
-        return replace(self.content, text=text, parts=post.get("parts")), last.answer
+        model = last.answer.model if last.answer else ""
+        made = replace(self.content, text=text, parts=post.get("parts"), model=model)
+        return made, last.answer
 
     def _options(self, reason: str) -> RunOptions:
         content, destination = self.content, self.target.destination

@@ -332,6 +332,29 @@ EDIT_POST: Final = """
      WHERE candidate_id = ANY (%(ids)s::bigint[])
 """
 
+DESCRIBE: Final = """
+    WITH described AS (
+        UPDATE post_media
+           SET alt = %(alt)s,
+               origin = origin || jsonb_build_object('alt_by', %(by)s::text)
+         WHERE id = (SELECT id
+                       FROM post_media
+                      WHERE candidate_id = ANY (%(ids)s::bigint[])
+                      ORDER BY position
+                     OFFSET %(picture)s - 1
+                      LIMIT 1)
+        RETURNING id
+    )
+    SELECT FROM described
+"""
+APPROVE_AS_IS: Final = """
+    UPDATE approved_discord_posts
+       SET approved_hash = botticelli_post_hash(text_content, title, link, language, parts,
+                                                attached)
+     WHERE candidate_id = ANY (%(ids)s::bigint[])
+       AND approved_hash IS NOT NULL
+"""
+
 
 def decide(
     conn: Connection,
@@ -394,6 +417,25 @@ def edit(
         conn.execute(EDIT_POST, values)
         if approve:
             decide(conn, [id_], "approve", by=by)
+        return find_candidates(conn, [id_])[0]
+
+
+def describe(conn: Connection, id_: int, *, picture: int, alt: str, by: str) -> Reviewed:
+    """Say in words what a candidate's picture shows, the first one being 1. One transaction.
+
+    Its post stays approved if it was, and what a rule held for want of words is judged anew.
+
+    Raises:
+        UsageError: There is no such candidate or picture, or its post is out already.
+    """
+    values = {"ids": [id_], "picture": picture, "alt": alt.strip(), "by": by}
+    with conn.transaction():
+        [found] = hold(conn, [id_])
+        if conn.execute(DESCRIBE, values).rowcount != 1:
+            raise UsageError(f"it has no picture {picture}", where=f"candidate {id_}")
+        if found.status != "changed":
+            conn.execute(APPROVE_AS_IS, values)
+            conn.execute(RELEASE, values)
         return find_candidates(conn, [id_])[0]
 
 

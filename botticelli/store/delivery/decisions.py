@@ -60,6 +60,9 @@ LIST: Final = f"""
            CASE WHEN d.state = 'pending'
                  AND NOT {posts.IS_AS_APPROVED}
                 THEN 'it was changed after it was approved'
+                WHEN d.state = 'pending'
+                 AND {posts.IS_BEING_ADAPTED}
+                THEN 'it is too long there and to be adapted: `botticelli adapt`'
                 WHEN d.state = 'posted'
                 THEN (SELECT string_agg(concat_ws(': ', s ->> 'step', s ->> 'note'), '; ')
                         FROM jsonb_path_query(d.steps, '$[*] ? (@.state != "done")') AS s)

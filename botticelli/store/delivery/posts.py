@@ -252,7 +252,9 @@ CONTENT: Final = f"""
     SELECT p.id AS post_id, coalesce(r.ready, p.text_content, '') AS text,
            CASE WHEN r.ready IS NULL THEN p.parts ELSE r.parts END AS parts,
            coalesce(p.title, '') AS title, coalesce(p.link, '') AS link,
-           coalesce(p.language, '') AS language, coalesce(p.generation_model, '') AS model,
+           coalesce(p.language, '') AS language,
+           coalesce(CASE WHEN r.ready IS NOT NULL THEN r.model END, p.generation_model, '')
+               AS model,
            {IS_AS_APPROVED} AS is_approved, p.attached IS NOT NULL AS is_attached_to,
            coalesce(r.state, '') AS rendition, coalesce(r.note, '') AS note,
            (SELECT i.url

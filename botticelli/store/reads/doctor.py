@@ -74,7 +74,7 @@ class CleanupFinding:
     """Rows of one kind that should have been settled.
 
     Args:
-        kind: items, candidates, uncertain, retrying, runs, held or failed.
+        kind: items, candidates, uncertain, retrying, adapting, runs, held or failed.
         oldest: Seconds since the oldest of them should have been settled.
         reason: Why, for one of them; empty if not recorded.
     """
@@ -113,6 +113,12 @@ CLEANUP: Final = """
         SELECT d.state, d.created_at, d.last_error
           FROM deliveries AS d
          WHERE d.state IN ('held', 'failed')
+        UNION ALL
+        SELECT 'adapting', r.made_at, r.destination
+          FROM renditions AS r
+          JOIN approved_discord_posts AS p
+            ON p.id = r.post_id
+         WHERE r.state = 'open' AND p.review_status IN ('pending', 'posting')
         UNION ALL
         SELECT 'runs', r.started_at, r.stage
           FROM runs AS r, t

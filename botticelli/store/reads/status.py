@@ -87,6 +87,7 @@ class Status:
         project: The project's name; empty: there is none.
         unfinished: Messages that are out without all that should follow them, by destination.
         changed: Posts that wait with another text than was approved; they are not sent.
+        to_adapt: Posts that are too long for a destination and wait for its form of them, by it.
     """
 
     now: datetime
@@ -100,6 +101,7 @@ class Status:
     project: str
     unfinished: Mapping[str, int]
     changed: int
+    to_adapt: Mapping[str, int]
 
 
 STAGE_STATUS: Final = """
@@ -157,6 +159,15 @@ UNFINISHED: Final = """
      WHERE steps_at IS NOT NULL
      GROUP BY destination
 """
+TO_ADAPT: Final = """
+    SELECT r.destination, count(*)
+      FROM renditions AS r
+      JOIN approved_discord_posts AS p
+        ON p.id = r.post_id
+     WHERE r.state = 'open'
+       AND p.review_status IN ('pending', 'posting')
+     GROUP BY r.destination
+"""
 POSTED_TODAY: Final = """
     SELECT d.name, (SELECT count(*)
                       FROM deliveries
@@ -187,6 +198,7 @@ def read_status(conn: Connection, config: Config, *, timers: Mapping[str, dateti
             project=config.project.name,
             unfinished=dict(conn.execute(UNFINISHED).fetchall()),
             changed=row[1],
+            to_adapt=dict(conn.execute(TO_ADAPT).fetchall()),
         )
 
 
