@@ -12,6 +12,8 @@ import pytest
 import tomli
 
 from tests.fakes.mastodon import TOKEN, FakeMastodon
+from tests.fakes.matrix import ALIAS, BOT, FakeMatrix
+from tests.fakes.x import FakeX
 
 INIT = ["init", "--about", "A club.", "--channel", "file", "--model", "offline"]
 
@@ -199,3 +201,59 @@ def _until(terminal, words):
     while words not in shown:
         shown += os.read(terminal, 1024).decode()
     return shown
+
+
+@pytest.mark.parametrize("said", ["syt_bot\n", "\na password\n"])
+def test_a_matrix_account_gets_its_token_and_into_its_room(project, write, said):
+    with FakeMatrix() as server:
+        server.state.is_member = False
+        write(said)
+        line = ["connect", "matrix", "--server", server.url, "--account", BOT, "--channel", ALIAS]
+
+        ended = project([*line, "--add"])
+
+        assert ended.code == 0, ended.err
+        assert kept(project) == "MATRIX_TOKEN=syt_bot\n"
+        assert "lets us post (as @bot:test.example)" in " ".join(
+            project("check --online").out.split()
+        )
+
+
+@pytest.mark.parametrize("said", ["syt_wrong\n", "\nwrong\n"])
+def test_a_wrong_matrix_token_or_password_is_not_kept(project, write, said):
+    with FakeMatrix() as server:
+        write(said)
+        line = ["connect", "matrix", "--server", server.url, "--account", BOT, "--channel", ALIAS]
+
+        ended = project([*line, "--add"])
+
+        assert ended.code == 78
+        assert not (project.cwd / ".env").exists()
+
+
+def test_the_four_keys_of_x_are_tried_and_kept(project, write):
+    with FakeX() as server:
+        write("\n".join((*server.keys.values(), "")))
+
+        ended = project(["connect", "x", "--server", server.url, "--add"])
+
+        assert ended.code == 0, ended.err
+        assert "account 1234567; $0.015 a post, $0.200 with a link" in ended.out
+        assert kept(project).splitlines() == [
+            "X_API_KEY=app",
+            "X_API_SECRET='app secret&'",
+            "X_TOKEN=1234567-account",
+            "X_TOKEN_SECRET='account secret='",
+        ]
+        assert "lets us post" in " ".join(project("check --online").out.split())
+
+
+def test_a_wrong_key_of_x_is_not_kept(project, write):
+    with FakeX() as server:
+        write("app\nwrong\n1234567-account\nwrong\n")
+
+        ended = project(["connect", "x", "--server", server.url])
+
+        assert ended.code == 78
+        assert "does not accept the keys (Invalid signature.)" in ended.err
+        assert not (project.cwd / ".env").exists()

@@ -28,6 +28,7 @@ class RoomState:
 
     is_encrypted: bool = False
     is_member: bool = True
+    is_open: bool = True  # whoever wants to may join
     level: int = 0  # of the bot
     needed: int = 0
     version: str = "10"
@@ -96,6 +97,8 @@ class FakeMatrix(LoopbackServer):
         """See LoopbackServer."""
         with self._lock:
             self.requests.append(request)
+            if request.path.endswith("/login"):
+                return self._login(request.json())
             if request.headers.get("authorization") != f"Bearer {self.token}":
                 return _error(401, "M_UNKNOWN_TOKEN", "Invalid access token passed.")
             parts = [unquote(part) for part in request.path.strip("/").split("/")]
@@ -116,6 +119,9 @@ class FakeMatrix(LoopbackServer):
                 if alias != ALIAS:
                     return _error(404, "M_NOT_FOUND", f"Room alias {alias} not found.")
                 return answer_json({"room_id": self.room, "servers": ["test.example"]})
+            case ["POST", "_matrix", "client", "v3", "join", room] if self.state.is_open:
+                self.state.is_member = room in (self.room, ALIAS)
+                return answer_json({"room_id": self.room})
             case ["POST", "_matrix", "media", "v3", "upload"]:
                 self.uploads.append((request.headers.get("content-type", ""), request.body))
                 return answer_json({"content_uri": f"mxc://test.example/{len(self.uploads)}"})
@@ -124,6 +130,12 @@ class FakeMatrix(LoopbackServer):
                     return _error(403, "M_FORBIDDEN", f"User {BOT} not in room {room}")
                 return self._in_room(request, method, rest)
         return _error(404, "M_UNRECOGNIZED", "Unrecognized request")
+
+    def _login(self, body: Mapping[str, Any]) -> Answer:
+        is_known = body["identifier"] == {"type": "m.id.user", "user": BOT}
+        if not is_known or body["password"] != "a password" or body["device_id"] != "BOTTICELLI":
+            return _error(403, "M_FORBIDDEN", "Invalid username or password")
+        return answer_json({"user_id": BOT, "access_token": self.token, "device_id": "BOTTICELLI"})
 
     def _in_room(self, request: Request, method: str, rest: list[str]) -> Answer:  # noqa: PLR0911 - too
         match [method, *rest]:

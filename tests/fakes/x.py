@@ -22,13 +22,12 @@ from html import escape
 from typing import Any
 from urllib.parse import quote, unquote
 
-from twitter_text import extract_urls_with_indices, parse_tweet
-
 from tests.fakes.loopback import Answer, LoopbackServer, Request, answer_html, answer_json
 
 EPOCH_MS = 1288834974657
 USER = "1234567"
 FIELDS = frozenset(("text", "media", "reply", "made_with_ai"))
+LINK = re.compile(r"https?://[^\s]+?(?=[,.!。]?(?:\s|$))|(?<![\w@.])[\w-]+\.(?:com|rs|py)\b")
 DUPLICATE = "You are not allowed to create a Tweet with duplicate content."
 
 
@@ -110,7 +109,7 @@ class FakeX(LoopbackServer):
         text, media = body.get("text", ""), body.get("media", {}).get("media_ids", [])
         if odd := set(body) - FIELDS:
             return _problem(400, "Invalid Request", detail=f"unknown {odd}")
-        if (not text and not media) or parse_tweet(text).weightedLength > 280:
+        if (not text and not media) or _weight(text) > 280:
             return _problem(400, "Invalid Request", detail="One or more parameters is invalid.")
         if any(one not in self.media for one in media):
             return _problem(400, "Invalid Request", detail="Your media IDs are invalid.")
@@ -196,9 +195,9 @@ class FakeX(LoopbackServer):
 def _shortened(text: str, media: list[str]) -> tuple[str, list[dict[str, Any]]]:
     """Return a text as X gives it back, and what its links stand for."""
     urls, shown, end = [], "", 0
-    for number, found in enumerate(extract_urls_with_indices(text)):
-        start, stop = found["indices"]
-        full = found["url"] if "://" in found["url"] else f"http://{found['url']}"
+    for number, found in enumerate(LINK.finditer(text)):
+        start, stop = found.span()
+        full = found[0] if "://" in found[0] else f"http://{found[0]}"
         short = f"https://t.co/{number:010d}"
         urls.append({"url": short, "expanded_url": full})
         shown, end = shown + escape(text[end:start], quote=False) + short, stop
@@ -213,6 +212,10 @@ def _shortened(text: str, media: list[str]) -> tuple[str, list[dict[str, Any]]]:
         )
         shown = f"{shown} https://t.co/picture".strip()
     return shown, urls
+
+
+def _weight(text: str) -> int:
+    return sum(1 + (ord(sign) > 0x10FF) for sign in LINK.sub("x" * 23, text))
 
 
 def _quote(text: str) -> str:

@@ -65,7 +65,6 @@ def test_bluesky_counts_graphemes():
     assert wrong(lambda text: len(text.encode()), 3) == []
 
 
-@pytest.mark.xfail(reason="three of them differ with the port of X's library that is still used")
 def test_x_counts_weights():
     assert wrong(weight, 6) == []
 

@@ -16,7 +16,7 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.matrix import open as opening
+from botticelli.platforms.matrix.connect import homeserver
 from botticelli.platforms.open import missing, open_platform
 from tests.contracts.platform_contract import PlatformContract, message
 from tests.fakes.matrix import ALIAS, FakeMatrix
@@ -331,7 +331,7 @@ def test_the_server_is_found_by_the_domain_of_the_account(destination, server, c
     monkeypatch.setattr("botticelli.platforms.requests.Requests.ask", answer)
     from botticelli.platforms.rate_limits import SharedLimits
 
-    found = opening.homeserver("@bot:test.example", limits=SharedLimits(clock), where="account")
+    found = homeserver("@bot:test.example", limits=SharedLimits(clock), where="account")
 
     assert found == server.url
     assert asked == ["https://test.example/.well-known/matrix/client"]

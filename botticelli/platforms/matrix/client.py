@@ -135,6 +135,15 @@ class Matrix(WebPlatform):
         """See Platform. An alias may be moved; the room's id is what it stays."""
         return f"matrix:{self._room()}" if self._named.startswith("#") else ""
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """See Platform."""
+        return (f"as {self._whoami()}",)
+
+    def join(self) -> None:
+        """Let the account into the room, as invited or as everybody. Safe to repeat."""
+        self._ask("POST", f"{CLIENT}/join/{_quoted(self._named)}", json={})
+
     def problems(self) -> Iterator[str]:
         """See PlatformDefaults."""
         room, me = self._room(), self._whoami()

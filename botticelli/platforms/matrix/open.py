@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
-from botticelli.errors import ConfigError, Problem
+from botticelli.errors import Problem
 from botticelli.platforms.base import Room, lack, told
 from botticelli.platforms.matrix.events import LARGEST
 
 if TYPE_CHECKING:
+    from botticelli.platforms.connecting import Asker, Credentials
     from botticelli.platforms.matrix.client import Matrix
     from botticelli.platforms.rate_limits import SharedLimits
 
 CHANNEL: Final = re.compile(r"![^\s/]+|#[^\s:/]+:[^\s/]+")
-ACCOUNT: Final = re.compile(r"@[^\s:]+:([^\s/?#@]+)")
 
 
 class MatrixRoom(Room):
@@ -43,6 +43,7 @@ class MatrixRoom(Room):
     def opened(self, destination: Destination, *, clock: Clock, limits: "SharedLimits") -> "Matrix":
         """See Room."""
         from botticelli.platforms.matrix.client import Matrix
+        from botticelli.platforms.matrix.connect import homeserver
         from botticelli.platforms.requests import Requests, bearer, header_value, open_session
 
         del clock
@@ -65,40 +66,14 @@ class MatrixRoom(Room):
         )
         return Matrix(destination.name, room=destination.channel, rest=rest)
 
+    def connect(self, ask: "Asker", *, clock: Clock) -> "Credentials":
+        """See Room."""
+        from botticelli.platforms.matrix.connect import connect
+
+        return connect(ask, clock=clock, room=self)
+
 
 ROOM: Final = MatrixRoom()
-
-
-def homeserver(account: str, *, limits: "SharedLimits", where: str) -> str:
-    """Return the address of an account's server, as the domain in its name says.
-
-    Args:
-        account: Such as @bot:example.org.
-        limits: What the process has learnt of rate limits.
-        where: The key that holds it.
-
-    Raises:
-        NotSent: The domain cannot be asked.
-        ConfigError: The account has no domain, or its word is no address.
-    """
-    from botticelli.platforms.requests import Requests, WebRequest, bearer, open_session
-
-    found = ACCOUNT.fullmatch(account)
-    if not found:
-        raise ConfigError(f"'{account}' is no account", where=where, hint="write @NAME:SERVER")
-    domain = f"https://{found[1]}"
-    rest = Requests(
-        open_session(bearer("")), base_url=domain, limits=limits.of(domain, ""), server=found[1]
-    )
-    said = rest.ask(
-        WebRequest(method="GET", path="/.well-known/matrix/client"),
-        where=where,
-        is_fine=lambda answer: answer.status == 404,
-    )
-    named = said.get("m.homeserver") if isinstance(said, dict) else None
-    address = named.get("base_url") if isinstance(named, dict) else ""
-    hint = f"{domain}/.well-known/matrix/client names it; base_url takes another one"
-    return require_safe(str(address or domain), where=where, hint=hint)
 
 
 def _root(destination: Destination) -> str:

@@ -27,7 +27,7 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.platforms.requests import FailedAnswer, Requests, WebPlatform, WebRequest
-from botticelli.platforms.x.counting import LONGEST, has_link, links, weight
+from botticelli.platforms.x.counting import LONGEST, links, weight
 
 # US dollars, as X's price list of 2026-04-20 has them.
 POST, POST_WITH_LINK, ALT_TEXT = Decimal("0.015"), Decimal("0.200"), Decimal("0.005")
@@ -108,7 +108,7 @@ class X(WebPlatform):
     def price(self, message: OutgoingMessage) -> Decimal:
         """See Platform. Also what looks like a link costs as one: `main.rs`."""
         described = sum(1 for one in message.attachments if one.alt)
-        return (POST_WITH_LINK if has_link(message.text) else POST) + described * ALT_TEXT
+        return (POST_WITH_LINK if links(message.text) else POST) + described * ALT_TEXT
 
     def planned(self, message: OutgoingMessage) -> Iterator[WebRequest]:
         """See WebPlatform."""
@@ -155,6 +155,11 @@ class X(WebPlatform):
         """See PlatformDefaults."""
         if _id_in(self._ask(WebRequest(method="GET", path="/2/users/me"))) != self._user:
             yield "what answers is not X: it does not say who we are; check base_url"
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """See Platform."""
+        return (f"account {self._user}", f"${POST} a post, ${POST_WITH_LINK} with a link")
 
     def _uploaded(self, picture: Attachment) -> str:
         id_ = _id_in(self._ask(_upload(picture)))

@@ -14,6 +14,7 @@ from botticelli.platforms.x.counting import LONGEST
 if TYPE_CHECKING:
     import requests
 
+    from botticelli.platforms.connecting import Asker, Credentials
     from botticelli.platforms.rate_limits import SharedLimits
     from botticelli.platforms.requests import Authorise
     from botticelli.platforms.x.client import X
@@ -73,6 +74,12 @@ class XRoom(Room):
             clock=clock,
             permitted=destination.guard.allowed_mentions,
         )
+
+    def connect(self, ask: "Asker", *, clock: Clock) -> "Credentials":
+        """See Room."""
+        from botticelli.platforms.x.connect import connect
+
+        return connect(ask, clock=clock, room=self)
 
 
 ROOM: Final = XRoom()
