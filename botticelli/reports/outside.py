@@ -79,7 +79,7 @@ def destination(place: Destination, *, clock: Clock, online: bool) -> Iterator[F
         return
     try:
         complaints = platform.check()
-        told = "" if complaints else "; ".join(platform.notes)
+        notes = [] if complaints else [*platform.notes]
     except BotticelliError as error:
         code = Exit.UNAVAILABLE if isinstance(error, NotSent) else error.exit_code
         yield from faults(error.problems, subject=subject, exit_code=code)
@@ -87,7 +87,8 @@ def destination(place: Destination, *, clock: Clock, online: bool) -> Iterator[F
     for complaint in complaints:
         yield fault(subject, complaint, exit_code=Exit.CONFIG)
     if not complaints:
-        yield fine(subject, f"lets us post ({told})" if told else "lets us post")
+        notes += ["pictures without alternative texts"] if place.alt == "none" else []
+        yield fine(subject, f"lets us post ({'; '.join(notes)})" if notes else "lets us post")
     if isinstance(platform, TellsTime) and platform.told_time is not None:
         yield time_of(place.platform, platform.told_time - clock.now())
 

@@ -91,6 +91,9 @@ def test_the_destination_is_added_and_posts(project, server, write):
     assert "outbox" in tomli.loads(text)["destinations"]
     checked = " ".join(project("check --online").out.split())
     assert "lets us post (mastodon 4.5.3; as @bot; 500 characters; 4 pictures)" in checked
+    (project.cwd / "botticelli.toml").write_text(f'{text}alt = "none"\n')
+    checked = " ".join(project("check --online").out.split())
+    assert "4 pictures; pictures without alternative texts)" in checked
 
 
 def test_other_lines_of_env_stay(project, server, write):
