@@ -364,6 +364,17 @@ def test_a_thread_whose_beginning_is_gone_does_not_go_on(platform, server):
     assert server.records == {}
 
 
+@pytest.mark.parametrize("way", ["remote_id", "url", "key"])
+def test_a_post_is_told_by_address_page_or_key(replacing, server, way):
+    receipt = replacing.send(message())
+    told = {**vars(receipt), "key": receipt.url.rpartition("/")[2]}[way]
+
+    assert replacing.edit(told, message("new")).remote_id == receipt.remote_id
+    replacing.delete(told)
+
+    assert server.records == {}
+
+
 def test_edits_are_refused_unless_they_may_replace(platform, server):
     receipt = platform.send(message())
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Final
 
 from botticelli.clock import Clock
 from botticelli.platforms.base import (
@@ -18,7 +17,6 @@ from botticelli.platforms.base import (
     MessageLimits,
     NotSent,
     OutgoingMessage,
-    PlatformDefaults,
     Receipt,
     Refused,
     Unconfirmed,
@@ -26,14 +24,10 @@ from botticelli.platforms.base import (
 from botticelli.platforms.bluesky import record
 from botticelli.platforms.bluesky.record import COLLECTION, Json
 from botticelli.platforms.bluesky.session import BlueskyAccount, Swapped, procedure, query
-from botticelli.platforms.requests import WebRequest
-
-# The lexicon has allowed 2,000,000 bytes since 2026; servers of earlier versions refuse that.
-LARGEST_IMAGE: Final = 976_000
-LONGEST_ALT: Final = 2000  # as the official app has it; the lexicon has no limit
+from botticelli.platforms.requests import WebPlatform, WebRequest
 
 
-class Bluesky(PlatformDefaults):
+class Bluesky(WebPlatform):
     """One account's posts.
 
     Args:
@@ -48,13 +42,13 @@ class Bluesky(PlatformDefaults):
     limits = MessageLimits(
         length=record.MOST_GRAPHEMES,
         attachments=4,
-        attachment_bytes=LARGEST_IMAGE,
-        alt=LONGEST_ALT,
+        attachment_bytes=976_000,  # since 2026 it is 2,000,000, which earlier servers refuse
+        alt=2000,  # as the official app has it; the lexicon has no limit
         mimes=("image/jpeg", "image/png", "image/webp"),
     )
 
     def __init__(self, name: str, *, account: BlueskyAccount, clock: Clock, replaces: bool) -> None:
-        self.name = name
+        super().__init__(name, account.requests)
         self.account = account
         self._clock = clock
         self._replaces = replaces
@@ -62,11 +56,6 @@ class Bluesky(PlatformDefaults):
     def keep_session(self, keeper: Keeper) -> None:
         """See KeepsSession."""
         self.account.keeper = keeper
-
-    @property
-    def told_time(self) -> datetime | None:
-        """See TellsTime."""
-        return self.account.requests.told_time
 
     def length(self, text: str) -> int:
         """See Platform. Graphemes of the plain text."""
@@ -76,8 +65,9 @@ class Bluesky(PlatformDefaults):
         """See Platform. Links under words stay as [words](address), which become facets."""
         return record.render(markdown)
 
-    def preview(self, message: OutgoingMessage) -> Sequence[Json]:
-        """See Platform. What only an answer tells is shown as {in braces}."""
+    def planned(self, message: OutgoingMessage) -> Iterator[WebRequest]:
+        """See WebPlatform."""
+        yield from map(_upload, message.attachments)
         refs = [{"uri": one.remote_id, "cid": "{cid}"} for one in message.previous]
         made = record.post(
             message,
@@ -86,10 +76,8 @@ class Bluesky(PlatformDefaults):
             reply={"root": refs[0], "parent": refs[-1]} if refs else None,
             resolve=lambda handle: f"{{did of {handle}}}",
         )
-        uploads = [_upload(one) for one in message.attachments]
         key = record.key_of(message.nonce, message.planned_at) if message.planned_at else "{key}"
-        put = self._put(made, key, repo="{did}")
-        return [one.shown(self.account.shown_root) for one in (*uploads, put)]
+        yield _put(made, key, repo="{did}")
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """See Platform."""
@@ -102,7 +90,7 @@ class Bluesky(PlatformDefaults):
         """See Platform. The key is known, so nothing is ever in doubt."""
         del known
         key = record.key_of(message.nonce, message.planned_at)
-        found = self._read(self._uri(key))
+        found = self._read(key)
         plain, _ = record.compose(message.text)
         is_ours = _is_ours(found, text=plain, made_at=record.stamp(message.begun_at or since))
         return Looked(receipt=self._receipt(key, found) if is_ours else None, certain=True)
@@ -112,7 +100,7 @@ class Bluesky(PlatformDefaults):
         if not self._replaces:
             hint = 'set `edits = "replace"` for a new post in its place, or withdraw it'
             raise Refused("Bluesky shows no edits", where=self.name, hint=hint)
-        there = self._read(remote_id).get("value", {})
+        there = self._read(_key(remote_id)).get("value", {})
         at = _instant(there) or message.begun_at or self._clock.now()
         made = self._record(message, at=at)
         if "reply" in there:
@@ -156,26 +144,18 @@ class Bluesky(PlatformDefaults):
         """Return root and parent of a reply, each with the content id it has now."""
         if not previous:
             return None
-        uris = previous[0].remote_id, previous[-1].remote_id
-        refs: dict[str, Json] = {}
-        for uri in uris:
-            found = refs.get(uri) or self._read(uri)
-            if not found:
-                what = "the message that it goes on from is gone from Bluesky"
-                raise Refused(what, where=self.name)
-            refs[uri] = {"uri": uri, "cid": found["cid"]}
-        return {"root": refs[uris[0]], "parent": refs[uris[1]]}
-
-    def _put(self, made: Json, key: str, *, repo: str) -> WebRequest:
-        body = {"repo": repo, "collection": COLLECTION, "rkey": key, "record": made}
-        # Null: nothing may be there; the very same record may, and changes nothing.
-        return procedure("repo.putRecord", body | {"swapRecord": None}, publishes=True)
+        read = cache(self._read)
+        found = [read(_key(one.remote_id)) for one in (previous[0], previous[-1])]
+        if not all(found):
+            raise Refused("the message that it goes on from is gone", where=self.name)
+        root, parent = ({"uri": one["uri"], "cid": one["cid"]} for one in found)
+        return {"root": root, "parent": parent}
 
     def _publish(self, made: Json, key: str) -> Receipt:
         try:
-            answer = self.account.ask(self._put(made, key, repo=self.account.did))
+            answer = self.account.ask(_put(made, key, repo=self.account.did))
         except Swapped as error:
-            found = self._read(self._uri(key))
+            found = self._read(key)
             if _is_ours(found, text=made["text"], made_at=made["createdAt"]):
                 return self._receipt(key, found)
             raise Refused("another post has the key of this one", where=self.name) from error
@@ -183,14 +163,13 @@ class Bluesky(PlatformDefaults):
             raise Unconfirmed("the server's answer does not describe the post", where=self.name)
         return self._receipt(key, {"value": made})
 
-    def _read(self, uri: str) -> Json:
-        """Return a record with its address and content id; {} if there is none."""
-        repo, collection, rkey = uri.removeprefix("at://").split("/")
-        asked = {"repo": repo, "collection": collection, "rkey": rkey}
+    def _read(self, key: str) -> Json:
+        """Return one of our records with its address and content id; {} if there is none."""
+        asked = {"repo": self.account.did, "collection": COLLECTION, "rkey": key}
         found = self.account.look("repo.getRecord", asked, absent="RecordNotFound")
         if found and not (isinstance(found.get("value"), dict) and found.get("cid")):
             raise NotSent("the server's answer describes no record", where=self.name)
-        return found
+        return found and found | {"uri": self._uri(key)}
 
     def _uri(self, key: str) -> str:
         return f"at://{self.account.did}/{COLLECTION}/{key}"
@@ -198,6 +177,12 @@ class Bluesky(PlatformDefaults):
     def _receipt(self, key: str, found: Json) -> Receipt:
         url = f"https://bsky.app/profile/{self.account.did}/post/{key}"
         return Receipt(remote_id=self._uri(key), url=url, at=_instant(found["value"]))
+
+
+def _put(made: Json, key: str, *, repo: str) -> WebRequest:
+    body = {"repo": repo, "collection": COLLECTION, "rkey": key, "record": made}
+    # Null: nothing may be there; the very same record may, and changes nothing.
+    return procedure("repo.putRecord", body | {"swapRecord": None}, publishes=True)
 
 
 def _upload(attachment: Attachment) -> WebRequest:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ENTRY: Final = "https://bsky.social"  # knows every handle
 DIRECTORY: Final = "https://plc.directory"  # knows where an account lives
+UNKNOWN: Final = "{server of the account}"  # until somebody is asked
 NO_LOGIN: Final = "make an app password in the settings, then `botticelli connect bluesky`"
 _SHUT: Final = "the account is shut ({}); log in on the web and see why"
 
@@ -101,16 +102,11 @@ class BlueskyAccount:
         self._login: Login | None = None
         self.requests = Requests(
             open_session(self._authorise),
-            base_url=root,
+            base_url=root or UNKNOWN,
             limits=limits.of(root or ENTRY, identifier),
             server="Bluesky",
             where=where,
         )
-
-    @property
-    def shown_root(self) -> str:
-        """The server's address as a dry run shows it, without asking anybody."""
-        return self._root or "{server of the account}"
 
     @cached_property
     def did(self) -> str:
@@ -133,7 +129,7 @@ class BlueskyAccount:
 
     def look(self, method: str, asked: Mapping[str, str], *, absent: str) -> dict[str, Any]:
         """Make a request that anybody may make; {} where the server answers `absent`."""
-        if not self.requests.base_url and self._known() is None:
+        if self.requests.base_url == UNKNOWN and self._known() is None:
             self._find()
         answer = self._send(query(method, asked), "", absent=absent)
         if not isinstance(answer, dict):
