@@ -86,7 +86,7 @@ class FakeMastodon(LoopbackServer):
         self.limit = limit or LIMITS[software]
         self.only_v1 = only_v1
         self.clock = clock
-        self.has_old_media = False
+        self.has_old_media = self.tells_date = False
         self.honours_keys = software in ("mastodon", "pleroma")
         self.requests: list[Request] = []
         self.apps: dict[str, dict[str, Any]] = {}
@@ -176,9 +176,7 @@ class FakeMastodon(LoopbackServer):
             wait = float(fault.partition(":")[2] or 1)
             reset = datetime.fromtimestamp(self.clock() + wait, UTC).isoformat()
             heads = [("X-RateLimit-Limit", "300"), ("X-RateLimit-Remaining", "0")]
-            now = datetime.fromtimestamp(self.clock(), UTC)
-            heads += [("X-RateLimit-Reset", reset.replace("+00:00", "Z"))]
-            heads += [("Date", now.strftime("%a, %d %b %Y %H:%M:%S GMT"))]
+            heads += [("X-RateLimit-Reset", reset.replace("+00:00", "Z")), self._date()]
             return answer_json({"error": "Too many requests"}, status=429, headers=heads)
         words = {
             "scope": (403, "This action is outside the authorized scopes"),
@@ -190,7 +188,13 @@ class FakeMastodon(LoopbackServer):
         code, text = words.get(fault) or (int(status), said or HTTPStatus(int(status)).phrase)
         return answer_json({"error": text}, status=code)
 
+    def _date(self) -> tuple[str, str]:
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        return "Date", now.strftime("%a, %d %b %Y %H:%M:%S GMT")
+
     def _spoiled(self, answer: Answer, fault: str) -> Answer:
+        if self.tells_date:
+            answer = replace(answer, headers=(*answer.headers, self._date()))
         if fault == "wrong json":
             return replace(answer, body=b"<html>a page</html>", content_type="text/html")
         if fault == "other json":

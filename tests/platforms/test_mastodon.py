@@ -344,6 +344,17 @@ def test_what_is_older_or_known_or_passed_on_is_not_it(platform, server, clock):
     assert platform.find(message("Same"), since=since).receipt is not None
 
 
+def test_a_server_whose_clock_is_hours_behind_is_believed(destination, clock):
+    behind = lambda: clock.now().timestamp() - 5 * 3600  # noqa: E731
+    with FakeMastodon("gotosocial", clock=behind) as server:
+        server.tells_date = True
+        platform = open_platform(replace(destination, base_url=server.url), clock=clock)
+        since = clock.now()
+        receipt = platform.send(message())
+
+        assert platform.find(message(), since=since).receipt.remote_id == receipt.remote_id
+
+
 @pytest.mark.parametrize("fault", ["503", "hang up before storing", "429:60", "wrong json"])
 def test_a_server_that_cannot_be_asked_is_asked_later(platform, server, clock, fault):
     server.script.add(fault, to="list")
