@@ -12,9 +12,9 @@ from botticelli.config.model import Config, DatabaseConfig, Limits, Models, Mult
 from botticelli.config.secrets import Secret
 from botticelli.errors import TryLater
 from botticelli.models.base import Message, Part, Request
-from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.store.curation.judging import CRITERIA
+from botticelli.store.generation.executions import ActKey
 from botticelli.store.leases import Identity
 from tests.clock import PinnedClock, pin
 
@@ -48,7 +48,7 @@ def ask(db, house):
     ).ask(
         Request(model="", messages=(Message(role="user", parts=(Part(text="Hello?"),)),)),
         models=[LITE],
-        key=ActKey(narrative="n", act="a", sequence=0),
+        key=ActKey(narrative="n", act_name="a", sequence_number=0),
     )
 
 

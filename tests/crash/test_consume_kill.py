@@ -109,7 +109,7 @@ CHILD = """
             return done
 
     def answer(request, key):
-        if point == "act " + key.act and is_due():
+        if point == "act " + key.act_name and is_due():
             die()
         return '{"pick": "x"}'
 

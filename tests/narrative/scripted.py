@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from botticelli.models.base import Request
-from botticelli.narrative.answers.answer import ActKey, Answer
+from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.commands.base import CommandCall
 from botticelli.narrative.errors import CommandFailed
 from botticelli.narrative.language.load import load_text
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
+from botticelli.store.generation.executions import ActKey
 from botticelli.store.leases import Identity
 from tests.clock import PinnedClock
 from tests.run_context import run_context
@@ -36,7 +37,7 @@ class ScriptedCaller:
     def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
         self.asked.append((request, key))
         self.models.append(tuple(models))
-        answer = self.answers.pop(0) if self.answers else f"answer of {key.act}"
+        answer = self.answers.pop(0) if self.answers else f"answer of {key.act_name}"
         if isinstance(answer, BaseException):
             raise answer
         text = answer(request, key) if callable(answer) else answer

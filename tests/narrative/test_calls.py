@@ -23,10 +23,10 @@ from botticelli.models.base import (
     TransientError,
 )
 from botticelli.models.open import Drivers
-from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.caller import LiveCaller
 from botticelli.narrative.answers.dry_run import DryRunCaller
 from botticelli.store import ledger
+from botticelli.store.generation.executions import ActKey
 from botticelli.store.leases import Identity
 from botticelli.store.ledger import Window
 from tests.clock import PinnedClock, pin
@@ -34,7 +34,7 @@ from tests.fakes.gemini import FakeGemini
 from tests.fakes.gemini import Limits as Quota
 
 LITE, FLASH = "gemini-3.5-flash-lite", "gemini-3.8-flash"
-KEY = ActKey(narrative="feature", act="generate", sequence=0)
+KEY = ActKey(narrative="feature", act_name="generate", sequence_number=0)
 SHARES = Multipliers(rpm=1, tpm=1, rpd=1, tpd=1)
 
 
@@ -568,7 +568,9 @@ def test_a_setting_that_is_refused_is_left_out_and_remembered(db, gemini, caller
     asked = request(thinking="low")
 
     caller_for(gemini, notes=notes).ask(asked, models=[LITE], key=KEY)
-    caller_for(gemini).ask(asked, models=[LITE], key=replace(KEY, sequence=2))  # another process
+    caller_for(gemini).ask(
+        asked, models=[LITE], key=replace(KEY, sequence_number=2)
+    )  # another process
 
     assert ["thinkingConfig" in call.config for call in gemini.calls] == [True, False, False]
     assert [row["state"] for row in rows(db)] == ["failed", "done", "done"]

@@ -43,7 +43,7 @@ class EveryVariable(dict):
 def answer(request, key):
     if request.schema is not None:
         return json.dumps(fill(request.schema))
-    return json.dumps({"text_content": f"{key.act} {key.iteration}", "tags": ["a"]})
+    return json.dumps({"text_content": f"{key.act_name} {key.iteration}", "tags": ["a"]})
 
 
 class EveryCommand(dict):

@@ -45,7 +45,7 @@ def test_acts_run_in_order_and_see_each_other(db):
     assert talk.caller.prompt() == "Make this shorter: a long word"
     said = [(m.role, m.text) for m in talk.caller.asked[1][0].messages]
     assert said[:2] == [("user", "Say something."), ("assistant", "a long word")]
-    assert [key.sequence for _, key in talk.caller.asked] == [0, 1]
+    assert [key.sequence_number for _, key in talk.caller.asked] == [0, 1]
 
 
 def test_an_act_without_history_sees_its_own_inputs_and_is_seen_by_later_acts(db):

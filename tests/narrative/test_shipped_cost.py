@@ -37,7 +37,7 @@ def test_a_good_post_has_five_acts_and_costs_three_calls(db, angle):
 
     execution = shipped.run(angle)
 
-    assert [key.act for _, key in shipped.caller.asked] == [
+    assert [key.act_name for _, key in shipped.caller.asked] == [
         f"{angle}_generate",
         "critique",
         "refine",
@@ -73,7 +73,7 @@ def prompts_of(db, *, round_, draft=DRAFT, points=POINTS, angle="feature", file=
     variables = {"iteration": str(round_), "recent_posts": recent}
     shipped = stage(db, "", file=file, answers=[draft, points, POST], variables=variables)
     shipped.run(angle)
-    return {key.act.rpartition("_")[2]: request for request, key in shipped.caller.asked}
+    return {key.act_name.rpartition("_")[2]: request for request, key in shipped.caller.asked}
 
 
 def beginning(one, other):

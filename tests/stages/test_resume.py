@@ -6,6 +6,7 @@ from botticelli.errors import Exit
 from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate
 from botticelli.store.generation import batches, executions
+from botticelli.store.generation.executions import ActKey
 from tests import narratives_within as within
 from tests.pipeline import WRITER
 
@@ -125,8 +126,9 @@ def test_a_narrative_within_is_known_by_its_place_not_by_its_name(db, stories):
         "SELECT item_id, inputs_digest FROM act_executions WHERE place = '1/dig#1/'"
         " AND act_name = 'look' ORDER BY id LIMIT 1"
     ).fetchall()
+    key = {"item_id": item_id, "narrative": "", "act_name": "", "sequence_number": 1}
     found = {
-        place: executions.find_finished(db, item_id=item_id, place=place, sequence=1, digest=digest)
+        place: executions.find_finished(db, ActKey(**key, place=place), digest=digest)
         for place in ("", "1/dig#1/", "1/dig#2/")
     }
     assert [place for place, each in found.items() if each] == ["1/dig#1/"]

@@ -174,10 +174,10 @@ def pull(env: Environment, name: str) -> Done:
 
 
 def _trial(env: Environment, name: str) -> Lines:
-    from botticelli.narrative.answers.answer import ActKey
+    from botticelli.store.generation.executions import ActKey
 
     message = Message(role="user", parts=(Part(text=TRIAL),))
-    key = ActKey(narrative="models test", act="trial", sequence=0)
+    key = ActKey(narrative="models test", act_name="trial", sequence_number=0)
     with _opened(env, name) as context:
         began = env.clock.monotonic()
         request = Request(model=name, messages=(message,))

@@ -11,10 +11,10 @@ from botticelli.config.sources import read_text
 from botticelli.errors import ConfigError, UsageError
 from botticelli.models.base import Message, Part, Request
 from botticelli.models.open import route
-from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.answers.json_extraction import extract
 from botticelli.narrative.files import about
 from botticelli.narrative.files.fetch import fetch
+from botticelli.store.generation.executions import ActKey
 from botticelli.text import shorten
 
 LARGEST: Final = 2 * 1024 * 1024  # bytes of a page or a file
@@ -116,7 +116,7 @@ def draft(there: Environment, text: str, *, source: str) -> str:
         schema=SCHEMA,
     )
     with there.database() as conn:
-        key = ActKey(narrative="init", act="draft", sequence=0)
+        key = ActKey(narrative="init", act_name="draft", sequence_number=0)
         context = run_context(there, conn)
         with closing(context.drivers):
             answer = context.caller().ask(request, models=models, key=key)

@@ -2,32 +2,11 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import Protocol
 
 from botticelli.models.base import Finish, Request, Usage
 from botticelli.records import record
-
-LASTING: Final = "rendition:"  # begins the place of what has no item, and is resumed all the same
-
-
-@record
-class ActKey:
-    """Which act of which run asks.
-
-    Args:
-        item_id: The item that may be resumed; None if nothing is ever reused, but for LASTING.
-        place: Of the narrative in the item: "" for its own, else whose act calls it.
-        iteration: From 1.
-        sequence: Place in the run of its narrative, from 0.
-    """
-
-    run_id: int | None = None
-    item_id: int | None = None
-    place: str = ""
-    narrative: str
-    iteration: int = 1
-    act: str
-    sequence: int
+from botticelli.store.generation.executions import ActKey
 
 
 @record

@@ -16,10 +16,10 @@ from botticelli.models.base import (
 from botticelli.models.open import Opened
 from botticelli.models.prompts import digest, readable
 from botticelli.models.thoughts import without_thoughts
-from botticelli.narrative.answers.answer import LASTING, ActKey, Answer
+from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.attempts import Attempts, PreparedCall
 from botticelli.store.generation import executions
-from botticelli.store.generation.executions import Attempt, StoredAnswer
+from botticelli.store.generation.executions import LASTING, ActKey, Attempt, StoredAnswer
 
 
 class LiveCaller(Attempts):
@@ -30,20 +30,19 @@ class LiveCaller(Attempts):
         models = tuple(models) or self._drivers.config.default
         inputs = digest(request, models=models)
         may_be_there = key.item_id is not None or key.place.startswith(LASTING)
-        found = may_be_there and executions.find_finished(
-            self._conn,
-            item_id=key.item_id,
-            place=key.place,
-            sequence=key.sequence,
-            digest=inputs,
-        )
+        found = may_be_there and executions.find_finished(self._conn, key, digest=inputs)
         if found:
             return _reused(found)
-        call = PreparedCall(
-            request=request,
-            blank=_blank(key, inputs=inputs, prompt=readable(request)),
-            numbers=itertools.count(1),
+        blank = Attempt(
+            **vars(key),
+            attempt=0,
+            inputs_digest=inputs,
+            prompt=readable(request),
+            state="failed",
+            provider="",
+            model="",
         )
+        call = PreparedCall(request=request, blank=blank, numbers=itertools.count(1))
         failures: list[BotticelliError] = []
         for position, name in enumerate(models, start=1):
             try:
@@ -66,14 +65,7 @@ class LiveCaller(Attempts):
         if request.image is None or key.item_id is None:
             return
         model = self.open(name).name
-        reason = executions.find_refused(
-            self._conn,
-            item_id=key.item_id,
-            place=key.place,
-            sequence=key.sequence,
-            digest=digest,
-            model=model,
-        )
+        reason = executions.find_refused(self._conn, key, digest=digest, model=model)
         if reason:
             what = f"no picture, as before: {reason}"
             raise UnusableAnswer(what, where=f"model {model}", hint="reword the prompt")
@@ -137,24 +129,6 @@ def _gravest(failures: Sequence[BotticelliError]) -> BotticelliError:
             if isinstance(failure, kind):
                 return failure
     return failures[0]
-
-
-def _blank(key: ActKey, *, inputs: str, prompt: str) -> Attempt:
-    return Attempt(
-        run_id=key.run_id,
-        item_id=key.item_id,
-        narrative=key.narrative,
-        iteration=key.iteration,
-        act_name=key.act,
-        place=key.place,
-        sequence_number=key.sequence,
-        attempt=0,
-        inputs_digest=inputs,
-        prompt=prompt,
-        state="failed",
-        provider="",
-        model="",
-    )
 
 
 def _reused(found: StoredAnswer) -> Answer:

@@ -13,10 +13,11 @@ from botticelli.models.offline.fill import fill
 from botticelli.models.open import FREE, route
 from botticelli.models.prompts import readable
 from botticelli.models.usage import input_tokens
-from botticelli.narrative.answers.answer import ActKey, Answer
+from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.language.model import Narrative
 from botticelli.pictures.reading import Picture
 from botticelli.records import record
+from botticelli.store.generation.executions import ActKey
 
 MOST_ROUNDS = 20  # that a dry run walks through one by one
 TYPICAL_OUTPUT = 400  # tokens: a post of 1200 characters with its JSON; critiques are shorter
@@ -146,7 +147,7 @@ class DryRunCaller:
                 asked=name,
                 narrative=key.narrative,
                 iteration=key.iteration,
-                act=key.act,
+                act=key.act_name,
                 prompt=readable(request),
                 input_tokens=usage.input,
                 output_tokens=usage.output,
@@ -156,7 +157,7 @@ class DryRunCaller:
                 times=self.times,
             )
         )
-        text = f"[the answer of act {key.act}]"
+        text = f"[the answer of act {key.act_name}]"
         if request.image is not None:
             text = Picture(content=b"", mime="image/png", width=0, height=0).facts
         elif request.schema is not None:

@@ -10,7 +10,7 @@ from botticelli.budget.gate import Stopped
 from botticelli.config.leaks import find_leak
 from botticelli.errors import ConfigError
 from botticelli.models.base import Part, Request
-from botticelli.narrative.answers.answer import ActKey, Answer, Caller
+from botticelli.narrative.answers.answer import Answer, Caller
 from botticelli.narrative.answers.dry_run import rounds_of
 from botticelli.narrative.answers.json_extraction import (
     InvalidAnswer,
@@ -34,6 +34,7 @@ from botticelli.narrative.run.variables import ActNotDone, Variables
 from botticelli.pictures.reading import BadPicture, read_picture, refuse_blank
 from botticelli.records import record
 from botticelli.store import media
+from botticelli.store.generation.executions import ActKey
 from botticelli.store.media import NewPicture
 from botticelli.store.tables import row_leases
 from botticelli.store.tables.columns import answers_table
@@ -365,8 +366,8 @@ class NarrativeRun:
             place=self.resume.place,
             narrative=self.narrative.name,
             iteration=self.iteration,
-            act=step.act.name,
-            sequence=step.sequence,
+            act_name=step.act.name,
+            sequence_number=step.sequence,
         )
 
     def _request(self, act: Act, turn: Turn, *, models: tuple[str, ...]) -> Request:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater
 from botticelli.models.base import TransientError
-from botticelli.narrative.answers.answer import LASTING, Answer
+from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.dry_run import CallsEstimate, PlannedCall, estimate
 from botticelli.narrative.answers.json_extraction import InvalidAnswer, extract, rows_of
 from botticelli.narrative.language.model import Narrative, NarrativeFile
@@ -26,6 +26,7 @@ from botticelli.store import runs
 from botticelli.store.delivery import posts, renditions, schedule
 from botticelli.store.delivery.posts import PostContent
 from botticelli.store.delivery.renditions import State
+from botticelli.store.generation.executions import LASTING
 from botticelli.store.tables.columns import as_post
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from botticelli.config.model import Config
 from botticelli.errors import ConfigError
 from botticelli.models.base import Request
 from botticelli.models.thoughts import without_thoughts
-from botticelli.narrative.answers.answer import ActKey, Answer, Caller
+from botticelli.narrative.answers.answer import Answer, Caller
 from botticelli.narrative.answers.json_extraction import InvalidAnswer, read_verdict
 from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
@@ -28,6 +28,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import JudgedCandidate
 from botticelli.store.curation.judging import Candidate
+from botticelli.store.generation.executions import ActKey
 from botticelli.text import shorten
 
 TABLE: Final = "candidates"
@@ -221,7 +222,7 @@ class _Bound:
 
     def ask(self, request: Request, *, models: Sequence[str], key: ActKey) -> Answer:
         """See Caller."""
-        schema = self.schemas.get(key.act, request.schema)
+        schema = self.schemas.get(key.act_name, request.schema)
         return self.caller.ask(replace(request, schema=schema), models=models, key=key)
 
     def require(self, models: Sequence[str]) -> None:

@@ -11,13 +11,13 @@ from typing import Final
 
 from botticelli.errors import BotticelliError, ConfigError, TryLater
 from botticelli.models.base import Message, ModelError, Part, PermanentError, Request
-from botticelli.narrative.answers.answer import ActKey
 from botticelli.narrative.files import about
 from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
 from botticelli.stages.curate.judge import Judge, find_judge
 from botticelli.stages.curate.rubric import read_answer
 from botticelli.store.curation.judging import CRITERIA, Candidate
+from botticelli.store.generation.executions import ActKey
 
 PLANTED: Final = about.SHIPPED / "trial" / "pairs.json"  # [{good, bad}]: two of the same kind
 LEAST_PAIRS: Final = 4  # in which the good one must be ahead, so that it is no toss of a coin
@@ -131,7 +131,7 @@ def _window(context: RunContext, model: str, posts: str) -> tuple[int, int | Non
     request = Request(
         model=model, messages=(Message(role="user", parts=(Part(text=text),)),), schema=ANSWER
     )
-    key = ActKey(narrative="models test", act="window", sequence=0)
+    key = ActKey(narrative="models test", act_name="window", sequence_number=0)
     what = f"it does not see the beginning of a batch of {batch}"
     hint = "raise num_ctx, or lower curate.batch"
     try:

@@ -1,6 +1,6 @@
 """What models were asked and what they said: every attempt, failed ones too. Append-only."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -11,19 +11,33 @@ from botticelli.store.connection import Connection, fetch_one, lasting, repeatab
 from botticelli.text import storable
 
 State = Literal["done", "failed", "unusable"]
+LASTING: Final = "rendition:"  # begins the place of what has no item, and is resumed all the same
 
 
 @record
-class Attempt:
-    """One attempt at one act, as it ended. Tokens and cost are the provider's, or estimated."""
+class ActKey:
+    """Which act of which run asks.
 
-    run_id: int | None
-    item_id: int | None
+    Args:
+        item_id: The item that may be resumed; None if nothing is ever reused, but for LASTING.
+        place: Of the narrative in the item: "" for its own, else whose act calls it.
+        iteration: From 1.
+        sequence_number: Place in the run of its narrative, from 0.
+    """
+
+    run_id: int | None = None
+    item_id: int | None = None
     narrative: str
-    iteration: int
+    iteration: int = 1
     act_name: str
     place: str = ""
     sequence_number: int
+
+
+@record
+class Attempt(ActKey):
+    """One attempt at one act, as it ended. Tokens and cost are the provider's, or estimated."""
+
     attempt: int
     inputs_digest: str
     prompt: str
@@ -44,7 +58,7 @@ class Attempt:
     grant_seq: int | None = None
 
 
-_COLUMNS: Final = tuple(Attempt.__annotations__)
+_COLUMNS: Final = tuple(each.name for each in fields(Attempt))
 RECORD: Final = f"""
     INSERT INTO act_executions ({", ".join(_COLUMNS)}, created_at)
     VALUES ({", ".join(f"%({name})s" for name in _COLUMNS)}, botticelli_now())
@@ -117,7 +131,7 @@ FIND_FINISHED: Final = """
       FROM act_executions
      WHERE item_id = %(item_id)s
        AND place = %(place)s
-       AND sequence_number = %(sequence)s
+       AND sequence_number = %(sequence_number)s
        AND inputs_digest = %(digest)s
        AND state = 'done'
      ORDER BY id DESC
@@ -127,18 +141,15 @@ FIND_FINISHED: Final = """
 
 # By an index of its own: what has no item is a rendition.
 FIND_LASTING: Final = FIND_FINISHED.replace(
-    "item_id = %(item_id)s", "item_id IS NULL AND place LIKE 'rendition:%%'"
+    "item_id = %(item_id)s", f"item_id IS NULL AND place LIKE '{LASTING}%%'"
 )
 
 
 @repeatable()
-def find_finished(
-    conn: Connection, *, item_id: int | None, place: str, sequence: int, digest: str
-) -> StoredAnswer | None:
+def find_finished(conn: Connection, key: ActKey, *, digest: str) -> StoredAnswer | None:
     """Return the stored answer to the same inputs at the same place of the same item."""
-    values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
-    statement = FIND_LASTING if item_id is None else FIND_FINISHED
-    return fetch_one(conn, StoredAnswer, statement, values)
+    statement = FIND_LASTING if key.item_id is None else FIND_FINISHED
+    return fetch_one(conn, StoredAnswer, statement, {**vars(key), "digest": digest})
 
 
 FIND_REFUSED: Final = """
@@ -146,7 +157,7 @@ FIND_REFUSED: Final = """
       FROM act_executions
      WHERE item_id = %(item_id)s
        AND place = %(place)s
-       AND sequence_number = %(sequence)s
+       AND sequence_number = %(sequence_number)s
        AND inputs_digest = %(digest)s
        AND model = %(model)s
        AND state = 'unusable'
@@ -155,12 +166,10 @@ FIND_REFUSED: Final = """
 
 
 @repeatable()
-def find_refused(
-    conn: Connection, *, item_id: int, place: str, sequence: int, digest: str, model: str
-) -> str:
+def find_refused(conn: Connection, key: ActKey, *, digest: str, model: str) -> str:
     """Return why the model's answer to the same inputs could not be used; empty: there is none."""
-    values = {"item_id": item_id, "place": place, "sequence": sequence, "digest": digest}
-    row = conn.execute(FIND_REFUSED, {**values, "model": model}).fetchone()
+    values = {**vars(key), "digest": digest, "model": model}
+    row = conn.execute(FIND_REFUSED, values).fetchone()
     return str(row[0]) if row else ""
 
 
