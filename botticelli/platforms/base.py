@@ -314,6 +314,7 @@ class Room:
     """A platform as its name stands for it, before anything is opened; no network."""
 
     real = True  # as Platform
+    writes_files = False  # into `folder`
     longest = 0  # `MessageLimits.length` where no server says otherwise; 0: the server says it
     secrets: tuple[tuple[str, str], ...] = ()  # keys of a destination, and their variables
 

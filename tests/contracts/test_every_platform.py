@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from botticelli.platforms.base import Refused
+from botticelli.platforms.open import wanted_by
 from botticelli.platforms.requests import Requests
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import connect as connect_to
@@ -200,7 +201,7 @@ def test_the_dry_run_shows_what_the_run_then_asks_for(db, stage, peer, monkeypat
         return send(self, request, **more)
 
     monkeypatch.setattr(Requests, "_send", watched)
-    schedule.plan(db, [schedule.post_filter(peer.destination())])
+    schedule.plan(db, [wanted_by(peer.destination())])
     [shown] = stage.dry_run().previews
     assert (peer.texts(), asked) == ([], [])
 
