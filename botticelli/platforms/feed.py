@@ -32,11 +32,11 @@ from botticelli.platforms.base import (
     Platform,
     Receipt,
     Refused,
+    Room,
     ShownRequest,
-    lack,
     told,
 )
-from botticelli.platforms.outbox import FolderPlatform, FolderRoom
+from botticelli.platforms.outbox import FolderPlatform
 from botticelli.platforms.rate_limits import SharedLimits
 
 VERSION: Final = "https://jsonfeed.org/version/1.1"
@@ -117,14 +117,14 @@ class Feed(FolderPlatform):
             item = _by_id(items, remote_id)
             if item is None:
                 raise Refused("this entry is no longer in the feed", where=str(self._folder))
-            new = self._item(message)
             kept = item.get("attachments", [])
-            html = _html(message.text, kept)
-            if (html, new.get("title")) != (item.get("content_html"), item.get("title")):
-                times = {key: item[key] for key in ("id", "date_published")}
-                item |= {**new, **times, "content_html": html} | (
-                    {"attachments": kept} if kept else {}
-                )
+            own = {key: item[key] for key in ("id", "date_published", "date_modified")}
+            new = item | self._item(message) | own
+            new |= {"content_html": _html(message.text, kept)} | (
+                {"attachments": kept} if kept else {}
+            )
+            if new != item:
+                item |= new | {"date_modified": self._now()}
         return self._receipt(item)
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:
@@ -142,7 +142,7 @@ class Feed(FolderPlatform):
 
     def _item(self, message: OutgoingMessage) -> Item:
         """Return the entry of a message, as JSON Feed has it; empty fields are left out."""
-        now = self._clock.now().astimezone(UTC).isoformat(timespec="seconds")
+        now = self._now()
         attachments = [
             {
                 "url": f"{self._root}{PICTURES}/{one.stored_as}",
@@ -164,6 +164,9 @@ class Feed(FolderPlatform):
         }
         clean: Item = texts.mapped({key: value for key, value in item.items() if value}, _clean)
         return clean
+
+    def _now(self) -> str:
+        return self._clock.now().astimezone(UTC).isoformat(timespec="seconds")
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Item]]:
@@ -330,16 +333,18 @@ def _by_id(items: Sequence[Item], id_: str) -> Item | None:
     return next((one for one in items if one["id"] == id_), None)
 
 
-class _FeedRoom(FolderRoom):
+class _FeedRoom(Room):
     longest = LONGEST
 
     def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
-        if not destination.title:
-            yield lack(destination, "title", "no title of the feed", "name one", is_unset=True)
         for key in ("link", "base_url"):
             address, where = getattr(destination, key), f"destinations.{destination.name}.{key}"
             yield from told(partial(require_web, address, where=where, hint=key))
+
+    def place(self, destination: Destination) -> str:
+        """See Room."""
+        return str(destination.folder)
 
     def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
@@ -347,7 +352,7 @@ class _FeedRoom(FolderRoom):
         return Feed(
             destination.name,
             folder=destination.folder,
-            title=destination.title,
+            title=destination.title or destination.name,
             link=destination.link,
             base_url=destination.base_url.rstrip("/"),
             clock=clock,

@@ -170,17 +170,7 @@ def _body(message: OutgoingMessage) -> str:
     return "\n".join(["---", *lines, "---", "", message.text])
 
 
-class FolderRoom(Room):
-    """A platform that is a folder."""
-
-    writes_files = True
-
-    def place(self, destination: Destination) -> str:
-        """See Room."""
-        return str(destination.folder)
-
-
-class _OutboxRoom(FolderRoom):
+class _OutboxRoom(Room):
     real = False
     longest = Outbox.limits.length
 

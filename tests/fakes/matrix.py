@@ -140,7 +140,7 @@ class FakeMatrix(LoopbackServer):
     def _in_room(self, request: Request, method: str, rest: list[str]) -> Answer:  # noqa: PLR0911 - too
         match [method, *rest]:
             case ["GET", "state", *key]:
-                return self._state(key)
+                return self._state(key, is_whole=request.first("format") == "event")
             case ["GET", "messages"]:
                 return self._messages(request)
             case ["GET", "event", event_id]:
@@ -176,19 +176,18 @@ class FakeMatrix(LoopbackServer):
 
     def _redact(self, event_id: str) -> str:
         for one in self.events:
-            if one["event_id"] == event_id or _replaces(one, event_id):
+            if one["event_id"] == event_id:
                 one["content"], one["unsigned"] = {}, {"redacted_because": {}}
         return self.add({"redacts": event_id}, kind="m.room.redaction")
 
-    def _state(self, key: list[str]) -> Answer:
+    def _state(self, key: list[str], *, is_whole: bool) -> Answer:
         levels = {"users": {BOT: str(self.state.level)}, "events_default": self.state.needed}
         content = {"room_version": self.state.version}
         created = {"type": "m.room.create", "sender": self.state.creator, "content": content}
-        if not key:
-            return answer_json([created])
         found = {
             "m.room.member": {"membership": "join"},
             "m.room.power_levels": levels,
+            "m.room.create": created if is_whole else content,
             "m.room.encryption": self.state.is_encrypted and {"algorithm": "m.megolm.v1.aes-sha2"},
         }.get(key[0])
         return answer_json(found) if found else _error(404, "M_NOT_FOUND", "Event not found.")

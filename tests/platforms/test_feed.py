@@ -248,8 +248,8 @@ def test_who_writes_for_long_is_waited_for_only_so_long(platform, folder, clock)
 def test_what_is_missing_is_said_before(tmp_path, clock):
     bare = Destination(name="feed", platform="feed", link="garden.example")
 
-    assert [one.where.rpartition(".")[2] for one in missing(bare)] == ["title", "link"]
-    fine = Destination(name="feed", platform="feed", title="T", folder=tmp_path)
+    assert [one.where.rpartition(".")[2] for one in missing(bare)] == ["link"]
+    fine = Destination(name="feed", platform="feed", folder=tmp_path)
     assert open_platform(fine, clock=clock).send(message()).url == str(tmp_path / "feed.json")
 
 

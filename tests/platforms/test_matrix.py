@@ -112,6 +112,15 @@ def test_a_text_with_pictures_goes_away_whole(platform, server):
     assert server.shown() == server.shown("m.image") == []
 
 
+def test_of_an_edited_message_no_form_stays(platform, server):
+    receipt = platform.send(message("one", attachments=(PICTURE,)))
+    platform.edit(receipt.remote_id, message("two"))
+
+    platform.delete(receipt.remote_id)
+
+    assert not any("body" in one["content"] for one in server.events[1:])
+
+
 def test_a_picture_alone_is_a_message_and_is_found(platform, server, clock):
     sent = platform.send(message("", attachments=(PICTURE,)))
     looked = platform.find(message("", attachments=(PICTURE,)), since=clock.now())
@@ -237,7 +246,7 @@ def test_an_alias_is_resolved_and_its_room_is_the_place(server, clock):
     ("change", "words"),
     [
         ({"is_encrypted": True}, "is encrypted"),
-        ({"is_member": False}, "we may not read"),
+        ({"is_member": False}, "we may not do that in the room"),
         ({"level": 0, "needed": 50}, "needs power level 50 and has 0"),
         ({"needed": 50, "version": "11", "creator": "@bot:test.example"}, "power level 50"),
         ({"needed": 50, "version": "12", "creator": "@bot:test.example"}, ""),
@@ -266,8 +275,8 @@ def test_nothing_is_sent_into_an_encrypted_room(platform, server):
     ("fault", "kind", "words"),
     [
         ("401:M_UNKNOWN_TOKEN", LockedOut, "connect matrix"),
-        ("401:M_USER_DEACTIVATED", LockedOut, "does not accept"),
-        ("403:M_FORBIDDEN", KeptOut, "may not write"),
+        ("401:M_USER_DEACTIVATED", LockedOut, "account is closed"),
+        ("403:M_FORBIDDEN", KeptOut, "may not do that in the room"),
         ("404:M_UNRECOGNIZED", ConfigError, "base_url"),
         ("413:M_TOO_LARGE", Refused, "too large"),
         ("400:M_BAD_JSON", Refused, "refused"),

@@ -18,7 +18,7 @@ from botticelli.platforms.base import (
 )
 from botticelli.platforms.open import missing, open_platform
 from botticelli.platforms.x.counting import links, weight
-from botticelli.platforms.x.oauth import Keys, authorization
+from botticelli.platforms.x.oauth import authorization
 from tests.contracts.platform_contract import PlatformContract, message
 from tests.fakes.x import FakeX
 
@@ -76,7 +76,9 @@ def test_an_edit_is_refused_plainly(platform):
 
 def test_the_signature_is_the_one_of_the_published_example():
     """developer.x.com, Creating a signature; here with the form's field as a parameter."""
-    keys = Keys(
+    keys = Destination(
+        name="x",
+        platform="x",
         api_key=Secret("xvz1evFS4wEEPTGEFPHBog"),
         api_secret=Secret("kAcSOqF21Fu85e7zjz7ZN2U4ZRhfV3WpwPAoE3Z7kBw"),
         token=Secret("370773112-GmHxMAgYyLbNEtIKZeRNFsMKPR9EyMZeS9weJAEb"),

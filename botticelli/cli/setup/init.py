@@ -22,7 +22,6 @@ from botticelli.config.sources import NAME as SETTINGS
 from botticelli.config.sources import with_dotenv
 from botticelli.errors import BotticelliError, ConfigError, UsageError
 from botticelli.narrative.files import about
-from botticelli.platforms.open import PLATFORMS
 from botticelli.records import record
 
 Meaning = TypeVar("Meaning")
@@ -286,7 +285,7 @@ def _to_fill_in(env: Environment, target: Path, kept: list[str]) -> Iterator[str
     """Yield what a person has to give before the project can work."""
     try:
         environ = with_dotenv(env.environ, target)
-        config = load(target / SETTINGS, environ=environ, cwd=target, platforms=PLATFORMS)
+        config = load(target / SETTINGS, environ=environ, cwd=target)
         variables = ", ".join(dict.fromkeys(_missing(config)))
         lines = list(about.unfinished((target / about.NAME).read_text("utf-8", "replace")))
     except (ConfigError, OSError):

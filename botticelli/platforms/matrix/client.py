@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
@@ -34,16 +33,21 @@ CLOCK_SLACK: Final = timedelta(minutes=30)
 MOST_PICTURES: Final = 10
 LARGEST_PICTURE: Final = 10 * 2**20  # bytes; servers take 50 MiB unless they are told otherwise
 WITH_LEVELS: Final = frozenset(map(str, range(1, 12)))  # versions of rooms
-_LOCKED_OUT: Final = frozenset(
-    (
-        "M_UNKNOWN_TOKEN",
-        "M_MISSING_TOKEN",
-        "M_USER_DEACTIVATED",
-        "M_USER_LOCKED",
-        "M_USER_SUSPENDED",
-    )
-)
-_RENEW: Final = "get a new one: botticelli connect matrix"
+_RENEW: Final = "get a new token: botticelli connect matrix"
+_LET_IN: Final = "invite the account, let it join, and give it the power level to write"
+# error code -> what it means for us, what it is, in words, and what helps
+_REFUSALS: Final[Mapping[str, tuple[type[ConfigError | Refused], str, str]]] = {
+    "M_UNKNOWN_TOKEN": (LockedOut, "the server does not accept the token", _RENEW),
+    "M_MISSING_TOKEN": (LockedOut, "the server does not accept the token", _RENEW),
+    "M_USER_DEACTIVATED": (LockedOut, "the account is closed", _RENEW),
+    "M_USER_LOCKED": (LockedOut, "the account is locked", _RENEW),
+    "M_USER_SUSPENDED": (LockedOut, "the account may only read", _RENEW),
+    "M_FORBIDDEN": (KeptOut, "we may not do that in the room", _LET_IN),
+    "M_NOT_FOUND": (KeptOut, "the server does not know the room", _LET_IN),
+    "M_GUEST_ACCESS_FORBIDDEN": (KeptOut, "guests may not do that in the room", _LET_IN),
+    "M_UNRECOGNIZED": (ConfigError, "the server does not know what we ask it", "check base_url"),
+    "M_TOO_LARGE": (Refused, "it is too large for the server", ""),
+}
 
 
 class Matrix(WebPlatform):
@@ -109,27 +113,28 @@ class Matrix(WebPlatform):
         """See Platform. An edit is an event, too; what is as it should be gets no further one."""
         room = self._room()
         event = self._event(room, remote_id)
-        if event is None or not events.text_of(event):
+        if not events.text_of(event):
             raise Refused("this message is no longer in the room", where=self.name)
-        latest = self._latest_edit(room, remote_id) or event
+        latest = max(self._edits(room, remote_id), key=_time, default=event)
         if events.text_of(latest) != message.text:
             key = _digest("edit", remote_id, str(latest.get("event_id")), message.text)
-            content = events.replacement(events.content_of(message), remote_id)
-            self._publish(room, key, content)
+            content = events.content_of(message) | events.pictures_in(event)
+            self._publish(room, key, events.replacement(content, remote_id))
         return self._receipt(remote_id)
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:
-        """See Platform. Its pictures are taken back, too."""
+        """See Platform. Its pictures and earlier forms are taken back, too, and before it."""
         del thread
         room = self._room()
         event = self._event(room, remote_id)
-        content = event.get("content") if event else None
-        if not isinstance(content, Mapping) or not content:
+        if not event.get("content"):
             return  # nobody has it, or it was taken back
-        pictures = content.get(events.PICTURES)
-        for one in [*(pictures if isinstance(pictures, list) else ()), remote_id]:
-            path = f"{_room_path(room)}/redact/{_quoted(str(one))}/{_digest('redact', str(one))}"
-            self._ask("PUT", path, json={}, publishes=True, fine=("M_NOT_FOUND",))
+        pictures = events.pictures_in(event).get(events.PICTURES, ())
+        edits = (one.get("event_id") for one in self._edits(room, remote_id))
+        for one in (*map(str, pictures), *map(str, edits), remote_id):
+            path = f"{_room_path(room)}/redact/{_quoted(one)}/{_digest('redact', one)}"
+            request = WebRequest(method="PUT", path=path, json={}, publishes=True)
+            self._ask(request, fine=("M_NOT_FOUND",))
 
     def whereabouts(self) -> str:
         """See Platform. An alias may be moved; the room's id is what it stays."""
@@ -142,7 +147,8 @@ class Matrix(WebPlatform):
 
     def join(self) -> None:
         """Let the account into the room, as invited or as everybody. Safe to repeat."""
-        self._ask("POST", f"{CLIENT}/join/{_quoted(self._named)}", json={})
+        path = f"{CLIENT}/join/{_quoted(self._named)}"
+        self._ask(WebRequest(method="POST", path=path, json={}))
 
     def problems(self) -> Iterator[str]:
         """See PlatformDefaults."""
@@ -163,12 +169,10 @@ class Matrix(WebPlatform):
 
     def _is_creator(self, room: str, me: str) -> bool:
         """Return whether an account is above all levels: who made a room of version 12 or later."""
-        for one in _events_in(self._ask("GET", f"{_room_path(room)}/state")):
-            if one.get("type") == "m.room.create":
-                content = one.get("content") or {}
-                creators = (one.get("sender"), *(content.get("additional_creators") or ()))
-                return str(content.get("room_version")) not in WITH_LEVELS and me in creators
-        return False
+        event = self._state(room, "m.room.create/", query={"format": "event"})
+        content = event.get("content") or event
+        creators = (event.get("sender"), *(content.get("additional_creators") or ()))
+        return str(content.get("room_version")) not in WITH_LEVELS and me in creators
 
     def _room(self) -> str:
         """Return the room's id.
@@ -179,8 +183,8 @@ class Matrix(WebPlatform):
         """
         if not self._found:
             path = f"{CLIENT}/directory/room/{_quoted(self._named)}"
-            found = self._ask("GET", path, fine=("M_NOT_FOUND",)).get("room_id")
-            if not isinstance(found, str) or not found.startswith("!"):
+            found = str(self._look(path, fine=("M_NOT_FOUND",)).get("room_id"))
+            if not found.startswith("!"):
                 what, hint = f"there is no room {self._named}", "name the room's id (!...)"
                 raise ConfigError(what, where=self.name, hint=hint)
             self._found = found
@@ -194,24 +198,23 @@ class Matrix(WebPlatform):
                 hint="name a room without encryption; it cannot be switched off",
             )
 
-    def _state(self, room: str, key: str) -> Mapping[str, Any]:
+    def _state(self, room: str, key: str, **more: Any) -> Event:
         """Return the content of a piece of a room's state; empty: there is none."""
-        answer = self._ask("GET", f"{_room_path(room)}/state/{key}", fine=("M_NOT_FOUND",))
-        return answer if isinstance(answer, Mapping) else {}
+        none = ("M_NOT_FOUND", "M_UNRECOGNIZED")
+        return self._look(f"{_room_path(room)}/state/{key}", fine=none, **more)
 
     def _whoami(self) -> str:
         if not self._me:
-            answer = self._ask("GET", f"{CLIENT}/account/whoami")
-            if not isinstance(answer, Mapping) or not str(answer.get("user_id")).startswith("@"):
+            me = str(self._look(f"{CLIENT}/account/whoami").get("user_id"))
+            if not me.startswith("@"):
                 what = "what answers is not a Matrix server: it does not say who we are"
                 raise ConfigError(what, where=self.name, hint="check base_url")
-            self._me = str(answer["user_id"])
+            self._me = me
         return self._me
 
     def _uploaded(self, picture: Attachment) -> str:
-        answer = self._rest.ask(_upload(picture), explain=partial(self._explain, "upload"))
-        uri = answer.get("content_uri") if isinstance(answer, Mapping) else None
-        if not isinstance(uri, str) or not uri.startswith("mxc://"):
+        uri = str(self._ask(_upload(picture)).get("content_uri"))
+        if not uri.startswith("mxc://"):
             raise NotSent("the server's answer to an upload has no address", where=self.name)
         return uri
 
@@ -231,26 +234,22 @@ class Matrix(WebPlatform):
         }
 
     def _publish(self, room: str, transaction: str, content: Mapping[str, Any]) -> str:
-        request = _put(room, transaction, content)
-        answer = self._rest.ask(request, explain=partial(self._explain, "write in"))
-        event_id = answer.get("event_id") if isinstance(answer, Mapping) else None
+        event_id = self._ask(_put(room, transaction, content)).get("event_id")
         if not isinstance(event_id, str) or not event_id:
             raise Unconfirmed("the server's answer names no event", where=self.name)
         return event_id
 
-    def _event(self, room: str, event_id: str) -> Event | None:
-        """Return an event; None if the room has none of that id."""
-        answer = self._ask(
-            "GET", f"{_room_path(room)}/event/{_quoted(event_id)}", fine=("M_NOT_FOUND",)
-        )
-        return answer if isinstance(answer, Mapping) and answer.get("event_id") else None
+    def _event(self, room: str, event_id: str) -> Event:
+        """Return an event; empty: the room has none of that id."""
+        path = f"{_room_path(room)}/event/{_quoted(event_id)}"
+        return self._look(path, fine=("M_NOT_FOUND",))
 
-    def _latest_edit(self, room: str, event_id: str) -> Event | None:
+    def _edits(self, room: str, event_id: str) -> list[Event]:
+        """Return our edits of an event; servers may not tell of them."""
         path = f"{_room_path(room, version=1)}/relations/{_quoted(event_id)}/m.replace"
-        answer = self._ask("GET", path, fine=("M_UNRECOGNIZED", "M_NOT_FOUND", "M_UNKNOWN"))
-        edits = _events_in(answer.get("chunk") if isinstance(answer, Mapping) else None)
-        ours = (one for one in edits if one.get("sender") == self._whoami())
-        return max(ours, key=lambda one: one.get("origin_server_ts") or 0, default=None)
+        none = ("M_UNRECOGNIZED", "M_NOT_FOUND", "M_UNKNOWN")
+        found = _events_in(self._look(path, fine=none, query={"limit": str(PAGE)}).get("chunk"))
+        return [one for one in found if one.get("sender") == self._whoami()]
 
     def _history(self, since: datetime) -> tuple[list[Event], str]:
         """Return our own messages, the newest first, and why none may be missing that is not there.
@@ -260,8 +259,8 @@ class Matrix(WebPlatform):
         me, found, seen = self._whoami(), [], 0
         query = {"dir": "b", "limit": str(PAGE)}
         for _ in range(MOST_PAGES):
-            answer = self._ask("GET", f"{_room_path(self._room())}/messages", query=query)
-            if not isinstance(answer, Mapping) or not isinstance(answer.get("chunk"), list):
+            answer = self._look(f"{_room_path(self._room())}/messages", query=query)
+            if not isinstance(answer.get("chunk"), list):
                 what = "the server's list of messages cannot be read"
                 raise ConfigError(what, where=self.name, hint="check base_url")
             page = _events_in(answer["chunk"])
@@ -270,12 +269,9 @@ class Matrix(WebPlatform):
             seen += len(page)
             times = [events.sent_at(one) for one in ours or page]
             is_old = [at is not None and at < since for at in times]
+            is_back = any(is_old) if ours else bool(page) and all(is_old)
             end = answer.get("end")
-            if (
-                (any(is_old) if ours else page and all(is_old))
-                or not end
-                or end == query.get("from")
-            ):
+            if is_back or not end or end == query.get("from"):
                 return found, ""
             query["from"] = str(end)
         return found, f"more than {seen} messages were written there since; look for it by eye"
@@ -284,29 +280,26 @@ class Matrix(WebPlatform):
         url = f"https://matrix.to/#/{_quoted(self._room())}/{_quoted(event_id)}"
         return Receipt(remote_id=event_id, url=url, at=at)
 
-    def _ask(self, method: str, path: str, *, fine: Collection[str] = (), **more: Any) -> Any:
-        """Make a request; an answer with an error code among `fine` counts as {}."""
-        return self._rest.ask(
-            WebRequest(method=method, path=path, **more),
-            explain=partial(self._explain, "read" if method == "GET" else "write in"),
+    def _look(self, path: str, *, fine: Collection[str] = (), **more: Any) -> Event:
+        return self._ask(WebRequest(method="GET", path=path, **more), fine=fine)
+
+    def _ask(self, request: WebRequest, *, fine: Collection[str] = ()) -> Event:
+        """Make a request; an answer with an error code among `fine`, or no table, counts as {}."""
+        answer = self._rest.ask(
+            request,
+            explain=self._explain,
             is_fine=lambda answer: answer.body.get("errcode") in fine,
         )
+        return answer if isinstance(answer, Mapping) else {}
 
-    def _explain(self, verb: str, answer: FailedAnswer) -> BotticelliError | None:
+    def _explain(self, answer: FailedAnswer) -> BotticelliError | None:
         """Return the error for an answer by its code; None: its status says it all."""
-        code, said = str(answer.body.get("errcode", "")), answer.message or answer.status
-        if code in _LOCKED_OUT:
-            words = f"the server does not accept the token ({said})"
-            return LockedOut(words, where=self.name, hint=_RENEW)
-        if code in {"M_FORBIDDEN", "M_NOT_FOUND", "M_GUEST_ACCESS_FORBIDDEN"}:
-            hint = "invite the account, let it join, and give it the power level to write"
-            return KeptOut(f"we may not {verb} {self._named} ({said})", where=self.name, hint=hint)
-        if code == "M_UNRECOGNIZED":
-            words = f"the server does not know what we ask it ({said})"
-            return ConfigError(words, where=self.name, hint="check base_url")
-        if code == "M_TOO_LARGE":
-            return Refused(f"it is too large for the server ({said})", where=self.name)
-        return None
+        known = _REFUSALS.get(str(answer.body.get("errcode")))
+        if known is None:
+            return None
+        kind, what, hint = known
+        said = answer.message or answer.status
+        return kind(f"{what} ({self._named}: {said})", where=self.name, hint=hint)
 
 
 def _contents(
@@ -352,6 +345,11 @@ def _digest(*parts: str) -> str:
 
 def _events_in(answer: Any) -> list[Event]:
     return [one for one in answer if isinstance(one, Mapping)] if isinstance(answer, list) else []
+
+
+def _time(event: Event) -> float:
+    at = events.sent_at(event)
+    return at.timestamp() if at else 0.0
 
 
 def _level(levels: Any, key: str, default: Any) -> int:

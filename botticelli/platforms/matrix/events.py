@@ -70,6 +70,13 @@ def replacement(content: Mapping[str, Any], event_id: str) -> dict[str, Any]:
     }
 
 
+def pictures_in(event: Event) -> dict[str, Any]:
+    """Return what a message says of its pictures: the ids of their events; empty: it has none."""
+    content = event.get("content")
+    found = content.get(PICTURES) if isinstance(content, Mapping) else None
+    return {PICTURES: found} if isinstance(found, list) else {}
+
+
 def size_of(content: Mapping[str, Any]) -> int:
     """Return the bytes of a content as servers count them: canonical JSON."""
     return len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())

@@ -1,30 +1,46 @@
-"""OAuth 1.0a (RFC 5849) for one account: the header that signs a request to X.
+"""OAuth 1.0a (RFC 5849) for one account: what signs the requests to X.
 
 A library for it takes half a second to import; the four keys of an account need no more than this.
+They do not expire.
 """
 
 import base64
 import hashlib
 import hmac
+import secrets
 from collections.abc import Mapping
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from botticelli.config.secrets import Secret
-from botticelli.records import record
+from botticelli.clock import Clock
+from botticelli.config.model import Destination
+
+if TYPE_CHECKING:
+    import requests
+
+    from botticelli.platforms.requests import Authorise
 
 
-@record
-class Keys:
-    """The four keys of an app and of the account that it writes as; they do not expire."""
+def signer(keys: Destination, clock: Clock) -> "Authorise":
+    """Return what signs requests; a JSON body and files are not part of the signature."""
 
-    api_key: Secret
-    api_secret: Secret
-    token: Secret
-    token_secret: Secret
+    def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
+        parts = urlsplit(request.url or "")
+        request.headers["Authorization"] = authorization(
+            request.method or "",
+            parts._replace(query="").geturl(),
+            dict(parse_qsl(parts.query, keep_blank_values=True)),
+            keys=keys,
+            nonce=secrets.token_hex(16),
+            seconds=int(clock.now().timestamp()),
+        )
+        return request
+
+    return authorise
 
 
 def authorization(
-    method: str, url: str, query: Mapping[str, str], *, keys: Keys, nonce: str, seconds: int
+    method: str, url: str, query: Mapping[str, str], *, keys: Destination, nonce: str, seconds: int
 ) -> str:
     """Return the Authorization header of a request whose body is not a form (a form is signed too).
 
@@ -32,7 +48,7 @@ def authorization(
         method: In upper case.
         url: Without the query.
         query: Its parameters, not yet quoted.
-        keys: Whose request it is.
+        keys: With the four keys of an app and an account.
         nonce: Used once.
         seconds: Unix time; X refuses what is minutes off.
     """
@@ -57,6 +73,7 @@ def _base(url: str) -> str:
     """Return the address as it is signed: scheme and host in lower case, no default port."""
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[parts.scheme]
     port = "" if parts.port in (None, default) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{parts.path or '/'}"

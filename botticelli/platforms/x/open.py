@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
@@ -12,13 +11,9 @@ from botticelli.platforms.base import Room, lack, told
 from botticelli.platforms.x.counting import LONGEST
 
 if TYPE_CHECKING:
-    import requests
-
     from botticelli.platforms.connecting import Asker, Credentials
     from botticelli.platforms.rate_limits import SharedLimits
-    from botticelli.platforms.requests import Authorise
     from botticelli.platforms.x.client import X
-    from botticelli.platforms.x.oauth import Keys
 
 API: Final = "https://api.x.com"
 
@@ -56,12 +51,11 @@ class XRoom(Room):
         """See Room."""
         from botticelli.platforms.requests import Requests, open_session
         from botticelli.platforms.x.client import X
-        from botticelli.platforms.x.oauth import Keys
+        from botticelli.platforms.x.oauth import signer
 
         root, token = _root(destination), destination.token.reveal()
-        keys = Keys(**{key: getattr(destination, key) for key, _ in self.secrets})
         rest = Requests(
-            open_session(signer(keys, clock)),
+            open_session(signer(destination, clock)),
             base_url=root,
             limits=limits.of(root, token),
             server="X",
@@ -83,27 +77,6 @@ class XRoom(Room):
 
 
 ROOM: Final = XRoom()
-
-
-def signer(keys: "Keys", clock: Clock) -> "Authorise":
-    """Return what signs requests; a JSON body and files are not part of the signature."""
-    from secrets import token_hex
-
-    from botticelli.platforms.x.oauth import authorization
-
-    def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
-        parts = urlsplit(request.url or "")
-        request.headers["Authorization"] = authorization(
-            request.method or "",
-            parts._replace(query="").geturl(),
-            dict(parse_qsl(parts.query, keep_blank_values=True)),
-            keys=keys,
-            nonce=token_hex(16),
-            seconds=int(clock.now().timestamp()),
-        )
-        return request
-
-    return authorise
 
 
 def _root(destination: Destination) -> str:
