@@ -1,10 +1,17 @@
 """How `botticelli connect` gets the credentials of a platform: what its room asks and brings."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from botticelli.clock import Clock
+from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
+from botticelli.errors import ConfigError
+from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.records import record
+
+if TYPE_CHECKING:
+    from botticelli.platforms.base import Room
 
 
 class Asker(Protocol):
@@ -40,3 +47,25 @@ class Credentials:
     keys: Mapping[str, str]
     secrets: Mapping[str, Secret]
     notes: Sequence[str] = ()
+
+
+def tried(
+    room: "Room", keys: Mapping[str, Any], secrets: Mapping[str, Any], *, clock: Clock
+) -> Credentials:
+    """Return credentials with which the platform lets us post.
+
+    Args:
+        room: The platform's.
+        keys: Of the destination's table, its platform among them.
+        secrets: Those that are secret.
+        clock: What waits are measured by.
+
+    Raises:
+        ConfigError: They do not do.
+        NotSent: The platform cannot be asked right now.
+    """
+    destination = Destination(name=keys["platform"], **keys, **secrets)
+    platform = room.open(destination, clock=clock, limits=SharedLimits(clock))
+    if problems := platform.check():
+        raise ConfigError(problems[0])
+    return Credentials(keys=keys, secrets=secrets, notes=platform.notes)

@@ -170,6 +170,19 @@ def test_without_a_project_there_is_nowhere_to_keep_it(botticelli, server, write
     assert "botticelli init" in ended.err
 
 
+def test_a_discord_bot_is_tried_in_its_channel(project, discord, write):
+    line = ["connect", "discord", "--server", discord.api, "--channel", discord.channel]
+    write("wrong-token\n")
+    assert project(line).code == 78
+
+    write(f"{discord.token}\n")
+    ended = project(line)
+
+    assert ended.code == 0, ended.err
+    assert kept(project) == f"DISCORD_TOKEN={discord.token}\n"
+    assert f'channel = "{discord.channel}"' in ended.out
+
+
 @pytest.mark.parametrize("platform", ["outbox", "nothing"])
 def test_a_platform_without_credentials_says_so(project, platform):
     assert project(["connect", platform]).code == 78

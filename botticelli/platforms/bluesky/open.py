@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
-from botticelli.errors import ConfigError, Problem
+from botticelli.errors import Problem
 from botticelli.platforms.base import Platform, Room, lack, told
-from botticelli.platforms.connecting import Asker, Credentials
+from botticelli.platforms.connecting import Asker, Credentials, tried
 from botticelli.platforms.rate_limits import SharedLimits
 
 VARIABLE: Final = "BLUESKY_TOKEN"
@@ -63,16 +64,11 @@ class _BlueskyRoom(Room):
         said = "An app password (Settings, Privacy and security, App passwords)"
         token = Secret(ask("token", said, secret=True))
         root = server if "://" in server or not server else f"https://{server}"
-        tried = Destination(
-            name="bluesky", platform="bluesky", base_url=root, account=handle, token=token
-        )
-        if problems := self.open(tried, clock=clock, limits=SharedLimits(clock)).check():
-            raise ConfigError(problems[0])
-        keys = {"platform": "bluesky", "account": handle} | ({"base_url": root} if root else {})
+        keys = {"platform": "bluesky", "account": handle, "base_url": root}
+        found = tried(self, keys, {"token": token}, clock=clock)
         is_own = not APP_PASSWORD.fullmatch(token.reveal())
         own = ("this is the account's own password: an app password can be revoked for itself",)
-        notes = (f"@{handle}", *(own if is_own else ()))
-        return Credentials(keys=keys, secrets={"token": token}, notes=notes)
+        return replace(found, notes=(f"@{handle}", *(own if is_own else ())))
 
 
 ROOM: Final = _BlueskyRoom()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import requests
 
+    from botticelli.platforms.connecting import Asker, Credentials
     from botticelli.platforms.discord.client import Webhook
     from botticelli.platforms.discord.commands.client import DiscordCommands
     from botticelli.platforms.discord.rest import Rest
@@ -227,6 +228,17 @@ class _DiscordRoom(Room):
         yield from _unfit_for_forum(destination)
         wanted = _missing_with_webhook if destination.webhook else _missing_of_bot
         yield from wanted(destination)
+
+    def connect(self, ask: "Asker", *, clock: Clock) -> "Credentials":
+        """See Room."""
+        from botticelli.config.secrets import Secret
+        from botticelli.platforms.connecting import tried
+
+        root = ask("server", "Address of the API; Enter: Discord's own", optional=True)
+        channel = ask("channel", "The channel's id (Developer Mode, Copy Channel ID)")
+        token = Secret(ask("token", "The bot's token (developer portal, Bot)", secret=True))
+        keys = {"platform": "discord", "base_url": root, "channel": channel}
+        return tried(self, keys, {"token": token}, clock=clock)
 
 
 ROOM: Final = _DiscordRoom()

@@ -1,8 +1,7 @@
 """The length of a status as each kind of server counts it. Pure."""
 
-from collections.abc import Iterator
 from functools import cache
-from re import Match, Pattern
+from re import Pattern
 from re import compile as pattern
 from typing import Final
 
@@ -42,23 +41,16 @@ def without_hosts(text: str) -> str:
 
 def _shortened(text: str, per_url: int) -> str:
     """Return a text with what Mastodon puts in place of links and mentions before it counts."""
-    found = [(*each.span(2), "x" * per_url) for each in _links(text)]
-    found += [(*each.span(), each[1]) for each in _mentions(text)]
+    links = _url_pattern().finditer(text) if "://" in text else iter(())
+    mentions = (m for m in _MENTION.finditer(text) if not _AFTER_MENTION.match(text, m.end()))
+    found = [(*each.span(2), "x" * per_url) for each in links]
+    found += [(*each.span(), each[1]) for each in mentions]
     pieces, end = [], 0
     for start, stop, stands_for in sorted(found):
         if start >= end:  # else it lies in the one before
             pieces += [text[end:start], stands_for]
             end = stop
     return "".join((*pieces, text[end:]))
-
-
-def _links(text: str) -> Iterator[Match[str]]:
-    return _url_pattern().finditer(text) if "://" in text else iter(())
-
-
-def _mentions(text: str) -> Iterator[Match[str]]:
-    found = _MENTION.finditer(text) if "@" in text else iter(())
-    return (each for each in found if not _AFTER_MENTION.match(text, each.end()))
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
+from botticelli.config.secrets import Secret
 from botticelli.errors import Problem
 from botticelli.platforms.base import Room, lack, told
 from botticelli.platforms.x.counting import LONGEST
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from botticelli.platforms.x.client import X
 
 API: Final = "https://api.x.com"
+QUESTIONS: Final = {
+    "api_key": "API key (console.x.com: the app with 'Read and write', keys and tokens)",
+    "api_secret": "API key secret",
+    "token": "Access token (OAuth 1.0a, made after 'Read and write' was set)",
+    "token_secret": "Access token secret",
+}
 
 
 class XRoom(Room):
@@ -71,9 +78,11 @@ class XRoom(Room):
 
     def connect(self, ask: "Asker", *, clock: Clock) -> "Credentials":
         """See Room."""
-        from botticelli.platforms.x.connect import connect
+        from botticelli.platforms.connecting import tried
 
-        return connect(ask, clock=clock, room=self)
+        root = ask("server", "Address of the API; Enter: X's own", optional=True)
+        found = {key: Secret(ask(key, said, secret=True)) for key, said in QUESTIONS.items()}
+        return tried(self, {"platform": "x", "base_url": root}, found, clock=clock)
 
 
 ROOM: Final = XRoom()
