@@ -1,4 +1,4 @@
-"""Two commands timed in turn, so that the ratio holds when the machine's speed drifts."""
+"""Two commands measured in turn, so that the ratio holds when the machine's speed drifts."""
 
 import os
 import statistics
@@ -10,24 +10,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """Whole-process figures: milliseconds of each command, and the median of the paired ratios."""
+    """Medians of whole processes: milliseconds of each command, and the paired ratios.
+
+    `cpu`: the ratio of processor times; `megabytes`: the most that the command had in memory.
+    """
 
     command_ms: float
     floor_ms: float
     ratio: float
+    cpu: float
+    megabytes: float
 
 
-def _time(command: Sequence[str], environ: Mapping[str, str]) -> float:
+def _measure(command: Sequence[str], environ: Mapping[str, str]) -> tuple[float, float, float]:
+    """Return milliseconds by the clock and of the processor, and megabytes."""
     start = time.perf_counter()
-    subprocess.run(
-        command,
-        env={**os.environ, **environ},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(
+        command, env={**os.environ, **environ}, stdin=nowhere, stdout=nowhere, stderr=nowhere
     )
-    return (time.perf_counter() - start) * 1000
+    _, process.returncode, used = os.wait4(process.pid, 0)
+    took = time.perf_counter() - start
+    return took * 1000, (used.ru_utime + used.ru_stime) * 1000, used.ru_maxrss / 1024
 
 
 def compare(
@@ -38,10 +42,12 @@ def compare(
     rounds: int = 25,
 ) -> Ratio:
     """Run both commands `rounds` times in turn after one warm-up each."""
-    _time(command, environ), _time(floor, environ)
-    pairs = [(_time(command, environ), _time(floor, environ)) for _ in range(rounds)]
+    _measure(command, environ), _measure(floor, environ)
+    pairs = [(_measure(command, environ), _measure(floor, environ)) for _ in range(rounds)]
     return Ratio(
-        command_ms=statistics.median(a for a, _ in pairs),
-        floor_ms=statistics.median(b for _, b in pairs),
-        ratio=statistics.median(a / b for a, b in pairs),
+        command_ms=statistics.median(a[0] for a, _ in pairs),
+        floor_ms=statistics.median(b[0] for _, b in pairs),
+        ratio=statistics.median(a[0] / b[0] for a, b in pairs),
+        cpu=statistics.median(a[1] / b[1] for a, b in pairs),
+        megabytes=statistics.median(a[2] for a, _ in pairs),
     )
