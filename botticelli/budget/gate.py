@@ -15,6 +15,7 @@ from botticelli.store import ledger
 from botticelli.store.connection import Connection
 from botticelli.store.leases import Identity
 from botticelli.store.ledger import Account, Allowance, Booking, CallRequest, Lesson, Window
+from botticelli.store.session import lend
 
 PATIENCE = timedelta(minutes=15)  # a longer wait is another run's business
 _SLICE = 0.5  # s; how soon a waiting caller sees that it shall stop
@@ -182,6 +183,8 @@ class Gate:
             Stopped: It was.
         """
         end = self._clock.monotonic() + seconds
+        if seconds > 0:
+            lend(self._conn)
         while True:
             if self._stop.is_set():
                 raise Stopped("the run was asked to stop")

@@ -1,7 +1,8 @@
-"""Workers that drain a queue: threads, each with a connection of its own, until nothing is left."""
+"""Workers that drain a queue: threads that share two connections, until nothing is left."""
 
 import threading
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any, Final
 
 from botticelli.errors import BotticelliError
@@ -9,11 +10,12 @@ from botticelli.stages.task import PoolState, StageContext, Task, Worker
 from botticelli.store.connection import Connection, DatabaseAway, DatabaseBlocked, DatabaseFull
 from botticelli.store.leases import LeaseKeeper
 from botticelli.store.queue import Queue, release, renew
-from botticelli.store.session import PATIENCE, DatabaseSession, opened
+from botticelli.store.session import PATIENCE, DatabaseSession, lend, opened
 from botticelli.tracing import inherited
 
 LEAVE_SECONDS: Final = 2.0  # what workers get to come back in after a signal; a run has 3 in all
 WATCH_SECONDS: Final = 0.5
+SHARED: Final = 2  # connections of all workers; with the keepers' three, however many workers
 
 
 def work(task: Task[Any, Any, Any], worker: Worker) -> None:
@@ -61,15 +63,12 @@ class WorkerPool:
         Raises:
             BaseException: The first reason for which a worker closed the pool.
         """
-        threads = [
-            threading.Thread(target=inherited(self._work), name=f"worker-{n}", daemon=True)
-            for n in range(workers)
-        ]
-        # Who waits for a connection must hold none, or many processes wait for each other.
-        if isinstance(self._context.conn, DatabaseSession):
-            self._context.conn.rest()
         try:
-            with self._keeper():
+            with self._keeper(), self._sessions() as another:
+                threads = [
+                    threading.Thread(target=inherited(self._work), args=(another,), daemon=True)
+                    for _ in range(workers)
+                ]
                 for thread in threads:
                     thread.start()
                 self._await(threads)
@@ -81,9 +80,22 @@ class WorkerPool:
         if (reason := self._state.reason) is not None:
             raise reason
 
-    def _work(self) -> None:
+    def _sessions(self) -> AbstractContextManager[Callable[[], Connection]]:
+        """Return what makes the workers' sessions; they share our connection and one more.
+
+        Who waits for a model needs none, and who waits for a connection must hold none, or many
+        processes wait for each other.
+        """
+        conn = self._context.conn
+        if isinstance(conn, DatabaseSession) and conn.heals:
+            return conn.shared(SHARED)
+        return nullcontext(lambda: opened(self._context.connect))
+
+    def _work(self, another: Callable[[], Connection]) -> None:
         try:
-            with closing(opened(self._context.connect)) as conn:
+            with closing(another()) as conn:
+                if isinstance(conn, DatabaseSession):
+                    conn.heal()
                 self._is_at_work = True
                 work(self._task, Worker(conn=conn, pool=self._state))
         except DatabaseFull as error:
@@ -111,8 +123,11 @@ class WorkerPool:
     def _await(self, threads: list[threading.Thread]) -> None:
         """Wait for the workers; after a signal only as long as they have to come back in."""
         while not self._stop.is_set() and (alive := [one for one in threads if one.is_alive()]):
+            conn = self._context.conn
             with suppress(DatabaseBlocked):  # what we would count: that is no hurry
-                self._task.watch()
+                if not isinstance(conn, DatabaseSession) or conn.has_room:
+                    self._task.watch()
+                    lend(conn)
             alive[0].join(timeout=WATCH_SECONDS)
         for thread in threads:
             thread.join(timeout=LEAVE_SECONDS / len(threads))

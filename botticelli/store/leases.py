@@ -7,6 +7,7 @@ holder finds a foreign fence: it extends nothing, and stores nothing.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self
@@ -99,10 +100,14 @@ def renew(
     return frozenset(rows)
 
 
-class LeaseKeeper:
-    """A thread that keeps leases alive while work goes on; its own connection, opened late.
+_BEATING: Final = threading.Lock()
 
-    Use it as a context manager. Work that is over before the first beat costs no connection.
+
+class LeaseKeeper:
+    """A thread that keeps leases alive while work goes on; each beat opens a connection.
+
+    Use it as a context manager. Work that is over before the first beat costs none; of several in
+    a process one beats at a time.
 
     Args:
         connect: Opens the connection that beats go over.
@@ -130,7 +135,6 @@ class LeaseKeeper:
         self._clock = clock
         self._patience = patience
         self._over = threading.Event()
-        self._conn: Connection | None = None
         self._thread = threading.Thread(target=self._beat, name="lease-keeper", daemon=True)
 
     def __enter__(self) -> Self:
@@ -150,13 +154,10 @@ class LeaseKeeper:
         self._thread.join(timeout=1)  # a beat that hangs on the network must not hold up the end
 
     def _beat(self) -> None:
-        try:
-            while not self._over.wait(self._lease / 4):
-                if not self._is_ours():
-                    self._lost()
-                    return
-        finally:
-            self._disconnect()
+        while not self._over.wait(self._lease / 4):
+            if not self._is_ours():
+                self._lost()
+                return
 
     def _is_ours(self) -> bool:
         """Beat once; a database that cannot be reached is forgiven while patience lasts.
@@ -165,17 +166,10 @@ class LeaseKeeper:
         """
         started = self._clock.monotonic()
         try:
-            if self._conn is None:
-                self._conn = self._connect()
-            if not self._renew(self._conn):
-                return False
+            with _BEATING, closing(self._connect()) as conn:
+                if not self._renew(conn):
+                    return False
         except (psycopg.Error, Unavailable):
-            self._disconnect()
             return self._clock.monotonic() - self._renewed_at < max(self._lease, self._patience)
         self._renewed_at = started
         return True
-
-    def _disconnect(self) -> None:
-        if self._conn is not None:
-            self._conn.close()
-            self._conn = None

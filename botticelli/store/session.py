@@ -1,9 +1,10 @@
 """A session with the database that outlives its connection, and waits for nothing without end.
 
-psycopg's connection with three additions. A connection that died while it was idle (a restart, a
+psycopg's connection with four additions. A connection that died while it was idle (a restart, a
 time limit, a failover) is replaced before the next statement, with patience. A statement is not
 waited for longer than the server itself may take for it. Behind a pooler, whose connections are
-others' in the next transaction, each transaction begins with our settings.
+others' in the next transaction, each transaction begins with our settings. And the sessions of
+several threads may share a few connections, which they take in turn.
 """
 
 import re
@@ -11,13 +12,21 @@ import select
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Final, Self
+from copy import copy
+from functools import cache
+from queue import SimpleQueue
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import psycopg
 from psycopg import errors, pq, sql
 
 from botticelli.errors import Unavailable
 from botticelli.store.adapters import HidingCursor
+
+if TYPE_CHECKING:
+    from psycopg._preparing import PrepareManager
+    from psycopg.pq.abc import PGconn
 
 PATIENCE: Final = 120.0  # seconds; how long a live process waits for a database that went away
 PAUSES: Final = (0.1, 0.2, 0.5, 1.0)  # seconds before the next attempts; then the last one
@@ -52,6 +61,10 @@ BLOCKERS: Final = """
 """
 
 
+# A connection, the statements that it has planned, whether a pooler is behind it, its settings.
+Kept: TypeAlias = "tuple[PGconn, PrepareManager, bool, Mapping[str, str]]"
+
+
 class DatabaseSession(psycopg.Connection[Any]):
     """A connection in autocommit mode, to be used by one thread.
 
@@ -73,6 +86,8 @@ class DatabaseSession(psycopg.Connection[Any]):
     patience = PATIENCE
     lock_timeout = LOCK_TIMEOUT
     statement_timeout: float | None = STATEMENT_TIMEOUT  # None: without end
+    places: "SimpleQueue[Kept | None] | None" = None  # shared connections that are free now
+    _has_place = False
     _depth = 0  # of `with transaction()`
     _is_over = False  # closed by its owner
 
@@ -122,8 +137,9 @@ class DatabaseSession(psycopg.Connection[Any]):
             self._depth -= 1
 
     def close(self) -> None:
-        """See psycopg."""
+        """See psycopg; a shared connection is the others' from now on."""
         self._is_over = True
+        self._leave()
         super().close()
 
     def __exit__(self, *exc: Any) -> None:
@@ -139,8 +155,62 @@ class DatabaseSession(psycopg.Connection[Any]):
 
     def rest(self) -> None:
         """Leave our place at the server to others; the next statement opens another connection."""
-        if self.heals and self.is_free:
+        if self.heals and self.is_free and self.places is None:
             self.pgconn.finish()
+        elif self.is_free:
+            self._leave()
+
+    @contextmanager
+    def shared(self, most: int) -> Iterator[Callable[[], Self]]:
+        """Share `most` connections, ours among them, with the sessions that what is yielded makes.
+
+        A session takes one for its next statement, in the order in which they ask, and leaves it
+        to the others when it is closed, or rests.
+        """
+        places: SimpleQueue[Kept | None] = SimpleQueue()
+        self.places = places
+        for _ in range(most - 1):
+            places.put(None)
+        self._has_place = True
+        self._leave()
+        try:
+            yield self._twin
+        finally:
+            self.places = None
+            while not places.empty():
+                if (kept := places.get()) is not None and not self._has_place:
+                    self._adopt(kept)
+                elif kept is not None:
+                    kept[0].finish()
+            self._has_place = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a statement need not wait until another session leaves a connection."""
+        return self.places is None or self._has_place or not self.places.empty()
+
+    def _twin(self) -> Self:
+        other = copy(self)
+        prepared = type(self._prepared)()
+        vars(other).update(lock=Lock(), pgconn=_nowhere(), _prepared=prepared, _has_place=False)
+        return other
+
+    def _adopt(self, kept: "Kept") -> None:
+        self._has_place, self._num_transactions = True, 0
+        self.pgconn, self._prepared, self.is_pooled, known = kept
+        self.change(**{k: v for k, v in self.settings.items() if known.get(k) != v})
+
+    def _leave(self) -> None:
+        """Let others have our shared connection; one that is not fit for it is given up."""
+        if self.places is None or not self._has_place:
+            return
+        self._has_place, kept = False, None
+        if self.pgconn.transaction_status == pq.TransactionStatus.IDLE:
+            kept = (self.pgconn, self._prepared, self.is_pooled, self.settings)
+        else:
+            self.pgconn.finish()
+        self.pgconn = _nowhere()
+        self.places.put(kept)
 
     def heal(self) -> None:
         """Put another connection in place of one that was lost, unless a transaction went with it.
@@ -148,7 +218,13 @@ class DatabaseSession(psycopg.Connection[Any]):
         Raises:
             Unavailable: The database has not come back while patience lasted.
         """
-        if not self.heals or self._is_over or self._depth or not self._is_lost():
+        if not self.heals or self._is_over or self._depth:
+            return
+        if self.places is not None and not self._has_place:
+            if (kept := self.places.get()) is not None:
+                self._adopt(kept)
+            self._has_place = True
+        if not self._is_lost():
             return
         self._take_over(opened(self.reopen, patience=self.patience))
 
@@ -238,6 +314,20 @@ class PooledCursor(HidingCursor):
             return super().execute(*args, **options)
         with conn.transaction():
             return super().execute(*args, **options)
+
+
+def lend(conn: psycopg.Connection[Any]) -> None:
+    """Let other threads have a shared connection until our next statement: now we wait."""
+    if isinstance(conn, DatabaseSession) and conn.places is not None:
+        conn.rest()
+
+
+@cache
+def _nowhere() -> "PGconn":
+    """Return a connection that is closed."""
+    closed = pq.PGconn.connect_start(b"host=/ port=1")
+    closed.finish()
+    return closed
 
 
 def joined(conn: psycopg.Connection[Any]) -> AbstractContextManager[object]:

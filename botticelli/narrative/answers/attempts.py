@@ -38,6 +38,7 @@ from botticelli.store.generation import executions
 from botticelli.store.generation.executions import Attempt
 from botticelli.store.leases import Identity
 from botticelli.store.ledger import Lesson, Window
+from botticelli.store.session import lend
 from botticelli.text import storable
 
 BEFORE_FALLBACK = 3  # attempts at one model while another is allowed
@@ -212,6 +213,7 @@ class Attempts:
             request, began = replace(call.request, model=opened.name), self._clock.monotonic()
             span = spans.asking(request, provider=opened.provider, act=row.act_name)
             with self._recording(row, grant), span as open_span:
+                lend(self._conn)
                 reply = opened.driver.generate(request)
                 spans.answered(open_span, reply)
             row = replace(row, latency_ms=self._since(began))

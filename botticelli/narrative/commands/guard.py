@@ -28,6 +28,7 @@ from botticelli.store.commands import approvals, audit, unmarked_sends
 from botticelli.store.commands.approvals import CommandRequest
 from botticelli.store.commands.unmarked_sends import UnmarkedSend
 from botticelli.store.connection import Connection
+from botticelli.store.session import lend
 from botticelli.text import exposed, mapped, storable
 
 LONGEST_KEPT: Final = 20_000  # characters of one argument in the audit table
@@ -271,6 +272,7 @@ class GuardedCommands:
         permission: "_Permission",
         earlier: UnmarkedSend | None,
     ) -> Any:
+        lend(self.conn)
         try:
             if _marks_rows(call) and isinstance(commands, OnceOnly):
                 once = self._once(permission, earlier)

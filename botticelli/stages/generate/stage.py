@@ -39,6 +39,7 @@ from botticelli.store.generation.batches import Batch, Progress
 from botticelli.store.generation.items import Item
 from botticelli.store.leases import LostLease
 from botticelli.store.queue import Claim
+from botticelli.store.session import lend
 
 # Stored with the run, as is its cost.
 NOTED: Final = (
@@ -236,6 +237,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             progress = self._progress(worker.conn)
             if not progress.left:
                 return None
+            lend(worker.conn)
             worker.pool.wait(_patience(progress))
         return None
 
