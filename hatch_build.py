@@ -20,10 +20,13 @@ class GeneratedFiles(BuildHookInterface[Any]):
         """Write botticelli/config/schema.json, and the manual page to a temporary folder."""
         sys.path.insert(0, self.root)
         from botticelli.config.structure import schema
+        from botticelli.platforms.open import ROOMS
         from tools.manual import page
 
         file = Path(self.root) / "botticelli" / "config" / "schema.json"
-        file.write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")
+        file.write_text(
+            json.dumps(schema(platforms=tuple(ROOMS)), indent=1) + "\n", encoding="utf-8"
+        )
         build_data["artifacts"].append("/botticelli/config/schema.json")
         self.folder = TemporaryDirectory()
         manual = Path(self.folder.name) / "botticelli.1"

@@ -1836,6 +1836,14 @@ ALTER TABLE deliveries
 -- Since version 6: the channel of a webhook, as its server names it; and the place that a destination really writes to.
 ALTER TABLE destination_channels
     ADD COLUMN IF NOT EXISTS channel text;
+-- Since version 7: whether nobody reads there, as in a folder for practice, which may get a text again. Until then such
+-- places were told by their name.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'destination_channels'::regclass AND attname = 'is_practice') THEN
+        ALTER TABLE destination_channels ADD COLUMN is_practice boolean NOT NULL DEFAULT false;
+        UPDATE destination_channels SET is_practice = true WHERE place LIKE 'outbox:%';
+    END IF;
+END $$;
 CREATE OR REPLACE FUNCTION botticelli_place(p_destination text, p_place text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT channel FROM destination_channels WHERE destination = p_destination AND place = p_place), p_place)
 $$;

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from psycopg.types.json import Jsonb
 
-from botticelli.config.load import load
 from botticelli.store.connection import connect
 from botticelli.store.embedded.server import Embedded
 from botticelli.store.projects import admit
 from botticelli.store.schema import apply_schema
 from tests.clock import NOON, PinnedClock, pin
+from tests.configured import load
 
 # A database from a template takes 350 ms on a disk and 10 ms here.
 MEMORY = Path("/dev/shm")

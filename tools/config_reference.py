@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from botticelli.cli.setup.sample import entry_of
 from botticelli.config.keys import Schema
 from botticelli.config.structure import schema
+from botticelli.platforms.open import ROOMS
 
 
 def reference() -> str:
     """Return a Markdown table of every key, for docs/configuration.md."""
     head = ("| key | value | shipped | what for |", "| --- | --- | --- | --- |")
-    return "\n".join((*head, *_rows(schema(), ""))) + "\n"
+    return "\n".join((*head, *_rows(schema(platforms=tuple(ROOMS)), ""))) + "\n"
 
 
 def _rows(rule: Schema, path: str) -> Iterator[str]:

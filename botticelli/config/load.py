@@ -5,7 +5,7 @@ Every mistake is found in one go.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -22,13 +22,27 @@ from botticelli.config.secrets import Secret, find_secret
 from botticelli.config.sources import NAME, Expander, is_earlier, read_text, user_folder
 from botticelli.config.structure import Mistake, Place, mistakes, schema
 from botticelli.errors import ConfigError, Problem
+from botticelli.records import record
 from botticelli.toml_lines import key_lines, line_of, parse, spell
 
-DISCORD: Final = "https://discord.com/api/v10"
-DEFAULT_DESTINATIONS: Final = {"discord": {"platform": "discord"}}
-
-
 Table = Mapping[str, Any]
+
+
+@record
+class KnownPlatforms:
+    """What the configuration is told of platforms, none of which it knows by name.
+
+    Args:
+        names: Those that a destination may be on, besides plugins'.
+        usual: The destinations of a file that names none.
+        complete: Returns a destination with what it leaves to the environment, given what nobody
+            has set so far (key -> variable), which it adds to.
+    """
+
+    names: tuple[str, ...]
+    usual: Mapping[str, Any]
+    complete: Callable[[Destination, Mapping[str, str], dict[str, str]], Destination]
+
 
 # The key that says where a source of each kind is.
 NEEDED: Final = {
@@ -50,7 +64,13 @@ OF_KINDS: Final = {
 }
 
 
-def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
+def load(
+    file: Path | None,
+    *,
+    environ: Mapping[str, str],
+    cwd: Path,
+    platforms: KnownPlatforms | None = None,
+) -> Config:
     """Return the configuration of `file` (None: the shipped one) in that environment.
 
     Raises:
@@ -68,14 +88,14 @@ def load(file: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Config:
     expander = Expander(environ)
     tables = expander.expand(tables)
     state = user_folder(environ, "XDG_STATE_HOME", ".local/state") / "botticelli"
-    config, found = build(tables, base=file.parent if file else cwd, state=state)
+    base = file.parent if file else cwd
+    config, found = build(tables, base=base, state=state, platforms=platforms)
     if config is not None:
         root = Path(os.path.abspath(file.parent)) if file else None  # noqa: PTH100 - links stay
         project = replace(config.project, root=root)
         unset = MappingProxyType(expander.unset)
-        return _with_environment(
-            replace(config, source=file, project=project, unset=unset), environ
-        )
+        config = replace(config, source=file, project=project, unset=unset)
+        return _with_environment(config, environ, platforms)
     _refuse_earlier(text, name)
     from botticelli.config.hiding import Hider, secrets_in_table
 
@@ -93,7 +113,11 @@ def _refuse_earlier(text: str, name: str) -> None:
 
 
 def build(
-    tables: dict[str, Any], *, base: Path, state: Path
+    tables: dict[str, Any],
+    *,
+    base: Path,
+    state: Path,
+    platforms: KnownPlatforms | None = None,
 ) -> tuple[Config | None, list[Mistake]]:
     """Return the configuration that a file's tables make, or else every mistake in them.
 
@@ -101,25 +125,21 @@ def build(
         tables: What the file says, with its variables filled in.
         base: Folder that relative paths start from.
         state: Folder of the user's state.
+        platforms: What is said of platforms; None: any is right.
     """
-    found = [one for one in mistakes(tables, schema(tables)) if not _is_plugin(tables, one)]
+    names = platforms.names if platforms else ()
+    found = [
+        one
+        for one in mistakes(tables, schema(tables, platforms=names))
+        if not _is_plugin(tables, one)
+    ]
     if found:
         return None, found
     shipped = Config(database=DatabaseConfig(folder=state / "postgres"))
     builder = Builder(base=base)
-    config = builder.record(Config, {"destinations": DEFAULT_DESTINATIONS, **tables}, shipped)
+    usual = {"destinations": platforms.usual} if platforms else {}
+    config = builder.record(Config, usual | tables, shipped)
     return (None if builder.mistakes else config), builder.mistakes
-
-
-def offline(config: Config, *, cwd: Path) -> Config:
-    """Return `config` without key or network: the offline model, and outbox/ of the project."""
-    folder = (config.project.root or cwd) / "outbox"
-    outbox = Destination(name="outbox", platform="outbox", folder=folder)
-    return replace(
-        config,
-        models=replace(config.models, default=("offline",), judge=("offline",), only=("offline",)),
-        destinations=MappingProxyType({"outbox": outbox}),
-    )
 
 
 def _is_plugin(tables: Any, mistake: Mistake) -> bool:
@@ -140,7 +160,9 @@ def _problem(mistake: Mistake, text: str, file: str) -> Problem:
     return Problem(what=mistake.what, where=f"{place}: {key}" if key else place, hint=mistake.hint)
 
 
-def _with_environment(config: Config, environ: Mapping[str, str]) -> Config:
+def _with_environment(
+    config: Config, environ: Mapping[str, str], platforms: KnownPlatforms | None
+) -> Config:
     """Return `config` with what environment variables and credentials say over it."""
     unset = dict(config.unset)
     url = find_secret("DATABASE_URL", environ).reveal()
@@ -156,8 +178,8 @@ def _with_environment(config: Config, environ: Mapping[str, str]) -> Config:
         openai_base_url=environ.get("OPENAI_BASE_URL", ""),
     )
     destinations = {
-        name: _reachable(destination, environ, unset)
-        for name, destination in config.destinations.items()
+        name: platforms.complete(each, environ, unset) if platforms else each
+        for name, each in config.destinations.items()
     }
     return replace(
         config,
@@ -166,25 +188,6 @@ def _with_environment(config: Config, environ: Mapping[str, str]) -> Config:
         destinations=MappingProxyType(destinations),
         unset=MappingProxyType(unset),
     )
-
-
-def _reachable(
-    destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
-) -> Destination:
-    """Fill in the token, channel and address that a Discord destination leaves open."""
-    if destination.platform != "discord":
-        return destination
-    key = f"destinations.{destination.name}"
-    token, channel = destination.token, destination.channel
-    if not token and f"{key}.token" not in unset:
-        token = find_secret("DISCORD_TOKEN", environ) or find_secret("DISCORD_BOT_TOKEN", environ)
-    if not channel and not destination.webhook and f"{key}.channel" not in unset:
-        channel = environ.get("POSTING_CHANNEL_ID", "").strip()
-        if not channel:
-            unset[f"{key}.channel"] = "POSTING_CHANNEL_ID"
-    base = (environ.get("DISCORD_API_BASE", "") or destination.base_url or DISCORD).rstrip("/")
-    base += "/v10" if base.endswith("/api") else ""
-    return replace(destination, token=token, channel=channel, base_url=base)
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,6 @@
 complete and checked. A field without `key` is not read from the file.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import date, timedelta
@@ -388,9 +387,7 @@ class Destination:
     """
 
     name: str
-    platform: str = key(
-        enum=["bluesky", "discord", "feed", "mastodon", "matrix", "outbox", "x"], eg="discord"
-    )
+    platform: str = key(minLength=1, eg="discord")
     channel: str = key("", type=["string", "integer"], eg="${POSTING_CHANNEL_ID}")
     token: Secret = key(Secret(""), eg="${DISCORD_TOKEN}")
     webhook: Secret = key(Secret(""), eg="${DISCORD_WEBHOOK}")
@@ -434,18 +431,6 @@ class Destination:
     edits: Literal["refuse", "replace"] = key("refuse")
     guard: Guard = key(Guard())
     options: Mapping[str, Any] = key(NOTHING)
-
-    @property
-    def place(self) -> str:
-        """Platform and channel, by which it is known whatever its name is; empty: unknown."""
-        if self.platform == "outbox":
-            return f"outbox:{self.folder}"
-        address = self.webhook.reveal()
-        webhook = re.search(r"/webhooks/(\d+)/", address)
-        thread = re.search(r"[?&]thread_id=(\d+)", address)
-        channel = f"webhook-{webhook[1]}" if webhook else self.channel
-        channel = thread[1] if webhook and thread else channel
-        return f"{self.platform}:{channel}" if channel else ""
 
 
 @record

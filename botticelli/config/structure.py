@@ -7,7 +7,7 @@ do; tests/unit/test_structure.py holds this module and the package together.
 import json
 import math
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -37,13 +37,20 @@ class Mistake:
     hint: str = ""
 
 
-def schema(wanted: Container[str] | None = None) -> Schema:
-    """Return the JSON Schema of botticelli.toml; see `schema_of`."""
+def schema(wanted: Container[str] | None = None, *, platforms: Sequence[str] = ()) -> Schema:
+    """Return the JSON Schema of botticelli.toml; see `schema_of`.
+
+    `platforms`: what a destination may be on; empty: anything.
+    """
     shipped = Config(database=DatabaseConfig(folder=Path()))
+    made = schema_of(Config, shipped, wanted=wanted)
+    if platforms and (destinations := made["properties"].get("destinations")):
+        entry = destinations["additionalProperties"]["properties"]
+        entry["platform"] = {**entry["platform"], "enum": list(platforms)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "botticelli.toml",
-        **schema_of(Config, shipped, wanted=wanted),
+        **made,
     }
 
 

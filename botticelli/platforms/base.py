@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from botticelli.config.model import Destination
     from botticelli.platforms.connecting import Asker, Credentials
     from botticelli.platforms.rate_limits import SharedLimits
+    from botticelli.store.kept_sessions import SealedSessions
 
 ShownRequest = Mapping[str, Any]  # method, url, and json, form or files; no secret in it
 
@@ -313,6 +314,7 @@ class Room:
     """A platform as its name stands for it, before anything is opened; no network."""
 
     real = True  # as Platform
+    writes_files = False  # into `folder`
     longest = 0  # `MessageLimits.length` where no server says otherwise; 0: the server says it
     secrets: tuple[tuple[str, str], ...] = ()  # keys of a destination, and their variables
 
@@ -408,21 +410,11 @@ def told(read: Callable[[], object]) -> Sequence[Problem]:
     return ()
 
 
-class Keeper(Protocol):
-    """Where a platform's session is kept between processes."""
-
-    def load(self, name: str, password: str) -> str:
-        """Return the session of that name; empty if none was kept under that password."""
-
-    def keep(self, name: str, session: str, password: str) -> None:
-        """Keep a session in the place of an earlier one."""
-
-
 @runtime_checkable
 class KeepsSession(Protocol):
     """A Platform whose session should outlive the process."""
 
-    def keep_session(self, keeper: Keeper) -> None:
+    def keep_session(self, sessions: "SealedSessions") -> None:
         """Look for the session there, and keep it there, from now on."""
 
 

@@ -32,11 +32,10 @@ from botticelli.platforms.base import (
     Platform,
     Receipt,
     Refused,
-    Room,
     ShownRequest,
     told,
 )
-from botticelli.platforms.outbox import FolderPlatform
+from botticelli.platforms.outbox import FolderPlatform, FolderRoom
 from botticelli.platforms.rate_limits import SharedLimits
 
 VERSION: Final = "https://jsonfeed.org/version/1.1"
@@ -333,7 +332,7 @@ def _by_id(items: Sequence[Item], id_: str) -> Item | None:
     return next((one for one in items if one["id"] == id_), None)
 
 
-class _FeedRoom(Room):
+class _FeedRoom(FolderRoom):
     longest = LONGEST
 
     def problems(self, destination: Destination) -> Iterator[Problem]:
@@ -341,10 +340,6 @@ class _FeedRoom(Room):
         for key in ("link", "base_url"):
             address, where = getattr(destination, key), f"destinations.{destination.name}.{key}"
             yield from told(partial(require_web, address, where=where, hint=key))
-
-    def place(self, destination: Destination) -> str:
-        """See Room."""
-        return str(destination.folder)
 
     def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""

@@ -5,13 +5,17 @@ a function of an installed package. Nothing outside platforms/ knows one by its 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from typing import Any, Final, cast
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from botticelli.clock import Clock
 from botticelli.config import plugins
-from botticelli.config.model import Destination
+from botticelli.config.load import KnownPlatforms
+from botticelli.config.model import Config, Destination
 from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import (
     MessageLimits,
@@ -24,6 +28,9 @@ from botticelli.platforms.base import (
 )
 from botticelli.platforms.rate_limits import SharedLimits
 
+if TYPE_CHECKING:
+    from botticelli.store.delivery.posts import PostFilter
+
 ROOMS: Final[Mapping[str, str]] = {
     "bluesky": "bluesky.open",
     "discord": "discord.open",
@@ -35,20 +42,68 @@ ROOMS: Final[Mapping[str, str]] = {
 }
 
 
-@cache
 def room_of(platform: str) -> Room:
     """Return what is known of a platform by its name alone.
 
     Raises:
         ConfigError: There is none of that name.
     """
+    if room := _known(platform):
+        return room
+    what, names = f"there is no platform '{platform}'", ", ".join(ROOMS)
+    raise ConfigError(what, hint=f"name one of {names}, or install the package that brings it")
+
+
+@cache
+def _known(platform: str) -> Room | None:
     if platform in ROOMS:
         room: Room = import_module(f"botticelli.platforms.{ROOMS[platform]}").ROOM
         return room
     if platform in plugins.names(plugins.PLATFORMS):
         return _PluggedRoom()
-    what, names = f"there is no platform '{platform}'", ", ".join(ROOMS)
-    raise ConfigError(what, hint=f"name one of {names}, or install the package that brings it")
+    return None
+
+
+def _facts(destination: Destination) -> Room:
+    """Return the room of a destination; of one whose platform is gone what any room says."""
+    return _known(destination.platform) or Room()
+
+
+def place_of(destination: Destination) -> str:
+    """Return platform and place, by which a destination is known whatever its name is.
+
+    Empty: it is unknown.
+    """
+    place = _facts(destination).place(destination)
+    return f"{destination.platform}:{place}" if place else ""
+
+
+def wanted_by(destination: Destination) -> "PostFilter":
+    """Return which posts a destination takes, and where it lies."""
+    from botticelli.store.delivery.schedule import post_filter
+
+    is_practice = not _facts(destination).real
+    return post_filter(destination, place=place_of(destination), is_practice=is_practice)
+
+
+def folders_of(config: Config) -> dict[str, Path]:
+    """Return the folders that destinations write to, by key."""
+    return {
+        f"destinations.{name}.folder": each.folder
+        for name, each in config.destinations.items()
+        if _facts(each).writes_files
+    }
+
+
+def offline(config: Config, *, cwd: Path) -> Config:
+    """Return `config` without key or network: the offline model, and outbox/ of the project."""
+    folder = (config.project.root or cwd) / "outbox"
+    outbox = Destination(name="outbox", platform="outbox", folder=folder)
+    return replace(
+        config,
+        models=replace(config.models, default=("offline",), judge=("offline",), only=("offline",)),
+        destinations=MappingProxyType({"outbox": outbox}),
+    )
 
 
 def open_platform(
@@ -74,6 +129,17 @@ def missing(destination: Destination) -> Sequence[Problem]:
         return room_of(destination.platform).missing(destination)
     except ConfigError as error:
         return error.problems
+
+
+def _completed(
+    destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
+) -> Destination:
+    return _facts(destination).completed(destination, environ, unset)
+
+
+PLATFORMS: Final = KnownPlatforms(
+    names=tuple(ROOMS), usual={"discord": {"platform": "discord"}}, complete=_completed
+)
 
 
 class _PluggedRoom(Room):

@@ -170,7 +170,17 @@ def _body(message: OutgoingMessage) -> str:
     return "\n".join(["---", *lines, "---", "", message.text])
 
 
-class _OutboxRoom(Room):
+class FolderRoom(Room):
+    """A platform that is a folder."""
+
+    writes_files = True
+
+    def place(self, destination: Destination) -> str:
+        """See Room."""
+        return str(destination.folder)
+
+
+class _OutboxRoom(FolderRoom):
     real = False
     longest = Outbox.limits.length
 

@@ -7,12 +7,13 @@ X-Rate-Limit-Reset of X (seconds of Unix time).
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from botticelli.clock import Clock
 from botticelli.platforms.base import NotSent
 
 LONGEST_WAIT: Final = 5.0  # seconds; a longer one is the caller's to plan, its lease runs meanwhile
+DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
 UNIX_TIME: Final = 1e9  # what is larger is an instant, not a number of seconds to wait
 
 
@@ -109,3 +110,14 @@ def _until_reset(start: str, headers: Mapping[str, str]) -> float:
         now = date_of(headers.get("Date", ""))
         seconds = seconds - now.timestamp() if now else 0.0
     return max(seconds, 0.0)
+
+
+def longest(*asked: Any) -> float | None:
+    """Return the longest of the waits that a 429 names; any may be missing or nonsense."""
+    waits = []
+    for value in asked:
+        try:
+            waits.append(float(value))
+        except (TypeError, ValueError):
+            continue
+    return max((wait for wait in waits if 0 <= wait < float("inf")), default=None)

@@ -24,7 +24,7 @@ from botticelli.platforms.base import (
     ShownRequest,
     Unconfirmed,
 )
-from botticelli.platforms.rate_limits import RateLimits, date_of, retry_after
+from botticelli.platforms.rate_limits import DEFAULT_WAIT, RateLimits, date_of, longest, retry_after
 from botticelli.records import record
 from botticelli.web import kind_of
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT: Final = 5.0  # seconds; together with the rate limit's wait less than a lease
 READ_TIMEOUT: Final = 25.0  # also for a body with files on its way out
 LONGEST_REFUSAL: Final = 64 * 1024  # bytes of the body of an error that are read
-DEFAULT_WAIT: Final = 5.0  # seconds after a 429 that does not say how long
 USER_AGENT: Final = "botticelli/{version} (+https://github.com/crumplecup/botticelli)"
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -339,17 +338,6 @@ def header_value(secret: str, *, where: str, what: str, hint: str) -> str:
             f"{what} has characters that no {what.rpartition(' ')[2]} has", where=where, hint=hint
         )
     return secret
-
-
-def longest(*asked: Any) -> float | None:
-    """Return the longest of the waits that a 429 names; any may be missing or nonsense."""
-    waits = []
-    for value in asked:
-        try:
-            waits.append(float(value))
-        except (TypeError, ValueError):
-            continue
-    return max((wait for wait in waits if 0 <= wait < float("inf")), default=None)
 
 
 def _in_seconds(milliseconds: Any) -> float | None:

@@ -95,9 +95,11 @@ def destination(place: Destination, *, clock: Clock, online: bool) -> Iterator[F
 
 def changed_channels(conn: Connection, config: Config) -> Iterator[Finding]:
     """Yield the destinations that would post to another channel than before."""
+    from botticelli.platforms.open import wanted_by
+
     for place in config.destinations.values():
         try:
-            channels.require_same(conn, place)
+            channels.require_same(conn, wanted_by(place))
         except ConfigError as error:
             yield from faults_of(error)
 

@@ -8,14 +8,13 @@ from base64 import urlsafe_b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from botticelli.store.connection import Connection, repeatable
+from botticelli.store.connection import Connection, lasting
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
-LOAD: Final = "SELECT sealed FROM kept_sessions WHERE name = %(name)s"
 KEEP: Final = """
-    INSERT INTO kept_sessions AS k (name, sealed) VALUES (%(name)s, %(sealed)s)
+    INSERT INTO kept_sessions (name, sealed) VALUES (%(name)s, %(sealed)s)
         ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed, kept_at = excluded.kept_at
 """
 
@@ -30,7 +29,8 @@ class SealedSessions:
         """Return the session of that name; empty if none was kept under that password."""
         from cryptography.fernet import InvalidToken
 
-        row = _read(self._conn, name)
+        query = "SELECT sealed FROM kept_sessions WHERE name = %s"
+        row = lasting(self._conn, lambda: self._conn.execute(query, (name,)).fetchone())
         try:
             return _seal_of(name, password).decrypt(row[0]).decode() if row else ""
         except InvalidToken:
@@ -38,18 +38,8 @@ class SealedSessions:
 
     def keep(self, name: str, session: str, password: str) -> None:
         """Keep a session in the place of an earlier one."""
-        _write(self._conn, name, _seal_of(name, password).encrypt(session.encode()))
-
-
-@repeatable()
-def _read(conn: Connection, name: str) -> tuple[bytes] | None:
-    row: tuple[bytes] | None = conn.execute(LOAD, {"name": name}).fetchone()
-    return row
-
-
-@repeatable()
-def _write(conn: Connection, name: str, sealed: bytes) -> None:
-    conn.execute(KEEP, {"name": name, "sealed": sealed})
+        values = {"name": name, "sealed": _seal_of(name, password).encrypt(session.encode())}
+        lasting(self._conn, lambda: self._conn.execute(KEEP, values))
 
 
 @lru_cache(maxsize=16)

@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 from botticelli.pictures.reading import Picture
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, fetch_one, repeatable
+from botticelli.store.delivery.posts import IS_AS_APPROVED, POST_HASH
 
 CANDIDATES: Final = "potential_discord_posts"
 
@@ -77,6 +78,99 @@ class Attached:
     def is_generated(self) -> bool:
         """Whether a model has drawn it."""
         return bool(self.origin.get("model"))
+
+
+@record
+class Silent(Attached):
+    """A picture without words, and the post or candidate that has it."""
+
+    post_id: int | None
+    candidate_id: int | None
+    text: str
+    language: str
+
+
+# Of what is approved and not out yet, or is shown to a person for a decision.
+SILENT: Final = """
+    SELECT a.id, a.position, a.sha256, a.alt, a.origin, m.mime, m.content,
+           coalesce(m.width, 0) AS width, coalesce(m.height, 0) AS height,
+           w.post_id, w.candidate_id, coalesce(w.text_content, '') AS text,
+           coalesce(w.language, '') AS language
+      FROM (SELECT id AS post_id, NULL::bigint AS candidate_id, text_content, language
+              FROM approved_discord_posts
+             WHERE review_status IN ('pending', 'held')
+               AND attached IS NOT NULL
+             UNION ALL
+            SELECT NULL, id, text_content, language
+              FROM potential_discord_posts
+             WHERE review_status = 'held'
+               AND judging ? 'proposed'
+               AND decided_by IS NULL
+               AND attached IS NOT NULL) AS w
+      JOIN post_media AS a
+        ON a.post_id = w.post_id
+        OR a.candidate_id = w.candidate_id
+      JOIN media AS m USING (sha256)
+     WHERE btrim(a.alt) = ''
+       AND NOT a.origin ? 'alt_error'
+     ORDER BY a.id
+     LIMIT %(limit)s
+"""
+
+
+def list_silent(conn: Connection, *, limit: int) -> list[Silent]:
+    """Return pictures that nobody has described, and no model was asked about in vain."""
+    return fetch_all(conn, Silent, SILENT, {"limit": limit})
+
+
+DESCRIBE: Final = f"""
+    WITH post AS (
+        SELECT p.id, p.approved_hash IS NOT NULL AND {IS_AS_APPROVED} AS is_approved
+          FROM approved_discord_posts AS p
+         WHERE p.id = %(post_id)s
+           FOR UPDATE)
+    UPDATE post_media AS a
+       SET alt = %(alt)s,
+           origin = a.origin || %(facts)s
+      FROM (SELECT) AS always
+      LEFT JOIN post ON true
+     WHERE a.id = %(id)s
+       AND btrim(a.alt) = ''
+    RETURNING coalesce(post.is_approved, false)
+"""  # noqa: S608 - a constant
+APPROVE_WITH_WORDS: Final = f"""
+    UPDATE approved_discord_posts AS p
+       SET approved_hash = {POST_HASH}
+     WHERE p.id = %(post_id)s
+"""  # noqa: S608 - a constant
+# What the rules have held for want of words is judged by them again.
+RELEASE: Final = """
+    WITH released AS (
+        UPDATE deliveries
+           SET state = 'pending',
+               last_error = NULL
+         WHERE post_id = %(post_id)s
+           AND state = 'held'
+           AND attempts = 0
+           AND decided_by IS NULL
+        RETURNING post_id)
+    UPDATE approved_discord_posts
+       SET review_status = 'pending'
+     WHERE id IN (SELECT post_id FROM released)
+       AND review_status = 'held'
+"""
+
+
+@repeatable(pressing=True)
+def describe(conn: Connection, silent: Silent, *, alt: str, facts: Mapping[str, Any]) -> None:
+    """Give a picture its words, unless it has some by now. A post stays approved if it was."""
+    values = {"id": silent.id, "post_id": silent.post_id, "alt": alt, "facts": Jsonb(dict(facts))}
+    with conn.transaction():
+        row = conn.execute(DESCRIBE, values).fetchone()
+        if row and row[0] and alt:
+            conn.execute(APPROVE_WITH_WORDS, values)
+        if row and alt:
+            conn.execute(RELEASE, values)
 
 
 ATTACHED: Final = """

@@ -405,8 +405,8 @@ def _check_channels(conn: Connection, found: Contents, config: Config) -> None:
 
 def _strange_channels(conn: Connection, config: Config, *, outboxes: bool) -> list[str]:
     """Return the channels of deliveries that the project does not have; files are none."""
-    known = {one.channel for one in config.destinations.values() if one.channel}
-    known |= {str(one.folder) for one in config.destinations.values() if one.platform == "outbox"}
+    own = config.destinations.values()
+    known = {place for one in own for place in (one.channel, str(one.folder)) if place}
     found = []
     for name, channel in conn.execute(CHANNELS):
         if not outboxes and (name == "outbox" or (channel or "").startswith("/")):

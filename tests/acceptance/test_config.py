@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from botticelli.cli.setup.sample import sample
-from botticelli.config.load import load, offline
 from botticelli.config.sources import find_file, with_dotenv
 from botticelli.errors import ConfigError
+from botticelli.platforms.open import offline
+from tests.configured import load
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.config.load import load
+from tests.configured import load
 
 PLAN = Path(__file__).parents[1] / "imports"  # the files of the user's own deployment plan
 

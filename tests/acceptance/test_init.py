@@ -14,11 +14,11 @@ import tomli
 from botticelli.cli.setup.answers import models_of, place_of
 from botticelli.cli.setup.init import project_name
 from botticelli.cli.setup.sample import SHIPPED, Choices, sample
-from botticelli.config.load import load
 from botticelli.config.structure import schema
 from botticelli.store.connection import connect
 from botticelli.store.schema import EXPECTED_VERSION
 from tests.commandline import run_installed
+from tests.configured import load
 from tests.fakes.openai import FakeOpenAI
 
 NAMES = ("ABOUT.md", "botticelli.toml", ".env.example", ".gitignore")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tomli
 
-from botticelli.config.load import load
+from tests.configured import load
 from tests.fakes.discord import FakeDiscord
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -1,11 +1,13 @@
 """What holds on every platform, from an approved post in the database to what its server has."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from botticelli.platforms.base import Refused
+from botticelli.platforms.open import wanted_by
 from botticelli.platforms.requests import Requests
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import connect as connect_to
@@ -51,7 +53,7 @@ def retrying(stage, count):
 def settle(stage):
     """Let time pass and run until nothing is left to do."""
     for _ in range(12):
-        if [one.state for one in stage().results] == ["nothing"]:
+        if {one.state for one in stage().results} == {"nothing"}:
             return
         stage.clock.advance(timedelta(minutes=11))
     pytest.fail("it never comes to rest")
@@ -199,7 +201,7 @@ def test_the_dry_run_shows_what_the_run_then_asks_for(db, stage, peer, monkeypat
         return send(self, request, **more)
 
     monkeypatch.setattr(Requests, "_send", watched)
-    schedule.plan(db, [schedule.post_filter(peer.destination())])
+    schedule.plan(db, [wanted_by(peer.destination())])
     [shown] = stage.dry_run().previews
     assert (peer.texts(), asked) == ([], [])
 
@@ -211,3 +213,42 @@ def test_the_dry_run_shows_what_the_run_then_asks_for(db, stage, peer, monkeypat
         paths = [one["url"].rpartition("/")[0] for one in shown.requests]
         asked = [one for one in asked if "Session" not in one["url"]]
         assert [one["url"].rpartition("/")[0] for one in asked] == paths
+
+
+@pytest.fixture
+def five(clock, tmp_path):
+    names = ("discord", "mastodon", "bluesky", "matrix", "feed")
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(PEERS[name](clock, tmp_path)) for name in names}
+
+
+OWN_FORMS = {
+    "discord": "**Roses** are [red](https://a.example/roses).",
+    "mastodon": "Roses are red (https://a.example/roses).",
+    "bluesky": "Roses are red.",
+    "matrix": "**Roses** are [red](https://a.example/roses).",
+    "feed": "Roses are red.",
+}
+
+
+def test_one_post_goes_to_five_platforms_at_once_to_each_in_its_own_form_once(
+    db, db_url, clock, five
+):
+    places = [replace(peer.destination(), name=name) for name, peer in five.items()]
+    stage = PostStage(db, lambda: connect_to(db_url), clock, places)
+    attach(db, approved(db, OWN_FORMS["discord"], title="Roses"))
+    five["bluesky"].break_next(LOST)
+    five["matrix"].break_next(BROKEN)
+
+    [first, *_] = [stage(), settle(stage)]
+
+    assert {one.destination for one in first.results} == set(five)
+    assert {name: peer.texts() for name, peer in five.items()} == {
+        name: [text] for name, text in OWN_FORMS.items()
+    }
+    assert {name: peer.pictures() for name, peer in five.items()} == {name: [1] for name in five}
+    known = db.execute("SELECT destination, remote_id FROM deliveries").fetchall()
+    assert dict(known) == {name: peer.ids()[0] for name, peer in five.items()}
+    assert db.execute("SELECT review_status FROM approved_discord_posts").fetchall() == [
+        ("posted",)
+    ]

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from botticelli.cli.reports.check import check_narrative
-from botticelli.config.load import load
 from botticelli.errors import ConfigError
 from botticelli.narrative.language.load import load_text
 from botticelli.toml_lines import key_lines
+from tests.configured import load
 
 PATH = Path("story.toml")
 

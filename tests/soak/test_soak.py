@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.config.load import load
 from botticelli.store.connection import connect
 from botticelli.store.embedded.server import Embedded
 from botticelli.store.schema import apply_schema
 from tests.commandline import isolated
+from tests.configured import load
 from tests.database import HASTY
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.gemini import FakeGemini

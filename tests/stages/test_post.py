@@ -10,6 +10,7 @@ from botticelli.config.operations import Similarity
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
 from botticelli.platforms.discord.client import Discord
+from botticelli.platforms.open import place_of
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.store.connection import connect as connect_to
 from botticelli.store.delivery import decisions
@@ -1317,7 +1318,7 @@ def test_the_place_of_a_thread_is_the_thread(discord):
         discord, channel="", webhook=Secret("https://discord.com/api/webhooks/1/x?thread_id=77")
     )
 
-    assert bot.place == hook.place == "discord:77"
+    assert place_of(bot) == place_of(hook) == "discord:77"
 
 
 def test_a_lost_answer_of_a_webhook_is_looked_up_in_its_own_channel(db, discord, stage_for, clock):

@@ -9,7 +9,7 @@ import pytest
 from botticelli.errors import UsageError
 from botticelli.store.connection import connect
 from botticelli.store.delivery import decisions, deliveries, posts, schedule
-from botticelli.store.delivery.deliveries import DeliveryResult
+from botticelli.store.delivery.deliveries import Beginning, DeliveryResult
 from botticelli.store.delivery.posts import PostFilter
 from botticelli.store.leases import LostLease
 from tests.clock import NOON, at
@@ -160,7 +160,7 @@ def test_who_lost_the_claim_changes_nothing(db, clock):
     deliveries.claim_uncertain(db, "news", owner="b", lease=LEASE)
 
     for write in (
-        lambda: deliveries.begin(db, late, text="x", lease=LEASE),
+        lambda: deliveries.begin(db, late, Beginning(text="x", lease=LEASE)),
         lambda: deliveries.add_part(db, late, remote_id="1", url=""),
         lambda: deliveries.forget_request(db, late),
         lambda: deliveries.settle(db, late, DeliveryResult(state="uncertain")),

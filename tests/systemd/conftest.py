@@ -3,8 +3,8 @@
 import pytest
 
 from botticelli.cli.setup.timer_install import plans_of
-from botticelli.config.load import load
 from botticelli.schedule.units import systemd_units
+from tests.configured import load
 from tests.systemd.lab import Lab, Refused, hindrance, program
 from tests.systemd.outside import CHANNEL, PORT, TOKEN
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from botticelli.cli.setup.timer_install import plans_of
-from botticelli.config.load import load
 from botticelli.schedule.units import UnitScope, systemd_units
+from tests.configured import load
 from tests.systemd.conftest import boot
 from tests.unit.test_timers_of_projects import FOLDERS
 

@@ -8,13 +8,13 @@ import pytest
 
 from botticelli.clock import SystemClock
 from botticelli.config.addresses import UntrustedAddress
-from botticelli.config.load import load
 from botticelli.config.sources import dotenv
 from botticelli.config.trust.ownership import why_not_own
 from botticelli.config.trust.project import ProjectFiles, asks_of, is_here, narrowed, only_here
 from botticelli.config.trust.records import TrustRecord, TrustStore
 from botticelli.errors import ConfigError
 from botticelli.platforms.open import open_platform
+from tests.configured import load
 
 STRANGER = 54_321
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

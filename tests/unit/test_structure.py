@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from botticelli.cli.setup.sample import sample
-from botticelli.config.structure import mistakes, schema
+from botticelli.config.structure import mistakes
+from botticelli.config.structure import schema as schema_of
+from botticelli.platforms.open import ROOMS
 from tools.reference import files
 
 HOUSE = Path(__file__).parents[2]
@@ -64,6 +66,10 @@ BAD = [
     {"destinations": {"a": {"platform": "discord", "quiet_dates": ["25.12."]}}},
     {"destinations": {"a": {"platform": "discord", "tags": "news"}}},
 ]
+
+
+def schema():
+    return schema_of(platforms=tuple(ROOMS))
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from botticelli.cli.setup.timer_install import plans_of
-from botticelli.config.load import load
 from botticelli.errors import ConfigError
 from botticelli.schedule.crontab import crontab
 from botticelli.schedule.units import UnitScope, read_mark, systemd_units
+from tests.configured import load
 
 FOLDERS = [
     "chess",

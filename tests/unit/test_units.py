@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from botticelli.cli.setup.timer_install import plans_of
-from botticelli.config.load import load
 from botticelli.schedule.crontab import crontab
 from botticelli.schedule.units import PROGRAM, span, spread, systemd_units
+from tests.configured import load
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,6 +20,7 @@ from botticelli.config.keys import NOTHING
 from botticelli.config.model import STAGES, Config
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.narrative.checks.narrative_file import fillers_of_project, missing_words
+from botticelli.platforms.open import folders_of
 from botticelli.records import record
 from botticelli.reports import outside
 from botticelli.reports.findings import Finding, Level, fault, faults, faults_of, fine, warning
@@ -242,11 +243,7 @@ def check_security(config: Config) -> Iterator[Finding]:
 
 def check_folders(config: Config) -> Iterator[Finding]:
     """Yield whether the folders that are written to can be written to."""
-    folders = {
-        f"destinations.{name}.folder": place.folder
-        for name, place in config.destinations.items()
-        if place.platform == "outbox"
-    }
+    folders = folders_of(config)
     if not config.database.url:
         folders["database.folder"] = config.database.folder
     for key, folder in folders.items():

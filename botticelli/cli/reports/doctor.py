@@ -21,6 +21,7 @@ from botticelli.config.model import STAGES, Config, Destination
 from botticelli.config.operations import Hooks, StageHooks
 from botticelli.errors import ConfigError, Exit, Unavailable
 from botticelli.narrative.checks.narrative_file import fillers_of_project
+from botticelli.platforms.open import folders_of
 from botticelli.records import record
 from botticelli.reports import doctor as checks
 from botticelli.reports import outside
@@ -196,7 +197,7 @@ def _installed(report: TimersReport) -> Iterator[Finding]:
 
 def _disk(config: Config) -> Iterator[Finding]:
     """Yield how much room there is where posts and our own database are written."""
-    folders = [place.folder for place in config.destinations.values() if place.platform == "outbox"]
+    folders = list(folders_of(config).values())
     if not config.database.url:
         folders.insert(0, config.database.folder)
     found: dict[int, Path] = {}  # one folder for each disk

@@ -17,6 +17,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Columns, Console, Lines, Listing, render, state
 from botticelli.cli.work.post import context_of
 from botticelli.errors import Exit, UsageError
+from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.stages.post.edit import edit_post, withdraw_post
 from botticelli.stages.post.target import PostRequest
@@ -120,12 +121,13 @@ def confirm(env: Environment, conn: Connection, name: choices.Destination) -> Do
         name NAME: The destination.
     """
     destination = env.config.destinations.get(name)
-    if destination is None or not destination.place:
+    wanted = None if destination is None else wanted_by(destination)
+    if wanted is None or not wanted.place:
         known = ", ".join(env.config.destinations)
         raise UsageError(f"there is no destination '{name}' with a channel", hint=f"name {known}")
-    channels.confirm(conn, destination)
-    line = f"'{name}' posts to {destination.place} from now on"
-    return Done(line=line, facts={"destination": name, "place": destination.place})
+    channels.confirm(conn, wanted)
+    line = f"'{name}' posts to {wanted.place} from now on"
+    return Done(line=line, facts={"destination": name, "place": wanted.place})
 
 
 @command(deliveries, decides=True)

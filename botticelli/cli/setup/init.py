@@ -22,6 +22,7 @@ from botticelli.config.sources import NAME as SETTINGS
 from botticelli.config.sources import with_dotenv
 from botticelli.errors import BotticelliError, ConfigError, UsageError
 from botticelli.narrative.files import about
+from botticelli.platforms.open import PLATFORMS
 from botticelli.records import record
 
 Meaning = TypeVar("Meaning")
@@ -285,7 +286,7 @@ def _to_fill_in(env: Environment, target: Path, kept: list[str]) -> Iterator[str
     """Yield what a person has to give before the project can work."""
     try:
         environ = with_dotenv(env.environ, target)
-        config = load(target / SETTINGS, environ=environ, cwd=target)
+        config = load(target / SETTINGS, environ=environ, cwd=target, platforms=PLATFORMS)
         variables = ", ".join(dict.fromkeys(_missing(config)))
         lines = list(about.unfinished((target / about.NAME).read_text("utf-8", "replace")))
     except (ConfigError, OSError):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from botticelli.config.keys import Schema
 from botticelli.config.load import OF_KINDS
 from botticelli.config.structure import schema
+from botticelli.platforms.open import ROOMS
 from botticelli.records import record
 
 Path = tuple[str, ...]
@@ -86,7 +87,7 @@ def sample(choices: Choices = SHIPPED) -> str:
             else:
                 lines.append(f"# {toml_key(own)} = {toml_value(example)}")
             seen.add(own)
-    rest = _rest(schema(), (), seen=seen, destination=choices.destination)
+    rest = _rest(schema(platforms=tuple(ROOMS)), (), seen=seen, destination=choices.destination)
     return "\n".join([*lines, REST, *rest]) + "\n"
 
 

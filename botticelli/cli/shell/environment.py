@@ -122,10 +122,12 @@ class Environment:
         Raises:
             ConfigError: The file or a variable has to be fixed; carries every mistake.
         """
-        from botticelli.config.load import offline
-
         config = self._given or self._load()
-        return offline(config, cwd=self.cwd) if self.options.offline else config
+        if not self.options.offline:
+            return config
+        from botticelli.platforms.open import offline
+
+        return offline(config, cwd=self.cwd)
 
     def at(self, folder: Path) -> "Environment":
         """Return the environment that a command would have in another folder."""
@@ -138,6 +140,7 @@ class Environment:
         from botticelli.config.load import load
         from botticelli.config.sources import dotenv, find_file, own_folders
         from botticelli.config.trust.ownership import require_own
+        from botticelli.platforms.open import PLATFORMS
 
         is_named = bool(self.options.config or self.environ.get("BOTTICELLI_CONFIG"))
         file = find_file(environ=self.environ, cwd=self.cwd, named=self.options.config)
@@ -147,7 +150,7 @@ class Environment:
         assigned = dotenv(root)
         self.environ = {**assigned, **self._process}
         self._hider = None
-        config = load(file, environ=self.environ, cwd=self.cwd)
+        config = load(file, environ=self.environ, cwd=self.cwd, platforms=PLATFORMS)
         if root in own_folders(self._process) and not is_named:
             return config
         speaks = file is not None and not is_named
@@ -160,6 +163,7 @@ class Environment:
         from botticelli.config.load import load
         from botticelli.config.trust import project as project_trust
         from botticelli.config.trust.records import digest_of_project
+        from botticelli.platforms.open import PLATFORMS
 
         root = file.parent if file else self.cwd
         self.files = project_trust.ProjectFiles(
@@ -172,7 +176,7 @@ class Environment:
         for name in self.files.steering:
             del self.environ[name]
         if self.files.steering:
-            config = load(file, environ=self.environ, cwd=self.cwd)
+            config = load(file, environ=self.environ, cwd=self.cwd, platforms=PLATFORMS)
         return project_trust.narrowed(config, self.files)
 
     @property

@@ -34,9 +34,10 @@ def adapt(
     dry_run: bool = False,
     jitter: Jitter = None,
 ) -> AdaptReport | AdaptDryRun:
-    """Shorten approved posts for destinations that take less.
+    """Shorten approved posts for destinations that take less, and describe pictures.
 
-    Each by the narrative that its destination names (`adapt`). `curate` does the same at its end.
+    Each post by the narrative that its destination names (`adapt`), pictures by the model that
+    `[models] vision` names (`alt = "generate"`). `curate` does the same at its end.
 
     Takes:
         to NAME: Adapt to this destination only.
@@ -59,7 +60,8 @@ def adapt(
 
 def adapting(env: Environment, conn: Connection) -> "Adapt | None":
     """Return what `curate` does at its end; None if no destination wants it."""
-    if not any(one.adapt for one in env.config.destinations.values()):
+    places = env.config.destinations.values()
+    if not any(one.adapt or one.alt == "generate" for one in places):
         return None
     return lambda context: adapt_waiting(context, context_of(env, conn).open)
 
@@ -68,7 +70,11 @@ def print_adapted(report: AdaptReport | None, console: Console) -> None:
     """Write what became of each rendition."""
     for one in report.adapted if report else ():
         what = f"p{one.post} for '{one.destination}'"
-        if one.state == "ready":
+        if one.picture:
+            warning = f" (it warns: {one.note})" if one.text and one.note else ""
+            said = one.text or f"no words: {one.note}"
+            console.line(f"  picture {one.picture} of {one.post}: {said}{warning}")
+        elif one.state == "ready":
             console.line(f"  adapted {what}: {shorten(one.text, PREVIEW)}", style="green")
         else:
             by_hand = f"botticelli edit p{one.post} --to {one.destination}"
@@ -81,7 +87,10 @@ def _(report: AdaptReport, console: Console) -> None:
         console.line(f"nothing done: {idle_words('curate', report.skipped)}")
         return
     if not (report.adapted or report.problems):
-        console.line("nothing to do: no approved post is too long for a destination with `adapt`")
+        console.line(
+            "nothing to do: no approved post is too long for a destination with `adapt`,"
+            " no picture waits for words"
+        )
         return
     print_adapted(report, console)
     console.line("  " + spent(report, seconds=report.seconds))

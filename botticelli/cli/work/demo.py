@@ -120,6 +120,7 @@ def _own_project(env: Environment, model: str) -> Environment:
         Unavailable: Its folder cannot be written.
     """
     from botticelli.config.load import load
+    from botticelli.platforms.open import PLATFORMS
 
     root = user_folder(env.environ, "XDG_STATE_HOME", ".local/state") / "botticelli" / "demo"
     file = root / FILE
@@ -130,7 +131,7 @@ def _own_project(env: Environment, model: str) -> Environment:
         what = f"cannot be written: {error.strerror}"
         raise Unavailable(what, where=str(file), hint="set XDG_STATE_HOME") from error
     environ = {name: value for name, value in env.environ.items() if "DATABASE_URL" not in name}
-    config = load(file, environ=environ, cwd=root)
+    config = load(file, environ=environ, cwd=root, platforms=PLATFORMS)
     judge = "offline" if _is_small(model) else model
     narrative = SMALL if _is_small(model) else config.generate.narrative
     models = config.models if model == "offline" else env.config.models

@@ -17,6 +17,7 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render, state
 from botticelli.config.model import Destination
 from botticelli.errors import Exit
+from botticelli.platforms.open import wanted_by
 from botticelli.stages.post.dry_run import DestinationDryRun, PostDryRun, dry_run_post
 from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
@@ -88,10 +89,11 @@ def _ask_about_channels(env: Environment, conn: Connection) -> None:
     if not (env.is_terminal and sys.stdin.isatty()):
         return
     for name, destination in env.config.destinations.items():
-        before = channels.former_channel(conn, destination)
-        question = f"'{name}' posted to {before} so far. Post to {destination.place} from now on?"
+        wanted = wanted_by(destination)
+        before = channels.former_channel(conn, wanted)
+        question = f"'{name}' posted to {before} so far. Post to {wanted.place} from now on?"
         if before and typer.confirm(question):
-            channels.confirm(conn, destination)
+            channels.confirm(conn, wanted)
 
 
 def _complain(env: Environment, report: PostReport, *, limit: int | None) -> None:

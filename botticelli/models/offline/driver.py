@@ -40,6 +40,13 @@ LATIN: Final = """
     doloribus asperiores repellat
 """.split()  # noqa: SIM905 - a list of strings is no better to read
 ALT: Final = f"{FILLER} for a picture: squares of two colors in a pattern."
+KNOWN: Final = {
+    "content_type": "post",
+    "source": "offline",
+    "alt": ALT,
+    "risky": "",
+    "contains_text": "",
+}
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
 UNJUDGED: Final = 7  # points for each criterion: what is approved by default, and no more
 NOT_JUDGED: Final = "not judged: the offline model gives every post these points"
@@ -96,7 +103,7 @@ class _Writer:
             return self._chance.choice(schema["enum"])
         if name == "order":
             return schema.get("items", {}).get("enum") or _ID.findall(self._prompt) or None
-        return {"content_type": "post", "source": NAME, "alt": ALT}.get(name)
+        return KNOWN.get(name)
 
     def _scores(self, entry: Schema) -> list[dict[str, Any]]:
         """Return an entry for each post; nobody has judged them, and each says so."""

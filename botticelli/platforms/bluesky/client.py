@@ -8,11 +8,11 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 from botticelli.clock import Clock
 from botticelli.platforms.base import (
     Attachment,
-    Keeper,
     Looked,
     MessageLimits,
     NotSent,
@@ -25,6 +25,9 @@ from botticelli.platforms.bluesky import record
 from botticelli.platforms.bluesky.record import COLLECTION, Json
 from botticelli.platforms.bluesky.session import BlueskyAccount, Swapped, procedure, query
 from botticelli.platforms.requests import WebPlatform, WebRequest
+
+if TYPE_CHECKING:
+    from botticelli.store.kept_sessions import SealedSessions
 
 
 class Bluesky(WebPlatform):
@@ -53,9 +56,9 @@ class Bluesky(WebPlatform):
         self._clock = clock
         self._replaces = replaces
 
-    def keep_session(self, keeper: Keeper) -> None:
+    def keep_session(self, sessions: "SealedSessions") -> None:
         """See KeepsSession."""
-        self.account.keeper = keeper
+        self.account.sessions = sessions
 
     def length(self, text: str) -> int:
         """See Platform. Graphemes of the plain text."""

@@ -6,7 +6,7 @@ a facet says which bytes of the plain text lead where. Pure.
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -79,27 +79,18 @@ def compose(text: str) -> tuple[str, tuple[Facet, ...]]:
     plain: list[str] = []
     facets: list[Facet] = []
     size = done = 0
-    for start, end, words, kind, value in _pieces(text):
-        size += len(text[done:start].encode(errors="replace"))
-        length = len(words.encode(errors="replace"))
-        facets.append(Facet(start=size, end=size + length, kind=kind, value=value))
-        plain += (text[done:start], words)
-        size, done = size + length, end
-    return "".join((*plain, text[done:])), tuple(facets)
-
-
-def _pieces(text: str) -> Iterator[tuple[int, int, str, str, str]]:
-    """Yield start and end of each piece that is a facet, its words, its kind and its value."""
     for match in _FACET.finditer(text):
-        if match["words"]:
-            yield match.start(), match.end(), match["words"], "link", match["target"]
-            continue
-        kind = next(name for name in ("link", "tag", "mention") if match[name])
-        value = _trimmed(match[kind], kind)
-        if value:
-            start = match.start() if kind != "link" else match.start("link")
-            end = match.start(kind) + len(value)
-            yield start, end, text[start:end], kind, value
+        kind = str(match.lastgroup)
+        if value := _trimmed(match[kind], kind):
+            before = text[done : match.start()]
+            done = match.end() if kind == "target" else match.start(kind) + len(value)
+            words = match["words"] or text[match.start() : done]
+            at = size + len(before.encode(errors="replace"))
+            size = at + len(words.encode(errors="replace"))
+            name = "link" if kind == "target" else kind
+            facets.append(Facet(start=at, end=size, kind=name, value=value))
+            plain += (before, words)
+    return "".join((*plain, text[done:])), tuple(facets)
 
 
 def _trimmed(value: str, kind: str) -> str:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 from botticelli.config.addresses import require_safe
 from botticelli.config.secrets import Secret
 from botticelli.errors import BotticelliError, ConfigError
-from botticelli.platforms.base import Keeper, KeptOut, LockedOut, NotSent, Refused
+from botticelli.platforms.base import KeptOut, LockedOut, NotSent, Refused
 from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.platforms.requests import FailedAnswer, Requests, WebRequest, bearer, open_session
 from botticelli.records import record
 
 if TYPE_CHECKING:
     import requests
+
+    from botticelli.store.kept_sessions import SealedSessions
 
 ENTRY: Final = "https://bsky.social"  # knows every handle
 DIRECTORY: Final = "https://plc.directory"  # knows where an account lives
@@ -86,13 +88,13 @@ class BlueskyAccount:
         where: The destination, which errors name.
 
     Attributes:
-        keeper: Where the session is kept between processes.
+        sessions: Where the session is kept between processes.
     """
 
     def __init__(
         self, *, identifier: str, password: Secret, root: str, limits: SharedLimits, where: str
     ) -> None:
-        self.keeper: Keeper | None = None
+        self.sessions: SealedSessions | None = None
         self._identifier = identifier
         self._password = password
         self._root = root
@@ -169,13 +171,11 @@ class BlueskyAccount:
 
     def _known(self) -> Login | None:
         """Return the session of this process, or the one that was kept."""
-        if self._login is None and self.keeper:
-            kept = self.keeper.load(self._name, self._password.reveal())
-            try:
+        if self._login is None and self.sessions:
+            kept = self.sessions.load(self._name, self._password.reveal())
+            if kept:
                 self._login = Login(**json.loads(kept))
-            except (ValueError, TypeError):
-                return None
-            self.requests.base_url = self._login.root
+                self.requests.base_url = self._login.root
         return self._login
 
     def _log_in(self) -> Login:
@@ -202,8 +202,8 @@ class BlueskyAccount:
         except (KeyError, TypeError) as error:
             words = "the server's answer describes no session; check base_url"
             raise NotSent(words, where=self._where) from error
-        if self.keeper:
-            self.keeper.keep(self._name, json.dumps(asdict(login)), self._password.reveal())
+        if self.sessions:
+            self.sessions.keep(self._name, json.dumps(asdict(login)), self._password.reveal())
         self._login = login
         return login
 

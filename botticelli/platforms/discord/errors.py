@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import Gone, KeptOut, LockedOut, NotSent, Refused, Unconfirmed
-from botticelli.platforms.rate_limits import retry_after
-from botticelli.platforms.requests import DEFAULT_WAIT, longest
+from botticelli.platforms.rate_limits import DEFAULT_WAIT, longest, retry_after
 from botticelli.records import record
 
 SLOWED_WAIT: Final = 60.0  # seconds after a 429 of Cloudflare's that does not say how long

@@ -1,7 +1,8 @@
 """Discord's clients made from a destination's settings: requests is imported here."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -13,7 +14,6 @@ from botticelli.errors import ConfigError, Problem
 from botticelli.platforms.base import Platform, Room, lack, told
 from botticelli.platforms.discord.errors import MAX_LENGTH
 from botticelli.platforms.rate_limits import SharedLimits
-from botticelli.platforms.requests import header_value, open_session
 
 if TYPE_CHECKING:
     import random
@@ -109,6 +109,8 @@ def _rest(destination: Destination, limits: SharedLimits) -> "Rest":
 
 
 def _session(destination: Destination) -> "requests.Session":
+    from botticelli.platforms.requests import open_session
+
     token = _token(destination)
 
     def authorise(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
@@ -125,6 +127,8 @@ def _token(destination: Destination) -> str:
     Raises:
         ConfigError: It has characters that no token has.
     """
+    from botticelli.platforms.requests import header_value
+
     return header_value(
         destination.token.reveal().removeprefix("Bot "),
         what="the bot token",
@@ -198,6 +202,35 @@ def _root(destination: Destination) -> str:
 
 class _DiscordRoom(Room):
     longest = MAX_LENGTH
+
+    def place(self, destination: Destination) -> str:
+        """See Room. A webhook's channel is not known before it is asked."""
+        address = destination.webhook.reveal()
+        webhook = re.search(r"/webhooks/(\d+)/", address)
+        thread = re.search(r"[?&]thread_id=(\d+)", address)
+        if webhook is None:
+            return destination.channel
+        return thread[1] if thread else f"webhook-{webhook[1]}"
+
+    def completed(
+        self, destination: Destination, environ: Mapping[str, str], unset: dict[str, str]
+    ) -> Destination:
+        """See Room."""
+        from botticelli.config.secrets import find_secret
+
+        key = f"destinations.{destination.name}"
+        token, channel = destination.token, destination.channel
+        if not token and f"{key}.token" not in unset:
+            names = ("DISCORD_TOKEN", "DISCORD_BOT_TOKEN")
+            token = find_secret(names[0], environ) or find_secret(names[1], environ)
+        if not channel and not destination.webhook and f"{key}.channel" not in unset:
+            channel = environ.get("POSTING_CHANNEL_ID", "").strip()
+            if not channel:
+                unset[f"{key}.channel"] = "POSTING_CHANNEL_ID"
+        base = environ.get("DISCORD_API_BASE", "") or destination.base_url or DISCORD_API
+        base = base.rstrip("/")
+        base += "/v10" if base.endswith("/api") else ""
+        return replace(destination, token=token, channel=channel, base_url=base)
 
     def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""

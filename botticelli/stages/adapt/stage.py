@@ -20,6 +20,7 @@ from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Position, Runner, dry_runner
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record
+from botticelli.stages.adapt.pictures import describe_waiting
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task
 from botticelli.store import runs
@@ -62,13 +63,17 @@ OpenTarget = Callable[[Destination], Target]
 
 @record
 class Adapted:
-    """What became of one rendition; `note`: why it could not be made."""
+    """What became of one rendition, or of the words for a picture; `note`: why there are none.
+
+    `picture`: its number among those of the post; 0: it is a rendition.
+    """
 
     destination: str
     post: int
     state: State
     text: str = ""
     note: str = ""
+    picture: int = 0
 
 
 @record
@@ -89,7 +94,7 @@ class AdaptReport(runs.RunUsage):
     @property
     def summary(self) -> dict[str, int]:
         """What is stored with the run."""
-        states = [one.state for one in self.adapted]
+        states = [one.state for one in self.adapted if not one.picture]
         return {"adapted": states.count("ready"), "not_adapted": states.count("held")}
 
 
@@ -135,9 +140,26 @@ class AdaptTask(Task[Any, Any, AdaptReport]):
 
 
 def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptReport:
-    """Make every rendition that is wanted. What fails for one destination costs no other."""
+    """Make every rendition that is wanted, and words for pictures that have none.
+
+    What fails for one destination costs no other.
+    """
     adapted: list[Adapted] = []
     problems: dict[str, Exit] = {}
+    try:
+        for one, alt, note in describe_waiting(context):
+            adapted.append(
+                Adapted(
+                    destination="",
+                    post=one.post_id or one.candidate_id or 0,
+                    state="ready" if alt else "held",
+                    text=alt,
+                    note=note,
+                    picture=one.position,
+                )
+            )
+    except (ConfigError, TryLater, TransientError) as error:
+        problems[f"pictures: {error.problems[0]}"] = error.exit_code
     for destination in context.config.destinations.values():
         if not destination.adapt or (to and destination.name != to):
             continue

@@ -3,7 +3,14 @@
 from functools import lru_cache
 
 from botticelli.pictures.fitting import fitted
-from botticelli.pictures.reading import LARGEST, MOST_PIXELS, Picture, read_picture, refuse_blank
+from botticelli.pictures.reading import (
+    LARGEST,
+    MOST_PIXELS,
+    BadPicture,
+    Picture,
+    read_picture,
+    refuse_blank,
+)
 from botticelli.platforms.base import Attachment, MessageLimits
 from botticelli.store import media
 from botticelli.store.connection import Connection
@@ -27,6 +34,10 @@ def _attachment(
     conn: Connection, one: Attached, limits: MessageLimits, *, keep: bool
 ) -> Attachment:
     bounds = f"{','.join(limits.mimes)} {limits.attachment_bytes} {limits.pixels}"
+    risky, said_by = one.origin.get("risky"), str(one.origin.get("alt_by", ""))
+    if risky and said_by.startswith("model "):  # nobody has looked at it since
+        hint = "if it may go out, say what it shows: botticelli edit ID --alt TEXT"
+        raise BadPicture(f"the model that looked at the picture warns: {risky}", hint=hint)
     picture = media.find_fitted(conn, one.sha256, bounds=bounds)
     if picture is None:
         picture = _fit(one.content, limits, is_generated=one.is_generated)

@@ -9,6 +9,7 @@ from botticelli import text as texts
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, Exit
 from botticelli.platforms.base import OutgoingMessage, Receipt
+from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.stages.post.payment import bill_of
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget
@@ -96,17 +97,17 @@ def dry_run_post(context: PostContext, *, request: PostRequest | None = None) ->
     """
     request = request or PostRequest()
     chosen = request.destinations(context.config)
-    wanted = [schedule.post_filter(one) for one in chosen]
+    wanted = [wanted_by(one) for one in chosen]
     queues = posts.read_queues(context.conn, wanted)
     previews: list[DestinationDryRun] = []
     taken: set[tuple[str, int | None]] = set()
     for one in chosen:
         preview = _preview(context, request, one, queues[one.name])
-        place = (channels.place_now(context.conn, one), preview.post)
+        place = (channels.place_now(context.conn, wanted_by(one)), preview.post)
         if preview.post is not None and place in taken:
             why = f"another destination of its channel gets post {preview.post}"
             preview = DestinationDryRun(destination=one.name, why=why)
-        elif one.platform != "outbox" and place[0]:
+        elif place[0] and not wanted_by(one).is_practice:
             taken.add(place)
         previews.append(preview)
     broken = any(one.problem for one in previews)
@@ -119,7 +120,7 @@ def _preview(
     destination: Destination,
     queued: Queued,
 ) -> DestinationDryRun:
-    names, wanted = tuple(context.config.destinations), schedule.post_filter(destination)
+    names, wanted = tuple(context.config.destinations), wanted_by(destination)
     waiting = posts.peek(context.conn, wanted, names=names, limit=LOOKED_AT)
     due = schedule.due_for(
         context.conn,
@@ -133,7 +134,7 @@ def _preview(
         why = posts.why_none(context.conn, name)
         return DestinationDryRun(destination=name, why=why, due_at=due_at)
     try:
-        channels.require_same(context.conn, destination)
+        channels.require_same(context.conn, wanted)
         target = context.open(destination)
         chosen, held = _choose(target, waiting)
     except BotticelliError as error:

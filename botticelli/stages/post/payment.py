@@ -33,7 +33,7 @@ def bill_of(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Bill | N
     needed = sum(map(target.platform.price, messages), Decimal(0))
     if not needed:
         return None
-    spent = spending.spent_this_month(target.conn, _account(target.destination))
+    spent = spending.spent_this_month(target.conn, _account(target))
     return Bill(needed=needed, spent=spent, most=_most(target.destination))
 
 
@@ -47,7 +47,7 @@ def send_paid(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Receip
     bill = bill_of(target, messages) if price else None
     if bill is None:
         return target.platform.send(messages[0])
-    key, conn = _account(target.destination), target.conn
+    key, conn = _account(target), target.conn
     if not spending.book(conn, key, price, needed=bill.needed, most=bill.most):
         what, where = f"it costs {bill}", target.destination.name
         hint = "raise dollars_a_month, or wait for the next month (UTC)"
@@ -59,8 +59,8 @@ def send_paid(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Receip
         raise
 
 
-def _account(destination: Destination) -> str:
-    return destination.place or destination.name
+def _account(target: PostTarget) -> str:
+    return target.wanted.place or target.destination.name
 
 
 def _most(destination: Destination) -> Decimal:

@@ -32,9 +32,9 @@ def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
     text = delivery.text_sent
     if text is None or (delivery.sent_at is None and not delivery.parts):
         return Ended(ending=DeliveryResult(state="pending", note=NOT_SENT))
-    here = {"", target.destination.place}
+    here = {"", target.wanted.place}
     if delivery.place not in here and delivery.place != channels.place_now(
-        target.conn, target.destination
+        target.conn, target.wanted
     ):
         note = (
             f"it may be in {delivery.place}, no longer this destination's channel; look there, then"

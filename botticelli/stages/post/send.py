@@ -260,7 +260,7 @@ class Sending:
                 self.target.conn,
                 self.delivery,
                 self.beginning,
-                place=self.target.destination.place,
+                place=self.target.wanted.place,
             )
             self.delivery = replace(self.delivery, sent_at=began)
         self.is_begun = False

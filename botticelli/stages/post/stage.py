@@ -15,6 +15,7 @@ from botticelli import tracing
 from botticelli.config.model import Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import PlatformError
+from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.schedule.due import Due
 from botticelli.stages.post.target import PostContext, PostRequest, PostTarget, Result
@@ -92,9 +93,7 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
 
     def plan(self, run: Run) -> int:
         """See Task: plan a delivery for each approved post and destination that takes it."""
-        everything = [
-            schedule.post_filter(one) for one in self._context.config.destinations.values()
-        ]
+        everything = [wanted_by(one) for one in self._context.config.destinations.values()]
         schedule.plan(self._conn, everything)
         self._run = run
         self._claimed = self._claim_all(run)
@@ -237,7 +236,8 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             deliveries.claim_next_due,
             self._conn,
             destination.name,
-            place=destination.place,
+            place=target.wanted.place,
+            is_practice=target.wanted.is_practice,
             last_posted=queued.last_posted,
             owner=self._context.identity.owner,
             lease=self._context.config.supervision.lease,
@@ -285,15 +285,15 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
 
     def _open(self, destination: Destination) -> PostTarget:
         if destination.name not in self._targets:
-            channels.require_same(self._conn, destination)
+            channels.require_same(self._conn, wanted_by(destination))
             target = self._context.open(destination)
-            channels.learn(self._conn, destination, target.platform.whereabouts)
+            channels.learn(self._conn, target.wanted, target.platform.whereabouts)
             _ = target.platform.limits  # asked for here: a claim waits for no server
             self._targets[destination.name] = target
         return self._targets[destination.name]
 
     def _read(self, chosen: Sequence[Destination]) -> Mapping[str, Queued]:
-        wanted = [schedule.post_filter(one) for one in chosen]
+        wanted = [wanted_by(one) for one in chosen]
         return posts.read_queues(self._conn, wanted)
 
     def _idle(self, destination: Destination, queued: Queued) -> Result | None:

@@ -12,7 +12,7 @@ from botticelli.records import record
 from botticelli.stages.post.attachments import prepared
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
-from botticelli.store.delivery.posts import PostContent
+from botticelli.store.delivery.posts import PostContent, PostFilter
 from botticelli.store.leases import Identity
 
 if TYPE_CHECKING:
@@ -134,6 +134,13 @@ class PostTarget:
     platform: "Platform"
 
     @property
+    def wanted(self) -> PostFilter:
+        """Which posts it takes, and where it lies."""
+        from botticelli.platforms.open import wanted_by
+
+        return wanted_by(self.destination)
+
+    @property
     def conn(self) -> Connection:
         """The connection that its deliveries are settled over."""
         return self.context.conn
@@ -166,7 +173,7 @@ class PostTarget:
             return (RuleResult(rule="approval", why=_changed(content.post_id)),)
         duplicate = posts.find_duplicate(
             self.conn,
-            self.destination,
+            self.wanted,
             post_id=content.post_id,
             text=content.text,
             window=self.context.config.similarity.window,

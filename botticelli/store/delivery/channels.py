@@ -1,6 +1,6 @@
 """Which channel each destination writes to, whatever its name is.
 
-A destination is its platform and channel (`Destination.place`), written down when it is planned for
+A destination is its platform and channel (`PostFilter.place`), written down when it is planned for
 the first time. Another name for the same channel is a new name; another channel under a name is
 none of its deliveries' business until a person has confirmed it.
 """
@@ -11,27 +11,27 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
-from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
 from botticelli.store.delivery.posts import PostFilter
 
-# Nobody reads an outbox: what was tried there may go to a channel, and back.
+# Where nobody reads, practice is: what was tried there may go to a channel, and back.
 NOTE: Final = """
     WITH wanted AS (
-        SELECT w.name, w.place, c.place AS before
-          FROM jsonb_to_recordset(%(wanted)s) AS w (name text, place text)
+        SELECT w.name, w.place, w.is_practice, c.place AS before, c.is_practice AS was_practice
+          FROM jsonb_to_recordset(%(wanted)s) AS w (name text, place text, is_practice boolean)
           LEFT JOIN destination_channels AS c
             ON c.destination = w.name
          WHERE w.place <> ''
     ), noted AS (
-        INSERT INTO destination_channels (destination, place)
-        SELECT name, place
+        INSERT INTO destination_channels (destination, place, is_practice)
+        SELECT name, place, is_practice
           FROM wanted
-         WHERE before IS NULL OR before <> place AND before LIKE 'outbox:%%'
+         WHERE before IS NULL OR before <> place AND was_practice
             ON CONFLICT (destination) DO UPDATE
            SET place = excluded.place,
+               is_practice = excluded.is_practice,
                since = botticelli_now()
     )
     SELECT w.name, w.place, w.before IS NULL AS is_new, o.destination AS former
@@ -73,7 +73,15 @@ RENAME: Final = """
      USING idle
      WHERE destination = %(former)s
 """
-CHANNEL: Final = "SELECT place FROM destination_channels WHERE destination = %(name)s"
+CHANNEL: Final = """
+    SELECT place
+      FROM destination_channels
+     WHERE destination = %(name)s
+       AND place <> %(place)s
+       AND %(place)s <> ''
+       AND NOT is_practice
+       AND NOT %(is_practice)s
+"""
 LEARN: Final = """
     WITH learned AS (
         UPDATE destination_channels
@@ -100,7 +108,7 @@ IN_PLACE: Final = """
     WITH shared AS (
         SELECT coalesce(channel, place) AS place, array_agg(destination) AS names
           FROM destination_channels
-         WHERE place NOT LIKE 'outbox:%'
+         WHERE NOT is_practice
          GROUP BY 1
         HAVING count(*) > 1
     ), waiting AS MATERIALIZED (
@@ -130,10 +138,11 @@ IN_PLACE: Final = """
 """
 CONFIRM: Final = """
     WITH confirmed AS (
-        INSERT INTO destination_channels (destination, place)
-        VALUES (%(name)s, %(place)s)
+        INSERT INTO destination_channels (destination, place, is_practice)
+        VALUES (%(name)s, %(place)s, %(is_practice)s)
             ON CONFLICT (destination) DO UPDATE
            SET place = excluded.place,
+               is_practice = excluded.is_practice,
                channel = NULL,
                since = botticelli_now()
     )
@@ -160,7 +169,7 @@ def note(conn: Connection, wanted: Sequence[PostFilter]) -> None:
             conn.execute(RENAME, {"name": name, "former": old})
 
 
-def learn(conn: Connection, destination: Destination, ask: Callable[[], str]) -> None:
+def learn(conn: Connection, destination: PostFilter, ask: Callable[[], str]) -> None:
     """Write down which channel a webhook writes to, asked for where another may write there, too.
 
     Then the text that a bot has put there is known to be there, and the other way round. Commits.
@@ -185,27 +194,25 @@ def drop_shared(conn: Connection) -> bool:
     return bool(dropped)
 
 
-def place_now(conn: Connection, destination: Destination) -> str:
+def place_now(conn: Connection, destination: PostFilter) -> str:
     """Return the place that a destination writes to, as far as it is known. Reads only."""
     return _place(conn, destination)[0]
 
 
-def _place(conn: Connection, destination: Destination) -> tuple[str, bool]:
+def _place(conn: Connection, destination: PostFilter) -> tuple[str, bool]:
     """Return the place, and whether there ever was another destination."""
-    row = conn.execute(PLACE, {"name": destination.name, "place": destination.place}).fetchone()
+    row = conn.execute(PLACE, vars(destination)).fetchone()
     assert row is not None
     return str(row[0]), bool(row[1])
 
 
-def former_channel(conn: Connection, destination: Destination) -> str:
+def former_channel(conn: Connection, destination: PostFilter) -> str:
     """Return the channel that a destination wrote to, if it is another one now; else empty."""
-    row = conn.execute(CHANNEL, {"name": destination.name}).fetchone()
-    before, now = row[0] if row else "", destination.place
-    is_practice = any(place.startswith("outbox:") for place in (before, now))
-    return "" if not before or not now or is_practice or before == now else before
+    row = conn.execute(CHANNEL, vars(destination)).fetchone()
+    return str(row[0]) if row else ""
 
 
-def require_same(conn: Connection, destination: Destination) -> None:
+def require_same(conn: Connection, destination: PostFilter) -> None:
     """Check that a destination still writes to its channel.
 
     Raises:
@@ -219,7 +226,7 @@ def require_same(conn: Connection, destination: Destination) -> None:
         )
 
 
-def confirm(conn: Connection, destination: Destination) -> None:
+def confirm(conn: Connection, destination: PostFilter) -> None:
     """Let a destination write to its present channel; what waits for it goes there. Commits."""
     with conn.transaction():
-        conn.execute(CONFIRM, {"name": destination.name, "place": destination.place})
+        conn.execute(CONFIRM, vars(destination))

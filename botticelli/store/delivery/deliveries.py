@@ -113,7 +113,7 @@ CLAIM_NEXT_DUE: Final = f"""
                               AND s.place = t.place
                               AND s.lease_expires_at > t.now)
            AND (d.decided_by IS NOT NULL
-                OR t.place LIKE 'outbox:%%'
+                OR %(is_practice)s
                 OR NOT EXISTS (SELECT
                                  FROM deliveries AS o
                                 WHERE o.post_id = p.id
@@ -158,6 +158,7 @@ def claim_next_due(
     destination: str,
     *,
     place: str = "",
+    is_practice: bool = False,
     last_posted: datetime | None,
     owner: str,
     lease: timedelta,
@@ -174,6 +175,7 @@ def claim_next_due(
     values = {
         "destination": destination,
         "place": place,
+        "is_practice": is_practice,
         "last_posted": last_posted,
         "owner": owner,
         "lease": lease,

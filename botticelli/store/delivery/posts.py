@@ -9,7 +9,6 @@ from typing import Final
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from botticelli.config.model import Destination
 from botticelli.records import record
 from botticelli.schedule.due import Downtime, Pace
 from botticelli.store.connection import Connection, fetch_one, repeatable
@@ -38,6 +37,7 @@ class PostFilter:
         content_types: The post's must be among them; empty for any.
         recent: How many of its latest posting times its rules have to know.
         place: Its platform and channel; empty: unknown.
+        is_practice: Whether nobody reads there: such a place may get a text again.
     """
 
     name: str
@@ -45,6 +45,7 @@ class PostFilter:
     tags: Sequence[str] = ()
     content_types: Sequence[str] = ()
     recent: int = 1
+    is_practice: bool = False
 
 
 @record
@@ -183,9 +184,10 @@ PEEK: Final = """
         SELECT * FROM approved_discord_posts WHERE review_status IN ('pending', 'posting')
     )
     SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, d.created_at AS planned_at, p.selected_at
-      FROM (SELECT name, botticelli_place(name, place) AS place, tags, content_types
+      FROM (SELECT name, botticelli_place(name, place) AS place, tags, content_types, is_practice
               FROM jsonb_to_recordset(%(wanted)s)
-                   AS w (name text, place text, tags text[], content_types text[])) AS w
+                   AS w (name text, place text, tags text[], content_types text[],
+                         is_practice boolean)) AS w
      CROSS JOIN open AS p
       LEFT JOIN deliveries AS d
         ON d.post_id = p.id
@@ -197,7 +199,7 @@ PEEK: Final = """
                   FROM deliveries AS o
                  WHERE o.post_id = p.id
                    AND o.place = w.place
-                   AND (o.place NOT LIKE 'outbox:%%' OR o.destination <> ALL (%(names)s))
+                   AND (NOT w.is_practice OR o.destination <> ALL (%(names)s))
                    AND (o.state <> 'pending' OR o.destination = ANY (%(names)s))) = 0
            AND (w.tags = '{}' OR p.tags ?| w.tags)
            AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
@@ -358,7 +360,7 @@ class RecentDuplicate:
 
 @repeatable()
 def find_duplicate(
-    conn: Connection, destination: Destination, *, post_id: int, text: str, window: timedelta
+    conn: Connection, destination: PostFilter, *, post_id: int, text: str, window: timedelta
 ) -> RecentDuplicate | None:
     """Return the last delivery that published a post's text in that channel within the window.
 

@@ -57,11 +57,13 @@ UNPLAN: Final = """
 # as well, if that is what its state says; what somebody has set by hand stays as it is.
 PLAN: Final = """
     WITH lacking AS MATERIALIZED (
-        SELECT p.id, p.review_status, w.name, w.place
+        SELECT p.id, p.review_status, w.name, w.place, w.is_practice
           FROM approved_discord_posts AS p
-         CROSS JOIN (SELECT name, botticelli_place(name, place) AS place, tags, content_types
+         CROSS JOIN (SELECT name, botticelli_place(name, place) AS place, tags, content_types,
+                            is_practice
                        FROM jsonb_to_recordset(%(wanted)s)
-                            AS w (name text, place text, tags text[], content_types text[])) AS w
+                            AS w (name text, place text, tags text[], content_types text[],
+                                  is_practice boolean)) AS w
          WHERE p.id = ANY (ARRAY (
                    SELECT id FROM approved_discord_posts WHERE review_status = 'pending'
                     UNION
@@ -89,13 +91,13 @@ PLAN: Final = """
                              FROM deliveries AS d
                             WHERE d.post_id = p.id
                               AND (d.destination = w.name
-                                   OR d.place = w.place AND (d.place NOT LIKE 'outbox:%%'
+                                   OR d.place = w.place AND (NOT w.is_practice
                                        OR d.destination <> ALL (%(names)s))))
          ORDER BY p.selected_at, p.id
            FOR UPDATE OF p
     ), planned AS (
         INSERT INTO deliveries (post_id, destination, place, created_at)
-        SELECT DISTINCT ON (id, CASE WHEN place LIKE 'outbox:%%' THEN name
+        SELECT DISTINCT ON (id, CASE WHEN is_practice THEN name
                                      ELSE coalesce(nullif(place, ''), name) END)
                id, name, nullif(place, ''), botticelli_now()
           FROM lacking
@@ -139,14 +141,20 @@ def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
     return len(planned)
 
 
-def post_filter(destination: Destination) -> PostFilter:
-    """Return which posts a destination takes, and how much of its past its rules look at."""
+def post_filter(
+    destination: Destination, *, place: str = "", is_practice: bool = False
+) -> PostFilter:
+    """Return which posts a destination takes, and how much of its past its rules look at.
+
+    `place` and `is_practice`: see PostFilter.
+    """
     recent = max(destination.posts_per_day or 1, 1)
     if destination.missed == "spread":
         recent = max(recent, RECENT_FOR_SPREAD)
     return PostFilter(
         name=destination.name,
-        place=destination.place,
+        place=place,
+        is_practice=is_practice,
         tags=destination.tags,
         content_types=destination.content_types,
         recent=recent,
