@@ -699,6 +699,20 @@ ALTER TABLE deliveries
 CREATE INDEX IF NOT EXISTS deliveries_following ON deliveries (destination, steps_at) WHERE steps_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_refused ON deliveries (destination, refused_at) WHERE refused_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_state ON deliveries (state, id);
+-- Since version 7: when a post goes out. A pinned one goes first, not before its time; what has expired is held.
+ALTER TABLE deliveries
+    ADD COLUMN IF NOT EXISTS scheduled_for timestamptz,     -- pinned to this instant by a person
+    ADD COLUMN IF NOT EXISTS is_anyway boolean NOT NULL DEFAULT false,  -- also at hours and on dates that are not for posts
+    ADD COLUMN IF NOT EXISTS pinned_by text,
+    ADD COLUMN IF NOT EXISTS expires_at timestamptz;        -- beside the post's own
+ALTER TABLE approved_discord_posts
+    ADD COLUMN IF NOT EXISTS not_before timestamptz,
+    ADD COLUMN IF NOT EXISTS expires_at timestamptz;
+CREATE INDEX IF NOT EXISTS deliveries_pinned
+    ON deliveries (destination, scheduled_for) WHERE state = 'pending' AND scheduled_for IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_expiring ON deliveries (id) WHERE state = 'pending' AND expires_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS approved_expiring
+    ON approved_discord_posts (id) WHERE review_status IN ('pending', 'posting') AND expires_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_posted_at ON deliveries (posted_at) WHERE posted_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_retried ON deliveries (created_at) WHERE attempts > 1 OR posted_at IS NULL;
 CREATE INDEX IF NOT EXISTS deliveries_by_message ON deliveries (remote_id) WHERE remote_id IS NOT NULL;

@@ -63,6 +63,22 @@ def parse(text: str) -> Cron:
     return Cron(minutes=minutes, hours=hours, days=days, months=months, weekdays=weekdays)
 
 
+def parse_slot(text: str) -> Cron:
+    """Return what "mon-fri 09:00", "sat 11:00" or "09:00" (each day) means.
+
+    Raises:
+        ValueError: It means nothing.
+    """
+    days, _, clock = text.strip().rpartition(" ")
+    try:
+        at = time.fromisoformat(clock) if len(clock) == 5 else None
+    except ValueError:
+        at = None
+    if at is None:
+        raise ValueError(f"'{text}' is not a slot", 'write "mon-fri 09:00" or "09:00"')
+    return parse(f"{at.minute} {at.hour} * * {days.replace(' ', '') or '*'}")
+
+
 def on_calendar(cron: Cron, *, time_zone: str) -> tuple[str, ...]:
     """Return the same times as values of systemd's OnCalendar=.
 

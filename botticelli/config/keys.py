@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
+from botticelli import cron
 from botticelli.records import record
 
 Schema = Mapping[str, Any]
@@ -216,6 +217,12 @@ def _time_of_day(text: str) -> time:
         return time(0) if (hour, minute) == (24, 0) else time(hour, minute)
     except ValueError:
         raise ValueError(f"'{text}' is not a valid time") from None
+
+
+def slot(text: str) -> str:
+    """Return "mon-fri 09:00" if it is a time of some days."""
+    cron.parse_slot(text)
+    return text
 
 
 def quiet_date(text: str) -> str:

@@ -15,12 +15,12 @@ from botticelli.config.keys import (
     ActiveHours,
     active_hours,
     key,
-    pattern,
     quiet_date,
+    slot,
     time_zone,
 )
 from botticelli.config.operations import (
-    AN_ID,
+    Guard,
     HealthConfig,
     Hooks,
     Mode,
@@ -318,23 +318,6 @@ class PostConfig:
 
 
 @record
-class Guard:
-    """What no message may hold; a post that does is held for a person.
-
-    Args:
-        forbidden: Regular expressions, searched without regard to case.
-        allowed_links: Hosts that may be linked, with their sub-domains; left out: any.
-        allow_invites: Whether invitations to other servers may stand in a post.
-        allowed_mentions: Ids of users or roles that a post may ping.
-    """
-
-    forbidden: tuple[str, ...] = key((), parse=pattern, eg=["\\bgiveaway\\b"])
-    allowed_links: tuple[str, ...] | None = key(None, eg=["github.com"])
-    allow_invites: bool = key(False)
-    allowed_mentions: tuple[str, ...] = key((), eg=AN_ID)
-
-
-@record
 class Destination:
     """A place that posts go to, and its rules.
 
@@ -366,6 +349,10 @@ class Destination:
         quiet_dates: Days without posts: "12-25" (every year) or "2026-12-25".
         missed: What becomes of rounds that were missed: skip them, make up one, or spread the
             backlog out.
+        slots: Local times at which posts go out, such as "mon-fri 09:00" or "sat 11:00"; left out:
+            in its rhythm.
+        pins: Whether a post that is pinned to an instant waits for the least time between two posts
+            and for the next day if this one is full (polite), or goes out then (exact).
         too_long: What becomes of a post that is too long for the platform.
         adapt: Narrative that shortens such a post first, such as "adapt.shorten"; left out: none.
         alt: What becomes of a post whose picture has no words for those who do not see it: it is
@@ -416,6 +403,8 @@ class Destination:
         (), parse=quiet_date, each={"pattern": "^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$"}, eg=["12-25"]
     )
     missed: Literal["skip", "one", "spread"] = key("one")
+    slots: tuple[str, ...] = key((), parse=slot, eg=["mon-fri 09:00", "sat 11:00"])
+    pins: Literal["polite", "exact"] = key("polite")
     too_long: Literal["refuse", "split"] = key("refuse")
     adapt: str = key("", eg="adapt.shorten")
     alt: Literal["required", "generate", "none"] = key("required")

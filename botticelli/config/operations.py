@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from botticelli.config.keys import NOTHING, key
+from botticelli.config.keys import NOTHING, key, pattern
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
@@ -280,3 +280,20 @@ class Supervision:
         timedelta(seconds=300), name="circuit_breaker.reset_timeout_seconds", min=0
     )
     lease: timedelta = key(timedelta(seconds=45), name="lease.seconds", min=5, max=60)
+
+
+@record
+class Guard:
+    """What no message may hold; a post that does is held for a person.
+
+    Args:
+        forbidden: Regular expressions, searched without regard to case.
+        allowed_links: Hosts that may be linked, with their sub-domains; left out: any.
+        allow_invites: Whether invitations to other servers may stand in a post.
+        allowed_mentions: Ids of users or roles that a post may ping.
+    """
+
+    forbidden: tuple[str, ...] = key((), parse=pattern, eg=["\\bgiveaway\\b"])
+    allowed_links: tuple[str, ...] | None = key(None, eg=["github.com"])
+    allow_invites: bool = key(False)
+    allowed_mentions: tuple[str, ...] = key((), eg=AN_ID)

@@ -25,8 +25,10 @@ from botticelli.schedule.hours import (
 from botticelli.text import counted
 
 Missed = Literal["skip", "one", "spread"]
+Pins = Literal["polite", "exact"]
 MOST_DAYS: Final = 366
 DAY: Final = timedelta(days=1)
+SLOT_OPEN: Final = timedelta(hours=1)  # how long a missed slot is made up for, where it is not owed
 MOST_SLACK: Final = timedelta(minutes=2)
 LOOKED_AHEAD: Final = 2 * 366  # days; a 29th of February is no farther, most of the time
 
@@ -55,6 +57,8 @@ class Pace:
         retry_why: Why, if it is for another reason.
         busy_until: A delivery to it is under way, or uncertain, until then.
         downtime: The last one; None if there was none lately.
+        pins: To which instants people have pinned posts that are not out yet, the earliest first.
+        is_anyway: Whether the first of them may go out at any hour, and on a quiet date.
     """
 
     now: datetime
@@ -64,6 +68,8 @@ class Pace:
     retry_why: str = ""
     busy_until: datetime | None = None
     downtime: Downtime | None = None
+    pins: Sequence[datetime] = ()
+    is_anyway: bool = False
 
     @property
     def last_posted(self) -> datetime | None:
@@ -79,6 +85,8 @@ class Rhythm:
     min_interval: timedelta = timedelta()
     posts_per_day: int | None = None
     missed: Missed = "one"
+    pins: Pins = "polite"
+    slots: tuple[Cron, ...] = ()
 
 
 @record
@@ -88,10 +96,12 @@ class Due:
     Args:
         at: The instant; None if never, as the rules stand.
         why: What it waits for, in words; empty if it is due now.
+        is_pin: Whether that is a post that is pinned to that instant.
     """
 
     at: datetime | None
     why: str = ""
+    is_pin: bool = False
 
     @property
     def is_now(self) -> bool:
@@ -112,11 +122,57 @@ def next_due(pace: Pace, rules: Rhythm, *, ignoring_rhythm: bool = False) -> Due
         # Somebody else decides it: it may be over before its time, so it is looked at again then.
         at = max(pace.busy_until, pace.now + timedelta(seconds=1))
         bounds.append((at, "a delivery is under way"))
-    if not ignoring_rhythm:
+    is_pin = bool(pace.pins) and pace.pins[0] <= pace.now
+    if not ignoring_rhythm and not (is_pin and rules.pins == "exact"):
         bounds += _interval(pace, rules)
+    if not ignoring_rhythm and not is_pin and rules.slots:
+        bounds += _slots(pace, rules)
     at, why = max(bounds, key=lambda bound: bound[0])  # of equal ones the first
-    due = Due(at=at, why=why)
-    return due if ignoring_rhythm else _within_hours(due, pace, rules)
+    due = Due(at=at, why=why, is_pin=is_pin)
+    if ignoring_rhythm or (is_pin and pace.is_anyway):
+        return due
+    due = _within_hours(due, pace, rules)
+    return due if is_pin else _before_pins(due, pace, rules)
+
+
+def _before_pins(due: Due, pace: Pace, rules: Rhythm) -> Due:
+    """Keep the time before a pin free: nothing else is sent so late that the pin would wait."""
+    for pin in pace.pins if due.at is not None else ():
+        assert due.at is not None
+        if pin <= due.at:
+            return Due(at=pin, why=f"a post is pinned to {_clock(pin, rules)}", is_pin=True)
+        if rules.pins == "polite" and due.at + rules.min_interval - slack(rules.min_interval) > pin:
+            why = f"kept free for the post that is pinned to {_clock(pin, rules)}"
+            return Due(at=pin, why=why, is_pin=True)
+    return due
+
+
+def _clock(instant: datetime, rules: Rhythm) -> str:
+    return f"{instant.astimezone(zone_of(rules.hours.zone)):%Y-%m-%d %H:%M}"
+
+
+def _slots(pace: Pace, rules: Rhythm) -> Iterator[tuple[datetime, str]]:
+    """Yield the next slot, unless the last one is still open: nothing was posted since.
+
+    Where missed rounds are skipped, it is open for an hour.
+    """
+    zone = zone_of(rules.hours.zone)
+    today = pace.now.astimezone(zone).date()
+    days = [today + number * DAY for number in range(-8, 32)]
+    found = sorted(
+        first_instant(day, at, zone)
+        for slot in rules.slots
+        for day in days
+        if cron.falls_on(slot, day)
+        for at in cron.times(slot)
+    )
+    past = [slot for slot in found if slot <= pace.now]
+    last = pace.last_posted
+    is_open = bool(past) and (last is None or last < past[-1])
+    if is_open and (last is None or rules.missed == "skip"):
+        is_open = pace.now - past[-1] <= SLOT_OPEN
+    if not is_open and len(past) < len(found):
+        yield found[len(past)], "the next slot"
 
 
 def _interval(pace: Pace, rules: Rhythm) -> Iterator[tuple[datetime, str]]:
@@ -166,12 +222,15 @@ def _within_hours(due: Due, pace: Pace, rules: Rhythm) -> Due:
             hours, why = rules.hours, "a quiet date"
             if not is_quiet(due.at, hours):
                 why = f"active hours {hours.start:%H:%M}-{hours.end:%H:%M} {hours.zone}"
-            due = Due(at=allowed, why=why)
+            due = Due(at=allowed, why=why, is_pin=due.is_pin)
+        if due.is_pin and rules.pins == "exact":
+            return due
         if not _is_day_full(due, pace, rules):
             return due
         due = Due(
             at=next_day(allowed, rules.hours.zone),
             why=counted(rules.posts_per_day or 0, "post a day is", "posts a day are") + " allowed",
+            is_pin=due.is_pin,
         )
     return Due(at=None, why="no post a day is allowed")
 
@@ -182,7 +241,8 @@ def _is_day_full(due: Due, pace: Pace, rules: Rhythm) -> bool:
     assert due.at is not None
     start = day_start(due.at, rules.hours.zone)
     end = next_day(due.at, rules.hours.zone)
-    return sum(1 for posted in pace.recent if start <= posted < end) >= rules.posts_per_day
+    taken = [*pace.recent, *(() if due.is_pin or rules.pins == "exact" else pace.pins)]
+    return sum(1 for instant in taken if start <= instant < end) >= rules.posts_per_day
 
 
 def _minutes(interval: timedelta) -> str:

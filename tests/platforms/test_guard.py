@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.config.model import Destination, Guard
+from botticelli.config.model import Destination
+from botticelli.config.operations import Guard
 from botticelli.errors import ConfigError
 from botticelli.platforms.rules.post_rules import PostFacts, objections, verdicts
 from tests.platforms.guard_posts import LEFTOVERS, POSTS

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.config.model import Destination, Guard
+from botticelli.config.model import Destination
+from botticelli.config.operations import Guard
 from botticelli.platforms.rules.command_policy import CommandFacts, decide
 from botticelli.platforms.rules.post_rules import PostFacts, objections, verdicts
 from botticelli.platforms.rules.security_rules import SecurityRules

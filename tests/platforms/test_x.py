@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from botticelli.config.model import Destination, Guard
+from botticelli.config.model import Destination
+from botticelli.config.operations import Guard
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from botticelli.config.model import Guard
+from botticelli.config.operations import Guard
 from botticelli.errors import Exit, UsageError
 from botticelli.models.base import TransientError
 from botticelli.stages.adapt.stage import adapt, adapt_waiting, dry_run_adapt

@@ -12,7 +12,8 @@ from psycopg.types.json import Jsonb
 
 from botticelli.config import hiding
 from botticelli.config.hiding import Hider
-from botticelli.config.model import Destination, Guard, Limits, Retry
+from botticelli.config.model import Destination, Limits, Retry
+from botticelli.config.operations import Guard
 from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater
 from botticelli.models.base import PermanentError
 from botticelli.stages.curate.judge import shuffled

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from botticelli.config.model import Destination, Guard
+from botticelli.config.model import Destination
+from botticelli.config.operations import Guard
 from botticelli.narrative.language.load import shipped_narratives
 from botticelli.platforms.rules.post_rules import PostFacts, verdicts
 from botticelli.stages.curate.rubric import Sample, grounded

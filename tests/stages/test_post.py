@@ -5,8 +5,8 @@ from datetime import time, timedelta
 
 import pytest
 
-from botticelli.config.model import ActiveHours, Guard, PostConfig, Retry
-from botticelli.config.operations import Similarity
+from botticelli.config.model import ActiveHours, PostConfig, Retry
+from botticelli.config.operations import Guard, Similarity
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError, Exit, TryLater, UsageError
 from botticelli.platforms.discord.client import Discord

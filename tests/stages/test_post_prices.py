@@ -6,7 +6,8 @@ from threading import Barrier, Thread
 
 import pytest
 
-from botticelli.config.model import Destination, Guard
+from botticelli.config.model import Destination
+from botticelli.config.operations import Guard
 from botticelli.config.secrets import Secret
 from botticelli.store import spending
 from botticelli.store.connection import connect as connect_to

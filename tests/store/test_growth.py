@@ -52,6 +52,8 @@ LINES = {
     "content review": ["content review potential_discord_posts {held3} --status rejected"],
     "content tag": ["content tag potential_discord_posts {held3} a"],
     "content promote": ["content promote potential_discord_posts {held3} approved_discord_posts"],
+    "schedule": ["schedule d{waiting} 2026-12-24T09:00"],
+    "unschedule": ["unschedule d{waiting}"],
     "deliveries show": ["deliveries show {delivery}"],
     "deliveries hold": ["deliveries hold {waiting}"],
     "deliveries retry": ["deliveries retry {waiting}"],
@@ -68,7 +70,18 @@ LINES = {
 }
 # Commands that read no rows of ours, or all of them by their nature.
 LEFT_OUT = {
-    *("command", "demo", "init", "import", "notify", "completion", "trust", "run", "timers remove"),
+    *(
+        "command",
+        "connect",
+        "demo",
+        "init",
+        "import",
+        "notify",
+        "completion",
+        "trust",
+        "run",
+        "timers remove",
+    ),
     *("timers install", "timers status", "models test", "models pull", "approvals show"),
     *(
         "approvals approve",

@@ -32,6 +32,15 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "undo": ("review.decide", "Take back the last decision or edit."),
         "content": ("review.content", "List, tag and promote what narratives produced."),
         "trace": ("reports.trace", "Show the history of a post."),
+        "schedule": (
+            "review.calendar",
+            "Pin an approved post to an instant: it goes first, and not before.",
+        ),
+        "unschedule": ("review.calendar", "Let a pinned post go out in its rhythm again."),
+        "calendar": (
+            "review.calendar",
+            "Show what was posted, what is pinned and what the rhythm will do.",
+        ),
         "deliveries": ("review.deliveries", "List deliveries and settle uncertain ones."),
         "edit": ("review.deliveries", "Edit a post, published or not."),
         "withdraw": ("review.deliveries", "Delete a published post from its channel."),

@@ -13,7 +13,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from botticelli.config.leaks import find_leak
-from botticelli.config.model import Destination, Guard
+from botticelli.config.model import Destination
+from botticelli.config.operations import Guard
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import Attachment
 from botticelli.platforms.rules.splitting import Unsplittable, split

@@ -121,7 +121,6 @@ def _preview(
     queued: Queued,
 ) -> DestinationDryRun:
     names, wanted = tuple(context.config.destinations), wanted_by(destination)
-    waiting = posts.peek(context.conn, wanted, names=names, limit=LOOKED_AT)
     due = schedule.due_for(
         context.conn,
         queued,
@@ -130,6 +129,9 @@ def _preview(
         ignoring_rhythm=request.ignoring_rhythm,
     )
     name, due_at = destination.name, None if due.is_now else due.at
+    waiting = posts.peek(
+        context.conn, wanted, names=names, is_pin=due.is_pin and due.is_now, limit=LOOKED_AT
+    )
     if not waiting:
         why = posts.why_none(context.conn, name)
         return DestinationDryRun(destination=name, why=why, due_at=due_at)

@@ -191,10 +191,11 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
         while (published := _published(self._results[before:])) < self._most:
             if run.stop.is_set():
                 break
-            if idle := self._idle(destination, queued):
+            due = self._judge(destination, queued, ignoring_rhythm=self._ignoring_rhythm)
+            if idle := self._idle(destination, queued, due):
                 self._results += [] if published else [idle]
                 return
-            yield from self._claim_next(destination, queued)
+            yield from self._claim_next(destination, queued, is_pin=due.is_pin)
             if _is_over(self._results) or self._results[-1].state in ("put back", "uncertain"):
                 return
             queued = self._read([destination])[destination.name]
@@ -217,7 +218,9 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             if _is_over(self._results) or self._results[-1].state == "uncertain":
                 return
 
-    def _claim_next(self, destination: Destination, queued: Queued) -> Iterator[ClaimedDelivery]:
+    def _claim_next(
+        self, destination: Destination, queued: Queued, *, is_pin: bool
+    ) -> Iterator[ClaimedDelivery]:
         from botticelli.stages.post.send import Sending, prepare
 
         target = self._open(destination)
@@ -241,6 +244,7 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             last_posted=queued.last_posted,
             owner=self._context.identity.owner,
             lease=self._context.config.supervision.lease,
+            is_pin=is_pin,
             judge=judge,
         )
         delivery = claim()
@@ -248,7 +252,9 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             delivery = claim()
         if delivery is None:
             queued = self._read([destination])[destination.name]
-            self._results.append(self._idle(destination, queued) or _busy(destination, queued))
+            due = self._judge(destination, queued, ignoring_rhythm=self._ignoring_rhythm)
+            idle = self._idle(destination, queued, due)
+            self._results.append(idle or _busy(destination, queued))
         else:
             yield ClaimedDelivery(target=target, delivery=delivery, prepare=begun)
             if target.platform.steps:
@@ -296,9 +302,8 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
         wanted = [wanted_by(one) for one in chosen]
         return posts.read_queues(self._conn, wanted)
 
-    def _idle(self, destination: Destination, queued: Queued) -> Result | None:
+    def _idle(self, destination: Destination, queued: Queued, due: Due) -> Result | None:
         """Return why nothing is to be sent now; None if something is."""
-        due = self._judge(destination, queued, ignoring_rhythm=self._ignoring_rhythm)
         if not queued.waiting and queued.busy_until is None:
             return Result(
                 destination=destination.name,

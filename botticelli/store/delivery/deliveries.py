@@ -99,6 +99,8 @@ CLAIM_NEXT_DUE: Final = f"""
            AND d.state = 'pending'
            AND (d.retry_at IS NULL OR d.retry_at <= t.now)
            AND p.review_status IN ('pending', 'posting')
+           AND {posts.IS_ITS_TIME}
+           AND (d.scheduled_for IS NOT NULL) = %(is_pin)s
            AND NOT {posts.IS_BEING_ADAPTED}
            AND NOT EXISTS (SELECT
                              FROM deliveries AS s
@@ -125,7 +127,7 @@ CLAIM_NEXT_DUE: Final = f"""
                  WHERE l.destination = %(destination)s
                    AND l.posted_at <= botticelli_now() + interval '1 minute')
                IS NOT DISTINCT FROM %(last_posted)s
-         ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
+         ORDER BY d.scheduled_for, d.refused_at NULLS FIRST, p.selected_at, p.id
          LIMIT 1
            FOR UPDATE OF d, p SKIP LOCKED
     ), post AS (
@@ -162,6 +164,7 @@ def claim_next_due(
     last_posted: datetime | None,
     owner: str,
     lease: timedelta,
+    is_pin: bool = False,
     judge: Callable[[Delivery], Beginning | None] = lambda _: None,
 ) -> Delivery | None:
     """Lease the next delivery to `owner`, if `last_posted` still is what the destination got last.
@@ -169,7 +172,8 @@ def claim_next_due(
     None if nothing waits, another delivery to it is under way, or somebody has posted meanwhile.
     One transaction, committed before it returns: what comes next talks to the network, and the
     nonce must not be lost with us. Two callers never get the same row, nor two of one destination.
-    `judge` says within it, and without any network, what is to be sent: that request counts as
+    `is_pin`: one that is pinned to an instant that has come; else one that is not pinned. `judge`
+    says within it, and without any network, what is to be sent: that request counts as
     begun. None: nothing is sent at once.
     """
     values = {
@@ -179,6 +183,7 @@ def claim_next_due(
         "last_posted": last_posted,
         "owner": owner,
         "lease": lease,
+        "is_pin": is_pin,
     }
     with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
         conn.execute(ONE_AT_A_TIME, values)

@@ -57,6 +57,11 @@ class Queued(Pace):
     has_steps: bool
 
 
+# Whether a pending delivery may go out now, as far as the post's own times say.
+IS_ITS_TIME: Final = """
+    coalesce(d.scheduled_for, p.not_before, '-infinity') <= t.now
+     AND coalesce(d.expires_at, p.expires_at, 'infinity') > t.now
+"""
 READ_QUEUES: Final = f"""
     SELECT w.name, t.now, q.waiting, q.retry_at, coalesce(q.retry_why, '') AS retry_why,
            q.busy_until, q.is_uncertain,
@@ -69,11 +74,26 @@ READ_QUEUES: Final = f"""
                    WHERE d.destination = w.name
                      AND d.posted_at <= t.now + interval '1 minute'
                    ORDER BY d.posted_at DESC
-                   LIMIT w.recent) AS recent
+                   LIMIT w.recent) AS recent,
+           ARRAY (SELECT d.scheduled_for
+                    FROM deliveries AS d
+                   WHERE d.destination = w.name
+                     AND d.state = 'pending'
+                     AND d.scheduled_for IS NOT NULL
+                   ORDER BY d.scheduled_for
+                   LIMIT 20) AS pins,
+           coalesce((SELECT d.is_anyway
+                       FROM deliveries AS d
+                      WHERE d.destination = w.name
+                        AND d.state = 'pending'
+                        AND d.scheduled_for IS NOT NULL
+                      ORDER BY d.scheduled_for
+                      LIMIT 1), false) AS is_anyway
       FROM jsonb_to_recordset(%(wanted)s) AS w (name text, recent integer)
      CROSS JOIN (SELECT botticelli_now() AS now) AS t
      CROSS JOIN LATERAL (
            SELECT count(*) FILTER (WHERE d.state = 'pending'
+                                     AND {IS_ITS_TIME}
                                      AND NOT {IS_BEING_ADAPTED}) AS waiting,
                   max(d.retry_at) FILTER (WHERE d.state = 'pending'
                                             AND d.retry_at > t.now) AS retry_at,
@@ -177,14 +197,24 @@ class WaitingPost:
     nonce: str | None
     planned_at: datetime | None
     selected_at: datetime
+    scheduled_for: datetime | None
+    not_before: datetime | None
+    expires_at: datetime | None
+    is_anyway: bool
+    text: str
 
 
-PEEK: Final = """
+PEEK: Final = f"""
     WITH open AS MATERIALIZED (
         SELECT * FROM approved_discord_posts WHERE review_status IN ('pending', 'posting')
     )
-    SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, d.created_at AS planned_at, p.selected_at
-      FROM (SELECT name, botticelli_place(name, place) AS place, tags, content_types, is_practice
+    SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, d.created_at AS planned_at, p.selected_at,
+           d.scheduled_for, p.not_before, coalesce(d.expires_at, p.expires_at) AS expires_at,
+           coalesce(d.is_anyway, false) AS is_anyway, left(p.text_content, 200) AS text
+      FROM (SELECT botticelli_now() AS now) AS t
+     CROSS JOIN (
+           SELECT name, botticelli_place(name, place) AS place, tags, content_types,
+                  is_practice
               FROM jsonb_to_recordset(%(wanted)s)
                    AS w (name text, place text, tags text[], content_types text[],
                          is_practice boolean)) AS w
@@ -192,7 +222,9 @@ PEEK: Final = """
       LEFT JOIN deliveries AS d
         ON d.post_id = p.id
        AND d.destination = w.name
-     WHERE d.state = 'pending'
+     WHERE (%(is_pin)s::boolean IS NULL
+            OR (d.scheduled_for IS NOT NULL) = %(is_pin)s AND {IS_ITS_TIME})
+       AND (d.state = 'pending'
         OR d.id IS NULL
            AND p.review_status = 'pending'
            AND (SELECT count(*)  -- of NOT EXISTS within OR a hash of the whole table may be made
@@ -201,21 +233,28 @@ PEEK: Final = """
                    AND o.place = w.place
                    AND (NOT w.is_practice OR o.destination <> ALL (%(names)s))
                    AND (o.state <> 'pending' OR o.destination = ANY (%(names)s))) = 0
-           AND (w.tags = '{}' OR p.tags ?| w.tags)
-           AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
-     ORDER BY d.refused_at NULLS FIRST, p.selected_at, p.id
+           AND (w.tags = '{{}}' OR p.tags ?| w.tags)
+           AND (w.content_types = '{{}}' OR p.content_type = ANY (w.content_types)))
+     ORDER BY d.scheduled_for, d.refused_at NULLS FIRST, p.selected_at, p.id
      LIMIT %(limit)s
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 def peek(
-    conn: Connection, wanted: PostFilter, *, names: Sequence[str] = (), limit: int
+    conn: Connection,
+    wanted: PostFilter,
+    *,
+    names: Sequence[str] = (),
+    is_pin: bool | None = None,
+    limit: int,
 ) -> list[WaitingPost]:
     """Return what would be sent next, in order, planned or not. Reads only.
 
-    `names` are those of all destinations.
+    `names` are those of all destinations. `is_pin`: only what is, or is not, pinned, and whose time
+    has come; None: all that waits, pinned ones first.
     """
     values = {"wanted": _json([wanted]), "names": [*names, wanted.name], "limit": limit}
+    values["is_pin"] = is_pin
     with conn.cursor(row_factory=class_row(WaitingPost)) as cursor:
         cursor.execute(PEEK, values)
         return cursor.fetchall()

@@ -12,6 +12,7 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from botticelli.config.model import Destination
+from botticelli.cron import parse_slot
 from botticelli.schedule.due import Due, Rhythm, next_due
 from botticelli.schedule.hours import Hours
 from botticelli.store.connection import Connection, repeatable
@@ -50,6 +51,29 @@ UNPLAN: Final = """
        AND d.destination <> ALL (%(names)s)
        AND greatest(d.created_at, (%(known)s::jsonb ->> d.destination)::timestamptz)
            <= botticelli_now() - %(unused)s
+    RETURNING d.post_id
+"""
+# "The day is over": what was for one is not sent behind it.
+HOLD_EXPIRED: Final = """
+    UPDATE deliveries AS d
+       SET state = 'held',
+           last_error = 'it expired at ' || to_char(
+               coalesce(d.expires_at, p.expires_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI" UTC"'),
+           history = d.history || jsonb_build_object(
+               'at', botticelli_now(), 'event', 'held', 'note', 'expired')
+      FROM approved_discord_posts AS p
+     WHERE p.id = d.post_id
+       AND d.state = 'pending'
+       AND coalesce(d.expires_at, p.expires_at) <= botticelli_now()
+       AND d.id = ANY (ARRAY (
+               SELECT id FROM deliveries WHERE state = 'pending' AND expires_at IS NOT NULL
+                UNION ALL
+               SELECT e.id
+                 FROM approved_discord_posts AS x
+                 JOIN deliveries AS e
+                   ON e.post_id = x.id
+                WHERE x.expires_at IS NOT NULL
+                  AND x.review_status IN ('pending', 'posting')))
     RETURNING d.post_id
 """
 # Rows put in by plain SQL are planned, too: a delivery needs nothing but a pending post.
@@ -135,7 +159,8 @@ def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
                 pass
         channels.drop_shared(conn)
         planned = conn.execute(PLAN, values).fetchall()
-        for post_id in {post_id for post_id, is_open in planned if not is_open}:
+        expired = {post_id for (post_id,) in conn.execute(HOLD_EXPIRED).fetchall()}
+        for post_id in expired | {post_id for post_id, is_open in planned if not is_open}:
             with posts.following(conn, post_id, by_hand=True):
                 pass
     return len(planned)
@@ -197,4 +222,6 @@ def rhythm(destination: Destination) -> Rhythm:
         min_interval=destination.min_interval,
         posts_per_day=destination.posts_per_day,
         missed=destination.missed,
+        pins=destination.pins,
+        slots=tuple(map(parse_slot, destination.slots)),
     )

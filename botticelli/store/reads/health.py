@@ -109,7 +109,8 @@ STAGES_SQL: Final = """
 QUEUES_SQL: Final = """
     SELECT d.destination,
            count(*) FILTER (WHERE d.state = 'pending') AS waiting,
-           min(d.created_at) FILTER (WHERE d.state = 'pending') AS waiting_since,
+           min(greatest(d.created_at, d.scheduled_for, p.not_before))
+           FILTER (WHERE d.state = 'pending') AS waiting_since,
            (array_agg(d.id ORDER BY coalesce(d.sent_at, d.lease_expires_at))
             FILTER (WHERE d.state = 'sending'))[1] AS uncertain,
            min(coalesce(d.sent_at, d.lease_expires_at))

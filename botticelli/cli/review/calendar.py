@@ -1,0 +1,275 @@
+"""`botticelli schedule`, `unschedule` and `calendar`."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+from botticelli.cli.shared.ids import Id, argument, parser_of
+from botticelli.cli.shell.command import Done, command
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.shell.output import Console, Lines, render
+from botticelli.config.model import Destination
+from botticelli.errors import UsageError
+from botticelli.platforms.open import wanted_by
+from botticelli.reports.calendar import Calendar, CalendarEntry, to_ics
+from botticelli.reports.calendar import calendar as look
+from botticelli.schedule.hours import first_instant, next_allowed, zone_of
+from botticelli.store.connection import Connection
+from botticelli.store.delivery import pins
+from botticelli.store.delivery import schedule as rules
+from botticelli.store.delivery.pins import Pin
+from botticelli.text import shorten, span
+
+Post = Annotated[
+    Id, argument(parser_of("post", "candidate", "delivery"), "The post (5, p5, c12 or d7).")
+]
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+FORMS: Final = 'write "2026-12-24 09:00", "12-24 09:00", "fri 09:00", "tomorrow 09:00" or "09:00"'
+WHEN: Final = re.compile(
+    r"(?:(?P<full>\d{4}-\d\d-\d\d)[ T]|(?P<day>\d\d-\d\d) |(?P<word>[a-z]+) )?"
+    r"(?P<clock>\d\d?:\d\d)",
+    re.IGNORECASE,
+)
+SIGNS: Final = {"posted": "", "pinned": "!", "forecast": "~", "held": "?", "failed": "x"}
+STYLES: Final = {
+    "posted": "green", "pinned": "bold cyan", "forecast": "dim", "held": "yellow", "failed": "red",
+}  # fmt: skip
+
+
+@command(decides=True)
+def schedule(
+    env: Environment,
+    conn: Connection,
+    post: Post,
+    at: str,
+    *,
+    to: str = "",
+    expires: str = "",
+    anyway: bool = False,
+) -> Lines:
+    """Pin an approved post to an instant: it goes first, and not before.
+
+    Takes:
+        at WHEN: "2026-12-24 09:00", "fri 09:00", "09:00" ..., in the destination's time zone.
+        to NAME: Only at this destination.
+        expires WHEN: Hold it if it is not out by then.
+        anyway: Also outside of the active hours, or on a quiet date.
+
+    Examples:
+        botticelli schedule p5 "2026-12-24 09:00" --expires "2026-12-24 20:00"
+        botticelli schedule p5 "fri 17:30" --to news
+    """
+    places = _places(env, to)
+    now = pins.now(conn)
+    wanted = [
+        Pin(
+            destination=one.name,
+            at=_allowed(at, one, now=now, anyway=anyway),
+            is_anyway=anyway,
+            expires_at=_instant(expires, one, now=now) if expires else None,
+        )
+        for one in places
+    ]
+    if any(one.expires_at and one.at and one.expires_at <= one.at for one in wanted):
+        raise UsageError("it would expire before it goes out", where="--expires", hint=FORMS)
+    number, done = _pin(env, conn, post, wanted)
+    facts = [one for one in wanted if one.destination in done]
+    places = [env.config.destinations[one.destination] for one in facts]
+    lines = [
+        f"post {number} goes to '{place.name}' at {_shown(one.at, place)}"
+        for one, place in zip(facts, places, strict=True)
+        if one.at
+    ]
+    every = env.config.post.schedule
+    if every.kind == "Interval" and every.interval > timedelta(minutes=5):
+        lines.append(
+            f"  post is started every {span(every.interval)}: for the minute, set [post.schedule]"
+            " seconds = 60 (an idle start costs next to nothing)"
+        )
+    return Lines(text=lines, facts={"post": number, "pins": facts})
+
+
+def _places(env: Environment, name: str) -> list[Destination]:
+    """Return the destination of that name, or all; UsageError: there is none."""
+    known = env.config.destinations
+    if name and name not in known:
+        what = f"there is no destination '{name}'"
+        raise UsageError(what, hint=f"name one of {', '.join(known)}")
+    return [known[name]] if name else list(known.values())
+
+
+@command(decides=True)
+def unschedule(env: Environment, conn: Connection, post: Post, *, to: str = "") -> Done:
+    """Let a pinned post go out in its rhythm again.
+
+    Takes:
+        to NAME: Only at this destination.
+
+    Examples:
+        botticelli unschedule p5
+    """
+    places = _places(env, to)
+    number, done = _pin(env, conn, post, [Pin(destination=one.name, at=None) for one in places])
+    line = f"post {number} goes out in its rhythm again ({', '.join(done)})"
+    return Done(line=line, facts={"post": number, "destinations": done})
+
+
+def _pin(
+    env: Environment, conn: Connection, post: Id, wanted: list[Pin]
+) -> tuple[int, tuple[str, ...]]:
+    known = [wanted_by(one) for one in env.config.destinations.values()]
+    return pins.pin(conn, post.kind, post.number, wanted, known=known, by=env.user)
+
+
+def _allowed(text: str, place: Destination, *, now: datetime, anyway: bool) -> datetime:
+    """Return an instant at which the destination takes posts.
+
+    Raises:
+        UsageError: It is no instant to come, or not one for posts, and nobody said `--anyway`.
+    """
+    at = _instant(text, place, now=now)
+    if at <= now:
+        raise UsageError(f"{_shown(at, place)} is over", where="AT", hint=FORMS)
+    if not anyway and next_allowed(at, rules.rhythm(place).hours) != at:
+        raise UsageError(
+            f"{_shown(at, place)} is on a quiet date of '{place.name}', or outside its hours",
+            where="AT",
+            hint="choose another time, or say --anyway",
+        )
+    return at
+
+
+def _instant(text: str, place: Destination, *, now: datetime) -> datetime:
+    """Return the instant that a person means, on the destination's clocks.
+
+    Raises:
+        UsageError: It is none, or the clocks leave it out.
+    """
+    zone = zone_of(place.time_zone)
+    try:
+        given = datetime.fromisoformat(text.strip())
+    except ValueError:
+        given = None
+    if given is not None and given.tzinfo is not None:
+        return given
+    found = WHEN.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"'{text}' is no time", hint=FORMS)
+    today = now.astimezone(zone).date()
+    try:
+        clock = time.fromisoformat(found["clock"].zfill(5))
+        day = _day(found, today)
+        if day == today and not any((found["full"], found["day"], found["word"])):
+            at = first_instant(day, clock, zone)
+            day += timedelta(days=int(at <= now))
+    except ValueError:
+        raise UsageError(f"'{text}' is no time", hint=FORMS) from None
+    at = first_instant(day, clock, zone)
+    if at.astimezone(zone).time().replace(tzinfo=None) != clock:
+        what = f"the clocks of {place.time_zone} leave out {clock:%H:%M} on {day}"
+        raise UsageError(what, hint="choose another time")
+    return at
+
+
+def _day(found: re.Match[str], today: date) -> date:
+    """Return the day that is meant; ValueError: none."""
+    if found["full"]:
+        return date.fromisoformat(found["full"])
+    if found["day"]:
+        day = date.fromisoformat(f"{today.year}-{found['day']}")
+        return day if day >= today else date.fromisoformat(f"{today.year + 1}-{found['day']}")
+    word = (found["word"] or "today").lower()
+    if word in ("today", "tomorrow"):
+        return today + timedelta(days=int(word == "tomorrow"))
+    ahead = (WEEKDAYS.index(word[:3]) - today.weekday()) % 7
+    return today + timedelta(days=ahead or 7)
+
+
+def _shown(at: datetime, place: Destination) -> str:
+    return f"{at.astimezone(ZoneInfo(place.time_zone)):%a %Y-%m-%d %H:%M} {place.time_zone}"
+
+
+@command()
+def calendar(
+    env: Environment, conn: Connection, *, weeks: int = 5, ics: Path | None = None
+) -> Calendar | Done:
+    """Show what was posted, what is pinned and what the rhythm will do.
+
+    Takes:
+        weeks N: How many weeks, from this one on.
+        ics FILE: Write it as a file for calendar programs instead.
+
+    Examples:
+        botticelli calendar
+        botticelli calendar --weeks 2 --json
+        botticelli calendar --ics posts.ics
+    """
+    found = look(conn, env.config, weeks=weeks)
+    if ics is None:
+        return found
+    path = env.cwd / ics
+    path.write_text(to_ics(found, project=env.config.project.name), encoding="utf-8", newline="")
+    facts = {"file": str(path), "entries": len(found.entries)}
+    return Done(line=f"{len(found.entries)} entries are in {path}", facts=facts)
+
+
+@render.register
+def _(report: Calendar, console: Console) -> None:
+    count = (report.until - report.since).days
+    days = [report.since + timedelta(days=number) for number in range(count)]
+    zone = zone_of(report.zone)
+    by_day: dict[date, list[CalendarEntry]] = {day: [] for day in days}
+    for one in report.entries:
+        by_day.setdefault(one.at.astimezone(zone).date(), []).append(one)
+    today = report.now.astimezone(zone).date()
+    quiet = {day for day, _ in report.quiet}
+    console.line(" " * 7 + "".join(day.title().ljust(10) for day in WEEKDAYS), style="bold")
+    for start in range(0, len(days), 7):
+        for line in _week(days[start : start + 7], by_day, today=today, quiet=quiet, zone=zone):
+            console.line(line.rstrip())
+    console.line()
+    for one in report.entries:
+        console.line(_entry(one, zone), style=STYLES[one.kind])
+    for name, count in report.waiting:
+        console.line(f"{count} more wait for '{name}' without a place in these weeks")
+    if any(one.kind == "forecast" for one in report.entries):
+        words = "~ not before then, as the rules stand; ! pinned; ? held; x failed"
+        console.line(words, style="dim")
+
+
+def _week(
+    days: list[date],
+    by_day: dict[date, list[CalendarEntry]],
+    *,
+    today: date,
+    quiet: set[date],
+    zone: ZoneInfo,
+) -> Iterator[str]:
+    """Yield a week in lines of 78 columns: the days, then the first three posts of each."""
+    heads = (
+        f"{'>' if day == today else ' '}{day.day:>2}{' quiet' if day in quiet else ''}"
+        for day in days
+    )
+    yield f"{days[0]:%b}".ljust(6) + "".join(head.ljust(10) for head in heads)
+    most = max(len(by_day[day]) for day in days)
+    for number in range(min(most, 3)):
+        cells = []
+        for day in days:
+            found = by_day[day]
+            if number == 2 and len(found) > 3:
+                cells.append(f" +{len(found) - 2}")
+            elif number < len(found):
+                one = found[number]
+                cells.append(f" {SIGNS[one.kind]}{one.at.astimezone(zone):%H:%M}")
+            else:
+                cells.append("")
+        yield " " * 6 + "".join(cell.ljust(10) for cell in cells)
+
+
+def _entry(one: CalendarEntry, zone: ZoneInfo) -> str:
+    note = f" ({one.note})" if one.note else ""
+    at = f"{SIGNS[one.kind] or ' '}{one.at.astimezone(zone):%a %m-%d %H:%M}"
+    return f"{at}  {one.destination}  p{one.post}  {shorten(one.text, 36)}{note}"
