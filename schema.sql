@@ -585,6 +585,16 @@ CREATE OR REPLACE FUNCTION botticelli_renditions(p_post_id bigint) RETURNS jsonb
      WHERE r.post_id = p_post_id
 $$;
 
+-- The pictures of a candidate or post as a person is told of them: what they are, what is on them, what made them.
+CREATE OR REPLACE FUNCTION botticelli_pictures(p_candidate_id bigint, p_post_id bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_object(
+               'position', a.position, 'sha256', a.sha256, 'mime', m.mime, 'width', m.width, 'height', m.height,
+               'size', m.size, 'alt', a.alt, 'origin', a.origin) ORDER BY a.position), '[]')
+      FROM post_media AS a
+      JOIN media AS m USING (sha256)
+     WHERE a.candidate_id = p_candidate_id OR a.post_id = p_post_id
+$$;
+
 -- Since version 6: what a new text may repeat, as curate keeps it: posts of the window, and candidates that wait; and the
 -- texts of each of their terms.
 CREATE TABLE IF NOT EXISTS known_texts (
@@ -761,7 +771,8 @@ CREATE VIEW candidate_reviews AS
            s.title, s.link, s.language, s.parts, s.attached, botticelli_renditions(p.id) AS renditions,
            (SELECT jsonb_build_object('source', i.source, 'title', i.title, 'url', i.url, 'text', left(i.text, 2000))
               FROM source_items AS i
-             WHERE i.id = c.source_item_id) AS made_of      -- what it is about, as its source says it
+             WHERE i.id = c.source_item_id) AS made_of,     -- what it is about, as its source says it
+           botticelli_pictures(c.id, p.id) AS pictures
       FROM potential_discord_posts AS c
       LEFT JOIN approved_discord_posts AS p
         ON p.candidate_id = c.id

@@ -75,6 +75,12 @@ class Attached:
         return Picture(content=self.content, mime=self.mime, width=self.width, height=self.height)
 
     @property
+    def told(self) -> dict[str, Any]:
+        """What a person is told of it, as botticelli_pictures has it."""
+        names = ("position", "mime", "width", "height", "alt", "origin")
+        return {name: getattr(self, name) for name in names} | {"size": len(self.content)}
+
+    @property
     def is_generated(self) -> bool:
         """Whether a model has drawn it."""
         return bool(self.origin.get("model"))

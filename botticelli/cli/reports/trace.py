@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from botticelli.cli.shared.ids import SNOWFLAKE, read_id
+from botticelli.cli.shared.pictures import picture_facts
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
@@ -103,7 +104,7 @@ def _print_post(post: TracedPost, console: Console, *, full: bool) -> None:
             f"  it was changed since; it is not sent before `botticelli approve p{post.id}`",
             style="red",
         )
-    for name, words in rendition_facts(post.renditions):
+    for name, words in (*rendition_facts(post.renditions), *picture_facts(post.pictures)):
         console.line(f"  {name}: {words if full else shorten(words, PREVIEW)}")
 
 
@@ -112,6 +113,8 @@ def _print_writing(report: PostTrace, candidate: Reviewed, console: Console, *, 
     console.line(f"written {_minute(candidate.generated_at)}{source}", style="bold")
     if candidate.made_of:
         console.line(f"  made of {candidate.source_words}")
+    for name, words in picture_facts(() if report.post else candidate.pictures):
+        console.line(f"  {name}: {words if full else shorten(words, PREVIEW)}")
     _print_calls(report.writing, console, full=full)
     if report.writing:
         calls = counted(len(report.writing), "call")

@@ -3,18 +3,23 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
 from botticelli.cli.shared.ids import MOST, Kind, number_of
+from botticelli.cli.shared.pictures import drawn, picture_facts
 from botticelli.cli.shell.command import command, group
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Columns, Lines, Listing
 from botticelli.errors import UsageError
+from botticelli.files import write
 from botticelli.narrative.run.row_formats import plain
+from botticelli.store import media
 from botticelli.store.connection import Connection
 from botticelli.store.curation import content as store
+from botticelli.store.media import Attached
 from botticelli.store.tables import outputs
 from botticelli.text import shorten
 
@@ -122,12 +127,29 @@ def list_content(
 
 @command(content)
 def show(
-    env: Environment, conn: Connection, table: Table, row: Id, *, form: Form = Format.HUMAN
+    env: Environment,
+    conn: Connection,
+    table: Table,
+    row: Id,
+    *,
+    save: Path | None = None,
+    form: Form = Format.HUMAN,
 ) -> Lines | None:
-    """Show all columns of a row."""
+    """Show all columns of a row, and its pictures where the terminal can.
+
+    Takes:
+        save FOLDER: Save its pictures as files there.
+    """
     found = store.find_row(conn, table, id_=_number(row, table))
     note = store.approval_note(conn, table, found)
     shown = _plain(found) | ({"approval_note": note} if note else {})
+    pictures = media.attached(conn, **{KINDS[table] + "_id": found["id"]}) if table in KINDS else []
+    for each in pictures:
+        shown |= dict(picture_facts([each.told]))
+        if form is Format.HUMAN:
+            env.stdout.write(drawn(each.picture, on=env.stdout, environ=env.environ))
+        if save:
+            _save(each, save, name=f"{KINDS[table]}-{found['id']}-{each.position}")
     lines = (f"{name}: {value}" for name, value in shown.items() if value not in (None, {}))
     return _formed(env, _changed(table, shown, text="\n".join(lines)), None, form=form)
 
@@ -256,6 +278,15 @@ def _one(argument: str, option: str, name: str) -> str:
         what = "is named twice" if argument else "is missing"
         raise UsageError(f"{name} {what}", hint="see botticelli content --help")
     return argument or option
+
+
+def _save(one: Attached, folder: Path, *, name: str) -> None:
+    path = folder / f"{name}.{one.mime.partition('/')[2]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(path, one.content)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", where=str(path)) from error
 
 
 def _number(id_: str, table: str) -> int:

@@ -1,5 +1,6 @@
 """The full-screen list of `botticelli review`; works over ssh, with the keyboard alone."""
 
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from typing import ClassVar, Final, TypeVar
@@ -15,8 +16,10 @@ from textual.widgets import DataTable, Footer, Input, Label, Static, TextArea
 
 from botticelli.cli.reports.trace import judged_facts, rendition_facts
 from botticelli.cli.shared.choices import STATUSES, View
+from botticelli.cli.shared.pictures import drawn, picture_facts
 from botticelli.cli.shell.environment import Environment
 from botticelli.errors import BotticelliError
+from botticelli.store import media
 from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.curation import reviews
 from botticelli.store.curation.reviews import Decision, Reviewed
@@ -81,6 +84,7 @@ def _facts(one: Reviewed) -> list[tuple[str, str]]:
         ("link", one.link or ""),
         ("language", one.language or ""),
         *rendition_facts(one.renditions),
+        *picture_facts(one.pictures),
         ("from", " by ".join(filter(None, (one.source_narrative, one.generation_model)))),
         ("written", f"{one.generated_at:%Y-%m-%d %H:%M %Z}"),
     ]
@@ -167,6 +171,7 @@ class ReviewApp(App[None]):
         Binding("e", "edit", "edit"),
         Binding("d", "edit_rendition", "destinations"),
         Binding("u", "undo", "undo"),
+        Binding("v", "view", "view", show=False),
         Binding("n,j", "move(1)", show=False),
         Binding("p,k", "move(-1)", show=False),
         Binding("tab", "turn", "list", priority=True),
@@ -296,6 +301,19 @@ class ReviewApp(App[None]):
                 self._complain(again)
             return False
         return True
+
+    def action_view(self) -> None:
+        """Show the pictures of the candidate under the cursor, where the terminal can."""
+        one = self._current
+        if one is None or not one.pictures:
+            return
+        found = self._do(lambda conn: media.attached(conn, candidate_id=one.id))
+        with self.suspend():
+            for each in found:
+                sys.stdout.write(drawn(each.picture, on=sys.stdout, environ=self._env.environ))
+            for name, words in picture_facts(one.pictures):
+                sys.stdout.write(f"{name}: {visible(words)}\n")
+            input("enter: back to the list ")
 
     def action_edit(self) -> None:
         """Change the text of the candidate under the cursor."""

@@ -41,6 +41,7 @@ class Reviewed:
         history: What people decided and edited, oldest first.
         repeats_text: What it repeats, or may repeat.
         made_of: What it was made of: source, title, url and the beginning of its text.
+        pictures: What is attached: position, mime, width, height, size, alt, origin.
         renditions: What is sent of its post to some destinations in its place: destination, state
             (open, ready, held, or stale: the post was changed since), text, note, ...
     """
@@ -77,6 +78,7 @@ class Reviewed:
     attached: str | None = None
     renditions: Sequence[Mapping[str, Any]] = ()
     made_of: Mapping[str, str] | None = None
+    pictures: Sequence[Mapping[str, Any]] = ()
 
     @property
     def source_words(self) -> str:

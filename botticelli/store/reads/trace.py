@@ -113,7 +113,7 @@ class TracedPost:
 
     Args:
         approved_by: "auto" or a person; empty if it came in by SQL.
-        renditions: As of Reviewed.
+        renditions, pictures: As of Reviewed.
         is_as_approved: It is what was approved; if not, `post` does not send it.
     """
 
@@ -126,12 +126,14 @@ class TracedPost:
     run_id: int | None
     is_as_approved: bool
     renditions: Sequence[Mapping[str, Any]] = ()
+    pictures: Sequence[Mapping[str, Any]] = ()
 
 
 POST: Final = f"""
     SELECT id, coalesce(text_content, '') AS text, review_status, selected_at, posted_at,
            coalesce(approved_by, '') AS approved_by, run_id,
-           {IS_AS_APPROVED} AS is_as_approved, botticelli_renditions(p.id) AS renditions
+           {IS_AS_APPROVED} AS is_as_approved, botticelli_renditions(p.id) AS renditions,
+           botticelli_pictures(NULL, p.id) AS pictures
       FROM approved_discord_posts AS p
      WHERE id = %(id)s
 """  # noqa: S608 - all parts are constants
