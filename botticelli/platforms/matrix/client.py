@@ -145,11 +145,6 @@ class Matrix(WebPlatform):
         """See Platform."""
         return (f"as {self._whoami()}",)
 
-    def join(self) -> None:
-        """Let the account into the room, as invited or as everybody. Safe to repeat."""
-        path = f"{CLIENT}/join/{_quoted(self._named)}"
-        self._ask(WebRequest(method="POST", path=path, json={}))
-
     def problems(self) -> Iterator[str]:
         """See PlatformDefaults."""
         room, me = self._room(), self._whoami()

@@ -2,16 +2,17 @@
 
 import contextlib
 import re
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 from botticelli.clock import Clock
 from botticelli.config.addresses import require_safe
-from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import Room
-from botticelli.platforms.connecting import Asker, Credentials
-from botticelli.platforms.matrix.client import CLIENT, Matrix
+from botticelli.platforms.base import PlatformError, Room
+from botticelli.platforms.connecting import Asker, Credentials, tried
+from botticelli.platforms.matrix.client import CLIENT
 from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.platforms.requests import Requests, WebRequest, bearer, open_session
 
@@ -36,25 +37,15 @@ def connect(ask: Asker, *, clock: Clock, room: Room) -> Credentials:
     token = ask("token", "An access token; Enter: log in by password", secret=True, optional=True)
     if not token:
         password = ask("password", f"The password of {account}", secret=True)
-        token = _logged_in(root, account, password, limits=limits)
-    secrets: dict[str, Any] = {"token": Secret(token)}
-    keys: dict[str, Any] = {
-        "platform": "matrix",
-        "base_url": root,
-        "account": account,
-        "channel": channel,
-    }
-    destination = Destination(name="matrix", **keys, **secrets)
-    platform = room.open(destination, clock=clock, limits=limits)
-    assert isinstance(platform, Matrix)
-    with contextlib.suppress(ConfigError):  # `check` says why
-        platform.join()
-    if problems := platform.check():
-        raise ConfigError(problems[0])
-    return Credentials(keys=keys, secrets=secrets, notes=platform.notes)
+        token = _logged_in(_server(root, limits), account, password)
+    with contextlib.suppress(ConfigError, PlatformError):  # what is in the way is said below
+        path = f"{CLIENT}/join/{quote(channel, safe='')}"
+        _server(root, limits, token).ask(WebRequest(method="POST", path=path, json={}))
+    keys = {"platform": "matrix", "base_url": root, "account": account, "channel": channel}
+    return tried(room, keys, {"token": Secret(token)}, clock=clock)
 
 
-def _logged_in(root: str, account: str, password: str, *, limits: SharedLimits) -> str:
+def _logged_in(server: Requests, account: str, password: str) -> str:
     body = {
         "type": "m.login.password",
         "identifier": {"type": "m.id.user", "user": account},
@@ -62,19 +53,16 @@ def _logged_in(root: str, account: str, password: str, *, limits: SharedLimits) 
         "device_id": DEVICE,
         "initial_device_display_name": "Botticelli",
     }
-    rest = Requests(
-        open_session(bearer("")), base_url=root, limits=limits.of(root, ""), server="the server"
-    )
-    answer = rest.ask(
+    answer = server.ask(
         WebRequest(method="POST", path=f"{CLIENT}/login", json=body),
-        where=account,
         explain=lambda answer: ConfigError(
-            f"the server does not let {account or 'us'} log in ({answer.message})", where=root
+            f"the server does not let {account or 'us'} log in ({answer.message})",
+            where=server.base_url,
         ),
     )
-    token = answer.get("access_token") if isinstance(answer, dict) else None
+    token = _table(answer).get("access_token")
     if not isinstance(token, str) or not token:
-        raise ConfigError("the server's answer has no token", where=root)
+        raise ConfigError("the server's answer has no token", where=server.base_url)
     return token
 
 
@@ -94,15 +82,22 @@ def homeserver(account: str, *, limits: SharedLimits, where: str) -> str:
     if not found:
         raise ConfigError(f"'{account}' is no account", where=where, hint="write @NAME:SERVER")
     domain = f"https://{found[1]}"
-    rest = Requests(
-        open_session(bearer("")), base_url=domain, limits=limits.of(domain, ""), server=found[1]
-    )
-    said = rest.ask(
-        WebRequest(method="GET", path="/.well-known/matrix/client"),
-        where=where,
-        is_fine=lambda answer: answer.status == 404,
-    )
-    named = said.get("m.homeserver") if isinstance(said, dict) else None
-    address = named.get("base_url") if isinstance(named, dict) else ""
-    hint = f"{domain}/.well-known/matrix/client names it; base_url takes another one"
+    request = WebRequest(method="GET", path="/.well-known/matrix/client")
+    said = _server(domain, limits).ask(request, is_fine=lambda answer: answer.status == 404)
+    address = _table(_table(said).get("m.homeserver")).get("base_url")
+    hint = f"{domain}{request.path} names it; base_url takes another one"
     return require_safe(str(address or domain), where=where, hint=hint)
+
+
+def _server(root: str, limits: SharedLimits, token: str = "") -> Requests:
+    return Requests(
+        open_session(bearer(token)),
+        base_url=root,
+        limits=limits.of(root, token),
+        server=urlsplit(root).netloc,
+        where=root,
+    )
+
+
+def _table(answer: Any) -> Mapping[str, Any]:
+    return answer if isinstance(answer, Mapping) else {}
