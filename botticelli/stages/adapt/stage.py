@@ -19,12 +19,13 @@ from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Position, Runner, dry_runner
 from botticelli.narrative.run.sinks import NoSink
+from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.stages.adapt.pictures import describe_waiting
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task
 from botticelli.store import runs
-from botticelli.store.delivery import posts, renditions, schedule
+from botticelli.store.delivery import posts, renditions
 from botticelli.store.delivery.posts import PostContent
 from botticelli.store.delivery.renditions import State
 from botticelli.store.generation.executions import LASTING
@@ -208,7 +209,7 @@ def _wanted(
     """Yield the posts that are too long for a destination, and have no rendition for it."""
     conn, name = context.conn, destination.name
     names = tuple(context.config.destinations)
-    waiting = posts.peek(conn, schedule.post_filter(destination), names=names, limit=MOST)
+    waiting = posts.peek(conn, wanted_by(destination), names=names, limit=MOST)
     if not waiting:
         return
     file, narrative = context.find(destination.adapt)
