@@ -1,17 +1,14 @@
-"""Markdown read once, as plain text and spans, from which each platform makes its own form. Pure.
+"""Markdown in the forms of platforms that show less, or other, than Discord. Pure.
 
 It is Discord's Markdown, since texts are written and approved as they look there: a line end is a
 line end, and HTML, entities, pictures, link references and indented code are text.
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal
-
-from botticelli.records import record
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -19,17 +16,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.tree import SyntaxTreeNode
 
-Kind = Literal[
-    "bold", "italic", "strike", "code", "block", "link", "url", "quote", "heading", "item"
-]
-_MARKS: Final[dict[str, Kind]] = {
-    "strong": "bold",
-    "em": "italic",
-    "s": "strike",
-    "blockquote": "quote",
-    "heading": "heading",
-    "list_item": "item",
-}
+Link = Callable[[str, str], str]
 # What Discord shows as it is written.
 _UNKNOWN: Final = ("code", "lheading", "html_block", "html_inline", "reference", "entity", "image")
 
@@ -48,47 +35,23 @@ _MENTION: Final = re.compile(
 )
 
 
-@record
-class Stretch:
-    """A stretch of a text that means something, from `start` to before `end`, in characters.
-
-    Args:
-        kind: "url" is an address that stands in the text as it is, "block" a block of code.
-        target: Where a link or url leads; the language of a block.
-    """
-
-    start: int
-    end: int
-    kind: Kind
-    target: str = ""
+def followed(words: str, address: str) -> str:
+    """Return how a link is written where nothing else is shown: its words, then its address."""
+    return f"{words} ({address})"
 
 
-@record
-class Marked:
-    """A text as it reads without markup, and its spans in the order of their starts.
+def text_of(markdown: str, link: Link = followed) -> str:
+    """Return what is written in Markdown as it reads without markup.
 
     Marks without which it would say something else stay: of lists, quotes, and what is struck out.
+
+    Args:
+        markdown: The text.
+        link: Returns how a link is written, from its words and its address.
     """
-
-    text: str
-    spans: tuple[Stretch, ...] = ()
-
-    @property
-    def plain(self) -> str:
-        """The text for a platform that shows nothing else; links are followed by their address."""
-        pieces, at = [], 0
-        for link in sorted(self.spans, key=lambda span: span.end):
-            if link.kind == "link" and link.target != self.text[link.start : link.end]:
-                pieces += [self.text[at : link.end], f" ({link.target})"]
-                at = link.end
-        return "".join([*pieces, self.text[at:]])
-
-
-def read(markdown: str) -> Marked:
-    """Return the text and the spans of what is written in Markdown."""
     from markdown_it.tree import SyntaxTreeNode
 
-    return _blocks(SyntaxTreeNode(_parser().parse(_prepared(markdown))).children)
+    return _blocks(SyntaxTreeNode(_parser().parse(_prepared(markdown))).children, link)
 
 
 def html_of(markdown: str) -> str:
@@ -187,86 +150,41 @@ def _in_words(found: re.Match[str]) -> str:
 # -- what it becomes -------------------------------------------------------------------------------
 
 
-def _blocks(nodes: Sequence["SyntaxTreeNode"], between: str = "\n\n") -> Marked:
-    return _joined([_block(node) for node in nodes], between)
+def _blocks(nodes: Sequence["SyntaxTreeNode"], link: Link, between: str = "\n\n") -> str:
+    return between.join(filter(None, (_block(node, link) for node in nodes)))
 
 
-def _block(node: "SyntaxTreeNode") -> Marked:
+def _block(node: "SyntaxTreeNode", link: Link) -> str:
     if node.type == "inline":
-        return _joined([_inline(child) for child in node.children])
+        return "".join(_inline(child, link) for child in node.children)
     if node.type == "fence":
-        text = node.content.rstrip("\n")
-        return Marked(text=text, spans=(_span(text, "block", node.info.strip()),))
+        return str(node.content).rstrip("\n")
     if node.type in ("bullet_list", "ordered_list"):
-        return _joined(list(_items(node)), "\n")
-    found = _blocks(node.children) if node.children else Marked(text=node.markup[:3])
-    if node.type == "blockquote":
-        found = _prefixed(found, "> ", "> ")
-    return _covered(found, _MARKS[node.type]) if node.type in _MARKS else found
+        return "\n".join(_items(node, link))
+    found = _blocks(node.children, link) if node.children else node.markup[:3]
+    return _prefixed(found, "> ", "> ") if node.type == "blockquote" else found
 
 
-def _items(node: "SyntaxTreeNode") -> Iterator[Marked]:
+def _items(node: "SyntaxTreeNode", link: Link) -> Iterator[str]:
     number = int(node.attrs.get("start", 1)) if node.type == "ordered_list" else None
     for item in node.children:
         mark = "• " if number is None else f"{number}{item.markup} "
         is_tight = all(child.hidden for child in item.children if child.type == "paragraph")
-        found = _blocks(item.children, "\n" if is_tight else "\n\n")
-        yield _covered(_prefixed(found, mark, " " * len(mark)), "item")
+        text = _blocks(item.children, link, "\n" if is_tight else "\n\n")
+        yield _prefixed(text, mark, " " * len(mark))
         number = None if number is None else number + 1
 
 
-def _inline(node: "SyntaxTreeNode") -> Marked:
+def _inline(node: "SyntaxTreeNode", link: Link) -> str:
     if node.type in ("softbreak", "hardbreak"):
-        return Marked(text="\n")
-    if node.type == "code_inline":
-        return _covered(Marked(text=node.content), "code")
+        return "\n"
     if not node.children:
-        return Marked(text=node.content)
-    found = _joined([_inline(child) for child in node.children])
-    if node.type == "link":
-        is_address = node.info == "auto"
-        return _covered(found, "url" if is_address else "link", str(node.attrs.get("href", "")))
-    if node.type == "s":
-        found = _joined([Marked(text="~~"), found, Marked(text="~~")])
-    return _covered(found, _MARKS[node.type]) if node.type in _MARKS else found
+        return str(node.content)
+    found = "".join(_inline(child, link) for child in node.children)
+    if node.type == "link" and node.info != "auto" and found != (to := str(node.attrs["href"])):
+        return link(found, to)
+    return f"~~{found}~~" if node.type == "s" else found
 
 
-def _span(text: str, kind: Kind, target: str = "") -> Stretch:
-    return Stretch(start=0, end=len(text), kind=kind, target=target)
-
-
-def _covered(found: Marked, kind: Kind, target: str = "") -> Marked:
-    return Marked(text=found.text, spans=(_span(found.text, kind, target), *found.spans))
-
-
-def _joined(found: Sequence[Marked], between: str = "") -> Marked:
-    pieces: list[str] = []
-    spans: list[Stretch] = []
-    at = 0
-    for one in found:
-        if not one.text:
-            continue
-        if pieces and between:
-            pieces.append(between)
-            at += len(between)
-        spans += (
-            Stretch(start=at + s.start, end=at + s.end, kind=s.kind, target=s.target)
-            for s in one.spans
-        )
-        pieces.append(one.text)
-        at += len(one.text)
-    return Marked(text="".join(pieces), spans=tuple(spans))
-
-
-def _prefixed(found: Marked, first: str, others: str) -> Marked:
-    """Return a text with something before its first line and before each other one."""
-    breaks = [at for at, sign in enumerate(found.text) if sign == "\n"]
-
-    def moved(at: int) -> int:
-        return at + len(first) + bisect_left(breaks, at) * len(others)
-
-    spans = (
-        Stretch(start=moved(s.start), end=moved(s.end), kind=s.kind, target=s.target)
-        for s in found.spans
-    )
-    return Marked(text=first + found.text.replace("\n", "\n" + others), spans=tuple(spans))
+def _prefixed(text: str, first: str, others: str) -> str:
+    return first + text.replace("\n", "\n" + others)

@@ -89,12 +89,12 @@ def test_one_that_will_not_do_is_tried_once_more_with_the_reason(db, run, gemini
 
     assert rendition(db)[:2] == ("ready", SHORT)
     first, second = (call.prompt for call in gemini.calls)
-    assert f"it has {len(LONG)} characters, 2000 are allowed" in second
+    assert f"length: part 1: {len(LONG)} characters, 2000 are allowed" in second
     assert "earlier version" not in first
 
 
 REFUSED = {
-    "too long": (answer(LONG), {}, f"it has {len(LONG)} characters, 2000 are allowed"),
+    "too long": (answer(LONG), {}, f"length: part 1: {len(LONG)} characters, 2000 are allowed"),
     "the guard": (
         answer("a giveaway"), {"guard": Guard(forbidden=("giveaway",))}, "forbidden words: "
     ),
@@ -291,3 +291,7 @@ def test_reports_say_what_waits_to_be_adapted(db, posting):
     assert read_status(db, posting.config, timers={}).to_adapt == {"news": 1}
     found = [one for one in doctor.cleanup_findings(db) if one.kind == "adapting"]
     assert [(one.count, one.reason) for one in found] == [(1, "news")]
+
+    renditions.edit(db, post, "news", text=SHORT, by="ann")
+    [delivery] = decisions.list_deliveries(db, post_id=post, limit=1)
+    assert (delivery.text, delivery.last_error) == (SHORT, None)

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from botticelli.platforms.base import Attachment, OutgoingMessage
-from botticelli.platforms.markdown import read, trimmed_address
+from botticelli.platforms.markdown import followed, text_of, trimmed_address
 from botticelli.records import record
 from botticelli.text import graphemes
 
@@ -61,17 +61,13 @@ class Facet:
 
 def render(markdown: str) -> str:
     """Return Markdown in Bluesky's form."""
-    marked = read(markdown)
-    pieces, at = [], 0
-    for link in (one for one in marked.spans if one.kind == "link"):
-        words = marked.text[link.start : link.end]
-        if words == link.target or link.start < at:
-            continue
-        masked = f"[{words}]({link.target})"
-        is_whole = (found := _FACET.match(masked)) and found[0] == masked
-        pieces += [marked.text[at : link.start], masked if is_whole else f"{words} ({link.target})"]
-        at = link.end
-    return "".join((*pieces, marked.text[at:]))
+    return text_of(markdown, _masked)
+
+
+def _masked(words: str, address: str) -> str:
+    masked = f"[{words}]({address})"
+    is_whole = (found := _FACET.match(masked)) and found[0] == masked
+    return masked if is_whole else followed(words, address)
 
 
 def compose(text: str) -> tuple[str, tuple[Facet, ...]]:

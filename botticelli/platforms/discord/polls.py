@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from botticelli.platforms.markdown import read
+from botticelli.platforms.markdown import text_of
 from botticelli.text import utf16_length
 
 LONGEST_QUESTION: Final = 300  # characters
@@ -29,8 +29,8 @@ def poll_of(text: str, *, hours: int) -> tuple[str, dict[str, Any]]:
     found = _POLL.search(text) if hours else None
     if not found:
         return text, {}
-    question = read(found["question"]).text.strip()
-    answers = [read(_MARK.sub("", one)).text for one in found["answers"].strip().splitlines()]
+    question = text_of(found["question"]).strip()
+    answers = [text_of(_MARK.sub("", one)) for one in found["answers"].strip().splitlines()]
     fits = utf16_length(question) <= LONGEST_QUESTION and all(
         0 < utf16_length(one) <= LONGEST_ANSWER for one in answers
     )

@@ -28,7 +28,7 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
-from botticelli.platforms.markdown import read, unmentioned
+from botticelli.platforms.markdown import text_of, unmentioned
 from botticelli.platforms.mastodon import statuses
 from botticelli.platforms.mastodon.counting import length_of
 from botticelli.platforms.mastodon.instance import Instance, instance_of
@@ -94,7 +94,7 @@ class Mastodon(WebPlatform):
 
     def render(self, markdown: str) -> str:
         """See Platform. There is no markup, and only who is permitted is called."""
-        return unmentioned(read(markdown).plain, permitted=self._style.guard.allowed_mentions)
+        return unmentioned(text_of(markdown), permitted=self._style.guard.allowed_mentions)
 
     def planned(self, message: OutgoingMessage) -> Iterator[WebRequest]:
         """See WebPlatform."""

@@ -101,9 +101,9 @@ class X(WebPlatform):
 
     def render(self, markdown: str) -> str:
         """See Platform. X shows plain text, and links where they stand."""
-        from botticelli.platforms.markdown import read, unmentioned
+        from botticelli.platforms.markdown import text_of, unmentioned
 
-        return unmentioned(read(markdown).plain, permitted=self._permitted)
+        return unmentioned(text_of(markdown), permitted=self._permitted)
 
     def price(self, message: OutgoingMessage) -> Decimal:
         """See Platform. Also what looks like a link costs as one: `main.rs`."""

@@ -7,14 +7,15 @@ made of it is judged by the rules of the destination, as the post itself would b
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.config.model import Destination
-from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater
-from botticelli.models.base import TransientError
+from botticelli.errors import BotticelliError, Exit
+from botticelli.models.base import PermanentError
 from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.dry_run import CallsEstimate, PlannedCall, estimate
 from botticelli.narrative.answers.json_extraction import InvalidAnswer, extract, rows_of
+from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import Position, Runner, dry_runner
@@ -22,8 +23,8 @@ from botticelli.narrative.run.sinks import NoSink
 from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.stages.adapt.pictures import describe_waiting
-from botticelli.stages.supervise import run_stage
-from botticelli.stages.task import Run, Task
+from botticelli.stages.supervise import supervised
+from botticelli.stages.task import RunOutcome
 from botticelli.store import runs
 from botticelli.store.delivery import posts, renditions
 from botticelli.store.delivery.posts import PostContent
@@ -32,34 +33,12 @@ from botticelli.store.generation.executions import LASTING
 from botticelli.store.tables.columns import as_post
 
 if TYPE_CHECKING:
-    from botticelli.platforms.base import Platform
-    from botticelli.platforms.rules.post_rules import RuleResult
+    from botticelli.stages.post.target import PostTarget
 
 MOST: Final = 200  # posts that are looked at for one destination, those that are due first
 
 
-class Target(Protocol):
-    """A destination with its client: what it takes, and what its rules say."""
-
-    @property
-    def destination(self) -> Destination:
-        """Its settings."""
-
-    @property
-    def platform(self) -> "Platform":
-        """Its client."""
-
-    def content(self, post_id: int) -> PostContent:
-        """Return what a post is for it."""
-
-    def fits(self, content: PostContent) -> bool:
-        """Return whether no message of the post is too long."""
-
-    def judge(self, content: PostContent) -> "tuple[RuleResult, ...]":
-        """Return what its rules say of the post."""
-
-
-OpenTarget = Callable[[Destination], Target]
+OpenTarget = Callable[[Destination], "PostTarget"]
 
 
 @record
@@ -105,39 +84,20 @@ def adapt(context: RunContext, open_target: OpenTarget, *, to: str = "") -> Adap
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
     """
-    return run_stage(AdaptTask(context, open_target, to=to), context)
-
-
-class AdaptTask(Task[Any, Any, AdaptReport]):
-    """A run of curation that judges nothing, and adapts what is approved."""
-
-    stage = "curate"
-    report = AdaptReport
-
-    def __init__(self, context: RunContext, open_target: OpenTarget, *, to: str) -> None:
-        self._context = context
-        self._open_target = open_target
-        self._to = to
-
-    def plan(self, run: Run) -> int:
-        """See Task."""
-        self._run = run
-        self._began = self._context.clock.monotonic()
-        return 0
-
-    def finish(self, trouble: BotticelliError | None) -> AdaptReport:
-        """See Task."""
-        assert trouble is None, "there is no piece that could fail"
-        context = replace(self._context, run_id=self._run.id, stop=self._run.stop)
-        made = adapt_waiting(context, self._open_target, to=self._to)
-        seconds = context.clock.monotonic() - self._began
-        return replace(made, seconds=seconds, **vars(runs.usage(context.conn, self._run.id)))
-
-    def summary(self, report: AdaptReport) -> dict[str, Any]:
-        """See Task."""
-        error = {"error": report.problems[0]} if report.problems else {}
-        facts = {name: getattr(report, name) for name in ("calls", "input_tokens", "output_tokens")}
-        return report.summary | facts | {"cost_usd": float(report.cost_usd)} | error
+    with supervised("curate", context) as run:
+        if run is None:
+            return AdaptReport(skipped="paused")
+        began = context.clock.monotonic()
+        mine = replace(context, run_id=run.id, stop=run.stop)
+        made = adapt_waiting(mine, open_target, to=to)
+        used = vars(runs.usage(context.conn, run.id))
+        error = {"error": made.problems[0]} if made.problems else {}
+        run.outcome = RunOutcome(
+            exit_code=made.exit_code,
+            summary=made.summary | used | {"cost_usd": float(used["cost_usd"])} | error,
+            threshold=context.config.supervision.failure_threshold,
+        )
+        return replace(made, seconds=context.clock.monotonic() - began, **used)
 
 
 def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptReport:
@@ -159,7 +119,7 @@ def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "")
                     picture=one.position,
                 )
             )
-    except (ConfigError, TryLater, TransientError) as error:
+    except BotticelliError as error:
         problems[f"pictures: {error.problems[0]}"] = error.exit_code
     for destination in context.config.destinations.values():
         if not destination.adapt or (to and destination.name != to):
@@ -167,7 +127,7 @@ def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "")
         try:
             for wanted in _wanted(context, destination, open_target):
                 adapted += wanted.make()
-        except (ConfigError, TryLater, TransientError) as error:
+        except BotticelliError as error:
             problems[f"{destination.name}: {error.problems[0]}"] = error.exit_code
             if context.stop.is_set():
                 break
@@ -231,7 +191,7 @@ class Wanted:
     """A post that is to be adapted to a destination."""
 
     context: RunContext
-    target: Target
+    target: "PostTarget"
     file: NarrativeFile
     narrative: Narrative
     content: PostContent
@@ -240,7 +200,7 @@ class Wanted:
         """Ask for the rendition, once more if the first one will not do, and store it.
 
         Raises:
-            TryLater, TransientError, ConfigError: No model can be asked now; it stays open.
+            BotticelliError: No model can be asked now, or no platform; it stays open.
         """
         conn, name = self.context.conn, self.target.destination.name
         posts.ask_for_rendition(conn, self.content.post_id, name)
@@ -279,9 +239,7 @@ class Wanted:
         try:
             made, answer = self._ask(reason)
             return made, answer, self._objection(made)
-        except (TryLater, TransientError, ConfigError):
-            raise
-        except BotticelliError as error:
+        except (ActFailed, PermanentError) as error:
             return replace(self.content, text="", parts=None), None, str(error.problems[0])
 
     def _ask(self, reason: str) -> tuple[PostContent, Answer | None]:
@@ -328,14 +286,11 @@ class Wanted:
         from botticelli.platforms.rules.post_rules import objections
         from botticelli.platforms.rules.text_reading import TextReading, disallowed_host
 
-        if made.text and not self.target.fits(made):
-            platform = self.target.platform
-            length = max(platform.length(platform.render(x)) for x in made.parts or (made.text,))
-            return f"it has {length} characters, {self._room()} are allowed"
         own = TextReading(f"{self.content.text} {self.content.link}").links
         if host := disallowed_host(TextReading(made.text).links, [link.host for link in own]):
             return f"it links to {host}, the post does not"
-        return objections(self.target.judge(made))
+        whole = replace(self.target.destination, too_long="refuse")
+        return objections(replace(self.target, destination=whole).judge(made))
 
 
 def _read(answer: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from botticelli.errors import UsageError
 from botticelli.records import record
+from botticelli.store import media
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation.judging import CRITERIA
 from botticelli.text import fingerprint, parts_of, shorten
@@ -349,13 +350,6 @@ DESCRIBE: Final = """
     )
     SELECT FROM described
 """
-APPROVE_AS_IS: Final = """
-    UPDATE approved_discord_posts
-       SET approved_hash = botticelli_post_hash(text_content, title, link, language, parts,
-                                                attached)
-     WHERE candidate_id = ANY (%(ids)s::bigint[])
-       AND approved_hash IS NOT NULL
-"""
 
 
 def decide(
@@ -435,9 +429,9 @@ def describe(conn: Connection, id_: int, *, picture: int, alt: str, by: str) -> 
         [found] = hold(conn, [id_])
         if conn.execute(DESCRIBE, values).rowcount != 1:
             raise UsageError(f"it has no picture {picture}", where=f"candidate {id_}")
-        if found.status != "changed":
-            conn.execute(APPROVE_AS_IS, values)
-            conn.execute(RELEASE, values)
+        if found.status == "approved":
+            conn.execute(media.APPROVE_WITH_WORDS, {"post_id": found.post_id})
+            conn.execute(media.RELEASE, {"post_id": found.post_id})
         return find_candidates(conn, [id_])[0]
 
 

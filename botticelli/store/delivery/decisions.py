@@ -54,7 +54,8 @@ LIST: Final = f"""
            CASE WHEN d.state = 'sending'
                  AND d.lease_expires_at <= botticelli_now() THEN 'uncertain'
                 ELSE d.state END AS state,
-           d.nonce, d.attempts, coalesce(d.text_sent, p.text_content, '') AS text, d.retry_at,
+           d.nonce, d.attempts, coalesce(d.text_sent, r.text_content, p.text_content, '') AS text,
+           d.retry_at,
            d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.decided_by, d.parts, d.steps,
            d.steps_at, d.history, d.created_at AS planned_at,
            CASE WHEN d.state = 'pending'
@@ -70,6 +71,11 @@ LIST: Final = f"""
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id
+      LEFT JOIN renditions AS r
+        ON r.post_id = d.post_id
+       AND r.destination = d.destination
+       AND r.state = 'ready'
+       AND r.source_hash = {posts.POST_HASH}
      WHERE (%(id)s::bigint IS NULL OR d.id = %(id)s)
        AND (%(post_id)s::bigint IS NULL OR d.post_id = %(post_id)s)
        AND (%(states)s::text[] IS NULL

@@ -57,6 +57,18 @@ SETTLE: Final = f"""
 """  # noqa: S608 - all parts are constants
 
 
+# What waited for it is due again.
+CLEAR: Final = """
+    UPDATE deliveries
+       SET last_error = NULL,
+           retry_at = NULL
+     WHERE post_id = %(post_id)s
+       AND destination = %(destination)s
+       AND state = 'pending'
+       AND attempts = 0
+"""
+
+
 @repeatable()
 def forget_open(conn: Connection, post_id: int, destination: str) -> None:
     """Note that a post needs no rendition for a destination any more."""
@@ -87,7 +99,11 @@ def settle(
         "model": model,
         "execution_id": execution_id,
     }
-    return conn.execute(SETTLE, values).rowcount == 1
+    with conn.transaction():
+        is_stored = conn.execute(SETTLE, values).rowcount == 1
+        if is_stored:
+            conn.execute(CLEAR, values)
+    return is_stored
 
 
 EDIT: Final = f"""
@@ -140,5 +156,5 @@ def edit(conn: Connection, post_id: int, destination: str, *, text: str, by: str
                 f"it is {out[0]} there", where=f"post {post_id} to '{destination}'",
                 hint="see `botticelli deliveries`",
             )  # fmt: skip
-        conn.execute(EDIT, values | {"parts": parts and Jsonb(parts)})
-        conn.execute(RELEASE, values)
+        for statement in (EDIT, RELEASE, CLEAR):
+            conn.execute(statement, values | {"parts": parts and Jsonb(parts)})
