@@ -319,6 +319,8 @@ def _meaning(error: Any, request: Request) -> BotticelliError:
 
 
 def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentError:
+    details = error.details if isinstance(error.details, Mapping) else {}
+    is_from_api = isinstance(details.get("error"), Mapping)  # what stands before it sends pages
     is_bad_key = code == 400 and _BAD_KEY.search(f"{error.details} {said}")
     if code in {401, 403} or is_bad_key:
         what = f"Gemini refuses the key: {said}"
@@ -326,7 +328,7 @@ def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentErro
     elif code == 400 and error.status == "FAILED_PRECONDITION":  # the country, or no billing
         what = f"Gemini refuses to serve this project: {said}"
         hint = "see the project's plan and billing in AI Studio"
-    elif code == 404 and not _is_from_api(error):
+    elif code == 404 and not is_from_api:
         what = "there is no Gemini API at this address"
         hint = "check GOOGLE_GEMINI_BASE_URL, or base_url in [models.NAME]"
     elif code == 404:
@@ -336,11 +338,6 @@ def _permanent(error: Any, code: int, *, where: str, said: str) -> PermanentErro
     else:
         return PermanentError(f"Gemini refuses the request: {said}", where=where)
     return PermanentError(what, where=where, hint=hint, unrecoverable=True)
-
-
-def _is_from_api(error: Any) -> bool:
-    """Return whether the API itself answered: what stands before it sends pages."""
-    return isinstance(error.details, Mapping) and isinstance(error.details.get("error"), Mapping)
 
 
 class Unreadable(TransientError):

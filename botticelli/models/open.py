@@ -224,10 +224,6 @@ def _root(way: NamedModel, usual: str, *, variable: str) -> str:
     return require_web(way.base_url or usual, where=way.provider, hint=hint)
 
 
-def _local(way: NamedModel, _config: Models) -> Model:
-    return local.Local(path=way.path)
-
-
 def _offline(_way: NamedModel, _config: Models) -> Model:
     from botticelli.models.offline.driver import Offline
 
@@ -254,7 +250,7 @@ def _scripted(way: NamedModel, _config: Models) -> Model:
 _MAKERS: dict[str, Callable[[NamedModel, Models], Model]] = {
     "gemini": _gemini,
     "openai": _openai,
-    "local": _local,
+    "local": lambda way, _config: local.Local(path=way.path),
     "offline": _offline,
     "scripted": _scripted,
     "pictures": _pictures,

@@ -85,17 +85,18 @@ def objection(
     }
     names = [name for name, value in sent.items() if name and value is not None]
     names = [name for name in names if name not in request.without]
-    found = (name for text in (param, words) for name in names if _is_named(name, text))
+    found = (
+        name
+        for text in (param, words)
+        for name in names
+        if text and re.search(_NAMES[name], text, re.IGNORECASE)
+    )
     is_unnamed = status in {400, 404, 422} and _UNNAMED.search(words)
     name = next(found, SCHEMA[0] if is_unnamed else "")
     if name in SCHEMA:  # both are called response_format
         name = next((form for form in SCHEMA if form in names), "")
     what = f"the server takes no {name}: {words}"
     return SettingRefused(what, where=where, setting=name) if name else None
-
-
-def _is_named(setting: str, text: str) -> bool:
-    return bool(text) and re.search(_NAMES[setting], text, re.IGNORECASE) is not None
 
 
 def adapted(request: Request) -> Request:

@@ -317,6 +317,8 @@ class Room:
     writes_files = False  # into `folder`
     longest = 0  # `MessageLimits.length` where no server says otherwise; 0: the server says it
     secrets: tuple[tuple[str, str], ...] = ()  # keys of a destination, and their variables
+    server = ""  # address of its API where a destination names none
+    server_hint = "base_url"  # what names another one
 
     def open(
         self, destination: "Destination", *, clock: "Clock", limits: "SharedLimits"
@@ -349,6 +351,18 @@ class Room:
         """Yield what a destination lacks. See `missing`."""
         del destination
         return ()
+
+    def root(self, destination: "Destination") -> str:
+        """Return the address of a destination's server; empty: it names none.
+
+        Raises:
+            ConfigError: It is none that a secret may be sent to.
+        """
+        from botticelli.config.addresses import require_safe
+
+        named = destination.base_url or self.server
+        where = f"destinations.{destination.name}.base_url"
+        return require_safe(named, where=where, hint=self.server_hint) if named else ""
 
     def place(self, destination: "Destination") -> str:
         """Return the place that a destination writes to, without the platform; empty: unknown.

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Final
 
 from botticelli.clock import Clock
-from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import Problem
@@ -21,6 +20,7 @@ APP_PASSWORD: Final = re.compile(r"(?:[a-z0-9]{4}-){3}[a-z0-9]{4}")
 class _BlueskyRoom(Room):
     longest = 300
     secrets = (("token", VARIABLE),)
+    server_hint = "or leave it out"
 
     def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> Platform:
         """See Room."""
@@ -30,7 +30,7 @@ class _BlueskyRoom(Room):
         account = BlueskyAccount(
             identifier=_handle(destination),
             password=destination.token,
-            root=_root(destination),
+            root=self.root(destination),
             limits=limits,
             where=destination.name,
         )
@@ -39,7 +39,7 @@ class _BlueskyRoom(Room):
 
     def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
-        yield from told(lambda: _root(destination))
+        yield from told(lambda: self.root(destination))
         handle = _handle(destination)
         if not handle:
             hint = "set it to the account's handle, such as name.bsky.social"
@@ -77,13 +77,3 @@ ROOM: Final = _BlueskyRoom()
 def _handle(destination: Destination) -> str:
     handle = destination.account.strip().lstrip("@")
     return handle if handle.startswith("did:") else handle.lower()
-
-
-def _root(destination: Destination) -> str:
-    """Return the server's address; empty: where the account's document says.
-
-    Raises:
-        ConfigError: It is no address that a password may be sent to.
-    """
-    where, root = f"destinations.{destination.name}.base_url", destination.base_url
-    return require_safe(root, where=where, hint="or leave it out") if root else ""

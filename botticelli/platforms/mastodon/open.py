@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from botticelli.clock import Clock
-from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
 from botticelli.errors import Problem
 from botticelli.platforms.base import Room, lack, told
@@ -15,18 +14,17 @@ from botticelli.platforms.rate_limits import SharedLimits
 if TYPE_CHECKING:
     from botticelli.platforms.mastodon.client import Mastodon
 
-HINT: Final = 'base_url = "https://HOST"'
-
 
 class _MastodonRoom(Room):
     secrets = (("token", "MASTODON_TOKEN"),)
+    server_hint = 'base_url = "https://HOST"'
 
     def opened(self, destination: Destination, *, clock: Clock, limits: SharedLimits) -> "Mastodon":
         """See Room."""
         from botticelli.platforms.mastodon.client import Mastodon
         from botticelli.platforms.requests import Requests, bearer, header_value, open_session
 
-        root, where = _root(destination), f"destinations.{destination.name}.token"
+        root, where = self.root(destination), f"destinations.{destination.name}.token"
         hint = "copy it again, or `botticelli connect mastodon`"
         secret = destination.token.reveal()
         token = header_value(secret, where=where, what="the token", hint=hint)
@@ -42,9 +40,10 @@ class _MastodonRoom(Room):
     def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
         if destination.base_url:
-            yield from told(lambda: _root(destination))
+            yield from told(lambda: self.root(destination))
         else:
-            yield lack(destination, "base_url", "no server to post to", HINT, is_unset=True)
+            what, hint = "no server to post to", self.server_hint
+            yield lack(destination, "base_url", what, hint, is_unset=True)
         if not destination.token:
             hint = "`botticelli connect mastodon` gets one (MASTODON_TOKEN)"
             yield lack(destination, "token", "no access token", hint, is_unset=True)
@@ -64,11 +63,6 @@ class _MastodonRoom(Room):
         from botticelli.platforms.mastodon.connect import connect
 
         return connect(ask, self.opened, clock=clock)
-
-
-def _root(destination: Destination) -> str:
-    where = f"destinations.{destination.name}.base_url"
-    return require_safe(destination.base_url, where=where, hint=HINT)
 
 
 ROOM: Final = _MastodonRoom()

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from botticelli.clock import Clock
-from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
 from botticelli.errors import Problem
 from botticelli.platforms.base import Room, lack, told
@@ -24,6 +23,7 @@ class MatrixRoom(Room):
 
     longest = LARGEST
     secrets = (("token", "MATRIX_TOKEN"),)
+    server_hint = "base_url, the address of the account's server"
 
     def problems(self, destination: Destination) -> Iterator[Problem]:
         """See Room."""
@@ -38,7 +38,7 @@ class MatrixRoom(Room):
         ):  # fmt: skip
             if is_unset or is_wrong:
                 yield lack(destination, key, what, hint, is_unset=bool(is_unset))
-        yield from told(lambda: _root(destination))
+        yield from told(lambda: self.root(destination))
 
     def opened(self, destination: Destination, *, clock: Clock, limits: "SharedLimits") -> "Matrix":
         """See Room."""
@@ -54,7 +54,7 @@ class MatrixRoom(Room):
             what="an access token",
             hint="botticelli connect matrix gets one",
         )
-        root = _root(destination) or homeserver(
+        root = self.root(destination) or homeserver(
             destination.account, limits=limits, where=f"{where}.account"
         )
         rest = Requests(
@@ -74,11 +74,3 @@ class MatrixRoom(Room):
 
 
 ROOM: Final = MatrixRoom()
-
-
-def _root(destination: Destination) -> str:
-    where = f"destinations.{destination.name}.base_url"
-    hint = "base_url, the address of the account's server"
-    return (
-        require_safe(destination.base_url, where=where, hint=hint) if destination.base_url else ""
-    )

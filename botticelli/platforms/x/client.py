@@ -127,7 +127,9 @@ class X(WebPlatform):
             if message.begun_at and (receipt := self._seen(message, since=message.begun_at)[0]):
                 return receipt
             raise
-        return self._receipt(_id_in(answer) or self._unnamed())
+        if id_ := _id_in(answer):
+            return self._receipt(id_)
+        raise Unconfirmed("X's answer names no post", where=self.name)
 
     def find(
         self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
@@ -188,7 +190,7 @@ class X(WebPlatform):
             for one in page.get("data") or ():
                 at = _made_at(str(one.get("id")))
                 is_ours = at and at >= start and str(one["id"]) not in known
-                if is_ours and _same(text_of(one), message.text):
+                if is_ours and texts.alike(_bare(text_of(one)), _bare(message.text)):
                     return self._receipt(str(one["id"]), at), ""
             token = (page.get("meta") or {}).get("next_token")
             if not token:
@@ -199,9 +201,6 @@ class X(WebPlatform):
     def _receipt(self, id_: str, at: datetime | None = None) -> Receipt:
         url = f"https://x.com/i/web/status/{id_}"
         return Receipt(remote_id=id_, url=url, at=at or _made_at(id_))
-
-    def _unnamed(self) -> str:
-        raise Unconfirmed("X's answer names no post", where=self.name)
 
     def _ask(self, request: WebRequest) -> Any:
         return self._rest.ask(request, explain=self._explain)
@@ -224,10 +223,6 @@ def text_of(post: Mapping[str, Any]) -> str:
         is_media = "media_key" in url or _MEDIA.fullmatch(full)
         said = said.replace(str(url.get("url")), "" if is_media else full)
     return unescape(said)
-
-
-def _same(theirs: str, ours: str) -> bool:
-    return texts.alike(_bare(theirs), _bare(ours))
 
 
 def _bare(text: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from botticelli.clock import Clock
-from botticelli.config.addresses import require_safe
 from botticelli.config.model import Destination
 from botticelli.config.secrets import Secret
 from botticelli.errors import Problem
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from botticelli.platforms.rate_limits import SharedLimits
     from botticelli.platforms.x.client import X
 
-API: Final = "https://api.x.com"
 QUESTIONS: Final = {
     "api_key": "API key (console.x.com: the app with 'Read and write', keys and tokens)",
     "api_secret": "API key secret",
@@ -29,6 +27,7 @@ class XRoom(Room):
     """See Room."""
 
     longest = LONGEST
+    server = "https://api.x.com"
     secrets = (
         ("api_key", "X_API_KEY"),
         ("api_secret", "X_API_SECRET"),
@@ -48,7 +47,7 @@ class XRoom(Room):
             what = "this is no access token of an account: it does not begin with the account's id"
             hint = "copy 'Access Token' of OAuth 1.0a, not the bearer token"
             yield lack(destination, "token", what, hint)
-        yield from told(lambda: _root(destination))
+        yield from told(lambda: self.root(destination))
 
     def place(self, destination: Destination) -> str:
         """See Room. The account, whose id the token begins with."""
@@ -60,7 +59,7 @@ class XRoom(Room):
         from botticelli.platforms.x.client import X
         from botticelli.platforms.x.oauth import signer
 
-        root, token = _root(destination), destination.token.reveal()
+        root, token = self.root(destination), destination.token.reveal()
         rest = Requests(
             open_session(signer(destination, clock)),
             base_url=root,
@@ -86,8 +85,3 @@ class XRoom(Room):
 
 
 ROOM: Final = XRoom()
-
-
-def _root(destination: Destination) -> str:
-    where = f"destinations.{destination.name}.base_url"
-    return require_safe(destination.base_url or API, where=where, hint="base_url").rstrip("/")

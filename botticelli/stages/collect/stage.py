@@ -21,7 +21,7 @@ from botticelli.stages.collect.visits import NotNow, SourceGone, Visits
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Run, Task, Worker
 from botticelli.store import sources
-from botticelli.store.sources import FoundItem, Kept, SourceState
+from botticelli.store.sources import FoundItem, SourceState
 from botticelli.store.tables import rows as tables
 from botticelli.text import counted, shorten
 
@@ -199,7 +199,7 @@ class CollectTask(Task[SourceState, Reading, CollectReport]):
                 max_age=source.max_age,
                 reuse_after=source.reuse_after,
             )
-            self._results.append(_result(piece.name, kept, made.note))
+            self._results.append(SourceResult(source=piece.name, note=made.note, **vars(kept)))
             return
         failures = piece.failures + 1
         asked = made.wait.total_seconds() if isinstance(made, NotNow) and made.wait else None
@@ -235,10 +235,6 @@ class CollectTask(Task[SourceState, Reading, CollectReport]):
             "waiting": report.waiting,
             **({"error": failed[0]} if failed else {}),
         }
-
-
-def _result(name: str, kept: Kept, note: str) -> SourceResult:
-    return SourceResult(source=name, new=kept.new, offered=kept.offered, note=note)
 
 
 @record
