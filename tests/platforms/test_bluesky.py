@@ -298,6 +298,16 @@ def test_a_post_that_somebody_has_changed_since_is_still_ours(platform, server, 
     assert server.texts() == ["changed elsewhere"]
 
 
+def test_a_post_is_found_by_its_words_or_its_time(platform, clock):
+    sent = message("Read [this](https://a.org)", planned_at=PLANNED, begun_at=clock.now())
+    receipt = platform.send(sent)
+
+    for other in (replace(sent, begun_at=None), replace(sent, text="changed meanwhile")):
+        assert platform.find(other, since=PLANNED).receipt == receipt
+    neither = replace(sent, begun_at=None, text="changed meanwhile")
+    assert platform.find(neither, since=PLANNED).receipt is None
+
+
 def test_what_is_not_ours_at_our_key_is_left_alone(platform, server):
     receipt = platform.send(message(begun_at=PLANNED))
     only(server).update(text="another", createdAt="2020-01-01T00:00:00Z")
