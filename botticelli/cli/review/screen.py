@@ -308,6 +308,8 @@ class ReviewApp(App[None]):
         if one is None or not one.pictures:
             return
         found = self._do(lambda conn: media.attached(conn, candidate_id=one.id))
+        if self.is_headless:
+            return
         with self.suspend():
             for each in found:
                 sys.stdout.write(drawn(each.picture, on=sys.stdout, environ=self._env.environ))

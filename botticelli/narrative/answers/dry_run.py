@@ -133,7 +133,7 @@ class DryRunCaller:
         way = route(name, self.models)
         output = min(self.typical_output, request.max_tokens or self.typical_output)
         usage = Usage(input=input_tokens(request), output=output)
-        if request.image is not None:
+        if request.image is not None and way.provider not in FREE:
             drawn = catalogue.image_usage(request.image, provider=way.provider)
             usage = replace(drawn, input=usage.input)
         rate = catalogue.price(way.model, self.models, on=self.on)
