@@ -537,6 +537,12 @@ $$;
 CREATE OR REPLACE TRIGGER attach AFTER INSERT OR UPDATE OR DELETE ON post_media
     FOR EACH ROW EXECUTE FUNCTION botticelli_attach();
 
+-- Parts as they are sent; null if a hand has written what is no list of texts: the text alone is the post.
+CREATE OR REPLACE FUNCTION botticelli_parts(p_parts jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN jsonb_typeof(p_parts) = 'array' AND NOT jsonb_path_exists(p_parts, '$[*] ? (@.type() != "string")')
+                THEN p_parts END
+$$;
+
 -- Who writes another text by SQL means that text: parts of the old one are none of it.
 CREATE OR REPLACE FUNCTION botticelli_join_parts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

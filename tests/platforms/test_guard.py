@@ -7,6 +7,7 @@ import pytest
 from botticelli.config.model import Destination
 from botticelli.config.operations import Guard
 from botticelli.errors import ConfigError
+from botticelli.platforms.base import Attachment
 from botticelli.platforms.rules.post_rules import PostFacts, objections, verdicts
 from tests.platforms.guard_posts import LEFTOVERS, POSTS
 
@@ -119,3 +120,55 @@ def test_every_rule_has_one_verdict_whatever_the_text():
     destination = Destination(name="n", platform="outbox", folder=Path("x"))
     found = verdicts(PostFacts(text="", destination=destination, max_length=10, real=False))
     assert len({one.rule for one in found}) == len(found)
+
+
+def attached(*alts):
+    return tuple(
+        Attachment(sha256="0" * 64, mime="image/png", content=b"x", alt=alt) for alt in alts
+    )
+
+
+BESIDES = [
+    ({"title": "@everyone come"}, "mentions: @everyone is not among the allowed mentions"),
+    ({"link": "https://discord.gg/abc"}, "invites: a link to discord.gg invites to a server"),
+    ({"link": "https://evil.example"}, "links: evil.example is not among the allowed links"),
+    ({"link": "javascript:alert(1)"}, "links: javascript:alert(1) is no address of the web"),
+    ({"link": "https://good.example"}, ""),
+    ({"attachments": attached("a giveaway")}, "forbidden words: 'giveaway' is forbidden"),
+    ({"attachments": attached("a\u202ecat")}, "content: it holds a control or hidden character"),
+    ({"attachments": attached("a cat", " ")}, "attachments: picture 2 has no words"),
+    ({"attachments": attached("a", "b", "c")}, "attachments: 3 pictures, 2 are taken there"),
+    ({"attachments": attached("a cat", "a dog")}, ""),
+    ({"title": "Bridges", "parts": ("Hi.", "Ho.")}, ""),
+    ({"parts": ("Hi.", "Ho. " * 600)}, "length: part 2: 2400 characters, 2000 are allowed"),
+]
+
+
+@pytest.mark.parametrize(("besides", "why"), BESIDES)
+def test_all_that_is_sent_is_judged(besides, why):
+    guard = Guard(forbidden=("giveaway",), allowed_links=("good.example",))
+    facts = PostFacts(
+        text="Hi.",
+        destination=Destination(name="news", platform="discord", guard=guard),
+        max_length=2000,
+        real=True,
+        most_attachments=2,
+        **besides,
+    )
+
+    found = objections(verdicts(facts))
+
+    assert found.startswith(why) if why else found == ""
+
+
+def test_a_picture_without_words_may_go_out_where_the_destination_says_so():
+    facts = PostFacts(
+        text="Hi.",
+        destination=Destination(name="news", platform="discord", alt="none"),
+        max_length=2000,
+        real=True,
+        most_attachments=1,
+        attachments=attached(""),
+    )
+
+    assert objections(verdicts(facts)) == ""

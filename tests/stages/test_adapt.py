@@ -295,3 +295,12 @@ def test_reports_say_what_waits_to_be_adapted(db, posting):
     renditions.edit(db, post, "news", text=SHORT, by="ann")
     [delivery] = decisions.list_deliveries(db, post_id=post, limit=1)
     assert (delivery.text, delivery.last_error) == (SHORT, None)
+
+
+def test_what_a_post_says_is_no_placeholder(db, run, gemini):
+    approved(db, LONG + " {{length}} ${HOME} {{reason}}")
+    gemini.responder = lambda _: answer(SHORT)
+
+    run()
+
+    assert "{{length}} ${HOME} {{reason}}" in gemini.calls[0].prompt

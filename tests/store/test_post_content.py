@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 from botticelli.errors import UsageError
 from botticelli.store.curation.reviews import decide, describe, edit, find_candidates
 from botticelli.store.curation.undo import undo
+from botticelli.store.delivery.posts import read_content
 from botticelli.store.generation import candidates
 from botticelli.store.generation.candidates import Origin
 from botticelli.store.maintenance.retention import tidy
@@ -237,3 +238,15 @@ def test_words_for_a_picture_approve_no_other_change(db, approved_id):
     db.execute("UPDATE approved_discord_posts SET title = 'other'")
 
     assert describe(db, approved_id, picture=1, alt="x", by="ann").status == "changed"
+
+
+@pytest.mark.parametrize("parts", ['{"a": "b"}', '"abc"', "[1]", '["a", null]', "null", "7"])
+def test_what_is_no_list_of_texts_is_no_parts(db, parts):
+    db.execute(
+        "INSERT INTO approved_discord_posts (text_content, parts) VALUES ('text', %s::jsonb)",
+        (parts,),
+    )
+
+    content = read_content(db, 1, "news")
+
+    assert (content.text, content.parts) == ("text", None)

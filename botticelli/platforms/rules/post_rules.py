@@ -171,6 +171,8 @@ def _invites(facts: PostFacts) -> str:
 
 
 def _links(facts: PostFacts) -> str:
+    if facts.link and not facts.link.lower().startswith(("https://", "http://")):
+        return f"{shorten(facts.link, 80)} is no address of the web"
     allowed = facts.guard.allowed_links
     if facts.source is not None:  # it may hold what others have put into their pages
         allowed = (*(allowed or ()), urlsplit(facts.source).hostname or "")

@@ -291,7 +291,7 @@ class PostContent:
 
 CONTENT: Final = f"""
     SELECT p.id AS post_id, coalesce(r.ready, p.text_content, '') AS text,
-           CASE WHEN r.ready IS NULL THEN p.parts ELSE r.parts END AS parts,
+           botticelli_parts(CASE WHEN r.ready IS NULL THEN p.parts ELSE r.parts END) AS parts,
            coalesce(p.title, '') AS title, coalesce(p.link, '') AS link,
            coalesce(p.language, '') AS language,
            coalesce(CASE WHEN r.ready IS NOT NULL THEN r.model END, p.generation_model, '')
