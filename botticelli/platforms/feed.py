@@ -41,7 +41,7 @@ from botticelli.platforms.rate_limits import SharedLimits
 VERSION: Final = "https://jsonfeed.org/version/1.1"
 MOST_ENTRIES: Final = 100  # the oldest leave the feed, and their pictures the folder
 LARGEST: Final = 64 * 2**20  # bytes of a feed that is read
-LONGEST: Final = 100_000  # characters of an entry
+LONGEST: Final = 100_000  # UTF-16 units of an entry
 PATIENCE: Final = 10.0  # seconds for whoever else writes the feed
 NOT_IN_XML: Final = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 OURS: Final = re.compile(r"[0-9a-f]{64}(\.\w+)?$")  # names of pictures that we have put there
@@ -73,10 +73,6 @@ class Feed(FolderPlatform):
         self._head |= {"home_page_url": link} if link else {}
         self._head |= {"feed_url": f"{base_url}/{JSON}"} if base_url else {}
         self._root = f"{base_url}/" if base_url else ""
-
-    def length(self, text: str) -> int:
-        """See Platform. Characters."""
-        return len(text)
 
     def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
         """See Platform."""

@@ -112,7 +112,7 @@ def budget_report(
         spend=() if limit is None else read_spend(conn, allowed=Decimal(str(limit))),
         today=today,
         month=month,
-        posts=spending.read_spending(conn),
+        posts=spending.spent_this_month(conn),
         cost_today_usd=_sum(today),
         cost_month_usd=_sum(month),
         cached_share_today=_cached_share(today),

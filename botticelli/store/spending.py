@@ -14,12 +14,6 @@ ONE_AT_A_TIME: Final = (
     "SELECT pg_advisory_xact_lock(hashtextextended('botticelli spending ' || %(key)s, 0))"
 )
 SPENT: Final = """
-    SELECT coalesce(sum(dollars), 0)
-      FROM spending
-     WHERE key = %(key)s
-       AND day >= date_trunc('month', botticelli_now() AT TIME ZONE 'UTC')::date
-"""
-ALL_SPENT: Final = """
     SELECT key, sum(dollars) AS dollars
       FROM spending
      WHERE day >= date_trunc('month', botticelli_now() AT TIME ZONE 'UTC')::date
@@ -35,17 +29,9 @@ ADD: Final = """
 
 
 @repeatable()
-def spent_this_month(conn: Connection, key: str) -> Decimal:
-    """Return what was booked for an account since the UTC month began."""
-    row = conn.execute(SPENT, {"key": key}).fetchone()
-    assert row is not None
-    return Decimal(row[0])
-
-
-@repeatable()
-def read_spending(conn: Connection) -> dict[str, Decimal]:
+def spent_this_month(conn: Connection) -> dict[str, Decimal]:
     """Return what was booked for each account since the UTC month began."""
-    return {key: Decimal(dollars) for key, dollars in conn.execute(ALL_SPENT)}
+    return {key: Decimal(dollars) for key, dollars in conn.execute(SPENT)}
 
 
 def book(conn: Connection, key: str, dollars: Decimal, *, needed: Decimal, most: Decimal) -> bool:
@@ -61,7 +47,7 @@ def book(conn: Connection, key: str, dollars: Decimal, *, needed: Decimal, most:
 
     def work() -> bool:
         conn.execute(ONE_AT_A_TIME, {"key": key})
-        fits = spent_this_month(conn, key) + needed <= most
+        fits = spent_this_month(conn).get(key, 0) + needed <= most
         if fits:
             conn.execute(ADD, {"key": key, "dollars": dollars})
         return fits

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import NotSent, OutgoingMessage, Receipt, Refused
 from botticelli.records import record
@@ -15,8 +14,13 @@ HOUR = 3600.0
 
 @record
 class Bill:
-    """US dollars that the messages of a post need, and those of the month so far."""
+    """US dollars that the messages of a post need, and those of the month so far.
 
+    Args:
+        account: Which pays.
+    """
+
+    account: str
     needed: Decimal
     spent: Decimal
     most: Decimal
@@ -33,8 +37,14 @@ def bill_of(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Bill | N
     needed = sum(map(target.platform.price, messages), Decimal(0))
     if not needed:
         return None
-    spent = spending.spent_this_month(target.conn, _account(target))
-    return Bill(needed=needed, spent=spent, most=_most(target.destination))
+    destination = target.destination
+    account = target.wanted.place or destination.name
+    return Bill(
+        account=account,
+        needed=needed,
+        spent=spending.spent_this_month(target.conn).get(account, Decimal(0)),
+        most=Decimal(str(destination.dollars_a_month)),
+    )
 
 
 def send_paid(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Receipt:
@@ -47,21 +57,12 @@ def send_paid(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Receip
     bill = bill_of(target, messages) if price else None
     if bill is None:
         return target.platform.send(messages[0])
-    key, conn = _account(target), target.conn
-    if not spending.book(conn, key, price, needed=bill.needed, most=bill.most):
+    if not spending.book(target.conn, bill.account, price, needed=bill.needed, most=bill.most):
         what, where = f"it costs {bill}", target.destination.name
         hint = "raise dollars_a_month, or wait for the next month (UTC)"
         raise NotSent(what, where=where, hint=hint, retry_after=HOUR)
     try:
         return target.platform.send(messages[0])
     except (NotSent, Refused, ConfigError):
-        spending.give_back(conn, key, price)
+        spending.give_back(target.conn, bill.account, price)
         raise
-
-
-def _account(target: PostTarget) -> str:
-    return target.wanted.place or target.destination.name
-
-
-def _most(destination: Destination) -> Decimal:
-    return Decimal(str(destination.dollars_a_month))
