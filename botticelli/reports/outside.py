@@ -17,12 +17,13 @@ from botticelli.models import catalogue
 from botticelli.models.base import CanLookUp
 from botticelli.models.open import Drivers
 from botticelli.models.refusals import LOOK_SECONDS
-from botticelli.platforms.base import NotSent, TellsTime
+from botticelli.platforms.base import NotSent, Platform, TellsTime
 from botticelli.reports.doctor import time_of
 from botticelli.reports.findings import Finding, fault, faults, faults_of, fine, unknown, warning
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import channels
 from botticelli.store.delivery.schedule import rhythm
+from botticelli.text import counted
 from botticelli.web import bounded, kind_of
 
 LARGEST_LOOK: Final = 65_536  # bytes
@@ -79,7 +80,7 @@ def destination(place: Destination, *, clock: Clock, online: bool) -> Iterator[F
         return
     try:
         complaints = platform.check()
-        notes = [] if complaints else [*platform.notes]
+        facts = [] if complaints else list(_facts(place, platform))
     except BotticelliError as error:
         code = Exit.UNAVAILABLE if isinstance(error, NotSent) else error.exit_code
         yield from faults(error.problems, subject=subject, exit_code=code)
@@ -87,10 +88,21 @@ def destination(place: Destination, *, clock: Clock, online: bool) -> Iterator[F
     for complaint in complaints:
         yield fault(subject, complaint, exit_code=Exit.CONFIG)
     if not complaints:
-        notes += ["pictures without alternative texts"] if place.alt == "none" else []
-        yield fine(subject, f"lets us post ({'; '.join(notes)})" if notes else "lets us post")
+        yield fine(subject, f"lets us post ({'; '.join(facts)})")
     if isinstance(platform, TellsTime) and platform.told_time is not None:
         yield time_of(place.platform, platform.told_time - clock.now())
+
+
+def _facts(place: Destination, platform: Platform) -> Iterator[str]:
+    """Yield what a person should know of a place to post to, a few words each."""
+    limits = platform.limits
+    yield from platform.notes
+    yield f"length up to {limits.length:,}"
+    yield counted(limits.attachments, "picture") if limits.attachments else "no pictures"
+    if not platform.idempotency_seconds:
+        yield "no once-key: what is unclear is looked up first"
+    if place.alt == "none":
+        yield "pictures without alternative texts"
 
 
 def changed_channels(conn: Connection, config: Config) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ def test_a_pasted_token_is_tried_and_kept(project, server, write):
         "account": "@bot",
         "token": "${MASTODON_TOKEN}",
     }
-    assert "500 characters" in ended.out
+    assert "connected: mastodon 4.5.3; as @bot" in ended.out
     assert TOKEN not in ended.out + ended.err
 
 
@@ -90,7 +90,7 @@ def test_the_destination_is_added_and_posts(project, server, write):
     assert tomli.loads(text)["destinations"]["fedi"]["token"] == "${FEDI_TOKEN}"
     assert "outbox" in tomli.loads(text)["destinations"]
     checked = " ".join(project("check --online").out.split())
-    assert "lets us post (mastodon 4.5.3; as @bot; 500 characters; 4 pictures)" in checked
+    assert "lets us post (mastodon 4.5.3; as @bot; length up to 500; 4 pictures)" in checked
     (project.cwd / "botticelli.toml").write_text(f'{text}alt = "none"\n')
     checked = " ".join(project("check --online").out.split())
     assert "4 pictures; pictures without alternative texts)" in checked
@@ -230,7 +230,7 @@ def test_a_matrix_account_gets_its_token_and_into_its_room(project, write, said)
 
         assert ended.code == 0, ended.err
         assert kept(project) == "MATRIX_TOKEN=syt_bot\n"
-        assert "lets us post (as @bot:test.example)" in " ".join(
+        assert "lets us post (as @bot:test.example; length" in " ".join(
             project("check --online").out.split()
         )
 

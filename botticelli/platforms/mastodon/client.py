@@ -33,7 +33,6 @@ from botticelli.platforms.mastodon import statuses
 from botticelli.platforms.mastodon.counting import length_of
 from botticelli.platforms.mastodon.instance import Instance, instance_of
 from botticelli.platforms.requests import FailedAnswer, Requests, WebPlatform, WebRequest
-from botticelli.text import counted
 
 PAGE: Final = 40  # the most that a page may have
 MOST_PAGES: Final = 50
@@ -226,15 +225,8 @@ class Mastodon(WebPlatform):
     @property
     def notes(self) -> Sequence[str]:
         """See Platform."""
-        known, limits = self._instance(), self._instance().limits
-        told = (
-            f"{known.software or 'unknown software'} {known.version}",
-            f"as @{self.username}",
-            f"{limits.length:,} characters",
-            f"{counted(limits.attachments, 'picture')}",
-            "" if known.idempotency_seconds else "no once-key: what is unclear is looked up first",
-        )
-        return [each for each in told if each]
+        known = self._instance()
+        return (f"{known.software or 'unknown software'} {known.version}", f"as @{self.username}")
 
     def _instance(self) -> Instance:
         """Return what the server is, asked once a day."""
