@@ -49,9 +49,8 @@ class RateLimits:
             top = "/".join(route.partition(" ")[2].split("/")[:3])  # such as /channels/1
             self._bucket_of[route] = f"{name} {top}"
         bucket = self._bucket_of.get(route, route)
-        for start in ("X-RateLimit", "RateLimit", "X-Rate-Limit"):
-            if headers.get(f"{start}-Remaining") == "0":
-                self._close(bucket, _until_reset(start, headers))
+        for start in _used_up(headers):
+            self._close(bucket, _until_reset(start, headers))
 
     def pause(self, route: str, seconds: float, *, is_global: bool) -> None:
         """Ask nothing for so long: on that route, or on any."""
@@ -90,10 +89,16 @@ def retry_after(headers: Mapping[str, str]) -> str | float | None:
     A date is measured from the answer's own Date.
     """
     asked = headers.get("Retry-After")
-    if asked is None and headers.get("X-RateLimit-Remaining") == "0":
-        return _until_reset("X-RateLimit", headers) or None
+    if asked is None:
+        return max((_until_reset(start, headers) for start in _used_up(headers)), default=0) or None
     at, now = date_of(asked or ""), date_of(headers.get("Date", ""))
     return asked if at is None or now is None else max(0.0, (at - now).total_seconds())
+
+
+def _used_up(headers: Mapping[str, str]) -> list[str]:
+    """Return how the headers begin that tell of limits which are used up."""
+    starts = ("X-RateLimit", "RateLimit", "X-Rate-Limit")
+    return [start for start in starts if headers.get(f"{start}-Remaining") == "0"]
 
 
 def _until_reset(start: str, headers: Mapping[str, str]) -> float:

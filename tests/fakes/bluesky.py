@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import regex
@@ -86,6 +87,7 @@ class FakeBluesky(LoopbackServer):
         self.requests: list[tuple[str, Any]] = []  # method, JSON body or query
         self.points = 5000
         self.is_taken_down = False
+        self.is_terse = False  # a limit that is used up is told by its reset alone
         self.endpoint = ""  # what the DID's document says; empty: this server
         self._clock = clock
         self._shift = 0.0
@@ -313,12 +315,14 @@ class FakeBluesky(LoopbackServer):
         return body["rkey"], body.get("record")
 
     def _limit_headers(self, wait: int) -> dict[str, str]:
-        return {
+        now = datetime.fromtimestamp(self.now(), UTC)
+        terse = {} if self.is_terse else {"Retry-After": str(wait)}
+        return terse | {
+            "Date": format_datetime(now, usegmt=True),
             "RateLimit-Limit": "30",
             "RateLimit-Remaining": "0",
             "RateLimit-Reset": str(int(self.now()) + wait),
             "RateLimit-Policy": "30;w=300",
-            "Retry-After": str(wait),
         }
 
     def _commit(self) -> dict[str, str]:

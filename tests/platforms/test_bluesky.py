@@ -340,8 +340,9 @@ def test_errors_say_what_to_do(platform, server, fault, error):
     assert server.records == {}
 
 
-def test_a_limit_that_is_used_up_says_when_to_come_back(platform, server):
-    server.points = 1
+@pytest.mark.parametrize("is_terse", [False, True])
+def test_a_limit_that_is_used_up_says_when_to_come_back(platform, server, is_terse):
+    server.points, server.is_terse = 1, is_terse
 
     with pytest.raises(NotSent) as caught:
         platform.send(message())
