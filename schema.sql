@@ -661,7 +661,9 @@ CREATE INDEX IF NOT EXISTS source_items_by_text ON source_items (text_key);
 CREATE INDEX IF NOT EXISTS source_items_free ON source_items (source, available_at) WHERE available_at < 'infinity';
 CREATE INDEX IF NOT EXISTS source_items_used ON source_items (source) WHERE used_at IS NOT NULL;
 ALTER TABLE potential_discord_posts
-    ADD COLUMN IF NOT EXISTS source_item_id bigint;         -- what it was made of; no foreign key: items are pruned
+    ADD COLUMN IF NOT EXISTS source_item_id bigint,         -- what it was made of; no foreign key: items are pruned
+    ADD COLUMN IF NOT EXISTS theme text,                    -- of [themes]; its posts expire with it
+    ADD COLUMN IF NOT EXISTS expires_at timestamptz;
 
 -- ---------------------------------------------------------------------------------------------
 -- Deliveries: one approved post to one destination; each is sent exactly once
@@ -723,7 +725,8 @@ ALTER TABLE deliveries
     ADD COLUMN IF NOT EXISTS expires_at timestamptz;        -- beside the post's own
 ALTER TABLE approved_discord_posts
     ADD COLUMN IF NOT EXISTS not_before timestamptz,
-    ADD COLUMN IF NOT EXISTS expires_at timestamptz;
+    ADD COLUMN IF NOT EXISTS expires_at timestamptz,
+    ADD COLUMN IF NOT EXISTS theme text;
 CREATE INDEX IF NOT EXISTS deliveries_pinned
     ON deliveries (destination, scheduled_for) WHERE state = 'pending' AND scheduled_for IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_expiring ON deliveries (id) WHERE state = 'pending' AND expires_at IS NOT NULL;

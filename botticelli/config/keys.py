@@ -225,6 +225,11 @@ def slot(text: str) -> str:
     return text
 
 
+def day_or_none(text: str) -> str:
+    """Return a day as `quiet_date` does, or "" for none."""
+    return quiet_date(text) if text else ""
+
+
 def quiet_date(text: str) -> str:
     """Return "12-25" or "2026-12-25" if the calendar has it, in a leap year if no year is given."""
     full = text if len(text) > 5 else f"2000-{text}"

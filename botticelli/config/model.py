@@ -31,6 +31,7 @@ from botticelli.config.operations import (
     Similarity,
     Source,
     Supervision,
+    ThemeConfig,
     Weights,
 )
 from botticelli.config.project import Project
@@ -431,6 +432,7 @@ class Config:
         destinations: Places that posts go to, by name; left out: one Discord channel,
             POSTING_CHANNEL_ID.
         sources: Places where things to write about are found, by name.
+        themes: What to write about in parts of the year, by name.
         unset: Key path -> environment variable that the file names and nobody has set. Its value is
             empty here; who needs it raises ConfigError, and `check` lists them all.
         untrusted: Folder of the project whose files ask for more than the user has said yes to.
@@ -451,12 +453,18 @@ class Config:
     supervision: Supervision = key(Supervision(), name="")
     destinations: Mapping[str, Destination] = key(NOTHING)
     sources: Mapping[str, Source] = key(NOTHING)
+    themes: Mapping[str, ThemeConfig] = key(NOTHING)
     security: Security = key(Security())
     hooks: Hooks = key(Hooks())
     health: HealthConfig = key(HealthConfig())
     retention: RetentionConfig = key(RetentionConfig())
     unset: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     untrusted: Path | None = None
+
+    @property
+    def time_zone(self) -> str:
+        """The project's time zone: that of its first destination."""
+        return next((one.time_zone for one in self.destinations.values()), "UTC")
 
     @property
     def stages(self) -> tuple[StageName, ...]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from botticelli.config.keys import NOTHING, key, pattern
+from botticelli.config.keys import NOTHING, day_or_none, key, pattern
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
@@ -297,3 +297,30 @@ class Guard:
     allowed_links: tuple[str, ...] | None = key(None, eg=["github.com"])
     allow_invites: bool = key(False)
     allowed_mentions: tuple[str, ...] = key((), eg=AN_ID)
+
+
+@record
+class ThemeConfig:
+    """Something to write about in a part of the year; narratives read it as {{theme}}.
+
+    Args:
+        begins: First day: "12-01" (every year) or "2026-12-01".
+        ends: Last day, included.
+        holiday: A holiday instead, "COUNTRY: NAME" or "COUNTRY-REGION: NAME".
+        calendar: An .ics file instead, each of whose events is one.
+        days_before: Days before a holiday or an event that it begins.
+        days_after: Days behind it that it still goes on.
+        brief: What the writer is told.
+        tags: Tags that its posts get.
+        weight: The share of a batch that is about it.
+    """
+
+    begins: str = key("", name="from", parse=day_or_none, eg="12-01")
+    ends: str = key("", name="to", parse=day_or_none, eg="12-26")
+    holiday: str = key("", eg="US: Thanksgiving Day")
+    calendar: Path | None = key(None, eg="events.ics")
+    days_before: int = key(7, min=0, max=366)
+    days_after: int = key(0, min=0, max=366)
+    brief: str = key("", eg="The garden in winter: rest, plans, birds.")
+    tags: tuple[str, ...] = key((), eg=["winter"])
+    weight: float = key(0.3, over=0, max=1)

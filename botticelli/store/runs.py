@@ -289,3 +289,11 @@ def usage(conn: Connection, run_id: int) -> RunUsage:
     row = fetch_one(conn, RunUsage, USAGE, {"run_id": run_id})
     assert row is not None
     return row
+
+
+def now(conn: Connection) -> datetime:
+    """Return the database's present instant."""
+    row = conn.execute("SELECT botticelli_now()").fetchone()
+    assert row is not None
+    present: datetime = row[0]
+    return present

@@ -84,6 +84,7 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
     from botticelli.narrative.run.context import RunOptions
     from botticelli.stages.collect.stage import require_readable
     from botticelli.stages.curate.judge import RANKING, find_judge
+    from botticelli.stages.generate.occasion import occasion
     from botticelli.stages.post.target import PostRequest
 
     config = context.config
@@ -94,6 +95,7 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
         PostRequest().destinations(config)
         return []
     if stage == "generate":
+        occasion(config, now=context.clock.now())  # themes that mean nothing
         file, narrative = context.find(config.generate.narrative)
         return [
             Use(file=file, narrative=narrative, options=RunOptions(models=config.models.default))

@@ -1,4 +1,4 @@
-"""`botticelli schedule`, `unschedule` and `calendar`."""
+"""`botticelli schedule`, `unschedule`, `calendar` and `themes`."""
 
 import re
 from collections.abc import Iterator
@@ -10,13 +10,15 @@ from zoneinfo import ZoneInfo
 from botticelli.cli.shared.ids import Id, argument, parser_of
 from botticelli.cli.shell.command import Done, command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, Lines, render
+from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
 from botticelli.config.model import Destination
 from botticelli.errors import UsageError
 from botticelli.platforms.open import wanted_by
+from botticelli.records import record
 from botticelli.reports.calendar import Calendar, CalendarEntry, to_ics
 from botticelli.reports.calendar import calendar as look
 from botticelli.schedule.hours import first_instant, next_allowed, zone_of
+from botticelli.store import runs
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import pins
 from botticelli.store.delivery import schedule as rules
@@ -33,6 +35,7 @@ WHEN: Final = re.compile(
     r"(?P<clock>\d\d?:\d\d)",
     re.IGNORECASE,
 )
+YEAR: Final = timedelta(days=364)
 SIGNS: Final = {"posted": "", "pinned": "!", "forecast": "~", "held": "?", "failed": "x"}
 STYLES: Final = {
     "posted": "green", "pinned": "bold cyan", "forecast": "dim", "held": "yellow", "failed": "red",
@@ -63,7 +66,7 @@ def schedule(
         botticelli schedule p5 "fri 17:30" --to news
     """
     places = _places(env, to)
-    now = pins.now(conn)
+    now = runs.now(conn)
     wanted = [
         Pin(
             destination=one.name,
@@ -214,6 +217,57 @@ def calendar(
     path.write_text(to_ics(found, project=env.config.project.name), encoding="utf-8", newline="")
     facts = {"file": str(path), "entries": len(found.entries)}
     return Done(line=f"{len(found.entries)} entries are in {path}", facts=facts)
+
+
+@record
+class ThemeOfYear:
+    """A stretch of a theme, and whether it is now."""
+
+    name: str
+    first: date
+    last: date
+    weight: float
+    brief: str
+    is_now: bool
+
+
+THEMES: Final[Columns] = {
+    "THEME": lambda one: Styled(one.name, "bold cyan") if one.is_now else one.name,
+    "FROM": "first",
+    "TO": "last",
+    "SHARE>": lambda one: f"{one.weight:.0%}",
+    "NOW": lambda one: "now" if one.is_now else "",
+    "ABOUT": lambda one: shorten(one.brief, 40),
+}
+
+
+@command()
+def themes(env: Environment, *, year: int | None = None) -> Listing:
+    """Show the themes of the year: what is written about when.
+
+    Takes:
+        year YEAR: Which year; left out: the next twelve months.
+
+    Examples:
+        botticelli themes
+    """
+    from botticelli.stages.generate.themes import themes_between
+
+    today = env.clock.now().astimezone(zone_of(env.config.time_zone)).date()
+    first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today, today + YEAR)
+    rows = [
+        ThemeOfYear(
+            name=one.name,
+            first=one.first,
+            last=one.last,
+            weight=one.weight,
+            brief=one.brief,
+            is_now=one.first <= today <= one.last,
+        )
+        for one in themes_between(env.config.themes, first, last)
+    ]
+    empty = "there are no themes; add a [themes.NAME] table (docs/calendar.md)"
+    return Listing(name="themes", rows=rows, columns=THEMES, empty=empty)
 
 
 @render.register

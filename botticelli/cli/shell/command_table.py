@@ -49,6 +49,10 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Narratives": {
         "run": ("work.run", "Run a narrative from a file."),
         "sources": ("work.collect", "List the sources with what was found there."),
+        "themes": (
+            "review.calendar",
+            "Show the themes of the year: what is written about when.",
+        ),
         "narratives": ("reports.narratives", "List narratives and check them for errors."),
         "models": ("reports.models", "List models, test one, or install a local one."),
         "budget": ("reports.budget", "Show how much of each model's limits is left."),

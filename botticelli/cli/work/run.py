@@ -29,8 +29,10 @@ from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
 from botticelli.narrative.run.runner import Runner, dry_runner
 from botticelli.narrative.run.sinks import DiscordSink, TableSink
 from botticelli.records import record
+from botticelli.stages.generate.occasion import occasion, words_of
 from botticelli.stages.generate.plan import recent_posts
 from botticelli.store import runs
+from botticelli.store.connection import Connection
 from botticelli.store.runs import RunUsage
 from botticelli.text import counted
 from botticelli.tracing import here
@@ -104,6 +106,12 @@ StateDir = Annotated[
 ]
 
 
+def _given(env: Environment, conn: "Connection") -> dict[str, str]:
+    """Return what every narrative may name: recent posts, today, themes."""
+    day = occasion(env.config, now=env.clock.now())
+    return {"recent_posts": recent_posts(conn), **words_of(day)}
+
+
 @command(writes=True)
 def run(
     env: Environment,
@@ -150,7 +158,7 @@ def run(
         running = _Running(
             env=env, context=run_context(env, conn, allow_writes=allow_writes, asks=True),
             iterations=iterations, until=act, models=tuple(model or ()),
-            variables={"recent_posts": recent_posts(conn), **variables},
+            variables=_given(env, conn) | variables,
             shares={name: share for name, share in shares.items() if share is not None},
             saves=save, processes_discord=process_discord,
         )  # fmt: skip

@@ -63,7 +63,10 @@ WHAT: Final = "still has to be filled in"
 Search = Callable[[str], Path]
 HEAD: Final = 4096  # bytes that show what a file is
 # Variables that every run has.
-GIVEN: Final = ("iteration", "recent_posts", "input", "previous", "prev", "previous_output", "json")
+GIVEN: Final = (
+    "iteration", "recent_posts", "theme", "today", "upcoming", "input", "previous", "prev",
+    "previous_output", "json",
+)  # fmt: skip
 
 
 def check_file(

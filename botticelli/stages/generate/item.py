@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
-from typing import Final
+from typing import Any, Final
 
 from botticelli.errors import BotticelliError, TryLater
 from botticelli.narrative.answers.caller import LiveCaller
@@ -14,6 +14,7 @@ from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
+from botticelli.stages.generate.occasion import theme_for, words_of
 from botticelli.stages.task import Counts
 from botticelli.store import media, queue, sources
 from botticelli.store.connection import Connection
@@ -40,12 +41,14 @@ class ItemSink:
     Args:
         tables: Stores what belongs into other tables, and removes consumed rows.
         made: Told how many candidates are new, and how many repeat an older one word for word.
+        theme: What the candidates are about, as `occasion` keeps it; None: about none.
     """
 
     conn: Connection
     item: Item
     tables: Sink
     made: Callable[[int, int], None]
+    theme: Mapping[str, Any] | None = None
 
     def store(self, execution: Execution) -> Stored:
         """See Sink.
@@ -60,6 +63,14 @@ class ItemSink:
             for output, each in zip(posts, inserted, strict=True):
                 media.attach(self.conn, each.ids, output.pictures)
             ids = tuple(id_ for each in inserted for id_ in each.ids)
+            if self.theme:
+                candidates.note_theme(
+                    self.conn,
+                    ids,
+                    theme=self.theme["name"],
+                    tags=self.theme["tags"],
+                    expires_at=self.theme["ends_at"],
+                )
             for lease in execution.leases:
                 if lease.table == sources.ITEMS:
                     sources.note_made_of(self.conn, int(lease.key), ids)
@@ -98,6 +109,7 @@ class ItemRun:
         outer: The narrative that was asked for; its budget and its carousel's hold for its items.
         override: Models to ask instead of those that the narrative names.
         recent_posts: For `{{recent_posts}}`; the same for the whole life of the batch.
+        day: What the batch keeps of the day it is written on; see occasion.
     """
 
     context: RunContext
@@ -105,6 +117,7 @@ class ItemRun:
     outer: Narrative
     override: tuple[str, ...]
     recent_posts: str
+    day: Mapping[str, Any]
     counts: Counts
     callers: dict[tuple[Connection, str], LiveCaller] = field(default_factory=dict)
     calls: dict[tuple[str, tuple[str, ...]], int] = field(default_factory=dict)
@@ -123,6 +136,7 @@ class ItemRun:
             raise BotticelliError(
                 f"there is no narrative '{item.narrative}' any more", where=str(self.file.path)
             )
+        theme = theme_for(self.day, self.file, item)
         caller = self._caller(conn, narrative)
         self._check_room(conn, item, caller=caller)
         runner = Runner(
@@ -134,8 +148,9 @@ class ItemRun:
                 item=item,
                 tables=TableSink(conn=conn, clock=self.context.clock, created_by="generate"),
                 made=lambda new, old: self.counts.add(stored=new, repeats=old),
+                theme=theme,
             ),
-            options=self.options,
+            options=self._options(theme),
         )
         return runner.run(narrative, iteration=item.iteration, item_id=item.id)
 
@@ -154,15 +169,13 @@ class ItemRun:
         return caller.seconds_for(self._models(self.outer), calls=calls, tokens=tokens)
 
     def _models(self, narrative: Narrative, act: Act | None = None) -> tuple[str, ...]:
-        return self.options.models_for(narrative, act, known=self.context.config.models)
+        return self._options().models_for(narrative, act, known=self.context.config.models)
 
-    @property
-    def options(self) -> RunOptions:
-        """What the items are run with."""
+    def _options(self, theme: Mapping[str, Any] | None = None) -> RunOptions:
         return RunOptions(
             models=self.context.config.models.default,
             only=self.override,
-            variables={"recent_posts": self.recent_posts},
+            variables={"recent_posts": self.recent_posts, **words_of(self.day, theme)},
         )
 
     def _caller(self, conn: Connection, narrative: Narrative) -> LiveCaller:

@@ -19,6 +19,7 @@ from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
 from botticelli.schedule.due import earliest_round, round_slack
+from botticelli.stages.generate.occasion import occasion, words_of
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates
 from botticelli.store.sources import count_offered
@@ -220,7 +221,11 @@ def walk(
     options = RunOptions(
         models=context.config.models.default,
         only=tuple(only),
-        variables={"recent_posts": recent_posts(context.conn), "iteration": "1"},
+        variables={
+            "recent_posts": recent_posts(context.conn),
+            "iteration": "1",
+            **words_of(occasion(context.config, now=context.clock.now())),
+        },
     )
     runner, caller = dry_runner(context, file, options=options)
     calls: dict[str, list[PlannedCall]] = {}

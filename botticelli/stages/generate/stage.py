@@ -19,6 +19,7 @@ from botticelli.stages.generate.item import (
     count_reused,
     look_ahead,
 )
+from botticelli.stages.generate.occasion import occasion
 from botticelli.stages.generate.plan import (
     LONGEST_LEFT,
     NOTHING_NEW,
@@ -179,6 +180,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             outer=self.narrative,
             override=self._request.models or tuple(self._batch.options.get("models", ())),
             recent_posts=str(self._batch.options.get("recent_posts", "")),
+            day=self._batch.options,
             counts=self._counts,
         )
         try:
@@ -215,6 +217,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             "asked": self._request.is_explicit,
             # As it is now: a resumed item has to ask the very same question again.
             "recent_posts": recent_posts(self._conn),
+            **occasion(self._config, now=runs.now(self._conn)),
         }
         conn, items, run_id = self._conn, self._items, self._run.id
         return once(

@@ -66,6 +66,7 @@ LIST_JUDGED: Final = """
        AND text_content IS NOT NULL
        AND (%(with_fails)s OR NOT jsonb_path_exists(judging, '$.fails[*]'))
        AND NOT coalesce(judging @> '{"fails": ["grounded"]}', false)
+       AND coalesce(expires_at, 'infinity') > botticelli_now()
      ORDER BY curation_score DESC, coalesce(score_engagement, 0) + coalesce(score_value, 0) DESC, id
      LIMIT %(limit)s
 """
@@ -168,6 +169,8 @@ REJECT_OTHERS: Final = """
                WHEN c.id = ANY (%(explained)s) THEN c.decision_reason
                WHEN NOT coalesce(curation_score >= %(min_score)s, false)
                THEN concat('below the threshold of ', %(min_score)s::float8, ' of 50')
+               WHEN expires_at <= botticelli_now()
+               THEN concat('its theme is over: ', theme)
                WHEN jsonb_path_exists(judging, '$.fails[*]')
                THEN 'the judge answered no: ' || (judging -> 'fails')::text
                ELSE 'not among the best' END

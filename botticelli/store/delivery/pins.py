@@ -111,14 +111,6 @@ def _why_not(post: int, status: str, states: Mapping[str, str], pins: Sequence[P
     return f"post {post} does not go there; it is {status}"
 
 
-def now(conn: Connection) -> datetime:
-    """Return the database's present instant."""
-    row = conn.execute("SELECT botticelli_now()").fetchone()
-    assert row is not None
-    present: datetime = row[0]
-    return present
-
-
 @record
 class CalendarRow:
     """A delivery in the calendar.

@@ -112,6 +112,24 @@ def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+ABOUT_THEME: Final = """
+    UPDATE potential_discord_posts
+       SET theme = %(theme)s,
+           expires_at = %(expires_at)s,
+           tags = CASE WHEN %(tags)s = '[]'::jsonb THEN tags
+                       WHEN jsonb_typeof(tags) = 'array' THEN tags || %(tags)s ELSE %(tags)s END
+     WHERE id = ANY (%(ids)s::bigint[])
+"""
+
+
+def note_theme(
+    conn: Connection, ids: Iterable[int], *, theme: str, tags: Iterable[str], expires_at: str
+) -> None:
+    """Write down which theme candidates are about, and when it is over. Part of a transaction."""
+    values = {"ids": list(ids), "theme": theme, "tags": Jsonb(list(tags)), "expires_at": expires_at}
+    conn.execute(ABOUT_THEME, values)
+
+
 RECENT: Final = """
     SELECT left(text_content, 400)
       FROM potential_discord_posts
