@@ -182,6 +182,16 @@ def test_without_its_transaction_it_is_known_by_its_text(platform, server, clock
     assert (taken.receipt, taken.certain) == (None, True)
 
 
+def test_an_older_message_of_the_same_words_is_not_this_one(platform, server, clock):
+    server.tells_transactions = False
+    platform.send(message("Good morning"))
+    clock.advance(timedelta(days=3))
+
+    looked = platform.find(message("Good morning"), since=clock.now())
+
+    assert (looked.receipt, looked.certain) == (None, True)
+
+
 def test_what_others_say_is_not_ours(platform, server, clock):
     server.add({"msgtype": "m.notice", "body": "Hello"}, sender="@eve:test.example")
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
+from botticelli.clock import Clock
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import (
     Attachment,
@@ -60,6 +61,7 @@ class Matrix(WebPlatform):
         name: The destination's name.
         room: The room's id (!...) or an alias (#name:server).
         rest: The session with the account's server.
+        clock: What the server's clock is compared with.
     """
 
     idempotency_seconds = KEY_TRUSTED.total_seconds()
@@ -67,8 +69,9 @@ class Matrix(WebPlatform):
         length=events.LARGEST, attachments=MOST_PICTURES, attachment_bytes=LARGEST_PICTURE
     )
 
-    def __init__(self, name: str, *, room: str, rest: Requests) -> None:
+    def __init__(self, name: str, *, room: str, rest: Requests, clock: Clock) -> None:
         super().__init__(name, rest)
+        self._clock = clock
         self._named = room
         self._found = "" if room.startswith("#") else room
         self._me = ""
@@ -103,9 +106,12 @@ class Matrix(WebPlatform):
     ) -> Looked:
         """See Platform."""
         transaction, content = list(_contents(message, ["" for _ in message.attachments]))[-1]
-        history, why = self._history(since - CLOCK_SLACK)
+        now = self._clock.now()
+        self._whoami()  # a server whose clock is behind dates its events earlier
+        since -= CLOCK_SLACK + max(now - (self.told_time or now), timedelta())
+        history, why = self._history(since)
         for event in history:
-            if events.is_same(event, transaction, content, known=known):
+            if events.is_same(event, transaction, content, since=since, known=known):
                 return Looked(receipt=self._receipt(event["event_id"], events.sent_at(event)))
         return Looked(certain=not why, why=why)
 

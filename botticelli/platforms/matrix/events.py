@@ -100,17 +100,24 @@ def sent_at(event: Event) -> datetime | None:
 
 
 def is_same(
-    event: Event, transaction: str, content: Mapping[str, Any], *, known: Collection[str] = ()
+    event: Event,
+    transaction: str,
+    content: Mapping[str, Any],
+    *,
+    since: datetime,
+    known: Collection[str] = (),
 ) -> bool:
     """Return whether an event of our own is the one that was sent under a transaction id.
 
-    The id comes back to the device that sent it. Where it does not, text and kind have to do.
+    The id comes back to the device that sent it. Where it does not, text, kind and time have to do.
     """
     unsigned = event.get("unsigned")
     came_with = unsigned.get("transaction_id") if isinstance(unsigned, Mapping) else None
     if came_with:
         return bool(came_with == transaction)
-    theirs = event.get("content")
+    theirs, at = event.get("content"), sent_at(event)
+    if at is not None and at < since:
+        return False
     if not isinstance(theirs, Mapping) or str(event.get("event_id")) in known:
         return False
     is_kind = theirs.get("msgtype") == content["msgtype"] and "m.new_content" not in theirs

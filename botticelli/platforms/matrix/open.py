@@ -46,7 +46,6 @@ class MatrixRoom(Room):
         from botticelli.platforms.matrix.connect import homeserver
         from botticelli.platforms.requests import Requests, bearer, header_value, open_session
 
-        del clock
         where = f"destinations.{destination.name}"
         secret = header_value(
             destination.token.reveal(),
@@ -64,7 +63,7 @@ class MatrixRoom(Room):
             server="the Matrix server",
             where=destination.name,
         )
-        return Matrix(destination.name, room=destination.channel, rest=rest)
+        return Matrix(destination.name, room=destination.channel, rest=rest, clock=clock)
 
     def connect(self, ask: "Asker", *, clock: Clock) -> "Credentials":
         """See Room."""
