@@ -4,6 +4,7 @@ import base64
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -208,8 +209,9 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
 @pytest.mark.parametrize("has_folder", [True, False])
 def test_a_folder_without_pictures_says_so(tmp_path, has_folder):
     path = tmp_path if has_folder else tmp_path / "gone"
+    drivers = Drivers(named(path=path))
     with pytest.raises(ConfigError) as error:
-        Drivers(named(path=path)).open("stock").driver.generate(asked("stock"))
+        drivers.open("stock").driver.generate(asked("stock"))
     assert str(path) in str(error.value)
 
 
@@ -222,7 +224,7 @@ def test_a_picture_may_come_from_an_address():
             gone.generate(asked("stock"))
 
 
-@pytest.mark.parametrize("way", [{}, {"path": "x", "base_url": "http://localhost/x"}])
+@pytest.mark.parametrize("way", [{}, {"path": Path(), "base_url": "http://localhost/x"}])
 def test_pictures_come_from_one_place(way):
     with pytest.raises(ConfigError, match="one place"):
         Drivers(named(**way)).open("stock")

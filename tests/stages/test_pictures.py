@@ -278,3 +278,17 @@ def test_a_model_for_texts_is_not_asked_for_pictures(run, stages, db):
     stages.write(text, "show.toml")
     assert run(iterations=1, models=(WRITER,)).stored == 1
     assert calls(db)
+
+
+def test_a_missing_pillow_and_a_default_that_draws_nothing_are_found_by_the_check(
+    run, stages, monkeypatch
+):
+    monkeypatch.setattr("botticelli.narrative.checks.narrative_file.has_pillow", lambda: False)
+    stages.settings("models", image=(WRITER,))
+    file = load_file(stages.folder / "show.toml")
+    found = check_file(file, stages.config, cwd=stages.folder)
+    [line] = map(str, found.problems)
+    assert f"model '{WRITER}': it makes no pictures" in line
+    assert any("pip install 'botticelli[images]'" in str(each) for each in found.warnings)
+    with pytest.raises(ConfigError, match="makes no pictures"):
+        run(iterations=1)

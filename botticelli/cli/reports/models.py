@@ -14,7 +14,7 @@ from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled
 from botticelli.config.model import Limits, Models
 from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.models import catalogue
-from botticelli.models.base import Message, Part, Request
+from botticelli.models.base import ImageOptions, Message, Part, Request
 from botticelli.models.catalogue import CATALOGUE
 from botticelli.models.local import bundled
 from botticelli.models.open import FREE, Drivers, route
@@ -87,7 +87,7 @@ def _listed(name: str, models: Models, *, on: date) -> Mapping[str, Any]:
         provider, model, trouble = "", name, error.what
     is_free = provider in FREE
     force = None if is_free else limits_in_force(model, models)
-    uses = [("writes", models.default), ("judges", models.judge)]
+    uses = [("writes", models.default), ("judges", models.judge), ("draws", models.image)]
     return {
         "name": name,
         "provider": provider,
@@ -180,7 +180,10 @@ def _trial(env: Environment, name: str) -> Lines:
     key = ActKey(narrative="models test", act_name="trial", sequence_number=0)
     with _opened(env, name) as context:
         began = env.clock.monotonic()
-        request = Request(model=name, messages=(message,))
+        is_stock = route(name, env.config.models).provider == "pictures"
+        draws = is_stock or catalogue.PICTURES.search(name) is not None
+        image = ImageOptions(quality="low") if draws else None
+        request = Request(model=name, messages=(message,), image=image)
         answer = context.caller().ask(request, models=[name], key=key)
         seconds = env.clock.monotonic() - began
     usage, text = answer.usage, answer.text.strip()

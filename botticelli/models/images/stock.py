@@ -8,6 +8,7 @@ import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from botticelli.errors import ConfigError
 from botticelli.files import read
@@ -33,35 +34,32 @@ class Stock(Driver["httpx2.Client"]):
         if (path is None) == (not base_url):
             what, hint = "pictures come from one place", "give [models.NAME] a path or a base_url"
             raise ConfigError(what, where="pictures", hint=hint)
+        if path is not None and not path.is_dir():
+            raise ConfigError("there is no such folder with pictures", where=str(path))
         self._path, self._url, self._timeout = path, base_url, timeout
 
     def generate(self, request: Request) -> Reply:
         """See Model. Costs nothing."""
         if request.image is None:
             raise PermanentError("pictures write no text", where=f"model {request.model}")
-        if self._path is not None:
+        if self._path is None:
+            name = urlsplit(self._url).hostname or ""
+            return Reply(text="", image=self._fetched(request.model), model_version=name)
+        try:
             chosen = self._chosen(self._path, last_user_text(request.messages))
-            content, name = self._read(chosen), chosen.name
-        else:
-            content, name = self._fetched(request.model), self._url
-        return Reply(text="", image=content, model_version=name)
+            content = read(chosen, limit=LARGEST_ANSWER, below=self._path)
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+            raise ConfigError(what, where=str(error.filename or self._path)) from error
+        return Reply(text="", image=content, model_version=chosen.name)
 
     def _chosen(self, folder: Path, prompt: str) -> Path:
-        try:
-            known = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
-        except OSError as error:
-            raise ConfigError(f"no folder: {error.strerror}", where=str(folder)) from error
+        known = sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
         if not known:
             raise ConfigError("there is no picture in it", where=str(folder))
         named = [each for each in known if each.name in prompt or f" {each.stem} " in f" {prompt} "]
         number = int.from_bytes(hashlib.sha256(prompt.encode("utf-8", "replace")).digest()[:8])
         return named[0] if named else known[number % len(known)]
-
-    def _read(self, chosen: Path) -> bytes:
-        try:
-            return read(chosen, limit=LARGEST_ANSWER, below=self._path)
-        except OSError as error:
-            raise ConfigError(f"cannot be read: {error.strerror}", where=str(chosen)) from error
 
     def _fetched(self, model: str) -> bytes:
         import httpx2

@@ -38,6 +38,7 @@ from botticelli.narrative.language.table import Findings
 from botticelli.narrative.language.template import meant, placeholders
 from botticelli.narrative.run import act_facts
 from botticelli.narrative.run.input_reader import EVERY, LARGEST_TEXT
+from botticelli.pictures.reading import EXTRA, has_pillow
 from botticelli.platforms.discord.commands.table import TABLE
 from botticelli.platforms.rules.command_policy import CommandFacts, CommandVerdict, decide
 from botticelli.platforms.rules.security_rules import rules_of_narrative, rules_of_user
@@ -351,6 +352,12 @@ def check_models(file: NarrativeFile, models: Models, *, findings: Findings) -> 
         ]
         named += [((*act.place, "model"), act.models) for act in narrative.acts]
         drawing = [act.place for act in narrative.acts if act.image is not None]
+        if not narrative.models:
+            own = [act.place for act in narrative.acts if act.models]
+            named += [((*place, "type"), models.image) for place in drawing if place not in own]
+        if drawing and not has_pillow():
+            what = "Pillow is not installed: a picture that does not fit a platform holds its post"
+            findings.warn(drawing[0], what, hint=EXTRA)
         for key, names in named:
             for name in names:
                 with _noted(findings, key, about=f"model '{name}': "):
