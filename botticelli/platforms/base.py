@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from botticelli.errors import BotticelliError, ConfigError, Problem
 from botticelli.records import record
@@ -138,33 +138,35 @@ class MessageLimits:
     mimes: tuple[str, ...] = ()
 
 
-@runtime_checkable
-class Platform(Protocol):
-    """One destination, written to as one author. Not shared between threads."""
+class Platform:
+    """One destination, written to as one author. Not shared between threads.
+
+    What a platform may lack has a default here: a simple one has `limits`, `preview`, `send`,
+    `find` and `delete`.
+    """
 
     name: str
-    real: bool  # False: an outbox, which may also take what the offline model wrote
-    shows_link: bool  # whether a message's link is shown where it does not stand in the text
-
-    @property
-    def idempotency_seconds(self) -> float:
-        """How long the same nonce makes no second message; 0: it may make one at once."""
-
-    @property
-    def limits(self) -> MessageLimits:
-        """What one message may hold; a server may be asked for it once."""
+    limits: MessageLimits  # what one message may hold; a server may be asked for it once
+    idempotency_seconds: float = 0.0  # how long the same nonce makes no second message; 0: never
+    real = True  # False: an outbox, which may also take what the offline model wrote
+    shows_link = False  # whether a message's link is shown where it does not stand in the text
 
     def length(self, text: str) -> int:
         """Return the length of a text in the platform's own form, by its own rule. Pure."""
+        return utf16_length(text)
 
     def render(self, markdown: str) -> str:
         """Return Markdown in the platform's own form. Pure."""
+        return markdown
 
     def price(self, message: OutgoingMessage) -> Decimal:
         """Return the US dollars that publishing a message costs. Pure."""
+        del message
+        return Decimal(0)
 
     def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
         """Return the very requests that `send` would make, uploads first. No secret in them."""
+        raise NotImplementedError
 
     def send(self, message: OutgoingMessage) -> Receipt:
         """Publish once: what is attached is uploaded first, then one request; no retry inside.
@@ -177,6 +179,7 @@ class Platform(Protocol):
             Unconfirmed: It may have been published.
             ConfigError: The platform does not let us in.
         """
+        raise NotImplementedError
 
     def find(
         self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
@@ -193,34 +196,55 @@ class Platform(Protocol):
             NotSent: The platform cannot be asked right now.
             ConfigError: The platform does not let us in.
         """
+        del message, since, known
+        return Looked(why="this platform cannot be read back")
 
     def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
         """Replace the text of a published message. Safe to repeat. Raises as `send`."""
+        del message
+        raise Refused("this platform changes nothing that is out", where=remote_id)
 
     def delete(self, remote_id: str, *, thread: str = "") -> None:
         """Take a published message back; one that is gone already is done. Raises as `send`."""
+        raise NotImplementedError
 
     @property
     def steps(self) -> Sequence[str]:
         """What follows a published message, in order: a thread, a crosspost, its link."""
+        return ()
 
     def follow(self, step: str, receipt: Receipt) -> Receipt:
         """Do one of the `steps`; return the receipt with what it has brought. Safe to repeat.
 
         Raises as `send`; the message itself is out whatever happens here.
         """
+        del step
+        return receipt
 
     def whereabouts(self) -> str:
         """Ask which place it writes to, where its address does not say; empty: nobody says.
 
         Two destinations of one place are told by it: "discord:CHANNEL".
         """
+        return ""
 
     def thread_of(self, receipt: Receipt) -> str:
         """Return the thread that the further messages of a text go into; empty: none."""
+        del receipt
+        return ""
 
     def lies_in(self, receipt: Receipt) -> str:
         """Return where a message lies, if that is not where messages are published now."""
+        del receipt
+        return ""
+
+    @property
+    def told_time(self) -> datetime | None:
+        """Its clock when it last answered, within half a second, or None if it did not say."""
+        return None
+
+    def keep_session(self, sessions: "SealedSessions") -> None:
+        """Look for the session there, if there is any, and keep it there, from now on."""
 
     def check(self) -> Sequence[str]:
         """Ask the platform whether we may post; return the problems, for a person.
@@ -228,71 +252,6 @@ class Platform(Protocol):
         Raises:
             NotSent: The platform cannot be asked right now.
         """
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What a person should know of the place once `check` finds nothing, a few words each.
-
-        Raises:
-            NotSent: The platform cannot be asked right now.
-        """
-
-
-class PlatformDefaults:
-    """What a platform is that has nothing special: no once-key, threads, changes or price."""
-
-    real = True
-    idempotency_seconds = 0.0
-    shows_link = False
-
-    def length(self, text: str) -> int:
-        """See Platform. UTF-16 units."""
-        return utf16_length(text)
-
-    def render(self, markdown: str) -> str:
-        """See Platform."""
-        return markdown
-
-    def price(self, message: OutgoingMessage) -> Decimal:
-        """See Platform."""
-        del message
-        return Decimal(0)
-
-    def find(
-        self, message: OutgoingMessage, *, since: datetime, known: Collection[str] = ()
-    ) -> Looked:
-        """See Platform."""
-        del message, since, known
-        return Looked(why="this platform cannot be read back")
-
-    def edit(self, remote_id: str, message: OutgoingMessage) -> Receipt:
-        """See Platform."""
-        del message
-        raise Refused("this platform changes nothing that is out", where=remote_id)
-
-    @property
-    def steps(self) -> Sequence[str]:
-        """See Platform."""
-        return ()
-
-    def follow(self, step: str, receipt: Receipt) -> Receipt:
-        """See Platform."""
-        del step
-        return receipt
-
-    def whereabouts(self) -> str:
-        """See Platform."""
-        return ""
-
-    def thread_of(self, receipt: Receipt) -> str:
-        """See Platform."""
-        del receipt
-        return ""
-
-    lies_in = thread_of
-
-    def check(self) -> Sequence[str]:
-        """See Platform."""
         try:
             return tuple(self.problems())
         except NotSent:
@@ -306,7 +265,11 @@ class PlatformDefaults:
 
     @property
     def notes(self) -> Sequence[str]:
-        """See Platform."""
+        """What a person should know of the place once `check` finds nothing, a few words each.
+
+        Raises:
+            NotSent: The platform cannot be asked right now.
+        """
         return ()
 
 
@@ -422,23 +385,6 @@ def told(read: Callable[[], object]) -> Sequence[Problem]:
     except ConfigError as error:
         return error.problems
     return ()
-
-
-@runtime_checkable
-class KeepsSession(Protocol):
-    """A Platform whose session should outlive the process."""
-
-    def keep_session(self, sessions: "SealedSessions") -> None:
-        """Look for the session there, and keep it there, from now on."""
-
-
-@runtime_checkable
-class TellsTime(Protocol):
-    """A Platform whose answers say what time it is there."""
-
-    @property
-    def told_time(self) -> datetime | None:
-        """Its clock when it last answered, within half a second, or None if it did not say."""
 
 
 class PlatformError(BotticelliError):

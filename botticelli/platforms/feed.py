@@ -129,7 +129,7 @@ class Feed(FolderPlatform):
             items[:] = [one for one in items if one["id"] != remote_id]
 
     def problems(self) -> Sequence[str]:
-        """See PlatformDefaults."""
+        """See Platform."""
         found = tuple(super().problems())
         if not found:
             self._items()

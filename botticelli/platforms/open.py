@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.clock import Clock
 from botticelli.config import plugins
@@ -21,7 +21,6 @@ from botticelli.platforms.base import (
     MessageLimits,
     OutgoingMessage,
     Platform,
-    PlatformDefaults,
     Receipt,
     Room,
     ShownRequest,
@@ -151,10 +150,10 @@ class _PluggedRoom(Room):
         plugin = plugins.find(plugins.PLATFORMS, destination.platform)
         assert plugin is not None
         made = plugin(destination, clock=clock)
-        return cast(Platform, made if isinstance(made, PlatformDefaults) else _Plugged(made))
+        return made if isinstance(made, Platform) else _Plugged(made)
 
 
-class _Plugged(PlatformDefaults):
+class _Plugged(Platform):
     """A plugin's platform with what it does not have, as one of an earlier version does not.
 
     Those know `max_length` in place of limits, `finish` in place of steps, and preview one request.
@@ -162,16 +161,12 @@ class _Plugged(PlatformDefaults):
 
     def __init__(self, made: Any) -> None:
         self._made = made
+        self.limits = MessageLimits(length=getattr(made, "max_length", 0))
 
     def __getattribute__(self, name: str) -> Any:
         made = object.__getattribute__(self, "__dict__").get("_made")
         is_ours = name == "preview" or not hasattr(made, name)
         return object.__getattribute__(self, name) if is_ours else getattr(made, name)
-
-    @property
-    def limits(self) -> MessageLimits:
-        """See Platform."""
-        return MessageLimits(length=self._made.max_length)
 
     @property
     def steps(self) -> Sequence[str]:

@@ -21,7 +21,6 @@ from botticelli.platforms.base import (
     NotSent,
     OutgoingMessage,
     Platform,
-    PlatformDefaults,
     Receipt,
     Refused,
     Room,
@@ -33,7 +32,7 @@ NEVER: Final = (PermissionError, NotADirectoryError, FileExistsError, files.NotR
 FILE_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[\w-]+\.md")
 
 
-class FolderPlatform(PlatformDefaults):
+class FolderPlatform(Platform):
     """A platform that is a folder on this machine: a nonce makes one entry, however late.
 
     Args:
@@ -52,7 +51,7 @@ class FolderPlatform(PlatformDefaults):
         self._clock = clock
 
     def problems(self) -> Iterable[str]:
-        """See PlatformDefaults."""
+        """See Platform."""
         folder = self._folder
         while not folder.exists():
             folder = folder.parent

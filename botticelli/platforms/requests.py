@@ -19,7 +19,7 @@ from botticelli.platforms.base import (
     LockedOut,
     NotSent,
     OutgoingMessage,
-    PlatformDefaults,
+    Platform,
     Refused,
     ShownRequest,
     Unconfirmed,
@@ -137,7 +137,7 @@ class FailedAnswer:
 Explain = Callable[[Any], BotticelliError | None]
 
 
-class WebPlatform(PlatformDefaults):
+class WebPlatform(Platform):
     """A platform that is a server on the web. Not shared between threads.
 
     Args:
@@ -151,7 +151,7 @@ class WebPlatform(PlatformDefaults):
 
     @property
     def told_time(self) -> datetime | None:
-        """See TellsTime."""
+        """See Platform."""
         return self._rest.told_time
 
     def preview(self, message: OutgoingMessage) -> Sequence[ShownRequest]:
@@ -187,7 +187,7 @@ class Requests:
         where: str = "",
     ) -> None:
         self.base_url = base_url
-        self.told_time: datetime | None = None  # see TellsTime
+        self.told_time: datetime | None = None  # see Platform
         self._session = session
         self._limits = limits
         self._server = server

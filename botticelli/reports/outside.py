@@ -17,7 +17,7 @@ from botticelli.models import catalogue
 from botticelli.models.base import CanLookUp
 from botticelli.models.open import Drivers
 from botticelli.models.refusals import LOOK_SECONDS
-from botticelli.platforms.base import NotSent, Platform, TellsTime
+from botticelli.platforms.base import NotSent, Platform
 from botticelli.reports.doctor import time_of
 from botticelli.reports.findings import Finding, fault, faults, faults_of, fine, unknown, warning
 from botticelli.store.connection import Connection
@@ -89,7 +89,7 @@ def destination(place: Destination, *, clock: Clock, online: bool) -> Iterator[F
         yield fault(subject, complaint, exit_code=Exit.CONFIG)
     if not complaints:
         yield fine(subject, f"lets us post ({'; '.join(facts)})")
-    if isinstance(platform, TellsTime) and platform.told_time is not None:
+    if platform.told_time is not None:
         yield time_of(place.platform, platform.told_time - clock.now())
 
 

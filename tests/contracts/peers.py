@@ -7,6 +7,7 @@ kill proof (tests/crash/test_platform_kill.py) hold for it, too.
 import hashlib
 import json
 import re
+import shutil
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -94,6 +95,10 @@ class Peer:
     def forget_keys(self):
         """Know no once-key any more, as a server does after its time."""
 
+    def clear(self):
+        """Have no message any more."""
+        self.server.reset()
+
     def parents(self):
         """Return the id of the message that each is a reply to, by the id of the reply."""
         return {}
@@ -169,6 +174,10 @@ class BlueskyPeer(Peer):
     def start(self, now):
         return FakeBluesky(clock=now)
 
+    def clear(self):
+        self.server.records.clear()
+        self.server.points = 5000
+
     @property
     def facts(self):
         server = self.server
@@ -204,6 +213,11 @@ class MatrixPeer(Peer):
 
     def start(self, now):
         return FakeMatrix(now=now)
+
+    def clear(self):
+        del self.server.events[1:]
+        self.server._transactions.clear()
+        self.server.keeps_transactions = True
 
     @property
     def facts(self):
@@ -255,6 +269,9 @@ class XPeer(Peer):
     def start(self, now):
         return FakeX(now=now)
 
+    def clear(self):
+        self.server.posts.clear()
+
     @property
     def facts(self):
         return {
@@ -291,6 +308,9 @@ class FilePeer(Peer):
 
     def mend(self):
         pass
+
+    def clear(self):
+        shutil.rmtree(self.facts["folder"], ignore_errors=True)
 
 
 class OutboxPeer(FilePeer):

@@ -33,12 +33,14 @@ class Stage:
         at = self.clock.now().isoformat()
         return self.zygote({"db": self.db_url, "place": place, "at": at, **more})[0]
 
-    def approve(self, word):
-        """Approve a post and a thread with a picture that say what none before has said."""
+    def begin_again(self, word):
+        """Have a post and a thread with a picture that wait, and nothing else."""
+        self.db.execute("TRUNCATE approved_discord_posts, deliveries, locks, runs CASCADE")
+        self.peer.clear()
         single, parts = f"{word} rose", [f"{word} {noun}" for noun in ("tulip", "oak", "elm")]
         approved(self.db, single)
         attach(self.db, approved(self.db, "\n\n---\n\n".join(parts), parts=parts))
-        self.texts += [single, *parts]
+        self.texts = [single, *parts]
 
     def recover(self, wait):
         """Let time pass and run until nothing is left to do."""
@@ -61,14 +63,14 @@ def stage(request, db, db_url, clock, tmp_path):
 
 def test_killed_at_every_marked_point(stage):
     """Around a request both with once-keys that hold and with none left; else in turns."""
-    stage.approve("first")
+    stage.begin_again("first")
     steps = stage.run()["steps"]
     assert {"before send", "after send", "after a commit"} <= set(steps)
     for die_at, step in enumerate(steps, start=1):
         is_close = step.endswith(("send", "request", "file"))
         for wait in (SOON, LATE) if is_close else (SOON, LATE)[die_at % 2 :][:1]:
             stage.clock.advance(timedelta(hours=1))
-            stage.approve(f"number{die_at} {wait.days}")
+            stage.begin_again(f"number{die_at} {wait.days}")
             stage.run(die_at=die_at)
             if wait == LATE:
                 stage.peer.forget_keys()
@@ -82,7 +84,7 @@ def test_killed_by_chance_while_the_server_loses_answers(stage):
     while killed < KILLS:
         rounds += 1
         assert rounds < KILLS, "it is hardly ever killed"
-        stage.approve(f"round{rounds}")
+        stage.begin_again(f"round{rounds}")
         for _ in range(6):
             if stage.peer.faults:
                 stage.peer.break_next(*chance.choices(["ok", *faults], k=2))

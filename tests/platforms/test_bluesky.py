@@ -12,7 +12,6 @@ from botticelli.config.secrets import Secret
 from botticelli.errors import ConfigError
 from botticelli.platforms.base import (
     Attachment,
-    KeepsSession,
     KeptOut,
     LockedOut,
     NotSent,
@@ -428,7 +427,6 @@ def opened(destination, clock, db):
 
     def make(**more):
         made = open_platform(replace(destination, **more), clock=clock)
-        assert isinstance(made, KeepsSession)
         made.keep_session(SealedSessions(db))
         return made
 

@@ -8,7 +8,7 @@ from botticelli.config import plugins
 from botticelli.config.model import Destination
 from botticelli.errors import ConfigError
 from botticelli.platforms import open as opening
-from botticelli.platforms.base import MessageLimits, Platform, PlatformDefaults, Receipt
+from botticelli.platforms.base import MessageLimits, Platform, Receipt
 from botticelli.platforms.open import missing, open_platform, place_of, room_of, wanted_by
 from tests.contracts.platform_contract import message
 
@@ -42,7 +42,7 @@ class OfEarlier:
         return ("it is full",)
 
 
-class OfToday(PlatformDefaults):
+class OfToday(Platform):
     name = "board"
     limits = MessageLimits(length=7, attachments=1)
 

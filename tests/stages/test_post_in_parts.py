@@ -13,7 +13,7 @@ from botticelli.platforms.base import (
     Looked,
     MessageLimits,
     NotSent,
-    PlatformDefaults,
+    Platform,
     Receipt,
     Refused,
     Unconfirmed,
@@ -29,14 +29,14 @@ PICTURE = png("a cat")
 SHA = hashlib.sha256(PICTURE).hexdigest()
 
 
-class Wall(PlatformDefaults):
+class Wall(Platform):
     """Messages in a list, in capitals; the answers that `script` says, then receipts."""
 
     name = "wall"
     idempotency_seconds = 100.0
+    limits = MessageLimits(length=100, attachments=2)
 
     def __init__(self):
-        self.limits = MessageLimits(length=100, attachments=2)
         self.asked = []
         self.out = {}
         self.script = []

@@ -9,7 +9,7 @@ from PIL import Image
 
 from botticelli.config.model import Destination
 from botticelli.pictures.fitting import GENERATED
-from botticelli.platforms.base import MessageLimits, PlatformDefaults, Receipt
+from botticelli.platforms.base import MessageLimits, Platform, Receipt
 from botticelli.store.connection import connect as connect_to
 from tests.database import approved
 from tests.fakes.pictures import png
@@ -17,7 +17,7 @@ from tests.pictures.test_reading import drawn, photographed
 from tests.posting import PostStage, delivery_of
 
 
-class Wall(PlatformDefaults):
+class Wall(Platform):
     """Takes one picture with its message, as small as `limits` say."""
 
     name = "wall"

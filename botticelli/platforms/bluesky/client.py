@@ -57,7 +57,7 @@ class Bluesky(WebPlatform):
         self._replaces = replaces
 
     def keep_session(self, sessions: "SealedSessions") -> None:
-        """See KeepsSession."""
+        """See Platform."""
         self.account.sessions = sessions
 
     def length(self, text: str) -> int:
@@ -121,7 +121,7 @@ class Bluesky(WebPlatform):
         self.account.ask(procedure("repo.deleteRecord", body))
 
     def problems(self) -> Iterator[str]:
-        """See PlatformDefaults."""
+        """See Platform."""
         seen = self.account.ask(query("server.getSession"))
         if not isinstance(seen, dict) or seen.get("active") is False:
             yield "the account is not active; log in on the web and see why"

@@ -259,7 +259,7 @@ class Discord(WebPlatform):
         return "" if is_here or match is None else match[1]
 
     def problems(self) -> Iterable[str]:
-        """See PlatformDefaults."""
+        """See Platform."""
         if self._webhook:
             path, _ = self._messages("")
             if not channels.is_thing(self._look(path, {}), self._webhook.id):

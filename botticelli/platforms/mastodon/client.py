@@ -77,7 +77,7 @@ class Mastodon(WebPlatform):
             return 0.0
 
     @property
-    def limits(self) -> MessageLimits:
+    def limits(self) -> MessageLimits:  # type: ignore[override]
         """See Platform.
 
         Raises:
@@ -200,7 +200,7 @@ class Mastodon(WebPlatform):
             return ""
 
     def problems(self) -> Iterator[str]:
-        """See PlatformDefaults."""
+        """See Platform."""
         self._instance()
         me, wanted = self._me(), self._style.account.removeprefix("@").partition("@")[0]
         if wanted and wanted.lower() != self.username.lower():

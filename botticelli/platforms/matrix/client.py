@@ -152,7 +152,7 @@ class Matrix(WebPlatform):
         return (f"as {self._whoami()}",)
 
     def problems(self) -> Iterator[str]:
-        """See PlatformDefaults."""
+        """See Platform."""
         room, me = self._room(), self._whoami()
         membership = self._state(room, f"m.room.member/{_quoted(me)}").get("membership")
         if membership != "join":

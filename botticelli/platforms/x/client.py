@@ -154,7 +154,7 @@ class X(WebPlatform):
         )
 
     def problems(self) -> Iterator[str]:
-        """See PlatformDefaults."""
+        """See Platform."""
         if _id_in(self._ask(WebRequest(method="GET", path="/2/users/me"))) != self._user:
             yield "what answers is not X: it does not say who we are; check base_url"
 

@@ -55,12 +55,10 @@ class PostContext:
         Raises:
             ConfigError: Its client cannot be opened.
         """
-        from botticelli.platforms.base import KeepsSession
         from botticelli.store.kept_sessions import SealedSessions
 
         platform = self.open_platform(destination)
-        if isinstance(platform, KeepsSession):
-            platform.keep_session(SealedSessions(self.conn))
+        platform.keep_session(SealedSessions(self.conn))
         return PostTarget(context=self, destination=destination, platform=platform)
 
 
