@@ -9,11 +9,10 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from botticelli.platforms.base import Attachment, OutgoingMessage
 from botticelli.platforms.markdown import followed, text_of, trimmed_address
-from botticelli.records import record
 from botticelli.text import graphemes
 
 COLLECTION: Final = "app.bsky.feed.post"
@@ -38,25 +37,13 @@ _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.IGNORECASE)
 Json = dict[str, Any]
 
 
-@record
-class Facet:
-    """What a piece of the plain text is besides its letters.
-
-    Args:
-        start, end: In bytes of UTF-8; the end is excluded.
-        kind: "link", "tag" or "mention".
-        value: The address, the tag without its #, or a handle.
-    """
+class Facet(NamedTuple):
+    """What a stretch of the plain text is, in bytes of UTF-8, the end excluded."""
 
     start: int
     end: int
-    kind: str
-    value: str
-
-    def as_json(self, field: str, value: str) -> Json:
-        """Return it as the lexicon has it."""
-        feature = {"$type": f"app.bsky.richtext.facet#{self.kind}", field: value}
-        return {"index": {"byteStart": self.start, "byteEnd": self.end}, "features": [feature]}
+    kind: str  # "link", "tag" or "mention"
+    value: str  # the address, the tag without its #, or a handle
 
 
 def render(markdown: str) -> str:
@@ -137,25 +124,26 @@ def post(
     """
     plain, facets = compose(message.text)
     made: Json = {"$type": COLLECTION, "text": plain, "createdAt": stamp(at)}
-    features = [_feature(one, message.allowed_mentions, resolve) for one in facets]
+    found = [_facet(one, message.allowed_mentions, resolve) for one in facets]
     language = message.language.replace("_", "-")
     optional = {
         "langs": [language] if _LANGUAGE.fullmatch(language) else None,
-        "facets": [one for one in features if one],
+        "facets": [one for one in found if one],
         "embed": embed(message, facets, blobs),
         "reply": reply,
     }
     return made | {key: value for key, value in optional.items() if value}
 
 
-def _feature(facet: Facet, allowed: tuple[str, ...], resolve: Callable[[str], str]) -> Json | None:
+def _facet(facet: Facet, allowed: tuple[str, ...], resolve: Callable[[str], str]) -> Json | None:
     """Return a facet as the lexicon has it; None: a mention that is not allowed, or of nobody."""
+    field, value = {"link": "uri", "tag": "tag", "mention": "did"}[facet.kind], facet.value
     if facet.kind == "mention":
-        handle = facet.value.lower()
-        is_allowed = handle in {one.lower().lstrip("@") for one in allowed}
-        did = resolve(handle) if is_allowed else ""
-        return facet.as_json("did", did) if did else None
-    return facet.as_json("uri" if facet.kind == "link" else "tag", facet.value)
+        is_allowed = value.lower() in {one.lower().lstrip("@") for one in allowed}
+        value = resolve(value.lower()) if is_allowed else ""
+    feature = {"$type": f"app.bsky.richtext.facet#{facet.kind}", field: value}
+    index = {"byteStart": facet.start, "byteEnd": facet.end}
+    return {"index": index, "features": [feature]} if value else None
 
 
 def embed(

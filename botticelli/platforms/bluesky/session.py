@@ -6,7 +6,6 @@ process finds it; it is made anew only when the server takes neither of its two 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,6 @@ from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import KeptOut, LockedOut, NotSent, Refused
 from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.platforms.requests import FailedAnswer, Requests, WebRequest, bearer, open_session
-from botticelli.records import record
 
 if TYPE_CHECKING:
     import requests
@@ -27,6 +25,7 @@ ENTRY: Final = "https://bsky.social"  # knows every handle
 DIRECTORY: Final = "https://plc.directory"  # knows where an account lives
 UNKNOWN: Final = "{server of the account}"  # until somebody is asked
 NO_LOGIN: Final = "make an app password in the settings, then `botticelli connect bluesky`"
+Login = dict[str, str]  # did, accessJwt, refreshJwt, and the server's address as root
 _SHUT: Final = "the account is shut ({}); log in on the web and see why"
 
 
@@ -51,20 +50,6 @@ _ERRORS: Final[Mapping[str, tuple[type[BotticelliError], str]]] = {
     # Pictures that nothing uses are thrown away after some hours.
     "BlobNotFound": (NotSent, "the server has dropped a picture"),
 }
-
-
-@record
-class Login:
-    """What a login brings.
-
-    Args:
-        root: The server's address.
-    """
-
-    did: str
-    root: str
-    access: str
-    refresh: str
 
 
 def query(method: str, asked: Mapping[str, str] | None = None) -> WebRequest:
@@ -114,7 +99,7 @@ class BlueskyAccount:
     def did(self) -> str:
         """The account's id for ever; without a session, the server is asked for it."""
         known = self._known()
-        return known.did if known else self._find()
+        return known["did"] if known else self._find()
 
     def ask(self, request: WebRequest) -> Any:
         """Make a request as the account; one that meets an old token is made again, with a new one.
@@ -125,9 +110,9 @@ class BlueskyAccount:
         """
         login = self._known() or self._log_in()
         try:
-            return self._send(request, login.access)
+            return self._send(request, login["accessJwt"])
         except TokenOver:
-            return self._send(request, self._renewed(login).access)
+            return self._send(request, self._renewed(login)["accessJwt"])
 
     def look(self, method: str, asked: Mapping[str, str], *, absent: str) -> dict[str, Any]:
         """Make a request that anybody may make; {} where the server answers `absent`."""
@@ -174,8 +159,8 @@ class BlueskyAccount:
         if self._login is None and self.sessions:
             kept = self.sessions.load(self._name, self._password.reveal())
             if kept:
-                self._login = Login(**json.loads(kept))
-                self.requests.base_url = self._login.root
+                self._login = json.loads(kept)
+                self.requests.base_url = self._login["root"]
         return self._login
 
     def _log_in(self) -> Login:
@@ -187,25 +172,20 @@ class BlueskyAccount:
     def _renewed(self, login: Login) -> Login:
         """Return the session with new tokens; a new one where it cannot be refreshed."""
         try:
-            return self._keep(self._send(procedure("server.refreshSession"), login.refresh))
+            return self._keep(self._send(procedure("server.refreshSession"), login["refreshJwt"]))
         except (TokenOver, LockedOut):
             return self._log_in()
 
     def _keep(self, answer: Any) -> Login:
-        try:
-            login = Login(
-                did=str(answer["did"]),
-                root=self.requests.base_url,
-                access=str(answer["accessJwt"]),
-                refresh=str(answer["refreshJwt"]),
-            )
-        except (KeyError, TypeError) as error:
+        given = answer if isinstance(answer, dict) else {}
+        login = {key: str(given.get(key, "")) for key in ("did", "accessJwt", "refreshJwt")}
+        if not all(login.values()):
             words = "the server's answer describes no session; check base_url"
-            raise NotSent(words, where=self._where) from error
+            raise NotSent(words, where=self._where)
+        self._login = login | {"root": self.requests.base_url}
         if self.sessions:
-            self.sessions.keep(self._name, json.dumps(asdict(login)), self._password.reveal())
-        self._login = login
-        return login
+            self.sessions.keep(self._name, json.dumps(self._login), self._password.reveal())
+        return self._login
 
     def _find(self) -> str:
         """Return who the account is, having found where it lives if no server is named."""
