@@ -120,7 +120,7 @@ class _Ear(logging.Handler):
         self.heard = True
 
 
-class _RecordedSpan:
+class _RecordedSpan(Span):
     """An OpenTelemetry span as our floors know it."""
 
     def __init__(self, opened: "opentelemetry.trace.Span") -> None:

@@ -14,8 +14,8 @@ Value = str | int | float | bool | tuple[str, ...]
 Kind = Literal["internal", "client"]  # client: a request to another service
 
 
-class Span(Protocol):
-    """One thing that is being done."""
+class Span:
+    """One thing that is being done; this one is recorded nowhere."""
 
     def set(self, facts: Mapping[str, Value | None]) -> None:
         """Add facts; those that are None are left out."""
@@ -36,17 +36,6 @@ class Tracer(Protocol):
         """Send the spans that are left; none may follow."""
 
 
-class _Silent:
-    """A span that does nothing."""
-
-    def set(self, facts: Mapping[str, Value | None]) -> None:
-        """See Span."""
-
-    def fail(self, kind: str) -> None:
-        """See Span."""
-
-
-_SILENT: Final = _Silent()
 _in_use: ContextVar[Callable[[], Tracer | None]] = ContextVar("tracer", default=lambda: None)
 
 
@@ -74,7 +63,7 @@ def span(
 ) -> AbstractContextManager[Span]:
     """Return a span of the tracer in use."""
     tracer = _in_use.get()()
-    return nullcontext(_SILENT) if tracer is None else tracer.span(name, facts, kind=kind)
+    return nullcontext(Span()) if tracer is None else tracer.span(name, facts, kind=kind)
 
 
 def inherited(work: Callable[..., Any]) -> Callable[..., Any]:

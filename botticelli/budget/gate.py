@@ -4,7 +4,6 @@ import itertools
 import threading
 from datetime import timedelta
 from decimal import Decimal
-from typing import Protocol
 
 from botticelli.budget import limits
 from botticelli.clock import Clock
@@ -30,13 +29,6 @@ class DaySpent(TryLater):
     """The day's allowance for one model is used up."""
 
 
-class Stop(Protocol):
-    """Asks a waiting caller to give up; a threading.Event is one."""
-
-    def is_set(self) -> bool:
-        """Return whether to stop."""
-
-
 @record
 class Grant:
     """The right to send one request now."""
@@ -57,7 +49,7 @@ class Gate:
         multipliers: Multipliers,
         identity: Identity,
         clock: Clock,
-        stop: Stop | None = None,
+        stop: threading.Event | None = None,
         window: Window | None = None,
     ) -> None:
         self._conn = conn

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 from botticelli.text import exposed, visible, wrapped
 from botticelli.tracing import here
@@ -19,25 +19,14 @@ from botticelli.tracing import here
 if TYPE_CHECKING:
     import threading
 
+    from botticelli.cli.shell.environment import Environment
     from botticelli.config.hiding import Hider
 
 STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 PRIORITIES: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
-class Process(Protocol):
-    """What the log needs of the process that it serves; Environment has it."""
-
-    stderr: TextIO
-    environ: dict[str, str]
-
-    @property
-    def hider(self) -> "Hider":
-        """Hides the secrets that are known."""
-        ...
-
-
-def set_up(process: Process, *, debug: bool, quiet: bool) -> None:
+def set_up(process: "Environment", *, debug: bool, quiet: bool) -> None:
     """Send the log of this process to `process.stderr` in the form that fits its reader.
 
     Libraries speak from warnings on, or from debug on with --debug.
@@ -82,7 +71,7 @@ def catch_strays() -> None:
     sys.unraisablehook = unraisable
 
 
-def write(process: Process, text: str, level: int) -> None:
+def write(process: "Environment", text: str, level: int) -> None:
     """Write what a command says to stderr: as it is for a person, else as a log line.
 
     A terminal gets it in lines of its width. Under systemd every line has its priority, and the
@@ -105,17 +94,17 @@ def write(process: Process, text: str, level: int) -> None:
     process.stderr.flush()
 
 
-def _words(process: Process) -> list[str]:
+def _words(process: "Environment") -> list[str]:
     return process.environ.get("BOTTICELLI_LOG", "").lower().replace(",", " ").split()
 
 
-def _style(process: Process) -> Callable[[logging.LogRecord, Mapping[str, Any]], str]:
+def _style(process: "Environment") -> Callable[[logging.LogRecord, Mapping[str, Any]], str]:
     if "json" in _words(process):
         return _json_line
     return _journal_line if _is_journal(process) else _human_line
 
 
-def _is_journal(process: Process) -> bool:
+def _is_journal(process: "Environment") -> bool:
     """Return whether journald reads our stderr; a child of a service inherits only the variable."""
     stream = process.environ.get("JOURNAL_STREAM", "")
     if not stream or process.stderr.isatty():
@@ -127,7 +116,7 @@ def _is_journal(process: Process) -> bool:
     return stream == f"{stderr.st_dev}:{stderr.st_ino}"
 
 
-def _level(process: Process, *, debug: bool, quiet: bool) -> int:
+def _level(process: "Environment", *, debug: bool, quiet: bool) -> int:
     words = _words(process)
     if debug or "debug" in words:
         return logging.DEBUG

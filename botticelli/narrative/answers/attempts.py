@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from threading import Event
 
-from botticelli.budget.gate import DaySpent, Gate, Grant, Stop
+from botticelli.budget.gate import DaySpent, Gate, Grant
 from botticelli.clock import Clock
 from botticelli.config.model import Models, Multipliers, Price
 from botticelli.errors import BotticelliError, ConfigError
@@ -84,7 +85,7 @@ class Attempts:
         clock: Clock,
         chance: random.Random,
         drivers: Drivers | None = None,
-        stop: Stop | None = None,
+        stop: Event | None = None,
         note: Callable[[str], None] = lambda _line: None,
         window: Window | None = None,
     ) -> None:
