@@ -478,7 +478,8 @@ CREATE INDEX IF NOT EXISTS approved_by_run ON approved_discord_posts (run_id) WH
 DROP INDEX IF EXISTS approved_changed;                                         -- until version 6
 CREATE INDEX IF NOT EXISTS approved_altered
     ON approved_discord_posts (candidate_id)
-    WHERE approved_hash <> botticelli_post_hash(text_content, title, link, language, parts, attached);
+    WHERE review_status IN ('pending', 'posting', 'held', 'failed')
+      AND approved_hash <> botticelli_post_hash(text_content, title, link, language, parts, attached);
 
 -- Since version 7: pictures, each stored once, and the posts that have them.
 CREATE TABLE IF NOT EXISTS media (

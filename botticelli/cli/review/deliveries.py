@@ -188,6 +188,8 @@ def edit(
         botticelli edit p5 --to mastodon
         botticelli edit c12 --alt "A cat asleep on a keyboard"
     """
+    if alt is not None and (text or file or to or approve):
+        raise UsageError("--alt excludes --text, --file, --to and --approve")
     if to:
         return _edit_rendition(env, conn, post, to, text=text, file=file)
     if post.kind == "delivery":

@@ -136,6 +136,7 @@ FIRST_OF: Final = """
     SELECT candidate_id
       FROM approved_discord_posts
      WHERE 'changed' = ANY (%(statuses)s)
+       AND review_status IN ('pending', 'posting', 'held', 'failed')
        AND approved_hash
            <> botticelli_post_hash(text_content, title, link, language, parts, attached)
 """
