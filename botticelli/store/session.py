@@ -139,7 +139,7 @@ class DatabaseSession(psycopg.Connection[Any]):
     def close(self) -> None:
         """See psycopg; a shared connection is the others' from now on."""
         self._is_over = True
-        self._leave()
+        self.leave()
         super().close()
 
     def __exit__(self, *exc: Any) -> None:
@@ -153,26 +153,19 @@ class DatabaseSession(psycopg.Connection[Any]):
         """Whether no transaction is under way, so that another connection would do as well."""
         return not self._depth
 
-    def rest(self) -> None:
-        """Leave our place at the server to others; the next statement opens another connection."""
-        if self.heals and self.is_free and self.places is None:
-            self.pgconn.finish()
-        elif self.is_free:
-            self._leave()
-
     @contextmanager
     def shared(self, most: int) -> Iterator[Callable[[], Self]]:
         """Share `most` connections, ours among them, with the sessions that what is yielded makes.
 
         A session takes one for its next statement, in the order in which they ask, and leaves it
-        to the others when it is closed, or rests.
+        to the others when it is closed, or lent.
         """
         places: SimpleQueue[Kept | None] = SimpleQueue()
         self.places = places
         for _ in range(most - 1):
             places.put(None)
         self._has_place = True
-        self._leave()
+        self.leave()
         try:
             yield self._twin
         finally:
@@ -200,7 +193,7 @@ class DatabaseSession(psycopg.Connection[Any]):
         self.pgconn, self._prepared, self.is_pooled, known = kept
         self.change(**{k: v for k, v in self.settings.items() if known.get(k) != v})
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Let others have our shared connection; one that is not fit for it is given up."""
         if self.places is None or not self._has_place:
             return
@@ -318,8 +311,8 @@ class PooledCursor(HidingCursor):
 
 def lend(conn: psycopg.Connection[Any]) -> None:
     """Let other threads have a shared connection until our next statement: now we wait."""
-    if isinstance(conn, DatabaseSession) and conn.places is not None:
-        conn.rest()
+    if isinstance(conn, DatabaseSession) and conn.is_free:
+        conn.leave()
 
 
 @cache
@@ -332,8 +325,8 @@ def _nowhere() -> "PGconn":
 
 def joined(conn: psycopg.Connection[Any]) -> AbstractContextManager[object]:
     """Return the transaction under way, without a savepoint of its own; else a new one."""
-    is_idle = conn.info.transaction_status == pq.TransactionStatus.IDLE
-    return conn.transaction() if is_idle else nullcontext()
+    under_way = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
+    return nullcontext() if conn.info.transaction_status in under_way else conn.transaction()
 
 
 def opened(

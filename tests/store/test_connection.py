@@ -4,10 +4,11 @@ import socket
 
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import pq, sql
 
 from botticelli.errors import ConfigError, Exit, Unavailable
 from botticelli.store.connection import connect, mapped_errors, place_of
+from botticelli.store.session import joined
 from tests.database import url_of
 
 
@@ -160,3 +161,14 @@ def test_what_the_user_may_not_do_is_one_line(person):
 def test_a_mistake_of_ours_stays_one(db):
     with pytest.raises(psycopg.errors.SyntaxError), mapped_errors():
         db.execute("SELEKT 1")
+
+
+def test_what_joins_a_transaction_opens_one_over_a_connection_that_was_lost(db_url, db):
+    with connect(db_url) as conn:
+        conn.heals = True
+        db.execute("SELECT pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+        conn.pgconn.finish()
+        with joined(conn), joined(conn):
+            row = conn.execute("SELECT pg_current_xact_id() = pg_current_xact_id()").fetchone()
+            assert row == (True,)
+            assert conn.info.transaction_status == pq.TransactionStatus.INTRANS
