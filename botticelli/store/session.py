@@ -61,6 +61,10 @@ BLOCKERS: Final = """
 """
 
 
+IS_ROOMY: Final = """
+    SELECT 4 * count(datid) < current_setting('max_connections')::integer FROM pg_stat_activity
+"""
+
 # A connection, the statements that it has planned, whether a pooler is behind it, its settings.
 Kept: TypeAlias = "tuple[PGconn, PrepareManager, bool, Mapping[str, str]]"
 
@@ -158,8 +162,10 @@ class DatabaseSession(psycopg.Connection[Any]):
         """Share `most` connections, ours among them, with the sessions that what is yielded makes.
 
         A session takes one for its next statement, in the order in which they ask, and leaves it
-        to the others when it is closed, or lent.
+        to the others when it is closed, or lent. Where others fill the server, ours is the only
+        one: who waits for another would keep it from them.
         """
+        most = most if self.execute(IS_ROOMY).fetchone() == (True,) else 1
         places: SimpleQueue[Kept | None] = SimpleQueue()
         self.places = places
         for _ in range(most - 1):
