@@ -40,6 +40,7 @@ CLOCK_SLACK: Final = timedelta(minutes=30)  # the database's clock may be off th
 INSTANCE_SECONDS: Final = 86_400.0  # how long what a server says of itself holds
 MEDIA_SECONDS: Final = 20.0  # how long a picture's processing is waited for
 MEDIA_BACKOFF: Final = Backoff(base=0.5, cap=4.0)
+READ_MARKDOWN: Final = ("pleroma", "akkoma", "gotosocial")  # unless a text's kind is said
 NO_ID: Final = "botticelli-check"  # what no status is called: who may not write is told so
 RIGHTS: Final = (
     ("DELETE", f"/api/v1/statuses/{NO_ID}", "write:statuses"),
@@ -274,18 +275,13 @@ class Mastodon(WebPlatform):
             raise Refused(what, where=self.name)
 
     def _require_parent(self, message: OutgoingMessage) -> None:
-        """Refuse to answer what is gone: some servers would publish it all the same.
-
-        Raises:
-            Refused: It is gone.
-        """
-        if not message.previous:
-            return
-        try:
-            self._look(_one(message.previous[-1].remote_id))
-        except Refused as error:
-            what = "the message that this one follows is gone"
-            raise Refused(what, where=self.name) from error
+        """Refuse to answer what is gone: some servers would publish it all the same."""
+        for parent in message.previous[-1:]:
+            try:
+                self._look(_one(parent.remote_id))
+            except Refused as error:
+                what = "the message that this one follows is gone"
+                raise Refused(what, where=self.name) from error
 
     def _publishing(self, message: OutgoingMessage, ids: Sequence[str]) -> WebRequest:
         return WebRequest(
@@ -309,7 +305,7 @@ class Mastodon(WebPlatform):
         language = (message.language or style.language).partition("-")[0].lower()
         if language.isalpha() and len(language) in (2, 3):
             body["language"] = language
-        if self._known and self._known[1].takes_content_type:
+        if self._known and self._known[1].software in READ_MARKDOWN:
             body["content_type"] = "text/plain"
         return body
 

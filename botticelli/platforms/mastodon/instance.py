@@ -38,11 +38,6 @@ class Instance:
         """How long a repeated Idempotency-Key makes no second status; 0: it may make one."""
         return KEY_SECONDS if self.software in HONOUR_KEYS else 0.0
 
-    @property
-    def takes_content_type(self) -> bool:
-        """Whether a text may be read as markdown there unless its kind is said."""
-        return self.software in ("pleroma", "akkoma", "gotosocial")
-
 
 def instance_of(told: Mapping[str, Any], name: str = "") -> Instance:
     """Return what an answer of /api/v2/instance or /api/v1/instance describes.
