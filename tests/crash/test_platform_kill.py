@@ -35,7 +35,9 @@ class Stage:
 
     def begin_again(self, word):
         """Have a post and a thread with a picture that wait, and nothing else."""
-        self.db.execute("TRUNCATE approved_discord_posts, deliveries, locks, runs CASCADE")
+        self.db.execute(
+            "TRUNCATE approved_discord_posts, deliveries, destination_channels, locks, runs CASCADE"
+        )
         self.peer.clear()
         single, parts = f"{word} rose", [f"{word} {noun}" for noun in ("tulip", "oak", "elm")]
         approved(self.db, single)
