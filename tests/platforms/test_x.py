@@ -251,6 +251,13 @@ def test_a_duplicate_after_a_lost_answer_is_the_post_itself(platform, server, cl
     assert [one["id"] for one in server.posts] == [receipt.remote_id]
 
 
+def test_an_earlier_part_of_a_thread_with_the_same_words_is_not_this_one(platform, clock):
+    first = platform.send(message("again", begun_at=clock.now()))
+
+    with pytest.raises(Refused, match="already"):
+        platform.send(message("again", nonce="2", begun_at=clock.now(), previous=(first,)))
+
+
 def test_a_duplicate_of_an_older_post_is_refused(platform, server, clock):
     platform.send(message("once"))
     clock.advance(timedelta(hours=1))

@@ -124,7 +124,8 @@ class X(WebPlatform):
             answer = self._ask(_post(message, ids))
         except _Repeated:
             # Perhaps an attempt of ours before; what is older than the first is another post.
-            if message.begun_at and (receipt := self._seen(message, since=message.begun_at)[0]):
+            since, known = message.begun_at, [one.remote_id for one in message.previous]
+            if since and (receipt := self._seen(message, since=since, known=known)[0]):
                 return receipt
             raise
         if id_ := _id_in(answer):
