@@ -34,10 +34,10 @@ def adapt(
     dry_run: bool = False,
     jitter: Jitter = None,
 ) -> AdaptReport | AdaptDryRun:
-    """Shorten approved posts for destinations that take less, and describe pictures.
+    """Shorten approved posts for destinations that take less.
 
-    Each post by the narrative that its destination names (`adapt`), pictures by the model that
-    `[models] vision` names (`alt = "generate"`). `curate` does the same at its end.
+    Each by the narrative that its destination names (`adapt`). Pictures get their words by the
+    model that `[models] vision` names (`alt = "generate"`). `curate` does the same at its end.
 
     Takes:
         to NAME: Adapt to this destination only.
