@@ -517,6 +517,12 @@ CREATE TABLE IF NOT EXISTS fitted_media (
 );
 CREATE INDEX IF NOT EXISTS fitted_media_by_sha256 ON fitted_media (sha256);
 
+-- What may lack words for its pictures.
+CREATE INDEX IF NOT EXISTS approved_with_pictures
+    ON approved_discord_posts (id) WHERE attached IS NOT NULL AND review_status IN ('pending', 'held');
+CREATE INDEX IF NOT EXISTS potential_with_pictures
+    ON potential_discord_posts (id) WHERE attached IS NOT NULL AND review_status = 'held';
+
 -- Keep `attached` of a candidate or post what its rows of post_media say; null: it has none.
 CREATE OR REPLACE FUNCTION botticelli_attach() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
