@@ -304,3 +304,20 @@ def test_what_a_post_says_is_no_placeholder(db, run, gemini):
     run()
 
     assert "{{length}} ${HOME} {{reason}}" in gemini.calls[0].prompt
+
+
+def test_retrying_its_delivery_has_a_held_rendition_made_anew(db, run, posting, gemini):
+    post = approved(db, LONG)
+    gemini.responder = lambda _: answer(LONG)
+    run()
+    posting()
+    [delivery] = decisions.list_deliveries(db, post_id=post, limit=1)
+    assert delivery.state == "held"
+
+    decisions.decide(db, delivery.id, "retry", by="ann")
+    gemini.responder = lambda _: answer(SHORT)
+    run()
+
+    assert rendition(db)[:2] == ("ready", SHORT)
+    assert len(gemini.calls) == 3
+    assert [one.state for one in posting(ignoring_rhythm=True).results] == ["posted"]

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 from botticelli.errors import BotticelliError, UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, fetch_one
-from botticelli.store.delivery import posts
+from botticelli.store.delivery import posts, renditions
 from botticelli.text import parts_of
 
 Decision = Literal["hold", "retry", "mark-posted", "drop", "withdraw"]
@@ -215,6 +215,8 @@ def decide(
         reopens = decision == "retry" and conn.execute(REOPEN, values).rowcount == 1
         if not reopens and conn.execute(DECIDE, values).rowcount != 1:
             raise _not_open(seen, decision)
+        if decision == "retry":
+            renditions.ask_anew(conn, seen.post_id, seen.destination)
     return find_delivery(conn, delivery_id)
 
 

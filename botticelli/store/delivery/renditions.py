@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 from botticelli.errors import UsageError
 from botticelli.store.connection import Connection, repeatable
 from botticelli.store.delivery import posts
+from botticelli.store.generation.executions import LASTING
 from botticelli.text import parts_of
 
 State = Literal["open", "ready", "held"]
@@ -39,8 +40,17 @@ FORGET: Final = """
     DELETE FROM renditions
      WHERE post_id = %(post_id)s
        AND destination = %(destination)s
-       AND state = 'open'
+       AND state = %(state)s
 """
+# A person wants it asked for anew: the answers that would not do are not used again.
+ASK_ANEW: Final = f"""
+    UPDATE model_calls
+       SET state = 'unusable', error = 'asked for anew'
+     WHERE item_id IS NULL
+       AND place LIKE '{LASTING}%%'
+       AND place = concat('{LASTING}', %(post_id)s::text, '/', %(destination)s::text, '/')
+       AND state = 'done'
+"""  # noqa: S608 - all parts are constants
 # What a person wrote meanwhile stays, and of a post that was changed meanwhile it is none.
 SETTLE: Final = f"""
     UPDATE renditions AS r
@@ -72,7 +82,14 @@ CLEAR: Final = """
 @repeatable()
 def forget_open(conn: Connection, post_id: int, destination: str) -> None:
     """Note that a post needs no rendition for a destination any more."""
-    conn.execute(FORGET, {"post_id": post_id, "destination": destination})
+    conn.execute(FORGET, {"post_id": post_id, "destination": destination, "state": "open"})
+
+
+def ask_anew(conn: Connection, post_id: int, destination: str) -> None:
+    """Let a rendition be made again that could not be; part of the caller's transaction."""
+    values = {"post_id": post_id, "destination": destination, "state": "held"}
+    if conn.execute(FORGET, values).rowcount:
+        conn.execute(ASK_ANEW, values)
 
 
 @repeatable(pressing=True)
