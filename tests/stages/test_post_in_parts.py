@@ -18,12 +18,13 @@ from botticelli.platforms.base import (
     Refused,
     Unconfirmed,
 )
+from botticelli.stages.post.edit import edit_post
 from botticelli.store.connection import connect as connect_to
 from botticelli.store.curation.reviews import decide
 from tests.clock import NOON
 from tests.database import approved, candidate
 from tests.fakes.pictures import png
-from tests.posting import PostStage, delivery_of
+from tests.posting import PostStage, delivery_of, id_of
 
 PICTURE = png("a cat")
 SHA = hashlib.sha256(PICTURE).hexdigest()
@@ -158,6 +159,26 @@ def test_a_lost_answer_breaks_no_chain_and_doubles_nothing(stage, wall, lost, la
     assert {one.begun_at for one in again} == {begun}
 
 
+def test_an_open_outcome_whose_pictures_are_broken_is_held_not_a_crash(db, stage, wall):
+    post = approved(db, "look")
+    picture(db, post)
+    wall.script = [Unconfirmed("lost")] * 9
+    wall.find = lambda *_, **__: Looked(why="closed")
+    stage()
+    broken = b"no picture"
+    db.execute(
+        "INSERT INTO media (sha256, mime, content) VALUES (%s, 'image/png', %s)",
+        (hashlib.sha256(broken).hexdigest(), broken),
+    )
+    db.execute("UPDATE post_media SET sha256 = %s", (hashlib.sha256(broken).hexdigest(),))
+    stage.clock.advance(timedelta(minutes=5))
+
+    [result] = [one for one in stage().results if one.delivery]
+
+    assert result.state == "held"
+    assert "its pictures cannot be prepared" in result.note
+
+
 def test_a_part_that_is_refused_stops_the_chain_and_says_what_is_out(db, stage, wall):
     post = thread(db)
     wall.script = [None, Refused("no politics here")]
@@ -220,6 +241,19 @@ def test_a_rendition_of_an_earlier_text_is_none(db, stage, wall):
     stage()
 
     assert wall.texts == ["THE NEW TEXT"]
+
+
+def test_an_edit_of_a_rendition_leaves_the_post_as_it_is_for_everywhere_else(db, stage, wall):
+    post = approved(db, "the long one")
+    rendition(db, post, "the short one")
+    stage()
+    wall.edit = lambda remote_id, message: wall.receipt(message)
+
+    edit_post(stage.context, id_of(db, post, "wall"), text="the brief one", by="ann")
+
+    query = "SELECT r.text_content, r.decided_by, p.text_content FROM renditions AS r"
+    row = db.execute(f"{query} JOIN approved_discord_posts AS p ON p.id = r.post_id").fetchone()
+    assert row == ("the brief one", "ann", "the long one")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from botticelli.errors import ConfigError, Exit
+from botticelli.errors import BotticelliError, ConfigError, Exit
 from botticelli.platforms.base import LockedOut, Looked, NotSent, OutgoingMessage, Receipt
 from botticelli.stages.post.send import CONFIG_DELAY, Ended, Sending, posted
 from botticelli.stages.post.target import PostTarget
@@ -45,21 +45,21 @@ def reconcile(target: PostTarget, delivery: Delivery) -> Ended | Sending:
     if text != content.text:
         content = replace(content, text=text, parts=parts_of(text))
     texts = delivery.messages or target.texts(content)
+    try:
+        attachments = target.attachments(content)
+    except BotticelliError as error:
+        note = f"its outcome is not known, and its pictures cannot be prepared ({error.what})"
+        return Ended(ending=DeliveryResult(state="held", note=note), exit_code=Exit.FAILED)
     sending = Sending(
-        target=target,
-        delivery=delivery,
-        content=content,
-        texts=texts,
-        attachments=target.attachments(content),
+        target=target, delivery=delivery, content=content, texts=texts, attachments=attachments
     )
     message = sending.next_message()
     if message is None or delivery.sent_at is None:  # between two messages of a split text
         return sending
     assert delivery.age is not None
-    if delivery.is_wanted and delivery.age.total_seconds() < target.platform.idempotency_seconds:
-        sending.in_doubt = True
-        return sending
-    return _look(sending, message)
+    is_known = delivery.age.total_seconds() < target.platform.idempotency_seconds
+    sending.in_doubt = delivery.is_wanted and is_known
+    return sending if sending.in_doubt else _look(sending, message)
 
 
 def _look(sending: Sending, message: OutgoingMessage) -> Ended | Sending:

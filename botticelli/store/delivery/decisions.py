@@ -231,8 +231,20 @@ def _not_open(seen: DeliveryView, decision: Decision) -> BotticelliError:
     )
 
 
+# What was sent of a rendition is the rendition's: the post stays as it is for everywhere else.
 EDITED: Final = """
-    WITH edited AS (
+    WITH adapted AS (
+        UPDATE renditions AS r
+           SET text_content = %(text)s,
+               parts = %(parts)s,
+               decided_by = %(by)s
+          FROM deliveries AS d
+         WHERE d.id = %(id)s
+           AND r.post_id = d.post_id
+           AND r.destination = d.destination
+           AND r.text_content = d.text_sent
+        RETURNING r.post_id
+    ), edited AS (
         UPDATE deliveries
            SET text_sent = %(text)s,
                history = history || (%(event)s::jsonb || jsonb_build_object('was', text_sent))
@@ -246,6 +258,7 @@ EDITED: Final = """
                                                 attached)
       FROM edited
      WHERE p.id = edited.post_id
+       AND NOT EXISTS (SELECT FROM adapted)
 """
 
 
@@ -256,5 +269,5 @@ def record_edit(conn: Connection, seen: DeliveryView, *, text: str, by: str) -> 
         assert at is not None
         event = {"at": at[0].isoformat(), "event": "edit", "by": by}
         parts = parts_of(text)
-        values = {"id": seen.id, "text": text, "event": Jsonb(event)}
+        values = {"id": seen.id, "text": text, "by": by, "event": Jsonb(event)}
         conn.execute(EDITED, values | {"parts": parts and Jsonb(parts)})
