@@ -55,7 +55,7 @@ def pin(conn, clock):
 
     class Pinned:
         def execute(self, *args, **options):
-            at(conn, clock.now())
+            at(self.connection, clock.now())
             return super().execute(*args, **options)
 
     conn.cursor_factory = type("PinnedCursor", (Pinned, psycopg.Cursor), {})
