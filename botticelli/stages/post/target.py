@@ -287,7 +287,7 @@ class PostTarget:
 
 def _changed(post_id: int) -> str:
     return (
-        "the text was changed after it was approved;"
+        "it was changed after it was approved;"
         f" `botticelli trace p{post_id}` shows it, `botticelli approve p{post_id}` approves it"
     )
 
