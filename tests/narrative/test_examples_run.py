@@ -1,6 +1,7 @@
 """Every example file and every shipped narrative runs, against a scripted model and platform."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ class EveryVariable(dict):
 
 
 def answer(request, key):
+    if request.image is not None:
+        return json.dumps({"sha256": sha256(b"drawn").hexdigest()})
     if request.schema is not None:
         return json.dumps(fill(request.schema))
     return json.dumps({"text_content": f"{key.act_name} {key.iteration}", "tags": ["a"]})
@@ -62,6 +65,10 @@ def test_it_runs(db, tmp_path, path, key):
         "INSERT INTO potential_discord_posts (text_content, source) VALUES ('a', 'b'), ('c', 'd')"
     )
     db.execute("INSERT INTO approved_discord_posts (text_content) VALUES ('e')")
+    db.execute(
+        "INSERT INTO media (sha256, mime, content) VALUES (%s, 'image/png', 'drawn')",
+        [sha256(b"drawn").hexdigest()],
+    )
     state = dict.fromkeys(("id", "channel_id", "TEST_CHANNEL_ID", "TEST_MESSAGE_ID"), "5")
     state |= {"TEST_ROLE_ID": "6", "discord.channels.create.id": "7"}
     for name, value in state.items():
