@@ -176,7 +176,7 @@ def test_an_approval_tries_again_what_the_rules_held(db, discord, command):
         ("reject p77", "there is no post 77"),
         ("approve p1", "post 1: it came in by SQL and has no candidate"),
         ("edit d1 --text x", "delivery 1: it is pending, not posted; what is not sent yet: `botticelli edit p1`"),
-        ("edit d1 --text x --approve", "--approve is for candidates"),
+        ("edit d1 --text x --approve", "--approve and --alt are for candidates"),
     ],
 )  # fmt: skip
 def test_ids_of_another_kind_are_told(db, command, line, words):
