@@ -3,7 +3,6 @@
 import io
 import os
 import random
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -61,7 +60,7 @@ class Botticelli:
                 config=self.config,
                 connect=pinned_connect(self.clock) if isinstance(self.clock, PinnedClock) else None,
             )
-            code = main(shlex.split(line) if isinstance(line, str) else line, env)
+            code = main(line.split() if isinstance(line, str) else line, env)
         return Ended(code, out.getvalue(), err.getvalue())
 
 

@@ -218,7 +218,13 @@ class Requests:
         where = where or self._where
         route = request.route or f"{request.method} {request.path}"
         self._limits.wait(route, server=self._server, where=where)
-        response = self._send(request, where=where)
+        try:
+            response = self._session.request(
+                request.method, request.url(self.base_url), **self._settings(request, where=where)
+            )
+        except OSError as error:  # those of requests are, too
+            # `from None`: the text of these errors holds the URL, which may hold a secret.
+            raise self._unreachable(error, request, where=where) from None
         self._limits.learn(route, response.headers)
         date = date_of(response.headers.get("Date", ""))
         # It has no fractions, so half a second is nearest.
@@ -234,24 +240,15 @@ class Requests:
             return {}
         raise explain(answer) or self._usual(request, answer, where=where)
 
-    def _send(self, request: WebRequest, *, where: str) -> "requests.Response":
+    def _settings(self, request: WebRequest, *, where: str) -> dict[str, Any]:
+        """Return what the session is told of a request; NotSent: what came before took too long."""
         bounds = web.current()
         if request.publishes and bounds and bounds.is_over:
             raise NotSent(f"what comes before it took {self._server} too long", where=where)
         body = request.body
         is_large = bool(body["files"] or request.content)
-        try:
-            return self._session.request(
-                request.method,
-                request.url(self.base_url),
-                params=request.query,
-                headers=request.headers,
-                timeout=(READ_TIMEOUT if is_large else CONNECT_TIMEOUT, READ_TIMEOUT),
-                **body,
-            )
-        except OSError as error:  # those of requests are, too
-            # `from None`: the text of these errors holds the URL, which may hold a secret.
-            raise self._unreachable(error, request, where=where) from None
+        timeout = (READ_TIMEOUT if is_large else CONNECT_TIMEOUT, READ_TIMEOUT)
+        return {"params": request.query, "headers": request.headers, "timeout": timeout, **body}
 
     def _unreachable(self, error: OSError, request: WebRequest, *, where: str) -> BotticelliError:
         import requests

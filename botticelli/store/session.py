@@ -118,6 +118,11 @@ class DatabaseSession(psycopg.Connection[Any]):
         while True:
             try:
                 return super().execute(query, params, **options)
+            except errors.FeatureNotSupported as error:
+                if "cached plan" not in str(error) or not self.is_free:
+                    raise
+                self.quietly(b"DEALLOCATE ALL")  # another process has changed the table meanwhile
+                self._prepared.clear()
             except PASSING as error:
                 is_over = self._is_over or time.monotonic() > until
                 # Another process may be changing the tables that we look at: it goes first.

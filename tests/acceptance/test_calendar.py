@@ -1,6 +1,7 @@
 """`schedule`, `unschedule` and `calendar` as a user meets them, and what `post` then does."""
 
 import json
+import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,6 +19,16 @@ MINUTE = timedelta(minutes=1)
 SEEN = "SELECT count(*), max(xmin::text::bigint) FROM deliveries"
 
 
+class Spoken:
+    """The command line, given whole lines with quotes as a shell reads them."""
+
+    def __init__(self, botticelli, rules):
+        self.botticelli, self.rules, self.cwd = botticelli, rules, botticelli.cwd
+
+    def __call__(self, line):
+        return self.botticelli(shlex.split(line))
+
+
 @pytest.fixture
 def command(botticelli, db, db_url, clock, tmp_path):
     """The command line with one outbox; its clock shows noon of 24 November 2026, UTC."""
@@ -27,9 +38,8 @@ def command(botticelli, db, db_url, clock, tmp_path):
         place = to_outbox(tmp_path / "out", time_zone=ZONE, min_interval=timedelta(hours=1), **more)
         config = DatabaseConfig(url=db_url, folder=Path("unused"))
         botticelli.config = Config(database=config, destinations={"file": place})
-        return botticelli
+        return Spoken(botticelli, rules)
 
-    botticelli.rules = rules
     pinned(db, clock.now())
     return rules()
 

@@ -90,7 +90,7 @@ def test_a_delivery_that_is_claimed_for_a_year_is_looked_for_after_a_lease(db, c
     claim(db)
     db.execute(f"UPDATE deliveries SET lease_expires_at = {YEAR}")
     begin_a_run(db)
-    clock.advance(timedelta(minutes=1))
+    clock.advance(timedelta(minutes=5))  # that of a delivery with uploads
 
     assert deliveries.claim_uncertain(db, "news", owner="me", lease=LEASE).id == delivery
 

@@ -146,6 +146,7 @@ def test_stage_health_tells_switches_and_the_last_good_run(line):
     )
 
     assert found == [
+        ("collect", False, False, None),
         ("curate", False, False, None),
         ("generate", False, False, None),
         ("post", True, False, timedelta(seconds=30)),

@@ -24,7 +24,7 @@ def collect(
     """Read the sources for things to write about.
 
     Takes:
-        source: Read this one, due or not.
+        source NAME: Read this one, due or not.
         now: Read all of them, due or not.
 
     Examples:

@@ -1,10 +1,11 @@
 """Messages that cost money: booked before they are sent, within the destination's month."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 
 from botticelli.errors import ConfigError
-from botticelli.platforms.base import NotSent, OutgoingMessage, Receipt, Refused
+from botticelli.platforms.base import NotSent, OutgoingMessage, Refused
 from botticelli.records import record
 from botticelli.stages.post.target import PostTarget
 from botticelli.store import spending
@@ -47,8 +48,11 @@ def bill_of(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Bill | N
     )
 
 
-def send_paid(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Receipt:
-    """Publish the first of the messages that a post still needs; raises as `Platform.send`.
+@contextmanager
+def paid(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Iterator[None]:
+    """Let the block publish the first of the messages that a post still needs: it is booked before.
+
+    What the block did not publish for certain is given back.
 
     Raises:
         NotSent: They cost more than is left of `dollars_a_month`.
@@ -56,13 +60,14 @@ def send_paid(target: PostTarget, messages: Sequence[OutgoingMessage]) -> Receip
     price = target.platform.price(messages[0])
     bill = bill_of(target, messages) if price else None
     if bill is None:
-        return target.platform.send(messages[0])
+        yield
+        return
     if not spending.book(target.conn, bill.account, price, needed=bill.needed, most=bill.most):
         what, where = f"it costs {bill}", target.destination.name
         hint = "raise dollars_a_month, or wait for the next month (UTC)"
         raise NotSent(what, where=where, hint=hint, retry_after=HOUR)
     try:
-        return target.platform.send(messages[0])
+        yield
     except (NotSent, Refused, ConfigError):
         spending.give_back(target.conn, bill.account, price)
         raise

@@ -22,7 +22,7 @@ from botticelli.platforms.base import (
 from botticelli.platforms.rules.post_rules import objections
 from botticelli.records import record
 from botticelli.stages.post.follow import Step, advice, after, pause_before, steps_of
-from botticelli.stages.post.payment import send_paid
+from botticelli.stages.post.payment import paid
 from botticelli.stages.post.target import PostTarget, Result, State
 from botticelli.store.connection import DatabaseAway
 from botticelli.store.delivery import deliveries, posts
@@ -266,8 +266,9 @@ class Sending:
         self.is_begun = False
         try:
             seconds = self.beginning.lease.total_seconds() * WITHIN_LEASE
-            with bounded(seconds=seconds, size=LARGEST_ANSWERS):
-                return send_paid(self.target, self._open_messages())
+            messages = self._open_messages()
+            with bounded(seconds=seconds, size=LARGEST_ANSWERS), paid(self.target, messages):
+                return self.target.platform.send(messages[0])
         except (PlatformError, ConfigError) as error:
             self.in_doubt = self.in_doubt or isinstance(error, Unconfirmed)
             return error
