@@ -102,6 +102,7 @@ def test_our_own_server_is_not_started_to_be_looked_at(botticelli):
     assert not (botticelli.cwd / ".local").exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_holds_up_nobody(botticelli):
     configure(botticelli)
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -95,6 +95,7 @@ def test_help_is_whole_lines_of_plain_words_with_examples(botticelli, monkeypatc
         assert len(examples) > 1 or line not in COMMANDS, line
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_help_name_options_that_there_are(botticelli):
     """They name only options that the command has."""
     paths = {line for line, _ in every()}

@@ -177,6 +177,7 @@ def stopped(house, words, *, until):
     return process
 
 
+@pytest.mark.slow
 def test_ctrl_c_of_generate_names_the_narrative_that_was_given(house, db, gemini):
     house.configure(1000, "botticelli.toml")
     gemini.latency = 0.3

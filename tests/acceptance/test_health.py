@@ -241,6 +241,7 @@ def account(db, **columns):
     db.execute(f"INSERT INTO ledger ({names}) VALUES ({places})", values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "left"),
     [

@@ -384,6 +384,7 @@ PLANTED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [0, 20])  # of rows that are nobody's keys
 def test_what_only_reads_hides_present_and_former_keys_in_rows_of_anybody(botticelli, db, length):
     for key in (FORMER, PRESENT):

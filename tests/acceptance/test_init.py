@@ -403,6 +403,7 @@ def test_our_own_postgres_starts_stops_and_tells(machine):
     assert json.loads(machine("db status --json").out)["running"] is False
 
 
+@pytest.mark.slow
 def test_inside_a_unit_the_server_ends_with_the_command(machine):
     assert machine("pause post", INVOCATION_ID="x").code == 0
 

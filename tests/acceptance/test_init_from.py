@@ -136,6 +136,7 @@ def test_the_offline_model_says_that_it_cannot(club, settings):
     assert (club.cwd / about.NAME).exists() == bool(settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", ["I like chess.", {"who": "", "subjects": [], "facts": []}, []])
 def test_an_answer_of_no_use_leaves_the_template(club, gemini, said):
     gemini.responder = lambda _call: said if isinstance(said, str) else json.dumps(said)

@@ -51,6 +51,7 @@ def told(line, generous, db, tmp_path):
     return ended.out
 
 
+@pytest.mark.slow
 def test_the_figures_agree_with_the_database(told, db, gemini):
     found = samples(told)
 

@@ -74,6 +74,7 @@ def test_the_next_round_is_due_when_the_schedule_says_so(botticelli, db, often):
     assert counts(db)[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

@@ -133,6 +133,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN)
 def test_a_foreign_database_is_refused_in_one_line_and_left_alone(
     botticelli, empty_url, statements
@@ -203,6 +204,7 @@ def test_without_a_project_nothing_is_begun(bare, botticelli, postgres_home):
 # -- two projects
 
 
+@pytest.mark.slow
 def test_two_projects_on_one_machine_never_meet(home, tmp_path):
     """P1: what is approved in one is never posted by the other."""
     chess, choir = (project(tmp_path / name) for name in ("chess", "choir"))
@@ -258,6 +260,7 @@ def test_two_folders_of_one_name_share_no_state(home, tmp_path):
     assert len({one["database"] for one in projects_of(home(other, "projects --json"))}) == 2
 
 
+@pytest.mark.slow
 def test_first_commands_of_one_project_at_once_make_one_database(home, botticelli, tmp_path):
     folder = project(tmp_path / "club")
 
@@ -368,6 +371,7 @@ def waiting(ended):
     return json.loads(ended.out)["queues"]["approved"]["pending"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_an_old_database_is_taken_over_by_the_project_of_its_channels(
     on, empty_url, version, botticelli, tmp_path
@@ -390,6 +394,7 @@ def test_an_old_database_is_taken_over_by_the_project_of_its_channels(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 4])
 def test_the_single_embedded_database_goes_to_its_project_and_others_begin_anew(
     home, server, tmp_path, version
@@ -412,6 +417,7 @@ def test_the_single_embedded_database_goes_to_its_project_and_others_begin_anew(
     }
 
 
+@pytest.mark.slow
 def test_of_two_that_could_claim_an_old_database_one_gets_it(home, server, botticelli, tmp_path):
     old_database(server.ensure(), 4, channel="111")
     folders = [project(tmp_path / name, news(111)) for name in ("one", "two")]
@@ -437,6 +443,7 @@ def test_a_person_says_whose_an_old_database_is(home, server, tmp_path):
     assert "belongs to project 'mine'" in one_line(home(other, "db adopt"))
 
 
+@pytest.mark.slow
 def test_what_a_demo_has_left_is_nobodys_and_practice_is_no_other_channel(home, server, tmp_path):
     demo = {"state": "posted", "posted_at": NOON, "remote_id": "a.md"}
     with connect(server.ensure()) as conn:

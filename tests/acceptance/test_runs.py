@@ -106,6 +106,7 @@ def test_a_run_of_curate_tells_who_was_judged_and_approved(command):
     assert "approved post 1: pending  A post about" in told
 
 
+@pytest.mark.slow
 def test_a_run_of_post_tells_of_its_deliveries_and_no_other(command, db, discord):
     first, second = approved(db, text="one"), approved(db, text="two")
     discord.script.add(*["503"] * 5)

@@ -154,6 +154,7 @@ def test_a_call_that_a_signal_cuts_off_is_written_down(db_url, tmp_path):
         assert conn.execute(open_).fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_one_kill_in_the_middle_costs_no_stored_answer(db_url, tmp_path):
     moments = Moments(write)
     with FakeGemini(responder=moments, latency=0.02) as gemini, connect(db_url) as conn:

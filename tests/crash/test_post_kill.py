@@ -225,6 +225,7 @@ def test_a_storm_of_429s_ends_with_each_post_once(scene):
     scene.agrees(*texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["wait:0.5", "slow:30"], ids=["before storing", "after storing"])
 def test_the_real_command_killed_while_discord_has_its_request(db, db_url, tmp_path, fault):
     """`botticelli post` as a user starts it; the time that passes is written into the rows."""

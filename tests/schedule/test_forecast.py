@@ -77,6 +77,7 @@ PINS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("began", [NOW, at("2027-03-01", "12:00"), at("2026-10-01", "12:00")])
 def test_over_sixty_days_what_is_forecast_is_what_is_posted(began):
     waiting = [*(Waiting(id=n, not_before=began + n * 6 * HOUR) for n in range(150)), *PINS]

@@ -625,6 +625,7 @@ def test_an_unreachable_judge_counts_against_no_candidate(db, run, gemini, stage
     assert db.execute(query).fetchall() == [("pending", 0)]
 
 
+@pytest.mark.slow
 def test_a_lost_lock_ends_the_run_without_a_choice(db, run, gemini, stages, pending):
     stages.settings("supervision", lease=timedelta(seconds=0.4))
     leave = threading.Event()

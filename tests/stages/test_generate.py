@@ -203,6 +203,7 @@ def test_a_narrative_that_is_not_there_is_told_without_a_run(db, run):
     assert db.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
 
+@pytest.mark.slow
 def test_a_lost_lock_ends_the_run_and_gives_back_what_hanging_workers_hold(db, run, gemini, stages):
     stages.settings("supervision", lease=timedelta(seconds=0.4))
     leave = threading.Event()
@@ -296,6 +297,7 @@ def test_under_a_daily_cap_no_post_is_begun_that_the_day_has_no_room_for(db, run
     assert "room for 1 more call, and a post needs 2" in report.reason
 
 
+@pytest.mark.slow
 def test_several_workers_use_the_day_up_to_the_last_whole_post(db, run, gemini, stages):
     # 30 x 0.8 = 24 calls: twelve posts of two, whoever is in the middle of one meanwhile.
     limits = {WRITER: Limits(rpm=10**5, rpd=30)}
@@ -311,6 +313,7 @@ def test_several_workers_use_the_day_up_to_the_last_whole_post(db, run, gemini, 
     assert "and a post needs 2" in report.reason
 
 
+@pytest.mark.slow
 def test_what_another_is_about_to_begin_is_left_to_it(db, run, gemini, stages):
     # 4 x 0.8 = 3 calls: only one of the two posts has room, and the other process is at its own.
     limits = {WRITER: Limits(rpm=10**5, rpd=4)}

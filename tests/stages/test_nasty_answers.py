@@ -68,6 +68,7 @@ def row_of(db, table, columns):
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["potential_discord_posts", "facts"])
 @pytest.mark.parametrize("name", READ)
 def test_what_can_be_read_becomes_rows(db, said, name, table):
@@ -114,6 +115,7 @@ def test_where_a_schema_is_asked_for_no_answer_ends_in_a_traceback(db, said, nam
     assert db.execute("SELECT last_error FROM generation_items").fetchone()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_nothing_that_a_judge_says_ends_in_a_traceback_or_in_an_approval(db, stages, gemini, name):
     stages.settings("curate", retry=NO_RETRY)

@@ -31,6 +31,7 @@ def answered(gemini):
     return [call.prompt for call in gemini.calls if call.status == 200]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", range(within.CALLS))
 def test_whatever_act_it_stops_at_nothing_is_asked_sent_stored_or_consumed_twice(
     db, stories, gemini, call

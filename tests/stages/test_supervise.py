@@ -226,6 +226,7 @@ def test_a_helper_joins_without_the_stage_s_lock_and_leaves_none_behind(db, run,
     assert runs_of(db) == [("done", 0)] * 3
 
 
+@pytest.mark.slow
 def test_a_run_that_outlasts_its_lease_keeps_its_lock(db, db_url):
     def run(work, conn, owner):
         config = Supervision(lease=timedelta(seconds=2))
@@ -338,6 +339,7 @@ def at_work(db_url, kind):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("kind", ["heeds", "blocks"])
 def test_a_signal_ends_a_run_within_five_seconds(db, db_url, kind, number):

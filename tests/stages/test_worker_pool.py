@@ -13,6 +13,7 @@ from tests.fakes.gemini_answers import default_responder
 LEASE = timedelta(seconds=2)
 
 
+@pytest.mark.slow
 def test_work_that_outlasts_its_lease_is_claimed_by_nobody_else(db, stages, gemini):
     stages.settings("supervision", lease=LEASE)
     batch = batches.plan(db, "carousel.feature", items=[("feature", 1)], options={})

@@ -200,6 +200,7 @@ def holding(url, statement):
         yield other.info.backend_pid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [

@@ -91,6 +91,7 @@ def most_in_a_minute(arrivals):
     return max(map(len, windows)), max(map(sum, windows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_no_sliding_minute_holds_more_than_is_allowed(db, seed):
     chance = Random(seed)

@@ -150,6 +150,7 @@ def test_code_that_a_person_agreed_to_is_taken_over_and_no_other(db, db_url, mad
         assert conn.execute("SELECT mine()").fetchone() == (42,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -337,6 +338,7 @@ ROLES = "SELECT * FROM pg_authid ORDER BY oid"
 MEMBERS = "SELECT * FROM pg_auth_members ORDER BY oid"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_code_that_was_let_in_reaches_nothing_outside(db, admin, tmp_path, way):
     db.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")

@@ -282,6 +282,7 @@ def mutated(value, chance, depth=0):
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ALL])
 def test_no_shape_is_too_odd(tmp_path, name):
     """Whatever the file is: an error says that it is none, or what is made of it loads."""

@@ -343,6 +343,7 @@ def test_an_empty_answer_has_no_candidates():
         assert [ask(gemini).candidates for _ in range(3)] == [None, None, None]
 
 
+@pytest.mark.slow
 def test_an_instant_burst_over_threads_is_counted_whole():
     with FakeGemini(limits=Limits(rpm=100)) as gemini:
         threads = [
