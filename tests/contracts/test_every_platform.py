@@ -193,14 +193,14 @@ def test_what_is_too_long_is_held_or_cut_by_the_platforms_own_count(db, stage, p
 @pytest.mark.slow
 def test_the_dry_run_shows_what_the_run_then_asks_for(db, stage, peer, monkeypatch):
     attach(db, approved(db, "A rose, https://a.example/b"))
-    asked, send = [], Requests._send
+    asked, settings = [], Requests._settings
 
     def watched(self, request, **more):
         if request.method != "GET":
             asked.append(request.shown(self.base_url))
-        return send(self, request, **more)
+        return settings(self, request, **more)
 
-    monkeypatch.setattr(Requests, "_send", watched)
+    monkeypatch.setattr(Requests, "_settings", watched)
     schedule.plan(db, [wanted_by(peer.destination())])
     [shown] = stage.dry_run().previews
     assert (peer.texts(), asked) == ([], [])
