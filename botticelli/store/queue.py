@@ -19,6 +19,12 @@ from botticelli.store import leases
 from botticelli.store.connection import Connection, repeatable
 from botticelli.store.leases import LeaseTable, LostLease
 
+# A claim waits for no disk: one that a crash takes back has cost nothing yet. But where a standby
+# takes over, its holder may live on and be at work: there it is confirmed like anything else.
+HASTY: Final = """
+    set_config('synchronous_commit', CASE current_setting('synchronous_standby_names')
+               WHEN '' THEN 'off' ELSE current_setting('synchronous_commit') END, true)
+"""
 HOLD: Final = sql.SQL("""
     SELECT q.id, q.fence
       FROM {table} AS q,

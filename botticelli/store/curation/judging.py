@@ -14,7 +14,7 @@ from botticelli.records import record
 from botticelli.store.adapters import shaped
 from botticelli.store.connection import Connection, fetch_all, repeatable
 from botticelli.store.curation.duplicates import NearText
-from botticelli.store.queue import CANDIDATES, Claim, settling_ours
+from botticelli.store.queue import CANDIDATES, HASTY, Claim, settling_ours
 from botticelli.text import counted
 
 CRITERIA: Final = ("engagement", "clarity", "value", "tone", "polish")
@@ -48,9 +48,8 @@ class Candidate:
 
 
 # Two that claim at once would share the rows out between them: two half batches, two calls.
-ONE_AT_A_TIME: Final = """
-    SELECT pg_advisory_xact_lock(hashtextextended('botticelli candidates', 0)),
-           set_config('synchronous_commit', 'off', true)  -- see items.claim
+ONE_AT_A_TIME: Final = f"""
+    SELECT pg_advisory_xact_lock(hashtextextended('botticelli candidates', 0)), {HASTY}
 """
 CLAIM: Final = """
     WITH next AS MATERIALIZED (

@@ -11,7 +11,7 @@ from psycopg.rows import class_row
 
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, repeatable
-from botticelli.store.queue import Claim
+from botticelli.store.queue import HASTY, Claim
 
 
 @record
@@ -39,7 +39,7 @@ class Item:
 
 _CLAIM: Final = """
     WITH hasty AS MATERIALIZED (
-        SELECT set_config('synchronous_commit', 'off', true)
+        SELECT {hasty}
     ), abandoned AS MATERIALIZED (
         SELECT id
           FROM generation_items
@@ -74,8 +74,8 @@ _CLAIM: Final = """
      WHERE i.id = next.id
     RETURNING i.id, i.batch_id, i.narrative, i.iteration, i.attempts, i.acts_done, i.fence
 """
-CLAIM: Final = _CLAIM.format(order="ASC")
-CLAIM_DEEPEST: Final = _CLAIM.format(order="DESC")
+CLAIM: Final = _CLAIM.format(hasty=HASTY, order="ASC")
+CLAIM_DEEPEST: Final = _CLAIM.format(hasty=HASTY, order="DESC")
 
 
 @repeatable()
