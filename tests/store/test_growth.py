@@ -21,6 +21,7 @@ BOUNDED = {
     "row_counts": 3000,
     "row_counts.row_counts_pkey": 3000,
     "row_changes": 3000,
+    "row_changes.row_changes_by_what": 1000,  # of these, by their index
 }  # two months by day
 SLACK = 60  # rows: the catalogue of a page more, a change that is not added up yet
 
