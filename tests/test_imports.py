@@ -57,9 +57,10 @@ def loaded(botticelli, db_url):
     "line", ["--help", "status", "status --json", "health", "post", "pause post"]
 )
 def test_nothing_heavy_is_loaded(loaded, line):
-    packages, _ = loaded(line)
+    packages, ours = loaded(line)
 
     assert packages & HEAVY == set()
+    assert not {name for name in ours if name.startswith("botticelli.pictures")}
 
 
 def test_help_loads_neither_the_database_nor_a_command(loaded):

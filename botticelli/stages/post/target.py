@@ -9,7 +9,6 @@ from botticelli.config import hiding
 from botticelli.config.model import Config, Destination
 from botticelli.errors import BotticelliError, ConfigError, Exit, UsageError
 from botticelli.records import record
-from botticelli.stages.post.attachments import prepared
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import posts
 from botticelli.store.delivery.posts import PostContent, PostFilter
@@ -215,6 +214,8 @@ class PostTarget:
         """
         if not content.is_attached_to:
             return ()
+        from botticelli.stages.post.attachments import prepared
+
         return prepared(self.conn, content.post_id, self.platform.limits, keep=keep)
 
     def texts(self, content: PostContent) -> tuple[str, ...]:
