@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from botticelli.records import record
-from botticelli.store.connection import Connection, fetch_all, fetch_one, once, repeatable
+from botticelli.store.connection import Connection, fetch_all, once, repeatable
 from botticelli.text import storable
 
 ITEMS: Final = "source_items"
@@ -271,29 +271,3 @@ MADE_OF: Final = """
 def note_made_of(conn: Connection, item: int, candidates: Sequence[int]) -> None:
     """Write down what candidates were made of; it is their link. Part of a transaction."""
     conn.execute(MADE_OF, {"item": item, "candidates": list(candidates)})
-
-
-ITEM: Final = """
-    SELECT source, coalesce(url, '') AS url, coalesce(title, '') AS title,
-           coalesce(text, '') AS text, published_at, id
-      FROM source_items
-     WHERE id = %(id)s
-"""
-
-
-@record
-class SourceItem:
-    """An item that a post was made of."""
-
-    id: int
-    source: str
-    url: str
-    title: str
-    text: str
-    published_at: datetime | None
-
-
-@repeatable()
-def find_item(conn: Connection, item_id: int) -> SourceItem | None:
-    """Return an item; None if it is no longer kept."""
-    return fetch_one(conn, SourceItem, ITEM, {"id": item_id})

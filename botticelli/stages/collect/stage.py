@@ -286,7 +286,8 @@ class Reader:
 
     def _read_folder(self, state: SourceState) -> Reading:
         found = _markdown(self.source.folder.resolve())
-        return Reading(state=state, items=tuple(texts.markdown_items(found)))
+        items = [texts.file_item(name, text) for name, text in found]
+        return Reading(state=state, items=tuple(item for item in items if item))
 
     def _read_discord(self, state: SourceState) -> Reading:
         call = CommandCall(

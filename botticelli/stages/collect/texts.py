@@ -7,7 +7,6 @@ import calendar
 import codecs
 import re
 import tomllib
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from typing import Any, Final
@@ -203,8 +202,3 @@ class _Words(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._unread:
             self.found.append(data)
-
-
-def markdown_items(files: Iterator[tuple[str, str]]) -> list[FoundItem]:
-    """Return the items of (name, text) of files that are no drafts."""
-    return [item for name, text in files if (item := file_item(name, text))]

@@ -127,14 +127,12 @@ class CalendarRow:
     text: str
     url: str
     note: str
-    expires_at: datetime | None
 
 
 ROWS: Final = """
     SELECT d.id AS delivery, d.post_id AS post, d.destination, d.state,
            coalesce(d.posted_at, d.scheduled_for) AS at, left(p.text_content, 200) AS text,
-           coalesce(d.remote_url, '') AS url, coalesce(d.last_error, '') AS note,
-           coalesce(d.expires_at, p.expires_at) AS expires_at
+           coalesce(d.remote_url, '') AS url, coalesce(d.last_error, '') AS note
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id
