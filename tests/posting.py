@@ -18,6 +18,7 @@ from botticelli.platforms.rate_limits import SharedLimits
 from botticelli.stages.post.dry_run import dry_run_post
 from botticelli.stages.post.stage import post
 from botticelli.stages.post.target import PostContext, PostRequest
+from botticelli.store.connection import connect as connect_to
 from botticelli.store.leases import Identity
 from tests.clock import pin
 
@@ -101,3 +102,14 @@ class PostStage:
     def _open(self, destination):
         self.opened.append(destination.name)
         return open_platform(destination, clock=self.clock, limits=self.limits)
+
+
+def stage_before(wall, db, db_url, clock):
+    """Return a post stage whose one destination, named wall, is the platform `wall`."""
+
+    class Stage(PostStage):
+        def _open(self, destination):
+            return wall
+
+    place = Destination(name="wall", platform="wall", channel="1")
+    return Stage(db, lambda: connect_to(db_url), clock, [place], limit=5)

@@ -19,12 +19,11 @@ from botticelli.platforms.base import (
     Unconfirmed,
 )
 from botticelli.stages.post.edit import edit_post
-from botticelli.store.connection import connect as connect_to
 from botticelli.store.curation.reviews import decide
 from tests.clock import NOON
 from tests.database import approved, candidate
 from tests.fakes.pictures import png
-from tests.posting import PostStage, delivery_of, id_of
+from tests.posting import delivery_of, id_of, stage_before
 
 PICTURE = png("a cat")
 SHA = hashlib.sha256(PICTURE).hexdigest()
@@ -83,12 +82,7 @@ def wall():
 
 @pytest.fixture
 def stage(db, db_url, clock, wall):
-    class Stage(PostStage):
-        def _open(self, destination):
-            return wall
-
-    place = Destination(name="wall", platform="wall", channel="1")
-    return Stage(db, lambda: connect_to(db_url), clock, [place], limit=5)
+    return stage_before(wall, db, db_url, clock)
 
 
 def picture(db, post_id, position=1, alt="a cat"):

@@ -7,14 +7,12 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from botticelli.config.model import Destination
 from botticelli.pictures.fitting import GENERATED
 from botticelli.platforms.base import MessageLimits, Platform, Receipt
-from botticelli.store.connection import connect as connect_to
 from tests.database import approved
 from tests.fakes.pictures import png
 from tests.pictures.test_reading import drawn, photographed
-from tests.posting import PostStage, delivery_of
+from tests.posting import delivery_of, stage_before
 
 
 class Wall(Platform):
@@ -44,12 +42,7 @@ def wall():
 
 @pytest.fixture
 def stage(db, db_url, clock, wall):
-    class Stage(PostStage):
-        def _open(self, destination):
-            return wall
-
-    place = Destination(name="wall", platform="wall", channel="1")
-    return Stage(db, lambda: connect_to(db_url), clock, [place], limit=5)
+    return stage_before(wall, db, db_url, clock)
 
 
 def showing(db, content, *, text="look", alt="a cat", origin="{}", mime="image/png"):
