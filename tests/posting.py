@@ -104,12 +104,15 @@ class PostStage:
         return open_platform(destination, clock=self.clock, limits=self.limits)
 
 
-def stage_before(wall, db, db_url, clock):
-    """Return a post stage whose one destination, named wall, is the platform `wall`."""
+def stage_before(wall, db, db_url, clock, **settings):
+    """Return a post stage whose one destination, named wall, is the platform `wall`.
+
+    `settings` are further keys of that destination.
+    """
 
     class Stage(PostStage):
         def _open(self, destination):
             return wall
 
-    place = Destination(name="wall", platform="wall", channel="1")
+    place = Destination(name="wall", platform="wall", channel="1", **settings)
     return Stage(db, lambda: connect_to(db_url), clock, [place], limit=5)

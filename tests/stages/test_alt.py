@@ -6,15 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from botticelli.config.model import Destination
 from botticelli.errors import Exit
 from botticelli.stages.adapt.stage import adapt
-from botticelli.store.connection import connect as connect_to
 from tests.database import approved, candidate
 from tests.fakes.pictures import png
 from tests.pipeline import WRITER
-from tests.posting import delivery_of
-from tests.stages.test_post_pictures import PostStage, Wall, held, showing
+from tests.posting import delivery_of, stage_before
+from tests.stages.test_post_pictures import Wall, held, showing
 
 SEEN = {"contains_text": "", "people": False, "risky": "", "alt": "A cat asleep on a wall."}
 
@@ -26,13 +24,8 @@ def wall():
 
 @pytest.fixture
 def posting(db, db_url, clock, wall, stages):
-    class Stage(PostStage):
-        def _open(self, destination):
-            return wall
-
     stages.settings("models", default=(WRITER,))
-    place = Destination(name="wall", platform="wall", channel="1", alt="generate")
-    return Stage(db, lambda: connect_to(db_url), clock, [place], limit=5)
+    return stage_before(wall, db, db_url, clock, alt="generate")
 
 
 @pytest.fixture
