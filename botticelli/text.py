@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 _MARKUP: Final = re.compile(r"[*_~`|>#\\]+")
@@ -55,6 +55,11 @@ def ago(then: datetime, now: datetime) -> str:
 def until(then: datetime, now: datetime) -> str:
     """Return in how long `then` will be; "overdue" if it has passed."""
     return f"in {span(then - now)}" if then > now else "overdue"
+
+
+def minute_face(instant: datetime | None) -> str:
+    """Return an instant as "2026-01-31 09:00 UTC"; empty if there is none."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if instant else ""
 
 
 def span(duration: timedelta) -> str:

@@ -6,7 +6,6 @@ broke: NotSent (nothing arrived: try again), Refused (never will), Unconfirmed (
 anything else). Whoever publishes knows no platform by its name.
 """
 
-import mimetypes
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -58,6 +57,8 @@ class Attachment:
     @property
     def stored_as(self) -> str:
         """Its file's name in a folder: equal ones are one file."""
+        import mimetypes
+
         return self.sha256 + (mimetypes.guess_extension(self.mime) or "")
 
 

@@ -44,10 +44,11 @@ def status(
         botticelli status --watch
         botticelli status --json | jq .queues
     """
-    from botticelli.budget.limits import limits_in_force
 
     def named(use: ModelUse) -> ModelUse:
         """Return what a model has used together with who says how much it may."""
+        from botticelli.budget.limits import limits_in_force
+
         force = limits_in_force(use.model.partition("/")[2], env.config.models)
         return replace(use, limits_by="learned" if use.learned else force.source)
 

@@ -1,12 +1,8 @@
 """`botticelli post`."""
 
-import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,17 +13,17 @@ from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render, state
 from botticelli.config.model import Destination
 from botticelli.errors import Exit
-from botticelli.platforms.open import wanted_by
-from botticelli.stages.post.dry_run import DestinationDryRun, PostDryRun, dry_run_post
 from botticelli.stages.post.stage import PostReport
 from botticelli.stages.post.stage import post as run_post
 from botticelli.stages.post.target import PostContext, PostRequest, Result
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import channels
+from botticelli.text import minute_face
 
 if TYPE_CHECKING:
     from botticelli.platforms.base import Platform
     from botticelli.platforms.rate_limits import SharedLimits
+    from botticelli.stages.post.dry_run import PostDryRun
 
 
 @command(writes=True)
@@ -39,7 +35,7 @@ def post(
     now: bool = False,
     to: choices.ToDestination = None,
     jitter: Jitter = None,
-) -> PostReport | PostDryRun:
+) -> "PostReport | PostDryRun":
     """Publish the next approved post that is due.
 
     Takes:
@@ -55,6 +51,8 @@ def post(
     request = PostRequest(to=to or "", limit=limit, ignoring_rhythm=now)
     with stage_run(env, "post", jitter=jitter, dry_run=dry_run) as conn:
         if dry_run:
+            from botticelli.cli.work.post_preview import dry_run_post
+
             return dry_run_post(context_of(env, conn), request=request)
         _ask_about_channels(env, conn)
         report = run_post(context_of(env, conn), request=request)
@@ -88,6 +86,8 @@ def _ask_about_channels(env: Environment, conn: Connection) -> None:
     """Ask whoever sits at a terminal about channels that have changed under their names."""
     if not (env.is_terminal and sys.stdin.isatty()):
         return
+    from botticelli.platforms.open import wanted_by
+
     for name, destination in env.config.destinations.items():
         wanted = wanted_by(destination)
         before = channels.former_channel(conn, wanted)
@@ -122,7 +122,7 @@ def _(report: PostReport, console: Console) -> None:
 
 def in_words(result: Result) -> str:
     """Return the result of a delivery in one line, or why there was none."""
-    where, next_at = f"'{result.destination}'", _clock_face(result.next_due)
+    where, next_at = f"'{result.destination}'", minute_face(result.next_due)
     if result.state == "nothing":
         later = f"; next post to {where} is due at {next_at} at the earliest" if next_at else ""
         return f"nothing to do: {result.note} for {where}{later}"
@@ -139,44 +139,3 @@ def in_words(result: Result) -> str:
     if next_at:
         words += f"; the next is due at {next_at}"
     return words
-
-
-def _clock_face(instant: datetime | None) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if instant else ""
-
-
-@render.register
-def _(report: PostDryRun, console: Console) -> None:
-    for preview in report.previews:
-        _show_preview(preview, console)
-
-
-def _show_preview(preview: DestinationDryRun, console: Console) -> None:
-    when = f" (due at {_clock_face(preview.due_at)})" if preview.due_at else ""
-    console.line(f"{preview.destination}: {preview.why}{when}", style="bold")
-    for line in preview.problem.splitlines():
-        console.line(f"  to be fixed: {line}", style="red")
-    for held in preview.held:
-        console.line(f"  post {held.post} would be held: {held.why}", style="yellow")
-        console.line(f"    {held.text}")
-    if preview.post is not None:
-        console.line(f"  post {preview.post}: {preview.text}")
-    facts = [(verdict.rule, verdict.why or "passes") for verdict in preview.verdicts]
-    facts += [("rendition", preview.rendition), ("price", preview.price)]
-    for label, said in filter(itemgetter(1), facts):
-        console.line(f"  {label}: {said}")
-    for number, message in enumerate(preview.messages, start=1):
-        price = f", ${message.dollars.normalize():f}" if message.dollars else ""
-        which = f"message {number} of {len(preview.messages)}"
-        console.line(f"  {which}: {message.length} of {message.most} characters{price}")
-        for request in message.requests:
-            _show_request(request, console)
-
-
-def _show_request(request: Mapping[str, Any], console: Console) -> None:
-    console.line(f"  {request['method']} {request['url']}")
-    for key, body in request.items():
-        if key not in ("method", "url"):
-            said = json.dumps(body, indent=2, ensure_ascii=False)
-            label = "" if key == "json" else f"{key}: "
-            console.line("  " + label + said.replace("\n", "\n  "))
