@@ -112,7 +112,10 @@ class DatabaseSession(psycopg.Connection[Any]):
         return super().cursor(*args, **options)
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        """See psycopg; a lone reading statement whose connection was lost is made again."""
+        """See psycopg; a lone statement is made again if it reads and its connection was lost.
+
+        So is one that changed nothing since it and another process were in each other's way.
+        """
         is_read = self.heals and self.is_free and isinstance(query, str) and READS.match(query)
         until = time.monotonic() + self.patience
         while True:
@@ -126,8 +129,8 @@ class DatabaseSession(psycopg.Connection[Any]):
             except PASSING as error:
                 is_over = self._is_over or time.monotonic() > until
                 # Another process may be changing the tables that we look at: it goes first.
-                is_passing = isinstance(error, errors.DeadlockDetected) or self._is_lost()
-                if not is_read or is_over or not is_passing:
+                is_undone = self.is_free and isinstance(error, errors.DeadlockDetected)
+                if is_over or not (is_undone or (is_read and self._is_lost())):
                     raise
 
     @contextmanager

@@ -1,6 +1,8 @@
 """Connections: what they are like, and what a user is told if there is none."""
 
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -147,6 +149,31 @@ def test_a_table_of_the_users_may_change_meanwhile(db_url, db):
         db.execute("ALTER TABLE theirs ADD COLUMN b int")
         assert conn.execute(every).description[1].name == "b"
     db.execute("DROP TABLE theirs")
+
+
+def test_a_lone_statement_that_was_in_somebodys_way_is_made_again(db_url, db, admin):
+    admin.execute("GRANT SET ON PARAMETER deadlock_timeout TO PUBLIC")
+    db.execute("CREATE TABLE pairs AS SELECT id, 0 AS n FROM generate_series(1, 2) AS id")
+    both = """DO $$ BEGIN
+        UPDATE pairs SET n = n + 1 WHERE id = 2;
+        PERFORM pg_sleep(0.2);
+        UPDATE pairs SET n = n + 1 WHERE id = 1;
+    END $$"""
+    ours = connect(db_url)
+    with ours, connect(db_url) as other, ThreadPoolExecutor(1) as pool:
+        ours.execute("SET deadlock_timeout = '20ms'")
+        other.execute("SET deadlock_timeout = '60s'")
+        with other.transaction():
+            other.execute("UPDATE pairs SET n = 10 WHERE id = 1")
+            done = pool.submit(ours.execute, both)
+            while not db.execute(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+            ).fetchone()[0]:
+                time.sleep(0.01)
+            other.execute("UPDATE pairs SET n = 20 WHERE id = 2")  # comes through: ours gives way
+        done.result(30)
+
+    assert db.execute("SELECT n FROM pairs ORDER BY id").fetchall() == [(11,), (21,)]
 
 
 def test_what_the_user_may_not_do_is_one_line(person):
