@@ -22,24 +22,52 @@ HEAVY = {
     "opentelemetry",
 }
 PROBE = """
+import gc
 import sys
+from botticelli.__main__ import RARELY
+
+gc.collect()
+gc.set_threshold(RARELY)
+before = gc.get_stats()[0]["collections"]
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.main import main
 
 code = main(sys.argv[1:], Environment.of_process())
+print(gc.get_stats()[0]["collections"] - before, file=sys.stderr)
 print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)
 print(*sorted(name for name in sys.modules if name.startswith('botticelli.')), file=sys.stderr)
+sys.exit(code)
+"""
+STATEMENTS = """
+import sys
+import botticelli.store
+import psycopg
+
+execute, made = psycopg.Cursor.execute, []
+
+
+def count(cursor, *args, **options):
+    made.append(args[0])
+    return execute(cursor, *args, **options)
+
+
+psycopg.Cursor.execute = count
+from botticelli.cli.shell.environment import Environment
+from botticelli.cli.main import main
+
+code = main(sys.argv[1:], Environment.of_process())
+print(len(made), file=sys.stderr)
 sys.exit(code)
 """
 
 
 @pytest.fixture
-def loaded(botticelli, db_url):
-    """The packages, and our own modules, that a command line has loaded at its end."""
+def ended(botticelli, db_url):
+    """What a command line has written on stderr, run in a process of its own by `program`."""
 
-    def run(line):
+    def run(program, line):
         done = subprocess.run(
-            [sys.executable, "-c", PROBE, *line.split()],
+            [sys.executable, "-c", program, *line.split()],
             env=botticelli.environ | {"DISCORD_TOKEN": "token", "POSTING_CHANNEL_ID": "1"},
             cwd=botticelli.cwd,
             capture_output=True,
@@ -47,7 +75,18 @@ def loaded(botticelli, db_url):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        packages, ours = done.stderr.splitlines()[-2:]
+        return done.stderr.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def loaded(ended):
+    """The packages, and our own modules, that a command line has loaded at its end."""
+
+    def run(line):
+        collections, packages, ours = ended(PROBE, line)[-3:]
+        assert collections == "0", "a collection walks over all that was imported"
         return set(packages.split()), set(ours.split())
 
     return run
@@ -78,13 +117,22 @@ def test_help_loads_neither_the_database_nor_a_command(loaded):
     }
 
 
-@pytest.mark.parametrize("line", ["post", "health"])
+@pytest.mark.parametrize("line", ["post", "health", "status"])
 def test_an_idle_tick_loads_no_model_and_no_narrative(loaded, line):
-    _, ours = loaded(line)
+    packages, ours = loaded(line)
 
     floors = {name.split(".")[1] for name in ours}
     assert floors & {"models", "narrative", "budget"} == set()
-    assert "botticelli.platforms.rules.post_rules" not in ours, "no post, no rule, no pattern"
+    assert not {name for name in ours if name.startswith("botticelli.platforms.rules")}, "no post"
+    assert ours & {"botticelli.stages.post.dry_run", "botticelli.stages.post.payment"} == set()
+    assert "mimetypes" not in packages
+
+
+@pytest.mark.parametrize(("line", "most"), [("post", 11), ("status", 10), ("health", 2)])
+def test_an_idle_tick_asks_the_database_little(ended, line, most):
+    ended(STATEMENTS, line)  # the first one takes the database for its project
+
+    assert int(ended(STATEMENTS, line)[-1]) <= most
 
 
 def test_psycopg_knows_its_own_version_and_leaves_nothing_behind():

@@ -42,6 +42,19 @@ REMEMBER: Final = """
      WHERE s.task_id = 'post'
     RETURNING old.known
 """
+# Whether anything waits, or was selected since a destination was last planned for: if not, a tick stops
+# there. A statement of its own: it sees what was committed while REMEMBER waited for the row.
+IS_OPEN: Final = """
+    SELECT EXISTS (SELECT FROM deliveries WHERE state = 'pending')
+        OR EXISTS (SELECT FROM approved_discord_posts WHERE review_status = 'pending')
+        OR EXISTS (SELECT
+                     FROM approved_discord_posts
+                    WHERE selected_at > greatest((
+                              SELECT min(k.value::timestamptz)
+                                FROM jsonb_each_text(%(known)s) AS k
+                               WHERE k.key = ANY (%(names)s)),
+                              botticelli_now() - %(unused)s))
+"""
 # Such a delivery, never begun, would keep its post waiting for ever.
 UNPLAN: Final = """
     DELETE FROM deliveries AS d
@@ -154,6 +167,8 @@ def plan(conn: Connection, wanted: Sequence[PostFilter]) -> int:
             "unused": UNUSED,
         }
         channels.note(conn, wanted)
+        if conn.execute(IS_OPEN, values).fetchone() == (False,):
+            return 0
         for (post_id,) in conn.execute(UNPLAN, values).fetchall():
             with posts.following(conn, post_id):
                 pass
