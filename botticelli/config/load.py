@@ -6,7 +6,7 @@ Every mistake is found in one go.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, replace
+from dataclasses import MISSING, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -190,7 +190,6 @@ def _with_environment(
     )
 
 
-@dataclass(kw_only=True)
 class Builder:
     """Makes records of tables and collects what is wrong on the way.
 
@@ -199,8 +198,9 @@ class Builder:
         mistakes: What has been found so far.
     """
 
-    base: Path
-    mistakes: list[Mistake] = field(default_factory=list)
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.mistakes: list[Mistake] = []
 
     def record(
         self, kind: Any, table: Table, known: Any = None, place: Place = (), **more: Any

@@ -77,7 +77,7 @@ class RunOutcome:
     threshold: int | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class Run:
     """One start of a stage.
 

@@ -8,9 +8,8 @@ lease may be claimed by anybody.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from psycopg import sql
 
@@ -70,8 +69,7 @@ ITEMS: Final = Queue(table="generation_items", state="state", at_work="running")
 CANDIDATES: Final = Queue(table="potential_discord_posts", state="review_status", at_work="judging")
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class Claim:
+class Claim(NamedTuple):
     """The proof that a row is ours: no later claim has raised its fence."""
 
     id: int

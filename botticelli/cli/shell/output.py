@@ -10,13 +10,13 @@ import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property, singledispatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from botticelli.config import hiding
 from botticelli.records import record
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     import rich.console
 
 
-@dataclass(frozen=True)
-class Styled:
+class Styled(NamedTuple):
     """A cell with a style of rich, which a pipe does not get."""
 
     text: str

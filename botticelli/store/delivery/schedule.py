@@ -42,8 +42,8 @@ REMEMBER: Final = """
      WHERE s.task_id = 'post'
     RETURNING old.known
 """
-# Whether anything waits, or was selected since a destination was last planned for. A statement of its
-# own, which sees what was committed while REMEMBER waited for the row.
+# Whether anything waits, or was selected since a destination was last planned for. A statement of
+# its own, which sees what was committed while REMEMBER waited for the row.
 IS_OPEN: Final = """
     SELECT EXISTS (SELECT FROM deliveries WHERE state = 'pending')
         OR EXISTS (SELECT FROM approved_discord_posts WHERE review_status = 'pending')
