@@ -671,6 +671,11 @@ ALTER TABLE potential_discord_posts
     ADD COLUMN IF NOT EXISTS source_item_id bigint,         -- what it was made of; no foreign key: items are pruned
     ADD COLUMN IF NOT EXISTS theme text,                    -- of [themes]; its posts expire with it
     ADD COLUMN IF NOT EXISTS expires_at timestamptz;
+-- Since version 8: what is known of it before anybody reads it (angle, length, image ...), and what readers' reactions to such
+-- posts have added to its score: {factor, why}.
+ALTER TABLE potential_discord_posts
+    ADD COLUMN IF NOT EXISTS features jsonb,
+    ADD COLUMN IF NOT EXISTS feedback jsonb;
 
 -- ---------------------------------------------------------------------------------------------
 -- Deliveries: one approved post to one destination; each is sent exactly once
@@ -1462,6 +1467,15 @@ CREATE TABLE IF NOT EXISTS engagement (
     details       jsonb       NOT NULL DEFAULT '{}'
 );
 CREATE INDEX IF NOT EXISTS engagement_by_delivery ON engagement (delivery_id, observed_at DESC);
+-- Since version 8: a snapshot for each fixed age of a post ('1h', '6h', '24h', '72h', '7d'). `gone`: the message was not
+-- there any more, which is not zero; `late`: too late for its age, so that no score is made of it.
+ALTER TABLE engagement ADD COLUMN IF NOT EXISTS age text;
+ALTER TABLE engagement ADD COLUMN IF NOT EXISTS due_at timestamptz;
+ALTER TABLE engagement ADD COLUMN IF NOT EXISTS late boolean NOT NULL DEFAULT false;
+ALTER TABLE engagement ADD COLUMN IF NOT EXISTS gone boolean NOT NULL DEFAULT false;
+ALTER TABLE engagement ADD COLUMN IF NOT EXISTS counts jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE engagement ADD COLUMN IF NOT EXISTS audience integer;
+CREATE UNIQUE INDEX IF NOT EXISTS engagement_once ON engagement (delivery_id, age) WHERE age IS NOT NULL;
 
 -- ---------------------------------------------------------------------------------------------
 -- Since version 3: counts of what db prune has removed, and views for monitoring (docs/monitoring.md).
@@ -1503,6 +1517,27 @@ CREATE TABLE IF NOT EXISTS kept_sessions (
     name     text        PRIMARY KEY,                       -- platform, server and account
     sealed   bytea       NOT NULL,
     kept_at  timestamptz NOT NULL DEFAULT botticelli_now()
+);
+
+-- Since version 8: who may use the desk, and every key to it: one-use links, sessions, feeds. Of a key only its hash is
+-- here, of a password what argon2id makes of it.
+CREATE TABLE IF NOT EXISTS desk_people (
+    name          text        PRIMARY KEY CHECK (name <> ''),
+    role          text        NOT NULL CHECK (role IN ('viewer', 'editor', 'approver', 'admin')),
+    password      text,
+    failures      integer     NOT NULL DEFAULT 0,           -- wrong passwords since the last right one
+    blocked_until timestamptz,
+    added_at      timestamptz NOT NULL DEFAULT botticelli_now()
+);
+CREATE TABLE IF NOT EXISTS desk_keys (
+    id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind       text        NOT NULL CHECK (kind IN ('link', 'session', 'feed')),
+    hash       bytea       NOT NULL UNIQUE,                 -- sha256
+    person     text        NOT NULL,
+    role       text        NOT NULL CHECK (role IN ('viewer', 'editor', 'approver', 'admin')),
+    made_at    timestamptz NOT NULL DEFAULT botticelli_now(),
+    used_at    timestamptz NOT NULL DEFAULT botticelli_now(),
+    expires_at timestamptz
 );
 
 -- ---------------------------------------------------------------------------------------------
@@ -1930,4 +1965,4 @@ BEGIN
     END LOOP;
 END $$;
 
-INSERT INTO schema_version (version) VALUES (7) ON CONFLICT DO NOTHING;
+INSERT INTO schema_version (version) VALUES (8) ON CONFLICT DO NOTHING;

@@ -1,4 +1,4 @@
-"""Sessions of requests and pools of urllib3 that keep to the bounds of `web.bounded`."""
+"""Sessions of requests and pools of urllib3 that keep to the bounds of `web_bounds.bounded`."""
 
 import http.client
 import io
@@ -11,7 +11,7 @@ import requests.adapters
 import urllib3
 import urllib3.connection
 
-from botticelli import web
+from botticelli import web_bounds
 
 LARGEST_ANSWER: Final = 16 * 1024 * 1024  # bytes; a page of a hundred messages is below 5 MB
 LONGEST: Final = 60.0  # seconds, of a request that names no limit
@@ -22,8 +22,8 @@ class Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.headers.update(web.PLAIN)
-        self.hooks["response"].append(web.check_encoding)
+        self.headers.update(web_bounds.PLAIN)
+        self.hooks["response"].append(web_bounds.check_encoding)
         for scheme in POOLS:
             self.mount(f"{scheme}://", _Adapter())
 
@@ -50,12 +50,12 @@ class _Answer(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **settings: Any) -> None:
         super().__init__(sock, *args, **settings)
         until = time.monotonic() + (sock.gettimeout() or LONGEST)
-        bounds = web.current() or web.Bounds(until=until, left=LARGEST_ANSWER)
+        bounds = web_bounds.current() or web_bounds.Bounds(until=until, left=LARGEST_ANSWER)
         self.fp = io.BufferedReader(_Source(self.fp.detach(), sock, bounds))
 
 
 class _Source(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, bounds: web.Bounds) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, bounds: web_bounds.Bounds) -> None:
         super().__init__()
         self._raw = raw
         self._sock = sock

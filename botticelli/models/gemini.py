@@ -42,7 +42,7 @@ from botticelli.models.refusals import (
 )
 from botticelli.models.refused import adapted, objection
 from botticelli.models.usage import cached_tokens, count
-from botticelli.web import bounded, guarded
+from botticelli.web_bounds import bounded, guarded
 
 if TYPE_CHECKING:
     from google import genai

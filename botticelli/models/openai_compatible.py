@@ -37,7 +37,7 @@ from botticelli.models.refusals import (
 )
 from botticelli.models.refused import objection
 from botticelli.records import record
-from botticelli.web import bounded, guarded
+from botticelli.web_bounds import bounded, guarded
 
 if TYPE_CHECKING:
     import openai

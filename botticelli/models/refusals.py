@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from botticelli.models.base import PermanentError, TransientError
-from botticelli.web import kind_of
+from botticelli.web_bounds import kind_of
 
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)(ms|s))?")
 _IN_WORDS = re.compile(

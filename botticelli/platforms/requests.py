@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from botticelli import web
+from botticelli import web_bounds
 from botticelli.errors import BotticelliError, ConfigError
 from botticelli.platforms.base import (
     Attachment,
@@ -26,7 +26,7 @@ from botticelli.platforms.base import (
 )
 from botticelli.platforms.rate_limits import DEFAULT_WAIT, RateLimits, date_of, longest, retry_after
 from botticelli.records import record
-from botticelli.web import kind_of
+from botticelli.web_bounds import kind_of
 
 if TYPE_CHECKING:
     import requests
@@ -242,7 +242,7 @@ class Requests:
 
     def _settings(self, request: WebRequest, *, where: str) -> dict[str, Any]:
         """Return what the session is told of a request; NotSent: what came before took too long."""
-        bounds = web.current()
+        bounds = web_bounds.current()
         if request.publishes and bounds and bounds.is_over:
             raise NotSent(f"what comes before it took {self._server} too long", where=where)
         body = request.body

@@ -24,7 +24,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.delivery import channels
 from botticelli.store.delivery.schedule import rhythm
 from botticelli.text import counted
-from botticelli.web import bounded, kind_of
+from botticelli.web_bounds import bounded, kind_of
 
 LARGEST_LOOK: Final = 65_536  # bytes
 

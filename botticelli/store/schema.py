@@ -10,7 +10,7 @@ from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.session import DatabaseSession
 
-EXPECTED_VERSION: Final = 7
+EXPECTED_VERSION: Final = 8
 
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519

@@ -16,7 +16,7 @@ from botticelli.models.base import LARGEST_ANSWER, PermanentError, Reply, Reques
 from botticelli.models.driver import Driver
 from botticelli.models.prompts import last_user_text
 from botticelli.models.refusals import no_answer
-from botticelli.web import bounded, guarded
+from botticelli.web_bounds import bounded, guarded
 
 if TYPE_CHECKING:
     import httpx2

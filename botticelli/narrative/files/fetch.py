@@ -15,7 +15,7 @@ from botticelli.errors import ConfigError
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.files.public_addresses import Resolve, public_addresses
 from botticelli.records import record
-from botticelli.web import PLAIN, bounded, left
+from botticelli.web_bounds import PLAIN, bounded, left
 
 if TYPE_CHECKING:
     import urllib3

@@ -29,7 +29,7 @@ from botticelli.store.delivery import deliveries, posts
 from botticelli.store.delivery.deliveries import Beginning, Delivery, DeliveryResult
 from botticelli.store.delivery.posts import PostContent
 from botticelli.text import counted
-from botticelli.web import bounded
+from botticelli.web_bounds import bounded
 
 LONGEST_DELAY: Final = timedelta(hours=1)
 AS_BEFORE: Final = " (as the one before"

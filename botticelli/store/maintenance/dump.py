@@ -19,7 +19,8 @@ from botticelli.store.embedded.files import major_version
 from botticelli.store.maintenance.statements import LONGEST
 
 MAGIC: Final = b"PGDMP"  # how a file of pg_dump --format=custom begins
-NOT_KEPT: Final = "--exclude-table-data=*.kept_sessions"  # secrets, which are soon replaced
+# Sessions: secrets, which are soon replaced; what was revoked since is not to come back.
+NOT_KEPT: Final = tuple(f"--exclude-table-data=*.{name}" for name in ("kept_sessions", "desk_keys"))
 
 
 def find(conn: Connection, name: str, *, folders: Iterable[Path]) -> Path:
@@ -55,7 +56,7 @@ def backup(url: str, file: Path, *, program: Path, environ: Mapping[str, str]) -
     try:
         with files.written(file, mode=0o600) as output:
             ended = subprocess.run(  # noqa: S603 - PostgreSQL's own program
-                [program, "--format=custom", "--no-owner", NOT_KEPT, f"--dbname={target}"],
+                [program, "--format=custom", "--no-owner", *NOT_KEPT, f"--dbname={target}"],
                 env={**environ, **secret},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
