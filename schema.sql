@@ -1478,6 +1478,79 @@ ALTER TABLE engagement ADD COLUMN IF NOT EXISTS audience integer;
 CREATE UNIQUE INDEX IF NOT EXISTS engagement_once ON engagement (delivery_id, age) WHERE age IS NOT NULL;
 
 -- ---------------------------------------------------------------------------------------------
+-- Since version 8: what people teach (docs/learning.md)
+-- ---------------------------------------------------------------------------------------------
+
+ALTER TABLE potential_discord_posts
+    ADD COLUMN IF NOT EXISTS rules_version integer;         -- of the house rules that it was written under; null: none
+CREATE INDEX IF NOT EXISTS potential_by_person              -- in the order in which people last said something about them
+    ON potential_discord_posts ((history -> -1 ->> 'at'), id) WHERE history <> '[]';
+
+-- What a person's decision or edit says, read from the histories that are there. What was taken back says nothing: each undo
+-- lowers the depth to what it was before the event that it takes back.
+CREATE OR REPLACE VIEW candidate_lessons AS
+    SELECT *
+      FROM (SELECT e.candidate_id, e.entry::integer AS entry, (e.event ->> 'at')::timestamptz AS at,
+                   CASE e.what WHEN 'edit' THEN 'edit' WHEN 'reject' THEN 'rejection' ELSE 'approval' END AS kind,
+                   CASE e.what WHEN 'edit' THEN e.event ->> 'was' ELSE e.text END AS was,
+                   CASE e.what WHEN 'edit'
+                        THEN coalesce(lead(e.event ->> 'was') OVER (PARTITION BY e.candidate_id, e.what ORDER BY e.entry),
+                                      e.text) END AS now,
+                   CASE e.what WHEN 'approve'
+                        THEN concat_ws('; ', e.judged ->> 'decision_reason', e.judged ->> 'curation_notes')
+                        ELSE coalesce(e.event ->> 'note', '') END AS note
+              FROM (SELECT d.*, d.event ->> 'event' AS what, d.event #> '{before,candidate}' AS judged,
+                           min(d.depth) OVER (PARTITION BY d.candidate_id ORDER BY d.entry
+                                              ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS lowest
+                      FROM (SELECT c.id AS candidate_id, coalesce(c.text_content, '') AS text, h.event, h.entry,
+                                   sum(CASE WHEN h.event ->> 'event' <> 'undo' THEN 1
+                                            WHEN h.event ->> 'undoes' <> 'auto' THEN -1 ELSE 0 END)
+                                       OVER (PARTITION BY c.id ORDER BY h.entry) AS depth
+                              FROM potential_discord_posts AS c
+                             CROSS JOIN LATERAL jsonb_array_elements(c.history) WITH ORDINALITY AS h (event, entry)
+                             WHERE c.history <> '[]') AS d) AS e
+             WHERE (e.lowest IS NULL OR e.lowest >= e.depth)
+               AND (e.what = 'edit'
+                    OR e.what = 'reject' AND btrim(e.event ->> 'note') <> ''
+                    OR e.what = 'approve' AND e.judged ->> 'judged_at' IS NOT NULL
+                       AND e.judged ->> 'review_status' = 'rejected' AND e.judged ->> 'decided_by' = 'auto')) AS l
+     WHERE l.kind <> 'edit' OR l.was <> l.now;
+
+CREATE TABLE IF NOT EXISTS lessons (
+    id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    candidate_id  bigint      NOT NULL,                     -- which may be gone: its lesson is kept
+    entry         integer     NOT NULL,                     -- of its history, from 1
+    at            timestamptz NOT NULL,
+    kind          text        NOT NULL CHECK (kind IN ('edit', 'rejection', 'approval')),
+    was           text        NOT NULL,
+    now           text,                                     -- after an edit
+    note          text        NOT NULL,                     -- the person's; of an approval what the judge said
+    round         integer,                                  -- the question that it is part of
+    learned_at    timestamptz,                              -- when the rules of that answer were stored
+    UNIQUE (candidate_id, entry)
+);
+CREATE INDEX IF NOT EXISTS lessons_to_learn ON lessons (id) WHERE learned_at IS NULL;
+
+-- A rule holds from the version `since` to the one before `until`; each decision that changes what holds makes a version.
+CREATE TABLE IF NOT EXISTS house_rules (
+    id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    text          text        NOT NULL,
+    state         text        NOT NULL CHECK (state IN ('proposed', 'accepted', 'dropped')),
+    why           text        NOT NULL DEFAULT '',
+    cases         jsonb       NOT NULL DEFAULT '[]',        -- [{"case", "quote"}]: words that stand in these lessons
+    proposed_by   text        NOT NULL,                     -- a model, or a person
+    execution_id  bigint      REFERENCES model_calls (id) ON DELETE SET NULL,
+    created_at    timestamptz NOT NULL DEFAULT botticelli_now(),
+    decided_at    timestamptz,
+    decided_by    text,
+    since         integer,
+    until         integer,
+    replaces      bigint      REFERENCES house_rules (id),
+    CHECK ((state = 'accepted') = (since IS NOT NULL AND until IS NULL))
+);
+CREATE INDEX IF NOT EXISTS house_rules_by_execution ON house_rules (execution_id) WHERE execution_id IS NOT NULL;
+
+-- ---------------------------------------------------------------------------------------------
 -- Since version 3: counts of what db prune has removed, and views for monitoring (docs/monitoring.md).
 -- Views read with the rights of their owner: a role that may SELECT from them alone sees numbers and
 -- beginnings of posts, no prompts and no whole table.

@@ -86,6 +86,7 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
     from botticelli.stages.curate.judge import RANKING, find_judge
     from botticelli.stages.generate.occasion import occasion
     from botticelli.stages.post.target import PostRequest
+    from botticelli.store.curation.house_rules import HouseRules
 
     config = context.config
     if stage == "collect":
@@ -95,7 +96,7 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
         PostRequest().destinations(config)
         return []
     if stage == "generate":
-        occasion(config, now=context.clock.now())  # themes that mean nothing
+        occasion(config, now=context.clock.now(), rules=HouseRules())  # themes that mean nothing
         file, narrative = context.find(config.generate.narrative)
         return [
             Use(file=file, narrative=narrative, options=RunOptions(models=config.models.default))

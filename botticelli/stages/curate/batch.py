@@ -35,6 +35,7 @@ class Judgement:
         model: Which one it was.
         seed: What the order was drawn by in which the candidates were shown.
         execution_id: The answer's row in act_executions.
+        rules: Version of the house rules that it judged under; 0: none.
     """
 
     value: Any
@@ -42,6 +43,7 @@ class Judgement:
     model: str
     seed: int = 0
     execution_id: int | None = None
+    rules: int = 0
 
 
 Ask = Callable[[Connection, Sequence[Candidate], int], Judgement]
@@ -172,6 +174,7 @@ class BatchJudging:
                 "checks": checks,
                 "reasons": sample.reasons,
                 "notes": sample.notes,
+                **({"rules": judgement.rules} if judgement.rules else {}),
                 **({"repeats": False} if is_unproven else {}),
                 **({"repeats": source_of(first) | {"quote": sample.said_before}} if first else {}),
             }

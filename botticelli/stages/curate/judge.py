@@ -19,7 +19,7 @@ from botticelli.narrative.answers.json_extraction import InvalidAnswer, read_ver
 from botticelli.narrative.language.load import find_narrative
 from botticelli.narrative.language.model import Act, Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
-from botticelli.narrative.run.runner import Runner
+from botticelli.narrative.run.runner import Position, Runner
 from botticelli.narrative.run.sinks import NoSink
 from botticelli.records import record
 from botticelli.stages.curate.batch import Judgement
@@ -27,6 +27,7 @@ from botticelli.stages.curate.rubric import FRESH, GROUNDED, GROUNDS, SAID_BEFOR
 from botticelli.store.connection import Connection
 from botticelli.store.curation import judging
 from botticelli.store.curation.choice import JudgedCandidate
+from botticelli.store.curation.house_rules import HouseRules
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.generation.executions import ActKey
 from botticelli.text import shorten
@@ -59,6 +60,10 @@ LOOSE: Final[Mapping[str, Any]] = {
 class Judge:
     """Asks about candidates; called from worker threads, each with its own connection.
 
+    Args:
+        rules: The house rules that it judges under.
+        place: Where its answers are kept and found again; empty: they are not.
+
     Raises:
         ConfigError: The narrative does not end in an act that answers with scores by id.
     """
@@ -66,6 +71,8 @@ class Judge:
     context: RunContext
     file: NarrativeFile
     narrative: Narrative
+    rules: HouseRules = HouseRules()
+    place: str = ""
 
     def __call__(self, conn: Connection, group: Sequence[Candidate], number: int = 0) -> Judgement:
         """Return what the judge says about a group, shown in an order of its own.
@@ -89,6 +96,7 @@ class Judge:
             model=answer.model if answer else "",
             seed=seed,
             execution_id=answer.execution_id if answer else None,
+            rules=self.rules.version,
         )
 
     def rank(self, shown: Sequence[JudgedCandidate]) -> list[int]:
@@ -135,6 +143,7 @@ class Judge:
                             codes={codes[0]: candidate.id},
                             model=one.model,
                             execution_id=one.execution_id,
+                            rules=self.rules.version if self.rules.text in one.prompt else 0,
                         )
                     )
             return judgements
@@ -170,8 +179,12 @@ class Judge:
             sink=NoSink(),
             options=RunOptions(
                 models=judges[min(number // 2, len(judges) - 1) :],
-                variables={"sources": "yes" if any("source" in each for each in shown) else ""},
+                variables={
+                    "sources": "yes" if any("source" in each for each in shown) else "",
+                    **self.rules.words,
+                },
             ),
+            at=Position(place=self.place),
         )
         acts = tuple(
             replace(act, schema=LOOSE) if _entry(act) is not None else act for act in narrative.acts

@@ -17,7 +17,7 @@ from botticelli.stages.curate.prefilter import Prefilter
 from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, FirstFailures, Run, Task, Worker
 from botticelli.store import queue, runs
-from botticelli.store.curation import duplicates, judging
+from botticelli.store.curation import duplicates, house_rules, judging
 from botticelli.store.curation.choice import Chosen
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.queue import Claim
@@ -130,7 +130,12 @@ class CurateTask(Task[Batch, dict[int, str], CurateReport]):
         self._first = FirstFailures(runs.read_state(self._conn, self.stage).last_error)
         self._began = self._context.clock.monotonic()
         context = replace(self._context, run_id=run.id, stop=run.stop)
-        self._judge = Judge(context=context, file=self._file, narrative=self._narrative)
+        self._judge = Judge(
+            context=context,
+            file=self._file,
+            narrative=self._narrative,
+            rules=house_rules.current(self._conn),
+        )
         judging.forget_stale_scores(self._conn)
         if not judging.count_waiting(self._conn):
             return 0
@@ -285,7 +290,9 @@ def walk_batch(
     context: RunContext, file: NarrativeFile, narrative: Narrative, group: Sequence[Candidate]
 ) -> Sequence[PlannedCall]:
     """Return the calls that a batch of candidates takes. Nothing is changed."""
-    options = RunOptions(models=context.config.models.judge)
+    options = RunOptions(
+        models=context.config.models.judge, variables=house_rules.current(context.conn).words
+    )
     runner, caller = dry_runner(context, file, options=options)
     caller.typical_output = len(group) * OUTPUT_TOKENS
     codes = draw_codes([each.id for each in group], seed=0)

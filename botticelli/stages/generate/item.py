@@ -14,7 +14,7 @@ from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
-from botticelli.stages.generate.occasion import theme_for, words_of
+from botticelli.stages.generate.occasion import rules_of, theme_for, words_of
 from botticelli.stages.task import Counts
 from botticelli.store import media, queue, sources
 from botticelli.store.connection import Connection
@@ -42,6 +42,7 @@ class ItemSink:
         tables: Stores what belongs into other tables, and removes consumed rows.
         made: Told how many candidates are new, and how many repeat an older one word for word.
         theme: What the candidates are about, as `occasion` keeps it; None: about none.
+        rules: Version of the house rules that they are written under; 0: none.
     """
 
     conn: Connection
@@ -49,6 +50,7 @@ class ItemSink:
     tables: Sink
     made: Callable[[int, int], None]
     theme: Mapping[str, Any] | None = None
+    rules: int = 0
 
     def store(self, execution: Execution) -> Stored:
         """See Sink.
@@ -71,6 +73,8 @@ class ItemSink:
                     tags=self.theme["tags"],
                     expires_at=self.theme["ends_at"],
                 )
+            if self.rules:
+                candidates.note_rules(self.conn, ids, version=self.rules)
             for lease in execution.leases:
                 if lease.table == sources.ITEMS:
                     sources.note_made_of(self.conn, int(lease.key), ids)
@@ -149,6 +153,7 @@ class ItemRun:
                 tables=TableSink(conn=conn, clock=self.context.clock, created_by="generate"),
                 made=lambda new, old: self.counts.add(stored=new, repeats=old),
                 theme=theme,
+                rules=rules_of(self.day).version,
             ),
             options=self._options(theme),
         )

@@ -12,10 +12,11 @@ from botticelli.config.model import Config
 from botticelli.narrative.language.model import NarrativeFile
 from botticelli.schedule.hours import zone_of
 from botticelli.stages.generate.themes import AHEAD, Theme, theme_of, themes_between, upcoming_words
+from botticelli.store.curation.house_rules import HouseRules
 from botticelli.store.generation.items import Item
 
 
-def occasion(config: Config, *, now: datetime) -> dict[str, Any]:
+def occasion(config: Config, *, now: datetime, rules: HouseRules) -> dict[str, Any]:
     """Return what a batch keeps of the day it is written on; JSON.
 
     Raises:
@@ -27,6 +28,7 @@ def occasion(config: Config, *, now: datetime) -> dict[str, Any]:
     return {
         "today": f"{today:%A}, {today.day} {today:%B %Y}",
         "upcoming": upcoming_words(known, today),
+        **({"rules": vars(rules)} if rules.version else {}),
         "themes": [
             {**asdict(one), "first": str(one.first), "last": str(one.last),
              "ends_at": one.ends_at(config.time_zone).isoformat()}
@@ -55,9 +57,15 @@ def theme_for(kept: Mapping[str, Any], file: NarrativeFile, item: Item) -> Mappi
 
 
 def words_of(kept: Mapping[str, Any], theme: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """Return the variables of narratives: {{today}}, {{upcoming}}, {{theme}}."""
+    """Return the variables of narratives: {{today}}, {{upcoming}}, {{theme}}, {{house_rules}}."""
     return {
+        **rules_of(kept).words,
         "today": str(kept.get("today", "")),
         "upcoming": str(kept.get("upcoming", "")),
         "theme": f"{theme['name']}: {theme['brief']}" if theme else "",
     }
+
+
+def rules_of(kept: Mapping[str, Any]) -> HouseRules:
+    """Return the house rules that a batch is written under; none in one of earlier versions."""
+    return HouseRules(**kept.get("rules", {}))

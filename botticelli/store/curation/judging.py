@@ -282,6 +282,7 @@ LEFTOVERS: Final = """
        AND r.id <> %(run_id)s
        AND r.started_at > botticelli_now() - %(within)s
        AND e.act_name = %(act)s
+       AND e.place = ''                                      -- but not those of a calibration
        AND e.state = 'done'
      ORDER BY e.id
 """

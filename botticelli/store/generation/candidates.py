@@ -130,6 +130,18 @@ def note_theme(
     conn.execute(ABOUT_THEME, values)
 
 
+UNDER_RULES: Final = """
+    UPDATE potential_discord_posts
+       SET rules_version = %(version)s
+     WHERE id = ANY (%(ids)s::bigint[])
+"""
+
+
+def note_rules(conn: Connection, ids: Iterable[int], *, version: int) -> None:
+    """Write down under which house rules candidates were written. Part of a transaction."""
+    conn.execute(UNDER_RULES, {"ids": list(ids), "version": version})
+
+
 RECENT: Final = """
     SELECT left(text_content, 400)
       FROM potential_discord_posts

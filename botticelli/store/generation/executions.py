@@ -1,5 +1,6 @@
 """What models were asked and what they said: every attempt, failed ones too. Append-only."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Final, Literal
@@ -139,7 +140,7 @@ FIND_FINISHED: Final = """
 """
 
 
-# By an index of its own: what has no item is a rendition.
+# By an index of its own: what has no item is a rendition, rules, or a trial of a judge.
 FIND_LASTING: Final = FIND_FINISHED.replace(
     "item_id = %(item_id)s", f"item_id IS NULL AND place LIKE '{LASTING}%%'"
 )
@@ -150,6 +151,34 @@ def find_finished(conn: Connection, key: ActKey, *, digest: str) -> StoredAnswer
     """Return the stored answer to the same inputs at the same place of the same item."""
     statement = FIND_LASTING if key.item_id is None else FIND_FINISHED
     return fetch_one(conn, StoredAnswer, statement, {**vars(key), "digest": digest})
+
+
+AT: Final = f"""
+    SELECT id, response, coalesce(nullif(model_version, ''), model, '') AS model,
+           input_tokens, cached_tokens, output_tokens, thought_tokens
+      FROM act_executions
+     WHERE item_id IS NULL
+       AND place LIKE '{LASTING}%%'
+       AND place = %(place)s
+       AND state = 'done'
+     ORDER BY id DESC
+     LIMIT 1
+"""  # noqa: S608 - all parts are constants
+
+
+@repeatable()
+def find_at(conn: Connection, place: str) -> StoredAnswer | None:
+    """Return the last answer at a LASTING place, whatever was asked there exactly."""
+    return fetch_one(conn, StoredAnswer, AT, {"place": place})
+
+
+COST: Final = "SELECT coalesce(sum(cost_usd), 0) FROM model_calls WHERE id = ANY (%(ids)s)"
+
+
+def cost_of(conn: Connection, ids: Iterable[int]) -> Decimal:
+    """Return what these calls cost in US dollars, whenever they were made. Reads only."""
+    row = conn.execute(COST, {"ids": list(ids)}).fetchone()
+    return Decimal(row[0]) if row else Decimal(0)
 
 
 FIND_REFUSED: Final = """

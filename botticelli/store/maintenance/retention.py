@@ -68,21 +68,28 @@ RUNS: Final = """
     )
     SELECT FROM gone
 """
-# One that an approved post was made of is never removed.
+# One that an approved post was made of is never removed. What people said of the others is kept.
 CANDIDATES: Final = """
-    WITH gone AS (
+    WITH old AS MATERIALIZED (
+        SELECT c.id
+          FROM potential_discord_posts AS c
+          LEFT JOIN approved_discord_posts AS a
+            ON a.candidate_id = c.id
+         WHERE c.review_status = 'rejected'
+           AND a.id IS NULL
+           AND coalesce(c.decided_at, c.generated_at)
+               < botticelli_now() - make_interval(days => %(days)s)
+         ORDER BY coalesce(c.decided_at, c.generated_at)
+         LIMIT %(batch)s
+    ), taught AS (
+        INSERT INTO lessons (candidate_id, entry, at, kind, was, now, note)
+        SELECT candidate_id, entry, at, kind, was, now, note
+          FROM candidate_lessons
+         WHERE candidate_id = ANY (ARRAY (SELECT id FROM old))
+            ON CONFLICT (candidate_id, entry) DO NOTHING
+    ), gone AS (
         DELETE FROM potential_discord_posts
-         WHERE id IN (SELECT c.id
-                        FROM potential_discord_posts AS c
-                        LEFT JOIN approved_discord_posts AS a
-                          ON a.candidate_id = c.id
-                       WHERE c.review_status = 'rejected'
-                         AND a.id IS NULL
-                         AND coalesce(c.decided_at, c.generated_at)
-                             < botticelli_now()
-                               - make_interval(days => %(days)s)
-                       ORDER BY coalesce(c.decided_at, c.generated_at)
-                       LIMIT %(batch)s)
+         WHERE id IN (SELECT id FROM old)
         RETURNING review_status
     ), counted AS (
         INSERT INTO pruned_rows AS t (what, outcome, total)

@@ -37,6 +37,7 @@ RESERVED: Final = inference.OURS | {
     "candidate_id", "posted_at", "approved_by", "selected_at", "lease_owner", "lease_expires_at",
     "fence", "attempts", "last_error", "content_hash", "duplicate_of", "decided_at", "decided_by",
     "judged_at", "judge_model", "decision_reason", "approved_hash", "attached",
+    "rules_version",
 }  # fmt: skip
 
 
