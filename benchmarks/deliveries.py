@@ -5,6 +5,7 @@ channel with a limit is used at 97 % of its rate or more, with no 429 after the 
 """
 
 import argparse
+import gc
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.server import own_postgres
+from botticelli.__main__ import RARELY
 from botticelli.clock import SystemClock
 from botticelli.config.model import Config, DatabaseConfig, Destination
 from botticelli.config.secrets import Secret
@@ -81,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--posts", type=int, default=200)
     given = parser.parse_args()
+    gc.set_threshold(RARELY)  # as the door does
     with own_postgres() as url:
         with FakeDiscord(channel=CHANNEL) as discord:
             took, commits = publish(url, discord, posts=given.posts)

@@ -5,6 +5,7 @@ import io
 import socket
 import time
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
@@ -22,10 +23,18 @@ class Session(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
+        self._environment: dict[tuple[Any, ...], Any] = {}
         self.headers.update(web_bounds.PLAIN)
         self.hooks["response"].append(web_bounds.check_encoding)
         for scheme in POOLS:
             self.mount(f"{scheme}://", _Adapter())
+
+    def merge_environment_settings(self, url: Any, *settings: Any) -> Any:
+        """Return what the environment says of a host; it is asked once, not for each request."""
+        asked = (urlsplit(url)[:2], *map(str, settings))
+        if asked not in self._environment:
+            self._environment[asked] = super().merge_environment_settings(url, *settings)
+        return dict(self._environment[asked])
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         """Return that there is none, whatever the answer says."""

@@ -188,7 +188,8 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
             if self._locked_out or _is_over(self._results[before:]):
                 return
             queued = self._read([destination])[destination.name]
-        while (published := _published(self._results[before:])) < self._most:
+        published = _published(self._results[before:])
+        while published < self._most:
             if run.stop.is_set():
                 break
             due = self._judge(destination, queued, ignoring_rhythm=self._ignoring_rhythm)
@@ -196,6 +197,7 @@ class PostTask(Task[ClaimedDelivery, "Ended | Followed", PostReport]):
                 self._results += [] if published else [idle]
                 return
             yield from self._claim_next(destination, queued, is_pin=due.is_pin)
+            published += self._results[-1].state == "posted"
             if _is_over(self._results) or self._results[-1].state in ("put back", "uncertain"):
                 return
             queued = self._read([destination])[destination.name]

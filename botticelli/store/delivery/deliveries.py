@@ -20,6 +20,7 @@ from botticelli.store.adapters import shaped
 from botticelli.store.connection import Connection, once, repeatable
 from botticelli.store.delivery import posts
 from botticelli.store.leases import LostLease
+from botticelli.store.queue import HASTY
 
 Settled = Literal["posted", "pending", "failed", "held", "uncertain"]
 
@@ -86,72 +87,80 @@ ONE_AT_A_TIME: Final = """
                nullif(botticelli_place(%(destination)s, %(place)s), ''), %(destination)s), 0))
 """
 # The pace was judged by what was posted last: if that has changed since, there is nothing to claim.
-CLAIM_NEXT_DUE: Final = f"""
+# What does not depend on the delivery is asked once, not for each that waits.
+NEXT_DUE: Final = f"""
     WITH t AS (
         SELECT botticelli_now() AS now,
                nullif(botticelli_place(%(destination)s, %(place)s), '') AS place
-    ), next AS MATERIALIZED (
-        SELECT d.id, p.id AS post_id
-          FROM t, deliveries AS d
-          JOIN approved_discord_posts AS p
-            ON p.id = d.post_id
-         WHERE d.destination = %(destination)s
-           AND d.state = 'pending'
-           AND (d.retry_at IS NULL OR d.retry_at <= t.now)
-           AND p.review_status IN ('pending', 'posting')
-           AND {posts.IS_ITS_TIME}
-           AND (d.scheduled_for IS NOT NULL) = %(is_pin)s
-           AND NOT {posts.IS_BEING_ADAPTED}
-           AND NOT EXISTS (SELECT
-                             FROM deliveries AS s
-                            WHERE s.destination = %(destination)s
-                              AND s.state = 'sending')
-           AND NOT EXISTS (SELECT
-                             FROM destination_channels AS c
-                             JOIN deliveries AS s
-                               ON s.destination = c.destination
-                              AND s.state = 'sending'
-                            WHERE coalesce(c.channel, c.place) = t.place
-                              AND s.place = t.place
-                              AND s.lease_expires_at > t.now)
-           AND (d.decided_by IS NOT NULL
-                OR %(is_practice)s
-                OR NOT EXISTS (SELECT
-                                 FROM deliveries AS o
-                                WHERE o.post_id = p.id
-                                  AND o.id <> d.id
-                                  AND o.place = t.place
-                                  AND o.state IN ('posted', 'sending')))
-           AND (SELECT max(l.posted_at)
-                  FROM deliveries AS l
-                 WHERE l.destination = %(destination)s
-                   AND l.posted_at <= botticelli_now() + interval '1 minute')
-               IS NOT DISTINCT FROM %(last_posted)s
-         ORDER BY d.scheduled_for, d.refused_at NULLS FIRST, p.selected_at, p.id
-         LIMIT 1
-           FOR UPDATE OF d, p SKIP LOCKED
-    ), post AS (
-        UPDATE approved_discord_posts AS p
-           SET review_status = 'posting'
-          FROM next
-         WHERE p.id = next.post_id
     )
-    UPDATE deliveries AS d
-       SET state = 'sending',
-           fence = d.fence + 1,
-           lease_owner = %(owner)s,
-           lease_expires_at = t.now + %(lease)s,
-           retry_at = NULL
-      FROM t, next
+    SELECT d.id, d.fence + 1 AS fence, d.post_id, d.destination, d.nonce,
+           coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
+           true AS is_wanted, {posts.IS_AS_APPROVED} AS is_approved, d.parts,
+           d.steps, d.created_at AS planned_at
+      FROM t, deliveries AS d
       JOIN approved_discord_posts AS p
-        ON p.id = next.post_id
-     WHERE d.id = next.id
-    RETURNING d.id, d.fence, d.post_id, d.destination, d.nonce,
-              coalesce(p.text_content, '') AS text, coalesce(p.generation_model, '') AS model,
-              true AS is_wanted,
-              {posts.IS_AS_APPROVED} AS is_approved, d.parts,
-              d.steps, d.created_at AS planned_at
+        ON p.id = d.post_id
+     WHERE d.destination = %(destination)s
+       AND d.state = 'pending'
+       AND (d.retry_at IS NULL OR d.retry_at <= t.now)
+       AND p.review_status IN ('pending', 'posting')
+       AND {posts.IS_ITS_TIME}
+       AND (d.scheduled_for IS NOT NULL) = %(is_pin)s
+       AND NOT {posts.IS_BEING_ADAPTED}
+       AND NOT EXISTS (SELECT
+                         FROM deliveries AS s
+                        WHERE s.destination = %(destination)s
+                          AND s.state = 'sending')
+       AND (SELECT count(*)
+              FROM t AS h
+              JOIN destination_channels AS c
+                ON coalesce(c.channel, c.place) = h.place
+              JOIN deliveries AS s
+                ON s.destination = c.destination
+               AND s.state = 'sending'
+             WHERE s.place = h.place
+               AND s.lease_expires_at > h.now) = 0
+       AND (d.decided_by IS NOT NULL
+            OR %(is_practice)s
+            OR NOT EXISTS (SELECT
+                             FROM deliveries AS o
+                            WHERE o.post_id = p.id
+                              AND o.id <> d.id
+                              AND o.place = t.place
+                              AND o.state IN ('posted', 'sending')))
+       AND (SELECT max(l.posted_at)
+              FROM deliveries AS l
+             WHERE l.destination = %(destination)s
+               AND l.posted_at <= botticelli_now() + interval '1 minute')
+           IS NOT DISTINCT FROM %(last_posted)s
+     ORDER BY d.scheduled_for, d.refused_at NULLS FIRST, p.selected_at, p.id
+     LIMIT 1
+       FOR UPDATE OF d, p SKIP LOCKED
 """  # noqa: S608 - all parts are constants
+LEASE: Final = "lease_expires_at = botticelli_now() + %(lease)s"
+REQUEST: Final = f"""text_sent = %(text)s,
+           messages = %(messages)s,
+           place = coalesce(nullif(botticelli_place(destination, %(place)s), ''), place),
+           sent_at = coalesce(sent_at, botticelli_now()),
+           attempts = attempts + 1,
+           {LEASE}"""
+# Of the row that is locked; with the request that is about to be made it is one version of it.
+_TAKE: Final = """
+    WITH post AS (
+        UPDATE approved_discord_posts
+           SET review_status = 'posting'
+         WHERE id = %(post_id)s
+    )
+    UPDATE deliveries
+       SET state = 'sending',
+           fence = %(fence)s,
+           lease_owner = %(owner)s,
+           retry_at = NULL,
+           {}
+     WHERE id = %(id)s
+    RETURNING sent_at
+"""
+TAKE, TAKE_BEGUN = _TAKE.format(LEASE), _TAKE.format(REQUEST)
 
 
 @repeatable()
@@ -173,8 +182,7 @@ def claim_next_due(
     One transaction, committed before it returns: what comes next talks to the network, and the
     nonce must not be lost with us. Two callers never get the same row, nor two of one destination.
     `is_pin`: one that is pinned to an instant that has come; else one that is not pinned. `judge`
-    says within it, and without any network, what is to be sent: that request counts as
-    begun. None: nothing is sent at once.
+    says within it, without any network, what is to be sent: that counts as begun; None: not now.
     """
     values = {
         "destination": destination,
@@ -187,11 +195,15 @@ def claim_next_due(
     }
     with conn.transaction(), conn.cursor(row_factory=shaped(Delivery)) as cursor:
         conn.execute(ONE_AT_A_TIME, values)
-        delivery = cursor.execute(CLAIM_NEXT_DUE, values).fetchone()
-        if delivery is None or (beginning := judge(delivery)) is None:
+        delivery = cursor.execute(NEXT_DUE, values).fetchone()
+        if delivery is None:
+            return None
+        values |= {"id": delivery.id, "fence": delivery.fence, "post_id": delivery.post_id}
+        if (beginning := judge(delivery)) is None:
+            conn.execute(TAKE, values)
             return delivery
-        began = _begin(conn, delivery, beginning, place=place)
-        return replace(delivery, sent_at=began)
+        row = conn.execute(TAKE_BEGUN, values | _values(beginning)).fetchone()
+        return replace(delivery, sent_at=row[0] if row else None)
 
 
 CLAIM_UNCERTAIN: Final = f"""
@@ -236,19 +248,14 @@ def claim_uncertain(
         return cursor.execute(CLAIM_UNCERTAIN, values).fetchone()
 
 
-BEGIN: Final = """
+BEGIN: Final = f"""
     UPDATE deliveries
-       SET text_sent = %(text)s,
-           messages = %(messages)s,
-           place = coalesce(nullif(botticelli_place(destination, %(place)s), ''), place),
-           sent_at = coalesce(sent_at, botticelli_now()),
-           attempts = attempts + 1,
-           lease_expires_at = botticelli_now() + %(lease)s
+       SET {REQUEST}
      WHERE id = %(id)s
        AND fence = %(fence)s
        AND state = 'sending'
     RETURNING sent_at
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 @repeatable()
@@ -263,15 +270,14 @@ def begin(
         LostLease: The claim is no longer ours.
     """
     with conn.transaction():
-        return _begin(conn, delivery, beginning, place=place)
+        row = guarded(conn, BEGIN, delivery, **_values(beginning), place=place).fetchone()
+        assert row is not None
+        began: datetime = row[0]
+        return began
 
 
-def _begin(conn: Connection, delivery: Delivery, beginning: Beginning, *, place: str) -> datetime:
-    values = vars(beginning) | {"messages": Jsonb(list(beginning.messages)), "place": place}
-    row = guarded(conn, BEGIN, delivery, **values).fetchone()
-    assert row is not None
-    began: datetime = row[0]
-    return began
+def _values(beginning: Beginning) -> dict[str, Any]:
+    return vars(beginning) | {"messages": Jsonb(list(beginning.messages))}
 
 
 def guarded(conn: Connection, statement: str, delivery: Delivery, **values: Any) -> Cursor[Any]:
@@ -396,7 +402,15 @@ def last_refusal(conn: Connection, destination: str) -> str:
     return (row[0] or "") if row else ""
 
 
-SETTLE: Final = """
+# Holds the post. The commit does not wait for the disk: the next claim's does, for both. Is it lost
+# in a crash before, the delivery is looked for before anything else is sent, as after one of ours.
+SETTLE: Final = f"""
+    WITH post AS MATERIALIZED (
+        SELECT id, {HASTY} AS hasty
+          FROM approved_discord_posts
+         WHERE id = %(post_id)s
+           FOR UPDATE
+    )
     UPDATE deliveries AS d
        SET state = %(state)s,
            lease_owner = NULL,
@@ -417,11 +431,12 @@ SETTLE: Final = """
            messages = CASE WHEN %(state)s NOT IN ('pending', 'posted') THEN messages END,
            history = history || jsonb_build_object(
                'at', t.now, 'event', %(state)s::text, 'note', %(note)s::text)
-      FROM (SELECT botticelli_now() AS now) AS t
+      FROM (SELECT botticelli_now() AS now) AS t, post
      WHERE d.id = %(id)s
+       AND d.post_id = post.id
        AND d.fence = %(fence)s
        AND d.state = 'sending'
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 MARK_UNCERTAIN: Final = """
@@ -478,7 +493,7 @@ def settle(conn: Connection, delivery: Delivery, ending: DeliveryResult) -> None
         if ending.state == "uncertain":
             guarded(conn, MARK_UNCERTAIN, delivery, **values)
             return
-        with posts.following(conn, delivery.post_id):
-            guarded(conn, SETTLE, delivery, **values)
+        guarded(conn, SETTLE, delivery, post_id=delivery.post_id, **values)
+        posts.follow(conn, delivery.post_id)
 
     once(conn, write)

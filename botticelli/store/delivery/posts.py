@@ -464,7 +464,12 @@ def following(conn: Connection, post_id: int, *, by_hand: bool = False) -> Itera
     with joined(conn):
         conn.execute(HOLD_POST, {"post_id": post_id})
         yield
-        conn.execute(FOLLOW, {"post_id": post_id, "by_hand": by_hand})
+        follow(conn, post_id, by_hand=by_hand)
+
+
+def follow(conn: Connection, post_id: int, *, by_hand: bool = False) -> None:
+    """Let the state of a post that is held follow that of its deliveries. See following."""
+    conn.execute(FOLLOW, {"post_id": post_id, "by_hand": by_hand})
 
 
 def _json(wanted: Sequence[PostFilter]) -> Jsonb:
