@@ -37,6 +37,7 @@ LINES = {
     "edit": ["edit c{held3} --text Other"],
     "review": [f"review --view {view} --list" for view in ("open", "approved", "rejected")],
     "trace": ["trace c{candidate}", "trace p{post}", "trace d{delivery}", "trace {message}"],
+    "report": ["report figures.html"],
     "runs": ["runs", "runs --stage post", "runs --limit 100"],
     "logs": ["logs {generate}", "logs {curate}", "logs {post_run}"],
     "content list": [

@@ -1,0 +1,197 @@
+"""What analytics and `report` show: what became of what was written, when, and at what price.
+
+Each figure is one statement over the days asked for, grouped by the database: what is older is not
+read. Days and hours are those of a named time zone. Nothing is changed.
+"""
+
+from datetime import date, datetime, time, timedelta
+from typing import Final
+
+from botticelli.records import record
+from botticelli.schedule.hours import first_instant, zone_of
+from botticelli.store.connection import Connection, fetch_all, repeatable
+
+MOST_DAYS: Final = 366
+
+
+@record
+class Funnel:
+    """What became of what was written.
+
+    Args:
+        by: What it is counted by: all, narrative, model.
+        name: The narrative or model; empty of all, or if it is not known.
+        edited: Those whose text a person changed.
+    """
+
+    by: str
+    name: str
+    written: int
+    judged: int
+    approved: int
+    posted: int
+    edited: int
+
+
+@record
+class ScoreCount:
+    """Candidates of one score, and what people decided about them.
+
+    Args:
+        score: Of 50, without its fraction.
+        is_enough: Whether it reaches the threshold.
+        taken, refused: By a person.
+    """
+
+    score: int
+    is_enough: bool
+    count: int
+    taken: int
+    refused: int
+
+
+@record
+class DayFigures:
+    """What happened on a day; a post may be written on one, and posted on another."""
+
+    day: date
+    written: int
+    approved: int
+    posted: int
+    cost_usd: float
+
+
+@record
+class HourCount:
+    """Posts of an hour of a weekday: Monday is 1."""
+
+    weekday: int
+    hour: int
+    posts: int
+
+
+@record
+class Figures:
+    """Everything of some days.
+
+    Args:
+        threshold: The score that is enough, of 50.
+        first: The first of the days; the last one is today.
+    """
+
+    now: datetime
+    zone: str
+    threshold: float
+    first: date
+    days: tuple[DayFigures, ...]
+    funnels: tuple[Funnel, ...]
+    scores: tuple[ScoreCount, ...]
+    hours: tuple[HourCount, ...]
+
+
+FUNNELS: Final = """
+    SELECT CASE grouping(c.narrative, c.model) WHEN 3 THEN 'all' WHEN 1 THEN 'narrative'
+                ELSE 'model' END AS by,
+           coalesce(c.narrative, c.model, '') AS name,
+           count(*) AS written, count(c.score) AS judged,
+           count(*) FILTER (WHERE c.status IN ('approved', 'posted')) AS approved,
+           count(*) FILTER (WHERE c.status = 'posted') AS posted,
+           count(*) FILTER (WHERE c.is_edited) AS edited
+      FROM (SELECT coalesce(source_narrative, '') AS narrative,
+                   coalesce(generation_model, '') AS model,
+                   review_status AS status, curation_score AS score,
+                   history <> '[]' AND history @> '[{"event": "edit"}]' AS is_edited
+              FROM potential_discord_posts
+             WHERE generated_at >= %(since)s) AS c
+     GROUP BY GROUPING SETS ((), (c.narrative), (c.model))
+     ORDER BY 1, count(*) DESC, 2
+     LIMIT 200
+"""
+SCORES: Final = """
+    SELECT least(floor(c.curation_score), 49)::integer AS score,
+           c.curation_score >= %(threshold)s AS is_enough, count(*) AS count,
+           count(*) FILTER (WHERE c.by_person AND c.review_status IN ('approved', 'posted'))
+               AS taken,
+           count(*) FILTER (WHERE c.by_person AND c.review_status = 'rejected') AS refused
+      FROM (SELECT curation_score, review_status,
+                   decided_by IS NOT NULL AND decided_by <> 'auto' AS by_person
+              FROM potential_discord_posts
+             WHERE generated_at >= %(since)s
+               AND curation_score IS NOT NULL) AS c
+     GROUP BY 1, 2
+     ORDER BY 1, 2
+"""
+DAYS: Final = """
+    SELECT f.day, sum(f.written)::bigint AS written, sum(f.approved)::bigint AS approved,
+           sum(f.posted)::bigint AS posted, sum(f.cost)::float AS cost_usd
+      FROM (SELECT (generated_at AT TIME ZONE %(zone)s)::date AS day,
+                   count(*) AS written, 0 AS approved, 0 AS posted, 0.0 AS cost
+              FROM potential_discord_posts
+             WHERE generated_at >= %(since)s
+             GROUP BY 1
+             UNION ALL
+            SELECT (selected_at AT TIME ZONE %(zone)s)::date, 0, count(*), 0, 0
+              FROM approved_discord_posts
+             WHERE selected_at >= %(since)s
+             GROUP BY 1
+             UNION ALL
+            SELECT (posted_at AT TIME ZONE %(zone)s)::date, 0, 0, count(*), 0
+              FROM approved_discord_posts
+             WHERE posted_at >= %(since)s
+             GROUP BY 1
+             UNION ALL
+            SELECT (created_at AT TIME ZONE %(zone)s)::date, 0, 0, 0, coalesce(sum(cost_usd), 0)
+              FROM model_calls
+             WHERE created_at >= %(since)s
+             GROUP BY 1
+             UNION ALL
+            SELECT day, 0, 0, 0, sum(dollars)
+              FROM spending
+             WHERE day >= %(first)s
+             GROUP BY 1
+             UNION ALL
+            SELECT %(first)s::date + n, 0, 0, 0, 0
+              FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS f
+     WHERE f.day BETWEEN %(first)s AND %(last)s
+     GROUP BY f.day
+     ORDER BY f.day
+"""
+HOURS: Final = """
+    SELECT extract(isodow FROM d.at)::integer AS weekday, extract(hour FROM d.at)::integer AS hour,
+           count(*) AS posts
+      FROM (SELECT posted_at AT TIME ZONE %(zone)s AS at
+              FROM deliveries
+             WHERE posted_at >= %(since)s) AS d
+     GROUP BY 1, 2
+"""
+DAYS_ASKED: Final = """
+    SELECT botticelli_now() AS now, (botticelli_now() AT TIME ZONE %(zone)s)::date AS today
+"""
+
+
+@repeatable()
+def read_figures(conn: Connection, *, days: int, zone: str, threshold: float) -> Figures:
+    """Return the figures of that many days, today included. Reads only.
+
+    Args:
+        conn: Where from.
+        days: At least 1.
+        zone: IANA name of the time zone of days and hours.
+        threshold: The score that is enough, of 50.
+    """
+    row = conn.execute(DAYS_ASKED, {"zone": zone}).fetchone()
+    assert row is not None
+    now, last = row
+    first = last - timedelta(days=days - 1)
+    since = first_instant(first, time(0), zone_of(zone))
+    values = {"since": since, "first": first, "last": last, "zone": zone, "threshold": threshold}
+    return Figures(
+        now=now,
+        zone=zone,
+        threshold=threshold,
+        first=first,
+        days=tuple(fetch_all(conn, DayFigures, DAYS, values)),
+        funnels=tuple(fetch_all(conn, Funnel, FUNNELS, values)),
+        scores=tuple(fetch_all(conn, ScoreCount, SCORES, values)),
+        hours=tuple(fetch_all(conn, HourCount, HOURS, values)),
+    )
