@@ -193,6 +193,15 @@ class TestLearn:
 
         assert [one.text for one in run().proposed] == ["Do not praise the channel."]
 
+    def test_the_offline_model_proposes_nothing(self, db, stages, run):
+        stages.settings("models", default=("offline",))
+        taught(db)
+
+        report = run()
+
+        assert (report.lessons, report.proposed, report.left) == (5, (), 0)
+        assert rules_of(db) == []
+
     def test_the_dry_run_asks_nothing(self, db, stages, gemini):
         taught(db, 6)
 

@@ -20,6 +20,10 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "generate": ("work.generate", "Write candidate posts with a language model."),
         "curate": ("work.curate", "Score pending candidates and approve the best."),
         "adapt": ("work.adapt", "Shorten approved posts for destinations that take less."),
+        "learn": (
+            "work.learn",
+            "Propose house rules from what people edited, rejected and approved.",
+        ),
         "post": ("work.post", "Publish the next approved post that is due."),
         "pause": ("work.control", "Pause a stage: its runs do nothing until it is resumed."),
         "resume": ("work.control", "Resume a paused stage and close its circuit breaker."),
@@ -31,6 +35,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "hold": ("review.decide", "Hold candidates back for a later decision."),
         "undo": ("review.decide", "Take back the last decision or edit."),
         "content": ("review.content", "List, tag and promote what narratives produced."),
+        "rules": ("review.rules", "List house rules; accept, edit or drop what was proposed."),
         "trace": ("reports.trace", "Show the history of a post."),
         "schedule": (
             "review.calendar",
