@@ -69,24 +69,32 @@ def test_a_post_is_published_byte_for_byte_and_the_database_agrees(db, discord, 
     assert db.execute(query).fetchone() == ("posted",)
 
 
-def test_a_delivery_takes_two_commits(db, discord, stage_for, monkeypatch):
+def test_a_delivery_takes_two_commits_and_twelve_round_trips(db, discord, stage_for, monkeypatch):
     commits, command = [], DatabaseSession._exec_command
+    trips, wait = [], DatabaseSession.wait
 
     def counted(self, words, *more):
         commits.extend([words] if words == b"COMMIT" else [])
         return command(self, words, *more)
 
+    def waited(self, *args, **options):
+        trips.append(1)
+        return wait(self, *args, **options)
+
     monkeypatch.setattr(DatabaseSession, "_exec_command", counted)
+    monkeypatch.setattr(DatabaseSession, "wait", waited)
     for number in range(5):
         approved(db, f"number {number}")
     stage = stage_for(to_discord(discord, min_interval=timedelta()))
     taken = []
     for limit in (1, 4):
         commits.clear()
+        trips.clear()
         assert states(stage(limit=limit)) == ["posted"] * limit
-        taken.append(len(commits))
+        taken.append((len(commits), len(trips)))
 
-    assert taken[1] - taken[0] == 3 * 2
+    assert taken[1][0] - taken[0][0] == 3 * 2
+    assert taken[1][1] - taken[0][1] <= 3 * 12
 
 
 def test_a_row_put_in_by_plain_sql_is_delivered(db, discord, stage):

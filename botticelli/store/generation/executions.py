@@ -1,6 +1,5 @@
 """What models were asked and what they said: every attempt, failed ones too. Append-only."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Final, Literal
@@ -170,15 +169,6 @@ AT: Final = f"""
 def find_at(conn: Connection, place: str) -> StoredAnswer | None:
     """Return the last answer at a LASTING place, whatever was asked there exactly."""
     return fetch_one(conn, StoredAnswer, AT, {"place": place})
-
-
-COST: Final = "SELECT coalesce(sum(cost_usd), 0) FROM model_calls WHERE id = ANY (%(ids)s)"
-
-
-def cost_of(conn: Connection, ids: Iterable[int]) -> Decimal:
-    """Return what these calls cost in US dollars, whenever they were made. Reads only."""
-    row = conn.execute(COST, {"ids": list(ids)}).fetchone()
-    return Decimal(row[0]) if row else Decimal(0)
 
 
 FIND_REFUSED: Final = """
