@@ -1,7 +1,7 @@
 """Every error a user can meet, and the exit code it ends with.
 
 BotticelliError             1  some work failed
-├── UsageError              2  the command line cannot be meant
+├── UsageError              2  the command line cannot be meant (StaleError: it was changed meanwhile)
 ├── Unavailable            69  the database, a model or a platform cannot be reached
 ├── TryLater               75  held lock, open breaker, spent daily quota
 └── ConfigError            78  a file or an environment variable has to be fixed first
@@ -90,6 +90,10 @@ class UsageError(BotticelliError):
     """The command line cannot be meant."""
 
     exit_code = Exit.USAGE
+
+
+class StaleError(UsageError):
+    """Somebody else has changed meanwhile what was decided about."""
 
 
 class Unavailable(BotticelliError):

@@ -12,6 +12,7 @@ from botticelli.records import record
 from botticelli.schedule.due import Pace
 from botticelli.schedule.forecast import Waiting, forecast
 from botticelli.schedule.hours import first_instant, is_quiet, zone_of
+from botticelli.store import runs
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import pins, posts, schedule
 from botticelli.store.delivery.pins import CalendarRow
@@ -29,6 +30,8 @@ class CalendarEntry:
     Args:
         at: When it was posted, is pinned to, or is expected.
         delivery: None if it is not planned yet.
+        fence: Of the delivery: whoever changes it names what was seen.
+        expires_at: When it is held instead; None: never.
     """
 
     kind: Kind
@@ -39,6 +42,8 @@ class CalendarEntry:
     text: str
     url: str = ""
     note: str = ""
+    fence: int = 0
+    expires_at: datetime | None = None
 
 
 @record
@@ -62,23 +67,33 @@ class Calendar:
     waiting: tuple[tuple[str, int], ...]
 
 
-def calendar(conn: Connection, config: Config, *, weeks: int) -> Calendar:
-    """Return the calendar of that many weeks, from this week's Monday on. Reads only."""
-    places = list(config.destinations.values())
+def calendar(
+    conn: Connection, config: Config, *, weeks: int, since: date | None = None, to: str = ""
+) -> Calendar:
+    """Return the calendar of that many weeks. Reads only.
+
+    Args:
+        conn: Where from.
+        config: Of the project.
+        weeks: How many.
+        since: A day of the first one; None: today.
+        to: Only of this destination, in its time zone; empty: of all, in that of the first.
+    """
+    places = [one for one in config.destinations.values() if to in ("", one.name)]
     queues = posts.read_queues(conn, [wanted_by(one) for one in places])
     zone = places[0].time_zone if places else "UTC"
-    now = next(iter(queues.values())).now
+    now = runs.now(conn)
     today = now.astimezone(zone_of(zone)).date()
-    first = today - timedelta(days=today.weekday())
+    first = (since or today) - timedelta(days=(since or today).weekday())
     last = first + timedelta(weeks=weeks)
-    since, until = (first_instant(day, time(0), zone_of(zone)) for day in (first, last))
-    rows = pins.list_rows(conn, [one.name for one in places], since=since, until=until)
+    begin, until = (first_instant(day, time(0), zone_of(zone)) for day in (first, last))
+    rows = pins.list_rows(conn, [one.name for one in places], since=begin, until=until)
     entries, left = [_past(row) for row in rows], []
     names = tuple(config.destinations)
     for place in places:
         waiting = posts.peek(conn, wanted_by(place), names=names, limit=LOOKED_AT)
         ahead = list(_ahead(queues[place.name], waiting, place, until=until))
-        entries += ahead
+        entries += (one for one in ahead if one.at >= begin)
         left.append((place.name, len(waiting) - len(ahead)))
     return Calendar(
         now=now,
@@ -101,6 +116,7 @@ def _past(row: CalendarRow) -> CalendarEntry:
         delivery=row.delivery,
         text=row.text or "",
         url=row.url,
+        fence=row.fence,
         note="withdrawn" if row.state == "withdrawn" else row.note,
     )
 
@@ -132,6 +148,8 @@ def _ahead(
             post=one.post_id,
             delivery=one.delivery_id,
             text=one.text or "",
+            fence=one.fence,
+            expires_at=one.expires_at,
             note=f"pinned to {each.pinned_to:%Y-%m-%d %H:%M} UTC" if late else "",
         )
 

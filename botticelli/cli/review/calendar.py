@@ -1,8 +1,7 @@
 """`botticelli schedule`, `unschedule`, `calendar` and `themes`."""
 
-import re
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -17,7 +16,8 @@ from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.reports.calendar import Calendar, CalendarEntry, to_ics
 from botticelli.reports.calendar import calendar as look
-from botticelli.schedule.hours import first_instant, next_allowed, zone_of
+from botticelli.schedule.hours import zone_of
+from botticelli.schedule.instants import FORMS, WEEKDAYS, allowed_instant, read_instant, shown
 from botticelli.store import runs
 from botticelli.store.connection import Connection
 from botticelli.store.delivery import pins
@@ -28,13 +28,6 @@ from botticelli.text import shorten, span
 Post = Annotated[
     Id, argument(parser_of("post", "candidate", "delivery"), "The post (5, p5, c12 or d7).")
 ]
-WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-FORMS: Final = 'write "2026-12-24 09:00", "12-24 09:00", "fri 09:00", "tomorrow 09:00" or "09:00"'
-WHEN: Final = re.compile(
-    r"(?:(?P<full>\d{4}-\d\d-\d\d)[ T]|(?P<day>\d\d-\d\d) |(?P<word>[a-z]+) )?"
-    r"(?P<clock>\d\d?:\d\d)",
-    re.IGNORECASE,
-)
 YEAR: Final = timedelta(days=364)
 SIGNS: Final = {"posted": "", "pinned": "!", "forecast": "~", "held": "?", "failed": "x"}
 STYLES: Final = {
@@ -70,9 +63,9 @@ def schedule(
     wanted = [
         Pin(
             destination=one.name,
-            at=_allowed(at, one, now=now, anyway=anyway),
+            at=allowed_instant(at, rules.rhythm(one).hours, now=now, name=one.name, anyway=anyway),
             is_anyway=anyway,
-            expires_at=_instant(expires, one, now=now) if expires else None,
+            expires_at=read_instant(expires, one.time_zone, now=now) if expires else None,
         )
         for one in places
     ]
@@ -82,7 +75,7 @@ def schedule(
     facts = [one for one in wanted if one.destination in done]
     places = [env.config.destinations[one.destination] for one in facts]
     lines = [
-        f"post {number} goes to '{place.name}' at {_shown(one.at, place)}"
+        f"post {number} goes to '{place.name}' at {shown(one.at, place.time_zone)}"
         for one, place in zip(facts, places, strict=True)
         if one.at
     ]
@@ -125,74 +118,6 @@ def _pin(
 ) -> tuple[int, tuple[str, ...]]:
     known = [wanted_by(one) for one in env.config.destinations.values()]
     return pins.pin(conn, post.kind, post.number, wanted, known=known, by=env.user)
-
-
-def _allowed(text: str, place: Destination, *, now: datetime, anyway: bool) -> datetime:
-    """Return an instant at which the destination takes posts.
-
-    Raises:
-        UsageError: It is no instant to come, or not one for posts, and nobody said `--anyway`.
-    """
-    at = _instant(text, place, now=now)
-    if at <= now:
-        raise UsageError(f"{_shown(at, place)} is over", where="AT", hint=FORMS)
-    if not anyway and next_allowed(at, rules.rhythm(place).hours) != at:
-        raise UsageError(
-            f"{_shown(at, place)} is on a quiet date of '{place.name}', or outside its hours",
-            where="AT",
-            hint="choose another time, or say --anyway",
-        )
-    return at
-
-
-def _instant(text: str, place: Destination, *, now: datetime) -> datetime:
-    """Return the instant that a person means, on the destination's clocks.
-
-    Raises:
-        UsageError: It is none, or the clocks leave it out.
-    """
-    zone = zone_of(place.time_zone)
-    try:
-        given = datetime.fromisoformat(text.strip())
-    except ValueError:
-        given = None
-    if given is not None and given.tzinfo is not None:
-        return given
-    found = WHEN.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"'{text}' is no time", hint=FORMS)
-    today = now.astimezone(zone).date()
-    try:
-        clock = time.fromisoformat(found["clock"].zfill(5))
-        day = _day(found, today)
-        if day == today and not any((found["full"], found["day"], found["word"])):
-            at = first_instant(day, clock, zone)
-            day += timedelta(days=int(at <= now))
-    except ValueError:
-        raise UsageError(f"'{text}' is no time", hint=FORMS) from None
-    at = first_instant(day, clock, zone)
-    if at.astimezone(zone).time().replace(tzinfo=None) != clock:
-        what = f"the clocks of {place.time_zone} leave out {clock:%H:%M} on {day}"
-        raise UsageError(what, hint="choose another time")
-    return at
-
-
-def _day(found: re.Match[str], today: date) -> date:
-    """Return the day that is meant; ValueError: none."""
-    if found["full"]:
-        return date.fromisoformat(found["full"])
-    if found["day"]:
-        day = date.fromisoformat(f"{today.year}-{found['day']}")
-        return day if day >= today else date.fromisoformat(f"{today.year + 1}-{found['day']}")
-    word = (found["word"] or "today").lower()
-    if word in ("today", "tomorrow"):
-        return today + timedelta(days=int(word == "tomorrow"))
-    ahead = (WEEKDAYS.index(word[:3]) - today.weekday()) % 7
-    return today + timedelta(days=ahead or 7)
-
-
-def _shown(at: datetime, place: Destination) -> str:
-    return f"{at.astimezone(ZoneInfo(place.time_zone)):%a %Y-%m-%d %H:%M} {place.time_zone}"
 
 
 @command()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
-from botticelli.errors import UsageError
+from botticelli.errors import StaleError, UsageError
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, once
 from botticelli.store.delivery import posts, schedule
@@ -17,6 +17,7 @@ PIN: Final = """
            is_anyway = w.is_anyway,
            pinned_by = %(by)s,
            expires_at = coalesce(w.expires_at, d.expires_at),
+           fence = d.fence + 1,
            state = CASE WHEN d.last_error LIKE 'it expired at %%' THEN 'pending' ELSE d.state END,
            last_error = CASE WHEN d.last_error LIKE 'it expired at %%' THEN NULL
                              ELSE d.last_error END,
@@ -29,6 +30,7 @@ PIN: Final = """
      WHERE d.post_id = %(post)s
        AND d.destination = w.name
        AND d.state IN ('pending', 'held')
+       AND d.fence = coalesce(%(seen)s, d.fence)
     RETURNING d.destination
 """
 STATES: Final = """
@@ -63,6 +65,7 @@ def pin(
     *,
     known: Sequence[PostFilter],
     by: str,
+    seen: int | None = None,
 ) -> tuple[int, tuple[str, ...]]:
     """Pin a post at its destinations; return its id and where that was done. One transaction.
 
@@ -73,8 +76,10 @@ def pin(
         pins: For each destination; those that the post does not go to are passed over.
         known: All destinations of the configuration.
         by: Who does it.
+        seen: Fence of the delivery when `by` saw it; None: whatever it is.
 
     Raises:
+        StaleError: It is another delivery than was seen.
         UsageError: There is no such approved post, or nothing of it is left to be sent.
     """
     schedule.plan(conn, known)
@@ -89,6 +94,7 @@ def pin(
             values = {
                 "post": row[0],
                 "by": by,
+                "seen": seen,
                 "names": [one.destination for one in pins],
                 "instants": [one.at for one in pins],
                 "anyway": [one.is_anyway for one in pins],
@@ -96,7 +102,7 @@ def pin(
             }
             done = tuple(each[0] for each in conn.execute(PIN, values).fetchall())
             if not done:
-                raise UsageError(_why_not(row[0], row[1], row[2] or {}, pins))
+                raise _why_not(row[0], row[1], row[2] or {}, pins)
             with posts.following(conn, row[0], by_hand=True):
                 pass
             return row[0], done
@@ -104,11 +110,15 @@ def pin(
     return once(conn, write)
 
 
-def _why_not(post: int, status: str, states: Mapping[str, str], pins: Sequence[Pin]) -> str:
+def _why_not(post: int, status: str, states: Mapping[str, str], pins: Sequence[Pin]) -> UsageError:
     names = [one.destination for one in pins]
-    if found := [f"{name}: {states[name]}" for name in names if name in states]:
-        return f"post {post} waits for none of them any more ({', '.join(found)})"
-    return f"post {post} does not go there; it is {status}"
+    found = {name: states[name] for name in names if name in states}
+    if {*found.values()} & {"pending", "held"}:
+        return StaleError(f"post {post} was changed meanwhile", hint="look at it again")
+    if found:
+        said = ", ".join(f"{name}: {state}" for name, state in found.items())
+        return UsageError(f"post {post} waits for none of them any more ({said})")
+    return UsageError(f"post {post} does not go there; it is {status}")
 
 
 @record
@@ -127,12 +137,14 @@ class CalendarRow:
     text: str
     url: str
     note: str
+    fence: int
 
 
 ROWS: Final = """
     SELECT d.id AS delivery, d.post_id AS post, d.destination, d.state,
            coalesce(d.posted_at, d.scheduled_for) AS at, left(p.text_content, 200) AS text,
-           coalesce(d.remote_url, '') AS url, coalesce(d.last_error, '') AS note
+           coalesce(d.remote_url, '') AS url, coalesce(d.last_error, '') AS note,
+           d.fence
       FROM deliveries AS d
       JOIN approved_discord_posts AS p
         ON p.id = d.post_id

@@ -202,6 +202,7 @@ class WaitingPost:
     expires_at: datetime | None
     is_anyway: bool
     text: str
+    fence: int
 
 
 PEEK: Final = f"""
@@ -210,7 +211,8 @@ PEEK: Final = f"""
     )
     SELECT p.id AS post_id, d.id AS delivery_id, d.nonce, d.created_at AS planned_at, p.selected_at,
            d.scheduled_for, p.not_before, coalesce(d.expires_at, p.expires_at) AS expires_at,
-           coalesce(d.is_anyway, false) AS is_anyway, left(p.text_content, 200) AS text
+           coalesce(d.is_anyway, false) AS is_anyway, left(p.text_content, 200) AS text,
+           coalesce(d.fence, 0) AS fence
       FROM (SELECT botticelli_now() AS now) AS t
      CROSS JOIN (
            SELECT name, botticelli_place(name, place) AS place, tags, content_types,
