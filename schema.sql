@@ -1550,6 +1550,20 @@ CREATE TABLE IF NOT EXISTS house_rules (
 );
 CREATE INDEX IF NOT EXISTS house_rules_by_execution ON house_rules (execution_id) WHERE execution_id IS NOT NULL;
 
+-- Themes of people beside those of the file; one of the same name is over it. Days: 'MM-DD' or 'YYYY-MM-DD', included.
+CREATE TABLE IF NOT EXISTS themes (
+    name        text        PRIMARY KEY CHECK (name <> ''),
+    begins      text        NOT NULL DEFAULT '',            -- '': the file's theme is only paused
+    ends        text        NOT NULL DEFAULT '',
+    brief       text        NOT NULL DEFAULT '',
+    tags        text[]      NOT NULL DEFAULT '{}',
+    weight      real        NOT NULL DEFAULT 0.3 CHECK (weight > 0 AND weight <= 1),
+    is_active   boolean     NOT NULL DEFAULT true,
+    fence       bigint      NOT NULL DEFAULT 1,
+    changed_by  text        NOT NULL DEFAULT '',
+    changed_at  timestamptz NOT NULL DEFAULT botticelli_now()
+);
+
 -- ---------------------------------------------------------------------------------------------
 -- Since version 3: counts of what db prune has removed, and views for monitoring (docs/monitoring.md).
 -- Views read with the rights of their owner: a role that may SELECT from them alone sees numbers and

@@ -1,7 +1,7 @@
 """Every error a user can meet, and the exit code it ends with.
 
 BotticelliError             1  some work failed
-├── UsageError              2  the command line cannot be meant (StaleError: it was changed meanwhile)
+├── UsageError              2  the command line cannot be meant (StaleError: changed meanwhile)
 ├── Unavailable            69  the database, a model or a platform cannot be reached
 ├── TryLater               75  held lock, open breaker, spent daily quota
 └── ConfigError            78  a file or an environment variable has to be fixed first

@@ -13,7 +13,6 @@ from botticelli.stages.generate.plan import GenerateRequest
 from botticelli.stages.generate.stage import generate
 from botticelli.stages.generate.themes import Theme, theme_of, themes_between
 from botticelli.store.curation import reviews
-from botticelli.store.curation.house_rules import HouseRules
 from tests.database import candidate
 
 ICS = """BEGIN:VCALENDAR
@@ -154,7 +153,7 @@ def test_posts_of_a_theme_know_it_and_expire_with_it(db, stages, gemini):
 
 def test_a_resumed_batch_keeps_its_day(stages):
     now = datetime(2027, 5, 4, 23, tzinfo=UTC)
-    kept = occasion(stages.config, now=now, rules=HouseRules())
+    kept = occasion(stages.config, now=now, conn=None)
 
     assert kept == {"today": "Tuesday, 4 May 2027", "upcoming": "(none)", "themes": []}
 

@@ -86,7 +86,6 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
     from botticelli.stages.curate.judge import RANKING, find_judge
     from botticelli.stages.generate.occasion import occasion
     from botticelli.stages.post.target import PostRequest
-    from botticelli.store.curation.house_rules import HouseRules
 
     config = context.config
     if stage == "collect":
@@ -96,7 +95,7 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
         PostRequest().destinations(config)
         return []
     if stage == "generate":
-        occasion(config, now=context.clock.now(), rules=HouseRules())  # themes that mean nothing
+        occasion(config, now=context.clock.now(), conn=None)  # themes that mean nothing
         file, narrative = context.find(config.generate.narrative)
         return [
             Use(file=file, narrative=narrative, options=RunOptions(models=config.models.default))

@@ -1,6 +1,7 @@
 """`botticelli schedule`, `unschedule`, `calendar` and `themes`."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,7 +12,7 @@ from botticelli.cli.shell.command import Done, command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Columns, Console, Lines, Listing, Styled, render
 from botticelli.config.model import Destination
-from botticelli.errors import UsageError
+from botticelli.errors import ConfigError, Unavailable, UsageError
 from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.reports.calendar import Calendar, CalendarEntry, to_ics
@@ -23,6 +24,7 @@ from botticelli.store.connection import Connection
 from botticelli.store.delivery import pins
 from botticelli.store.delivery import schedule as rules
 from botticelli.store.delivery.pins import Pin
+from botticelli.store.generation import themes as stored_themes
 from botticelli.text import shorten, span
 
 Post = Annotated[
@@ -73,10 +75,10 @@ def schedule(
         raise UsageError("it would expire before it goes out", where="--expires", hint=FORMS)
     number, done = _pin(env, conn, post, wanted)
     facts = [one for one in wanted if one.destination in done]
-    places = [env.config.destinations[one.destination] for one in facts]
+    zones = {one.name: one.time_zone for one in places}
     lines = [
-        f"post {number} goes to '{place.name}' at {shown(one.at, place.time_zone)}"
-        for one, place in zip(facts, places, strict=True)
+        f"post {number} goes to '{one.destination}' at {shown(one.at, zones[one.destination])}"
+        for one in facts
         if one.at
     ]
     every = env.config.post.schedule
@@ -178,6 +180,9 @@ def themes(env: Environment, *, year: int | None = None) -> Listing:
     """
     from botticelli.stages.generate.themes import themes_between
 
+    known = env.config.themes
+    with suppress(ConfigError, Unavailable), env.database() as conn:
+        known = stored_themes.known(conn, known)
     today = env.clock.now().astimezone(zone_of(env.config.time_zone)).date()
     first, last = (date(year, 1, 1), date(year, 12, 31)) if year else (today, today + YEAR)
     rows = [
@@ -189,7 +194,7 @@ def themes(env: Environment, *, year: int | None = None) -> Listing:
             brief=one.brief,
             is_now=one.first <= today <= one.last,
         )
-        for one in themes_between(env.config.themes, first, last)
+        for one in themes_between(known, first, last)
     ]
     empty = "there are no themes; add a [themes.NAME] table (docs/calendar.md)"
     return Listing(name="themes", rows=rows, columns=THEMES, empty=empty)

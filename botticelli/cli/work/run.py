@@ -33,7 +33,6 @@ from botticelli.stages.generate.occasion import occasion, words_of
 from botticelli.stages.generate.plan import recent_posts
 from botticelli.store import runs
 from botticelli.store.connection import Connection
-from botticelli.store.curation import house_rules
 from botticelli.store.runs import RunUsage
 from botticelli.text import counted
 from botticelli.tracing import here
@@ -109,7 +108,7 @@ StateDir = Annotated[
 
 def _given(env: Environment, conn: "Connection") -> dict[str, str]:
     """Return what every narrative may name: recent posts, today, themes, house rules."""
-    day = occasion(env.config, now=env.clock.now(), rules=house_rules.current(conn))
+    day = occasion(env.config, now=env.clock.now(), conn=conn)
     return {"recent_posts": recent_posts(conn), **words_of(day)}
 
 

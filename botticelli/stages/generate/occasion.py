@@ -12,18 +12,28 @@ from botticelli.config.model import Config
 from botticelli.narrative.language.model import NarrativeFile
 from botticelli.schedule.hours import zone_of
 from botticelli.stages.generate.themes import AHEAD, Theme, theme_of, themes_between, upcoming_words
+from botticelli.store.connection import Connection
+from botticelli.store.curation import house_rules
 from botticelli.store.curation.house_rules import HouseRules
+from botticelli.store.generation import themes as stored_themes
 from botticelli.store.generation.items import Item
 
 
-def occasion(config: Config, *, now: datetime, rules: HouseRules) -> dict[str, Any]:
-    """Return what a batch keeps of the day it is written on; JSON.
+def occasion(config: Config, *, now: datetime, conn: Connection | None) -> dict[str, Any]:
+    """Return what a batch keeps of the day it is written on; JSON. Reads only.
+
+    Args:
+        config: Of the project.
+        now: The day.
+        conn: Where house rules and themes of people are from; None: there are none.
 
     Raises:
         ConfigError: A theme means nothing.
     """
+    rules = house_rules.current(conn) if conn else HouseRules()
+    themes = stored_themes.known(conn, config.themes) if conn else config.themes
     today = now.astimezone(zone_of(config.time_zone)).date()
-    known = themes_between(config.themes, today, today + timedelta(days=AHEAD))
+    known = themes_between(themes, today, today + timedelta(days=AHEAD))
     active = [one for one in known if one.first <= today <= one.last]
     return {
         "today": f"{today:%A}, {today.day} {today:%B %Y}",

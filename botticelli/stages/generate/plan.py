@@ -21,7 +21,6 @@ from botticelli.records import record
 from botticelli.schedule.due import earliest_round, round_slack
 from botticelli.stages.generate.occasion import occasion, words_of
 from botticelli.store.connection import Connection
-from botticelli.store.curation import house_rules
 from botticelli.store.generation import batches, candidates
 from botticelli.store.sources import count_offered
 from botticelli.text import shorten
@@ -225,13 +224,7 @@ def walk(
         variables={
             "recent_posts": recent_posts(context.conn),
             "iteration": "1",
-            **words_of(
-                occasion(
-                    context.config,
-                    now=context.clock.now(),
-                    rules=house_rules.current(context.conn),
-                )
-            ),
+            **words_of(occasion(context.config, now=context.clock.now(), conn=context.conn)),
         },
     )
     runner, caller = dry_runner(context, file, options=options)

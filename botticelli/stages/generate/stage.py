@@ -35,7 +35,6 @@ from botticelli.stages.supervise import run_stage
 from botticelli.stages.task import Counts, FirstFailures, Run, Task, Worker
 from botticelli.store import queue, runs
 from botticelli.store.connection import Connection, DatabaseAway, attempts, once
-from botticelli.store.curation import house_rules
 from botticelli.store.generation import batches, items
 from botticelli.store.generation.batches import Batch, Progress
 from botticelli.store.generation.items import Item
@@ -218,9 +217,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             "asked": self._request.is_explicit,
             # As it is now: a resumed item has to ask the very same question again.
             "recent_posts": recent_posts(self._conn),
-            **occasion(
-                self._config, now=runs.now(self._conn), rules=house_rules.current(self._conn)
-            ),
+            **occasion(self._config, now=runs.now(self._conn), conn=self._conn),
         }
         conn, items, run_id = self._conn, self._items, self._run.id
         return once(

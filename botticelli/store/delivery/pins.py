@@ -85,27 +85,26 @@ def pin(
     schedule.plan(conn, known)
 
     def write() -> tuple[int, tuple[str, ...]]:
-        with conn.transaction():
-            row = conn.execute(STATES, {"id": id_, "kind": kind}).fetchone()
-            if row is None:
-                hint = "approve it first (`botticelli approve`)" if kind == "candidate" else ""
-                hint = hint or "see `botticelli deliveries`"
-                raise UsageError(f"there is no approved post of {kind} {id_}", hint=hint)
-            values = {
-                "post": row[0],
-                "by": by,
-                "seen": seen,
-                "names": [one.destination for one in pins],
-                "instants": [one.at for one in pins],
-                "anyway": [one.is_anyway for one in pins],
-                "expiries": [one.expires_at for one in pins],
-            }
-            done = tuple(each[0] for each in conn.execute(PIN, values).fetchall())
-            if not done:
-                raise _why_not(row[0], row[1], row[2] or {}, pins)
-            with posts.following(conn, row[0], by_hand=True):
-                pass
-            return row[0], done
+        row = conn.execute(STATES, {"id": id_, "kind": kind}).fetchone()
+        if row is None:
+            hints = {"candidate": "approve it first (`botticelli approve`)"}
+            hint = hints.get(kind, "see `botticelli deliveries`")
+            raise UsageError(f"there is no approved post of {kind} {id_}", hint=hint)
+        values = {
+            "post": row[0],
+            "by": by,
+            "seen": seen,
+            "names": [one.destination for one in pins],
+            "instants": [one.at for one in pins],
+            "anyway": [one.is_anyway for one in pins],
+            "expiries": [one.expires_at for one in pins],
+        }
+        done = tuple(each[0] for each in conn.execute(PIN, values).fetchall())
+        if not done:
+            raise _why_not(row[0], row[1], row[2] or {}, pins)
+        with posts.following(conn, row[0], by_hand=True):
+            pass
+        return row[0], done
 
     return once(conn, write)
 
