@@ -411,6 +411,8 @@ CREATE INDEX IF NOT EXISTS potential_by_review
                                 curation_score DESC NULLS LAST, id);
 CREATE INDEX IF NOT EXISTS potential_by_status ON potential_discord_posts (review_status, generated_at, id);
 CREATE INDEX IF NOT EXISTS potential_by_time ON potential_discord_posts (generated_at);
+CREATE INDEX IF NOT EXISTS potential_deck
+    ON potential_discord_posts (review_status, coalesce(curation_score, -1) DESC, id);  -- of the desk, since version 8
 CREATE INDEX IF NOT EXISTS potential_by_text ON potential_discord_posts (content_hash, id);
 CREATE INDEX IF NOT EXISTS potential_by_item ON potential_discord_posts (item_id);
 CREATE INDEX IF NOT EXISTS potential_by_run ON potential_discord_posts (run_id) WHERE run_id IS NOT NULL;

@@ -20,6 +20,7 @@ from botticelli.config.keys import (
     time_zone,
 )
 from botticelli.config.operations import (
+    DeskConfig,
     Guard,
     HealthConfig,
     Hooks,
@@ -455,6 +456,7 @@ class Config:
     sources: Mapping[str, Source] = key(NOTHING)
     themes: Mapping[str, ThemeConfig] = key(NOTHING)
     security: Security = key(Security())
+    desk: DeskConfig = key(DeskConfig())
     hooks: Hooks = key(Hooks())
     health: HealthConfig = key(HealthConfig())
     retention: RetentionConfig = key(RetentionConfig())

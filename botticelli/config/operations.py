@@ -138,6 +138,29 @@ class ReviewConfig:
 
 
 @record
+class DeskConfig:
+    """The desk, in a browser: `botticelli desk`.
+
+    Args:
+        listen: HOST:PORT it listens on. Other machines reach it only if people have passwords, or
+            a proxy says who they are.
+        hosts: Further names it is reached by, as a proxy passes them on.
+        user_header: Header in which a proxy says who is there; believed over a unix socket, or
+            with the secret.
+        proxy_secret: What that proxy sends as X-Botticelli-Proxy, best as "${VARIABLE}".
+        proxy_role: Role of whom a proxy names and `desk user` does not.
+    """
+
+    listen: str = key("127.0.0.1:8080", pattern=r"^(\S+:\d+|fd://.*)$")
+    hosts: tuple[str, ...] = key((), eg=["desk.example.org"])
+    user_header: str = key("", eg="Remote-User")
+    proxy_secret: Secret = key(Secret(""), eg="${DESK_PROXY_SECRET}")
+    proxy_role: Literal["viewer", "editor", "approver", "admin"] = key(
+        "viewer", enum=["viewer", "editor", "approver", "admin"]
+    )
+
+
+@record
 class RetentionConfig:
     """How many days `botticelli db prune` keeps what is only history; 0: for ever.
 

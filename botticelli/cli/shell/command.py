@@ -58,15 +58,20 @@ class PlainText:
     facts: Mapping[str, Any]
 
 
-def group(name: str, *, examples: str = "") -> typer.Typer:
-    """Return the group of that name; bare, it does its `list`, else it prints its help."""
+def group(
+    name: str, *, examples: str = "", parent: typer.Typer = app, text: str = ""
+) -> typer.Typer:
+    """Return the group of that name; bare, it does its `list` or `serve`, else prints its help.
+
+    `text`: its help, if it is a group within a group.
+    """
     made = typer.Typer(
         cls=HelpGroup,
-        help=COMMANDS[name].help,
+        help=text or COMMANDS[name].help,
         epilog=inspect.cleandoc(examples),
         no_args_is_help=True,
     )
-    app.add_typer(made, name=name)
+    parent.add_typer(made, name=name)
     return made
 
 

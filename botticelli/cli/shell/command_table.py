@@ -36,6 +36,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "undo": ("review.decide", "Take back the last decision or edit."),
         "content": ("review.content", "List, tag and promote what narratives produced."),
         "rules": ("review.rules", "List house rules; accept, edit or drop what was proposed."),
+        "desk": ("work.desk", "Review, calendar and figures in a browser."),
         "trace": ("reports.trace", "Show the history of a post."),
         "schedule": (
             "review.calendar",

@@ -16,7 +16,7 @@ from botticelli.errors import UsageError
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
-LIST: Final = "list"
+BARE: Final = ("list", "serve")  # what a group does without a subcommand
 WIDEST: Final = 100  # columns: longer lines are hard to read
 LONGEST: Final = 30  # a longer name has its text on the next line
 PLAIN: Final = (
@@ -37,21 +37,21 @@ class HelpCommand(TyperCommand):
 
 
 class HelpGroup(TyperGroup):
-    """A group whose help is written here; one that has a `list` does that without a subcommand."""
+    """A group whose help is written here; without a subcommand it does its `list` or `serve`."""
 
     def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
-        """Put in the `list` that was left out."""
+        """Put in the subcommand that was left out."""
         is_bare = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
-        if is_bare and LIST in self.commands and not ctx.resilient_parsing:
-            args = [LIST, *args]
+        if is_bare and not ctx.resilient_parsing:
+            args = [*(name for name in BARE if name in self.commands), *args]
         return super().parse_args(ctx, args)
 
     def sections(self, ctx: "Context") -> Sections:
         """Return the subcommands below their headings, each with the first line of its help."""
         found = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         lines = {name: (each.help or "").splitlines()[0] for name, each in found.items() if each}
-        if LIST in lines:
-            lines[LIST] += " The default."
+        for name in lines.keys() & set(BARE):
+            lines[name] += " The default."
         return {"Commands": lines}
 
     def format_help(self, ctx: "Context", formatter: "HelpFormatter") -> None:

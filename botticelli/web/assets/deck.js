@@ -1,0 +1,191 @@
+// The deck: moving is local and at once, deciding goes to the server card by card.
+const root = document.body.dataset.root;
+const deck = document.getElementById("deck");
+const said = document.getElementById("said");
+const help = document.getElementById("help");
+const keysOn = document.getElementById("keys");
+const cards = () => [...deck.querySelectorAll(".card")];
+const say = (text) => { said.textContent = text; };
+let current = null;
+let last = [];  // ids that were decided about, the latest one last
+const waiting = new Map();  // id -> the answer that is not there yet
+
+function focusOn(card) {
+  if (!card) return;
+  current?.classList.remove("current");
+  current = card;
+  card.classList.add("current");
+  card.focus({ preventScroll: true });
+  card.scrollIntoView({ block: "nearest" });
+}
+
+function move(step) {
+  const all = cards();
+  const at = all.indexOf(current);
+  focusOn(all[Math.min(all.length - 1, Math.max(0, at + step))] ?? all[0]);
+}
+
+// A draft is kept until the server has said that it has it: a session may be over, a server away.
+const draftKey = (card) => `draft ${root} ${card.dataset.id} ${card.dataset.etag}`;
+
+function keep(card) {
+  const area = card.querySelector(".edit textarea");
+  if (area) area.addEventListener("input", () => sessionStorage.setItem(draftKey(card), area.value));
+}
+
+function restore(card) {
+  keep(card);
+  const draft = sessionStorage.getItem(draftKey(card));
+  const area = card.querySelector(".edit textarea");
+  if (draft === null || !area || area.value === draft) return;
+  area.value = draft;
+  card.querySelector(".edit").open = true;
+  say("Your unsaved text is back.");
+}
+
+function send(card, form, action) {
+  const id = card.dataset.id;
+  if (action !== "undo" && action !== "save") last.push(id);
+  const done = carryOut(card, form, action).then((well) => {
+    waiting.delete(id);
+    if (!well && last.at(-1) === id) last.pop();
+  });
+  waiting.set(id, done);
+}
+
+async function carryOut(card, form, action) {
+  const key = draftKey(card);
+  const body = new URLSearchParams(new FormData(form));
+  body.set("do", action);
+  card.inert = true;
+  card.setAttribute("aria-busy", "true");
+  let failed = "";
+  try {
+    const answer = await fetch(form.action, { method: "POST", body, headers: { "x-fragment": "1" } });
+    const kind = answer.headers.get("content-type") ?? "";
+    if (kind.startsWith("text/html")) {
+      const box = document.createElement("template");
+      box.innerHTML = await answer.text();
+      const fresh = box.content.querySelector(".card");
+      if (fresh) {
+        if (answer.ok) sessionStorage.removeItem(key);
+        const was = current === card;
+        card.replaceWith(fresh);
+        if (was) { current = fresh; fresh.classList.add("current"); if (!document.activeElement || document.activeElement === document.body) fresh.focus({ preventScroll: true }); }
+        adopt(fresh);
+        say(`Candidate ${fresh.dataset.id}: ${answer.ok ? fresh.dataset.status : "nothing was changed"}.`);
+        return answer.ok;
+      }
+    }
+    failed = kind.includes("json") ? (await answer.json()).error : `the server answered ${answer.status}`;
+    if (answer.status === 401) failed += ` (${location.origin}${root}/login in another tab)`;
+  } catch {
+    failed = "the server does not answer; your text is kept here";
+  }
+  card.inert = false;
+  card.removeAttribute("aria-busy");
+  let line = card.querySelector(".problem");
+  if (!line) {
+    line = document.createElement("p");
+    line.className = "problem";
+    card.querySelector("header").after(line);
+  }
+  line.textContent = failed;
+  say(failed);
+  return false;
+}
+
+function act(card, action) {
+  const form = card?.querySelector(action.startsWith("save") ? ".edit form" : ".decide");
+  const button = form?.querySelector(`button[value="${action}"]`);
+  if (!button || card.inert) return false;
+  send(card, form, action);
+  return true;
+}
+
+function adopt(card) {
+  restore(card);
+  card.addEventListener("submit", (event) => {
+    const action = event.submitter?.value;
+    if (!action) return;
+    event.preventDefault();
+    send(card, event.target, action);
+  });
+  card.addEventListener("focusin", () => {
+    if (current === card) return;
+    current?.classList.remove("current");
+    current = card;
+    card.classList.add("current");
+  });
+  card.querySelector(".drop-mine")?.addEventListener("click", () => card.querySelector(".conflict").remove());
+}
+
+function withReason(action) {
+  const box = current?.querySelector(".reason");
+  if (!box) return;
+  const card = current;
+  box.open = true;
+  const field = box.querySelector("input");
+  field.focus();
+  field.onkeydown = (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    if (act(card, action)) move(1);
+  };
+}
+
+const decisions = { a: "approve", r: "reject", h: "hold" };
+let gone = 0;  // when g was pressed
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select");
+  const card = event.target.closest?.(".card");
+  if (typing) {
+    if (event.key === "Escape") { event.target.blur(); focusOn(card ?? current); }
+    if (event.ctrlKey && event.key === "s" && card) { event.preventDefault(); act(card, "save"); }
+    if (event.ctrlKey && event.key === "Enter" && card) { event.preventDefault(); if (act(card, "save-approve")) move(1); }
+    return;
+  }
+  if (event.ctrlKey || event.altKey || event.metaKey || help.open || !keysOn.checked) return;
+  const key = event.key;
+  if (performance.now() - gone < 1500 && "rca".includes(key)) {
+    location.href = root + { r: "/review", c: "/calendar", a: "/analytics" }[key];
+    return;
+  }
+  gone = 0;
+  if (key === "g") gone = performance.now();
+  else if (key === "j" || key === "k") move(key === "j" ? 1 : -1);
+  else if (key === "?") help.showModal();
+  else if (key === "/") document.querySelector(".search input[name=q]").focus();
+  else if (key === "u") undo();
+  else if (!current) return;
+  else if (key in decisions) { const card = current; move(1); act(card, decisions[key]); }
+  else if (key.toLowerCase() in decisions) withReason(decisions[key.toLowerCase()]);
+  else if (key === "e") {
+    const box = current.querySelector(".edit");
+    if (!box) return;
+    box.open = true;
+    box.querySelector("textarea").focus();
+  } else if (key === "x") current.querySelector(".pick input")?.click();
+  else if (key === "s") location.href = `${root}/posts/c${current.dataset.id}#schedule`;
+  else return;
+  event.preventDefault();
+});
+
+async function undo() {
+  const id = last.pop() ?? current?.dataset.id;
+  await waiting.get(id);  // what is on its way cannot be taken back yet
+  const card = id && document.getElementById(`c${id}`);
+  if (card && act(card, "undo")) focusOn(card);
+}
+
+cards().forEach(adopt);
+focusOn(location.hash ? document.querySelector(location.hash) : cards()[0]);
+keysOn.checked = localStorage.getItem("keys off") === null;
+keysOn.addEventListener("change", () => {
+  if (keysOn.checked) localStorage.removeItem("keys off");
+  else localStorage.setItem("keys off", "1");
+});
+const show = document.getElementById("show-help");
+show.hidden = false;
+show.addEventListener("click", () => help.showModal());

@@ -1,0 +1,17 @@
+"""The route table of the desk: method, path, handler, and the role that one needs at least."""
+
+from typing import Final
+
+from botticelli.web import entrance, review
+from botticelli.web.app import Way
+
+WAYS: Final = (
+    Way(method="GET", path="/", handler=entrance.show_start),
+    Way(method="GET", path="/login", handler=entrance.show_login, role=None),
+    Way(method="POST", path="/login", handler=entrance.log_in, role=None),
+    Way(method="POST", path="/logout", handler=entrance.log_out),
+    Way(method="GET", path="/health", handler=entrance.show_health, role=None),
+    Way(method="GET", path="/review", handler=review.show_review),
+    Way(method="POST", path="/candidates/{id:int}", handler=review.change_candidate, role="editor"),
+    Way(method="POST", path="/candidates", handler=review.change_candidates, role="editor"),
+)
