@@ -16,4 +16,4 @@ settings.register_profile(
 )
 settings.load_profile("botticelli")
 
-pytest_plugins = ["tests.database", "tests.commandline", "tests.outside"]
+pytest_plugins = ["tests.database", "tests.commandline", "tests.outside", "tests.desk"]

@@ -239,7 +239,7 @@ def add(
     name: str,
     *,
     role: RoleOption = "viewer",
-    password: bool = True,
+    without_password: bool = False,
 ) -> Done:
     """Add somebody, or change his role and password.
 
@@ -247,13 +247,13 @@ def add(
 
     Takes:
         name NAME: As decisions are recorded.
-        password --password/--no-password: Whether he gets one; a proxy needs none.
+        without_password: He gets none: a proxy says who he is.
 
     Examples:
         botticelli desk user add anna --role approver
     """
     stored = None
-    if password:
+    if not without_password:
         _require()
         from botticelli.web.doors import hash_password
 
