@@ -52,7 +52,7 @@ HEADERS: Final = {
 TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
-class Refused(Exception):
+class PageError(Exception):
     """A request that gets a page with a status of its own."""
 
     def __init__(self, status: int, what: str) -> None:
@@ -220,13 +220,13 @@ async def _form(request: Request) -> list[tuple[str, str]]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST:
-            raise Refused(413, f"a form has at most {LARGEST // 1024} kB")
+            raise PageError(413, f"a form has at most {LARGEST // 1024} kB")
     try:
         fields = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
         )
     except ValueError:
-        raise Refused(400, "this is no form of ours") from None
+        raise PageError(400, "this is no form of ours") from None
     # Browsers send a line end as \r\n.
     return [(name, value.replace("\r\n", "\n").replace("\0", "")) for name, value in fields]
 
@@ -243,7 +243,7 @@ def _endpoint(desk: Desk, way: Way) -> Callable[[Request], Awaitable[Response]]:
             return _error(desk, request, 408, "the form took too long to come in")
         except ClientDisconnect:
             return Response(status_code=400)
-        except Refused as error:
+        except PageError as error:
             return _error(desk, request, error.status, str(error))
 
     return endpoint
@@ -251,9 +251,9 @@ def _endpoint(desk: Desk, way: Way) -> Callable[[Request], Awaitable[Response]]:
 
 def _check(request: Request, desk: Desk) -> None:
     if not doors.is_known_host(request, desk.config.desk):
-        raise Refused(421, "this desk is not known by that name ([desk] hosts)")
+        raise PageError(421, "this desk is not known by that name ([desk] hosts)")
     if request.method == "POST" and not doors.is_same_site(request):
-        raise Refused(403, "this was sent by another site")
+        raise PageError(403, "this was sent by another site")
 
 
 def _answer(desk: Desk, way: Way, request: Request, fields: Sequence[tuple[str, str]]) -> Response:

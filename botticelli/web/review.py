@@ -12,7 +12,7 @@ from botticelli.errors import BotticelliError
 from botticelli.store.curation import deck, reviews, undo
 from botticelli.store.curation.reviews import SHOWN, Decision, Reviewed
 from botticelli.store.desk.keys import Role
-from botticelli.web.app import Call, Refused
+from botticelli.web.app import Call, PageError
 
 View = Literal["open", "approved", "rejected", "posted"]
 STATUSES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -37,7 +37,7 @@ def show_review(call: Call) -> Response:
     query = call.request.query_params
     view = query.get("view", "open")
     if view not in STATUSES:
-        raise Refused(404, f"there is no view '{view}'")
+        raise PageError(404, f"there is no view '{view}'")
     found = deck.read_deck(
         call.conn,
         STATUSES[view],
@@ -63,7 +63,7 @@ def change_candidate(call: Call) -> Response:
     """Carry out what a person decided about one candidate, or what he wrote."""
     id_, do = call.path("id"), call.form.get("do", "")
     if do not in CHANGES:
-        raise Refused(400, "that is no decision")
+        raise PageError(400, "that is no decision")
     _check_role(call, do)
     [seen] = reviews.find_candidates(call.conn, [id_])
     if (given := call.form.get("etag", "")) != etag(seen):
@@ -86,7 +86,7 @@ def change_candidates(call: Call) -> Response:
     """Decide about several: all or none. Those that were changed meanwhile are named."""
     do = call.form.get("do", "")
     if do not in ("approve", "reject", "hold"):
-        raise Refused(400, "that is no decision")
+        raise PageError(400, "that is no decision")
     _check_role(call, do)
     pairs = [value.partition(":") for name, value in call.fields if name == "one"][:AT_ONCE]
     given = {int(id_): tag for id_, _, tag in pairs if id_.isdecimal()}
@@ -94,7 +94,7 @@ def change_candidates(call: Call) -> Response:
     stale = [one for one in found if etag(one) != given[one.id]]
     if stale or not found:
         names = ", ".join(f"c{one.id}" for one in stale)
-        raise Refused(409, f"nothing was changed: {names or 'nothing'} is not as it was shown")
+        raise PageError(409, f"nothing was changed: {names or 'nothing'} is not as it was shown")
     by, note = call.by, call.form.get("note", "")
     reviews.decide(call.conn, list(given), cast("Decision", do), by=by, note=note, seen=found)
     return call.go(f"/review?view={_view(call)}")
@@ -108,7 +108,7 @@ def _view(call: Call) -> str:
 def _check_role(call: Call, do: str) -> None:
     wanted: Role = "editor" if do in ("hold", "save") else "approver"
     if call.visitor is None or not call.visitor.may(wanted):
-        raise Refused(403, f"that is for who is {wanted}")
+        raise PageError(403, f"that is for who is {wanted}")
 
 
 def _carry_out(call: Call, seen: Reviewed, do: str) -> Reviewed:

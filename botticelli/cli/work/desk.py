@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from botticelli.errors import BotticelliError, ConfigError, UsageError
 from botticelli.store.connection import Connection
 from botticelli.store.desk import keys
 from botticelli.store.desk.keys import ROLES, Role
+from botticelli.store.session import DatabaseSession
 from botticelli.text import minute_face
 
 if TYPE_CHECKING:
@@ -93,7 +95,6 @@ def serve(
         botticelli desk --read-only --listen 127.0.0.1:9000
     """
     _require()
-    from botticelli.web import doors
     from botticelli.web.app import make_app
     from botticelli.web.routes import WAYS
     from botticelli.web.serve import listening
@@ -101,35 +102,42 @@ def serve(
 
     env.writes = not read_only
     wait = _seconds(idle_exit) if idle_exit else None
+    where = listen or env.config.desk.listen
     with ExitStack() as stack:
         desks: dict[str, Desk] = {}
         links = []
         for path, each in (_projects(env) if every else {"": env}).items():
             conn = stack.enter_context(each.database())
             made = desks[path] = _desk(each, is_read_only=read_only)
-            where = listen or each.config.desk.listen
             _check_doors(conn, made, where="" if unix else where)
-            links.append(
-                f"{path}/login?token={made.doors.link(conn, person=each.user, role='admin')}"
-            )
+            key = made.doors.link(conn, person=each.user, role="admin")
+            links.append(f"{path}/login?token={key}")
         for one in desks.values():
             one.others = {path: path.strip("/") for path in desks} if every else {}
-        where = listen or env.config.desk.listen
         sock = stack.enter_context(listening(where, unix))
-        named = where if doors.is_loopback(where) else f"localhost:{where.rpartition(':')[2]}"
+        is_handed = unix is not None or where.startswith("fd://")
+        run(
+            make_app(desks, WAYS),
+            sock,
+            ready=partial(_say_links, env, [] if is_handed else links, where, browser=browser),
+            idle_exit=wait,
+            is_behind_proxy=bool(unix or env.config.desk.proxy_secret),
+        )
 
-        def ready() -> None:
-            for link in links if not (unix or where.startswith("fd://")) else ():
-                env.stdout.write(f"http://{named}{link}\n")
-            env.stdout.flush()
-            env.say("the desk is open; each link works once, for an hour; end it with Ctrl-C")
-            if browser:
-                import webbrowser
 
-                webbrowser.open(f"http://{named}{links[0]}")
+def _say_links(env: Environment, links: list[str], where: str, *, browser: bool) -> None:
+    """Print how to get in, once the desk takes requests."""
+    from botticelli.web.doors import is_loopback
 
-        behind = bool(unix or env.config.desk.proxy_secret)
-        run(make_app(desks, WAYS), sock, ready=ready, idle_exit=wait, is_behind_proxy=behind)
+    named = where if is_loopback(where) else f"localhost:{where.rpartition(':')[2]}"
+    for link in links:
+        env.stdout.write(f"http://{named}{link}\n")
+    env.stdout.flush()
+    env.say("the desk is open; each link works once, for an hour; end it with Ctrl-C")
+    if browser and links:
+        import webbrowser
+
+        webbrowser.open(f"http://{named}{links[0]}")
 
 
 def _seconds(text: str) -> float:
@@ -156,7 +164,8 @@ def _desk(env: Environment, *, is_read_only: bool) -> "Desk":
     def health() -> tuple[bool, list[str]]:
         try:
             with env.connect() as conn:
-                conn.execute("SET statement_timeout = '2s'")
+                if isinstance(conn, DatabaseSession):
+                    conn.change(statement_timeout="2s")
                 report = read_health(conn, env.config)
         except BotticelliError as error:
             return False, [str(error.problems[0])]
