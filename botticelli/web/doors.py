@@ -75,7 +75,7 @@ class Doors:
         is_secret = bool(secret) and hmac.compare_digest(given.encode(), str(secret).encode())
         return name if is_secret or request.scope.get("client") is None else None
 
-    def link(self, conn: Connection, *, person: str, role: Role) -> str:
+    def link(self, conn: Connection, person: str, role: Role) -> str:
         """Return the key of a one-use link."""
         if self.is_read_only:
             nonce = secrets.token_urlsafe(8)

@@ -110,19 +110,14 @@ def serve(
             conn = stack.enter_context(each.database())
             made = desks[path] = _desk(each, is_read_only=read_only)
             _check_doors(conn, made, where="" if unix else where)
-            key = made.doors.link(conn, person=each.user, role="admin")
-            links.append(f"{path}/login?token={key}")
+            links.append(f"{path}/login?token={made.doors.link(conn, each.user, 'admin')}")
         for one in desks.values():
             one.others = {path: path.strip("/") for path in desks} if every else {}
         sock = stack.enter_context(listening(where, unix))
-        is_handed = unix is not None or where.startswith("fd://")
-        run(
-            make_app(desks, WAYS),
-            sock,
-            ready=partial(_say_links, env, [] if is_handed else links, where, browser=browser),
-            idle_exit=wait,
-            is_behind_proxy=bool(unix or env.config.desk.proxy_secret),
-        )
+        behind = bool(unix or env.config.desk.proxy_secret)
+        shown = [] if unix or where.startswith("fd://") else links
+        ready = partial(_say_links, env, shown, where, browser=browser)
+        run(make_app(desks, WAYS), sock, ready=ready, idle_exit=wait, is_behind_proxy=behind)
 
 
 def _say_links(env: Environment, links: list[str], where: str, *, browser: bool) -> None:
