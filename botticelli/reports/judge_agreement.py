@@ -9,13 +9,17 @@ from botticelli.agreement import Measured, Z, apart, banded, kappa, spearman
 from botticelli.records import record
 from botticelli.store.connection import Connection
 from botticelli.store.curation.judging import CRITERIA
-from botticelli.store.reads.judge_agreement import LabelledPost, list_labelled
+from botticelli.store.reads.judge_agreement import (
+    CLASSES,
+    LEAST,
+    LabelledPost,
+    list_labelled,
+    why_too_few,
+)
 
-LEAST: Final = 20  # decisions; fewer show nothing but chance
 PERIOD: Final = 20  # decisions of a period at least
 PERIODS: Final = 6  # at most
 ENOUGH: Final = 50  # decisions; a criterion that shows nothing in so many predicts nothing
-CLASSES: Final = 3  # rejected, approved after an edit, approved as it was
 
 
 @record
@@ -115,16 +119,6 @@ def agreement_of(labelled: Sequence[LabelledPost]) -> JudgeAgreement:
             "drift": _drift(periods),
         }
     )
-
-
-def why_too_few(labels: Sequence[int]) -> str:
-    """Return why nothing can be learned from these decisions; empty: something can."""
-    if len(labels) < LEAST:
-        return f"not enough data ({len(labels)} of {LEAST} decisions)"
-    if len(set(labels)) == 1:
-        what = ("rejected", "approved after an edit", "approved as it was")[labels[0]]
-        return f"not enough data: all {len(labels)} were {what}"
-    return ""
 
 
 def _worth(name: str, labelled: Sequence[LabelledPost]) -> CriterionWorth:

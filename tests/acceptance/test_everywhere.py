@@ -20,6 +20,7 @@ WITHOUT_JSON = {
     "metrics": "is made for a program already: Prometheus' format",
     "notify": "is called by systemd and answers nobody",
     "completion": "its result is a script",
+    "rules review": "asks a person at a terminal",
     "db psql": "is psql from there on",
     "desk serve": "serves until it is ended",
 }

@@ -68,6 +68,8 @@ LINES = {
     "pause": ["pause post"],
     "resume": ["resume post"],
     "withdraw": ["withdraw {delivery} --yes"],
+    "learn": ["learn --dry-run", "learn"],
+    "rules add": ["rules add Brief"],
     "timers render": ["timers render --cron"],
 }
 # Commands that read no rows of ours, or all of them by their nature.
@@ -84,6 +86,7 @@ LEFT_OUT = {
         "run",
         "timers remove",
     ),
+    *("rules show", "rules accept", "rules edit", "rules drop", "rules review"),
     *("timers install", "timers status", "models test", "models pull", "approvals show"),
     *(
         "approvals approve",

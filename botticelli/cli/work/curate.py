@@ -1,36 +1,61 @@
 """`botticelli curate`."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from botticelli.cli.shared import choices
 from botticelli.cli.shared.runners import progress, run_context
 from botticelli.cli.shared.stage_run import Jitter, going_on, idle_words, priced, spent, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.cli.shell.output import Console, render
 from botticelli.cli.work.adapt import adapting, print_adapted
+from botticelli.errors import UsageError
 from botticelli.stages.curate.stage import CurateDryRun, CurateReport, dry_run_curate
 from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
+
+if TYPE_CHECKING:
+    from botticelli.stages.curate.calibrate import CalibrateDryRun, CalibrateReport
 
 SHOWN: Final = 5  # rejected candidates
 
 
 @command(writes=True)
 def curate(
-    env: Environment, *, drain: bool = False, dry_run: bool = False, jitter: Jitter = None
-) -> CurateReport | CurateDryRun:
+    env: Environment,
+    *,
+    drain: bool = False,
+    dry_run: bool = False,
+    jitter: Jitter = None,
+    calibrating: bool = False,
+    models: choices.ModelNames = None,
+    prompts: list[str] | None = None,
+) -> "CurateReport | CurateDryRun | CalibrateReport | CalibrateDryRun":
     """Score pending candidates and approve the best.
+
+    With --calibrate judge again what people have decided last, by other models or prompts, and say
+    which judges best and what it costs; nothing is decided.
 
     Takes:
         drain: Continue until no candidate is pending.
         dry_run: Show batches, calls and cost; spend nothing.
+        calibrating --calibrate: Compare judges with people's last 40 decisions.
+        models --with MODEL: A model to try as the judge; may be repeated.
+        prompts --prompt FILE: A narrative to judge by, as FILE or FILE.NAME; may be repeated.
 
     Examples:
         botticelli curate --dry-run
         botticelli curate --drain
+        botticelli curate --calibrate --with gemini-3.8-flash --prompt stricter.toml
     """
+    if not calibrating and (models or prompts):
+        raise UsageError("--with and --prompt are for --calibrate")
     drain = drain or env.config.curate.drain
     with stage_run(env, "curate", jitter=jitter, dry_run=dry_run) as conn:
+        if calibrating:
+            from botticelli.cli.work.calibrate import compare
+
+            return compare(run_context(env, conn), models or [], prompts or [], dry_run=dry_run)
         if dry_run:
             return dry_run_curate(run_context(env, conn), drain=drain)
         with progress(env, "judged") as show:

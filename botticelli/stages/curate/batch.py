@@ -125,7 +125,7 @@ class BatchJudging:
         try:
             judgement = self._ask(self._worker.conn, group, number)
         except BotticelliError as error:
-            if _concerns_all(error):
+            if concerns_all(error):
                 raise
             # It was the request that failed, whatever the candidates say.
             is_refused = isinstance(error, PermanentError) and not isinstance(error, UnusableAnswer)
@@ -186,7 +186,7 @@ class BatchJudging:
         return replace(scored, judging={**scored.judging, "repeats": again}) if again else scored
 
 
-def _concerns_all(error: BotticelliError) -> bool:
+def concerns_all(error: BotticelliError) -> bool:
     """Return whether no other batch could fare better now."""
     if isinstance(error, PermanentError):
         return error.unrecoverable

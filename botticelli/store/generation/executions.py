@@ -1,5 +1,6 @@
 """What models were asked and what they said: every attempt, failed ones too. Append-only."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from decimal import Decimal
 from typing import Final, Literal
@@ -169,6 +170,15 @@ AT: Final = f"""
 def find_at(conn: Connection, place: str) -> StoredAnswer | None:
     """Return the last answer at a LASTING place, whatever was asked there exactly."""
     return fetch_one(conn, StoredAnswer, AT, {"place": place})
+
+
+COST: Final = "SELECT coalesce(sum(cost_usd), 0) FROM model_calls WHERE id = ANY (%(ids)s)"
+
+
+def cost_of(conn: Connection, ids: Sequence[int]) -> Decimal:
+    """Return what these calls cost in US dollars, whenever they were made. Reads only."""
+    [(dollars,)] = conn.execute(COST, {"ids": list(ids)})
+    return Decimal(dollars)
 
 
 FIND_REFUSED: Final = """

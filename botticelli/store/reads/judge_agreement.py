@@ -9,6 +9,9 @@ from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.curation.lessons import TOUCHED
 
+LEAST: Final = 20  # decisions; fewer show nothing but chance
+CLASSES: Final = 3  # rejected, approved after an edit, approved as it was
+
 
 @record
 class LabelledPost:
@@ -75,3 +78,13 @@ LABELLED: Final = f"""
 def list_labelled(conn: Connection) -> Sequence[LabelledPost]:
     """Return the candidates that people have decided about last, oldest decision first."""
     return fetch_all(conn, LabelledPost, LABELLED)
+
+
+def why_too_few(labels: Sequence[int]) -> str:
+    """Return why nothing can be learned from these decisions; empty: something can."""
+    if len(labels) < LEAST:
+        return f"not enough data ({len(labels)} of {LEAST} decisions)"
+    if len(set(labels)) == 1:
+        what = ("rejected", "approved after an edit", "approved as it was")[labels[0]]
+        return f"not enough data: all {len(labels)} were {what}"
+    return ""
