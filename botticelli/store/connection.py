@@ -281,7 +281,7 @@ class DatabaseAway(Unavailable):
 
 
 class DatabaseFull(Unavailable):
-    """The database takes no more connections; nothing was done, and the next run may have room."""
+    """The database has no connection or lock left; nothing was done, the next run may have room."""
 
     exit_code = Exit.TRY_LATER
 
@@ -444,7 +444,10 @@ def _blocked(error: psycopg.Error) -> DatabaseBlocked:
     return DatabaseBlocked(f"blocked by {who}", where="database", hint=end.format(pid))
 
 
-def _failure(error: psycopg.Error) -> DatabaseAway:
+def _failure(error: psycopg.Error) -> DatabaseAway | DatabaseFull:
+    if isinstance(error, errors.OutOfMemory):
+        what, hint = "the server has no lock left", "try again, or raise max_locks_per_transaction"
+        return DatabaseFull(what, where="database", hint=hint)
     hint = "look at the server's log, then run the command again"
     if isinstance(error, errors.DiskFull):
         hint = "make room on the server's disk, then run the command again"
@@ -493,7 +496,5 @@ def place_of(url: str) -> str:
 def _first_line(error: BaseException) -> str:
     """Return the last of libpq's attempts in one line, without its preamble."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    picked = next(
-        (line for line in lines if "failed:" in line), lines[0] if lines else "no reason given"
-    )
+    picked = next((line for line in lines if "failed:" in line), [*lines, "no reason given"][0])
     return picked.rpartition("failed: ")[2]

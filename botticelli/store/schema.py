@@ -1,5 +1,6 @@
 """The database's own shape: schema.sql, its version, and putting it in place."""
 
+import time
 from importlib import resources
 from typing import Final, TypeAlias
 
@@ -7,14 +8,13 @@ from psycopg import errors
 
 from botticelli.errors import ConfigError, Unavailable
 from botticelli.records import record
-from botticelli.store.connection import Connection
-from botticelli.store.session import DatabaseSession
+from botticelli.store.connection import ROOM, Connection
+from botticelli.store.session import UNDONE, DatabaseSession, pauses
 
 EXPECTED_VERSION: Final = 8
 
 # Two processes may meet an empty database; any number that nobody else uses as a lock.
 SCHEMA_LOCK: Final = 7_264_101_519
-ATTEMPTS: Final = 5  # at changing tables that others look at
 SHOWN: Final = 3  # tables of another application that a message names
 
 
@@ -205,14 +205,15 @@ def apply_schema(conn: Connection, *, only_if_older: bool = False) -> None:
         Unavailable: The user may not create tables here.
     """
     try:
-        for attempt in range(ATTEMPTS):
+        until = time.monotonic() + ROOM
+        for pause in pauses():
             try:
                 _apply(conn, only_if_older=only_if_older)
-            except errors.DeadlockDetected:  # with who looks at our tables; nothing has changed
-                if attempt + 1 == ATTEMPTS:
-                    raise
-            else:
                 break
+            except UNDONE:  # by who looks at our tables, or by other projects that do the same now
+                if time.monotonic() > until:
+                    raise
+            time.sleep(pause)
     except errors.InsufficientPrivilege as error:
         raise Unavailable(
             f"the schema cannot be created: {error.diag.message_primary}",

@@ -38,6 +38,8 @@ LOOK: Final = 0.6  # share of the lock timeout after which we look who is in the
 # A server that is away, full or read-only (a primary that is one no more) may be back in a moment.
 PASSING: Final = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
 BLOCKED: Final = (errors.LockNotAvailable, errors.QueryCanceled)
+# Nothing was changed: others were in the way, or hold all the locks that the server has.
+UNDONE: Final = (errors.DeadlockDetected, errors.OutOfMemory)
 
 # What changes nothing, so that it can be asked again: functions of ours that write are named.
 READS: Final = re.compile(
@@ -129,9 +131,10 @@ class DatabaseSession(psycopg.Connection[Any]):
             except PASSING as error:
                 is_over = self._is_over or time.monotonic() > until
                 # Another process may be changing the tables that we look at: it goes first.
-                is_undone = self.is_free and isinstance(error, errors.DeadlockDetected)
+                is_undone = self.is_free and isinstance(error, UNDONE)
                 if is_over or not (is_undone or (is_read and self._is_lost())):
                     raise
+                time.sleep(PAUSES[0] if isinstance(error, errors.OutOfMemory) else 0)
 
     @contextmanager
     def transaction(

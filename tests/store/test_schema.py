@@ -9,8 +9,10 @@ import pytest
 from botticelli.errors import ConfigError
 from botticelli.store import schema
 from botticelli.store.connection import connect
+from botticelli.store.embedded.server import Embedded
 from tests.clock import NOON, at
 from tests.database import ensure_schema
+from tests.store.servers import HASTY
 
 
 def tables(conn):
@@ -38,6 +40,27 @@ def test_processes_that_meet_an_empty_database_make_one_schema(empty_url):
 
     with connect(empty_url) as conn:
         assert schema.schema_version(conn) == schema.EXPECTED_VERSION
+
+
+@pytest.mark.slow
+def test_many_projects_make_their_schemas_on_a_server_with_few_locks(postgres_home):
+    few = ("max_locks_per_transaction=32", "max_connections=40", "shared_buffers=16MB")
+    server = Embedded(postgres_home / "postgres", settings=(*HASTY, *few))
+    names = [f"many_{number}" for number in range(16)]
+    with connect(server.ensure()) as conn:
+        for name in names:
+            conn.execute(f"CREATE DATABASE {name}")
+
+    def ensure(name):
+        with connect(server.url_of(name)) as conn:
+            schema.apply_schema(conn)
+            return schema.schema_version(conn)
+
+    try:
+        with ThreadPoolExecutor(len(names)) as pool:
+            assert set(pool.map(ensure, names)) == {schema.EXPECTED_VERSION}
+    finally:
+        server.stop()
 
 
 def test_a_database_of_a_newer_program_is_left_alone(db):
