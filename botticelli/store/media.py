@@ -35,6 +35,14 @@ def keep(conn: Connection, picture: Picture) -> None:
     conn.execute(KEEP, vars(picture) | {"sha256": picture.sha256})
 
 
+FIND: Final = "SELECT mime, width, height, content FROM media WHERE sha256 = %(sha256)s"
+
+
+def find(conn: Connection, sha256: str) -> Picture | None:
+    """Return a stored picture. Reads only."""
+    return fetch_one(conn, Picture, FIND, {"sha256": sha256})
+
+
 ATTACH: Final = """
     INSERT INTO post_media (candidate_id, position, sha256, alt, origin)
          VALUES (%(id)s, %(position)s, %(sha256)s, %(alt)s, %(origin)s)

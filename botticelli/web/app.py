@@ -138,6 +138,10 @@ class Call:
         assert self.visitor is not None
         return self.visitor.name
 
+    def may(self, role: Role) -> bool:
+        """Return whether the visitor has at least that role."""
+        return self.visitor is not None and self.visitor.may(role)
+
     def path(self, name: str) -> int:
         """Return a number of the path."""
         return int(self.request.path_params[name])

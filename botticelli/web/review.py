@@ -54,8 +54,8 @@ def show_review(call: Call) -> Response:
         cards=found.candidates,
         next_page=found.after,
         etag=etag,
-        can_decide=call.visitor and call.visitor.may("approver"),
-        can_edit=call.visitor and call.visitor.may("editor"),
+        can_decide=call.may("approver"),
+        can_edit=call.may("editor"),
     )
 
 
@@ -107,7 +107,7 @@ def _view(call: Call) -> str:
 
 def _check_role(call: Call, do: str) -> None:
     wanted: Role = "editor" if do in ("hold", "save") else "approver"
-    if call.visitor is None or not call.visitor.may(wanted):
+    if not call.may(wanted):
         raise PageError(403, f"that is for who is {wanted}")
 
 
@@ -147,8 +147,8 @@ def _card(call: Call, one: Reviewed, *, status: int = 200, **more: object) -> Re
         one=one,
         etag=etag,
         view=_view(call),
-        can_decide=call.visitor and call.visitor.may("approver"),
-        can_edit=call.visitor and call.visitor.may("editor"),
+        can_decide=call.may("approver"),
+        can_edit=call.may("editor"),
         **values,
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from botticelli.web import entrance, review
+from botticelli.web import entrance, lives, review, stages
 from botticelli.web.app import Way
 
 WAYS: Final = (
@@ -14,4 +14,18 @@ WAYS: Final = (
     Way(method="GET", path="/review", handler=review.show_review),
     Way(method="POST", path="/candidates/{id:int}", handler=review.change_candidate, role="editor"),
     Way(method="POST", path="/candidates", handler=review.change_candidates, role="editor"),
+    Way(
+        method="POST",
+        path="/candidates/{id:int}/picture",
+        handler=lives.describe_picture,
+        role="editor",
+    ),
+    Way(method="GET", path="/posts/{name}", handler=lives.show_post),
+    Way(
+        method="POST", path="/posts/{id:int}/rendition", handler=lives.edit_rendition, role="editor"
+    ),
+    Way(method="GET", path="/media/{sha256}", handler=lives.show_picture),
+    Way(method="POST", path="/deliveries/{id:int}/settle", handler=lives.settle, role="approver"),
+    Way(method="GET", path="/stages", handler=stages.show_stages),
+    Way(method="POST", path="/stages", handler=stages.change_stage, role="approver"),
 )

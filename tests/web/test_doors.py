@@ -1,5 +1,6 @@
 """The doors of the desk: who comes in, as what, and what of a request is not believed."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,7 +14,7 @@ ORIGIN = {"sec-fetch-site": "same-origin"}
 
 
 def at(way):
-    return way.path.replace("{id:int}", "1")
+    return re.sub(r"\{\w+:int\}", "1", way.path).replace("{name}", "c1").replace("{sha256}", "0")
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.method} {way.path}")
@@ -30,7 +31,7 @@ def test_every_way_needs_its_role(visits, way):
 
 def test_every_page_takes_no_other_method(visits):
     client = visits.as_role("admin")
-    known = {(way.method, at(way)) for way in WAYS}
+    known = {(way.method, at(way)) for way in WAYS if "{name}" not in way.path}
     for path in {path for _, path in known}:
         for method in ("PUT", "DELETE", "PATCH", "POST", "GET"):
             if (method, path) not in known:
