@@ -30,6 +30,11 @@ class Measured:
         """Return it in words: 0.62 (0.48 to 0.73, n = 40)."""
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f}, n = {self.n})"
 
+    @property
+    def percent(self) -> str:
+        """A share in words: 80% (49% to 94%, n = 10)."""
+        return f"{self.value:.0%} ({self.low:.0%} to {self.high:.0%}, n = {self.n})"
+
 
 def rate(successes: int, n: int) -> Measured | None:
     """Return a share with Wilson's interval; None of nothing."""

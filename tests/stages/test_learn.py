@@ -131,7 +131,7 @@ class TestLearn:
 
         report = run()
 
-        assert why in report.refused[0].refused
+        assert why in report.rules[0].refused
         assert rules_of(db) == [("Do not praise the channel.", "accepted")]
 
     def test_a_rule_without_cases_is_refused_and_whole_notes_may_be_short(self, db, run, answers):
@@ -142,17 +142,16 @@ class TestLearn:
 
         report = run()
 
-        assert [one.text for one in report.proposed] == ["Do not praise the channel."]
-        assert [one.refused for one in report.refused] == ["it quotes no case"]
+        assert [one.refused for one in report.rules] == ["", "it quotes no case"]
 
     def test_too_few_lessons_are_no_reason_to_ask(self, db, run, gemini, answers):
         taught(db, 4)
 
-        assert run().idle.startswith("not enough data (4 of 5)")
+        assert run().idle.startswith("not enough data (4 of 5 new")
         assert not gemini.calls
         taught(db, 1)
         assert run().lessons == 5
-        assert run().idle.startswith("not enough data (0 of 5)")
+        assert run().idle.startswith("not enough data (0 of 5 new")
 
     def test_what_a_lesson_says_proposes_nothing(self, db, run, gemini, answers):
         taught(db, note=INJECTION)
@@ -160,7 +159,7 @@ class TestLearn:
 
         report = run()
 
-        assert not report.proposed
+        assert [one.refused for one in report.rules] == ["it quotes no case"]
         assert rules_of(db) == []
         assert json.dumps(INJECTION) in gemini.calls[0].prompt  # as data, quoted
 
@@ -180,7 +179,7 @@ class TestLearn:
 
         report = run()
 
-        assert (report.reused, report.lessons, report.left) == (True, 5, 3)
+        assert (report.calls, report.lessons, report.left) == (0, 5, 3)
         assert len(gemini.calls) == 1
         assert ("Do not praise the channel.", "proposed") in rules_of(db)
 
@@ -191,7 +190,7 @@ class TestLearn:
             run()
         gemini.responder = lambda _call: {"rules": [rule(case=cases[0])]}
 
-        assert [one.text for one in run().proposed] == ["Do not praise the channel."]
+        assert [one.text for one in run().rules] == ["Do not praise the channel."]
 
     def test_the_offline_model_proposes_nothing(self, db, stages, run):
         stages.settings("models", default=("offline",))
@@ -199,7 +198,7 @@ class TestLearn:
 
         report = run()
 
-        assert (report.lessons, report.proposed, report.left) == (5, (), 0)
+        assert (report.lessons, report.left) == (5, 0)
         assert rules_of(db) == []
 
     def test_the_dry_run_asks_nothing(self, db, stages, gemini):
@@ -207,7 +206,7 @@ class TestLearn:
 
         dry = dry_run_learn(stages.context(db))
 
-        assert (dry.lessons, dry.calls) == (6, 1)
+        assert (dry.cases, dry.calls) == (6, 1)
         assert dry.cents is not None
         assert db.execute("SELECT count(*) FROM lessons").fetchone() == (0,)
         assert not gemini.calls

@@ -1,6 +1,7 @@
 """`botticelli rules`: house rules that a model proposed or a person wrote, and who decides."""
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import typer
@@ -19,20 +20,20 @@ LEAST: Final = 10  # decisions on each side before the effect of a rule is said
 STYLES: Final = {"accepted": "green", "proposed": "yellow", "dropped": "dim"}
 
 
-def _versions(one: dict[str, Any]) -> str:
+def _versions(one: Mapping[str, Any]) -> str:
     if one["since"] is None:
         return ""
-    return f"{one['since']} on" if one["until"] is None else f"{one['since']}-{one['until'] - 1}"
+    return f"{one['since']} on" if one["until"] is None else f"{one['since']} to {one['until'] - 1}"
 
 
 SHOWN: Final[Columns] = {
     "id>": "id",
     "state": lambda one: state(one["state"], other=STYLES[one["state"]]),
     "holds in": _versions,
-    "cases>": lambda one: len(one["cases"]) or None,
+    "cases>": lambda one: len(one["cases"]) or "",
     "rule": "text",
-    "approved before": lambda one: one["before"] and f"{one['before']:.0%}",
-    "and under it": lambda one: one["effect"],
+    "approved before": lambda one: one["approval_before"].percent if one["approval"] else "",
+    "and under it": "effect",
 }
 
 rules = group(
@@ -65,26 +66,16 @@ def list_rules(conn: Connection, *, everything: bool = False) -> Listing:
 
 
 def _listed(one: HouseRule) -> dict[str, Any]:
-    """Return a rule with its effect: people's approvals before it and of what it was written for.
+    """Return a rule with its effect: the share that people approved of before it and under it.
 
-    The rates have Wilson's intervals of 95 %; neither is said of fewer than 10 decisions.
+    With Wilson's interval of 95 %; nothing is said of fewer than 10 decisions on a side.
     """
-    under = rate(one.approved, one.written) if one.written >= LEAST else None
-    before = rate(one.approved_before, one.written_before)
-    if one.since is None:
-        effect = ""
-    elif under is None or one.written_before < LEAST:
-        least = min(one.written, one.written_before) if one.written >= LEAST else one.written
-        effect = f"not enough data ({least} of {LEAST} decisions)"
-    else:
-        effect = f"{under.value:.0%} ({under.low:.0%} to {under.high:.0%}, n = {under.n})"
-    return {
-        **vars(one),
-        "effect": effect,
-        "approval": under,
-        "approval_before": before,
-        "before": before.value if before and under else None,
-    }
+    fewest = min(one.written, one.written_before)
+    before = rate(one.approved_before, one.written_before) if fewest >= LEAST else None
+    under = rate(one.approved, one.written) if before else None
+    too_few = "" if one.since is None else f"not enough data ({fewest} of {LEAST} decisions)"
+    effect = under.percent if under else too_few
+    return {**vars(one), "effect": effect, "approval": under, "approval_before": before}
 
 
 @command(rules)
@@ -99,15 +90,19 @@ def show(conn: Connection, rule: RuleId) -> Lines:
 def _words(one: HouseRule) -> list[str]:
     listed = _listed(one)
     by = f"; {one.decided_by} decided {one.decided_at:%Y-%m-%d}" if one.decided_at else ""
-    lines = [f"rule {one.id}, {one.state}: {one.text}", f"by {one.proposed_by}{by}"]
-    if one.why:
-        lines.append(one.why)
-    lines += [f"  {each['case']}: '{each['quote']}'" for each in one.cases]
-    if one.since is not None:
-        before = listed["approval_before"]
-        lines.append(f"holds in version {_versions(listed)}")
-        lines.append(f"approved before: {before or 'nothing'}; under it: {listed['effect']}")
-    return lines
+    before = listed["approval_before"]
+    effect = f"; approved before: {before.percent}, under it" if before else "; its effect"
+    return [
+        f"rule {one.id}, {one.state}: {one.text}",
+        f"by {one.proposed_by}{by}",
+        *filter(None, [one.why]),
+        *(f"  {each['case']}: '{each['quote']}'" for each in one.cases),
+        *(
+            []
+            if one.since is None
+            else [f"in versions {_versions(listed)}{effect}: {listed['effect']}"]
+        ),
+    ]
 
 
 @command(rules, decides=True)

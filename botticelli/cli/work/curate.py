@@ -15,7 +15,8 @@ from botticelli.stages.curate.stage import curate as run_curate
 from botticelli.text import counted
 
 if TYPE_CHECKING:
-    from botticelli.stages.curate.calibrate import CalibrateDryRun, CalibrateReport
+    from botticelli.cli.shell.output import Listing
+    from botticelli.stages.aside import AsideDryRun
 
 SHOWN: Final = 5  # rejected candidates
 
@@ -30,7 +31,7 @@ def curate(
     calibrating: bool = False,
     models: choices.ModelNames = None,
     prompts: list[str] | None = None,
-) -> "CurateReport | CurateDryRun | CalibrateReport | CalibrateDryRun":
+) -> "CurateReport | CurateDryRun | Listing | AsideDryRun":
     """Score pending candidates and approve the best.
 
     With --calibrate judge again what people have decided last, by other models or prompts, and say

@@ -1,19 +1,24 @@
-"""`botticelli learn`."""
+"""`botticelli learn`; and how work beside a stage's own reads."""
+
+from typing import Final
 
 from botticelli.cli.shared.runners import run_context
 from botticelli.cli.shared.stage_run import Jitter, idle_words, priced, spent, stage_run
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
-from botticelli.cli.shell.output import Console, render
-from botticelli.stages.curate.learn import LearnDryRun, LearnReport, dry_run_learn
+from botticelli.cli.shell.output import Columns, Console, Listing, render
+from botticelli.stages.aside import AsideDryRun, AsideReport
+from botticelli.stages.curate.learn import dry_run_learn
 from botticelli.stages.curate.learn import learn as run_learn
-from botticelli.text import counted, shorten
+from botticelli.text import counted
+
+RULES: Final[Columns] = {"rule": "text", "why": "why", "refused": "refused"}
 
 
 @command(writes=True)
 def learn(
     env: Environment, *, dry_run: bool = False, jitter: Jitter = None
-) -> LearnReport | LearnDryRun:
+) -> Listing | AsideDryRun:
     """Propose house rules from what people edited, rejected and approved.
 
     One call about the lessons that no rules were made of. Nothing holds before you accept it:
@@ -27,34 +32,32 @@ def learn(
         botticelli learn && botticelli rules review
     """
     with stage_run(env, "curate", jitter=jitter, dry_run=dry_run) as conn:
-        context = run_context(env, conn)
-        return dry_run_learn(context) if dry_run else run_learn(context)
+        if dry_run:
+            return dry_run_learn(run_context(env, conn))
+        report = run_learn(run_context(env, conn))
+        left = f", {counted(report.left, 'lesson')} left for the next run" if report.left else ""
+        words = "accept, edit or drop them with: botticelli rules review" + left
+        return listed(report, "rules", RULES, words, none=f"no rule in {report.lessons} lessons")
 
 
-@render.register
-def _(report: LearnReport, console: Console) -> None:
-    if report.skipped or report.idle:
-        why = idle_words("curate", report.skipped) if report.skipped else report.idle
-        console.line(f"nothing done: {why}")
-        return
-    console.line(
-        f"{counted(report.lessons, 'lesson')}, {counted(len(report.proposed), 'rule')} proposed",
-        style="bold",
+def listed(
+    report: AsideReport, name: str, columns: Columns, words: str, *, none: str = ""
+) -> Listing:
+    """Return such a report as a list of what it found, below it `words` and what it used."""
+    idle = idle_words("curate", report.skipped) if report.skipped else report.idle
+    used = spent(report, seconds=report.seconds)
+    return Listing(
+        name=name,
+        rows=getattr(report, name),
+        columns=columns,
+        empty=f"nothing done: {idle}" if idle else f"{none}; {used}",
+        after=f"{words}\n  {used}",
+        facts=vars(report),
     )
-    for one in report.proposed:
-        console.line(f"  {one.text}", style="cyan")
-        console.line(f"    {one.why}")
-    if report.proposed:
-        console.line("  accept, edit or drop them with: botticelli rules review")
-    for one in report.refused:
-        console.line(f"  refused: {shorten(one.text, 80)}: {one.refused}", style="yellow")
-    if report.left:
-        console.line(f"  {counted(report.left, 'lesson')} left for the next run")
-    console.line("  " + spent(report, reused=int(report.reused), seconds=report.seconds))
 
 
 @render.register
-def _(report: LearnDryRun, console: Console) -> None:
-    console.line(report.idle or counted(report.lessons, "lesson"), style="bold")
+def _(report: AsideDryRun, console: Console) -> None:
+    console.line(report.idle or counted(report.cases, "case"), style="bold")
     if not report.idle:
         console.line("  " + priced(report))

@@ -23,9 +23,7 @@ from botticelli.narrative.run.sinks import NoSink
 from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.stages.adapt.pictures import describe_waiting
-from botticelli.stages.supervise import supervised
-from botticelli.stages.task import RunOutcome
-from botticelli.store import runs
+from botticelli.stages.aside import AsideReport, run_aside
 from botticelli.store.delivery import posts, renditions
 from botticelli.store.delivery.posts import PostContent
 from botticelli.store.delivery.renditions import State
@@ -57,22 +55,13 @@ class Adapted:
 
 
 @record
-class AdaptReport(runs.RunUsage):
-    """What a run has adapted.
-
-    Args:
-        problems: Why a destination's posts still wait, a line each.
-        skipped: "paused": nothing was done.
-    """
+class AdaptReport(AsideReport):
+    """What a run has adapted."""
 
     adapted: tuple[Adapted, ...] = ()
-    problems: tuple[str, ...] = ()
-    skipped: str = ""
-    seconds: float = 0.0
-    exit_code: Exit = Exit.DONE
 
     @property
-    def summary(self) -> dict[str, int]:
+    def summary(self) -> dict[str, Any]:
         """What is stored with the run."""
         states = [one.state for one in self.adapted if not one.picture]
         return {"adapted": states.count("ready"), "not_adapted": states.count("held")}
@@ -84,20 +73,7 @@ def adapt(context: RunContext, open_target: OpenTarget, *, to: str = "") -> Adap
     Raises:
         TryLater: The stage is locked, its breaker is open, or a signal broke it off.
     """
-    with supervised("curate", context) as run:
-        if run is None:
-            return AdaptReport(skipped="paused")
-        began = context.clock.monotonic()
-        mine = replace(context, run_id=run.id, stop=run.stop)
-        made = adapt_waiting(mine, open_target, to=to)
-        used = vars(runs.usage(context.conn, run.id))
-        error = {"error": made.problems[0]} if made.problems else {}
-        run.outcome = RunOutcome(
-            exit_code=made.exit_code,
-            summary=made.summary | used | {"cost_usd": float(used["cost_usd"])} | error,
-            threshold=context.config.supervision.failure_threshold,
-        )
-        return replace(made, seconds=context.clock.monotonic() - began, **used)
+    return run_aside(context, lambda mine: adapt_waiting(mine, open_target, to=to), AdaptReport)
 
 
 def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptReport:

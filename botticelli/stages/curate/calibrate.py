@@ -6,30 +6,29 @@ asked, so that nothing is paid for twice, whether a run was killed or is repeate
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
-from botticelli.agreement import Measured, Z, ahead, banded, kappa, spearman
-from botticelli.errors import BotticelliError, Exit
-from botticelli.narrative.answers.dry_run import CallsEstimate, estimate
+from botticelli.agreement import Measured, Z, ahead, spearman
+from botticelli.errors import BotticelliError
+from botticelli.narrative.answers.dry_run import estimate
 from botticelli.narrative.run.context import RunContext
 from botticelli.records import record
+from botticelli.stages.aside import AsideDryRun, AsideReport, run_aside
 from botticelli.stages.curate.batch import concerns_all
 from botticelli.stages.curate.judge import Judge, find_judge
 from botticelli.stages.curate.rubric import read_answer, total
 from botticelli.stages.curate.stage import walk_batch
-from botticelli.stages.supervise import supervised
-from botticelli.stages.task import RunOutcome
-from botticelli.store import runs
 from botticelli.store.curation import house_rules
 from botticelli.store.generation import executions
 from botticelli.store.generation.executions import LASTING
 from botticelli.store.reads.judge_agreement import (
-    CLASSES,
     LabelledPost,
+    class_kappa,
     list_labelled,
     why_too_few,
 )
@@ -61,66 +60,16 @@ class JudgeTrialResult:
 
 
 @record
-class CalibrateReport(runs.RunUsage):
-    """What a calibration found, the best judge first.
-
-    Args:
-        decisions: People's, that were judged again.
-        idle: Why nothing was asked; empty: something was.
-        skipped: "paused": nothing was done.
-    """
+class CalibrateReport(AsideReport):
+    """What a calibration of people's `decisions` found, the best judge first."""
 
     decisions: int = 0
     judges: tuple[JudgeTrialResult, ...] = ()
-    idle: str = ""
-    skipped: str = ""
-    seconds: float = 0.0
-    exit_code: Exit = Exit.DONE
 
-
-@record
-class CalibrateDryRun(CallsEstimate):
-    """What a calibration would cost if no answer were there yet."""
-
-    decisions: int
-    judges: int
-    idle: str = ""
-    exit_code: Exit = Exit.DONE
-
-
-@record
-class TriedJudge:
-    """A judge that is to be tried: the context makes its model the only one that judges."""
-
-    context: RunContext
-    model: str
-    prompt: str
-    judge: Judge
-
-    def totals(self, labelled: Sequence[LabelledPost]) -> tuple[dict[int, float], list[int]]:
-        """Return id -> its total of 50, of those that it scored, and the ids of its answers.
-
-        Raises:
-            TryLater, ModelError, ConfigError: It cannot be asked now.
-        """
-        weights, size = self.context.config.curate.weights, self.context.config.curate.batch
-        found: dict[int, float] = {}
-        answers: list[int] = []
-        for start in range(0, len(labelled), size):
-            for _ in range(PASSES):
-                left = [
-                    one.candidate for one in labelled[start : start + size] if one.id not in found
-                ]
-                if not left:
-                    break
-                # Codes and order are the same for the same texts: so is the question.
-                chance = random.Random(str([(one.id, one.text_content) for one in left]))  # noqa: S311
-                judge = replace(self.judge, context=replace(self.context, chance=chance))
-                said = judge(self.context.conn, left)
-                answers += [] if said.execution_id is None else [said.execution_id]
-                for each in read_answer(said.value, codes=said.codes).scores:
-                    found[each.id] = total(each.points, weights=weights)
-        return found, answers
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """What is stored with the run."""
+        return {"calibrated": self.decisions}
 
 
 def calibrate(
@@ -135,48 +84,41 @@ def calibrate(
             was answered is found again.
         ConfigError: A narrative cannot judge.
     """
-    with supervised("curate", context) as run:
-        if run is None:
-            return CalibrateReport(skipped="paused")
-        began = context.clock.monotonic()
-        mine = replace(context, run_id=run.id, stop=run.stop)
-        report = _calibrate(mine, _judges(mine, models, prompts), most)
-        used = runs.usage(context.conn, run.id)
-        run.outcome = RunOutcome(
-            exit_code=report.exit_code,
-            summary=vars(used) | {"calibrated": report.decisions, "cost_usd": float(used.cost_usd)},
-            threshold=context.config.supervision.failure_threshold,
-        )
-        return replace(report, seconds=context.clock.monotonic() - began, **vars(used))
+    labelled = list_labelled(context.conn)[-most:]
+    judges = _judges(context, models, prompts)
+    for judge, _ in judges:  # what cannot judge is an error before anything is asked
+        context.caller().require(judge.context.config.models.judge)
+    work = partial(_calibrate, judges=judges, labelled=labelled)
+    return run_aside(context, work, CalibrateReport)
 
 
 def dry_run_calibrate(
     context: RunContext, *, models: Sequence[str], prompts: Sequence[str], most: int = MOST
-) -> CalibrateDryRun:
+) -> AsideDryRun:
     """Return how many calls a calibration takes, and their price. Nothing is spent or written."""
     labelled = list_labelled(context.conn)[-most:]
-    judges = list(_judges(context, models, prompts))
-    size, idle = context.config.curate.batch, why_too_few([one.label for one in labelled])
-    batches = [labelled[at : at + size] for at in range(0, len(labelled), size)]
+    idle = why_too_few(labelled)
     calls = [
         call
-        for one in (() if idle else judges)
-        for batch in batches
+        for judge, _ in (() if idle else _judges(context, models, prompts))
+        for batch in _batches(context, labelled)
         for call in walk_batch(
-            one.context, one.judge.file, one.judge.narrative, [each.candidate for each in batch]
+            judge.context, judge.file, judge.narrative, [each.candidate for each in batch]
         )
     ]
-    decisions = len(labelled)
-    return CalibrateDryRun(
-        decisions=decisions, judges=len(judges), idle=idle, **vars(estimate(calls))
-    )
+    return AsideDryRun(cases=len(labelled), idle=idle, **vars(estimate(calls)))
+
+
+def _batches(context: RunContext, labelled: Sequence[LabelledPost]) -> list[Sequence[LabelledPost]]:
+    size = context.config.curate.batch
+    return [labelled[at : at + size] for at in range(0, len(labelled), size)]
 
 
 def _judges(
     context: RunContext, models: Sequence[str], prompts: Sequence[str]
-) -> Iterator[TriedJudge]:
-    """Yield the judges that are to be tried: each model with each prompt."""
-    config, rules = context.config, house_rules.current(context.conn)
+) -> list[tuple[Judge, JudgeTrialResult]]:
+    """Return the judges that are to be tried, each model with each prompt, and who each is."""
+    config, judges = context.config, []
     for model in dict.fromkeys(models or config.models.judge[:1]):
         for prompt in dict.fromkeys(prompts or [config.curate.narrative]):
             changed = replace(
@@ -184,33 +126,33 @@ def _judges(
                 models=replace(config.models, judge=(model,)),
                 curate=replace(config.curate, narrative=prompt),
             )
-            mine = replace(context, config=changed)
             file, narrative = find_judge(changed, cwd=context.cwd)
             place = sha256(f"{model}\0{file.path}\0{narrative.key}".encode()).hexdigest()[:16]
             judge = Judge(
-                context=mine,
+                context=replace(context, config=changed),
                 file=file,
                 narrative=narrative,
-                rules=rules,
+                rules=house_rules.current(context.conn),
                 place=f"{LASTING}calibrate/{place}/",
             )
-            yield TriedJudge(context=mine, model=model, prompt=prompt, judge=judge)
+            judges.append((judge, JudgeTrialResult(model=model, prompt=prompt)))
+    return judges
 
 
-def _calibrate(context: RunContext, judges: Iterator[TriedJudge], most: int) -> CalibrateReport:
-    labelled = list_labelled(context.conn)[-most:]
-    tried = list(judges)
-    for one in tried:  # what cannot judge is an error before anything is asked
-        context.caller().require([one.model])
-    idle = why_too_few([one.label for one in labelled])
-    if idle:
+def _calibrate(
+    context: RunContext,
+    *,
+    judges: Sequence[tuple[Judge, JudgeTrialResult]],
+    labelled: Sequence[LabelledPost],
+) -> CalibrateReport:
+    if idle := why_too_few(labelled):
         return CalibrateReport(decisions=len(labelled), idle=idle)
     then = {one.id: one.total for one in labelled if one.total is not None}
     found = [_result(JudgeTrialResult(model="as judged then", prompt=""), labelled, then, then)]
-    for one in tried:
-        result = JudgeTrialResult(model=one.model, prompt=one.prompt)
+    for judge, result in judges:
+        own = replace(judge.context, run_id=context.run_id, stop=context.stop)
         try:
-            totals, answers = one.totals(labelled)
+            totals, answers = _totals(replace(judge, context=own), labelled)
         except BotticelliError as error:
             if concerns_all(error):
                 raise
@@ -222,31 +164,46 @@ def _calibrate(context: RunContext, judges: Iterator[TriedJudge], most: int) -> 
     return CalibrateReport(decisions=len(labelled), judges=tuple(best))
 
 
+def _totals(judge: Judge, labelled: Sequence[LabelledPost]) -> tuple[dict[int, float], list[int]]:
+    """Return id -> total of 50, of those that the judge scored, and the ids of its answers.
+
+    Whoever is missing from an answer is asked for once more.
+    """
+    context, found, answers = judge.context, dict[int, float](), list[int]()
+    for batch in _batches(context, labelled) * PASSES:
+        left = [one.candidate for one in batch if one.id not in found]
+        if left:
+            # Codes and order are the same for the same texts: so is the question.
+            chance = random.Random(str([(one.id, one.text_content) for one in left]))  # noqa: S311
+            said = replace(judge, context=replace(context, chance=chance))(context.conn, left)
+            answers += [] if said.execution_id is None else [said.execution_id]
+            for each in read_answer(said.value, codes=said.codes).scores:
+                found[each.id] = total(each.points, weights=context.config.curate.weights)
+    return found, answers
+
+
 def _result(
     result: JudgeTrialResult,
     labelled: Sequence[LabelledPost],
-    totals: dict[int, float],
-    then: dict[int, float],
+    totals: Mapping[int, float],
+    then: Mapping[int, float],
 ) -> JudgeTrialResult:
     """Return how these totals agree with the labels, and with how those did that judged then."""
     scored = [one for one in labelled if one.id in totals]
     labels, points = [one.label for one in scored], [totals[one.id] for one in scored]
-    both = [one for one in scored if one.id in then]
+    both = [(totals[one.id], then[one.id], one.label) for one in scored if one.id in then]
     return replace(
         result,
         scored=len(scored),
-        kappa=kappa(banded(points, labels), labels, classes=CLASSES),
+        kappa=class_kappa(points, labels),
         rank=spearman(points, labels),
-        clearly=_clearly(
-            [totals[one.id] for one in both],
-            [then[one.id] for one in both],
-            [one.label for one in both],
-        ),
+        clearly=_clearly(both),
     )
 
 
-def _clearly(new: Sequence[float], old: Sequence[float], labels: Sequence[int]) -> str:
-    """Return whether the new totals rank the labels better or worse than the old, beyond chance."""
+def _clearly(both: Sequence[tuple[float, float, int]]) -> str:
+    """Return whether the first totals rank labels better or worse than the second, if it shows."""
+    new, old, labels = ([each[place] for each in both] for place in range(3))
     one, other, between = spearman(new, labels), spearman(old, labels), spearman(new, old)
     if one is None or other is None or between is None:
         return ""

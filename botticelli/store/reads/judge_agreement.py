@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from botticelli.agreement import Measured, banded, kappa
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all
 from botticelli.store.curation.judging import Candidate
 from botticelli.store.curation.lessons import TOUCHED
 
 LEAST: Final = 20  # decisions; fewer show nothing but chance
-CLASSES: Final = 3  # rejected, approved after an edit, approved as it was
+LABELS: Final = ("rejected", "approved after an edit", "approved as it was")
 
 
 @record
@@ -18,7 +19,7 @@ class LabelledPost:
     """A candidate that a person has decided about, oldest first.
 
     Args:
-        label: 0: rejected; 1: approved after an edit; 2: approved as it was written.
+        label: The place in LABELS of what became of it.
         text_content: As it was written, before any edit.
         total: The judge's points of 50 before the decision; None: it was not judged then.
         points: Criterion -> the judge's points.
@@ -80,11 +81,15 @@ def list_labelled(conn: Connection) -> Sequence[LabelledPost]:
     return fetch_all(conn, LabelledPost, LABELLED)
 
 
-def why_too_few(labels: Sequence[int]) -> str:
+def why_too_few(labelled: Sequence[LabelledPost]) -> str:
     """Return why nothing can be learned from these decisions; empty: something can."""
-    if len(labels) < LEAST:
-        return f"not enough data ({len(labels)} of {LEAST} decisions)"
-    if len(set(labels)) == 1:
-        what = ("rejected", "approved after an edit", "approved as it was")[labels[0]]
-        return f"not enough data: all {len(labels)} were {what}"
+    if len(labelled) < LEAST:
+        return f"not enough data ({len(labelled)} of {LEAST} decisions)"
+    if len({one.label for one in labelled}) == 1:
+        return f"not enough data: all {len(labelled)} were {LABELS[labelled[0].label]}"
     return ""
+
+
+def class_kappa(totals: Sequence[float], labels: Sequence[int]) -> Measured | None:
+    """Return kappa of the labels and of totals that are cut where the labels' own shares are."""
+    return kappa(banded(totals, labels), labels, classes=len(LABELS))
