@@ -70,6 +70,7 @@ LINES = {
     "withdraw": ["withdraw {delivery} --yes"],
     "learn": ["learn --dry-run", "learn"],
     "rules add": ["rules add Brief"],
+    "desk user add": ["desk user add eva --without-password", "desk user remove eva"],
     "timers render": ["timers render --cron"],
 }
 # Commands that read no rows of ours, or all of them by their nature.
@@ -86,6 +87,7 @@ LEFT_OUT = {
         "run",
         "timers remove",
     ),
+    *("desk serve", "desk user remove", "desk revoke"),
     *("rules show", "rules accept", "rules edit", "rules drop", "rules review"),
     *("timers install", "timers status", "models test", "models pull", "approvals show"),
     *(
