@@ -46,11 +46,14 @@ OLD: Final = (
     f"""
     INSERT INTO potential_discord_posts
            (text_content, content_type, review_status, generated_at, source_narrative, generation_model,
-            curation_score, judged_at, decided_at, decided_by, content_hash, run_id, item_id, execution_id)
+            curation_score, judged_at, decided_at, decided_by, content_hash, run_id, item_id, execution_id, history)
     SELECT 'What number ' || i || ' taught us in the studio: ' || md5(i::text) || md5((i * 7)::text), 'feature',
            CASE i %% 10 WHEN 1 THEN 'posted' WHEN 6 THEN 'posted' WHEN 3 THEN 'approved' ELSE 'rejected' END,
-           {_AGO}, 'feature', 'offline', i %% 50, {_AGO}, {_AGO} + interval '1 minute', 'auto', md5('h' || i),
-           e.run_id, e.item_id, e.id
+           {_AGO}, 'feature', 'offline', i %% 50, {_AGO}, {_AGO} + interval '1 minute',
+           CASE WHEN i %% 10 IN (0, 2, 4, 5, 7) THEN 'eva' ELSE 'auto' END, md5('h' || i), e.run_id, e.item_id, e.id,
+           CASE WHEN i %% 10 IN (0, 2, 4, 5, 7)
+                THEN jsonb_build_array(jsonb_build_object('at', {_AGO}, 'event', 'reject', 'by', 'eva', 'note', 'too vague'))
+                ELSE '[]' END
       FROM generate_series(1, %(n)s) AS i
       LEFT JOIN act_executions AS e ON e.id = i
     """,
@@ -71,6 +74,18 @@ OLD: Final = (
            jsonb_build_array(jsonb_build_object('at', p.posted_at, 'event', 'posted')), p.selected_at,
            'outbox:' || d.name
       FROM approved_discord_posts AS p, (VALUES ('file'), ('second')) AS d (name)
+    """,
+    """
+    INSERT INTO engagement (delivery_id, age, due_at, observed_at, reactions, replies, audience)
+    SELECT d.id, a.age, d.posted_at + a.after, d.posted_at + a.after, d.id %% 7, d.id %% 3, 100
+      FROM deliveries AS d,
+           (VALUES ('1h', interval '1 hour'), ('6h', '6 hours'), ('24h', '1 day'), ('72h', '3 days'), ('7d', '7 days')) AS a (age, after)
+     WHERE d.posted_at + a.after < %(noon)s
+    """,
+    """
+    INSERT INTO lessons (candidate_id, entry, at, kind, was, note, round, learned_at)
+    SELECT id, 1, decided_at, 'rejection', text_content, 'too vague', 1 + id / 50, decided_at
+      FROM potential_discord_posts WHERE decided_by = 'eva'
     """,
     """
     INSERT INTO command_audit (at, platform, command, args, narrative, act, decision, outcome)
