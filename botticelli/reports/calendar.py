@@ -81,13 +81,13 @@ def calendar(
     """
     places = [one for one in config.destinations.values() if to in ("", one.name)]
     queues = posts.read_queues(conn, [wanted_by(one) for one in places])
-    zone = places[0].time_zone if places else "UTC"
+    zone = places[0].time_zone if places else config.time_zone
     now = runs.now(conn)
     today = now.astimezone(zone_of(zone)).date()
     first = (since or today) - timedelta(days=(since or today).weekday())
     last = first + timedelta(weeks=weeks)
     begin, until = (first_instant(day, time(0), zone_of(zone)) for day in (first, last))
-    rows = pins.list_rows(conn, [one.name for one in places], since=begin, until=until)
+    rows = pins.list_rows(conn, [to] if to else list(config.destinations), since=begin, until=until)
     entries, left = [_past(row) for row in rows], []
     names = tuple(config.destinations)
     for place in places:

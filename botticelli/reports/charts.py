@@ -6,9 +6,12 @@ says, too. Every text is escaped here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from html import escape
 from math import ceil, log10
 from typing import Final
+
+from botticelli.text import shorten
 
 WIDTHS: Final = (("wide", 680), ("narrow", 340))  # CSS pixels
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 24
@@ -188,6 +191,41 @@ def _heat(
                     f' text-anchor="middle">{escape(number(value))}</text>'
                 )
     yield from _labels([(LEFT + step * (n + 0.5), one) for n, one in enumerate(columns)], width, 20)
+
+
+def stripes(title: str, first: date, rows: Sequence[tuple[str, date, date]]) -> str:
+    """Return a year from `first` on with a line for each name and a stripe for each stretch."""
+
+    def draw(width: int) -> tuple[int, Iterator[str]]:
+        return 40 * len(names) + BOTTOM, _stripes(names, first, rows, width)
+
+    names = list(dict.fromkeys(name for name, _, _ in rows))
+    return chart(title, draw)
+
+
+def _stripes(
+    names: Sequence[str], first: date, rows: Sequence[tuple[str, date, date]], width: int
+) -> Iterator[str]:
+    day = (width - 2 * RIGHT) / 366
+    months = [
+        (RIGHT + day * n, f"{at:%b}")
+        for n in range(366)
+        if (at := first + timedelta(days=n)).day == 1
+    ]
+    for x, _ in months:
+        yield f'<path class="grid" d="M{x:.1f} 0V{40 * len(names)}"/>'
+    yield from _labels(months, width, 40 * len(names) + BOTTOM)
+    for row, name in enumerate(names):
+        yield f'<text x="{RIGHT}" y="{40 * row + 14}">{escape(shorten(name, width // 9))}</text>'
+    for name, begin, end in rows:
+        left = max(0, (begin - first).days)
+        days = min(366, (end - first).days + 1) - left
+        x, y = RIGHT + day * left, 40 * names.index(name) + 19
+        yield (
+            f'<rect class="bar enough" x="{x:.1f}" y="{y}"'
+            f' width="{max(3, day * days):.1f}" height="12" rx="3">'
+            f"<title>{escape(f'{name}: {begin} to {end}')}</title></rect>"
+        )
 
 
 def _high(value: float, top: float, height: int) -> float:

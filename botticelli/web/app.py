@@ -22,7 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from botticelli.config.model import Config
-from botticelli.errors import BotticelliError, Exit
+from botticelli.errors import BotticelliError, Exit, StaleError
 from botticelli.records import record
 from botticelli.store.connection import Connection, mapped_errors
 from botticelli.store.desk.keys import Role
@@ -280,7 +280,7 @@ def _answer(desk: Desk, way: Way, request: Request, fields: Sequence[tuple[str, 
             )
             return way.handler(call)
     except BotticelliError as error:
-        status = STATUS.get(error.exit_code, 500)
+        status = 409 if isinstance(error, StaleError) else STATUS.get(error.exit_code, 500)
         return _error(desk, request, status, str(error.problems[0]))
 
 

@@ -2,7 +2,16 @@
 
 from typing import Final
 
-from botticelli.web import entrance, lives, review, stages
+from botticelli.web import (
+    calendar,
+    entrance,
+    feeds,
+    figures,
+    lives,
+    review,
+    stages,
+    themes,
+)
 from botticelli.web.app import Way
 
 WAYS: Final = (
@@ -28,4 +37,13 @@ WAYS: Final = (
     Way(method="POST", path="/deliveries/{id:int}/settle", handler=lives.settle, role="approver"),
     Way(method="GET", path="/stages", handler=stages.show_stages),
     Way(method="POST", path="/stages", handler=stages.change_stage, role="approver"),
+    Way(method="GET", path="/calendar", handler=calendar.show_calendar),
+    Way(
+        method="POST", path="/deliveries/{id:int}", handler=calendar.change_delivery, role="editor"
+    ),
+    Way(method="GET", path="/analytics", handler=figures.show_analytics),
+    Way(method="GET", path="/themes", handler=themes.show_themes),
+    Way(method="POST", path="/themes", handler=themes.change_theme, role="admin"),
+    Way(method="GET", path="/calendar.ics", handler=feeds.show_ics, role=None),
+    Way(method="GET", path="/posts.atom", handler=feeds.show_atom, role=None),
 )

@@ -16,7 +16,7 @@ PIN: Final = """
        SET scheduled_for = w.at,
            is_anyway = w.is_anyway,
            pinned_by = %(by)s,
-           expires_at = coalesce(w.expires_at, d.expires_at),
+           expires_at = coalesce(w.expires_at, CASE WHEN w.keeps THEN d.expires_at END),
            fence = d.fence + 1,
            state = CASE WHEN d.last_error LIKE 'it expired at %%' THEN 'pending' ELSE d.state END,
            last_error = CASE WHEN d.last_error LIKE 'it expired at %%' THEN NULL
@@ -25,14 +25,16 @@ PIN: Final = """
                'at', botticelli_now(), 'by', %(by)s::text, 'event',
                CASE WHEN w.at IS NULL THEN 'unscheduled' ELSE 'scheduled' END,
                'note', to_char(w.at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))
-      FROM unnest(%(names)s::text[], %(instants)s::timestamptz[], %(anyway)s::boolean[],
-                  %(expiries)s::timestamptz[]) AS w (name, at, is_anyway, expires_at)
+      FROM unnest(%(destination)s::text[], %(at)s::timestamptz[], %(is_anyway)s::boolean[],
+                  %(expires_at)s::timestamptz[], %(keeps_expiry)s::boolean[])
+               AS w (name, at, is_anyway, expires_at, keeps)
      WHERE d.post_id = %(post)s
        AND d.destination = w.name
        AND d.state IN ('pending', 'held')
        AND d.fence = coalesce(%(seen)s, d.fence)
     RETURNING d.destination
 """
+PINNED: Final = ("destination", "at", "is_anyway", "expires_at", "keeps_expiry")
 STATES: Final = """
     SELECT p.id, p.review_status,
            (SELECT jsonb_object_agg(d.destination, d.state)
@@ -49,12 +51,17 @@ STATES: Final = """
 
 @record
 class Pin:
-    """When a post goes to a destination; `at` None: in its rhythm again."""
+    """When a post goes to a destination; `at` None: in its rhythm again.
+
+    Args:
+        keeps_expiry: Whether no `expires_at` leaves the one that there is.
+    """
 
     destination: str
     at: datetime | None
     is_anyway: bool = False
     expires_at: datetime | None = None
+    keeps_expiry: bool = True
 
 
 def pin(
@@ -94,10 +101,7 @@ def pin(
             "post": row[0],
             "by": by,
             "seen": seen,
-            "names": [one.destination for one in pins],
-            "instants": [one.at for one in pins],
-            "anyway": [one.is_anyway for one in pins],
-            "expiries": [one.expires_at for one in pins],
+            **{name: [getattr(one, name) for one in pins] for name in PINNED},
         }
         done = tuple(each[0] for each in conn.execute(PIN, values).fetchall())
         if not done:
@@ -141,7 +145,8 @@ class CalendarRow:
 
 ROWS: Final = """
     SELECT d.id AS delivery, d.post_id AS post, d.destination, d.state,
-           coalesce(d.posted_at, d.scheduled_for) AS at, left(p.text_content, 200) AS text,
+           coalesce(d.posted_at, d.scheduled_for) AS at,
+           left(p.text_content, %(characters)s) AS text,
            coalesce(d.remote_url, '') AS url, coalesce(d.last_error, '') AS note,
            d.fence
       FROM deliveries AS d
@@ -162,9 +167,22 @@ ROWS: Final = """
 
 
 def list_rows(
-    conn: Connection, names: Sequence[str], *, since: datetime, until: datetime
+    conn: Connection,
+    names: Sequence[str],
+    *,
+    since: datetime,
+    until: datetime,
+    characters: int = 200,
 ) -> list[CalendarRow]:
-    """Return what was posted, and what is held of what was pinned, between two instants."""
-    return fetch_all(
-        conn, CalendarRow, ROWS, {"names": list(names), "since": since, "until": until}
-    )
+    """Return what was posted, and what is held of what was pinned, between two instants.
+
+    Of each text as many characters as are asked for.
+    """
+    values = {"names": list(names), "since": since, "until": until, "characters": characters}
+    return fetch_all(conn, CalendarRow, ROWS, values)
+
+
+def list_destinations(conn: Connection) -> list[str]:
+    """Return the names of all places that posts were ever planned for. Reads only."""
+    found = conn.execute("SELECT DISTINCT name FROM counted_rows WHERE what = 'deliveries'")
+    return sorted(row[0] for row in found)

@@ -33,8 +33,8 @@ class StoredTheme:
 
     Args:
         name: Where the file has one of that name, this is what holds.
-        begins, ends: As in the file: "12-01" or "2026-12-01"; empty: the file's theme of that name,
-            which this row only pauses.
+        begins, ends: As in the file: "12-01" or "2026-12-01"; empty: those of the file's theme,
+            which this row only pauses or not.
         is_active: Whether it is written about.
         fence: How often it was changed, and once more; 0: it is not stored yet.
     """
@@ -83,7 +83,7 @@ def change(conn: Connection, theme: StoredTheme) -> None:
         raise UsageError("a theme needs a name", where="name")
     for where, day in (("from", theme.begins), ("to", theme.ends)):
         try:
-            if day or theme.is_active:
+            if day or theme.begins or theme.brief:  # else they are the file's
                 quiet_date(day)
         except ValueError as error:
             raise UsageError(error.args[0], where=where, hint='write "12-24"') from error
