@@ -69,7 +69,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
 
 -- One row for each stage, created here so that `UPDATE ... SET is_paused = true WHERE actor_name = ...` always finds it.
 CREATE TABLE IF NOT EXISTS actor_server_state (
-    task_id               text        PRIMARY KEY,          -- collect | generate | curate | post
+    task_id               text        PRIMARY KEY,          -- collect | generate | curate | post | observe
     actor_name            text        NOT NULL UNIQUE,
     is_paused             boolean     NOT NULL DEFAULT false,
     last_run              timestamptz,
@@ -87,7 +87,8 @@ INSERT INTO actor_server_state (task_id, actor_name) VALUES
     ('collect',  'Source Collection Actor'),
     ('generate', 'Content Generation Actor'),
     ('curate',   'Content Curation Actor'),
-    ('post',     'Discord Posting Actor')
+    ('post',     'Discord Posting Actor'),
+    ('observe',  'Engagement Observation Actor')
 ON CONFLICT DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS runs (

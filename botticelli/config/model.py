@@ -24,6 +24,7 @@ from botticelli.config.operations import (
     Guard,
     HealthConfig,
     Hooks,
+    LearningConfig,
     Mode,
     Narratives,
     RetentionConfig,
@@ -39,8 +40,8 @@ from botticelli.config.project import Project
 from botticelli.config.secrets import Secret
 from botticelli.records import record
 
-StageName = Literal["collect", "generate", "curate", "post"]
-STAGES: tuple[StageName, ...] = ("collect", "generate", "curate", "post")
+StageName = Literal["collect", "generate", "curate", "post", "observe"]
+STAGES: tuple[StageName, ...] = ("collect", "generate", "curate", "post", "observe")
 
 
 @record
@@ -320,6 +321,13 @@ class PostConfig:
 
 
 @record
+class ObserveConfig:
+    """Counts what readers did with posts, if [learning] observe says so."""
+
+    schedule: Schedule = key(Schedule(interval=timedelta(minutes=30), jitter_percent=20))
+
+
+@record
 class Destination:
     """A place that posts go to, and its rules.
 
@@ -451,6 +459,8 @@ class Config:
     similarity: Similarity = key(Similarity())
     review: ReviewConfig = key(ReviewConfig())
     post: PostConfig = key(PostConfig())
+    observe: ObserveConfig = key(ObserveConfig())
+    learning: LearningConfig = key(LearningConfig())
     supervision: Supervision = key(Supervision(), name="")
     destinations: Mapping[str, Destination] = key(NOTHING)
     sources: Mapping[str, Source] = key(NOTHING)
@@ -470,8 +480,9 @@ class Config:
 
     @property
     def stages(self) -> tuple[StageName, ...]:
-        """The stages that have work in this project: nothing is collected without sources."""
-        return STAGES if self.sources else STAGES[1:]
+        """The stages that have work in this project."""
+        is_idle = {"collect": not self.sources, "observe": not self.learning.observe}
+        return tuple(name for name in STAGES if not is_idle.get(name))
 
     @property
     def schedules(self) -> Mapping[str, Schedule]:

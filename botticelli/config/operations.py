@@ -73,7 +73,7 @@ class StageHooks:
 
 
 NO_HOOKS = StageHooks()
-GROUPS = ("every", "collect", "generate", "curate", "post")  # of hooks
+GROUPS = ("every", "collect", "generate", "curate", "post", "observe")  # of hooks
 
 
 @record
@@ -97,6 +97,7 @@ class Hooks:
     generate: StageHooks = key(NO_HOOKS)
     curate: StageHooks = key(NO_HOOKS)
     post: StageHooks = key(NO_HOOKS)
+    observe: StageHooks = key(NO_HOOKS)
 
     def targets(self) -> Iterator[tuple[str, Secret]]:
         """Yield every address and command, each with its key, such as hooks.post.ping."""
@@ -158,6 +159,23 @@ class DeskConfig:
     proxy_role: Literal["viewer", "editor", "approver", "admin"] = key(
         "viewer", enum=["viewer", "editor", "approver", "admin"]
     )
+
+
+@record
+class LearningConfig:
+    """What readers' reactions may change: docs/learning.md. All of it is off until you say so.
+
+    Args:
+        observe: Count reactions and replies at fixed ages of each post.
+        like: What a reaction or like counts in a post's score.
+        reply: What a reply counts.
+        repost: What a repost, boost or quote counts.
+    """
+
+    observe: bool = key(False)
+    like: float = key(1, min=0, max=100)
+    reply: float = key(2, min=0, max=100)
+    repost: float = key(2, min=0, max=100)
 
 
 @record

@@ -222,6 +222,23 @@ class Platform:
         del step
         return receipt
 
+    observes = False  # whether readers' reactions can be counted
+    look_price = Decimal(0)  # US dollars for each post that is looked at
+
+    def observe(self, receipts: Sequence[Receipt]) -> Mapping[str, Mapping[str, int] | None]:
+        """Count what readers did with messages of ours; few requests for many. Safe to repeat.
+
+        Returns remote id -> counts by name ("likes", "replies", "reposts", "quotes", "members" of a
+        thread ...), None for a message that is not there any more. Of one that is missing nothing
+        is known. Nobody's name is in it.
+
+        Raises:
+            NotSent: The platform cannot be asked right now.
+            ConfigError: The platform does not let us in.
+        """
+        del receipts
+        return {}
+
     def whereabouts(self) -> str:
         """Ask which place it writes to, where its address does not say; empty: nobody says.
 

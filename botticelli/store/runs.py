@@ -18,6 +18,7 @@ from botticelli.store.locks import Lock
 
 ACTOR_NAMES: Final[Mapping[StageName, str]] = {
     "collect": "Source Collection Actor",
+    "observe": "Engagement Observation Actor",
     "generate": "Content Generation Actor",
     "curate": "Content Curation Actor",
     "post": "Discord Posting Actor",

@@ -46,7 +46,7 @@ REPORTS = [
 ]
 DEEDS = [
     ("pause post", {"paused": ["post"]}),
-    ("resume all", {"resumed": ["collect", "generate", "curate", "post"]}),
+    ("resume all", {"resumed": ["collect", "generate", "curate", "post", "observe"]}),
     ("state set KEY 7", {"scope": "global", "key": "KEY", "value": "7"}),
     ("state get KEY", {"scope": "global", "key": "KEY", "value": "7"}),
     ("db init", {}),

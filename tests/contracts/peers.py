@@ -99,6 +99,12 @@ class Peer:
         """Have no message any more."""
         self.server.reset()
 
+    observes = False
+
+    def react(self, id_, *, likes, replies):
+        """Let readers react to a message."""
+        raise NotImplementedError
+
     def parents(self):
         """Return the id of the message that each is a reply to, by the id of the reply."""
         return {}
@@ -123,6 +129,16 @@ class DiscordPeer(Peer):
         }
 
     uploads = False
+    observes = True
+
+    def react(self, id_, *, likes, replies):
+        world = self.server.world
+        stored = world.message(self.server.channel, id_)
+        stored.reactors["🌱"] = [world.bot["id"], *map(str, range(likes))]
+        for number in range(replies):
+            other = self.server.add_message(f"answer {number}")
+            reference = {"message_id": id_, "channel_id": self.server.channel}
+            world.message(self.server.channel, other).data["message_reference"] = reference
 
     def messages(self):
         return [one for one in self.server.messages() if one["author"]["bot"]]
@@ -139,6 +155,10 @@ class DiscordPeer(Peer):
 
 class MastodonPeer(Peer):
     software = "mastodon"
+    observes = True
+
+    def react(self, id_, *, likes, replies):
+        self.server.statuses[id_].counts = {"favourites_count": likes, "replies_count": replies}
 
     def start(self, now):
         return FakeMastodon(self.software, clock=now)
@@ -170,6 +190,10 @@ class KeylessPeer(MastodonPeer):
 
 class BlueskyPeer(Peer):
     upload = "uploadBlob"
+    observes = True
+
+    def react(self, id_, *, likes, replies):
+        self.server.counts[id_] = {"likeCount": likes, "replyCount": replies}
 
     def start(self, now):
         return FakeBluesky(clock=now)
@@ -265,9 +289,14 @@ class XPeer(Peer):
     names = MappingProxyType({**Peer.names, LOST: "lose", UNSENT: "hang up"})
     to = "post"
     edits = False
+    observes = True
 
     def start(self, now):
         return FakeX(now=now)
+
+    def react(self, id_, *, likes, replies):
+        [post] = [one for one in self.server.posts if one["id"] == id_]
+        post["public_metrics"] = {"like_count": likes, "reply_count": replies}
 
     def clear(self):
         self.server.posts.clear()

@@ -82,6 +82,7 @@ class FakeBluesky(LoopbackServer):
             hashlib.sha256(handle.encode()).digest()[:15]
         ).decode().lower().replace("1", "2")
         self.others: dict[str, str] = {}  # handles of other people: their DIDs
+        self.counts: dict[str, dict[str, int]] = {}  # uri: numbers of the network's view
         self.records: dict[str, dict[str, Any]] = {}  # rkey: the record, in order of writing
         self.blobs: dict[str, tuple[str, int]] = {}  # cid: type, size
         self.requests: list[tuple[str, Any]] = []  # method, JSON body or query
@@ -300,6 +301,23 @@ class FakeBluesky(LoopbackServer):
             raise Refusal(400, "RecordNotFound", f"Could not locate record: {uri}")
         return answer_json({"uri": uri, "cid": _cid(there), "value": there})
 
+    def get_posts(self, request: Request, _: Any) -> Answer:
+        """app.bsky.feed.getPosts, as a server passes it on for who has a session."""
+        self._require(request, "access")
+        uris = request.query.get("uris", [])
+        _demand(0 < len(uris) <= 25, "uris must have 1 to 25 elements")
+        there = {self.uri(key): one for key, one in self.records.items()}
+        return answer_json(
+            {
+                "posts": [
+                    {"uri": uri, "record": there[uri], "likeCount": 0, "replyCount": 0}
+                    | self.counts.get(uri, {})
+                    for uri in uris
+                    if uri in there
+                ]
+            }
+        )
+
     def _write(self, body: Any, *, points: int) -> tuple[str, Any]:
         """Check what every write has; return key and record."""
         self.points -= points
@@ -440,6 +458,7 @@ _METHODS: Mapping[str, tuple[Callable[[FakeBluesky, Request, Any], Answer], str]
     "com.atproto.repo.putRecord": (FakeBluesky.put_record, "POST"),
     "com.atproto.repo.deleteRecord": (FakeBluesky.delete_record, "POST"),
     "com.atproto.repo.getRecord": (FakeBluesky.get_record, "GET"),
+    "app.bsky.feed.getPosts": (FakeBluesky.get_posts, "GET"),
 }
 
 

@@ -61,6 +61,7 @@ class Kept:
     body: dict[str, Any]
     media: list[str] = field(default_factory=list)
     edits: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class FakeMastodon(LoopbackServer):
@@ -140,6 +141,7 @@ class FakeMastodon(LoopbackServer):
         one = re.fullmatch(r"/api/v1/statuses/([^/]+)(/source)?", path)
         routes: dict[tuple[str, str], tuple[str, Callable[[], Answer]]] = {
             ("POST", "/api/v1/statuses"): ("", lambda: self._publish(request)),
+            ("GET", "/api/v1/statuses"): ("several", lambda: self._several(request)),
             ("GET", "/api/v2/instance"): ("instance", self._instance_2),
             ("GET", "/api/v1/instance"): ("instance", self._instance_1),
             ("GET", "/.well-known/nodeinfo"): ("nodeinfo", self._nodeinfo_links),
@@ -313,6 +315,15 @@ class FakeMastodon(LoopbackServer):
         limit = min(int(request.first("limit", "20")), self.page)
         return answer_json([self._as_json(one) for one in found[:limit]])
 
+    def _several(self, request: Request) -> Answer:
+        """Return the statuses of id[]; since 4.3, and only of Mastodon."""
+        self._require_token(request)
+        if self.software != "mastodon":
+            raise Refuse(404, "Record not found")
+        wanted = request.query.get("id[]", [])
+        assert len(wanted) <= 40, "more than a server takes"
+        return answer_json([self._as_json(self.statuses[i]) for i in wanted if i in self.statuses])
+
     def _get(self, request: Request, status: str, wants_source: bool) -> Answer:
         kept = self._kept(request, status)
         if wants_source:
@@ -393,6 +404,8 @@ class FakeMastodon(LoopbackServer):
             "media_attachments": [self._file(self.media[one]) for one in kept.media],
             "account": {"id": "1", "acct": "bot"},
             "reblog": None,
+            **{f"{name}_count": 0 for name in ("favourites", "reblogs", "replies")},
+            **kept.counts,
         }
         if self.software == "takahe":
             found["text"] = found["content"]

@@ -119,14 +119,19 @@ class FakeX(LoopbackServer):
         id_ = str(((int(self.seconds * 1000) - EPOCH_MS) << 22) + self._ids)
         shown, urls = _shortened(text, media)
         post = {"id": id_, "text": shown, "entities": {"urls": urls}, "sent": text, "media": media}
+        post["public_metrics"] = {"like_count": 0, "reply_count": 0, "retweet_count": 0}
         self.posts.append(post | {"body": body})
         return answer_json({"data": {"id": id_, "text": shown}}, status=201)
 
     def _timeline(self, request: Request) -> Answer:
         start = datetime.fromisoformat(request.first("start_time", "2010-11-06T00:00:00Z"))
         shown = self.posts[: len(self.posts) - self.late]
+        least = int(request.first("since_id", "0"))
+        shown = [one for one in shown if int(one["id"]) > least]
+        wanted = request.first("tweet.fields", "").split(",")
+        keys = ["id", "text", "entities", *(["public_metrics"] * ("public_metrics" in wanted))]
         found = [
-            {key: one[key] for key in ("id", "text", "entities")}
+            {key: one[key] for key in keys}
             for one in reversed(shown)
             if ((int(one["id"]) >> 22) + EPOCH_MS) / 1000 >= start.astimezone(UTC).timestamp()
         ]

@@ -22,6 +22,7 @@ BOUNDED = {
     "row_counts.row_counts_pkey": 3000,
     "row_changes": 3000,
     "row_changes.row_changes_by_what": 1000,  # of these, by their index
+    "deliveries.deliveries_posted": 300,  # `observe`: those of two weeks, by their index
 }  # two months by day
 SLACK = 60  # rows: the catalogue of a page more, a change that is not added up yet
 
@@ -100,6 +101,7 @@ LEFT_OUT = {
         "db backup",
     ),
     *("db restore", "db adopt", "db migrate", "db init"),
+    *("desk serve", "desk revoke", "desk user add", "desk user remove"),
 }
 ORDER = ("post", "generate", "curate", "db prune")  # what writes most comes last
 

@@ -77,6 +77,7 @@ def test_an_unpaused_row_waits_for_every_stage(db):
         ("Content Curation Actor",),
         ("Content Generation Actor",),
         ("Discord Posting Actor",),
+        ("Engagement Observation Actor",),
         ("Source Collection Actor",),
     ]
 

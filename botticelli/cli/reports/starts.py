@@ -91,7 +91,7 @@ def _uses(context: "RunContext", stage: StageName) -> list[Use]:
     if stage == "collect":
         require_readable(config.sources)
         return []
-    if stage == "post":
+    if stage in ("post", "observe"):
         PostRequest().destinations(config)
         return []
     if stage == "generate":

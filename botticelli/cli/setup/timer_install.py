@@ -42,11 +42,13 @@ WEEKLY = Plan(
 def plans_of(config: Config) -> list[Plan]:
     """Return when each stage is started, and when old history is deleted."""
     reads = _plan("collect", "read the sources", config.collect.schedule, 3, 30)
+    counts = _plan("observe", "count readers' reactions", config.observe.schedule, 7, 15)
     return [
         *([reads] if config.sources else []),
         _plan("generate", "write candidate posts", config.generate.schedule, 5, 360),
         _plan("curate", "score pending candidates", config.curate.schedule, 15, 120),
         _plan("post", "publish the next approved post", config.post.schedule, 2, 20),
+        *([counts] if config.learning.observe else []),
         WEEKLY,
     ]
 

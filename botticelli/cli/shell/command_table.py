@@ -25,6 +25,10 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
             "Propose house rules from what people edited, rejected and approved.",
         ),
         "post": ("work.post", "Publish the next approved post that is due."),
+        "observe": (
+            "work.observe",
+            "Count what readers did with posts: reactions, replies, reposts.",
+        ),
         "pause": ("work.control", "Pause a stage: its runs do nothing until it is resumed."),
         "resume": ("work.control", "Resume a paused stage and close its circuit breaker."),
     },

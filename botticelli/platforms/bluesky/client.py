@@ -5,10 +5,11 @@ however late: `putRecord` that wants nothing to be there is no new post where ou
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from botticelli.clock import Clock
 from botticelli.platforms.base import (
@@ -120,6 +121,23 @@ class Bluesky(WebPlatform):
         body = {"repo": self.account.did, "collection": COLLECTION, "rkey": _key(remote_id)}
         self.account.ask(procedure("repo.deleteRecord", body))
 
+    observes = True
+
+    def observe(self, receipts: Sequence[Receipt]) -> Mapping[str, Mapping[str, int] | None]:
+        """See Platform. The account's server passes it on to the network's view, 25 at a time."""
+        found: dict[str, Mapping[str, int] | None] = {}
+        for start in range(0, len(receipts), 25):
+            uris = [one.remote_id for one in receipts[start : start + 25]]
+            asked = "&".join(f"uris={quote(uri, safe='')}" for uri in uris)
+            path = f"/xrpc/app.bsky.feed.getPosts?{asked}"
+            answer = self.account.ask(WebRequest(method="GET", path=path))
+            posts = answer.get("posts") if isinstance(answer, dict) else None
+            if not isinstance(posts, list):
+                raise NotSent("the server's answer has no posts", where=self.name)
+            there = {str(one.get("uri")): _counts(one) for one in posts if isinstance(one, dict)}
+            found |= {uri: there.get(uri) for uri in uris}
+        return found
+
     def problems(self) -> Iterator[str]:
         """See Platform."""
         seen = self.account.ask(query("server.getSession"))
@@ -203,6 +221,12 @@ def _is_ours(found: Json, *, text: str, made_at: str) -> bool:
     """Whether the record that has the key of a message is that message."""
     value = found.get("value", {})
     return bool(value) and (value.get("text") == text or value.get("createdAt") == made_at)
+
+
+def _counts(post: Json) -> Mapping[str, int]:
+    """Return the numbers of a post. Source: app.bsky.feed.defs#postView."""
+    names = {"likes": "like", "reposts": "repost", "replies": "reply", "quotes": "quote"}
+    return {name: int(post.get(f"{key}Count") or 0) for name, key in names.items()}
 
 
 def _key(remote_id: str) -> str:

@@ -1,5 +1,6 @@
 """A Discord channel looked at: is a message of ours there, and may we write?"""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -145,6 +146,50 @@ def search(look: Look, channel: str, wanted: Search) -> dict[str, Any] | Looked:
     return Looked(
         why=f"more than {len(seen)} messages were written there since; look for it by eye"
     )
+
+
+def observe(
+    look: Look, channel: str, ids: Sequence[str], *, author: str
+) -> dict[str, Mapping[str, int] | None]:
+    """Count what readers did with messages of ours in a channel, a hundred with each request.
+
+    What is not on the pages that reach back so far is gone. Replies are those on the same pages.
+    """
+    path, oldest = f"/channels/{channel}/messages", min(map(int, ids))
+    query = {"limit": str(PAGE)}
+    seen: list[Mapping[str, Any]] = []
+    for _ in range(MOST_PAGES):
+        page = _page(look(path, query))
+        seen += page
+        if len(page) < PAGE or int(page[-1]["id"]) <= oldest:
+            break
+        query = {"before": str(page[-1]["id"]), "limit": str(PAGE)}
+    else:
+        oldest = int(seen[-1]["id"])
+    answers = Counter(
+        str((one.get("message_reference") or {}).get("message_id"))
+        for one in seen
+        if str((one.get("author") or {}).get("id")) != author
+    )
+    there = {str(one["id"]): counts_of(one, replies=answers[str(one["id"])]) for one in seen}
+    return {one: there.get(one) for one in ids if int(one) >= oldest}
+
+
+def counts_of(message: Mapping[str, Any], *, replies: int = 0) -> Mapping[str, int]:
+    """Return the numbers of a message: reactions without our own, and what its thread holds."""
+    likes = sum(
+        int(one.get("count") or 0) - bool(one.get("me"))
+        for one in message.get("reactions") or ()
+        if isinstance(one, dict)
+    )
+    thread = message.get("thread") or {}
+    in_thread = int(thread.get("total_message_sent") or thread.get("message_count") or 0)
+    votes = ((message.get("poll") or {}).get("results") or {}).get("answer_counts") or ()
+    return {
+        "likes": likes,
+        "replies": replies + in_thread,
+        "votes": sum(int(one.get("count") or 0) for one in votes if isinstance(one, dict)),
+    }
 
 
 def _page(answer: Any) -> Sequence[Mapping[str, Any]]:

@@ -34,6 +34,7 @@ from botticelli.platforms.discord.errors import (
     MISSING_PERMISSION,
     OPEN_AGAIN,
     OPEN_THREAD,
+    UNKNOWN_MESSAGE,
     UNKNOWN_WEBHOOK,
     WRITE,
     ErrorAnswer,
@@ -244,6 +245,27 @@ class Discord(WebPlatform):
         except (BotticelliError, KeyError, TypeError, ValueError):
             return ""
         return f"discord:{self._channel}"
+
+    observes = True
+
+    def observe(self, receipts: Sequence[Receipt]) -> Mapping[str, Mapping[str, int] | None]:
+        """See Platform. A page of the channel has a hundred; what lies elsewhere is asked for."""
+        found: dict[str, Mapping[str, int] | None] = {}
+        here = [one.remote_id for one in receipts if not self.lies_in(one)]
+        if self._can_read and self._channel and len(here) > 1 and not self._extras.is_forum:
+            found |= channels.observe(self._look, self._channel, here, author=self._me())
+        for one in receipts:
+            if one.remote_id not in found:
+                thread = self.lies_in(one)
+                try:
+                    seen = self._look(*self._one(one.remote_id, thread))
+                except Refused as error:
+                    if error.code != UNKNOWN_MESSAGE:
+                        raise
+                    found[one.remote_id] = None
+                else:
+                    found[one.remote_id] = channels.counts_of(seen)
+        return found
 
     def thread_of(self, receipt: Receipt) -> str:
         """See Platform. A thread under a message has the message's id."""

@@ -5,7 +5,7 @@ repeated Idempotency-Key makes no second status within an hour, on servers that 
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -192,6 +192,34 @@ class Mastodon(WebPlatform):
         del thread
         request = WebRequest(method="DELETE", path=_one(remote_id))
         self._ask(request, fine=(404, 410))
+
+    observes = True
+
+    def observe(self, receipts: Sequence[Receipt]) -> Mapping[str, Mapping[str, int] | None]:
+        """See Platform. Many at once where the server can do that (Mastodon 4.3), else each."""
+        found: dict[str, Mapping[str, int] | None] = {}
+        for start in range(0, len(receipts), PAGE):
+            ids = [one.remote_id for one in receipts[start : start + PAGE]]
+            found |= {str(one["id"]): statuses.counts_of(one) for one in self._several(ids)}
+            for id_ in ids:
+                if id_ not in found:
+                    found[id_] = self._counted(id_)
+        return found
+
+    def _several(self, ids: Sequence[str]) -> Sequence[Json]:
+        query = "&".join(f"id[]={quote(id_, safe='')}" for id_ in ids)
+        try:
+            page = self._look(f"/api/v1/statuses?{query}")
+        except (Refused, Unconfirmed):
+            return ()
+        known = set(ids)
+        return [one for one in page if str(one["id"]) in known] if statuses.is_page(page) else ()
+
+    def _counted(self, id_: str) -> Mapping[str, int] | None:
+        try:
+            return statuses.counts_of(self._look(_one(id_)))
+        except Refused:
+            return None
 
     def whereabouts(self) -> str:
         """See Platform."""

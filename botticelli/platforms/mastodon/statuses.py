@@ -112,3 +112,9 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.pieces.append(data)
+
+
+def counts_of(status: Json) -> dict[str, int]:
+    """Return the numbers of a status: what has come back to its server, so at least these."""
+    names = {"likes": "favourites", "reposts": "reblogs", "replies": "replies", "quotes": "quotes"}
+    return {name: int(status.get(f"{key}_count") or 0) for name, key in names.items()}

@@ -154,6 +154,37 @@ class X(WebPlatform):
             is_fine=lambda answer: answer.status == 404,
         )
 
+    observes = True
+    look_price = Decimal("0.001")  # each post of one's own and UTC day; price list of April 2026
+
+    def observe(self, receipts: Sequence[Receipt]) -> Mapping[str, Mapping[str, int] | None]:
+        """See Platform. The account's timeline, from the oldest of the posts on."""
+        wanted = {one.remote_id for one in receipts if one.remote_id.isdecimal()}
+        if not wanted:
+            return {}
+        query = {
+            "max_results": str(PAGE),
+            "since_id": str(min(map(int, wanted)) - 1),
+            "tweet.fields": "public_metrics",
+        }
+        found: dict[str, Mapping[str, int] | None] = {}
+        for _ in range(MOST_PAGES):
+            path = f"/2/users/{self._user}/tweets"
+            page = self._ask(WebRequest(method="GET", path=path, query=query))
+            if not isinstance(page, Mapping):
+                raise NotSent("X's timeline cannot be read", where=self.name)
+            found |= {
+                str(one["id"]): _counts(one["public_metrics"])
+                for one in page.get("data") or ()
+                if str(one.get("id")) in wanted and isinstance(one.get("public_metrics"), Mapping)
+            }
+            token = (page.get("meta") or {}).get("next_token")
+            if not token:
+                gone = {} if page.get("errors") else dict.fromkeys(wanted - found.keys())
+                return found | gone
+            query["pagination_token"] = str(token)
+        return found
+
     def problems(self) -> Iterator[str]:
         """See Platform."""
         if _id_in(self._ask(WebRequest(method="GET", path="/2/users/me"))) != self._user:
@@ -214,6 +245,15 @@ class X(WebPlatform):
             if status == answer.status and any(part in words for part in parts):
                 return kind(f"{what} ({said})", where=self.name, hint=hint)
         return None
+
+
+def _counts(metrics: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return the numbers of a post. Source: docs.x.com, public_metrics."""
+    names = {
+        "likes": "like", "reposts": "retweet", "replies": "reply", "quotes": "quote",
+        "bookmarks": "bookmark", "impressions": "impression",
+    }  # fmt: skip
+    return {name: int(metrics.get(f"{key}_count") or 0) for name, key in names.items()}
 
 
 def text_of(post: Mapping[str, Any]) -> str:
