@@ -254,17 +254,14 @@ class Discord(WebPlatform):
         here = [one.remote_id for one in receipts if not self.lies_in(one)]
         if self._can_read and self._channel and len(here) > 1 and not self._extras.is_forum:
             found |= channels.observe(self._look, self._channel, here, author=self._me())
-        for one in receipts:
-            if one.remote_id not in found:
-                thread = self.lies_in(one)
-                try:
-                    seen = self._look(*self._one(one.remote_id, thread))
-                except Refused as error:
-                    if error.code != UNKNOWN_MESSAGE:
-                        raise
-                    found[one.remote_id] = None
-                else:
-                    found[one.remote_id] = channels.counts_of(seen)
+        for one in (one for one in receipts if one.remote_id not in found):
+            try:
+                seen = self._look(*self._one(one.remote_id, self.lies_in(one)))
+            except Refused as error:
+                if error.code != UNKNOWN_MESSAGE:
+                    raise
+                seen = None
+            found[one.remote_id] = seen and channels.counts_of(seen)
         return found
 
     def thread_of(self, receipt: Receipt) -> str:

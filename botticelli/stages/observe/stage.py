@@ -48,7 +48,7 @@ class ObserveReport:
 
 
 @record
-class Batch:
+class DueBatch:
     """Messages of one destination."""
 
     destination: str
@@ -64,7 +64,7 @@ def observe(context: PostContext) -> ObserveReport:
     return run_stage(ObserveTask(context), context)
 
 
-class ObserveTask(Task[Batch, Observed, ObserveReport]):
+class ObserveTask(Task[DueBatch, Observed, ObserveReport]):
     """One run; a piece is what is due at one destination."""
 
     stage = "observe"
@@ -83,11 +83,11 @@ class ObserveTask(Task[Batch, Observed, ObserveReport]):
         self._due = iter(batches)
         return len(batches)
 
-    def claim(self, worker: Worker) -> Batch | None:
+    def claim(self, worker: Worker) -> DueBatch | None:
         """See Task."""
         return None if worker.pool.is_closing else next(self._due, None)
 
-    def do(self, worker: Worker, piece: Batch) -> Observed:
+    def do(self, worker: Worker, piece: DueBatch) -> Observed:
         """See Task. Each message is stored by itself: what was counted before a kill stays."""
         target = self._context.open(self._context.config.destinations[piece.destination])
         platform = target.platform
@@ -112,7 +112,7 @@ class ObserveTask(Task[Batch, Observed, ObserveReport]):
         unknown = len(piece.looks) - counted - gone
         return Observed(destination=piece.destination, counted=counted, gone=gone, unknown=unknown)
 
-    def settle(self, worker: Worker, piece: Batch, made: Observed | BotticelliError) -> None:
+    def settle(self, worker: Worker, piece: DueBatch, made: Observed | BotticelliError) -> None:
         """See Task. A destination that cannot be asked costs the others nothing."""
         del worker
         if isinstance(made, BotticelliError):
@@ -143,8 +143,8 @@ class ObserveTask(Task[Batch, Observed, ObserveReport]):
         }
 
 
-def _batches(due: Sequence[DueLook]) -> Iterator[Batch]:
+def _batches(due: Sequence[DueLook]) -> Iterator[DueBatch]:
     for name, found in groupby(due, key=lambda one: one.destination):
         looks = tuple(found)
         for start in range(0, len(looks), AT_ONCE):
-            yield Batch(destination=name, looks=looks[start : start + AT_ONCE])
+            yield DueBatch(destination=name, looks=looks[start : start + AT_ONCE])
