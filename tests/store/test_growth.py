@@ -9,11 +9,14 @@ import time
 
 import pytest
 
+from botticelli.config.load import load
+from botticelli.platforms.open import PLATFORMS
 from botticelli.store.connection import connect
 from tests.acceptance.test_everywhere import every
 from tests.clock import NOON, PinnedClock, at
 from tests.commandline import Botticelli
 from tests.database import TEMPLATE, candidate, url_of
+from tests.desk import Visits
 from tests.grown import SETTINGS, fill, open_work
 
 SMALL, FULL = 2_000, 20_000  # candidates: 60,000 rows in the full one; a list shows some hundreds
@@ -151,10 +154,27 @@ class Watched:
         """Return how many rows a command read, by table and index; and how it ended."""
         before = self.counters()
         ended = self.run(line.format(**self.ids))
+        return self.since(before), ended
+
+    def rows_of_page(self, path):
+        """Return how many rows a page of the desk read, by table and index."""
+        config = load(
+            self.run.cwd / "botticelli.toml", environ={}, cwd=self.run.cwd, platforms=PLATFORMS
+        )
+        visits = Visits(self.run.environ["DATABASE_URL"], config)
+        visits.desk.connect = lambda: at(connect(visits.db_url), NOON)
+        client = visits.as_role("admin")
+        before = self.counters()
+        assert client.get(path.format(**self.ids)).status_code == 200
+        visits.close()
+        return self.since(before)
+
+    def since(self, before):
+        """Return how many rows were read since."""
         while self.conn.execute(OTHERS).fetchone()[0]:
             time.sleep(0.001)  # a session tells what it read when it ends
         after = self.counters()
-        return {name: n - before.get(name, 0) for name, n in after.items()}, ended
+        return {name: n - before.get(name, 0) for name, n in after.items()}
 
     def counters(self):
         self.conn.execute("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
@@ -198,9 +218,23 @@ def test_a_long_past_costs_nothing(both, line):
     (few, was), (many, ended) = small.rows_read(line), full.rows_read(line)
 
     assert (ended.code, was.code) in {(0, 0), (1, 1)}, (was, ended)
-    more = {
+    assert not grown(few, many), f"{line}: rows read in a small and in a full database"
+
+
+def grown(few, many):
+    return {
         name: (few.get(name, 0), n)
         for name, n in many.items()
         if n > 1.2 * few.get(name, 0) + BOUNDED.get(name, SLACK)
     }
-    assert not more, f"{line}: rows read in a small and in a full database"
+
+
+PAGES = ["/review?view=posted", "/calendar", "/calendar?to=second", "/calendar?from=2026-11-01"]
+PAGES += ["/analytics?days=7", "/analytics", "/themes", "/stages", "/posts/p{post}"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_long_past_costs_no_page_of_the_desk_anything(both, path):
+    few, many = (one.rows_of_page(path) for one in both)
+
+    assert not grown(few, many), "rows read in a small and in a full database"
