@@ -76,7 +76,7 @@ def main() -> None:
         show(conn, "a year", candidates)
         for what in retention.STATEMENTS:
             retention.prune(conn, what, days=180)
-        retention.tidy_prompts(conn, days=180)
+        retention.tidy(conn, days=180)
         show(conn, "after db prune", candidates)
 
 
