@@ -1567,6 +1567,98 @@ CREATE TABLE IF NOT EXISTS themes (
     changed_at  timestamptz NOT NULL DEFAULT botticelli_now()
 );
 
+-- What readers did with the posts of a destination when these were 24 hours old, against what was to be expected. docs/learning.md
+-- has the method and its sources. y is the logarithm of the weighted counts; expected is the level of the 200 posts before
+-- (half-life 30, drawn to the channel's mean as if by 10 posts) and the shrunken effects of weekday or weekend and of the
+-- hours; the percentile is that of the difference. Of fewer than 10 posts there is none. At most the last 1,000 of a year.
+CREATE OR REPLACE FUNCTION botticelli_scores(
+    p_destination text, p_zone text, p_like double precision DEFAULT 1, p_reply double precision DEFAULT 2,
+    p_repost double precision DEFAULT 2
+) RETURNS TABLE (
+    delivery_id bigint, post_id bigint, posted_at timestamptz, counts jsonb, y double precision, expected double precision,
+    difference double precision, spread double precision, percentile double precision, n bigint, is_angry boolean, features jsonb
+) LANGUAGE sql STABLE AS $$
+    WITH seen AS (
+        SELECT d.id, d.post_id, d.posted_at, e.counts, f.likes, f.replies,
+               ln(1 + p_like * f.likes + p_reply * f.replies + p_repost * f.reposts) AS y,
+               CASE WHEN extract(isodow FROM d.posted_at AT TIME ZONE p_zone) > 5 THEN 'weekend' ELSE 'weekday' END AS day,
+               (ARRAY['night', 'morning', 'noon', 'afternoon', 'evening'])[
+                   width_bucket(extract(hour FROM d.posted_at AT TIME ZONE p_zone)::integer, ARRAY[0, 6, 11, 14, 18])] AS hours,
+               row_number() OVER (ORDER BY d.posted_at, d.id) AS i,
+               count(*) OVER () AS n, avg(ln(1 + p_like * f.likes + p_reply * f.replies + p_repost * f.reposts)) OVER () AS mean
+          FROM (SELECT *
+                  FROM deliveries
+                 WHERE destination = p_destination AND posted_at > botticelli_now() - interval '1 year' AND state = 'posted'
+                 ORDER BY posted_at DESC
+                 LIMIT 1000) AS d
+          JOIN engagement AS e ON e.delivery_id = d.id AND e.age = '24h'
+         CROSS JOIN LATERAL (
+               SELECT coalesce((e.counts ->> 'likes')::double precision, 0) + coalesce((e.counts ->> 'votes')::double precision, 0),
+                      coalesce((e.counts ->> 'replies')::double precision, 0),
+                      coalesce((e.counts ->> 'reposts')::double precision, 0) + coalesce((e.counts ->> 'quotes')::double precision, 0)
+               ) AS f (likes, replies, reposts)
+         WHERE NOT e.late AND NOT e.gone
+    ), leveled AS (
+        SELECT s.*, s.y - (10 * s.mean + b.sum) / (10 + b.weight) AS rest
+          FROM seen AS s
+         CROSS JOIN LATERAL (
+               SELECT coalesce(sum(0.5 ^ ((s.i - o.i) / 30.0) * o.y), 0), coalesce(sum(0.5 ^ ((s.i - o.i) / 30.0)), 0)
+                 FROM seen AS o
+                WHERE o.i BETWEEN s.i - 200 AND s.i - 1) AS b (sum, weight)
+    ), effects AS (
+        SELECT kind, what, count(*) * avg(rest) / (count(*) + 6) AS effect
+          FROM leveled
+         CROSS JOIN LATERAL (VALUES ('day', day), ('hours', hours)) AS g (kind, what)
+         GROUP BY kind, what
+    ), judged AS (
+        SELECT l.*, l.rest - a.effect - b.effect AS difference
+          FROM leveled AS l
+          JOIN effects AS a ON a.kind = 'day' AND a.what = l.day
+          JOIN effects AS b ON b.kind = 'hours' AND b.what = l.hours
+    )
+    SELECT j.id, j.post_id, j.posted_at, j.counts, j.y, j.y - j.difference, j.difference, stddev_samp(j.difference) OVER (),
+           CASE WHEN j.n >= 10 THEN percent_rank() OVER (ORDER BY j.difference) END, j.n,
+           j.replies >= 5 AND j.replies / greatest(j.likes, 1)
+               > 3 * greatest((sum(j.replies) OVER () - j.replies) / greatest(sum(j.likes) OVER () - j.likes, 1), 0.1),
+           coalesce(c.features, '{}') || jsonb_strip_nulls(jsonb_build_object(
+               'angle', coalesce(c.content_type, c.source_narrative), 'theme', p.theme,
+               'source', (SELECT i.source FROM source_items AS i WHERE i.id = c.source_item_id),
+               'length', CASE WHEN length(p.text_content) < 280 THEN 'short' WHEN length(p.text_content) < 800 THEN 'medium'
+                              ELSE 'long' END,
+               'image', CASE WHEN p.attached IS NULL THEN 'no' ELSE 'yes' END,
+               'question', CASE WHEN strpos(p.text_content, '?') > 0 THEN 'yes' ELSE 'no' END,
+               'hours', j.hours))
+      FROM judged AS j
+      JOIN approved_discord_posts AS p ON p.id = j.post_id
+      LEFT JOIN potential_discord_posts AS c ON c.id = p.candidate_id
+     ORDER BY j.posted_at, j.id
+$$;
+
+-- What a feature of posts goes with: its shrunken effect on the difference (6 posts count as none), with the interval that
+-- holds 80 % of the time. It helps, or hurts, only if the interval is clear of 0 and 15 posts have it and 15 have not.
+CREATE OR REPLACE FUNCTION botticelli_effects(
+    p_destination text, p_zone text, p_like double precision DEFAULT 1, p_reply double precision DEFAULT 2,
+    p_repost double precision DEFAULT 2
+) RETURNS TABLE (
+    feature text, value text, n bigint, others bigint, effect double precision, low double precision, high double precision,
+    verdict text
+) LANGUAGE sql STABLE AS $$
+    WITH scored AS MATERIALIZED (
+        SELECT * FROM botticelli_scores(p_destination, p_zone, p_like, p_reply, p_repost) WHERE NOT is_angry
+    ), found AS (
+        SELECT f.key AS feature, f.value, count(*) AS n, max(s.n) - count(*) AS others,
+               count(*) * avg(s.difference) / (count(*) + 6) AS effect, 1.2816 * max(s.spread) / sqrt(count(*) + 6) AS half
+          FROM scored AS s
+         CROSS JOIN LATERAL jsonb_each_text(s.features) AS f
+         GROUP BY f.key, f.value
+    )
+    SELECT feature, value, n, others, effect, effect - half, effect + half,
+           CASE WHEN n < 15 OR others < 15 THEN 'unclear' WHEN effect - half > 0 THEN 'helps' WHEN effect + half < 0 THEN 'hurts'
+                ELSE 'unclear' END
+      FROM found
+     ORDER BY feature, effect DESC, value
+$$;
+
 -- ---------------------------------------------------------------------------------------------
 -- Since version 3: counts of what db prune has removed, and views for monitoring (docs/monitoring.md).
 -- Views read with the rights of their owner: a role that may SELECT from them alone sees numbers and

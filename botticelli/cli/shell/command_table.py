@@ -75,6 +75,10 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "health": ("reports.health", "Print one line of health; exit with 1 if unhealthy."),
         "doctor": ("reports.doctor", "Find what does not work here and how to fix it."),
         "runs": ("reports.runs", "List recent runs with their results and costs."),
+        "insights": (
+            "reports.insights",
+            "Show what can be learned from readers, editors and costs.",
+        ),
         "report": ("reports.report", "Write the figures of the last days as one HTML file."),
         "logs": ("reports.runs", "Show what a run did, step by step."),
         "metrics": ("reports.metrics", "Print metrics in the Prometheus text format."),
