@@ -8,10 +8,16 @@ from zoneinfo import ZoneInfo
 
 import icalendar
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from botticelli.config.model import ActiveHours
 from botticelli.config.operations import ThemeConfig
+from botticelli.platforms.open import wanted_by
+from botticelli.reports.calendar import calendar
+from botticelli.schedule.due import next_due
 from botticelli.store.connection import connect
+from botticelli.store.delivery import posts, schedule
 from botticelli.store.desk import keys
 from botticelli.store.generation import themes
 from tests.clock import NOON, at
@@ -283,3 +289,44 @@ def test_a_theme_that_means_nothing_is_refused_and_kept_in_the_form(visits, db, 
 )
 def test_analytics_of_so_many_days(editor, days, status):
     assert editor.get(f"/analytics?days={days}").status_code == status
+
+
+@settings(max_examples=8)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 25), st.integers(0, 18 * 60)), max_size=4, unique_by=lambda p: p[0]
+    )
+)
+def test_what_is_pinned_at_the_desk_is_due_then_and_stands_in_every_calendar(visits, db, places):
+    """calendar -> pins -> due: whatever is pinned to days of its own goes out to the minute."""
+    db.execute("TRUNCATE approved_discord_posts CASCADE")
+    client, config = visits.as_role("editor"), visits.desk.config
+    place, wanted = config.destinations["file"], {}
+    for day, minute in places:
+        wall = datetime(2026, 11, 25, 3, 30) + timedelta(days=day, minutes=minute)  # noqa: DTZ001
+        if wall.date() == date(2026, 12, 24):
+            continue
+        post = approved(db, f"for {wall}")
+        where, fields = form_of(client.get("/calendar").text, post, at=wall.isoformat()[:16])
+        assert client.post(where, data={**fields, "do": "pin"}).status_code == 303
+        wanted[post] = wall.replace(tzinfo=VIENNA)
+    found = {one.post: one.at for one in calendar(db, config, weeks=5).entries}
+    key = keys.make_key(db, "feed", person="x", role="viewer")
+    feed = icalendar.Calendar.from_ical(client.get(f"/calendar.ics?key={key}").text)
+    page = client.get("/calendar").text
+
+    assert found == wanted
+    assert sorted(one.decoded("DTSTART") for one in feed.events) == sorted(wanted.values())
+    for post, instant in wanted.items():
+        cell = page.partition(f'data-day="{instant:%Y-%m-%d}"')[2].partition("</td>")[0]
+        assert f'id="p{post}"' in cell
+        assert f"!{instant:%H:%M}" in cell
+    if wanted:
+        first = min(wanted.values())
+        for moment, is_due in ((first - timedelta(minutes=1), False), (first, True)):
+            at(db, moment)
+            due = next_due(
+                posts.read_queues(db, [wanted_by(place)])["file"], schedule.rhythm(place)
+            )
+            assert (due.is_now, due.is_pin) == (is_due, True)
+        at(db, NOON)
