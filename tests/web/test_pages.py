@@ -291,6 +291,16 @@ def test_analytics_of_so_many_days(editor, days, status):
     assert editor.get(f"/analytics?days={days}").status_code == status
 
 
+def test_a_post_is_scheduled_from_its_own_page(editor, db):
+    post = approved(db, "One")
+    where, fields = form_of(editor.get(f"/posts/p{post}").text, post, at="2026-12-01T09:30")
+
+    assert editor.post(where, data={**fields, "do": "pin"}).status_code == 303
+
+    assert [row[1] for row in pinned(db)] == [datetime(2026, 12, 1, 9, 30, tzinfo=VIENNA)]
+    assert 'value="2026-12-01T09:30"' in editor.get(f"/posts/p{post}").text
+
+
 @settings(max_examples=8)
 @given(
     st.lists(

@@ -47,6 +47,9 @@ class DeliveryView:
     steps_at: datetime | None
     history: Sequence[Mapping[str, Any]]
     planned_at: datetime
+    scheduled_for: datetime | None
+    expires_at: datetime | None
+    fence: int
 
 
 LIST: Final = f"""
@@ -57,7 +60,8 @@ LIST: Final = f"""
            d.nonce, d.attempts, coalesce(d.text_sent, r.text_content, p.text_content, '') AS text,
            d.retry_at,
            d.sent_at, d.posted_at, d.remote_id, d.remote_url, d.decided_by, d.parts, d.steps,
-           d.steps_at, d.history, d.created_at AS planned_at,
+           d.steps_at, d.history, d.created_at AS planned_at, d.scheduled_for, d.expires_at,
+           d.fence,
            CASE WHEN d.state = 'pending'
                  AND NOT {posts.IS_AS_APPROVED}
                 THEN 'it was changed after it was approved'
