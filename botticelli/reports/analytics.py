@@ -7,15 +7,19 @@ from typing import Final
 
 from botticelli.reports import charts
 from botticelli.reports.charts import table
+from botticelli.reports.insights import Insights, gain
 from botticelli.schedule.hours import zone_of
+from botticelli.store.reads.engagement import FeatureEffect
 from botticelli.store.reads.figures import Figures, Funnel
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+LEAST_CASES: Final = 5  # posts with a feature that is shown
 STYLES: Final = "web/assets/figures.css"
 
 
-def to_page(figures: Figures, *, project: str) -> str:
+def to_page(found: Insights, *, project: str) -> str:
     """Return the figures as one file that needs nothing else: no server, no script, no picture."""
+    figures = found.figures
     days = f"{figures.first} to {figures.now.astimezone(zone_of(figures.zone)):%Y-%m-%d}"
     style = (resources("botticelli") / STYLES).read_text(encoding="utf-8")
     return (
@@ -24,17 +28,59 @@ def to_page(figures: Figures, *, project: str) -> str:
         '<meta name="color-scheme" content="light dark">'
         f"<title>{escape(project)}: {days}</title><style>{style}</style></head>"
         f'<body class="report"><main class="figures"><h1><bdi>{escape(project)}</bdi></h1>'
-        f"<p>{days} ({escape(figures.zone)})</p>{to_html(figures)}"
+        f"<p>{days} ({escape(figures.zone)})</p>{to_html(found)}"
         f"<p>Made at {figures.now:%Y-%m-%d %H:%M} UTC.</p></main></body></html>\n"
     )
 
 
-def to_html(figures: Figures) -> str:
+def to_html(found: Insights) -> str:
     """Return the figures as a fragment of a page."""
-    return "".join(
-        f"<section><h2>{escape(title)}</h2>{''.join(show(figures))}</section>"
-        for title, show in SECTIONS.items()
+    sections = {title: show(found.figures) for title, show in SECTIONS.items()}
+    sections["What readers did"] = _readers(found)
+    sections["The judge against people"] = (
+        f"<p>{escape(one)}</p>" for one in found.agreement.lines
     )
+    return "".join(
+        f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+        for title, parts in sections.items()
+    )
+
+
+def _readers(found: Insights) -> Iterator[str]:
+    for place in found.readers:
+        yield f"<h3><bdi>{escape(place.destination)}</bdi></h3>"
+        if place.note:
+            yield f"<p>{escape(place.note[:1].upper() + place.note[1:])}.</p>"
+            continue
+        yield f"<p>{place.n:,} posts, looked at 24 hours after they went out.</p>"
+        effects = [one for one in place.effects if one.n >= LEAST_CASES]
+        heads = ("posts", "have it", "gain", "from", "to", "verdict")
+        rows = [
+            (_name(one), one.n, gain(one.effect), gain(one.low), gain(one.high), one.verdict)
+            for one in effects
+        ]
+        listed = table("What goes with more of it, or less (80 % intervals)", heads, rows)
+        drawn = [(_name(one), one.low, one.effect, one.high) for one in effects]
+        title = f"What goes with more of it, or less, at {place.destination}"
+        yield charts.intervals(title, drawn, gain, listed) if effects else listed
+        yield table(
+            "Best and worst posts",
+            ("", "post", "above so many", "what readers did"),
+            [
+                (
+                    kind,
+                    f"p{one.post_id}",
+                    "-" if one.percentile is None else f"{one.percentile:.0%}",
+                    ", ".join(f"{n} {name}" for name, n in one.counts.items() if n) or "nothing",
+                )
+                for kind in ("best", "worst", "angry")
+                for one in getattr(place, kind)
+            ],
+        )
+
+
+def _name(one: FeatureEffect) -> str:
+    return f"{one.feature}: {one.value}"
 
 
 def _all(figures: Figures) -> Funnel:

@@ -193,6 +193,37 @@ def _heat(
     yield from _labels([(LEFT + step * (n + 0.5), one) for n, one in enumerate(columns)], width, 20)
 
 
+def intervals(
+    title: str,
+    rows: Sequence[tuple[str, float, float, float]],
+    show: Callable[[float], str],
+    beside: str = "",
+) -> str:
+    """Return a line from low to high for each (label, low, middle, high), around a line at 0."""
+    ends = [0.0, *(one for row in rows for one in row[1:])]
+    least, wide = min(ends), max(max(ends) - min(ends), 1e-9)
+
+    def draw(width: int) -> tuple[int, Iterator[str]]:
+        def x(value: float) -> float:
+            return 3 * RIGHT + (width - 6 * RIGHT) * (value - least) / wide
+
+        def parts() -> Iterator[str]:
+            yield f'<path class="mark" d="M{x(0):.1f} 0V{height - BOTTOM}"/>'
+            for row, (label, low, middle, high) in enumerate(rows):
+                y = 40 * row + 28
+                yield f'<text x="{RIGHT}" y="{y - 14}">{escape(shorten(label, width // 9))}</text>'
+                yield f'<path class="line" d="M{x(low):.1f} {y}H{x(high):.1f}"/>'
+                yield f'<circle class="dot" cx="{x(middle):.1f}" cy="{y}" r="4"/>'
+            for value in dict.fromkeys((min(ends), 0.0, max(ends))):
+                at = f'x="{x(value):.1f}" y="{height - 6}" text-anchor="middle"'
+                yield f"<text {at}>{escape(show(value))}</text>"
+
+        height = 40 * len(rows) + BOTTOM
+        return height, parts()
+
+    return chart(title, draw, beside)
+
+
 def stripes(title: str, first: date, rows: Sequence[tuple[str, date, date]]) -> str:
     """Return a year from `first` on with a line for each name and a stripe for each stretch."""
 

@@ -4,12 +4,16 @@ import re
 from datetime import timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from psycopg.types.json import Jsonb
 
+from botticelli.config.model import Config, DatabaseConfig, Destination
 from botticelli.reports import charts
 from botticelli.reports.analytics import to_html, to_page
+from botticelli.reports.insights import read_insights
 from botticelli.store.reads.figures import read_figures
 from tests.clock import NOON, at
 from tests.database import approved, candidate, insert
@@ -39,6 +43,14 @@ def written(db):
     return db
 
 
+def insights_of(db, days=7):
+    place = Destination(name="news <b>", platform="outbox", channel="x")
+    config = Config(
+        database=DatabaseConfig(url="", folder=Path("unused")), destinations={place.name: place}
+    )
+    return read_insights(db, config, days=days)
+
+
 def figures_of(db, days=7, zone="UTC"):
     return read_figures(db, days=days, zone=zone, threshold=35)
 
@@ -66,7 +78,7 @@ def test_the_judge_is_held_against_people_and_not_against_itself(written):
     }
 
     assert found == {(40, True): (2, 1, 1), (20, False): (2, 0, 1)}
-    assert "as the judge would have in 2 (67%)" in to_html(figures_of(written))
+    assert "as the judge would have in 2 (67%)" in to_html(insights_of(written))
 
 
 def test_every_day_is_there_and_begins_at_its_own_midnight(written):
@@ -102,10 +114,33 @@ def test_a_report_is_whole_and_shows_nothing_as_markup(db, days, is_empty):
         candidate(db, "x")
         db.execute("UPDATE potential_discord_posts SET source_narrative = '<script>x</script>'")
 
-    page = to_page(figures_of(db, days=days), project="A <b> & שלום")
+    page = to_page(insights_of(db, days=days), project="A <b> & שלום")
 
     assert_well_formed(page)
     assert not re.search(r"<script|<b>|https?://|style=|\bon\w+=|None|nan|inf|E-\d", page)
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 of 10"), (7, "7 of 10"), (40, "")])
+def test_what_readers_did_is_shown_once_there_is_enough_of_it(db, count, words):
+    at(db, NOON)
+    for n in range(count):
+        post = approved(db, "What? " if n % 2 else "x", theme="<b>advent</b>")
+        sent = {"post_id": post, "destination": "news <b>", "state": "posted"}
+        sent["posted_at"] = NOON - (n + 2) * DAY
+        counts = Jsonb({"likes": 20 if n % 2 else 2, "replies": 1})
+        delivery = insert(db, "deliveries", **sent)
+        insert(db, "engagement", delivery_id=delivery, age="24h", counts=counts)
+
+    page = to_page(insights_of(db), project="x")
+
+    assert ("Not enough data" in page) == bool(words)
+    assert words in page
+    assert_well_formed(page)
+    assert "<b>" not in page
+    if not words:
+        assert "question: yes" in page
+        assert "helps" in page
+        assert "20 likes, 1 replies" in page
 
 
 def assert_well_formed(page):

@@ -6,8 +6,9 @@ from botticelli.cli.shell.command import Done, command
 from botticelli.cli.shell.environment import Environment
 from botticelli.errors import UsageError
 from botticelli.reports import analytics
+from botticelli.reports.insights import read_insights
 from botticelli.store.connection import Connection
-from botticelli.store.reads.figures import MOST_DAYS, read_figures
+from botticelli.store.reads.figures import MOST_DAYS
 
 
 @command()
@@ -26,12 +27,9 @@ def report(env: Environment, conn: Connection, file: Path, *, days: int = 30) ->
     """
     if days > MOST_DAYS:
         raise UsageError(f"{days} days are too many", where="--days", hint=f"say {MOST_DAYS}")
-    config = env.config
-    figures = read_figures(
-        conn, days=days, zone=config.time_zone, threshold=config.curate.min_score
-    )
+    found, config = read_insights(conn, env.config, days=days), env.config
     path = env.cwd / file
-    page = analytics.to_page(figures, project=config.project.name or "Botticelli")
+    page = analytics.to_page(found, project=config.project.name or "Botticelli")
     path.write_text(page, encoding="utf-8", newline="")
-    facts = {"file": str(path), "from": figures.first, "days": days}
+    facts = {"file": str(path), "from": found.figures.first, "days": days}
     return Done(line=f"the figures of {days} days are in {path}", facts=facts)
