@@ -796,7 +796,7 @@ CREATE VIEW candidate_reviews AS
            (SELECT jsonb_build_object('source', i.source, 'title', i.title, 'url', i.url, 'text', left(i.text, 2000))
               FROM source_items AS i
              WHERE i.id = c.source_item_id) AS made_of,     -- what it is about, as its source says it
-           botticelli_pictures(c.id, p.id) AS pictures
+           botticelli_pictures(c.id, p.id) AS pictures, c.feedback
       FROM potential_discord_posts AS c
       LEFT JOIN approved_discord_posts AS p
         ON p.candidate_id = c.id
@@ -1534,6 +1534,19 @@ CREATE TABLE IF NOT EXISTS lessons (
 );
 CREATE INDEX IF NOT EXISTS lessons_to_learn ON lessons (id) WHERE learned_at IS NULL;
 
+-- Which way of writing a slot of an experiment has: drawn before it is written, never changed.
+CREATE TABLE IF NOT EXISTS experiment_slots (
+    experiment    text        NOT NULL,
+    slot          integer     NOT NULL,
+    block         text        NOT NULL,                     -- weekday type and hour block in which its post is expected
+    arm           text        NOT NULL,
+    batch_id      bigint      NOT NULL,                     -- no foreign key: batches are pruned
+    narrative     text        NOT NULL,
+    iteration     integer     NOT NULL,
+    drawn_at      timestamptz NOT NULL DEFAULT botticelli_now(),
+    UNIQUE (experiment, slot)
+);
+
 -- A rule holds from the version `since` to the one before `until`; each decision that changes what holds makes a version.
 CREATE TABLE IF NOT EXISTS house_rules (
     id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -1621,7 +1634,7 @@ CREATE OR REPLACE FUNCTION botticelli_scores(
            j.replies >= 5 AND j.replies / greatest(j.likes, 1)
                > 3 * greatest((sum(j.replies) OVER () - j.replies) / greatest(sum(j.likes) OVER () - j.likes, 1), 0.1),
            coalesce(c.features, '{}') || jsonb_strip_nulls(jsonb_build_object(
-               'angle', coalesce(c.content_type, c.source_narrative), 'theme', p.theme,
+               'angle', coalesce(c.source_narrative, c.content_type), 'theme', p.theme,
                'source', (SELECT i.source FROM source_items AS i WHERE i.id = c.source_item_id),
                'length', CASE WHEN length(p.text_content) < 280 THEN 'short' WHEN length(p.text_content) < 800 THEN 'medium'
                               ELSE 'long' END,

@@ -17,7 +17,7 @@ from botticelli import cron
 from botticelli.config import plugins
 from botticelli.config.keys import REST, Key, is_table, keys_of
 from botticelli.config.model import Config, DatabaseConfig, Destination, Schedule
-from botticelli.config.operations import Source, Weights
+from botticelli.config.operations import ExperimentConfig, Source, Weights
 from botticelli.config.secrets import Secret, find_secret
 from botticelli.config.sources import NAME, Expander, is_earlier, read_text, user_folder
 from botticelli.config.structure import Mistake, Place, mistakes, schema
@@ -303,7 +303,26 @@ class Builder:
         if isinstance(made, Source) and (lacks := NEEDED[made.kind]) not in table:
             what = f"a source of kind \"{made.kind}\" needs '{lacks}'"
             self.mistakes.append(Mistake(path=place, what=what))
+        if isinstance(made, ExperimentConfig) and made.use and made.use not in made.arms:
+            what = f"there is no arm '{made.use}'"
+            self.mistakes.append(Mistake(path=(*place, "use"), what=what))
+        if isinstance(made, Config):
+            self._experiments(made)
         return made
+
+    def _experiments(self, made: Config) -> None:
+        """One experiment at a time for a destination: two would decide about the same posts."""
+        names = tuple(made.destinations)
+        taken: dict[str, str] = {}
+        for name, one in made.experiments.items():
+            to, place = made.decides(one), ("experiments", name)
+            if one.to and one.to not in names:
+                what = f"there is no destination '{one.to}'"
+                self.mistakes.append(Mistake(path=(*place, "to"), what=what))
+            if not one.use and (other := taken.setdefault(to, name)) != name:
+                what = f"'{to}' has the experiment '{other}' already"
+                hint = "end one of them with `use`, or give it another destination with `to`"
+                self.mistakes.append(Mistake(path=place, what=what, hint=hint))
 
     def _schedule(self, made: Schedule, table: Table, place: Place) -> Schedule:
         for name in table:

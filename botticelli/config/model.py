@@ -21,6 +21,7 @@ from botticelli.config.keys import (
 )
 from botticelli.config.operations import (
     DeskConfig,
+    ExperimentConfig,
     Guard,
     HealthConfig,
     Hooks,
@@ -442,6 +443,7 @@ class Config:
             POSTING_CHANNEL_ID.
         sources: Places where things to write about are found, by name.
         themes: What to write about in parts of the year, by name.
+        experiments: Ways of writing that are compared, by name; one at a time for a destination.
         unset: Key path -> environment variable that the file names and nobody has set. Its value is
             empty here; who needs it raises ConfigError, and `check` lists them all.
         untrusted: Folder of the project whose files ask for more than the user has said yes to.
@@ -465,6 +467,7 @@ class Config:
     destinations: Mapping[str, Destination] = key(NOTHING)
     sources: Mapping[str, Source] = key(NOTHING)
     themes: Mapping[str, ThemeConfig] = key(NOTHING)
+    experiments: Mapping[str, ExperimentConfig] = key(NOTHING)
     security: Security = key(Security())
     desk: DeskConfig = key(DeskConfig())
     hooks: Hooks = key(Hooks())
@@ -477,6 +480,10 @@ class Config:
     def time_zone(self) -> str:
         """The project's time zone: that of its first destination."""
         return next((one.time_zone for one in self.destinations.values()), "UTC")
+
+    def decides(self, experiment: ExperimentConfig) -> str:
+        """Return the destination whose readers decide about an experiment."""
+        return experiment.to or next(iter(self.destinations), "")
 
     @property
     def stages(self) -> tuple[StageName, ...]:

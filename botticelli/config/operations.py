@@ -1,7 +1,7 @@
 """The parts of the configuration: curation, hooks, health, retention, security."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -170,12 +170,30 @@ class LearningConfig:
         like: What a reaction or like counts in a post's score.
         reply: What a reply counts.
         repost: What a repost, boost or quote counts.
+        multiplier: Multiply the judge's total by what readers liked of an angle, a theme, a length,
+            before the best are chosen.
+        examples: Give narratives the best and the worst posts: {{best_posts}}, {{worst_posts}}.
+        shares: Write more posts of the angles that readers like, fewer of the others.
+        most: Bound of the multiplier: 0.1 is from 0.9 to 1.1.
+        exploration: Share of the candidates that are chosen without the multiplier.
+        freeze: Learn nothing from what was posted after this day, YYYY-MM-DD.
     """
 
     observe: bool = key(False)
     like: float = key(1, min=0, max=100)
     reply: float = key(2, min=0, max=100)
     repost: float = key(2, min=0, max=100)
+    multiplier: bool = key(False)
+    examples: bool = key(False)
+    shares: bool = key(False)
+    most: float = key(0.1, min=0, max=0.1)
+    exploration: float = key(0.15, min=0.1, max=1)
+    freeze: date | None = key(
+        None,
+        parse=date.fromisoformat,
+        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        eg="2026-12-31",
+    )
 
 
 @record
@@ -365,3 +383,30 @@ class ThemeConfig:
     brief: str = key("", eg="The garden in winter: rest, plans, birds.")
     tags: tuple[str, ...] = key((), eg=["winter"])
     weight: float = key(0.3, over=0, max=1)
+
+
+@record
+class ExperimentConfig:
+    """Posts are written in two or three ways; narratives see which as {{experiment.NAME}}.
+
+    Args:
+        arms: The ways, in words for the prompt.
+        to: The destination whose readers decide; left out: the first one.
+        mode: test: find out whether one is better; thompson: write more of what seems better.
+        rule: When a test ends: at `posts` of each arm, or sooner if the difference is large.
+        posts: Posts of each arm at which a test ends.
+        use: The arm of all posts from now on: the experiment is over.
+    """
+
+    arms: tuple[str, ...] = key(
+        each={"minLength": 1},
+        minItems=2,
+        maxItems=3,
+        uniqueItems=True,
+        eg=["a question", "a number"],
+    )
+    to: str = key("", eg="main")
+    mode: Literal["test", "thompson"] = key("test")
+    rule: Literal["fixed", "sequential"] = key("fixed")
+    posts: int = key(80, min=10, max=1000)
+    use: str = key("", eg="a number")

@@ -146,6 +146,7 @@ def judged_facts(candidate: Reviewed) -> list[tuple[str, str]]:
         ("fails", ", ".join(judging.get("fails", ()))),
         ("spread", f"{judging['spread']:g} over {passes} passes" if passes > 1 else ""),
         ("place in the ranking", judging.get("place")),
+        ("feedback", (candidate.feedback or {}).get("why")),
     )
     return [(name, str(value)) for name, value in facts if value]
 

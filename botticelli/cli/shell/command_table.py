@@ -42,6 +42,10 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "rules": ("review.rules", "List house rules; accept, edit or drop what was proposed."),
         "desk": ("work.desk", "Review, calendar and figures in a browser."),
         "trace": ("reports.trace", "Show the history of a post."),
+        "experiments": (
+            "review.experiments",
+            "Show where each experiment stands, and how many posts it still needs.",
+        ),
         "schedule": (
             "review.calendar",
             "Pin an approved post to an instant: it goes first, and not before.",

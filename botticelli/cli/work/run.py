@@ -29,6 +29,7 @@ from botticelli.narrative.run.results import ActResult, Execution, Sink, Stored
 from botticelli.narrative.run.runner import Runner, dry_runner
 from botticelli.narrative.run.sinks import DiscordSink, TableSink
 from botticelli.records import record
+from botticelli.stages.generate.arms import examples, learned_words
 from botticelli.stages.generate.occasion import occasion, words_of
 from botticelli.stages.generate.plan import recent_posts
 from botticelli.store import runs
@@ -109,7 +110,9 @@ StateDir = Annotated[
 def _given(env: Environment, conn: "Connection") -> dict[str, str]:
     """Return what every narrative may name: recent posts, today, themes, house rules."""
     day = occasion(env.config, now=env.clock.now(), conn=conn)
-    return {"recent_posts": recent_posts(conn), **words_of(day)}
+    told = examples(conn, env.config, now=env.clock.now())
+    learned = learned_words(env.config, {"examples": told})
+    return {"recent_posts": recent_posts(conn), **learned, **words_of(day)}
 
 
 @command(writes=True)

@@ -65,8 +65,8 @@ Search = Callable[[str], Path]
 HEAD: Final = 4096  # bytes that show what a file is
 # Variables that every run has.
 GIVEN: Final = (
-    "iteration", "recent_posts", "theme", "today", "upcoming", "house_rules", "input", "previous",
-    "prev", "previous_output", "json",
+    "iteration", "recent_posts", "theme", "today", "upcoming", "house_rules", "best_posts",
+    "worst_posts", "experiment", "input", "previous", "prev", "previous_output", "json",
 )  # fmt: skip
 
 

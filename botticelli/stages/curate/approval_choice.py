@@ -8,18 +8,21 @@ is void; the ranking then does without it.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
 from typing import Final, TypeVar
 
 from botticelli.errors import BotticelliError, TryLater
+from botticelli.learning.effects import feedback_for
 from botticelli.records import record
 from botticelli.stages.curate.judge import Judge
 from botticelli.stages.curate.rubric import choose, rank_key, tied
 from botticelli.stages.curate.similarity import shares
+from botticelli.store import runs
 from botticelli.store.connection import once
 from botticelli.store.curation import choice
 from botticelli.store.curation.choice import Choice, Chosen, JudgedCandidate
+from botticelli.store.curation.evidence import effects_now
 from botticelli.text import shorten
 
 BEST: Final = 50  # looked at; more than enough for a few that are not alike
@@ -52,12 +55,11 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
     """Choose among all that is judged and undecided, and store that in one transaction."""
     context = judge.context
     conn, settings, near = context.conn, context.config.curate, context.config.similarity.near
+    most, with_fails = BEST + 2 * settings.reserve, not settings.require_checks
     judged = choice.list_judged(
-        conn,
-        min_score=settings.min_score,
-        limit=BEST + 2 * settings.reserve,
-        with_fails=not settings.require_checks,
+        conn, min_score=settings.min_score, limit=most, with_fails=with_fails
     )
+    judged = _with_feedback(judge, judged)
     recent = choice.list_recent_texts(conn, limit=RECENT) if judged else ()
     taken = {f"p{id_}": text for id_, text, _ in recent}
     repeats = partial(_repeated, {first: f"p{id_}" for id_, _, first in recent})
@@ -92,10 +94,23 @@ def choose_approvals(judge: Judge) -> ApprovalChoice:
         why=_reasons(ranked, best=best, reserved=reserved, taken=taken, near=near, again=again),
         min_score=settings.min_score,
         is_proposal=settings.mode == "human",
+        feedback={one.id: vars(one.feedback) for one in judged if one.feedback.why},
     )
     run = context.run_id
     chosen = once(conn, lambda: choice.settle_choice(conn, wanted, by="auto", run_id=run))
     return ApprovalChoice(best=best, reserved=reserved, places=places, chosen=chosen)
+
+
+def _with_feedback(judge: Judge, judged: Sequence[JudgedCandidate]) -> tuple[JudgedCandidate, ...]:
+    """Return the candidates with what readers' reactions add, if that is asked for."""
+    config, conn = judge.context.config, judge.context.conn
+    if not (config.learning.multiplier and judged):
+        return tuple(judged)
+    effects = effects_now(conn, config, now=runs.now(conn))
+    bounds = {"most": config.learning.most, "exploration": config.learning.exploration}
+    return tuple(
+        replace(one, feedback=feedback_for(one.id, one.kinds, effects, **bounds)) for one in judged
+    )
 
 
 def _repeated(

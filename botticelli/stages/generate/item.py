@@ -14,6 +14,7 @@ from botticelli.narrative.run.resume import ResumeState
 from botticelli.narrative.run.runner import Runner
 from botticelli.narrative.run.sinks import TableSink
 from botticelli.records import record
+from botticelli.stages.generate.arms import arms_of, learned_words
 from botticelli.stages.generate.occasion import rules_of, theme_for, words_of
 from botticelli.stages.task import Counts
 from botticelli.store import media, queue, sources
@@ -42,6 +43,7 @@ class ItemSink:
         tables: Stores what belongs into other tables, and removes consumed rows.
         made: Told how many candidates are new, and how many repeat an older one word for word.
         theme: What the candidates are about, as `occasion` keeps it; None: about none.
+        arms: Experiment -> the arm that they are written in.
         rules: Version of the house rules that they are written under; 0: none.
     """
 
@@ -50,6 +52,7 @@ class ItemSink:
     tables: Sink
     made: Callable[[int, int], None]
     theme: Mapping[str, Any] | None = None
+    arms: Mapping[str, str] = field(default_factory=dict)
     rules: int = 0
 
     def store(self, execution: Execution) -> Stored:
@@ -73,6 +76,8 @@ class ItemSink:
                     tags=self.theme["tags"],
                     expires_at=self.theme["ends_at"],
                 )
+            if self.arms:
+                candidates.note_arms(self.conn, ids, arms=self.arms)
             if self.rules:
                 candidates.note_rules(self.conn, ids, version=self.rules)
             for lease in execution.leases:
@@ -153,9 +158,10 @@ class ItemRun:
                 tables=TableSink(conn=conn, clock=self.context.clock, created_by="generate"),
                 made=lambda new, old: self.counts.add(stored=new, repeats=old),
                 theme=theme,
+                arms=arms_of(self.day, item),
                 rules=rules_of(self.day).version,
             ),
-            options=self._options(theme),
+            options=self._options(theme, item),
         )
         return runner.run(narrative, iteration=item.iteration, item_id=item.id)
 
@@ -176,11 +182,14 @@ class ItemRun:
     def _models(self, narrative: Narrative, act: Act | None = None) -> tuple[str, ...]:
         return self._options().models_for(narrative, act, known=self.context.config.models)
 
-    def _options(self, theme: Mapping[str, Any] | None = None) -> RunOptions:
+    def _options(
+        self, theme: Mapping[str, Any] | None = None, item: Item | None = None
+    ) -> RunOptions:
+        words = learned_words(self.context.config, self.day, item)
         return RunOptions(
             models=self.context.config.models.default,
             only=self.override,
-            variables={"recent_posts": self.recent_posts, **words_of(self.day, theme)},
+            variables={"recent_posts": self.recent_posts, **words, **words_of(self.day, theme)},
         )
 
     def _caller(self, conn: Connection, narrative: Narrative) -> LiveCaller:

@@ -19,6 +19,7 @@ from botticelli.narrative.run.context import RunContext, RunOptions
 from botticelli.narrative.run.runner import dry_runner
 from botticelli.records import record
 from botticelli.schedule.due import earliest_round, round_slack
+from botticelli.stages.generate.arms import learned_words
 from botticelli.stages.generate.occasion import occasion, words_of
 from botticelli.store.connection import Connection
 from botticelli.store.generation import batches, candidates
@@ -224,6 +225,7 @@ def walk(
         variables={
             "recent_posts": recent_posts(context.conn),
             "iteration": "1",
+            **learned_words(context.config, {}),
             **words_of(occasion(context.config, now=context.clock.now(), conn=context.conn)),
         },
     )

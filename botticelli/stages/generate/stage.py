@@ -12,6 +12,7 @@ from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext
 from botticelli.narrative.run.results import Execution
 from botticelli.records import record
+from botticelli.stages.generate.arms import draw_arms, examples, shared
 from botticelli.stages.generate.item import (
     ItemRun,
     NotYet,
@@ -208,21 +209,30 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             configured=self._config.generate.iterations,
         )
         items = plan_items(self.file, self.narrative, iterations=iterations)
+        items = shared(self._conn, self._config, items, now=runs.now(self._conn))
         self._items = with_something_to_say(self._conn, self.file, items)
         return "" if self._items else NOTHING_NEW
 
     def _plan_batch(self) -> Batch:
+        conn, items, run_id = self._conn, self._items, self._run.id
+        now = runs.now(conn)
+        arms, slots = draw_arms(conn, self._config, items, now=now)
+        told = examples(conn, self._config, now=now)
         options = {
             "models": list(self._request.models),
             "asked": self._request.is_explicit,
             # As it is now: a resumed item has to ask the very same question again.
             "recent_posts": recent_posts(self._conn),
-            **occasion(self._config, now=runs.now(self._conn), conn=self._conn),
+            **occasion(self._config, now=now, conn=conn),
+            **({"arms": arms} if self._config.experiments else {}),
+            **({"examples": told} if told else {}),
         }
-        conn, items, run_id = self._conn, self._items, self._run.id
+        name = self._name
         return once(
             conn,
-            lambda: batches.plan(conn, self._name, items=items, options=options, run_id=run_id),
+            lambda: batches.plan(
+                conn, name, items=items, options=options, run_id=run_id, slots=slots
+            ),
         )
 
     def claim(self, worker: Worker) -> Item | None:

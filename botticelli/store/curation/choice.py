@@ -6,9 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from psycopg.types.json import Jsonb
+
+from botticelli.learning.effects import Feedback
 from botticelli.records import record
 from botticelli.store.connection import Connection, fetch_all, repeatable
 from botticelli.store.curation import reviews
+from botticelli.store.curation.evidence import KINDS
 from botticelli.store.curation.judging import FORGET_STALE
 
 
@@ -21,6 +25,8 @@ class JudgedCandidate:
         repeats: What it says again: `candidate` or `post`, with the `quote` that proves it, or a
             `share`.
         is_known: That one is out, approved, or held for a person.
+        kinds: What readers' reactions know it by: angle, theme, length.
+        feedback: What their reactions multiply its total with.
     """
 
     id: int
@@ -34,6 +40,8 @@ class JudgedCandidate:
     is_reserved: bool = False
     repeats: Mapping[str, Any] | None = None
     is_known: bool = False
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    feedback: Feedback = field(default_factory=Feedback)
 
     @property
     def angle(self) -> str:
@@ -42,34 +50,36 @@ class JudgedCandidate:
 
     @property
     def rank(self) -> tuple[float, int, int]:
-        """Total, engagement + value, -id: the greatest is the best."""
-        return (float(self.curation_score), self.score_engagement + self.score_value, -self.id)
+        """Total with its factor, engagement + value, -id: the greatest is the best."""
+        total = round(float(self.curation_score) * self.feedback.factor, 4)
+        return (total, self.score_engagement + self.score_value, -self.id)
 
 
-LIST_JUDGED: Final = """
+LIST_JUDGED: Final = f"""
     SELECT id, text_content, content_type, source_narrative, curation_score,
            coalesce(score_engagement, 0) AS score_engagement,
            coalesce(score_value, 0) AS score_value, judged_at,
            judging ? 'reserved' AS is_reserved, judging -> 'repeats' AS repeats,
            EXISTS (SELECT
                      FROM approved_discord_posts AS p
-                    WHERE p.id = botticelli_id(c.judging #> '{repeats,post}')
+                    WHERE p.id = botticelli_id(c.judging #> '{{repeats,post}}')
                       AND p.review_status <> 'withdrawn')
            OR EXISTS (SELECT
                         FROM potential_discord_posts AS first
-                       WHERE first.id = botticelli_id(c.judging #> '{repeats,candidate}')
-                         AND first.review_status IN ('approved', 'posted', 'held')) AS is_known
+                       WHERE first.id = botticelli_id(c.judging #> '{{repeats,candidate}}')
+                         AND first.review_status IN ('approved', 'posted', 'held')) AS is_known,
+           {KINDS} AS kinds
       FROM potential_discord_posts AS c
      WHERE review_status = 'pending'
        AND judged_at IS NOT NULL
        AND curation_score BETWEEN %(min_score)s AND 50
        AND text_content IS NOT NULL
        AND (%(with_fails)s OR NOT jsonb_path_exists(judging, '$.fails[*]'))
-       AND NOT coalesce(judging @> '{"fails": ["grounded"]}', false)
+       AND NOT coalesce(judging @> '{{"fails": ["grounded"]}}', false)
        AND coalesce(expires_at, 'infinity') > botticelli_now()
      ORDER BY curation_score DESC, coalesce(score_engagement, 0) + coalesce(score_value, 0) DESC, id
      LIMIT %(limit)s
-"""
+"""  # noqa: S608 - all parts are constants
 
 
 def list_judged(
@@ -152,6 +162,13 @@ RESERVE: Final = """
      WHERE id = ANY (%(reserved)s::bigint[])
        AND review_status = 'pending'
 """
+FEED_BACK: Final = """
+    UPDATE potential_discord_posts AS c
+       SET feedback = given.value
+      FROM jsonb_each(%(feedback)s) AS given (id, value)
+     WHERE c.id = given.id::bigint
+       AND c.review_status = 'pending'
+"""
 EXPLAIN: Final = """
     UPDATE potential_discord_posts AS c
        SET decision_reason = given.why
@@ -192,6 +209,7 @@ class Choice:
         places: Id -> place, from 1, for those that were ranked.
         why: Id -> why it is chosen or not; who is not named is below `min_score`, or has failed.
         is_proposal: The best are not approved but held for a person.
+        feedback: Id -> factor and why, of those whose total readers' reactions change.
     """
 
     best: Sequence[int] = ()
@@ -201,6 +219,7 @@ class Choice:
     why: Mapping[int, str] = field(default_factory=dict)
     min_score: float = 0
     is_proposal: bool = False
+    feedback: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @record
@@ -245,6 +264,8 @@ def settle_choice(
         conn.execute(FORGET_STALE)
         conn.execute(NOTE_PLACES, values)
         conn.execute(EXPLAIN, values)
+        if choice.feedback:
+            conn.execute(FEED_BACK, {"feedback": Jsonb(dict(choice.feedback))})
         rows = conn.execute(PROPOSE if choice.is_proposal else APPROVE, values).fetchall()
         ids = [id_ for id_ in choice.best if id_ in {row[0] for row in rows}]
         if not choice.is_proposal:

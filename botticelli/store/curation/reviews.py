@@ -45,6 +45,7 @@ class Reviewed:
         pictures: What is attached: position, mime, width, height, size, alt, origin.
         renditions: What is sent of its post to some destinations in its place: destination, state
             (open, ready, held, or stale: the post was changed since), text, note, ...
+        feedback: What readers' reactions multiplied its total with, and why.
     """
 
     id: int
@@ -80,6 +81,7 @@ class Reviewed:
     renditions: Sequence[Mapping[str, Any]] = ()
     made_of: Mapping[str, str] | None = None
     pictures: Sequence[Mapping[str, Any]] = ()
+    feedback: Mapping[str, Any] | None = None
 
     @property
     def source_words(self) -> str:

@@ -53,6 +53,15 @@ PLAN_BATCH: Final = """
     VALUES (%(narrative)s, %(options)s, %(run_id)s, botticelli_now())
     RETURNING id, narrative, options, created_at
 """
+PLAN_SLOTS: Final = """
+    INSERT INTO experiment_slots
+           (experiment, slot, block, arm, batch_id, narrative, iteration, drawn_at)
+    SELECT s.experiment, s.slot, s.block, s.arm, %(batch_id)s, s.narrative, s.iteration,
+           botticelli_now()
+      FROM jsonb_to_recordset(%(slots)s)
+           AS s (experiment text, slot integer, block text, arm text, narrative text,
+                 iteration integer)
+"""
 PLAN_ITEMS: Final = """
     INSERT INTO generation_items (batch_id, narrative, iteration)
     SELECT %(batch_id)s, item.narrative, item.iteration
@@ -69,9 +78,11 @@ def plan(
     items: Sequence[tuple[str, int]],
     options: Mapping[str, Any],
     run_id: int | None = None,
+    slots: Sequence[Mapping[str, Any]] = (),
 ) -> Batch:
     """Store a batch with all its (narrative, iteration) items, to be run in this order.
 
+    `slots`: which arms of experiments its items have; rows of experiment_slots.
     One transaction: a batch is planned whole or not at all.
     """
     with conn.transaction(), conn.cursor(row_factory=shaped(Batch)) as cursor:
@@ -88,6 +99,8 @@ def plan(
                 "iterations": [iteration for _, iteration in items],
             },
         )
+        if slots:
+            cursor.execute(PLAN_SLOTS, {"batch_id": batch.id, "slots": Jsonb(list(slots))})
     return batch
 
 

@@ -130,6 +130,19 @@ def note_theme(
     conn.execute(ABOUT_THEME, values)
 
 
+WITH_ARMS: Final = """
+    UPDATE potential_discord_posts
+       SET features = coalesce(features, '{}') || %(arms)s::jsonb
+     WHERE id = ANY (%(ids)s::bigint[])
+"""
+
+
+def note_arms(conn: Connection, ids: Iterable[int], *, arms: Mapping[str, str]) -> None:
+    """Write down candidates' arms by experiment. Part of a transaction."""
+    features = {f"experiment.{name}": arm for name, arm in arms.items()}
+    conn.execute(WITH_ARMS, {"ids": list(ids), "arms": Jsonb(features)})
+
+
 UNDER_RULES: Final = """
     UPDATE potential_discord_posts
        SET rules_version = %(version)s

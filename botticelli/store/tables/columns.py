@@ -36,6 +36,7 @@ OPERATIONAL: Final = frozenset({
     "destination_channels", "media", "post_media", "fitted_media", "renditions", "kept_sessions",
     "spending",
     "sources", "source_items", "desk_people", "desk_keys", "lessons", "house_rules",
+    "experiment_slots",
     "themes",
 })  # fmt: skip
 GUARDED: Final = OPERATIONAL | {"act_executions"}  # with the view of the calls

@@ -10,13 +10,13 @@ let current = null;
 let last = [];  // ids that were decided about, the latest one last
 const waiting = new Map();  // id -> the answer that is not there yet
 
-function focusOn(card, { scrolls = true } = {}) {
+function focusOn(card) {
   if (!card) return;
   current?.classList.remove("current");
   current = card;
   card.classList.add("current");
   card.focus({ preventScroll: true });
-  if (scrolls) card.scrollIntoView({ block: "nearest" });
+  card.scrollIntoView({ block: "nearest" });
 }
 
 function move(step) {
@@ -180,9 +180,7 @@ async function undo() {
 }
 
 cards().forEach(adopt);
-const named = /^#c\d+$/.test(location.hash) && document.querySelector(location.hash);
-if (named) focusOn(named);
-else focusOn(cards()[0], { scrolls: false });
+focusOn(location.hash ? document.querySelector(location.hash) : cards()[0]);
 keysOn.checked = localStorage.getItem("keys off") === null;
 keysOn.addEventListener("change", () => {
   if (keysOn.checked) localStorage.removeItem("keys off");

@@ -1,0 +1,1 @@
+"""What readers' reactions say, by statistics alone: pure, no database."""
