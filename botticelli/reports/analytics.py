@@ -65,7 +65,7 @@ def _readers(found: Insights) -> Iterator[str]:
         yield charts.intervals(title, drawn, gain, listed) if effects else listed
         yield table(
             "Best and worst posts",
-            ("", "post", "above so many", "what readers did"),
+            ("which", "post", "above so many", "what readers did"),
             [
                 (
                     kind,
@@ -138,10 +138,10 @@ def _days(figures: Figures) -> Iterator[str]:
 
 
 def _scores(figures: Figures) -> Iterator[str]:
-    counts = {one.score: 0 for one in figures.scores}
+    counts = dict.fromkeys(range(51), 0)
     for one in figures.scores:
-        counts[one.score] += one.count
-    if not counts:
+        counts[int(one.name)] += one.written
+    if not figures.scores:
         yield "<p>The judge has scored nothing in these days.</p>"
         return
     limit = figures.threshold
@@ -154,7 +154,7 @@ def _scores(figures: Figures) -> Iterator[str]:
         [
             (
                 f"{words} {limit:g}",
-                sum(one.count for one in side),
+                sum(one.written for one in side),
                 sum(one.taken for one in side),
                 sum(one.refused for one in side),
             )
@@ -163,10 +163,7 @@ def _scores(figures: Figures) -> Iterator[str]:
     )
     yield charts.bars(
         "Candidates by score, of 50",
-        [
-            (str(score), counts.get(score, 0), "enough" if score >= limit else "short")
-            for score in range(50)
-        ],
+        [(str(score), counts[score], "enough" if score >= limit else "short") for score in counts],
         beside,
         mark=(limit, f"enough: {limit:g}"),
     )

@@ -73,11 +73,11 @@ def test_the_funnel_counts_what_was_written_in_these_days_by_narrative_and_model
 
 def test_the_judge_is_held_against_people_and_not_against_itself(written):
     found = {
-        (one.score, one.is_enough): (one.count, one.taken, one.refused)
+        (one.name, one.is_enough): (one.written, one.taken, one.refused)
         for one in figures_of(written).scores
     }
 
-    assert found == {(40, True): (2, 1, 1), (20, False): (2, 0, 1)}
+    assert found == {("40", True): (2, 1, 1), ("20", False): (2, 0, 1)}
     assert "as the judge would have in 2 (67%)" in to_html(insights_of(written))
 
 

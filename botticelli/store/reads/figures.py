@@ -19,9 +19,12 @@ class Funnel:
     """What became of what was written.
 
     Args:
-        by: What it is counted by: all, narrative, model.
-        name: The narrative or model; empty of all, or if it is not known.
+        by: What it is counted by: all, narrative, model, score.
+        name: The narrative, model or score (of 50, without its fraction); empty of all, or if it is
+            not known.
+        is_enough: Of a score: whether it reaches the threshold.
         edited: Those whose text a person changed.
+        taken, refused: Those that the judge has scored and a person approved, or rejected.
     """
 
     by: str
@@ -31,23 +34,9 @@ class Funnel:
     approved: int
     posted: int
     edited: int
-
-
-@record
-class ScoreCount:
-    """Candidates of one score, and what people decided about them.
-
-    Args:
-        score: Of 50, without its fraction.
-        is_enough: Whether it reaches the threshold.
-        taken, refused: By a person.
-    """
-
-    score: int
-    is_enough: bool
-    count: int
-    taken: int
-    refused: int
+    is_enough: bool | None = None
+    taken: int = 0
+    refused: int = 0
 
 
 @record
@@ -76,6 +65,7 @@ class Figures:
 
     Args:
         threshold: The score that is enough, of 50.
+        scores: By score.
         first: The first of the days; the last one is today.
     """
 
@@ -85,41 +75,32 @@ class Figures:
     first: date
     days: tuple[DayFigures, ...]
     funnels: tuple[Funnel, ...]
-    scores: tuple[ScoreCount, ...]
+    scores: tuple[Funnel, ...]
     hours: tuple[HourCount, ...]
 
 
 FUNNELS: Final = """
-    SELECT CASE grouping(c.narrative, c.model) WHEN 3 THEN 'all' WHEN 1 THEN 'narrative'
-                ELSE 'model' END AS by,
-           coalesce(c.narrative, c.model, '') AS name,
-           count(*) AS written, count(c.score) AS judged,
-           count(*) FILTER (WHERE c.status IN ('approved', 'posted')) AS approved,
+    SELECT CASE grouping(c.narrative, c.model, c.score) WHEN 7 THEN 'all' WHEN 3 THEN 'narrative'
+                WHEN 5 THEN 'model' ELSE 'score' END AS by,
+           coalesce(c.narrative, c.model, c.score::text, '') AS name, c.is_enough,
+           count(*) AS written, count(c.points) AS judged,
+           count(*) FILTER (WHERE c.is_approved) AS approved,
            count(*) FILTER (WHERE c.status = 'posted') AS posted,
-           count(*) FILTER (WHERE c.is_edited) AS edited
+           count(*) FILTER (WHERE c.is_edited) AS edited,
+           count(c.points) FILTER (WHERE c.by_person AND c.is_approved) AS taken,
+           count(c.points) FILTER (WHERE c.by_person AND c.status = 'rejected') AS refused
       FROM (SELECT coalesce(source_narrative, '') AS narrative,
                    coalesce(generation_model, '') AS model,
-                   review_status AS status, curation_score AS score,
+                   review_status AS status, review_status IN ('approved', 'posted') AS is_approved,
+                   curation_score AS points, floor(curation_score)::integer AS score,
+                   curation_score >= %(threshold)s AS is_enough,
+                   decided_by IS NOT NULL AND decided_by <> 'auto' AS by_person,
                    history <> '[]' AND history @> '[{"event": "edit"}]' AS is_edited
               FROM potential_discord_posts
              WHERE generated_at >= %(since)s) AS c
-     GROUP BY GROUPING SETS ((), (c.narrative), (c.model))
-     ORDER BY 1, count(*) DESC, 2
-     LIMIT 200
-"""
-SCORES: Final = """
-    SELECT least(floor(c.curation_score), 49)::integer AS score,
-           c.curation_score >= %(threshold)s AS is_enough, count(*) AS count,
-           count(*) FILTER (WHERE c.by_person AND c.review_status IN ('approved', 'posted'))
-               AS taken,
-           count(*) FILTER (WHERE c.by_person AND c.review_status = 'rejected') AS refused
-      FROM (SELECT curation_score, review_status,
-                   decided_by IS NOT NULL AND decided_by <> 'auto' AS by_person
-              FROM potential_discord_posts
-             WHERE generated_at >= %(since)s
-               AND curation_score IS NOT NULL) AS c
-     GROUP BY 1, 2
-     ORDER BY 1, 2
+     GROUP BY GROUPING SETS ((), (c.narrative), (c.model), (c.score, c.is_enough))
+     ORDER BY grouping(c.score) = 0 DESC, 1, count(*) DESC, 2
+     LIMIT 500
 """
 DAYS: Final = """
     SELECT f.day, sum(f.written)::bigint AS written, sum(f.approved)::bigint AS approved,
@@ -185,13 +166,14 @@ def read_figures(conn: Connection, *, days: int, zone: str, threshold: float) ->
     first = last - timedelta(days=days - 1)
     since = first_instant(first, time(0), zone_of(zone))
     values = {"since": since, "first": first, "last": last, "zone": zone, "threshold": threshold}
+    found = fetch_all(conn, Funnel, FUNNELS, values)
     return Figures(
         now=now,
         zone=zone,
         threshold=threshold,
         first=first,
         days=tuple(fetch_all(conn, DayFigures, DAYS, values)),
-        funnels=tuple(fetch_all(conn, Funnel, FUNNELS, values)),
-        scores=tuple(fetch_all(conn, ScoreCount, SCORES, values)),
+        funnels=tuple(one for one in found if one.by != "score"),
+        scores=tuple(one for one in found if one.by == "score" and one.name),
         hours=tuple(fetch_all(conn, HourCount, HOURS, values)),
     )
