@@ -677,8 +677,15 @@ ALTER TABLE potential_discord_posts
 -- Since version 8: what is known of it before anybody reads it (angle, length, image ...), and what readers' reactions to such
 -- posts have added to its score: {factor, why}.
 ALTER TABLE potential_discord_posts
+    ADD COLUMN IF NOT EXISTS recycled_from bigint,          -- the approved post that it says anew ([destinations.NAME.recycle])
+    ADD COLUMN IF NOT EXISTS only_to text,                  -- the only destination it is for; null: any
     ADD COLUMN IF NOT EXISTS features jsonb,
     ADD COLUMN IF NOT EXISTS feedback jsonb;
+CREATE INDEX IF NOT EXISTS potential_recycled
+    ON potential_discord_posts (recycled_from, only_to) WHERE recycled_from IS NOT NULL;
+ALTER TABLE approved_discord_posts
+    ADD COLUMN IF NOT EXISTS recycled_from bigint,
+    ADD COLUMN IF NOT EXISTS only_to text;
 
 -- ---------------------------------------------------------------------------------------------
 -- Deliveries: one approved post to one destination; each is sent exactly once

@@ -28,6 +28,7 @@ from botticelli.config.operations import (
     LearningConfig,
     Mode,
     Narratives,
+    Recycle,
     RetentionConfig,
     ReviewConfig,
     Security,
@@ -430,6 +431,7 @@ class Destination:
     suppress_embeds: bool = key(False)
     edits: Literal["refuse", "replace"] = key("refuse")
     guard: Guard = key(Guard())
+    recycle: Recycle = key(Recycle())
     options: Mapping[str, Any] = key(NOTHING)
 
 

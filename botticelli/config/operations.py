@@ -359,6 +359,21 @@ class Guard:
 
 
 @record
+class Recycle:
+    """Says the best posts of a destination anew, after a while.
+
+    Args:
+        after: Days since a post, or what was made of it, went out there; 0: never.
+        at_most: How often one post is said anew.
+        narrative: Narrative that writes it, of FILE.NAME or FILE.
+    """
+
+    after: timedelta = key(timedelta(0), unit="days", type="integer", min=0, max=3650, eg=90)
+    at_most: int = key(1, min=1, max=100)
+    narrative: str = key("recycle")
+
+
+@record
 class ThemeConfig:
     """Something to write about in a part of the year; narratives read it as {{theme}}.
 

@@ -225,7 +225,10 @@ def test_a_run_that_was_killed_is_known_before_the_next_one_notices(botticelli, 
         ("logs post", "post has not run yet; see"),
         (
             "logs posts",
-            "'posts' is not a run; give its number, or one of collect, generate, curate, post, run",
+            (
+                "'posts' is not a run; give its number, or one of collect, generate, curate, post,"
+                " observe, run"
+            ),
         ),
         ("logs -- -1", "'-1' is not a run"),
         ("logs ²", "'²' is not a run"),

@@ -231,4 +231,4 @@ def test_it_takes_linear_time(sign):
 
 
 def letters(text):
-    return re.sub(r"[\s*_~|`>#]+|py", "", text)
+    return re.sub(r"[\s*_~|`>#]+", "", text).replace("py", "")

@@ -280,7 +280,7 @@ class TestPrompts:
     def test_writer_and_judge_get_the_rules_that_hold_and_it_is_kept(self, db, stages, gemini):
         house_rules.decide(db, 0, "edit", by="ada", text="Never shout.")
         stages.write(
-            Path("narratives/short_posts.toml")
+            (Path(__file__).parents[2] / "narratives/short_posts.toml")
             .read_text()
             .replace('["question", "tip", "welcome"]', '["tip"]'),
             "short.toml",

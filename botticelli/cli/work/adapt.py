@@ -37,7 +37,8 @@ def adapt(
     """Shorten approved posts for destinations that take less.
 
     Each by the narrative that its destination names (`adapt`). Pictures get their words by the
-    model that `[models] vision` names (`alt = "generate"`). `curate` does the same at its end.
+    model that `[models] vision` names (`alt = "generate"`). The best old posts are said anew where
+    [destinations.NAME.recycle] says so. `curate` does the same at its end.
 
     Takes:
         to NAME: Adapt to this destination only.
@@ -61,13 +62,17 @@ def adapt(
 def adapting(env: Environment, conn: Connection) -> "Adapt | None":
     """Return what `curate` does at its end; None if no destination wants it."""
     places = env.config.destinations.values()
-    if not any(one.adapt or one.alt == "generate" for one in places):
+    if not any(one.adapt or one.alt == "generate" or one.recycle.after for one in places):
         return None
     return lambda context: adapt_waiting(context, context_of(env, conn).open)
 
 
 def print_adapted(report: AdaptReport | None, console: Console) -> None:
-    """Write what became of each rendition."""
+    """Write what became of each rendition, and what was said anew."""
+    for again in report.recycled if report else ():
+        what = f"p{again.post} again for '{again.destination}' ({again.why})"
+        said = f"no candidate: {again.note}" if again.note else shorten(again.text, PREVIEW)
+        console.line(f"  {what}: c{again.candidate} {said}")
     for one in report.adapted if report else ():
         what = f"p{one.post} for '{one.destination}'"
         if one.picture:
@@ -86,7 +91,7 @@ def _(report: AdaptReport, console: Console) -> None:
     if report.skipped:
         console.line(f"nothing done: {idle_words('curate', report.skipped)}")
         return
-    if not (report.adapted or report.problems):
+    if not (report.adapted or report.recycled or report.problems):
         console.line(
             "nothing to do: no approved post is too long for a destination with `adapt`,"
             " no picture waits for words"

@@ -14,21 +14,19 @@ from botticelli.errors import BotticelliError, Exit
 from botticelli.models.base import PermanentError
 from botticelli.narrative.answers.answer import Answer
 from botticelli.narrative.answers.dry_run import CallsEstimate, PlannedCall, estimate
-from botticelli.narrative.answers.json_extraction import InvalidAnswer, extract, rows_of
 from botticelli.narrative.errors import ActFailed
 from botticelli.narrative.language.model import Narrative, NarrativeFile
 from botticelli.narrative.run.context import RunContext, RunOptions
-from botticelli.narrative.run.runner import Position, Runner, dry_runner
-from botticelli.narrative.run.sinks import NoSink
+from botticelli.narrative.run.runner import dry_runner
 from botticelli.platforms.open import wanted_by
 from botticelli.records import record
 from botticelli.stages.adapt.pictures import describe_waiting
+from botticelli.stages.adapt.recycle import Recycled, recycle
+from botticelli.stages.adapt.telling import tell
 from botticelli.stages.aside import AsideReport, run_aside
 from botticelli.store.delivery import posts, renditions
 from botticelli.store.delivery.posts import PostContent
 from botticelli.store.delivery.renditions import State
-from botticelli.store.generation.executions import LASTING
-from botticelli.store.tables.columns import as_post
 
 if TYPE_CHECKING:
     from botticelli.stages.post.target import PostTarget
@@ -56,15 +54,17 @@ class Adapted:
 
 @record
 class AdaptReport(AsideReport):
-    """What a run has adapted."""
+    """What a run has adapted, and said anew."""
 
     adapted: tuple[Adapted, ...] = ()
+    recycled: tuple[Recycled, ...] = ()
 
     @property
     def summary(self) -> dict[str, Any]:
         """What is stored with the run."""
         states = [one.state for one in self.adapted if not one.picture]
-        return {"adapted": states.count("ready"), "not_adapted": states.count("held")}
+        counts = {"adapted": states.count("ready"), "not_adapted": states.count("held")}
+        return counts | ({"recycled": len(self.recycled)} if self.recycled else {})
 
 
 def adapt(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptReport:
@@ -77,11 +77,12 @@ def adapt(context: RunContext, open_target: OpenTarget, *, to: str = "") -> Adap
 
 
 def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "") -> AdaptReport:
-    """Make every rendition that is wanted, and words for pictures that have none.
+    """Make every rendition that is wanted, words for pictures that have none, and posts anew.
 
     What fails for one destination costs no other.
     """
     adapted: list[Adapted] = []
+    recycled: list[Recycled] = []
     problems: dict[str, Exit] = {}
     try:
         for one, alt, note in describe_waiting(context):
@@ -98,11 +99,11 @@ def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "")
     except BotticelliError as error:
         problems[f"pictures: {error.problems[0]}"] = error.exit_code
     for destination in context.config.destinations.values():
-        if not destination.adapt or (to and destination.name != to):
+        if to and destination.name != to:
             continue
         try:
-            for wanted in _wanted(context, destination, open_target):
-                adapted += wanted.make()
+            adapted += _adapted(context, destination, open_target)
+            recycled += recycle(context, destination)
         except BotticelliError as error:
             problems[f"{destination.name}: {error.problems[0]}"] = error.exit_code
             if context.stop.is_set():
@@ -110,9 +111,18 @@ def adapt_waiting(context: RunContext, open_target: OpenTarget, *, to: str = "")
     codes = problems.values()
     return AdaptReport(
         adapted=tuple(adapted),
+        recycled=tuple(recycled),
         problems=tuple(problems),
         exit_code=next((code for code in (Exit.CONFIG, *codes) if code in codes), Exit.DONE),
     )
+
+
+def _adapted(
+    context: RunContext, destination: Destination, open_target: OpenTarget
+) -> Iterator[Adapted]:
+    if destination.adapt:
+        for wanted in _wanted(context, destination, open_target):
+            yield from wanted.make()
 
 
 @record
@@ -220,21 +230,13 @@ class Wanted:
 
     def _ask(self, reason: str) -> tuple[PostContent, Answer | None]:
         """Return the post as the narrative says it; what was answered before is not asked again."""
-        place = f"{LASTING}{self.content.post_id}/{self.target.destination.name}/"
-        runner = Runner(
-            context=self.context,
-            file=self.file,
-            caller=self.context.caller(self.narrative.budget),
-            sink=NoSink(),
-            options=self._options(reason),
-            at=Position(place=place),
+        place = f"{self.content.post_id}/{self.target.destination.name}/"
+        told = tell(
+            self.context, self.file, self.narrative, place=place, options=self._options(reason)
         )
-        last = runner.run(self.narrative).acts[-1]
-        post, _ = as_post(_read(last.text))
-        text = str(post.get("text_content") or "").strip()
-        model = last.answer.model if last.answer else ""
-        made = replace(self.content, text=text, parts=post.get("parts"), model=model)
-        return made, last.answer
+        model = told.answer.model if told.answer else ""
+        made = replace(self.content, text=told.text, parts=told.post.get("parts"), model=model)
+        return made, told.answer
 
     def _options(self, reason: str) -> RunOptions:
         content, destination = self.content, self.target.destination
@@ -267,14 +269,3 @@ class Wanted:
             return f"it links to {host}, the post does not"
         whole = replace(self.target.destination, too_long="refuse")
         return objections(replace(self.target, destination=whole).judge(made))
-
-
-def _read(answer: str) -> dict[str, Any]:
-    """Return the row that an answer is: JSON with a text or parts, or else the text itself."""
-    try:
-        for row in rows_of(extract(answer).value):
-            if row.get("text_content") or row.get("parts"):
-                return dict(row)
-    except InvalidAnswer:
-        pass
-    return {"text_content": answer}

@@ -306,6 +306,9 @@ LOOK: Final = """
               AND p.review_status <> 'withdrawn'
               AND coalesce(p.posted_at, p.selected_at) > botticelli_now() - %(window)s
               AND p.candidate_id IS DISTINCT FROM r.near_to
+              AND p.id IS DISTINCT FROM (SELECT n.recycled_from
+                                           FROM potential_discord_posts AS n
+                                          WHERE n.id = r.near_to)
             WHERE k.id = r.text_id
             LIMIT 1) AS known  -- one by one, by their keys
      WHERE r.place <= %(found)s

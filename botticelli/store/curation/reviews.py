@@ -267,12 +267,12 @@ COPY: Final = """
     INSERT INTO approved_discord_posts AS p
            (candidate_id, text_content, content_type, source, tags, curation_score, curation_notes,
             selected_at, generated_at, source_narrative, source_act, generation_model, rating,
-            title, link, language, parts, attached, theme, expires_at, approved_by, approved_hash,
-            run_id)
+            title, link, language, parts, attached, theme, expires_at, recycled_from, only_to,
+            approved_by, approved_hash, run_id)
     SELECT id, text_content, content_type, source, tags, curation_score, curation_notes,
            botticelli_now(), generated_at, source_narrative, source_act,
            generation_model, rating, title, link, language, parts, attached, theme, expires_at,
-           %(by)s,
+           recycled_from, only_to, %(by)s,
            botticelli_post_hash(text_content, title, link, language, parts, attached), %(run_id)s
       FROM potential_discord_posts
      WHERE id = ANY (%(ids)s::bigint[])

@@ -122,6 +122,7 @@ PLAN: Final = """
                                     AND NOT bool_or(d.state IN ('pending', 'sending')) END
                           FROM deliveries AS d
                          WHERE d.post_id = p.id))
+           AND coalesce(p.only_to, w.name) = w.name
            AND (w.tags = '{}' OR p.tags ?| w.tags)
            AND (w.content_types = '{}' OR p.content_type = ANY (w.content_types))
            AND NOT EXISTS (SELECT
