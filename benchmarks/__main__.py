@@ -45,6 +45,7 @@ ALL: Final[Mapping[str, Benchmark]] = {
     "tokens": Benchmark(what="input tokens of a post, by act", words=("benchmarks.tokens",)),
     "growth": Benchmark(what="1,000,000 old rows against few", words=("benchmarks.growth",)),
     "desk": Benchmark(what="pages over 100,000 posts", words=("benchmarks.desk",)),
+    "learning": Benchmark(what="false alarms, power, feedback", words=("benchmarks.learning",)),
     "disk": Benchmark(what="bytes a candidate, by table", words=("benchmarks.disk",)),
     "quota": Benchmark(
         what="requests a minute, kept and used",

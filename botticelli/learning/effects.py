@@ -138,14 +138,15 @@ def feedback_for(
         most: Bound: 0.1 is from 0.9 to 1.1.
         exploration: That share.
     """
-    told = [effects[pair] for pair in kinds.items() if pair in effects]
+    known = (effects[pair] for pair in kinds.items() if pair in effects)
+    told = [one for one in known if not one.low <= 1 <= one.high]
     if not told:
         return Feedback()
     if chance_of("exploration", id_).random() < exploration:
         return Feedback(why="without feedback, to explore")
     product = 1.0
     for one in told:
-        product *= one.factor
+        product *= one.low if one.low > 1 else one.high
     factor = round(min(1 + most, max(1 - most, product)), 4)
     change = f"{100 * (factor - 1):+.0f} %"
     because = ", ".join(f"{one.feature} = {one.kind}, n = {one.n}" for one in told)
