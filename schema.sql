@@ -669,6 +669,8 @@ CREATE TABLE IF NOT EXISTS source_items (
 CREATE INDEX IF NOT EXISTS source_items_by_address ON source_items (address) WHERE address IS NOT NULL;
 CREATE INDEX IF NOT EXISTS source_items_by_text ON source_items (text_key);
 CREATE INDEX IF NOT EXISTS source_items_free ON source_items (source, available_at) WHERE available_at < 'infinity';
+CREATE INDEX IF NOT EXISTS source_items_told
+    ON source_items (found_at) WHERE text <> '' AND available_at = 'infinity';  -- of db prune, since version 8
 CREATE INDEX IF NOT EXISTS source_items_used ON source_items (source) WHERE used_at IS NOT NULL;
 ALTER TABLE potential_discord_posts
     ADD COLUMN IF NOT EXISTS source_item_id bigint,         -- what it was made of; no foreign key: items are pruned

@@ -92,6 +92,20 @@ def test_the_configuration_says_how_long(botticelli, history):
     }
 
 
+def test_prune_frees_the_text_of_items_that_are_over_and_knows_them_all_the_same(db, botticelli):
+    db.execute(
+        "INSERT INTO source_items (source, key, text_key, title, text, found_at, available_at)"
+        " VALUES ('blog', 'old', 'a', 'T', 'long', now() - interval '200 days', 'infinity'),"
+        " ('blog', 'free', 'b', 'T', 'long', now() - interval '200 days', now()),"
+        " ('blog', 'new', 'c', 'T', 'long', now(), 'infinity')"
+    )
+
+    botticelli("db prune")
+
+    found = db.execute("SELECT key, text_key, text FROM source_items ORDER BY id").fetchall()
+    assert found == [("old", "a", ""), ("free", "b", "long"), ("new", "c", "long")]
+
+
 def test_prune_goes_in_batches(history):
     history.execute(
         "INSERT INTO runs (stage, state, host, pid, started_at, ended_at)"

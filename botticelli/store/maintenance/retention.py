@@ -171,12 +171,25 @@ PICTURES: Final = """
 """
 
 
+# An item stays known by guid, address and text, so that it never comes in again as a new one.
+ITEMS: Final = """
+    UPDATE source_items
+       SET text = '', title = ''
+     WHERE id IN (SELECT id
+                    FROM source_items
+                   WHERE text <> ''
+                     AND available_at = 'infinity'
+                     AND found_at < botticelli_now() - make_interval(days => %(days)s)
+                   LIMIT %(batch)s)
+"""
+
+
 def tidy(conn: Connection, *, days: int, batch: int = BATCH) -> None:
-    """Store old prompts in parts; free parts and pictures that nothing has any more.
+    """Store old prompts in parts; free parts, pictures and texts of sources that nothing needs.
 
     Every `batch` rows are a transaction of their own; broken off, it goes on next time.
     """
-    for statement in (INLINE, ORPHANS, *((PARTS, PICTURES) if days else ())):
+    for statement in (INLINE, ORPHANS, *((PARTS, PICTURES, ITEMS) if days else ())):
         while conn.execute(statement, {"days": days, "batch": batch}).rowcount == batch:
             pass
 
