@@ -102,40 +102,27 @@ FUNNELS: Final = """
      ORDER BY grouping(c.score) = 0 DESC, 1, count(*) DESC, 2
      LIMIT 500
 """
+# Each day by its two instants, which the indexes find: no row is asked for its day.
 DAYS: Final = """
-    SELECT f.day, sum(f.written)::bigint AS written, sum(f.approved)::bigint AS approved,
-           sum(f.posted)::bigint AS posted, sum(f.cost)::float AS cost_usd
-      FROM (SELECT (generated_at AT TIME ZONE %(zone)s)::date AS day,
-                   count(*) AS written, 0 AS approved, 0 AS posted, 0.0 AS cost
-              FROM potential_discord_posts
-             WHERE generated_at >= %(since)s
-             GROUP BY 1
-             UNION ALL
-            SELECT (selected_at AT TIME ZONE %(zone)s)::date, 0, count(*), 0, 0
-              FROM approved_discord_posts
-             WHERE selected_at >= %(since)s
-             GROUP BY 1
-             UNION ALL
-            SELECT (posted_at AT TIME ZONE %(zone)s)::date, 0, 0, count(*), 0
-              FROM approved_discord_posts
-             WHERE posted_at >= %(since)s
-             GROUP BY 1
-             UNION ALL
-            SELECT (created_at AT TIME ZONE %(zone)s)::date, 0, 0, 0, coalesce(sum(cost_usd), 0)
-              FROM model_calls
-             WHERE created_at >= %(since)s
-             GROUP BY 1
-             UNION ALL
-            SELECT day, 0, 0, 0, sum(dollars)
-              FROM spending
-             WHERE day >= %(first)s
-             GROUP BY 1
-             UNION ALL
-            SELECT %(first)s::date + n, 0, 0, 0, 0
-              FROM generate_series(0, %(last)s::date - %(first)s::date) AS n) AS f
-     WHERE f.day BETWEEN %(first)s AND %(last)s
-     GROUP BY f.day
-     ORDER BY f.day
+    SELECT b.day,
+           (SELECT count(*) FROM potential_discord_posts
+             WHERE generated_at >= b.since AND generated_at < b.until) AS written,
+           (SELECT count(*) FROM approved_discord_posts
+             WHERE selected_at >= b.since AND selected_at < b.until) AS approved,
+           (SELECT count(*) FROM approved_discord_posts
+             WHERE posted_at >= b.since AND posted_at < b.until) AS posted,
+           (coalesce((SELECT sum(cost_usd) FROM model_calls
+                       WHERE created_at >= b.since AND created_at < b.until), 0)
+            + coalesce(s.dollars, 0))::float AS cost_usd
+      FROM (SELECT d::date AS day, d AT TIME ZONE %(zone)s AS since,
+                   (d + interval '1 day') AT TIME ZONE %(zone)s AS until
+              FROM generate_series(%(first)s::timestamp, %(last)s::timestamp, '1 day') AS d) AS b
+      LEFT JOIN (SELECT day, sum(dollars) AS dollars
+                   FROM spending
+                  WHERE day >= %(first)s
+                  GROUP BY day) AS s
+        ON s.day = b.day
+     ORDER BY b.day
 """
 HOURS: Final = """
     SELECT extract(isodow FROM d.at)::integer AS weekday, extract(hour FROM d.at)::integer AS hour,
