@@ -127,8 +127,14 @@ def _hint(key: str, rule: Schema) -> str:
 
 
 def _list(value: list[Any], rule: Schema, path: Place) -> Iterator[Mistake]:
-    if len(value) < rule.get("minItems", 0):
-        yield Mistake(path=path, what="must not be empty")
+    least, most = rule.get("minItems", 0), rule.get("maxItems", len(value))
+    if len(value) < least:
+        what = "must not be empty" if least == 1 else f"needs {least} or more"
+        yield Mistake(path=path, what=what)
+    if len(value) > most:
+        yield Mistake(path=path, what=f"has {len(value)}, which is more than {most}")
+    if rule.get("uniqueItems") and any(each in value[:place] for place, each in enumerate(value)):
+        yield Mistake(path=path, what="names one of them twice")
     for index, inner in enumerate(value):
         yield from mistakes(inner, rule.get("items", {}), (*path, index))
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from psycopg.types.json import Jsonb
 
+from botticelli.config.keys import slot
 from botticelli.config.model import Destination
 from botticelli.config.operations import ExperimentConfig, LearningConfig
 from botticelli.stages.curate.stage import curate
@@ -90,6 +91,20 @@ def test_each_item_has_the_arm_that_was_drawn_for_its_slot(db, stages, gemini, w
     blocks = Counter((row[2], row[3]) for row in slots(db))
     for block in {block for block, _ in blocks}:
         assert abs(blocks[block, ARMS[0]] - blocks[block, ARMS[1]]) <= 1
+
+
+def test_the_block_is_that_of_the_hour_at_which_the_post_is_expected(db, stages, clock):
+    """It is Tuesday noon; what waits already goes out first."""
+    configure(stages, experiments={"hook": ExperimentConfig(arms=ARMS)})
+    cron = tuple(slot(each) for each in ("tue 19:00", "wed 08:00", "sat 15:00"))
+    places = {"main": Destination(name="main", platform="outbox", slots=cron)}
+    config = replace(stages.config, destinations=places)
+    approved(db, "waits already")
+
+    _, rows = draw_arms(db, config, (("day", 1), ("day", 2), ("day", 3)), now=clock.now())
+
+    blocks = [row["block"] for row in rows]
+    assert blocks == ["weekday morning", "weekend afternoon", "weekday evening"]
 
 
 def test_a_drawn_arm_stays_and_the_next_batch_goes_on_where_it_ended(db, stages, writing):

@@ -24,7 +24,7 @@ SHOWN: Final[Columns] = {
 
 @command()
 def experiments(env: Environment, conn: Connection, name: str = "") -> Listing:
-    """Show where each experiment stands, and how many posts it still needs.
+    """Show where each experiment stands and what it still needs.
 
     Takes:
         name NAME: Only this one.

@@ -44,7 +44,7 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "trace": ("reports.trace", "Show the history of a post."),
         "experiments": (
             "review.experiments",
-            "Show where each experiment stands, and how many posts it still needs.",
+            "Show where each experiment stands and what it still needs.",
         ),
         "schedule": (
             "review.calendar",
