@@ -1621,12 +1621,10 @@ CREATE OR REPLACE FUNCTION botticelli_scores(
                ) AS f (likes, replies, reposts)
          WHERE NOT e.late AND NOT e.gone
     ), leveled AS (
-        SELECT s.*, s.y - (10 * s.mean + b.sum) / (10 + b.weight) AS rest
-          FROM seen AS s
-         CROSS JOIN LATERAL (
-               SELECT coalesce(sum(0.5 ^ ((s.i - o.i) / 30.0) * o.y), 0), coalesce(sum(0.5 ^ ((s.i - o.i) / 30.0)), 0)
-                 FROM seen AS o
-                WHERE o.i BETWEEN s.i - 200 AND s.i - 1) AS b (sum, weight)
+        SELECT s.*, s.y - (10 * s.mean + coalesce(sum(s.y * s.age) OVER before, 0) / s.age)
+                          / (10 + coalesce(sum(s.age) OVER before, 0) / s.age) AS rest
+          FROM (SELECT *, 2::double precision ^ (i / 30::double precision) AS age FROM seen) AS s
+        WINDOW before AS (ORDER BY s.i ROWS BETWEEN 200 PRECEDING AND 1 PRECEDING)
     ), effects AS (
         SELECT kind, what, count(*) * avg(rest) / (count(*) + 6) AS effect
           FROM leveled

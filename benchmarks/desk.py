@@ -72,6 +72,10 @@ FILL = """
     SELECT id, 'file', 'posted', 1, posted_at, text_content, id::text, posted_at, selected_at,
            'outbox:file'
       FROM approved_discord_posts;
+    INSERT INTO engagement (delivery_id, age, counts)
+    SELECT id, '24h', jsonb_build_object('likes', id % 17, 'replies', id % 5)
+      FROM deliveries
+     WHERE posted_at > now() - interval '1 year';
     INSERT INTO approved_discord_posts (text_content, approved_by, approved_hash)
     SELECT 'Next: ' || i, 'auto', botticelli_text_hash('Next: ' || i)
       FROM generate_series(1, 300) AS i;
