@@ -153,22 +153,28 @@ def feedback_for(
     return Feedback(factor=factor, why=f"{change} because {because}")
 
 
-def shares(counts: Mapping[str, int], effects: Mapping[tuple[str, str], Effect]) -> dict[str, int]:
+def shares(counts: Mapping[str, int], factors: Mapping[str, float]) -> dict[str, int]:
     """Return how many posts of each angle are written in place of `counts`; as many in all.
 
     None gets less than half of its own share or more than one and a half; each has at least one.
+
+    Args:
+        counts: Angle -> posts.
+        factors: Angle -> the factor of its effect, where one is known.
     """
-    known = {angle: effects.get(("angle", angle)) for angle in counts}
     wanted = {
-        angle: count * min(1.5, max(0.5, one.factor if (one := known[angle]) else 1.0))
+        angle: count * min(1.5, max(0.5, factors.get(angle, 1.0)))
         for angle, count in counts.items()
     }
     total = sum(counts.values())
-    scale = total / sum(wanted.values()) if counts else 0
+    scale = total / max(sum(wanted.values()), 1e-9)
     given = {angle: max(1, int(value * scale)) for angle, value in wanted.items()}
-    rest = sorted(counts, key=lambda angle: wanted[angle] * scale - given[angle], reverse=True)
-    for angle in rest[: max(0, total - sum(given.values()))]:
-        given[angle] += 1
+
+    def lacks(angle: str) -> float:
+        return wanted[angle] * scale - given[angle]
+
+    while sum(given.values()) < total:
+        given[max(given, key=lacks)] += 1
     while sum(given.values()) > total:  # the floor of one gave too many
-        given[max(given, key=lambda angle: given[angle] - wanted[angle] * scale)] -= 1
+        given[min((one for one in given if given[one] > 1), key=lacks)] -= 1
     return given

@@ -87,7 +87,7 @@ def block_of(at: datetime) -> str:
 
 def chance_of(*names: object) -> random.Random:
     """Return chance that is the same for the same names, on every machine and in every run."""
-    return random.Random(sha256(":".join(map(str, names)).encode()).digest())  # noqa: S311 - chance to be repeated, no secret
+    return random.Random(sha256(":".join(map(str, names)).encode()).digest())  # noqa: S311 - no secret
 
 
 def balanced_arm(experiment: str, arms: Sequence[str], block: str, number: int) -> str:

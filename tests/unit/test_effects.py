@@ -84,13 +84,12 @@ def test_what_nothing_is_known_of_stays_and_a_share_explores():
         ({"a": 5, "b": 5}, {"a": 0.1, "b": 9}),
         ({"a": 1, "b": 1, "c": 1}, {"a": 0.1, "b": 0.1, "c": 9}),
         ({"a": 4, "b": 4, "c": 2}, {}),
+        ({**dict.fromkeys("abcdef", 1), "g": 4}, dict.fromkeys("abcdef", 0.1)),
         ({"a": 1}, {"a": 9}),
     ],
 )
 def test_shares_keep_the_number_of_posts_and_every_angle(counts, factors):
-    effects = {("angle", kind): effect(factor, kind) for kind, factor in factors.items()}
-
-    given = shares(counts, effects)
+    given = shares(counts, factors)
 
     assert sum(given.values()) == sum(counts.values())
     assert all(max(1, 0.25 * counts[each]) <= given[each] for each in counts)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from botticelli.config.model import Config, Destination
 from botticelli.learning.effects import LEAST_POSTS, shares
 from botticelli.learning.trials import balanced_arm, block_of, tempted_arm
+from botticelli.narrative.language.model import NarrativeFile
 from botticelli.platforms.open import wanted_by
 from botticelli.schedule.due import Pace
 from botticelli.schedule.forecast import Waiting, forecast
@@ -45,11 +46,19 @@ def examples(conn: Connection, config: Config, *, now: datetime) -> dict[str, st
     }
 
 
-def shared(conn: Connection, config: Config, items: Items, *, now: datetime) -> Items:
+def shared(
+    conn: Connection, config: Config, file: NarrativeFile, items: Items, *, now: datetime
+) -> Items:
     """Return the items with more of the angles that readers like; as many in all."""
-    if not config.learning.shares:
+    if not (config.learning.shares and items):
         return items
-    given = shares(Counter(key for key, _ in items), effects_now(conn, config, now=now))
+    effects = effects_now(conn, config, now=now)
+    factors = {
+        key: one.factor
+        for key, narrative in file.narratives.items()
+        if (one := effects.get(("angle", narrative.name)))
+    }
+    given = shares(Counter(key for key, _ in items), factors)
     rounds = ((key, number) for number in range(1, max(given.values()) + 1) for key in given)
     return tuple((key, number) for key, number in rounds if number <= given[key])
 
@@ -80,7 +89,7 @@ def _slots(
     """Yield a row of experiment_slots for each item: balanced in its block, or by Thompson."""
     one = config.experiments[name]
     to = config.destinations[config.decides(one)]
-    seen = list_arm_posts(conn, config, name) if one.mode == "thompson" else ()
+    seen = list_arm_posts(conn, config, name, calm=True) if one.mode == "thompson" else ()
     inside, first = count_slots(conn, name)
     times = _expected(conn, config, to, len(items), now=now)
     for slot, ((key, number), at) in enumerate(zip(items, times, strict=False), first):

@@ -209,7 +209,7 @@ class GenerateTask(Task[Item, Execution, GenerateReport]):
             configured=self._config.generate.iterations,
         )
         items = plan_items(self.file, self.narrative, iterations=iterations)
-        items = shared(self._conn, self._config, items, now=runs.now(self._conn))
+        items = shared(self._conn, self._config, self.file, items, now=runs.now(self._conn))
         self._items = with_something_to_say(self._conn, self.file, items)
         return "" if self._items else NOTHING_NEW
 

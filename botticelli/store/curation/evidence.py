@@ -34,6 +34,7 @@ ARM_POSTS: Final = f"""
                 THEN 'weekend ' ELSE 'weekday ' END || (s.features ->> 'hours') AS stratum
       FROM {SCORED}
      WHERE s.features ? %(feature)s
+       AND NOT (s.is_angry AND %(calm)s)
 """  # noqa: S608 - all parts are constants
 
 
@@ -69,10 +70,17 @@ def effects_now(
     return effects_of(list_evidence(conn, config, now=now), ("angle", "theme", "length"))
 
 
-def list_arm_posts(conn: Connection, config: Config, experiment: str) -> Sequence[ArmPost]:
-    """Return the posts of an experiment that have a result, in the order in which they went out."""
+def list_arm_posts(
+    conn: Connection, config: Config, experiment: str, *, calm: bool = False
+) -> Sequence[ArmPost]:
+    """Return the posts of an experiment that have a result, in the order in which they went out.
+
+    `calm`: without those that may have made people angry. A test keeps them: which these are can
+    change with later posts, and a verdict does not.
+    """
     values = _values(config, config.decides(config.experiments[experiment]))
-    return fetch_all(conn, ArmPost, ARM_POSTS, values | {"feature": f"experiment.{experiment}"})
+    values |= {"feature": f"experiment.{experiment}", "calm": calm}
+    return fetch_all(conn, ArmPost, ARM_POSTS, values)
 
 
 SLOTS: Final = """
