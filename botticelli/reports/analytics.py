@@ -35,8 +35,12 @@ def to_page(found: Insights, *, project: str) -> str:
 
 def to_html(found: Insights) -> str:
     """Return the figures as a fragment of a page."""
-    sections = {title: show(found.figures) for title, show in SECTIONS.items()}
+    sections: dict[str, Iterator[str]] = {
+        title: show(found.figures) for title, show in SECTIONS.items()
+    }
     sections["What readers did"] = _readers(found)
+    if found.experiments:
+        sections["Experiments"] = _experiments(found)
     sections["The judge against people"] = (
         f"<p>{escape(one)}</p>" for one in found.agreement.lines
     )
@@ -77,6 +81,13 @@ def _readers(found: Insights) -> Iterator[str]:
                 for one in getattr(place, kind)
             ],
         )
+
+
+def _experiments(found: Insights) -> Iterator[str]:
+    heads = ("experiment", "arm", "posts", "mean reactions", "result")
+    names = ("experiment", "arm", "posts", "mean", "result")
+    rows = [[one[name] for name in names] for one in found.experiments]
+    yield table("Posts with reactions at 24 hours", heads, rows)
 
 
 def _name(one: FeatureEffect) -> str:

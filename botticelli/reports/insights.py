@@ -1,11 +1,16 @@
 """What can be learned: figures, what readers did, how the judge agrees with people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import expm1
+from statistics import fmean
+from typing import Any
 
 from botticelli.config.model import Config, Destination
+from botticelli.learning.trials import verdict
 from botticelli.records import record
 from botticelli.reports.judge_agreement import JudgeAgreement, judge_agreement
 from botticelli.store.connection import Connection
+from botticelli.store.curation.evidence import list_arm_posts
 from botticelli.store.reads.engagement import (
     LEAST,
     FeatureEffect,
@@ -56,6 +61,7 @@ class Insights:
     figures: Figures
     readers: tuple[ReaderInsights, ...]
     agreement: JudgeAgreement
+    experiments: tuple[Mapping[str, Any], ...] = ()
 
 
 def read_insights(conn: Connection, config: Config, *, days: int) -> Insights:
@@ -67,6 +73,9 @@ def read_insights(conn: Connection, config: Config, *, days: int) -> Insights:
         figures=figures,
         readers=tuple(_readers(conn, config)),
         agreement=judge_agreement(conn),
+        experiments=tuple(
+            row for one in config.experiments for row in experiment_rows(conn, config, one)
+        ),
     )
 
 
@@ -92,10 +101,29 @@ def read_readers(conn: Connection, config: Config, place: Destination) -> Reader
     )
 
 
+def experiment_rows(conn: Connection, config: Config, name: str) -> list[Mapping[str, Any]]:
+    """Return a row for each arm of an experiment; the first one tells the result. Reads only."""
+    one = config.experiments[name]
+    posts = list_arm_posts(conn, config, name)
+    found = verdict(name, one.arms, posts, wanted=one.posts, rule=one.rule)
+    proves = "earns while it learns; proves nothing" if one.mode == "thompson" else found.words
+    result = f"over: '{one.use}' is used" if one.use else proves
+    told = {"mode": one.mode, "rule": one.rule, **vars(found), "needed": found.needed}
+    values = {arm: [expm1(each.y) for each in posts if each.arm == arm] for arm in one.arms}
+    return [
+        {
+            "experiment": name,
+            "arm": arm,
+            "posts": len(each),
+            "mean": fmean(each) if each else None,
+            **(told | {"result": result} if arm == one.arms[0] else {"result": ""}),
+        }
+        for arm, each in values.items()
+    ]
+
+
 def gain(effect: float) -> str:
     """Return an effect on logarithms as a gain in counts: "+12 %"."""
-    from math import expm1
-
     return f"{expm1(effect):+.0%}".replace("%", " %")
 
 

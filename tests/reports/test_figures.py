@@ -11,6 +11,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from botticelli.config.model import Config, DatabaseConfig, Destination
+from botticelli.config.operations import ExperimentConfig
 from botticelli.reports import charts
 from botticelli.reports.analytics import to_html, to_page
 from botticelli.reports.insights import read_insights
@@ -43,10 +44,12 @@ def written(db):
     return db
 
 
-def insights_of(db, days=7):
+def insights_of(db, days=7, **more):
     place = Destination(name="news <b>", platform="outbox", channel="x")
     config = Config(
-        database=DatabaseConfig(url="", folder=Path("unused")), destinations={place.name: place}
+        database=DatabaseConfig(url="", folder=Path("unused")),
+        destinations={place.name: place},
+        **more,
     )
     return read_insights(db, config, days=days)
 
@@ -141,6 +144,18 @@ def test_what_readers_did_is_shown_once_there_is_enough_of_it(db, count, words):
         assert "question: yes" in page
         assert "helps" in page
         assert "20 likes, 1 replies" in page
+
+
+def test_experiments_are_shown_with_their_arms_and_what_they_need(db):
+    at(db, NOON)
+    found = insights_of(db, experiments={"hook <b>": ExperimentConfig(arms=("plain", "question"))})
+
+    page = to_page(found, project="x")
+
+    assert_well_formed(page)
+    assert "hook &lt;b&gt;" in page
+    assert "question" in page
+    assert found.experiments[0]["result"] in page.replace("&#x27;", "'")
 
 
 def assert_well_formed(page):
