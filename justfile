@@ -23,6 +23,11 @@ any-hour *WORDS: setup
 proofs: setup
     {{python}} -m pytest -m slow
 
+# The desk in a real Chromium, with axe-core
+browser: setup
+    cd tests/browser && npm ci --no-audit --no-fund
+    {{python}} -m pytest -m browser
+
 # 200 faults of the database during generate, curate and post (about 12 minutes)
 database-faults: setup
     BOTTICELLI_FAULTS=200 {{python}} -m pytest -m slow tests/crash/test_database_faults.py

@@ -135,7 +135,7 @@ function withReason(action) {
 }
 
 const decisions = { a: "approve", r: "reject", h: "hold" };
-let gone = 0;  // when g was pressed
+let gone = -Infinity;  // when g was pressed
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select");
@@ -152,7 +152,7 @@ document.addEventListener("keydown", (event) => {
     location.href = root + { r: "/review", c: "/calendar", a: "/analytics" }[key];
     return;
   }
-  gone = 0;
+  gone = -Infinity;
   if (key === "g") gone = performance.now();
   else if (key === "j" || key === "k") move(key === "j" ? 1 : -1);
   else if (key === "?") help.showModal();
