@@ -4,19 +4,16 @@ Every label has few values, all of them from the configuration or from schema.sq
 destinations, models. Nothing is labeled with an id. Names are documented in docs/monitoring.md.
 """
 
-import errno
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from botticelli import files
 from botticelli.cli.shell.command import command
 from botticelli.cli.shell.environment import Environment
 from botticelli.config.model import STAGES, Config
-from botticelli.errors import ConfigError, UsageError
+from botticelli.errors import UsageError
 from botticelli.reports.budget import ModelBudget, budget_report
 from botticelli.store.reads.metrics import Samples, read_samples
 from botticelli.store.reads.status import QUEUE_STATES
@@ -109,7 +106,7 @@ def metrics(env: Environment, *, textfile: Path | None = None) -> None:
     if textfile is None:
         env.stdout.write(env.hide(text))
     else:
-        _replace(env.cwd / textfile, env.hide(text))
+        env.write(textfile, text, mode=READABLE)
 
 
 def _all_samples(env: Environment) -> dict[str, Samples]:
@@ -196,23 +193,3 @@ def exposition(found: Mapping[str, Samples]) -> str:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collected())
     return generate_latest(registry).decode()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write all or nothing: a reader sees either the old file or the new one.
-
-    Raises:
-        ConfigError: The folder is not there, or is not ours to write.
-    """
-    try:
-        with files.written(path) as file:
-            os.fchmod(file.fileno(), READABLE)  # whatever the umask says
-            file.write(text.encode())
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise ConfigError(
-            f"cannot be written ({error.strerror})",
-            where=str(path),
-            hint="make the folder and let this user write there",
-        ) from error

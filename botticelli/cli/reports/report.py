@@ -28,8 +28,7 @@ def report(env: Environment, conn: Connection, file: Path, *, days: int = 30) ->
     if days > MOST_DAYS:
         raise UsageError(f"{days} days are too many", where="--days", hint=f"say {MOST_DAYS}")
     found, config = read_insights(conn, env.config, days=days), env.config
-    path = env.cwd / file
     page = analytics.to_page(found, project=config.project.name or "Botticelli")
-    path.write_text(page, encoding="utf-8", newline="")
+    path = env.write(file, page)
     facts = {"file": str(path), "from": found.figures.first, "days": days}
     return Done(line=f"the figures of {days} days are in {path}", facts=facts)

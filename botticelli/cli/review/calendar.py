@@ -140,8 +140,7 @@ def calendar(
     found = look(conn, env.config, weeks=weeks)
     if ics is None:
         return found
-    path = env.cwd / ics
-    path.write_text(to_ics(found, project=env.config.project.name), encoding="utf-8", newline="")
+    path = env.write(ics, to_ics(found, project=env.config.project.name))
     facts = {"file": str(path), "entries": len(found.entries)}
     return Done(line=f"{len(found.entries)} entries are in {path}", facts=facts)
 

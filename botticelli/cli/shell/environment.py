@@ -338,6 +338,38 @@ class Environment:
                 hint="practise in another (DATABASE_URL, XDG_STATE_HOME), or run botticelli demo",
             )
 
+    def write(self, path: Path, text: str, *, mode: int | None = None) -> Path:
+        """Write a file that the user named, all or nothing, without secrets; return its path.
+
+        `mode` holds whatever the umask says. What is no plain file is written to as it is.
+
+        Raises:
+            ConfigError: The folder is not there, or is not ours to write.
+        """
+        import errno
+
+        from botticelli import files
+        from botticelli.errors import ConfigError
+
+        path, content = self.cwd / path, self.hide(text).encode()
+        try:
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                path.write_bytes(content)
+                return path
+            with files.written(path) as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
+                file.write(content)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise ConfigError(
+                f"cannot be written ({error.strerror})",
+                where=str(path),
+                hint="make the folder and let this user write there",
+            ) from error
+        return path
+
     def connect(self) -> "Connection":
         """Return one more connection, for a thread; the caller closes it."""
         from botticelli.store.session import DatabaseSession
