@@ -82,12 +82,25 @@ class HealthReport:
 
 
 @command()
-def health(env: Environment) -> HealthReport:
+def health(env: Environment, *, listen: str = "") -> HealthReport | None:
     """Print one line of health; exit with 1 if unhealthy.
+
+    Takes:
+        listen HOST:PORT: Answer GET /health there, for monitors of containers, until Ctrl-C.
 
     Examples:
         botticelli health || botticelli doctor
+        botticelli health --listen 127.0.0.1:8080
     """
+    if listen:
+        from botticelli.cli.reports.health_server import serve
+
+        serve(env, listen, lambda: _asked(env))
+        return None
+    return _asked(env)
+
+
+def _asked(env: Environment) -> HealthReport:
     try:
         with _within(ANSWER_SECONDS), env.database(lock=LOCK_SECONDS) as conn:
             return read_health(conn, env.config, look=partial(_look, env))
