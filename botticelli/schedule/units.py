@@ -280,6 +280,42 @@ RestartPreventExitStatus=1 2 70 75 78 130 141 SIGINT SIGTERM SIGKILL
 """
 
 
+def desk_units(listen: str, *, place: UnitScope = SHIPPED) -> Mapping[str, str]:
+    """Return a socket and the service that it starts: the desk runs while somebody uses it.
+
+    `listen`: HOST:PORT, or a path.
+    """
+    name, target = f"{place.stem}-desk", "default.target" if place.of_user else "sockets.target"
+    socket = f"""\
+# systemd listens, and starts the desk for the first request: systemctl enable --now '{name}.socket'
+[Unit]
+Description={_title(place)}: where the desk listens
+PartOf={place.target}
+
+[Socket]
+ListenStream={listen}
+SocketMode=0660
+
+[Install]
+WantedBy={target}
+"""
+    service = f"""\
+# Rendered by: botticelli timers render --desk.
+[Unit]
+Description={_title(place)}: the desk
+Documentation=https://github.com/crumplecup/botticelli
+Wants={place.postgres}
+After=postgresql.service {place.postgres}
+
+[Service]
+Type=notify
+ExecStart={_starts(place, "desk --listen fd:// --idle-exit 15m")}
+TimeoutStopSec=20s
+
+{_surroundings(place)}"""
+    return {f"{name}.socket": socket, f"{name}.service": service}
+
+
 def _postgres(place: UnitScope) -> str:
     return f"""\
 # The embedded PostgreSQL, shared by all services; does nothing if DATABASE_URL is set.

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import stat
 from collections.abc import Callable
@@ -126,6 +127,8 @@ def serve(
         await server.serve(sockets=[sock])
         watching.cancel()
 
+    # uvicorn raises the signal that ended it once more when all is done.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):
         asyncio.run(run())
     with suppress(OSError):

@@ -9,7 +9,7 @@ import pytest
 
 from botticelli.cli.setup.timer_install import plans_of
 from botticelli.schedule.crontab import crontab
-from botticelli.schedule.units import PROGRAM, span, spread, systemd_units
+from botticelli.schedule.units import PROGRAM, desk_units, span, spread, systemd_units
 from tests.configured import load
 
 ROOT = Path(__file__).parents[2]
@@ -213,6 +213,21 @@ def test_systemd_finds_nothing_wrong_with_the_units(staged, plans):
 
     complaints = [line for line in done.stderr.splitlines() if "botticelli" in line]
     assert complaints == []
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong_with_the_units_of_the_desk(staged):
+    units = desk_units("127.0.0.1:8080")
+    for name, text in units.items():
+        (staged / "etc/systemd/system" / name).write_text(text)
+
+    done = analyze("--recursive-errors=no", f"--root={staged}", "verify", *units)
+
+    complaints = [line for line in done.stderr.splitlines() if "botticelli" in line]
+    assert complaints == []
+    service = staged / "etc/systemd/system/botticelli-desk.service"
+    done = analyze("security", "--offline=true", "--threshold=15", service)
+    assert done.returncode == 0, done.stdout
 
 
 @needs_systemd

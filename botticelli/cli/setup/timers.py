@@ -38,6 +38,7 @@ from botticelli.schedule.units import (
     SHIPPED,
     STEM,
     UnitScope,
+    desk_units,
     read_mark,
     systemd_units,
 )
@@ -294,20 +295,23 @@ def render_timers(
     user: ForUser = False,
     to: Path | None = None,
     program: str | None = None,
+    desk: bool = False,
 ) -> Done | PlainText:
     """Print the units or the crontab for the configured schedules.
 
     Takes:
+        desk: Print the socket and the service of the desk instead ([desk] listen).
         to DIR: Write files to this folder, not to stdout.
         program PATH: The program to run; else /usr/local/bin/botticelli.
     """
     plans = plans_of(env.config)
     place = scope_of(env, program=program or PROGRAM, of_user=user)
-    files = (
-        {"crontab.example": crontab(plans, place=place, clock=cron_clock(env))}
-        if cron
-        else systemd_units(plans, place=place)
-    )
+    if desk:
+        files = desk_units(env.config.desk.listen, place=place)
+    elif cron:
+        files = {"crontab.example": crontab(plans, place=place, clock=cron_clock(env))}
+    else:
+        files = systemd_units(plans, place=place)
     if to is None:
         parts = [f"# --- {name}\n{text}" for name, text in files.items()]
         text = "\n".join(files.values() if len(files) == 1 else parts)
