@@ -107,6 +107,7 @@ def serve(
         is_behind_proxy: Whether X-Forwarded-Proto says if the browser speaks TLS.
     """
     counted = _Idle(app)
+    path = sock.getsockname() if sock.family == socket.AF_UNIX else ""
     config = uvicorn.Config(
         counted,
         http=_Protocol,
@@ -131,9 +132,8 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: None)
     with suppress(KeyboardInterrupt):
         asyncio.run(run())
-    with suppress(OSError):
-        if sock.family == socket.AF_UNIX and (path := sock.getsockname()):
-            Path(path).unlink()
+    if path:
+        Path(path).unlink(missing_ok=True)
 
 
 async def _watch(

@@ -93,7 +93,7 @@ def health(env: Environment, *, listen: str = "") -> HealthReport | None:
         botticelli health --listen 127.0.0.1:8080
     """
     if listen:
-        from botticelli.cli.reports.health_server import serve
+        from botticelli.cli.shared.health_server import serve
 
         serve(env, listen, lambda: _asked(env))
         return None
