@@ -280,6 +280,8 @@ def _answer(desk: Desk, way: Way, request: Request, fields: Sequence[tuple[str, 
             )
             return way.handler(call)
     except BotticelliError as error:
+        if way.path == "/health":  # monitors ask for JSON, above all when the database is away
+            return JSONResponse({"healthy": False}, 503, {"cache-control": "no-store"})
         status = 409 if isinstance(error, StaleError) else STATUS.get(error.exit_code, 500)
         return _error(desk, request, status, str(error.problems[0]))
 

@@ -5,7 +5,8 @@ import secrets
 from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from urllib.parse import quote
 
 from botticelli.config.operations import DeskConfig
 from botticelli.records import record
@@ -15,6 +16,17 @@ from botticelli.store.desk.keys import ROLES, Role
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+
+class CookieSettings(TypedDict):
+    """What Starlette wants to know of a cookie."""
+
+    key: str
+    path: str
+    secure: bool
+    httponly: bool
+    samesite: Literal["lax"]
+
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -46,8 +58,22 @@ class Doors:
         self._spent: set[str] = set()
 
     def cookie(self, request: "Request") -> str:
-        """Return the name of our cookie: behind TLS one that no other host can set."""
-        return "__Host-botticelli" if request.url.scheme == "https" else "botticelli"
+        """Return the name of our cookie: behind TLS one that no other host can set.
+
+        Such a one is for all paths (RFC 6265bis), so each of several projects has its own name.
+        """
+        name = "botticelli" + quote(request.scope.get("root_path", "")).replace("/", "-")
+        return f"__Host-{name}" if request.url.scheme == "https" else name
+
+    def cookie_settings(self, request: "Request") -> "CookieSettings":
+        """Return what a cookie has besides its value, where it is set and where it is deleted."""
+        return {
+            "key": self.cookie(request),
+            "path": "/",
+            "secure": request.url.scheme == "https",
+            "httponly": True,
+            "samesite": "lax",
+        }
 
     def visitor(self, request: "Request", conn: Connection) -> Visitor | None:
         """Return who sends a request; None if he has to log in."""
@@ -73,7 +99,9 @@ class Doors:
             return None
         given = request.headers.get("x-botticelli-proxy", "")
         is_secret = bool(secret) and hmac.compare_digest(given.encode(), str(secret).encode())
-        return name if is_secret or request.scope.get("client") is None else None
+        # The client is whom X-Forwarded-For names; our end of a unix socket has no port.
+        server = request.scope.get("server")
+        return name if is_secret or (server is not None and server[1] is None) else None
 
     def link(self, conn: Connection, person: str, role: Role) -> str:
         """Return the key of a one-use link."""

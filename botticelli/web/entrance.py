@@ -34,15 +34,7 @@ def log_in(call: Call) -> Response:
         return call.show("login.html", status=403, token="", then=then, problem=problem)
     # Never to another site: the path is ours.
     answer = call.go(then if then.startswith("/") and then[1:2] not in ("/", "\\") else "/review")
-    answer.set_cookie(
-        doors.cookie(call.request),
-        session,
-        max_age=MONTH,
-        path=call.root or "/",
-        secure=call.request.url.scheme == "https",
-        httponly=True,
-        samesite="lax",
-    )
+    answer.set_cookie(value=session, max_age=MONTH, **doors.cookie_settings(call.request))
     return answer
 
 
@@ -50,7 +42,7 @@ def log_out(call: Call) -> Response:
     """End the session."""
     call.desk.doors.leave(call.conn, call.request)
     answer = call.go("/login")
-    answer.delete_cookie(call.desk.doors.cookie(call.request), path=call.root or "/")
+    answer.delete_cookie(**call.desk.doors.cookie_settings(call.request))
     return answer
 
 

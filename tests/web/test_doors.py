@@ -1,12 +1,20 @@
 """The doors of the desk: who comes in, as what, and what of a request is not believed."""
 
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
+from starlette.testclient import TestClient
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from botticelli.cli.work.desk import _check_doors
+from botticelli.errors import ConfigError, Unavailable
 from botticelli.store.desk import keys
 from botticelli.store.desk.keys import ROLES
+from botticelli.web.app import make_app
 from botticelli.web.doors import hash_password, is_loopback
 from botticelli.web.routes import WAYS
 
@@ -155,3 +163,67 @@ def test_health_says_only_yes_or_no_to_strangers(visits):
 def test_addresses_that_only_this_machine_reaches():
     assert all(map(is_loopback, ("127.0.0.1:1", "localhost:1", "[::1]:1", "127.9.9.9:1")))
     assert not any(map(is_loopback, ("0.0.0.0:1", ":1", "[::]:1", "192.168.1.2:1", "desk:1")))
+
+
+HANDED = {"remote-user": "anna", "x-forwarded-for": "203.0.113.5", "x-forwarded-proto": "https"}
+
+
+@pytest.fixture
+def proxied(visits):
+    """Return what the desk answers a proxy's headers at a server's end of a connection."""
+    visits.desk.config = replace(
+        visits.desk.config, desk=replace(visits.desk.config.desk, user_header="Remote-User")
+    )
+    behind = ProxyHeadersMiddleware(visits.app, trusted_hosts="*")
+
+    def ask(server):
+        async def app(scope, receive, send):
+            await behind({**scope, "server": server, "client": None}, receive, send)
+
+        client = TestClient(app, base_url="http://localhost", follow_redirects=False)
+        return client.get("/review", headers=HANDED)
+
+    return ask
+
+
+def test_a_proxy_at_a_unix_socket_may_also_say_for_whom_it_asks(proxied):
+    assert proxied(("/run/desk.sock", None)).status_code == 200
+    assert proxied(("127.0.0.1", 8080)).status_code == 303, "anybody may write that header"
+
+
+def test_a_cookie_behind_tls_is_one_that_browsers_keep(visits, db):
+    app = make_app({"/one": visits.desk, "/two": visits.desk}, WAYS)
+    client = TestClient(app, base_url="https://localhost", follow_redirects=False)
+    for path in ("/one", "/two"):
+        key = keys.make_key(db, "link", person="anna", role="editor")
+        answer = client.post(f"{path}/login", data={"token": key}, headers=ORIGIN)
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith(f"__Host-botticelli-{path[1:]}=")
+        assert "Path=/;" in cookie
+        assert "Secure" in cookie
+    assert client.get("/one/review").status_code == client.get("/two/review").status_code == 200
+    left = client.post("/one/logout", headers=ORIGIN).headers["set-cookie"]
+    assert "Secure" in left
+    assert (client.get("/one/review").status_code, client.get("/two/review").status_code) == (
+        303,
+        200,
+    )
+
+
+def test_health_says_no_in_json_when_the_database_is_away(visits):
+    def away():
+        raise Unavailable("it does not answer", where="database")
+
+    visits.desk.connect = away
+    answer = visits.client().get("/health")
+    assert (answer.status_code, answer.json()) == (503, {"healthy": False})
+
+
+@pytest.mark.parametrize(
+    ("address", "is_refused"), [("127.0.0.1", False), ("0.0.0.0", True), (None, False)]
+)
+def test_a_socket_that_was_handed_over_needs_a_door_too(visits, db, tmp_path, address, is_refused):
+    with socket.socket(socket.AF_INET if address else socket.AF_UNIX) as sock:
+        sock.bind((address, 0) if address else str(tmp_path / "desk.sock"))
+        with pytest.raises(ConfigError) if is_refused else nullcontext():
+            _check_doors(db, visits.desk, sock)

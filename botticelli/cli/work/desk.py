@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from socket import AF_UNIX, socket
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
 
@@ -104,17 +105,17 @@ def serve(
     wait = _seconds(idle_exit) if idle_exit else None
     where = listen or env.config.desk.listen
     with ExitStack() as stack:
+        sock = stack.enter_context(listening(where, unix))
         desks: dict[str, Desk] = {}
         links = []
         for path, each in (_projects(env) if every else {"": env}).items():
             conn = stack.enter_context(each.database())
             made = desks[path] = _desk(each, is_read_only=read_only)
-            _check_doors(conn, made, where="" if unix else where)
+            _check_doors(conn, made, sock)
             links.append(f"{path}/login?token={made.doors.link(conn, each.user, 'admin')}")
         for one in desks.values():
             one.others = {path: path.strip("/") for path in desks} if every else {}
-        sock = stack.enter_context(listening(where, unix))
-        behind = bool(unix or env.config.desk.proxy_secret)
+        behind = sock.family == AF_UNIX or bool(env.config.desk.proxy_secret)
         shown = [] if unix or where.startswith("fd://") else links
         ready = partial(_say_links, env, shown, where, browser=browser)
         run(make_app(desks, WAYS), sock, ready=ready, idle_exit=wait, is_behind_proxy=behind)
@@ -195,7 +196,7 @@ def _projects(env: Environment) -> Mapping[str, Environment]:
     return found
 
 
-def _check_doors(conn: Connection, made: "Desk", *, where: str) -> None:
+def _check_doors(conn: Connection, made: "Desk", sock: socket) -> None:
     """Refuse to be open to other machines without a door.
 
     Raises:
@@ -203,7 +204,7 @@ def _check_doors(conn: Connection, made: "Desk", *, where: str) -> None:
     """
     from botticelli.web.doors import is_loopback
 
-    if not where or where.startswith("fd://") or is_loopback(where):
+    if sock.family == AF_UNIX or is_loopback(where := "{}:{}".format(*sock.getsockname())):
         return
     has_password = any(one.has_password for one in keys.list_people(conn))
     if not has_password and not made.config.desk.proxy_secret:
