@@ -223,6 +223,7 @@ class Platform:
         return receipt
 
     observes = False  # whether readers' reactions can be counted
+    has_chains = True  # whether further messages of a text are counted as replies
     look_price = Decimal(0)  # US dollars for each post that is looked at
 
     def observe(self, receipts: Sequence[Receipt]) -> Mapping[str, Mapping[str, int] | None]:
@@ -238,6 +239,14 @@ class Platform:
         """
         del receipts
         return {}
+
+    def own_replies(self, receipt: Receipt, messages: int) -> int:
+        """Return how many replies to the first of several messages of one text are its others.
+
+        All of them where they lie in its thread; of a chain, where each answers the one before it,
+        one.
+        """
+        return messages - 1 if self.thread_of(receipt) else min(messages - 1, int(self.has_chains))
 
     def whereabouts(self) -> str:
         """Ask which place it writes to, where its address does not say; empty: nobody says.

@@ -59,6 +59,18 @@ def test_reactions_are_counted_once_for_each_age(db, stage, peer):
     assert observe(stage.context).results == (), "nobody looks at what is older"
 
 
+def test_our_own_further_messages_are_no_replies(db, stage, peer):
+    parts = ["About the roses.", "Cut them in March.", "Water them in May."]
+    approved(db, "\n\n---\n\n".join(parts), parts=parts)
+    stage()
+    root = peer.ids()[0]
+    own = bool(peer.parents())  # elsewhere they are no answers to each other
+    peer.react(root, likes=2, replies=3 + own)
+    stage.clock.advance(timedelta(hours=1, minutes=1))
+    observe(stage.context)
+    assert snapshots(db) == [(1, "1h", False, False, "2", 3)]
+
+
 def test_what_is_gone_is_not_zero_and_is_not_asked_for_again(db, stage, peer):
     ids = publish(db, stage, 3)
     platform = stage.context.open(peer.destination()).platform

@@ -525,6 +525,7 @@ def test_what_follows_a_message_may_be_repeated(discord, clock):
             platform.follow(step, receipt)
 
     assert discord.messages(channel)[0]["flags"] & 1
+    assert platform.own_replies(receipt, 3) == 2, "they lie in its thread"
 
 
 @pytest.mark.parametrize(

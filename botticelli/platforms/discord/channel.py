@@ -153,9 +153,11 @@ def observe(
 ) -> dict[str, Mapping[str, int] | None]:
     """Count what readers did with messages of ours in a channel, a hundred with each request.
 
-    What is not on the pages that reach back so far is gone. Replies are those on the same pages.
+    What is not on the pages that reach back so far is gone. Replies are those on the same
+    pages, which is why they are read for a single message, too: alone it does not tell of any.
     """
-    path, oldest = f"/channels/{channel}/messages", min(map(int, ids))
+    ids = [one for one in ids if one.isdecimal()]  # people may have written anything
+    path, oldest = f"/channels/{channel}/messages", min(map(int, ids), default=0)
     query = {"limit": str(PAGE)}
     seen: list[Mapping[str, Any]] = []
     for _ in range(MOST_PAGES):

@@ -246,20 +246,20 @@ class Discord(WebPlatform):
             return ""
         return f"discord:{self._channel}"
 
-    observes = True
+    observes, has_chains = True, False
 
     def observe(self, receipts: Sequence[Receipt]) -> Mapping[str, Mapping[str, int] | None]:
         """See Platform. A page of the channel has a hundred; what lies elsewhere is asked for."""
         found: dict[str, Mapping[str, int] | None] = {}
         here = [one.remote_id for one in receipts if not self.lies_in(one)]
-        if self._can_read and self._channel and len(here) > 1 and not self._extras.is_forum:
+        if self._can_read and self._channel and here and not self._extras.is_forum:
             found |= channels.observe(self._look, self._channel, here, author=self._me())
         for one in (one for one in receipts if one.remote_id not in found):
             try:
                 seen = self._look(*self._one(one.remote_id, self.lies_in(one)))
             except Refused as error:
                 if error.code != UNKNOWN_MESSAGE:
-                    raise
+                    continue
                 seen = None
             found[one.remote_id] = seen and channels.counts_of(seen)
         return found

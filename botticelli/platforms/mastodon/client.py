@@ -203,7 +203,7 @@ class Mastodon(WebPlatform):
             found |= {str(one["id"]): statuses.counts_of(one) for one in self._several(ids)}
             for id_ in ids:
                 if id_ not in found:
-                    found[id_] = self._counted(id_)
+                    found |= self._counted(id_)
         return found
 
     def _several(self, ids: Sequence[str]) -> Sequence[Json]:
@@ -215,11 +215,12 @@ class Mastodon(WebPlatform):
         known = set(ids)
         return [one for one in page if str(one["id"]) in known] if statuses.is_page(page) else ()
 
-    def _counted(self, id_: str) -> Mapping[str, int] | None:
+    def _counted(self, id_: str) -> dict[str, Mapping[str, int] | None]:
+        """Return the counts of one; None only if it is gone: what else is refused says nothing."""
         try:
-            return statuses.counts_of(self._look(_one(id_)))
-        except Refused:
-            return None
+            return {id_: statuses.counts_of(self._look(_one(id_)))}
+        except Refused as error:
+            return {id_: None} if error.code == 404 else {}
 
     def whereabouts(self) -> str:
         """See Platform."""

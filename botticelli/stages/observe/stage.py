@@ -103,10 +103,13 @@ class ObserveTask(Task[DueBatch, Observed, ObserveReport]):
         receipts = [Receipt(remote_id=one.remote_id, url=one.url) for one in piece.looks]
         found = platform.observe(receipts)
         counted = gone = 0
-        for one in piece.looks:
+        for one, receipt in zip(piece.looks, receipts, strict=True):
             if one.remote_id not in found:
                 continue
             counts = found[one.remote_id]
+            own = platform.own_replies(receipt, one.messages)
+            if counts and own:
+                counts = {**counts, "replies": max(counts.get("replies", 0) - own, 0)}
             engagement.keep(worker.conn, one, counts)
             counted, gone = counted + (counts is not None), gone + (counts is None)
         unknown = len(piece.looks) - counted - gone

@@ -26,6 +26,7 @@ class DueLook:
     """A message whose reactions are to be counted now.
 
     Args:
+        messages: How many the text is in; this is the first.
         ages: For these ages, due and not there yet.
     """
 
@@ -34,12 +35,14 @@ class DueLook:
     remote_id: str
     url: str
     posted_at: datetime
+    messages: int
     ages: Sequence[str]
 
 
 DUE: Final = """
     SELECT d.id AS delivery, d.destination, coalesce(d.parts -> 0 ->> 'remote_id', d.remote_id)
            AS remote_id, coalesce(d.parts -> 0 ->> 'url', d.remote_url, '') AS url, d.posted_at,
+           greatest(jsonb_array_length(d.parts), 1) AS messages,
            array_agg(a.age ORDER BY a.span) AS ages
       FROM deliveries AS d
      CROSS JOIN unnest(%(ages)s::text[], %(spans)s::interval[]) AS a (age, span)
