@@ -5,6 +5,7 @@ import secrets
 from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ class CookieSettings(TypedDict):
     samesite: Literal["lax"]
 
 
+ONE_PASSWORD: Final = Lock()  # each takes 64 MB of memory while it is looked at
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -131,7 +133,8 @@ class Doors:
 
         stored = None if self.is_read_only else keys.count_try(conn, name)
         try:
-            PasswordHasher().verify(stored or _nobody(), password)
+            with ONE_PASSWORD:
+                PasswordHasher().verify(stored or _nobody(), password)
         except (VerificationError, InvalidHashError):
             return None
         people = keys.list_people(conn, name)
