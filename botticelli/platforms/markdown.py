@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_core import StateCore
     from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
     from markdown_it.tree import SyntaxTreeNode
 
 Link = Callable[[str, str], str]
@@ -28,6 +30,8 @@ _SMALL: Final = re.compile(r"^-# ", re.MULTILINE)
 _OF_DISCORD: Final = re.compile(
     r"<a?:(?P<emoji>\w+):\d+>|<t:(?P<time>-?\d{1,12})(?::[a-zA-Z])?>|<(?P<who>@[!&]?|#)\d+>"
 )
+_CALLED: Final = re.compile(r"<(?:@[!&]?|#)\d+>|(?<!\w)@(?:everyone|here)\b")
+_DISCORD_PIECES: Final = re.compile(rf"(\|\||{_CALLED.pattern})")
 _WHO: Final = {"@": "someone", "@!": "someone", "@&": "members", "#": "a channel"}
 # Platforms do not agree on what may stand before a mention; a letter of an address may nowhere.
 _MENTION: Final = re.compile(
@@ -57,6 +61,11 @@ def text_of(markdown: str, link: Link = followed) -> str:
 def html_of(markdown: str) -> str:
     """Return HTML; what is HTML in the text is shown as it is written, and bare links are links."""
     return str(_parser().render(_prepared(markdown))).strip()
+
+
+def shown_by_discord(markdown: str) -> str:
+    """Return HTML of a text as Discord shows it; mentions stay ids, all else is escaped."""
+    return str(_parser_of_discord().render(_quoted(markdown))).strip()
 
 
 def unmentioned(text: str, *, permitted: Collection[str] = ()) -> str:
@@ -95,20 +104,107 @@ def trimmed_address(found: str) -> str:
 # -- how it is read --------------------------------------------------------------------------------
 
 
+def _quoted(markdown: str) -> str:
+    return _REST.sub(lambda found: "> " + found[1].replace("\n", "\n> "), markdown)
+
+
 def _prepared(markdown: str) -> str:
-    quoted = _REST.sub(lambda found: "> " + found[1].replace("\n", "\n> "), markdown)
-    return _SMALL.sub("", quoted)
+    return _SMALL.sub("", _quoted(markdown))
 
 
-@cache
-def _parser() -> "MarkdownIt":
+def _basis() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("strikethrough")
     parser.disable(_UNKNOWN)
     parser.inline.ruler.before("escape", "address", _address)
+    return parser
+
+
+@cache
+def _parser() -> "MarkdownIt":
+    parser = _basis()
     parser.core.ruler.push("discord", _translate)
     return parser
+
+
+@cache
+def _parser_of_discord() -> "MarkdownIt":
+    parser = _basis().disable("hr")
+    parser.validateLink = lambda url: bool(ADDRESS.match(url))  # type: ignore[method-assign]
+    # A quote ends with its line; here this is asked of the line that follows one.
+    parser.block.ruler.before("paragraph", "end", lambda *its: its[3], {"alt": ["blockquote"]})
+    parser.core.ruler.before("text_join", "discord", _mark)  # what is escaped is still apart
+    return parser
+
+
+def _mark(state: "StateCore") -> None:
+    """Put Discord's own marks in: headings of three sizes, and what stands in the lines."""
+    tokens = state.tokens
+    for at, token in enumerate(tokens):
+        if token.type == "inline":
+            token.children = _small(_marked(token.children or []))
+        if token.type == "heading_open":
+            level = len(token.markup)
+            token.tag = tokens[at + 2].tag = f"h{level + 2}" if level < 4 else "p"
+            if level >= 4:
+                tokens[at + 1].children = [_token("text", f"{token.markup} ")] + (
+                    tokens[at + 1].children or []
+                )
+
+
+def _marked(children: Sequence["Token"]) -> list["Token"]:
+    found: list[Token] = []
+    spoilers: dict[int, Token] = {}  # nesting -> the mark that is not closed yet
+    for child in children:
+        if child.markup == "__":
+            child.tag = "u" if child.type.startswith("strong") else child.tag
+        if child.type == "link_open":
+            child.attrs |= {"rel": "noopener noreferrer nofollow", "target": "_blank"}
+        if child.nesting < 0:
+            spoilers = {level: mark for level, mark in spoilers.items() if level <= child.level}
+        pieces = _DISCORD_PIECES.split(child.content) if child.type == "text" else ()
+        found += [child] if child.type != "text" else ()
+        for piece in pieces:
+            found += _piece(piece, child.level, spoilers)
+    return found
+
+
+def _small(children: Sequence["Token"]) -> list["Token"]:
+    """Return the tokens with the lines that begin with -# in small letters."""
+    found: list[Token] = []
+    for is_end, line in groupby(children, lambda child: child.type.endswith("break")):
+        tokens = list(line)
+        if not is_end and tokens[0].type == "text" and tokens[0].content.startswith("-# "):
+            tokens[0].content = tokens[0].content[len("-# ") :]
+            tokens = [_token("small", "small", 1), *tokens, _token("small", "small", -1)]
+        found += tokens
+    return found
+
+
+def _piece(text: str, level: int, spoilers: dict[int, "Token"]) -> list["Token"]:
+    """Return what a piece of a line becomes: a spoiler's mark, somebody who is called, or text."""
+    if text == "||" and level in spoilers:
+        begin = spoilers.pop(level)
+        begin.type, begin.tag, begin.nesting = "spoiler", "span", 1
+        begin.attrs = {"class": "spoiler", "tabindex": "0"}
+        return [_token("spoiler", "span", -1)]
+    token = _token("text", text)
+    if _CALLED.fullmatch(text):
+        begin = _token("call", "span", 1)
+        begin.attrs = {"class": "mention"}
+        return [begin, token, _token("call", "span", -1)]
+    if text == "||":
+        spoilers[level] = token
+    token.content = _OF_DISCORD.sub(_in_words, text)
+    return [token]
+
+
+def _token(kind: str, what: str, nesting: "Literal[-1, 0, 1]" = 0) -> "Token":
+    """Return a token with a tag, or of a text."""
+    from markdown_it.token import Token
+
+    return Token(kind, what if nesting else "", nesting, content="" if nesting else what)
 
 
 def _address(state: "StateInline", silent: bool) -> bool:

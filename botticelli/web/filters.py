@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from botticelli.platforms.markdown import html_of
+from botticelli.platforms.markdown import shown_by_discord
 from botticelli.schedule.hours import zone_of
 from botticelli.text import ago, counted, shorten
 
@@ -27,7 +27,7 @@ def number(value: Decimal | float | None, digits: int = 1) -> str:
 
 def as_markdown(text: str) -> Markup:
     """Return a post as Discord shows it: all else than its markup is escaped by the parser."""
-    return Markup(html_of(text))  # noqa: S704 - html_of escapes what is HTML
+    return Markup(shown_by_discord(text))  # noqa: S704 - it escapes what is HTML
 
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {

@@ -1,10 +1,12 @@
 """Markdown as the platforms get it: what it says is kept."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from botticelli.platforms.markdown import html_of, text_of, unmentioned
+from botticelli.platforms.markdown import html_of, shown_by_discord, text_of, unmentioned
 
 # Markdown, and as it reads without it.
 TEXTS = [
@@ -96,3 +98,44 @@ def test_whatever_is_written_can_be_read(markdown):
 )
 def test_nobody_is_called_who_may_not_be(text, sent):
     assert unmentioned(text, permitted=["@Ann"]).replace("\u200b", "·") == sent
+
+
+# As Discord shows it; <p> around it.
+SHOWN = [
+    ("__u__ **b**", "<u>u</u> <strong>b</strong>"),
+    ("**||x||**", '<strong><span class="spoiler" tabindex="0">x</span></strong>'),
+    ("||a", "||a"),
+    ("**||a** b||", "<strong>||a</strong> b||"),
+    (r"\|\|a\|\|", "||a||"),
+    ("`||a||`", "<code>||a||</code>"),
+    ("#### four", "#### four"),
+    ("---", "---"),
+    ("-# small\nbig", "<small>small</small><br />\nbig"),
+    ("<@1> a@here.org", '<span class="mention">&lt;@1&gt;</span> a@here.org'),
+    ("[a](/logout)", "[a](/logout)"),
+    ("[a](javascript:x)", "[a](javascript:x)"),
+    ('<b>||"</b>', "&lt;b&gt;||&quot;&lt;/b&gt;"),
+    (
+        "[a](https://a.example)",
+        '<a href="https://a.example" rel="noopener noreferrer nofollow" target="_blank">a</a>',
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "html"), SHOWN)
+def test_marks_of_discord_are_shown_as_discord_does(text, html):
+    assert shown_by_discord(text) == f"<p>{html}</p>"
+
+
+def test_blocks_of_discord_end_where_discord_ends_them():
+    assert shown_by_discord("> q\nnext").endswith("</blockquote>\n<p>next</p>")
+    assert shown_by_discord("# one\n### three") == "<h3>one</h3>\n<h5>three</h5>"
+
+
+@given(st.text(alphabet="|_*-#<>@!`~\\[]()\n ab&\"'", max_size=60))
+def test_no_text_becomes_a_tag_of_its_own(text):
+    known = "p|u|em|strong|s|small|span|br|h3|h4|h5|blockquote|ul|ol|li|code|pre|a"
+    ours = rf"</?(?:{known})(?: [a-z]+=\"[^\"<>]*\")*(?: /)?>"
+    rest = re.sub(ours, "", shown_by_discord(text))
+    assert "<" not in rest
+    assert ">" not in rest
