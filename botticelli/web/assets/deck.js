@@ -26,35 +26,57 @@ function move(step) {
 }
 
 // A draft is kept until the server has said that it has it: a session may be over, a server away.
-const draftKey = (card) => `draft ${root} ${card.dataset.id} ${card.dataset.etag}`;
+const draftOf = (id) => `draft ${root} ${id} `;
+const drafts = (id) => Object.keys(sessionStorage).filter((key) => key.startsWith(draftOf(id)));
+const forget = (id) => drafts(id).forEach((key) => sessionStorage.removeItem(key));
 
-function keep(card) {
-  const area = card.querySelector(".edit textarea");
-  if (area) area.addEventListener("input", () => sessionStorage.setItem(draftKey(card), area.value));
+// A draft of a card that somebody else has changed since is sent with what its writer saw: the
+// answer then shows both.
+function restore(card) {
+  const { id } = card.dataset;
+  const form = card.querySelector(".edit form");
+  if (!form) return;
+  const { text, etag } = form.elements;
+  const key = drafts(id).at(-1);
+  const draft = key && sessionStorage.getItem(key);
+  if (key && draft !== text.value && !card.querySelector(".conflict")) {
+    text.value = draft;
+    etag.value = key.slice(draftOf(id).length);
+    card.querySelector(".edit").open = true;
+    say("Your unsaved text is back.");
+  }
+  text.addEventListener("input", () => {
+    const mine = text.value;
+    forget(id);
+    sessionStorage.setItem(draftOf(id) + etag.value, mine);
+  });
 }
 
-function restore(card) {
-  keep(card);
-  const draft = sessionStorage.getItem(draftKey(card));
-  const area = card.querySelector(".edit textarea");
-  if (draft === null || !area || area.value === draft) return;
-  area.value = draft;
-  card.querySelector(".edit").open = true;
-  say("Your unsaved text is back.");
+// What one decides oneself makes no draft out of date.
+function settleDraft(id, etag, isSaved) {
+  const key = drafts(id).at(-1);
+  const draft = key && sessionStorage.getItem(key);
+  if (!key) return;
+  forget(id);
+  if (!isSaved) sessionStorage.setItem(draftOf(id) + etag, draft);
 }
 
 function send(card, form, action) {
   const id = card.dataset.id;
-  if (action !== "undo" && action !== "save") last.push(id);
+  const counts = action !== "undo";
+  if (counts) last.push(id);
   const done = carryOut(card, form, action).then((well) => {
     waiting.delete(id);
-    if (!well && last.at(-1) === id) last.pop();
+    if (counts && !well) last.splice(last.lastIndexOf(id), 1);
+    if (!counts && well === null) last.push(id);
   });
   waiting.set(id, done);
 }
 
+// Returns whether the candidate was changed; null if there is no answer to that.
 async function carryOut(card, form, action) {
-  const key = draftKey(card);
+  const focused = card.contains(document.activeElement) ? document.activeElement : null;
+  const { id } = card.dataset;
   const body = new URLSearchParams(new FormData(form));
   body.set("do", action);
   card.inert = true;
@@ -68,13 +90,13 @@ async function carryOut(card, form, action) {
       box.innerHTML = await answer.text();
       const fresh = box.content.querySelector(".card");
       if (fresh) {
-        if (answer.ok) sessionStorage.removeItem(key);
+        if (answer.ok) settleDraft(id, fresh.dataset.etag, action.startsWith("save"));
         const was = current === card;
         card.replaceWith(fresh);
         if (was) { current = fresh; fresh.classList.add("current"); if (!document.activeElement || document.activeElement === document.body) fresh.focus({ preventScroll: true }); }
         adopt(fresh);
         say(`Candidate ${fresh.dataset.id}: ${answer.ok ? fresh.dataset.status : "nothing was changed"}.`);
-        return answer.ok;
+        return answer.ok && fresh.dataset.etag !== card.dataset.etag;
       }
     }
     failed = kind.includes("json") ? (await answer.json()).error : `the server answered ${answer.status}`;
@@ -91,8 +113,9 @@ async function carryOut(card, form, action) {
     card.querySelector("header").after(line);
   }
   line.textContent = failed;
+  if (document.activeElement === document.body) focused?.focus({ preventScroll: true });
   say(failed);
-  return false;
+  return null;
 }
 
 function act(card, action) {
@@ -117,7 +140,11 @@ function adopt(card) {
     current = card;
     card.classList.add("current");
   });
-  card.querySelector(".drop-mine")?.addEventListener("click", () => card.querySelector(".conflict").remove());
+  card.querySelector(".drop-mine")?.addEventListener("click", () => {
+    forget(card.dataset.id);
+    card.querySelector(".conflict").remove();
+    card.focus({ preventScroll: true });
+  });
 }
 
 function withReason(action) {
@@ -148,6 +175,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.altKey || event.metaKey || help.open || !keysOn.checked) return;
   const key = event.key;
+  if (event.repeat && key !== "j" && key !== "k") return;  // a key that is held down decides once
   if (performance.now() - gone < 1500 && "rca".includes(key)) {
     location.href = root + { r: "/review", c: "/calendar", a: "/analytics" }[key];
     return;
