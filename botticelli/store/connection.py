@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 import psycopg
 from psycopg import conninfo, errors, pq
 
-from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, Unavailable
+from botticelli.errors import BotticelliError, ConfigError, Exit, TryLater, Unavailable, UsageError
 from botticelli.store import adapters
 from botticelli.store.adapters import shaped
 from botticelli.store.session import (
@@ -414,9 +414,12 @@ def mapped_errors() -> Iterator[None]:
         TryLater: Somebody else's session holds what we need.
         Unavailable: The connection was lost, or the server is full, read-only or shutting down.
         ConfigError: The database's user may not do what we do, or something of ours is not there.
+        UsageError: A value is none that the database can hold: NUL in a text, an id of 30 digits.
     """
     try:
         yield
+    except psycopg.DataError as error:
+        raise UsageError(f"a value is out of bounds: {_first_line(error)}") from error
     except (errors.UndefinedTable, errors.UndefinedColumn, errors.UndefinedFunction) as error:
         raise ConfigError(
             f"the schema is not what it should be: {error.diag.message_primary}",
@@ -428,11 +431,8 @@ def mapped_errors() -> Iterator[None]:
     except PASSING as error:
         raise _failure(error) from error
     except errors.InsufficientPrivilege as error:
-        raise ConfigError(
-            _first_line(error),
-            where="database",
-            hint="GRANT it to the user in DATABASE_URL, or connect as the owner",
-        ) from error
+        hint = "GRANT it to the user in DATABASE_URL, or connect as the owner"
+        raise ConfigError(_first_line(error), where="database", hint=hint) from error
 
 
 def _blocked(error: psycopg.Error) -> DatabaseBlocked:

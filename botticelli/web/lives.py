@@ -71,9 +71,8 @@ def edit_rendition(call: Call) -> Response:
     id_, name = call.path("id"), call.form.get("to", "")
     if name not in call.desk.config.destinations:
         raise PageError(404, f"there is no destination '{name}'")
-    if call.form.get("before") != renditions.text_for(call.conn, id_, name):
-        raise PageError(409, f"the text for {name} was changed meanwhile; nothing was changed")
-    renditions.edit(call.conn, id_, name, text=call.form.get("text", ""), by=call.by)
+    text, before = call.form.get("text", ""), call.form.get("before", "")
+    renditions.edit(call.conn, id_, name, text=text, by=call.by, seen=before)
     return call.go(f"/posts/p{id_}")
 
 
@@ -83,7 +82,10 @@ def describe_picture(call: Call) -> Response:
     if not number.isdecimal():
         raise PageError(400, "which picture?")
     id_ = call.path("id")
-    reviews.describe(call.conn, id_, picture=int(number), alt=alt, by=call.by)
+    seen = reviews.find_candidates(call.conn, [id_])
+    if call.form.get("etag") != review.etag(seen[0]):
+        raise PageError(409, f"candidate {id_} was changed meanwhile; nothing was changed")
+    reviews.describe(call.conn, id_, picture=int(number), alt=alt, by=call.by, seen=seen)
     return call.go(f"/posts/c{id_}")
 
 

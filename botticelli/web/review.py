@@ -88,8 +88,10 @@ def change_candidates(call: Call) -> Response:
     if do not in ("approve", "reject", "hold"):
         raise PageError(400, "that is no decision")
     _check_role(call, do)
-    pairs = [value.partition(":") for name, value in call.fields if name == "one"][:AT_ONCE]
-    given = {int(id_): tag for id_, _, tag in pairs if id_.isdecimal()}
+    pairs = [value.partition(":") for name, value in call.fields if name == "one"]
+    if len(pairs) > AT_ONCE or not all(id_.isdecimal() for id_, _, _ in pairs):
+        raise PageError(400, f"nothing was changed: a decision is about {AT_ONCE} cards at most")
+    given = {int(id_): tag for id_, _, tag in pairs}
     found = reviews.find_candidates(call.conn, list(given))
     stale = [one for one in found if etag(one) != given[one.id]]
     if stale or not found:

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from botticelli.pictures.reading import Picture
+from botticelli.store import media
 from botticelli.store.connection import connect
 from botticelli.store.curation import reviews
 from botticelli.web.review import differences, etag
-from tests.database import approved, candidate
+from tests.database import approved, candidate, insert
 from tests.fakes.pictures import png
 
 
@@ -190,9 +192,6 @@ def test_words_of_two_texts_are_compared():
 
 
 def test_a_post_shows_its_life_and_its_picture(visits, db):
-    from botticelli.pictures.reading import Picture
-    from botticelli.store import media
-
     post = approved(db, "look at this")
     picture = Picture(content=png("a cat"), mime="image/png", width=1, height=1)
     media.keep(db, picture)
@@ -254,3 +253,64 @@ CHANGED = """
      WHERE relname NOT LIKE 'desk_%'
      ORDER BY 1
 """
+
+
+LARGE = "9" * 25
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/review?q=%00",
+        "/review?after=--1,1",
+        f"/review?after=1,{LARGE}",
+        "/review?after=%D9%A1,%D9%A1",
+        "/media/%00",
+    ],
+)
+def test_an_address_that_nobody_gave_is_refused(visits, db, path):
+    assert visits.as_role("admin").get(path).status_code in (200, 400, 404)
+
+
+@pytest.mark.parametrize(
+    "path", ["/candidates/ID", "/candidates/ID/picture", "/posts/ID/rendition", "/deliveries/ID"]
+)
+def test_an_id_that_no_row_can_have_is_refused(visits, db, path):
+    form = {"do": "hold", "picture": "1", "to": "x", "fence": LARGE, "post": LARGE}
+
+    answer = visits.as_role("admin").post(path.replace("ID", LARGE), data=form)
+
+    assert answer.status_code in (400, 404, 409)
+
+
+def test_more_than_a_decision_may_be_about_is_refused_as_a_whole(visits, db):
+    ids = [candidate(db, f"text {number}") for number in range(51)]
+    client = visits.as_role("approver")
+    pairs = [f"{id_}:{tag(db, id_)}" for id_ in ids]
+
+    for some in (pairs, [pairs[0], "x:y"], [pairs[0], f"{LARGE}:y"]):
+        answer = client.post("/candidates", data={"do": "hold", "one": some})
+        assert answer.status_code == 400
+        assert {status(db, id_) for id_ in ids} == {"pending"}
+
+
+def test_words_for_a_picture_are_not_written_over_those_of_another(visits, db):
+    one = candidate(db, "a text")
+    found = Picture(content=png("a cat"), mime="image/png", width=1, height=1)
+    media.keep(db, found)
+    insert(db, "post_media", candidate_id=one, sha256=found.sha256, alt="old words")
+    client = visits.as_role("editor")
+    form = {"picture": "1", "alt": "mine", "etag": tag(db, one)}
+    assert client.post(f"/candidates/{one}/picture", data=form).status_code == 303
+
+    answer = client.post(f"/candidates/{one}/picture", data=form | {"alt": "later"})
+
+    assert answer.status_code == 409
+    assert reviews.find_candidates(db, [one])[0].pictures[0]["alt"] == "mine"
+
+
+def test_what_a_run_approved_can_be_taken_back_by_a_button(visits, db):
+    one = candidate(db, "a text", review_status="approved", decided_by="auto")
+
+    assert 'value="undo"' in visits.as_role("approver").get("/review?view=approved").text
+    assert f"c{one}" in visits.as_role("approver").get("/review?view=approved").text

@@ -421,17 +421,20 @@ def edit(
         return find_candidates(conn, [id_])[0]
 
 
-def describe(conn: Connection, id_: int, *, picture: int, alt: str, by: str) -> Reviewed:
+def describe(
+    conn: Connection, id_: int, *, picture: int, alt: str, by: str, seen: Sequence[Reviewed] = ()
+) -> Reviewed:
     """Say in words what a candidate's picture shows, the first one being 1. One transaction.
 
     Its post stays approved if it was, and what a rule held for want of words is judged anew.
 
     Raises:
-        UsageError: There is no such candidate or picture, or its post is out already.
+        UsageError: There is no such candidate or picture, its post is out already, or it is not
+            as it was seen.
     """
     values = {"ids": [id_], "picture": picture, "alt": alt.strip(), "by": by}
     with conn.transaction():
-        [found] = hold(conn, [id_])
+        [found] = hold(conn, [id_], seen=seen)
         if conn.execute(DESCRIBE, values).rowcount != 1:
             raise UsageError(f"it has no picture {picture}", where=f"candidate {id_}")
         if found.status == "approved":

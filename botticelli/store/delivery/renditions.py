@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from psycopg.types.json import Jsonb
 
-from botticelli.errors import UsageError
+from botticelli.errors import StaleError, UsageError
 from botticelli.store.connection import Connection, repeatable
 from botticelli.store.delivery import posts
 from botticelli.store.generation.executions import LASTING
@@ -155,12 +155,22 @@ RELEASE: Final = """
 """
 
 
-def edit(conn: Connection, post_id: int, destination: str, *, text: str, by: str) -> None:
+def edit(
+    conn: Connection,
+    post_id: int,
+    destination: str,
+    *,
+    text: str,
+    by: str,
+    seen: str | None = None,
+) -> None:
     """Let a person's text be what is sent of a post to a destination. One transaction.
 
-    A delivery that a rule held for want of one is judged anew.
+    A delivery that a rule held for want of one is judged anew. `seen` is what the person started
+    from: nobody may have changed it meanwhile.
 
     Raises:
+        StaleError: It is not as it was seen.
         UsageError: The text is empty, or the post is out there already, or being sent.
     """
     if not text.strip():
@@ -168,6 +178,8 @@ def edit(conn: Connection, post_id: int, destination: str, *, text: str, by: str
     values = {"post_id": post_id, "destination": destination, "by": by, "text": text}
     parts = parts_of(text)
     with posts.following(conn, post_id, by_hand=True):
+        if seen is not None and text_for(conn, post_id, destination) != seen:
+            raise StaleError("it was changed meanwhile", where=f"post {post_id} to '{destination}'")
         if out := conn.execute(OUT, values).fetchone():
             raise UsageError(
                 f"it is {out[0]} there", where=f"post {post_id} to '{destination}'",
