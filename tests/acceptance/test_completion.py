@@ -83,7 +83,7 @@ def in_terminal(words, lines, *, environ, cwd, until):
         ("botticelli post --dry", ["--dry-run"]),
         ("botticelli post --offl", ["--offline"]),
         ("botticelli --offline po", ["post"]),
-        ("botticelli pause ", ["collect", "generate", "curate", "post", "all"]),
+        ("botticelli pause ", ["collect", "generate", "curate", "post", "observe", "all"]),
         ("botticelli locks break p", ["post"]),
         ("botticelli deliveries m", ["mark-posted"]),
         ("botticelli db ba", ["backup"]),
